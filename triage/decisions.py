@@ -1,0 +1,320 @@
+"""The log of decisions, what is current in it, and what the mathematics may see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+
+
+class Label(StrEnum):
+    """A reviewer's judgement of one record at one stage."""
+
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+    MAYBE = "maybe"
+
+
+class Origin(StrEnum):
+    """How a record came before the reviewer."""
+
+    PRIOR = "prior"
+    RANKED = "ranked"
+    AUDIT = "audit"
+    CHOSEN = "chosen"
+    IMPORTED = "imported"
+
+
+class Kind(StrEnum):
+    """What an event of the log says."""
+
+    SHOWN = "shown"          # a record was put before a reviewer, or handed out in a file
+    DECISION = "decision"    # a reviewer judged a record
+    DUPLICATE = "duplicate"  # record_id is a copy of other_id
+    REMOVAL = "removal"      # record_id leaves before screening (language, date, type)
+    PLAN = "plan"            # an audit permutation was committed for a stage
+    UNDO = "undo"            # takes back the event that `undoes` names
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the append-only log. Fields that a kind has no use for are None or ""."""
+
+    seq: int
+    kind: Kind
+    at: datetime
+    stage: str = ""
+    record_id: int | None = None
+    reviewer: str = ""
+    label: Label | None = None
+    reason: str = ""
+    note: str = ""
+    origin: Origin | None = None
+    pool_size: int | None = None
+    ranking_id: int | None = None
+    other_id: int | None = None
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is current after folding the log: nothing undone, nothing superseded.
+
+    Attributes
+    ----------
+    decisions : dict of (stage, record_id, reviewer) to Event
+        The newest decision that is not undone, for each key.
+    duplicates : dict of int to int
+        The copy's record id to the id of the record kept (the lowest of its group).
+    removals : dict of int to Event
+        The removal in force for each removed record.
+    shown : dict of (stage, record_id) to Event
+        The event by which a record was first put before anyone at a stage: a `shown` event,
+        or a decision on a record that nobody handed out.
+    last_seq : int
+        The newest event seen; 0 for an empty log.
+    """
+
+    decisions: dict[tuple[str, int, str], Event]
+    duplicates: dict[int, int]
+    removals: dict[int, Event]
+    shown: dict[tuple[str, int], Event]
+    last_seq: int
+
+    def kept(self, record_id: int) -> int:
+        """Return the record that `record_id` is shown under: itself, unless it is a copy."""
+        return self.duplicates.get(record_id, record_id)
+
+
+def fold(events: Iterable[Event]) -> Live:
+    """Fold the log into what is current. The one definition of "current".
+
+    An undo takes its event out of the log as if it had never been written, except that a
+    record once shown stays shown: its place in the order never changes.
+    """
+    events = list(events)
+    undone = {e.undoes for e in events if e.undoes is not None}
+    decisions: dict[tuple[str, int, str], Event] = {}
+    links: dict[int, int] = {}
+    removals: dict[int, Event] = {}
+    first_seen: list[Event] = []
+    for e in events:
+        if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
+            first_seen.append(e)
+        if e.seq in undone or e.record_id is None:
+            continue
+        if e.kind is Kind.DECISION:
+            decisions[e.stage, e.record_id, e.reviewer] = e
+        elif e.kind is Kind.DUPLICATE and e.other_id is not None:
+            links[e.record_id] = e.other_id
+        elif e.kind is Kind.REMOVAL:
+            removals[e.record_id] = e
+    duplicates = _roots(links)
+    shown: dict[tuple[str, int], Event] = {}
+    for e in first_seen:
+        shown.setdefault((e.stage, duplicates.get(e.record_id, e.record_id)), e)
+    last_seq = max((e.seq for e in events), default=0)
+    return Live(decisions, duplicates, removals, shown, last_seq)
+
+
+def _roots(links: Mapping[int, int]) -> dict[int, int]:
+    """Map every linked copy to the lowest id of its group (links may form chains)."""
+    parent: dict[int, int] = {}
+
+    def find(i: int) -> int:
+        while (up := parent.setdefault(i, i)) != i:
+            parent[i] = parent[up]
+            i = up
+        return i
+
+    for copy, kept in links.items():
+        a, b = find(copy), find(kept)
+        parent[max(a, b)] = min(a, b)
+    return {i: root for i in list(parent) if (root := find(i)) != i}
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """The agreed label of every judged record of a stage, and the records in conflict."""
+
+    labels: dict[int, Label]
+    conflicts: frozenset[int]
+
+    def relevant(self, record_id: int) -> bool | None:
+        """Tell whether a record counts as relevant; None without a decision.
+
+        MAYBE and an open conflict count as relevant: the safe side for every estimate.
+        """
+        if record_id in self.conflicts:
+            return True
+        label = self.labels.get(record_id)
+        return None if label is None else label is not Label.EXCLUDE
+
+
+def consensus(live: Live, stage: str) -> Consensus:
+    """Combine the live decisions of all reviewers, over duplicate groups, at one stage."""
+    votes: dict[int, set[Label]] = {}
+    for (at_stage, record_id, _), event in live.decisions.items():
+        if at_stage == stage and event.label is not None:
+            votes.setdefault(live.kept(record_id), set()).add(event.label)
+    labels = {r: next(iter(v)) for r, v in votes.items() if len(v) == 1}
+    return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1))
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the mathematics sees of one stage: arrays in the order of first showing, read-only.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n_shown,)
+        Positions among the stage's records (0 to n_records - 1).
+    y : ndarray of int8, shape (n_shown,)
+        1 relevant (maybe and open conflicts too), 0 not, -1 shown and not yet judged.
+    origin : ndarray of str, shape (n_shown,)
+        How the record was first shown (values of `Origin`).
+    pool_size : ndarray of int, shape (n_shown,)
+        Records of its stratum not yet shown, just before this one was.
+    stratum : ndarray of int, shape (n_shown,)
+        The audit permutation that the record belongs to: 0 for the first, 1 for the records
+        added after it was committed, and so on.
+    n_records : ndarray of int, shape (n_strata,)
+        Records in each stratum.
+    """
+
+    rows: np.ndarray
+    y: np.ndarray
+    origin: np.ndarray
+    pool_size: np.ndarray
+    stratum: np.ndarray
+    n_records: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records"):
+            getattr(self, name).setflags(write=False)
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[int],
+        y: Sequence[int],
+        origin: Sequence[str] | None = None,
+        *,
+        n_records: int | Sequence[int],
+        pool_size: Sequence[int] | None = None,
+        stratum: Sequence[int] | None = None,
+    ) -> History:
+        """Build a history from plain sequences; pool sizes follow from the order when left out."""
+        sizes = np.atleast_1d(np.asarray(n_records, dtype=np.int64)).copy()
+        strata = np.zeros(len(rows), np.int64) if stratum is None else np.array(stratum, np.int64)
+        if pool_size is None:
+            pool = np.empty(len(rows), np.int64)
+            for s in range(len(sizes)):
+                mine = strata == s
+                pool[mine] = sizes[s] - np.arange(mine.sum())
+        else:
+            pool = np.array(pool_size, np.int64)
+        if origin is None:
+            origin = [Origin.RANKED] * len(rows)
+        return cls(
+            np.array(rows, np.int64), np.array(y, np.int8),
+            np.array([str(o) for o in origin], dtype="<U8"), pool, strata, sizes,
+        )
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Mask of the shown records that have a label, shape (n_shown,)."""
+        return self.y >= 0
+
+    @property
+    def n_found(self) -> int:
+        """Relevant records found."""
+        return int((self.y == 1).sum())
+
+    @property
+    def n_screened(self) -> int:
+        """Records judged."""
+        return int(self.judged.sum())
+
+    @property
+    def n_total(self) -> int:
+        """Records of the stage."""
+        return int(self.n_records.sum())
+
+    @property
+    def n_unscreened(self) -> int:
+        """Records not yet judged: never shown, or shown and skipped."""
+        return self.n_total - self.n_screened
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate of recall with its interval, and what it assumes."""
+
+    method: str
+    recall: float | None
+    lower: float | None
+    upper: float | None
+    relevant_total: float | None
+    confidence: float
+    assumes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one stopping rule says of one history.
+
+    Attributes
+    ----------
+    name : str
+        The rule.
+    stop : bool
+        Whether the rule says that screening can stop.
+    certified : bool
+        Whether the stop carries a guarantee that needs no assumption about the ranking.
+    promise : str
+        "certificate", "conditional", "estimate" or "heuristic".
+    why : str
+        One sentence for the reviewer.
+    estimate : Estimate or None
+        None for a heuristic, which estimates nothing.
+    """
+
+    name: str
+    stop: bool
+    certified: bool
+    promise: str
+    why: str
+    estimate: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Scores of a stage's records, and all it takes to make them again.
+
+    Attributes
+    ----------
+    as_of : int
+        The newest event of the log that the ranking saw: it is stale when a newer decision
+        or undo exists.
+    model : dict
+        The preset's name and full parameters.
+    record_ids : ndarray of int, shape (n,)
+    scores : ndarray of float32, shape (n,)
+        Higher is more likely relevant.
+    held_out : ndarray of float32, shape (n,)
+        For judged records, the score given by a model that had not seen their label; NaN elsewhere.
+        Estimates are calibrated on these.
+    id : int or None
+        The project's number of the ranking; None before it is saved.
+    """
+
+    as_of: int
+    model: dict
+    record_ids: np.ndarray
+    scores: np.ndarray
+    held_out: np.ndarray
+    id: int | None = None

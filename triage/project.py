@@ -1,0 +1,810 @@
+"""One review in one database: records, the append-only log, rankings. The only module with SQL.
+
+A review is one SQLite file. The journal mode is DELETE, so that a plain copy of the file made
+while no write is under way holds every acknowledged decision (a WAL database keeps some of them
+in a side file), and `synchronous` is EXTRA, so that a commit is on the disk, its directory entry
+included, before a call returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import (
+    Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
+    create_engine, event, func, insert, select, text, update,
+)
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from . import protocol as protocols
+from .decisions import Consensus, Event, History, Kind, Label, Live, Origin, Ranking, consensus, fold
+from .errors import InputError
+from .records import Record, content_hash, filled
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+_PAGE = 5_000                 # records read at a time, so that no read holds the file for long
+_BUSY_SECONDS = 30
+
+_schema = MetaData()
+_meta = Table("meta", _schema, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+_protocols = Table(
+    "protocols", _schema,
+    Column("id", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+_files = Table(
+    "files", _schema,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("announced", Integer, nullable=False),
+    Column("kept", Integer, nullable=False),
+    Column("problems", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("sha256", "source"),
+)
+_records = Table(
+    "records", _schema,
+    Column("id", Integer, primary_key=True),
+    Column("file_id", Integer, ForeignKey("files.id"), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("authors", Text, nullable=False),
+    Column("year", Integer),
+    Column("journal", Text, nullable=False),
+    Column("doi", Text, nullable=False),
+    Column("pmid", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("keywords", Text, nullable=False),
+    Column("extra", Text, nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+)
+_events = Table(
+    "events", _schema,
+    Column("seq", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("record_id", Integer, ForeignKey("records.id")),
+    Column("reviewer", Text, nullable=False),
+    Column("label", Text),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("origin", Text),
+    Column("pool_size", Integer),
+    Column("ranking_id", Integer),
+    Column("other_id", Integer, ForeignKey("records.id")),
+    Column("undoes", Integer, ForeignKey("events.seq"), unique=True),
+)
+_plans = Table(
+    "plans", _schema,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("stratum", Integer, nullable=False),
+    Column("permutation", LargeBinary, nullable=False),
+    UniqueConstraint("stage", "stratum"),
+)
+_rankings = Table(
+    "rankings", _schema,
+    Column("id", Integer, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("as_of", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("scores", LargeBinary),
+    Index("rankings_by_stage", "stage", "id"),
+)
+
+# What a reviewer said, and what it was said of, is never rewritten. `INSERT OR REPLACE` deletes the
+# row in its way without firing a DELETE trigger, so an INSERT on a taken key is refused as well.
+_APPEND_ONLY = {
+    "events": "seq = NEW.seq OR (NEW.undoes IS NOT NULL AND undoes = NEW.undoes)",
+    "plans": "seq = NEW.seq OR (stage = NEW.stage AND stratum = NEW.stratum)",
+    "protocols": "id = NEW.id",
+    "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
+    "records": "id = NEW.id",
+}
+
+
+def _create_triggers(connection: Connection) -> None:
+    for table, taken in _APPEND_ONLY.items():
+        for when, condition in (
+            ("UPDATE", ""),
+            ("DELETE", ""),
+            ("INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken})"),
+        ):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {table}_no_{when.lower()} BEFORE {when} ON {table} {condition} "
+                f"BEGIN SELECT RAISE(ABORT, 'the table {table} is append-only'); END"
+            )
+
+
+def _first_schema(connection: Connection) -> None:
+    _schema.create_all(connection)
+    _create_triggers(connection)
+
+
+# Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
+_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema,)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One import: a file's name, its source, and what became of the records that it announced."""
+
+    id: int
+    name: str
+    source: str
+    format: str
+    sha256: str
+    announced: int
+    kept: int
+    problems: tuple[tuple[int, str], ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the review as the log has it now.
+
+    Attributes
+    ----------
+    name : str
+    record_ids : ndarray of int, shape (n,)
+        The records that entered the stage, ascending; a History's rows are positions in it.
+    live : Live
+        What is current in the log.
+    consensus : Consensus
+        The agreed labels of the stage.
+    strata : list of ndarray
+        For each audit permutation committed, its records (positions in `record_ids`) in the order
+        in which they are to be drawn; a last one, not yet committed, for records added since.
+    committed : int
+        How many of the strata have a committed permutation.
+    """
+
+    name: str
+    record_ids: np.ndarray
+    live: Live
+    consensus: Consensus
+    strata: list[np.ndarray]
+    committed: int
+
+    @property
+    def stratum_of(self) -> np.ndarray:
+        """The stratum of each record, shape (n,)."""
+        owner = np.zeros(len(self.record_ids), np.int64)
+        for number, rows in enumerate(self.strata):
+            owner[rows] = number
+        return owner
+
+    def history(self) -> History:
+        """Return what the mathematics may see: the shown records in the order of first showing."""
+        row_of = {int(r): i for i, r in enumerate(self.record_ids)}
+        owner = self.stratum_of
+        shown = sorted(
+            ((e.seq, row_of[r], r, e) for (stage, r), e in self.live.shown.items()
+             if stage == self.name and r in row_of),
+        )
+        relevant = [self.consensus.relevant(r) for _, _, r, _ in shown]
+        sizes = [len(rows) for rows in self.strata] or [0]
+        left = list(sizes)
+        pool_size = []
+        for _, row, _, e in shown:
+            logged = e.pool_size if e.origin is Origin.AUDIT else None
+            pool_size.append(left[owner[row]] if logged is None else logged)
+            left[owner[row]] -= 1
+        return History.of(
+            [row for _, row, _, _ in shown],
+            [-1 if y is None else int(y) for y in relevant],
+            [e.origin or Origin.CHOSEN for _, _, _, e in shown],
+            n_records=sizes, pool_size=pool_size, stratum=[int(owner[row]) for _, row, _, _ in shown],
+        )
+
+
+class Project:
+    """A review in its database.
+
+    Use as a context manager, or call `close`. Every method that writes is one transaction, on the
+    disk before it returns.
+    """
+
+    def __init__(self, path: Path, engine) -> None:
+        self.path = path
+        self._engine = engine
+
+    # -- life ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | Path, protocol_text: str, protocol_path: Path | None = None) -> Project:
+        """Make a review at `path`.
+
+        Parameters
+        ----------
+        path : path
+            The file to make; it must not exist.
+        protocol_text : str
+            The protocol as TOML.
+        protocol_path : Path, optional
+            The file that holds the protocol; `refresh_protocol` takes its later changes over.
+
+        Raises
+        ------
+        InputError
+            When `path` exists or lies in no folder, or the protocol is wrong.
+        """
+        path = _local_path(path)
+        if path.exists():
+            raise InputError(f"{path} exists already; choose another name, or go on with the review it holds.")
+        if not path.parent.is_dir():
+            raise InputError(f"The folder {path.parent} does not exist; make it first, or choose another place.")
+        protocols.parse(protocol_text, str(protocol_path or "protocol.toml"))
+        # Made under another name first: a crash half-way must not leave a file that looks like a review.
+        unfinished = path.with_name(path.name + ".new")
+        unfinished.unlink(missing_ok=True)
+        project = cls(unfinished, _engine(unfinished))
+        try:
+            with project._write() as connection:
+                _migrate(connection, 0)
+                connection.execute(insert(_meta), [{"key": "created", "value": _now()}])
+                connection.execute(insert(_protocols), [{"text": protocol_text, "at": _now()}])
+                if protocol_path is not None:
+                    _set_meta(connection, "protocol_path", _relative(protocol_path, path))
+            project.close()
+            unfinished.rename(path)
+        except BaseException:
+            project.close()
+            unfinished.unlink(missing_ok=True)
+            raise
+        return cls(path, _engine(path))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Project:
+        """Open a review, bringing an older one up to date.
+
+        Raises
+        ------
+        InputError
+            When there is no file, it is no review, or a newer version made it.
+        """
+        path = _local_path(path)
+        if not path.exists():
+            raise InputError(f"There is no review at {path}; make one with `triage new {path}`.")
+        if not path.is_file() or not _is_sqlite(path):
+            raise InputError(f"{path} is not a triage review; give the file that `triage new` made.")
+        project = cls(path, _engine(path))
+        try:
+            version = project._version()
+            if version < SCHEMA_VERSION:
+                with project._write() as connection:
+                    _migrate(connection, version)
+        except DatabaseError as error:
+            project.close()
+            raise InputError(f"{path} cannot be opened as a review ({error.orig}).") from error
+        except BaseException:
+            project.close()
+            raise
+        return project
+
+    def _version(self) -> int:
+        with self._read() as connection:
+            if connection.exec_driver_sql("PRAGMA application_id").scalar() != _APPLICATION_ID:
+                raise InputError(f"{self.path} is not a triage review; give the file that `triage new` made.")
+            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar())
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"{self.path} was made by a newer version of triage (file version {version}, this one "
+                f"reads up to {SCHEMA_VERSION}); update triage to open it."
+            )
+        return version
+
+    def close(self) -> None:
+        """Close every connection to the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def cache_dir(self) -> Path:
+        """The folder of the vectors' cache beside the review; it may be deleted at any time."""
+        return self.path.with_name(self.path.stem + ".cache")
+
+    def _read(self):
+        return self._engine.begin()
+
+    def _write(self):
+        return self._engine.execution_options(write=True).begin()
+
+    # -- protocol -----------------------------------------------------------------------------
+
+    def protocol(self) -> protocols.Protocol:
+        """Return the protocol in force."""
+        return protocols.parse(self.protocol_text(), "the review's protocol")
+
+    def protocol_text(self) -> str:
+        """Return the protocol in force as TOML."""
+        with self._read() as connection:
+            return connection.execute(select(_protocols.c.text).order_by(_protocols.c.id.desc()).limit(1)).scalar_one()
+
+    def protocol_versions(self) -> list[tuple[datetime, str]]:
+        """Return every protocol that was in force, the oldest first, with the time it was taken over."""
+        with self._read() as connection:
+            rows = connection.execute(select(_protocols.c.at, _protocols.c.text).order_by(_protocols.c.id))
+            return [(datetime.fromisoformat(at), toml) for at, toml in rows]
+
+    def refresh_protocol(self) -> bool:
+        """Take over the protocol file named at creation when it has changed; tell whether it had.
+
+        Raises
+        ------
+        InputError
+            When the changed file is no right protocol; the one in force stays.
+        """
+        with self._read() as connection:
+            name = connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
+        if name is None:
+            return False
+        path = self.path.parent / name
+        if not path.is_file():
+            return False
+        try:
+            changed = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read as UTF-8 text ({error}); save it as UTF-8.") from error
+        if changed == self.protocol_text():
+            return False
+        protocols.parse(changed, str(path))
+        with self._write() as connection:
+            connection.execute(insert(_protocols), [{"text": changed, "at": _now()}])
+        return True
+
+    # -- records ------------------------------------------------------------------------------
+
+    def imported(self, sha256: str, source: str | None) -> SourceFile | None:
+        """Return the import of a file with these bytes: under `source`, or under any when None."""
+        for file in self.files():
+            if file.sha256 == sha256 and source in (None, file.source):
+                return file
+        return None
+
+    def files(self) -> list[SourceFile]:
+        """Return every import, in its order."""
+        with self._read() as connection:
+            return [
+                SourceFile(
+                    row.id, row.name, row.source, row.format, row.sha256, row.announced, row.kept,
+                    tuple((line, message) for line, message in json.loads(row.problems)),
+                    datetime.fromisoformat(row.at),
+                )
+                for row in connection.execute(select(_files).order_by(_files.c.id))
+            ]
+
+    def add(
+        self, records: Sequence[Record], lines: Sequence[int], *, name: str, source: str, format: str,
+        sha256: str, announced: int, problems: Sequence[tuple[int, str]],
+    ) -> list[int]:
+        """Add the records of one file, whole or not at all, and return their new ids.
+
+        Parameters
+        ----------
+        records, lines : sequences of one length
+            What was read, and the line of the file where each record begins.
+        name, source, format, sha256, announced, problems
+            What is kept of the file itself (see `SourceFile`).
+        """
+        with self._write() as connection:
+            file_id = connection.execute(insert(_files).values(
+                name=name, source=source, format=format, sha256=sha256, announced=announced,
+                kept=len(records), problems=json.dumps([list(p) for p in problems]), at=_now(),
+            )).inserted_primary_key[0]
+            first = (connection.execute(select(func.max(_records.c.id))).scalar() or 0) + 1
+            rows = (_to_row(record, first + i, file_id, line)
+                    for i, (record, line) in enumerate(zip(records, lines, strict=True)))
+            for page in _pages(rows, _PAGE):
+                connection.execute(insert(_records), page)
+        return list(range(first, first + len(records)))
+
+    def records(self, ids: Iterable[int] | None = None) -> Iterator[Record]:
+        """Yield records in the order of their ids: all, or those of `ids`.
+
+        The records are read in pages, so that a long loop over them never keeps a decision waiting.
+        """
+        query = select(_records, _files.c.source).join(_files).order_by(_records.c.id).limit(_PAGE)
+        if ids is None:
+            last = 0
+            while True:
+                with self._read() as connection:
+                    page = connection.execute(query.where(_records.c.id > last)).all()
+                yield from map(_to_record, page)
+                if len(page) < _PAGE:
+                    return
+                last = page[-1].id
+        # SQLite takes at most 32,766 variables in one statement.
+        for wanted in _pages(sorted(set(map(int, ids))), _PAGE):
+            with self._read() as connection:
+                page = connection.execute(query.where(_records.c.id.in_(wanted))).all()
+            yield from map(_to_record, page)
+
+    def record(self, record_id: int) -> Record:
+        """Return one record.
+
+        Raises
+        ------
+        InputError
+            When there is none of that id.
+        """
+        for record in self.records([record_id]):
+            return record
+        raise InputError(f"There is no record {record_id} in {self.path}; ids run from 1 to {self.n_records()}.")
+
+    def n_records(self) -> int:
+        """Return how many records were imported."""
+        with self._read() as connection:
+            return connection.execute(select(func.count()).select_from(_records)).scalar_one()
+
+    def record_files(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of all records and, in the same order, the id of the file each came in."""
+        with self._read() as connection:
+            rows = connection.execute(select(_records.c.id, _records.c.file_id).order_by(_records.c.id)).all()
+        table = np.array(rows, np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def shown_records(self, stage: Stage, rows: Iterable[int] | None = None) -> list[Record]:
+        """Return a stage's records as a reviewer sees them: gaps filled from their copies.
+
+        Parameters
+        ----------
+        stage : Stage
+        rows : iterable of int, optional
+            Positions in the stage, ascending; all when left out.
+        """
+        ids = stage.record_ids if rows is None else stage.record_ids[np.fromiter(rows, np.int64)]
+        wanted = set(ids.tolist())
+        copies: dict[int, list[int]] = {}
+        for copy, kept in stage.live.duplicates.items():
+            if kept in wanted:
+                copies.setdefault(kept, []).append(copy)
+        members = {r.id: r for r in self.records(wanted.union(*copies.values()))}
+        return [
+            filled(members[i], [members[c] for c in sorted(copies.get(i, ()))])
+            for i in ids.tolist()
+        ]
+
+    # -- the log ------------------------------------------------------------------------------
+
+    def events(self, since: int = 0, until: int | None = None) -> list[Event]:
+        """Return the log in its order: the events after number `since`, up to `until`."""
+        query = select(_events).where(_events.c.seq > since).order_by(_events.c.seq)
+        if until is not None:
+            query = query.where(_events.c.seq <= until)
+        with self._read() as connection:
+            return [_to_event(row) for row in connection.execute(query)]
+
+    def show(
+        self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
+        reviewer: str, ranking_id: int | None = None,
+    ) -> list[Event]:
+        """Log that records were put before a reviewer, in this order, and how they came there."""
+        return self._append([
+            {"kind": Kind.SHOWN, "stage": stage, "record_id": int(r), "reviewer": reviewer, "origin": o,
+             "pool_size": int(p), "ranking_id": ranking_id}
+            for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
+        ])
+
+    def decide(self, stage: str, decisions: Sequence[Mapping[str, object]], *, reviewer: str) -> list[Event]:
+        """Log decisions, all in one transaction, and return their events.
+
+        Parameters
+        ----------
+        stage : str
+        decisions : sequence of mappings
+            Each with `record_id` and `label`, and optionally `reason`, `note`, `origin`,
+            `pool_size` and `ranking_id`.
+        reviewer : str
+        """
+        return self._append([
+            {"kind": Kind.DECISION, "stage": stage, "reviewer": reviewer, "origin": Origin.CHOSEN, **d}
+            for d in decisions
+        ])
+
+    def link(self, links: Sequence[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
+        """Log duplicates: (the copy's id, the kept record's id, why)."""
+        return self._append([
+            {"kind": Kind.DUPLICATE, "record_id": copy, "other_id": kept, "reason": why, "reviewer": reviewer}
+            for copy, kept, why in links
+        ])
+
+    def remove(self, removals: Sequence[tuple[int, str, str]], *, reviewer: str) -> list[Event]:
+        """Log removals before screening: (record id, kind of limit, reason)."""
+        return self._append([
+            {"kind": Kind.REMOVAL, "record_id": record_id, "label": None, "reason": kind, "note": why,
+             "reviewer": reviewer}
+            for record_id, kind, why in removals
+        ])
+
+    def undo(self, seq: int, *, reviewer: str) -> Event:
+        """Log that a decision, a duplicate link or a removal is taken back.
+
+        Raises
+        ------
+        InputError
+            When there is no such event, it cannot be undone, or it is undone already.
+        """
+        with self._write() as connection:
+            row = connection.execute(select(_events).where(_events.c.seq == seq)).one_or_none()
+            if row is None or row.kind not in (Kind.DECISION, Kind.DUPLICATE, Kind.REMOVAL):
+                raise InputError(f"Event {seq} is no decision, duplicate link or removal, so it cannot be undone.")
+            if connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar() is not None:
+                raise InputError(f"Event {seq} is undone already.")
+            return _insert_events(connection, [{
+                "kind": Kind.UNDO, "stage": row.stage, "record_id": row.record_id, "reviewer": reviewer,
+                "undoes": seq,
+            }])[0]
+
+    def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
+        """Commit the audit permutation of a stage's records that are in none yet.
+
+        The permutation, its hash and the weights of the evidence go to the log before the first of
+        the records is shown, and never change: the certificate's validity rests on it.
+
+        Parameters
+        ----------
+        stage : Stage
+        seed : int
+            Seed of the permutation.
+        parameters : mapping
+            The evidence's bets and weights.
+
+        Returns
+        -------
+        Event or None
+            None when every record is in a committed permutation already.
+        """
+        if stage.committed == len(stage.strata):
+            return None
+        fresh = np.sort(stage.record_ids[stage.strata[-1]])
+        permutation = np.random.default_rng(seed).permutation(fresh).astype("<i8")
+        note = json.dumps({
+            "stratum": stage.committed, "records": len(fresh), "seed": seed,
+            "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(), **parameters,
+        })
+        with self._write() as connection:
+            taken = connection.execute(select(func.count()).where(_plans.c.stage == stage.name)).scalar_one()
+            if taken != stage.committed:  # another session was first: its permutation holds
+                return None
+            plan = _insert_events(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
+            connection.execute(insert(_plans), [{
+                "seq": plan.seq, "stage": stage.name, "stratum": stage.committed,
+                "permutation": permutation.tobytes(),
+            }])
+        return plan
+
+    def stage(self, name: str | None = None, until: int | None = None) -> Stage:
+        """Return a stage as the log has it.
+
+        Parameters
+        ----------
+        name : str, optional
+            The first of the protocol when left out.
+        until : int, optional
+            The newest event to be seen; the whole log when left out.
+
+        Raises
+        ------
+        InputError
+            When the protocol has no stage of that name.
+        """
+        names = [s.name for s in self.protocol().stages]
+        name = names[0] if name is None else name
+        if name not in names:
+            raise InputError(f"The protocol has no stage {name!r}; its stages are: {', '.join(names)}.")
+        live = fold(self.events(until=until))
+        ids, _ = self.record_files()
+        out = set(live.duplicates) | set(live.removals)
+        if out:
+            ids = ids[~np.isin(ids, np.fromiter(out, np.int64))]
+        for earlier in names[: names.index(name)]:
+            agreed = consensus(live, earlier)
+            passed = [r for r, label in agreed.labels.items() if label is not Label.EXCLUDE]
+            ids = ids[np.isin(ids, np.array(passed, np.int64))]
+        return Stage(name, ids, live, consensus(live, name), *self._strata(name, ids, until))
+
+    def _strata(self, stage: str, ids: np.ndarray, until: int | None) -> tuple[list[np.ndarray], int]:
+        query = select(_plans.c.permutation).where(_plans.c.stage == stage).order_by(_plans.c.stratum)
+        if until is not None:
+            query = query.where(_plans.c.seq <= until)
+        with self._read() as connection:
+            plans = [np.frombuffer(p, "<i8") for p in connection.execute(query).scalars()]
+        strata, free = [], np.ones(len(ids), bool)
+        for permutation in plans:
+            # A record can leave a stage and come back (an undone link), so it may be in two plans:
+            # the first one holds.
+            rows = np.searchsorted(ids, permutation)
+            inside = rows < len(ids)
+            inside[inside] = (ids[rows[inside]] == permutation[inside]) & free[rows[inside]]
+            strata.append(rows[inside])
+            free[rows[inside]] = False
+        if free.any():
+            strata.append(np.flatnonzero(free))
+        return strata, len(plans)
+
+    def history(self, stage: str | None = None, until: int | None = None) -> History:
+        """Return what the mathematics may see of a stage (see `stage`)."""
+        return self.stage(stage, until).history()
+
+    def _append(self, rows: list[dict]) -> list[Event]:
+        if not rows:
+            return []
+        with self._write() as connection:
+            return _insert_events(connection, rows)
+
+    # -- rankings -----------------------------------------------------------------------------
+
+    def save(self, stage: str, ranking: Ranking) -> int:
+        """Save a ranking and return its id.
+
+        Of older rankings the parameters stay and the scores go: they can be made again from the log
+        up to `as_of`, and a review makes thousands.
+        """
+        blob = b"".join((
+            ranking.record_ids.astype("<i8").tobytes(), ranking.scores.astype("<f4").tobytes(),
+            ranking.held_out.astype("<f4").tobytes(),
+        ))
+        with self._write() as connection:
+            connection.execute(
+                update(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None)).values(scores=None)
+            )
+            return connection.execute(insert(_rankings).values(
+                stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(), scores=blob,
+            )).inserted_primary_key[0]
+
+    def ranking(self, stage: str) -> Ranking | None:
+        """Return the newest ranking of a stage, or None."""
+        query = (select(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None))
+                 .order_by(_rankings.c.id.desc()).limit(1))
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        n = len(row.scores) // 16
+        return Ranking(
+            row.as_of, json.loads(row.model), np.frombuffer(row.scores, "<i8", n),
+            np.frombuffer(row.scores, "<f4", n, offset=8 * n),
+            np.frombuffer(row.scores, "<f4", n, offset=12 * n), row.id,
+        )
+
+
+def _local_path(path: str | Path) -> Path:
+    if "://" in str(path):
+        raise InputError(f"{path} is an address; this version of triage keeps a review in a file: give a file name.")
+    return Path(path)
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+def _relative(path: Path, review: Path) -> str:
+    # Relative where it can be, so that the folder of a review may be moved or mailed.
+    path, folder = path.resolve(), review.parent.resolve()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _engine(path: Path):
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA recursive_triggers = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later
+        # would fail, not wait, when another session wrote in between.
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _migrate(connection: Connection, version: int) -> None:
+    for migration in _MIGRATIONS[version:]:
+        migration(connection)
+    connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _set_meta(connection: Connection, key: str, value: str) -> None:
+    connection.execute(insert(_meta), [{"key": key, "value": value}])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _pages(items: Iterable, size: int) -> Iterator[list]:
+    page: list = []
+    for item in items:
+        page.append(item)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
+    # A lone surrogate cannot be stored as UTF-8; it is escaped rather than lost.
+    def clean(value: str) -> str:
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    extra = {key: list(values) for key, values in record.extra.items()}
+    return {
+        "id": record_id, "file_id": file_id, "line": line,
+        "title": clean(record.title), "abstract": clean(record.abstract),
+        "authors": json.dumps(record.authors), "year": record.year, "journal": clean(record.journal),
+        "doi": clean(record.doi), "pmid": clean(record.pmid), "language": clean(record.language),
+        "type": clean(record.type), "keywords": json.dumps(record.keywords), "extra": json.dumps(extra),
+        "content_hash": content_hash(record.text),
+    }
+
+
+def _to_record(row) -> Record:
+    return Record(
+        title=row.title, abstract=row.abstract, authors=tuple(json.loads(row.authors)), year=row.year,
+        journal=row.journal, doi=row.doi, pmid=row.pmid, language=row.language, type=row.type,
+        keywords=tuple(json.loads(row.keywords)), source=row.source,
+        extra={key: tuple(values) for key, values in json.loads(row.extra).items()}, id=row.id,
+    )
+
+
+_EVENT_DEFAULTS = {
+    "stage": "", "record_id": None, "reviewer": "", "label": None, "reason": "", "note": "", "origin": None,
+    "pool_size": None, "ranking_id": None, "other_id": None, "undoes": None,
+}
+
+
+def _insert_events(connection: Connection, rows: list[dict]) -> list[Event]:
+    first = (connection.execute(select(func.max(_events.c.seq))).scalar() or 0) + 1
+    at = _now()
+    full = [{**_EVENT_DEFAULTS, "at": at, "seq": first + i, **row} for i, row in enumerate(rows)]
+    full = [{k: str(v) if isinstance(v, (Kind, Label, Origin)) else v for k, v in row.items()} for row in full]
+    for page in _pages(full, _PAGE):
+        connection.execute(insert(_events), page)
+    return [_event(row) for row in full]
+
+
+def _to_event(row) -> Event:
+    return _event(row._mapping)
+
+
+def _event(row: Mapping) -> Event:
+    return Event(
+        seq=row["seq"], kind=Kind(row["kind"]), at=datetime.fromisoformat(row["at"]), stage=row["stage"],
+        record_id=row["record_id"], reviewer=row["reviewer"],
+        label=None if row["label"] is None else Label(row["label"]), reason=row["reason"], note=row["note"],
+        origin=None if row["origin"] is None else Origin(row["origin"]), pool_size=row["pool_size"],
+        ranking_id=row["ranking_id"], other_id=row["other_id"], undoes=row["undoes"],
+    )

@@ -1,0 +1,126 @@
+"""A bibliographic record, and the normal forms by which two of them are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
+
+_DOI = re.compile(r"10\.\d{4,9}/\S+", re.IGNORECASE)
+_PMID = re.compile(r"^\s*(?:pmid:?\s*)?0*([1-9]\d{0,8})(?:\.0)?\s*(?:\[pmid\])?\s*$", re.IGNORECASE)
+_NO_ABSTRACT = re.compile(
+    r"\W*(?:n\.?/?a\.?|none|null|nan|no abstract|abstract not available|not available"
+    r"|(?:there is )?no abstract (?:is )?(?:available|provided|supplied)(?: for this \w+)?)\W*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One retrieved record, as one source described it.
+
+    Attributes
+    ----------
+    title, abstract, journal, language, type : str
+        As imported, outer white space removed; empty when missing. A placeholder such as
+        "[No abstract available]" is no abstract: it is kept in `extra`.
+    authors, keywords : tuple of str
+        In the order of the source.
+    year : int or None
+        Year of publication.
+    doi, pmid : str
+        In their normal forms (`normal_doi`, `normal_pmid`), or empty.
+    source : str
+        The database or file that the record came from.
+    extra : mapping of str to tuple of str
+        Every imported field that has no place above, under the name it had, in the order of
+        the file, so that an export gives back what was imported.
+    id : int or None
+        The project's number, from 1 in the order of import; None before import.
+    """
+
+    title: str = ""
+    abstract: str = ""
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    journal: str = ""
+    doi: str = ""
+    pmid: str = ""
+    language: str = ""
+    type: str = ""
+    keywords: tuple[str, ...] = ()
+    source: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    id: int | None = None
+
+    @property
+    def text(self) -> str:
+        """Title and abstract, one blank between them: what the models read."""
+        return f"{self.title} {self.abstract}"
+
+
+def normal_doi(text: str) -> str:
+    """Return the bare lower-case DOI found in `text`, or "" when there is none.
+
+    Resolver addresses, "doi:" prefixes, percent escapes and closing punctuation are dropped.
+
+    Examples
+    --------
+    >>> normal_doi("https://doi.org/10.1002/CPP.2398.")
+    '10.1002/cpp.2398'
+    """
+    found = _DOI.search(unquote(text))
+    if found is None:
+        return ""
+    doi = found.group().lower().rstrip(".,;:'\"")
+    # A closing bracket belongs to the DOI only when the DOI opened it: 10.1016/s0140(05)1-x.
+    while doi and doi[-1] in ")]>" and doi.count(doi[-1]) > doi.count({")": "(", "]": "[", ">": "<"}[doi[-1]]):
+        doi = doi[:-1].rstrip(".,;:'\"")
+    return doi
+
+
+def normal_pmid(text: str) -> str:
+    """Return the digits of a PubMed identifier, or "" when `text` is none."""
+    found = _PMID.match(text)
+    return found.group(1) if found else ""
+
+
+def normal_title(text: str) -> str:
+    """Return `text` as lower-case words with single blanks: accents, marks and case dropped.
+
+    Letters of every script are kept, so two titles in Chinese still differ.
+    """
+    decomposed = unicodedata.normalize("NFKD", text)
+    letters = "".join(c if c.isalnum() else " " for c in decomposed if not unicodedata.combining(c))
+    return " ".join(letters.casefold().split())
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether an abstract only says that there is none ("NA", "[No abstract available]")."""
+    return not text.strip() or _NO_ABSTRACT.fullmatch(text.strip()) is not None
+
+
+def content_hash(text: str) -> bytes:
+    """Return the 16-byte BLAKE2b digest of `text`: the key under which its vector is cached."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def filled(record: Record, copies: Iterable[Record]) -> Record:
+    """Return `record` with its empty fields taken from its copies, the first that has one winning.
+
+    Only what the record lacks is filled: nothing it says itself is ever replaced, and `extra`,
+    `source` and `id` stay its own.
+    """
+    missing = [name for name in _FILLABLE if not getattr(record, name)]
+    found: dict[str, object] = {}
+    for copy in copies:
+        for name in missing:
+            if name not in found and getattr(copy, name):
+                found[name] = getattr(copy, name)
+    return replace(record, **found) if found else record
+
+
+_FILLABLE = ("title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords")
