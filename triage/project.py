@@ -499,12 +499,15 @@ class Project:
 
     def show(
         self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
-        reviewer: str, ranking_id: int | None = None,
+        reviewer: str, ranking_id: int | None = None, file: str = "",
     ) -> list[Event]:
-        """Log that records were put before a reviewer, in this order, and how they came there."""
+        """Log that records were put before a reviewer, in this order, and how they came there.
+
+        `file` names the file in which they were handed out; empty on a screen.
+        """
         return self._append([
             {"kind": Kind.SHOWN, "stage": stage, "record_id": int(r), "reviewer": reviewer, "origin": o,
-             "pool_size": int(p), "ranking_id": ranking_id}
+             "pool_size": int(p), "ranking_id": ranking_id, "note": file}
             for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
         ])
 

@@ -6,28 +6,24 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 
 from __future__ import annotations
 
-import logging
-import math
+import os
 import secrets
-import time
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol as Interface
 
 import numpy as np
 
-from . import metrics
 from .decisions import Event, History, Kind, Label, Origin, Ranking
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
 from .records import Record
 
-Progress = Callable[[int, int], None]
-_log = logging.getLogger(__name__)
 
 SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
@@ -410,3 +406,325 @@ def held_out_scores(scorer: Scorer, n: int, rows: np.ndarray, y: np.ndarray) -> 
         if made is not None:
             scores[rows[out]] = made[rows[out]]
     return scores
+
+
+# -- over a project ---------------------------------------------------------------------------
+
+
+class ReviewModel:
+    """The ranking model over one set of records: its views are made once, its labels vary.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    preset : str
+        A preset's name, or a folder of a sentence-transformers model.
+    criteria : ranking.Criteria or None
+    device : str
+    cache_dir : Path or None
+        Where vectors are cached.
+    progress : callable or None
+        Called as progress(description), gives a context manager of a callback (done, total).
+    """
+
+    def __init__(
+        self, records: Sequence[Record], preset: str, criteria, *, device: str = "auto",
+        cache_dir: Path | None = None, progress=None,
+    ) -> None:
+        from . import features, ranking
+
+        self._model = ranking.load_preset(preset)
+        with (progress or no_progress)("Encoding abstracts") as tick:
+            self._views = features.build_views(
+                [r.title for r in records], [r.abstract for r in records], self._model,
+                criteria=criteria, cache_dir=cache_dir, device=device, progress=tick,
+            )
+
+    @property
+    def parameters(self) -> dict:
+        """The preset's name and full parameters."""
+        return self._model.parameters()
+
+    def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        from . import ranking
+
+        return ranking.score(self._model, self._views, rows, y)
+
+
+@contextmanager
+def no_progress(description: str) -> Iterator[None]:
+    """Stand in for a progress bar where none is wanted."""
+    yield None
+
+
+def criteria_of(protocol: Protocol):
+    """Return what the ranking reads of a protocol: question, inclusion and exclusion criteria."""
+    from . import ranking
+
+    return ranking.Criteria(
+        protocol.question, tuple(c.text for c in protocol.include), tuple(c.text for c in protocol.exclude),
+    )
+
+
+def user_cache_dir() -> Path:
+    """Return the folder where simulations keep vectors: `TRIAGE_CACHE`, else the user's cache folder."""
+    if chosen := os.environ.get("TRIAGE_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "triage"
+
+
+def commit_audit(project: Project, stage_name: str | None = None) -> Stage:
+    """Commit an audit permutation for the stage's records that have none yet; return the stage.
+
+    Called before anything of the stage is shown or decided: the certificate's validity rests on a
+    permutation, and on weights of the evidence, that were fixed before the first decision.
+    """
+    from . import recall
+
+    stage = project.stage(stage_name)
+    if stage.committed == len(stage.strata):
+        return stage
+    project.commit_plan(stage, secrets.randbits(63), recall.AuditE().parameters())
+    return project.stage(stage.name)
+
+
+class ProjectJournal:
+    """One reviewer's log over a project: each call is one transaction, durable when it returns."""
+
+    def __init__(self, project: Project, stage: Stage, reviewer: str, parameters: Mapping[str, object]) -> None:
+        self._project = project
+        self._reviewer = reviewer
+        self._parameters = dict(parameters)
+        self._per_record = project.protocol().reviewers_per_record
+        self._take(stage)
+
+    def _take(self, stage: Stage) -> None:
+        self.stage = stage
+        self._seq = stage.live.last_seq
+        self._row_of = {int(r): i for i, r in enumerate(stage.record_ids)}
+        self._live = stage.live
+        self._mine: list[Event] = sorted(
+            (e for (name, _, who), e in stage.live.decisions.items() if name == stage.name and who == self._reviewer),
+            key=lambda e: e.seq,
+        )
+
+    def desk(self) -> Desk:
+        """Return what this reviewer has to do, as the log has it."""
+        pool = Pool.of(self.stage)
+        judged_by: dict[int, set[str]] = {}
+        for (name, record_id, who), _ in self.stage.live.decisions.items():
+            row = self._row_of.get(self.stage.live.kept(record_id))
+            if name == self.stage.name and row is not None:
+                judged_by.setdefault(row, set()).add(who)
+        mine, elsewhere = [], []
+        for row in pool.outstanding():
+            first = self.stage.live.shown[self.stage.name, int(self.stage.record_ids[row])]
+            here = first.reviewer == self._reviewer and not first.note
+            (mine if here else elsewhere).append(row)
+        second = np.zeros(pool.n, bool)
+        for row, who in judged_by.items():
+            second[row] = self._reviewer not in who and len(who) < self._per_record
+        return Desk(pool, mine, elsewhere, second)
+
+    def news(self) -> Desk | None:
+        others = self._project.events(since=self._seq)
+        if not others:
+            return None
+        before = self.stage
+        fresh = commit_audit(self._project, before.name)
+        if len(fresh.record_ids) != len(before.record_ids) or (fresh.record_ids != before.record_ids).any():
+            raise InputError(
+                "Records were added to or removed from this stage while you screened; every decision is kept: "
+                "start the session again to go on with them."
+            )
+        self._take(fresh)
+        return self.desk()
+
+    def show(self, row: int, origin: Origin, pool_size: int) -> None:
+        self._note(self._project.show(
+            self.stage.name, [int(self.stage.record_ids[row])], [origin], [pool_size], reviewer=self._reviewer,
+        )[0])
+
+    def decide(self, row: int, label: Label, reason: str, note: str) -> int:
+        record_id = int(self.stage.record_ids[row])
+        first = self._live.shown.get((self.stage.name, record_id))
+        origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
+        decided = self._project.decide(self.stage.name, [{
+            "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
+        }], reviewer=self._reviewer)[0]
+        self._mine.append(decided)
+        self._live.decisions[self.stage.name, record_id, self._reviewer] = decided
+        self._note(decided)
+        return self._relevance(record_id)
+
+    def undo(self) -> tuple[int, int] | None:
+        while self._mine:
+            last = self._mine.pop()
+            row = self._row_of.get(self._live.kept(last.record_id))
+            if row is None:
+                continue
+            self._note(self._project.undo(last.seq, reviewer=self._reviewer))
+            key = self.stage.name, last.record_id, self._reviewer
+            earlier = [e for e in self._mine if e.record_id == last.record_id]
+            if earlier:
+                self._live.decisions[key] = earlier[-1]
+            else:
+                self._live.decisions.pop(key, None)
+            return row, self._relevance(self._live.kept(last.record_id))
+        return None
+
+    def _relevance(self, record_id: int) -> int:
+        votes = {
+            e.label for (name, member, _), e in self._live.decisions.items()
+            if name == self.stage.name and self._live.kept(member) == record_id
+        }
+        return -1 if not votes else int(votes != {Label.EXCLUDE})
+
+    def _note(self, event: Event) -> None:
+        if event.seq == self._seq + 1:  # otherwise somebody wrote in between: news() must see it
+            self._seq = event.seq
+        if event.kind is Kind.SHOWN:
+            self._live.shown.setdefault((event.stage, event.record_id), event)
+
+    def mark(self) -> int:
+        return self._seq
+
+    def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> None:
+        self._project.save(
+            self.stage.name,
+            Ranking(as_of, self._parameters, self.stage.record_ids, scores.astype(np.float32), held_out),
+        )
+
+
+def _model_of(
+    project: Project, stage: Stage, preset: str | None, device: str, progress,
+) -> tuple[ReviewModel, list[Record]]:
+    protocol = project.protocol()
+    records = project.shown_records(stage)
+    model = ReviewModel(
+        records, preset or protocol.model, criteria_of(protocol), device=device, cache_dir=project.cache_dir,
+        progress=progress,
+    )
+    return model, records
+
+
+@contextmanager
+def open_session(
+    project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
+    device: str = "auto", progress=None,
+) -> Iterator[tuple[Session, list[Record]]]:
+    """Open a screening session; give it and the stage's records by row.
+
+    The audit permutation is committed, and the first ranking made, before anything is shown.
+
+    Parameters
+    ----------
+    project : Project
+    reviewer : str
+    stage_name, preset, device : str, optional
+        The first stage, the protocol's preset and the fastest device when left out.
+    progress : callable, optional
+        See `ReviewModel`.
+
+    Raises
+    ------
+    InputError
+        When the stage has no records, or a name is wrong.
+    """
+    stage = commit_audit(project, stage_name)
+    if not len(stage.record_ids):
+        raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
+    model, records = _model_of(project, stage, preset, device, progress)
+    journal = ProjectJournal(project, stage, reviewer, model.parameters)
+    session = Session(
+        journal.desk(), model, next_origin=_policy(project), journal=journal, background=True,
+    )
+    try:
+        session.retrain()
+        session.wait()
+        yield session, records
+    finally:
+        session.close()
+
+
+def _policy(project: Project) -> Callable[[History], Origin] | None:
+    from . import recall
+
+    return recall.Policy().next_origin if project.protocol().stopping.rule in recall.AUDITED else None
+
+
+def hand_out(
+    project: Project, count: int, *, file: str, reviewer: str, stage_name: str | None = None,
+    preset: str | None = None, device: str = "auto", progress=None,
+) -> list[int]:
+    """Choose the next batch to be screened outside, audit draws among it, and log it as handed out.
+
+    Returns
+    -------
+    list of int
+        Record ids in the order in which they are to be screened. Records handed out before and not
+        judged come only when no others are left.
+
+    Raises
+    ------
+    InputError
+        When every record of the stage is judged.
+    """
+    stage, scores, _ = _ranked(project, stage_name, preset, device, progress)
+    stage = commit_audit(project, stage.name)
+    pool = Pool.of(stage)
+    policy = _policy(project)
+    rows, origins, sizes = [], [], []
+    while len(rows) < count and not pool.shown.all():
+        origin = policy(pool.history()) if policy is not None else Origin.RANKED
+        row = pool.audit_row() if origin is Origin.AUDIT else int(np.where(pool.shown, -np.inf, scores).argmax())
+        rows.append(row)
+        origins.append(origin)
+        sizes.append(pool.left(row))
+        pool.show(row, origin)
+    ids = stage.record_ids[rows].tolist()
+    project.show(stage.name, ids, origins, sizes, reviewer=reviewer, file=file)
+    handed_out = set(rows)
+    again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
+    ids += stage.record_ids[again].tolist()
+    if not ids:
+        raise InputError(f"Every record of the stage {stage.name!r} is judged; there is no next batch.")
+    return ids
+
+
+def _ranked(
+    project: Project, stage_name: str | None, preset: str | None, device: str, progress,
+) -> tuple[Stage, np.ndarray, Ranking]:
+    """Return the stage, a score for each of its records, and the ranking, made anew when it is stale."""
+    from . import ranking as models
+
+    stage = project.stage(stage_name)
+    if not len(stage.record_ids):
+        raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
+    saved = project.ranking(stage.name)
+    wanted = models.load_preset(preset or project.protocol().model).parameters()
+    criteria = _fingerprint(project)
+    newest = max((e.seq for e in project.events() if e.kind is not Kind.SHOWN), default=0)
+    if (
+        saved is not None and saved.as_of >= newest and saved.model == {**wanted, **criteria}
+        and np.array_equal(saved.record_ids, stage.record_ids)
+    ):
+        return stage, saved.scores, saved
+    model, _ = _model_of(project, stage, preset, device, progress)
+    rows, y = _labels(stage)
+    scores = model(rows, y)
+    basis = "labels" if 0 < y.sum() < len(y) else "criteria"
+    if scores is None:
+        basis, scores = "order", -np.arange(len(stage.record_ids), dtype=np.float32)
+    fresh = Ranking(
+        stage.live.last_seq, {**model.parameters, **criteria}, stage.record_ids, scores.astype(np.float32),
+        held_out_scores(model, len(scores), rows, y),
+    )
+    project.save(stage.name, fresh)
+    return stage, fresh.scores, fresh

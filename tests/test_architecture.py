@@ -1,0 +1,85 @@
+"""Who may import whom, kept by reading the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "triage"
+LEVELS = {
+    0: {"records", "protocol", "decisions", "metrics", "errors", "bundled"},
+    1: {"formats", "dedupe", "eligibility", "features", "ranking", "recall"},
+    2: {"project"},
+    3: {"intake", "screening", "simulation", "status", "report"},
+    4: {"terminal", "demo"},
+    5: {"cli", "__main__"},
+}
+# Level 3 modules lean on each other only in these ways.
+SIDEWAYS = {("intake", "screening"), ("simulation", "screening"), ("report", "status"), ("status", "recall")}
+ONLY_IN = {
+    "sqlalchemy": {"project"}, "sqlite3": {"project"}, "torch": {"features"}, "sentence_transformers": {"features"},
+    "typer": {"cli"},
+}
+LAZY = {"torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def unit(path: Path) -> str:
+    """Name the part of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def level(name: str) -> int:
+    return next(n for n, names in LEVELS.items() if name in names)
+
+
+def imports(path: Path):
+    """Yield (module, of our package, at module level) for each import of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    typing_only = {
+        id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and getattr(i.test, "id", "") == "TYPE_CHECKING"
+        for n in ast.walk(i)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        top = id(node) not in inside
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], False, top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            depth = len(path.relative_to(PACKAGE).parts) - node.level
+            if node.level == 0:
+                yield node.module.split(".")[0], False, top
+            elif depth == 0:
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                yield from ((name.split(".")[0], True, top) for name in names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down_the_levels(path):
+    me = unit(path)
+    if me in ("__init__", "_bundled"):
+        return
+    for name, ours, top in imports(path):
+        if ours and name != "__version__":
+            allowed = level(name) < level(me) or (me, name) in SIDEWAYS or name == me
+            assert allowed, f"{me} may not import {name}"
+        elif not ours:
+            assert me in ONLY_IN.get(name, {me}), f"{me} may not import {name}"
+            assert not (top and name in LAZY), f"{me} must import {name} inside the function that needs it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_house_rules(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        where = f"{path.name}:{getattr(node, 'lineno', 0)}"
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"{where}: bare except"
+        assert not isinstance(node, ast.Assert), f"{where}: assert in the package"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            assert unit(path) in ("cli", "terminal"), f"{where}: only cli and terminal print"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "random":
+            assert node.attr in ("Generator", "default_rng", "SeedSequence"), f"{where}: global random state"
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            assert node.args.kwarg is None, f"{where}: **{getattr(node.args.kwarg, 'arg', '')} in a signature"

@@ -1,0 +1,275 @@
+"""The review's file: append-only, durable, one live decision for each stage, record and reviewer."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from triage import protocol as protocols
+from triage.decisions import Kind, Label, Origin, Ranking, consensus, fold
+from triage.errors import InputError
+from triage.project import Project
+from triage.records import Record
+
+STAGES = protocols.template() + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
+
+
+def add(project, n=5, source="pubmed", sha="0"):
+    records = [Record(title=f"Title {i}", abstract=f"Abstract {i}", extra={"XX": (f"{i}", "b")}) for i in range(n)]
+    return project.add(records, list(range(1, n + 1)), name=f"{source}.ris", source=source, format="ris",
+                       sha256=sha, announced=n, problems=[])
+
+
+@pytest.fixture
+def project(tmp_path):
+    with Project.create(tmp_path / "a review.triage", STAGES) as made:
+        add(made)
+        yield made
+
+
+def raw(project):
+    return sqlite3.connect(project.path)
+
+
+def test_records_come_back_as_they_were_added(project):
+    records = list(project.records())
+    assert [r.id for r in records] == [1, 2, 3, 4, 5]
+    assert records[2] == Record(title="Title 2", abstract="Abstract 2", source="pubmed", id=3, extra={"XX": ("2", "b")})
+    assert project.record(3) == records[2]
+    with pytest.raises(InputError, match="no record 6"):
+        project.record(6)
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE events SET label = 'exclude'",
+    "DELETE FROM events",
+    "INSERT OR REPLACE INTO events (seq, kind, at, stage, reviewer, reason, note) VALUES (1, 'decision', '', '', '', '', '')",
+    "INSERT OR REPLACE INTO events (kind, at, stage, reviewer, reason, note, undoes) VALUES ('undo', '', '', '', '', '', 1)",
+    "REPLACE INTO events SELECT * FROM events",
+    "UPDATE OR REPLACE events SET seq = 9",
+    "UPDATE records SET title = ''",
+    "DELETE FROM records",
+    "INSERT OR REPLACE INTO plans (seq, stage, stratum, permutation) VALUES (9, 'abstract', 0, x'00')",
+    "DELETE FROM plans",
+    "DELETE FROM protocols",
+    "UPDATE files SET source = 'other'",
+])
+def test_nobody_rewrites_history(project, statement):
+    project.commit_plan(project.stage(), 1, {})
+    first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0]
+    project.undo(first.seq, reviewer="ann")
+    before = project.events()
+    with raw(project) as connection, pytest.raises(sqlite3.DatabaseError, match="append-only"):
+        connection.execute(statement.replace("undoes) VALUES ('undo', '', '', '', '', '', 1)",
+                                             f"undoes) VALUES ('undo', '', '', '', '', '', {first.seq})"))
+    assert project.events() == before
+
+
+def test_undo_brings_the_earlier_label_back(project):
+    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "first"}], reviewer="ann")
+    second = project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "reason": "W"}], reviewer="ann")[0]
+    assert fold(project.events()).decisions["abstract", 1, "ann"].label is Label.EXCLUDE
+    project.undo(second.seq, reviewer="ann")
+    assert fold(project.events()).decisions["abstract", 1, "ann"].note == "first"
+    with pytest.raises(InputError, match="undone already"):
+        project.undo(second.seq, reviewer="ann")
+    with pytest.raises(InputError, match="cannot be undone"):
+        project.undo(99, reviewer="ann")
+
+
+def test_each_reviewer_has_a_label_of_their_own(project):
+    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}],
+                   reviewer="ann")
+    project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}],
+                   reviewer="bob")
+    agreed = consensus(fold(project.events()), "abstract")
+    assert agreed.conflicts == {1} and agreed.labels == {2: Label.EXCLUDE}
+    assert agreed.relevant(1) is True and agreed.relevant(2) is False and agreed.relevant(3) is None
+
+
+def test_a_decision_on_a_copy_counts_for_its_group(project):
+    link = project.link([(4, 2, "same DOI")], reviewer="ann")[0]
+    assert project.stage().record_ids.tolist() == [1, 2, 3, 5]
+    project.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann")
+    assert project.stage().consensus.labels == {2: Label.INCLUDE}
+    assert project.history().rows.tolist() == [1]
+    project.undo(link.seq, reviewer="ann")
+    assert project.stage().record_ids.tolist() == [1, 2, 3, 4, 5]
+    assert project.stage().consensus.labels == {4: Label.INCLUDE}
+
+
+def test_a_later_stage_holds_what_passed_the_earlier(project):
+    labels = [Label.INCLUDE, Label.EXCLUDE, Label.MAYBE]
+    project.decide("abstract", [{"record_id": i + 1, "label": v} for i, v in enumerate(labels)], reviewer="ann")
+    assert project.stage("full-text").record_ids.tolist() == [1, 3]
+    with pytest.raises(InputError, match="no stage 'title'.*abstract, full-text"):
+        project.stage("title")
+
+
+def test_a_plan_is_committed_once_and_new_records_get_their_own(project):
+    plan = project.commit_plan(project.stage(), 7, {"bets": [0]})
+    assert plan.kind is Kind.PLAN and '"sha256"' in plan.note and '"bets": [0]' in plan.note
+    stage = project.stage()
+    assert stage.committed == 1 and sorted(stage.strata[0].tolist()) == [0, 1, 2, 3, 4]
+    assert stage.strata[0].tolist() == np.random.default_rng(7).permutation(5).tolist()
+    assert project.commit_plan(stage, 8, {}) is None
+    add(project, 3, "scopus", "1")
+    grown = project.stage()
+    assert grown.committed == 1 and [len(s) for s in grown.strata] == [5, 3]
+    project.commit_plan(grown, 9, {})
+    assert project.stage().committed == 2
+    assert project.history().n_records.tolist() == [5, 3]
+
+
+def test_history_keeps_the_order_of_first_showing(project):
+    project.commit_plan(project.stage(), 7, {})
+    project.show("abstract", [3, 1], [Origin.AUDIT, Origin.RANKED], [5, 4], reviewer="ann")
+    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "origin": Origin.RANKED}], reviewer="ann")
+    project.decide("abstract", [{"record_id": 5, "label": Label.EXCLUDE}], reviewer="ann")
+    project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "origin": Origin.RANKED}], reviewer="ann")
+    history = project.history()
+    assert history.rows.tolist() == [2, 0, 4]
+    assert history.y.tolist() == [-1, 0, 0]
+    assert history.origin.tolist() == ["audit", "ranked", "chosen"]
+    assert history.pool_size.tolist() == [5, 4, 3]
+    earlier = project.history(until=project.events()[-2].seq)
+    assert earlier.y.tolist() == [-1, 1, 0]
+
+
+def test_rankings_keep_their_parameters_and_only_the_newest_scores(project):
+    for as_of in (1, 2):
+        scores = np.array([as_of, 2.5], np.float32)
+        project.save("abstract", Ranking(as_of, {"name": "m"}, np.array([4, 2]), scores, np.full(2, np.nan, np.float32)))
+    newest = project.ranking("abstract")
+    assert newest.as_of == 2 and newest.record_ids.tolist() == [4, 2] and newest.scores.tolist() == [2.0, 2.5]
+    assert newest.id == 2 and np.isnan(newest.held_out).all()
+    assert raw(project).execute("SELECT count(*), count(scores) FROM rankings").fetchone() == (2, 1)
+    assert project.ranking("full-text") is None
+
+
+def test_a_plain_copy_holds_every_acknowledged_decision(project, tmp_path):
+    for i in range(1, 6):
+        project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="ann")
+        copy = tmp_path / f"copy{i}.triage"
+        shutil.copyfile(project.path, copy)
+        with Project.open(copy) as other:
+            assert len(fold(other.events()).decisions) == i
+    assert {p.name for p in tmp_path.iterdir() if "review" in p.name} == {"a review.triage"}
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "not a triage review"), (b"TY  - JOUR\nER  - \n", "not a triage review"),
+    (b"SQLite format 3\0" + b"x" * 4096, "cannot be opened as a review"),
+])
+def test_what_is_no_review_is_refused(tmp_path, content, message):
+    path = tmp_path / "x.triage"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        Project.open(path)
+    assert path.read_bytes() == content
+
+
+def test_other_databases_newer_versions_and_missing_files_are_refused(tmp_path):
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(InputError, match="not a triage review"):
+        Project.open(foreign)
+    with pytest.raises(InputError, match="There is no review at .*triage new"):
+        Project.open(tmp_path / "none.triage")
+    Project.create(tmp_path / "a.triage", STAGES).close()
+    with pytest.raises(InputError, match="exists already"):
+        Project.create(tmp_path / "a.triage", STAGES)
+    with sqlite3.connect(tmp_path / "a.triage") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(InputError, match="newer version of triage"):
+        Project.open(tmp_path / "a.triage")
+
+
+def test_a_wrong_protocol_makes_no_file(tmp_path):
+    with pytest.raises(InputError):
+        Project.create(tmp_path / "a.triage", "nonsense = [")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_protocol_file_is_taken_over_when_it_changes(tmp_path):
+    path = tmp_path / "protocol.toml"
+    path.write_text(STAGES)
+    with Project.create(tmp_path / "a.triage", STAGES, path) as project:
+        assert project.refresh_protocol() is False
+        path.write_text('title = "Changed"\n' + STAGES)
+        assert project.refresh_protocol() is True
+        assert project.protocol().title == "Changed"
+        assert len(project.protocol_versions()) == 2
+        path.write_text("nonsense = [")
+        with pytest.raises(InputError):
+            project.refresh_protocol()
+        assert project.protocol().title == "Changed"
+
+
+actions = st.lists(st.one_of(
+    st.tuples(st.just("decide"), st.integers(1, 4), st.sampled_from(list(Label)), st.sampled_from(["ann", "bob"])),
+    st.tuples(st.just("undo"), st.integers(0, 30), st.none(), st.sampled_from(["ann", "bob"])),
+), max_size=25)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions)
+def test_the_log_folds_like_a_stack_of_labels(steps):
+    """Against a plain model: a stack of labels for each key, from which an undo takes one out."""
+    with tempfile.TemporaryDirectory() as folder, Project.create(Path(folder) / "r.triage", STAGES) as project:
+        add(project, 4)
+        model: dict[tuple[int, str], list[tuple[int, Label]]] = {}
+        for what, number, chosen, reviewer in steps:
+            if what == "decide":
+                seq = project.decide("abstract", [{"record_id": number, "label": chosen}], reviewer=reviewer)[0].seq
+                model.setdefault((number, reviewer), []).append((seq, chosen))
+                continue
+            held = next((key for key, stack in model.items() if any(s == number for s, _ in stack)), None)
+            if held is None:
+                with pytest.raises(InputError):
+                    project.undo(number, reviewer=reviewer)
+            else:
+                project.undo(number, reviewer=reviewer)
+                model[held] = [entry for entry in model[held] if entry[0] != number]
+        events = project.events()
+        live = fold(events).decisions
+        assert {(r, who): e.label for (_, r, who), e in live.items()} == {
+            key: stack[-1][1] for key, stack in model.items() if stack
+        }
+        assert [e.seq for e in events] == list(range(1, len(events) + 1))
+
+
+WRITER = """
+import sys
+from triage.decisions import Label
+from triage.project import Project
+project = Project.open(sys.argv[1])
+for i in range(1, 100_000):
+    event = project.decide("abstract", [{"record_id": 1 + i % 5, "label": Label.INCLUDE}], reviewer=f"r{i}")[0]
+    print(event.seq, flush=True)
+"""
+
+
+def test_kill_9_loses_no_acknowledged_decision(project):
+    """Twenty times, at a random moment: what was acknowledged is there, and the file opens."""
+    rng = np.random.default_rng(20)
+    for _ in range(20):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(project.path)], stdout=subprocess.PIPE, text=True)
+        acknowledged = [int(writer.stdout.readline())]
+        for _ in range(int(rng.integers(0, 8))):
+            acknowledged.append(int(writer.stdout.readline()))
+        # Without waiting for the next line: the kill falls anywhere within a write.
+        writer.kill()
+        acknowledged += [int(line) for line in writer.stdout.read().splitlines()]
+        writer.wait()
+        with Project.open(project.path) as reopened:
+            seqs = {e.seq for e in reopened.events()}
+            assert set(acknowledged) <= seqs
+            assert raw(project).execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,0 +1,299 @@
+"""Replays of labelled reviews: the live loop of `screening`, answered from known labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import formats, metrics, ranking, recall
+from . import protocol as protocols
+from .decisions import History, Label, Origin
+from .errors import InputError
+from .records import Record
+from .screening import (
+    Desk, Pool, ReviewModel, Session, criteria_of, held_out_scores, no_progress, user_cache_dir,
+)
+
+_AUDITED = ("audit-e", "fixed-audit")  # the rules whose evidence is audit draws
+_STARTS = ("criteria", "file", "random")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One replay: the whole screening order after the priors, and where the rule stopped."""
+
+    prior_rows: list[int]
+    order: np.ndarray
+    labels: np.ndarray
+    origin: np.ndarray
+    stop_at: int | None
+    certified: bool
+
+
+def replay(
+    y: np.ndarray, model: Callable[[np.ndarray, np.ndarray], np.ndarray | None], *, prior_rows: list[int],
+    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None, audited: bool = False,
+    tick: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
+
+    The loop sees a label only when it has shown the record. The policy goes on past the stop, so one
+    run serves every target.
+
+    Parameters
+    ----------
+    y : ndarray of int, shape (n,)
+        The known labels.
+    model : callable of (rows, labels) to scores
+    prior_rows : list of int
+        Rows known from the start.
+    start, permutation : ndarray of int, shape (n,)
+        The order until the model knows both labels, and that of the audit draws.
+    retrain_after : callable of int to int
+        See `Session`.
+    rule : StoppingRule, optional
+    audited : bool
+        Whether the policy makes audit draws.
+    tick : callable of (done, total), optional
+    """
+    pool = Pool(len(y), [permutation])
+    for row in prior_rows:
+        pool.show(row, Origin.PRIOR)
+        pool.y[row] = y[row]
+    session = Session(
+        Desk(pool, [], [], np.zeros(len(y), bool)), model, start=start, retrain_after=retrain_after,
+        next_origin=recall.Policy().next_origin if audited else None,
+    )
+    session.retrain()
+    total = len(y) - len(prior_rows)
+    stop_at, certified, looked = None, False, -1
+    for screened in range(1, total + 1):
+        row = session.next().row
+        session.decide(row, Label.INCLUDE if y[row] else Label.EXCLUDE)
+        if tick is not None:
+            tick(screened, total)
+        # A rule of audit draws looks after every record; the others, which are dearer and see
+        # nothing new from the model in between, look when the model has been trained anew.
+        if rule is None or stop_at is not None or not (audited or session.trained_on != looked):
+            continue
+        looked = session.trained_on
+        verdict = _look(rule, session, pool)
+        if verdict.stop and screened < total:
+            stop_at, certified = screened, verdict.certified
+    history = pool.history()
+    order = history.rows[len(prior_rows):]
+    return Run(prior_rows, order, y[order], history.origin[len(prior_rows):],
+               None if rule is None else stop_at or total, certified)
+
+
+def _look(rule, session: Session, pool: Pool):
+    """Ask a rule; one that needs probabilities gets scores of models that had not seen the label."""
+    history = pool.history()
+    if not getattr(rule, "needs_scores", False) or session.scores is None:
+        return rule(history)
+    rows = pool.labelled()
+    return rule(history, session.scores, held_out_scores(session.scorer, pool.n, rows, pool.y[rows]))
+
+
+def simulate(
+    file: Path, label_column: str, *, criteria: Path | None = None, start: str | None = None,
+    prior_rows: str | None = None, priors: str | None = None, seed: int = 0, seeds: int = 1,
+    preset: str = "default", batch: str = "auto", stop: str = "none", target: float = 0.95,
+    confidence: float = 0.95, device: str = "auto", progress=None,
+) -> dict[str, object]:
+    """Replay a labelled review; return what `triage simulate --json` prints.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV, Excel or Parquet table: each row is a record, rows count from 0.
+    label_column : str
+        The column of 0/1 labels.
+    criteria : Path, optional
+        Free text, or a protocol.toml.
+    start : {"criteria", "file", "random"}, optional
+        The order until both labels are known.
+    prior_rows, priors : str, optional
+        "3,17": these rows; "1,1": so many relevant and irrelevant rows, drawn with the seed.
+    seed, seeds : int
+        The seeds seed to seed + seeds - 1 are run.
+    preset : str
+    batch : {"auto", "1", ...}
+        New labels between trainings; auto: 5 % of what is labelled.
+    stop : str
+        "none" or one of `recall.RULES`.
+    target, confidence : float
+    device : str
+    progress : callable, optional
+        See `ReviewModel`.
+
+    Raises
+    ------
+    InputError
+        For options that contradict each other, and rows or labels that are none.
+    """
+    if prior_rows is not None and priors is not None:
+        raise InputError("Give either --prior-rows or --priors, not both.")
+    start = start or ("criteria" if criteria is not None else "file")
+    if start not in _STARTS:
+        raise InputError(f"--start {start!r} is none of {', '.join(_STARTS)}.")
+    if start == "criteria" and criteria is None:
+        raise InputError("--start criteria needs --criteria: a text file, or a protocol.toml.")
+    for name, value in (("--target", target), ("--confidence", confidence)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
+    if stop != "none" and stop not in recall.RULES:
+        raise InputError(f"--stop {stop!r} is none of none, {', '.join(recall.RULES)}.")
+    retrain_after = _schedule(batch)
+    began = time.perf_counter()
+    records, y = read_labelled(file, label_column)
+    fixed = None if prior_rows is None else _row_numbers(prior_rows, len(y))
+    wanted = None if priors is None else _two_counts(priors, y)
+    query = read_criteria(criteria) if criteria is not None else None
+    model = ReviewModel(records, preset, query, device=device, cache_dir=user_cache_dir(), progress=progress)
+    features_seconds = time.perf_counter() - began
+    runs = []
+    for number in range(seed, seed + seeds):
+        began = time.perf_counter()
+        rng_priors, rng_order, rng_audit = (np.random.default_rng([number, use]) for use in range(3))
+        known = fixed if fixed is not None else _draw_priors(y, wanted, rng_priors) if wanted else []
+        order = rng_order.permutation(len(y)) if start == "random" else np.arange(len(y))
+        with (progress or no_progress)(f"Screening, seed {number}") as tick:
+            run = replay(
+                y, model if start == "criteria" else _once_both_are_known(model), prior_rows=known, start=order,
+                permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
+                rule=recall.RULES[stop](target, confidence) if stop != "none" else None,
+                audited=stop in _AUDITED, tick=tick,
+            )
+        runs.append(_as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds))
+    return {
+        "records": len(y), "relevant": int(y.sum()), "model": model.parameters, "runs": runs,
+        "mean": _mean([run["metrics"] for run in runs]),
+    }
+
+
+def _once_both_are_known(model: ReviewModel) -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
+    """Keep the criteria from ordering records before both labels are known."""
+    return lambda rows, y: model(rows, y) if 0 < y.sum() < len(y) else None
+
+
+def _schedule(batch: str) -> Callable[[int], int]:
+    if batch == "auto":
+        return lambda labelled: max(1, labelled // 20)
+    if not batch.isdecimal() or int(batch) < 1:
+        raise InputError(f"--batch {batch!r} must be auto or a number of records from 1.")
+    return lambda labelled: int(batch)
+
+
+def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarray]:
+    """Read a table of records with known labels.
+
+    Returns
+    -------
+    records : list of Record
+    y : ndarray of int8, shape (n,)
+
+    Raises
+    ------
+    InputError
+        When the file is no table, or a label is not 0 or 1, with its line.
+    """
+    reading = formats.read(file, label_column=label_column)
+    if reading.labels is None:
+        raise InputError(f"{file} is a {reading.format} file; simulate needs a CSV, Excel or Parquet table.")
+    if reading.problems:
+        problem = reading.problems[0]
+        raise InputError(f"{file}, line {problem.line}: {problem.message}; every row must be a record.")
+    y = np.empty(len(reading.records), np.int8)
+    for i, (text, line) in enumerate(zip(reading.labels, reading.lines, strict=True)):
+        if text.strip() not in ("0", "1"):
+            raise InputError(f"{file}, line {line}: the label {text!r} in column {label_column!r} must be 0 or 1.")
+        y[i] = int(text)
+    return reading.records, y
+
+
+def read_criteria(path: Path) -> ranking.Criteria:
+    """Read criteria from a protocol.toml or a free text.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, is a wrong protocol, or holds no criteria.
+    """
+    if path.suffix.lower() == ".toml":
+        criteria = criteria_of(protocols.load(path))
+    else:
+        criteria = ranking.Criteria("", *protocols.criteria_from_text(protocols.read_text(path)))
+    if not (criteria.include or criteria.exclude or criteria.question):
+        raise InputError(f"{path} holds no criteria; write the inclusion and exclusion criteria into it.")
+    return criteria
+
+
+def _row_numbers(text: str, n: int) -> list[int]:
+    rows = []
+    for part in text.split(","):
+        if not part.strip().isdecimal() or int(part) >= n:
+            raise InputError(f"--prior-rows: {part.strip()!r} is no row of the file; rows run from 0 to {n - 1}.")
+        if int(part) in rows:
+            raise InputError(f"--prior-rows names row {int(part)} twice.")
+        rows.append(int(part))
+    return rows
+
+
+def _two_counts(text: str, y: np.ndarray) -> tuple[int, int]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise InputError(f"--priors {text!r} must be two numbers, relevant and irrelevant, such as 1,1.")
+    counts = int(parts[0]), int(parts[1])
+    for wanted, there, kind in zip(counts, (int(y.sum()), int((y == 0).sum())), ("relevant", "irrelevant")):
+        if wanted > there:
+            raise InputError(f"--priors asks for {wanted} {kind} records; the file has {there}.")
+    return counts
+
+
+def _draw_priors(y: np.ndarray, counts: tuple[int, int], rng: np.random.Generator) -> list[int]:
+    drawn = [rng.choice(np.flatnonzero(y == label), count, replace=False) for label, count in zip((1, 0), counts)]
+    return np.concatenate(drawn).astype(int).tolist()
+
+
+def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> dict[str, object]:
+    stopped = None
+    if run.stop_at is not None:
+        relevant = int(run.labels.sum())
+        found = int(run.labels[: run.stop_at].sum())
+        stopped = {"rule": stop, "at": run.stop_at, "recall": found / relevant if relevant else None,
+                   "certified": run.certified}
+    return {
+        "seed": seed, "prior_rows": run.prior_rows, "order": run.order.tolist(), "labels": run.labels.tolist(),
+        "origin": run.origin.tolist(), "metrics": metrics.summary(run.labels), "stop": stopped,
+        "seconds": {"features": round(features, 3), "total": round(total, 3)},
+    }
+
+
+def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]:
+    known = {name: [m[name] for m in all_metrics if m[name] is not None] for name in all_metrics[0]}
+    return {name: sum(values) / len(values) if values else None for name, values in known.items()}
+
+
+def in_words(facts: dict) -> str:
+    """Return a simulation's result as lines for a person."""
+    lines = [f"{facts['records']} records, {facts['relevant']} relevant, model {facts['model']['name']}", ""]
+    names = list(facts["mean"])
+    lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
+    for run in facts["runs"]:
+        stop = run["stop"]
+        told = "-"
+        if stop is not None:
+            recall_then = "-" if stop["recall"] is None else f"{stop['recall']:.3f}"
+            told = f"{stop['rule']} at {stop['at']}, recall {recall_then}" + (", certified" if stop["certified"] else "")
+        lines.append(f"{run['seed']:6} " + "".join(_cell(run["metrics"][name]) for name in names) + f"   {told}")
+    lines.append("  mean " + "".join(_cell(facts["mean"][name]) for name in names))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.4f'):>12}"
