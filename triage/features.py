@@ -228,7 +228,7 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         encoder = self._load()
         # Long texts first: a batch is as slow as its longest, and memory is at its peak at once.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        vectors = np.zeros((len(texts), encoder.get_sentence_embedding_dimension()), np.float32)
+        vectors = np.zeros((len(texts), encoder.get_embedding_dimension()), np.float32)
         for start in range(0, len(order), self.batch_size):
             batch = order[start: start + self.batch_size]
             made = encoder.encode(

@@ -141,6 +141,7 @@ def render(project: Project, status: dict, notice: str = "") -> str:
         trim_blocks=True, lstrip_blocks=True, finalize=lambda v: _UNPRINTABLE.sub("", v) if type(v) is str else v,
     )
     environment.filters["count"] = lambda n: f"{n:,}"
+    environment.filters["percent"] = _percent
     environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return environment.get_template("report.html").render(
         version=__version__,
@@ -258,11 +259,707 @@ def _protocol_versions(project: Project) -> list[_Version]:
 
 
 def _parameters(model: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Flatten a model's parameters to names such as `views.words.C` and their values."""
+    """Flatten a model's parameters to names such as `criteria.whole` and `scores[1]`, with their values."""
     flat = []
     for name, value in model.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat += [(f"{name}.{inner}", text) for inner, text in _parameters(value)]
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            flat += [
+                (f"{name}[{i}]", ", ".join(f"{k} {text}" for k, text in _parameters(v))) for i, v in enumerate(value, 1)
+            ]
         else:
             flat.append((str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     return flat
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence on the state of the review and what it rests on: "count" or one of the promises."""
+
+    promise: str
+    text: str
+
+
+def statements(status: dict) -> list[Statement]:
+    """Say in plain sentences what a status says, each with its promise and claiming no more than it.
+
+    Parameters
+    ----------
+    status : dict
+        What `triage status --json` prints; recall keys may be None.
+    """
+    screened, unscreened = status["screened"], status["unscreened"]
+    found, maybe = status["relevant_found"], status["maybe"]
+    text = (f"{screened:,} of {_count(status['records'], 'record')} {_were(screened, 'is', 'are')} screened at the stage "
+            f"“{status['stage']}”, and {found:,} of them {_were(found, 'is', 'are')} relevant")
+    text += f" ({maybe:,} labelled maybe)." if maybe else "."
+    said = [Statement("count", text)]
+    if unscreened == 0:
+        said.append(Statement("count", "Every record is screened, so nothing is left to estimate."))
+        return said
+    certificate = status.get("certificate")
+    if certificate:
+        said.append(Statement("certificate", _certificate_now(status, certificate)))
+    estimate = status.get("estimate")
+    if estimate and estimate.get("recall") is not None:
+        said.append(Statement("estimate", _estimate_now(status, estimate)))
+    else:
+        said.append(Statement("estimate", "There is no estimate of recall yet."))
+    if not (certificate and certificate.get("certified")) and (ahead := _work_ahead(status.get("workload") or {})):
+        said.append(Statement("estimate", ahead))
+    return said
+
+
+def _certificate_now(status: dict, certificate: dict) -> str:
+    unscreened, target = status["unscreened"], _percent(status["target"])
+    missed, lower = certificate.get("missed_upper"), certificate.get("recall_lower")
+    if not certificate.get("audit_draws"):
+        return "No record has been drawn at random yet, so nothing is certified."
+    if missed is None:
+        return "Nothing is certified yet."
+    among = (f"at most {missed:,} {_were(missed, 'is', 'are')} missed among the "
+             f"{_count(unscreened, 'record')} not screened")
+    if lower is None:
+        return (f"No relevant record is known yet, so recall is undefined; {among} "
+                f"({_held_how(status, certificate)}).")
+    met = (f"The target of {target} is certified." if certificate.get("certified")
+           else f"The target of {target} is not certified.")
+    return (f"At least {_percent(lower, math.floor)} of the records you would label relevant are found "
+            f"({_held_how(status, certificate)}); {among}. {met}")
+
+
+def _held_how(status: dict, certificate: dict) -> str:
+    when = {"audit-e": ", holds whenever you look", "fixed-audit": ", holds for one look only"}
+    return f"{_percent(status['confidence'])} confidence{when.get(certificate.get('method', ''), '')}"
+
+
+def _estimate_now(status: dict, estimate: dict) -> str:
+    text = f"The model puts recall at {_percent(estimate['recall'])}"
+    lower, upper = estimate.get("lower"), estimate.get("upper")
+    if lower is not None and upper is not None:
+        text += (f" ({_percent(status['confidence'])} interval {_percent(lower, math.floor)} to "
+                 f"{_percent(upper, math.ceil)})")
+    if (total := estimate.get("relevant_total")) is not None:
+        text += f", of {_count(round(total), 'relevant record')} in all"
+    text += ". This is a point estimate with no guarantee"
+    assumes = _sentence_end(estimate.get("assumes") or "")
+    return f"{text}; it assumes: {assumes}." if assumes else f"{text}."
+
+
+def _work_ahead(workload: dict) -> str:
+    records, hours, pace = (workload.get(k) for k in ("records_to_certificate", "hours", "seconds_per_record"))
+    if not records or records.get("p50") is None:
+        return ""
+    text = f"A certified stop is about {_count(round(records['p50']), 'record')} away"
+    if records.get("p10") is not None and records.get("p90") is not None:
+        text += f" (8 times in 10 between {round(records['p10']):,} and {round(records['p90']):,})"
+    if hours and hours.get("p50") is not None:
+        text += f", or {hours['p50']:,.1f} hours"
+        if pace is not None:
+            text += f" at {pace:,.1f} seconds a record"
+    return text + ". This is a forecast with no guarantee."
+
+
+def methods_text(
+    protocol: Protocol, counted: Flow, history: History, status: dict, model: Mapping[str, object] | None,
+) -> str:
+    """Return a methods paragraph to paste: what was done, with which figures and which promise.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    counted : Flow
+    history : History
+        Of the stage that `status` speaks of.
+    status : dict
+        What `triage status --json` prints.
+    model : mapping or None
+        Name and parameters of the ranking model; None when no ranking was made.
+    """
+    at = next(i for i, s in enumerate(counted.stages) if s.name == status["stage"])
+    later = counted.stages[at + 1:]
+    over = (not status["unscreened"] or bool(_stopped(status)) or any(s.unscreened < s.entered for s in later))
+    said = [
+        f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records is "
+        f"reported after PRISMA 2020 (Page et al. 2021).",
+        *_said_of_search(protocol, counted),
+        *_said_of_screening(protocol, history, status, model, over),
+        *_said_of_recall(protocol, status, over),
+        *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
+    ]
+    return " ".join(said)
+
+
+def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
+    dates = {s.name.casefold(): s.searched_on for s in protocol.sources}
+    sources = [
+        f"{name} (" + (f"searched on {day}, " if (day := dates.get(name.casefold())) else "") + f"n = {n:,})"
+        for name, n in counted.retrieved.items()
+    ]
+    n = counted.n_retrieved
+    said = [f"{_count(n, 'record')} {_were(n)} imported from {_count(len(sources), 'source')}"
+            + (f": {_listed(sources)}." if sources else ".")]
+    left = n - counted.n_duplicates
+    if counted.n_duplicates:
+        said.append(f"{_count(counted.n_duplicates, 'duplicate')} {_were(counted.n_duplicates)} linked to the record "
+                    f"kept, which left {_count(left, 'record')}.")
+    else:
+        said.append("No duplicates were found.")
+    if counted.n_removed:
+        kinds = [f"{sum(by_source.values()):,} by the {kind} limit" for kind, by_source in counted.removed.items()]
+        said.append(f"{_count(counted.n_removed, 'record')} {_were(counted.n_removed)} removed before screening "
+                    f"({_listed(kinds)}), which left {_count(left - counted.n_removed, 'record')}.")
+    elif _limit_lines(protocol.limits):
+        said.append("No record was removed by the limits of the protocol.")
+    return said
+
+
+def _said_of_screening(
+    protocol: Protocol, history: History, status: dict, model: Mapping[str, object] | None, over: bool,
+) -> list[str]:
+    n = status["screened"]
+    done = _were(n) if over else _were(n, "has been", "have been")
+    said = [f"At the stage “{status['stage']}”, {n:,} of {_count(status['records'], 'record')} {done} screened and "
+            f"{status['relevant_found']:,} judged relevant"
+            + (f" ({status['maybe']:,} of them maybe)." if status["maybe"] else ".")]
+    if protocol.reviewers_per_record > 1:
+        said.append(f"Every record needed the decisions of {protocol.reviewers_per_record} reviewers.")
+    origins = history.origin[history.judged]
+    n_audit, n_ranked = (int((origins == str(o)).sum()) for o in (Origin.AUDIT, Origin.RANKED))
+    if n_ranked and model is not None:
+        criteria = "the protocol's criteria and by " if protocol.include or protocol.exclude else ""
+        said.append(
+            f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of a ranking by {criteria}what a model learned "
+            f"from the decisions made so far, trained anew as screening went on (continuous active learning, "
+            f"Cormack & Grossman 2016)."
+        )
+        said.append(_said_of_model(model))
+    elif n_ranked:
+        said.append(f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of import, without a ranking.")
+    if n_audit:
+        said.append(
+            f"{n_audit:,} {_were(n_audit)} drawn at random from the records not yet shown, in an order fixed in the log "
+            f"beforehand and not told to the reviewers (audit draws)."
+        )
+    return said
+
+
+def _said_of_model(model: Mapping[str, object]) -> str:
+    name = model.get("preset") or model.get("name") or ""
+    parameters = [(k, v) for k, v in _parameters(model) if k not in ("preset", "name")]
+    text = f"The model was the preset “{name}”" if name else "The model's preset has no name"
+    if len(parameters) > _MOST_PARAMETERS:
+        text += f", whose {len(parameters)} parameters are listed in the report"
+    elif parameters:
+        text += f" ({'; '.join(f'{k} = {v}' for k, v in parameters)})"
+    if any(isinstance(score, Mapping) and score.get("view") == "embedding" for score in model.get("scores") or ()):
+        text += ", with sentence embeddings (Reimers & Gurevych 2019) among its features"
+    return text + "."
+
+
+def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
+    rule, verb = protocol.stopping.rule, "was" if over else "is"
+    said = [f"The stopping rule {verb} {rule} ({_RULES[rule]}), with a target recall of {_percent(status['target'])} at "
+            f"{_percent(status['confidence'])} confidence."]
+    if not status["unscreened"]:
+        return [*said, "Every record was screened, so no recall had to be estimated."]
+    certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
+    lower, missed = certificate.get("recall_lower"), certificate.get("missed_upper")
+    if certificate.get("audit_draws") and missed is not None:
+        anytime = certificate.get("method") == "audit-e"
+        bound = (f"at least {_percent(lower, math.floor)} of the records that the reviewers would label relevant were "
+                 f"found, and " if lower is not None else "")
+        said.append(
+            f"By the audit, {bound}at most {missed:,} {_were(missed)} missed among the "
+            f"{_count(status['unscreened'], 'record')} not screened ({_percent(status['confidence'])} confidence"
+            + (", a bound valid at any time and for any ranking; Ville 1939, Waudby-Smith & Ramdas 2020)."
+               if anytime else ", a bound valid for one look).")
+        )
+        if not certificate.get("certified"):
+            said.append(f"The target was not certified{'' if over else ' at the time of writing'}.")
+    else:
+        said.append("No recall was certified.")
+    if estimate.get("recall") is not None:
+        said.append(f"A model's point estimate of recall, which carries no guarantee, was "
+                    f"{_percent(estimate['recall'])}.")
+    said.append("Recall is relative to the reviewers' own decisions and to the records imported: it says nothing of "
+                "records that the searches missed.")
+    return said
+
+
+def _said_of_stage(stage: StageFlow) -> str:
+    excluded, assessed = sum(stage.excluded.values()), stage.entered - stage.unscreened
+    text = (f"At the stage “{stage.name}”, {assessed:,} of {_count(stage.entered, 'record')} {_were(assessed)} screened, "
+            f"{excluded:,} excluded and {stage.included:,} included")
+    text += f", {stage.maybe:,} left as maybe" if stage.maybe else ""
+    return text + (f", {stage.conflicts:,} in conflict." if stage.conflicts else ".")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _were(n: int, one: str = "was", many: str = "were") -> str:
+    return one if n == 1 else many
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _sentence_end(text: str) -> str:
+    return text.strip().rstrip(".")
+
+
+def _percent(share: float, rounding: Callable[[float], int] = round) -> str:
+    """Write a share with one decimal at most; bounds are rounded away from the stronger claim.
+
+    A share below 1 is never written as 100%, nor one above 0 as 0%.
+    """
+    # 0.57 * 1000 is 569.9999999999999: a bound must not lose a tenth to that.
+    slack = {math.floor: 1e-9, math.ceil: -1e-9}.get(rounding, 0.0)
+    tenths = rounding(share * 1000 + slack)
+    if rounding is round and 0 < share < 1:
+        tenths = min(max(tenths, 1), 999)
+    return f"{tenths / 10:g}%"
+
+
+# -- drawing ----------------------------------------------------------------------------------
+
+_WIDTH = 760               # user units of both figures; about one CSS pixel each on a wide screen
+_SIZE, _LINE = 12.5, 17.0  # font size and line height
+_PAD = 10.0                # between a box's frame and its text
+_MOST_LINES = 5            # that one entry of a box may take before it is cut short
+_ROW_GAP = 28.0
+
+
+def _clean(text: str) -> str:
+    """Drop what XML forbids and what turns the text after it, and make one line of it."""
+    return " ".join(re.split(r"[ \t\r\n]+", _UNPRINTABLE.sub("", text).strip()))
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_clean(text).replace("\u00a0", " "))
+
+
+def _n(count: int) -> str:
+    # Unbroken spaces, so that no line ends inside; they are plain ones in the figure.
+    return f"(n\u00a0=\u00a0{count:,})"
+
+
+def _text_width(text: str, size: float = _SIZE) -> float:
+    """Return the room that `text` needs, in user units: a little more than Helvetica's, for wider fonts."""
+    ems = 0.0
+    for c in text:
+        if unicodedata.combining(c):
+            continue
+        if unicodedata.east_asian_width(c) in "WF":
+            ems += 1.0
+        elif c in "iljtfrI.,:;'|!()[]/- ":
+            ems += 0.35
+        elif c in "mwMW@%&":
+            ems += 0.92
+        else:
+            ems += 0.71 if c.isupper() else 0.57
+    return ems * size
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """Break `text` into lines no wider than `width`, inside a word where it must be; at most `_MOST_LINES`."""
+    lines, line = [], ""
+    # No line holds more than 200 letters, so a text of any length costs no more than what is shown.
+    for word in _clean(text)[: 200 * _MOST_LINES].split(" "):
+        while word:
+            joined = f"{line} {word}" if line else word
+            if _text_width(joined) <= width:
+                line, word = joined, ""
+            elif line:
+                lines.append(line)
+                line = ""
+            else:
+                fits = next(n for n in range(len(word), 0, -1) if n == 1 or _text_width(word[:n]) <= width)
+                lines.append(word[:fits])
+                word = word[fits:]
+    lines.append(line)
+    if len(lines) <= _MOST_LINES:
+        return lines
+    last = lines[_MOST_LINES - 1]
+    while last and _text_width(last + "…") > width:
+        last = last[:-1]
+    return [*lines[: _MOST_LINES - 1], last.rstrip() + "…"]
+
+
+def _text(
+    x: float, y: float, text: str, *, anchor: str = "start", bold: bool = False, size: float = _SIZE,
+    fill: str = "currentColor",
+) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{weight}>'
+            f'{_escaped(text)}</text>')
+
+
+def _arrow(*points: tuple[float, float]) -> str:
+    """Draw a line through `points`, the last piece along an axis, with a head at its end."""
+    (x0, _), (x, y) = points[-2:]
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    if x == x0:
+        head = f"{x - 4:.1f},{y - 8:.1f} {x + 4:.1f},{y - 8:.1f} {x:.1f},{y:.1f}"
+    else:
+        head = f"{x - 8:.1f},{y - 4:.1f} {x - 8:.1f},{y + 4:.1f} {x:.1f},{y:.1f}"
+    return (f'<polyline points="{line}" fill="none" stroke="currentColor"/>'
+            f'<polygon points="{head}" fill="currentColor"/>')
+
+
+def _svg(key: str, title: str, desc: str, height: float, body: Iterable[str], *, standalone: bool = False) -> str:
+    # Inside a page the figure takes the page's ink and paper; a file of its own brings black on white.
+    ink, paper = ("", "")
+    if standalone:
+        ink, paper = ' color="#000"', f'<rect width="{_WIDTH}" height="{height:.0f}" fill="#fff"/>'
+    return "\n".join((
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" width="100%" role="img" '
+        f'aria-labelledby="{key}-title {key}-desc" font-family="Helvetica, Arial, sans-serif"{ink}>',
+        f'<title id="{key}-title">{_escaped(title)}</title>',
+        f'<desc id="{key}-desc">{_escaped(desc)}</desc>{paper}',
+        *body, "</svg>\n",
+    ))
+
+
+# -- the flow figure --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A box of the flow figure: a heading, entries with their counts, dashed for what is still open."""
+
+    heading: str
+    entries: tuple[tuple[str, int], ...] = ()
+    is_open: bool = False
+
+    def lines(self, width: float) -> list[tuple[str, int | None, bool]]:
+        """Return the lines to set in a box of this width: text, the count beside it, whether bold."""
+        inner = width - 2 * _PAD
+        # Bold letters are about a tenth wider.
+        lines: list[tuple[str, int | None, bool]] = [(line, None, True) for line in _wrapped(self.heading, inner / 1.1)]
+        for text, count in self.entries:
+            first, *rest = _wrapped(text, inner - _text_width(f"{count:,}") - 14)
+            lines += [(first, count, False), *((line, None, False) for line in rest)]
+        return lines
+
+    def height(self, width: float) -> float:
+        return len(self.lines(width)) * _LINE + 2 * _PAD - 4
+
+    def draw(self, x: float, y: float, width: float) -> list[str]:
+        dashes = ' stroke-dasharray="5 3"' if self.is_open else ""
+        drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{self.height(width):.1f}" rx="2" '
+                 f'fill="none" stroke="currentColor"{dashes}/>']
+        for i, (line, count, bold) in enumerate(self.lines(width)):
+            baseline = y + _PAD + 10 + i * _LINE
+            drawn.append(_text(x + _PAD, baseline, line, bold=bold))
+            if count is not None:
+                drawn.append(_text(x + width - _PAD, baseline, f"{count:,}", anchor="end"))
+        return drawn
+
+    def __str__(self) -> str:
+        return self.heading + "".join(f"; {text}: {count:,}" for text, count in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A step of the flow figure: the records that are left, and beside them those that leave."""
+
+    phase: str
+    main: _Box
+    sides: tuple[_Box, ...] = ()
+
+
+def flow_figure(
+    counted: Flow, reason_texts: Mapping[str, str], *, stopped: Collection[str] = (), standalone: bool = False,
+) -> str:
+    """Draw the flow of records after PRISMA 2020, as SVG in black and white.
+
+    Parameters
+    ----------
+    counted : Flow
+    reason_texts : mapping of str to str
+        What the codes of the reasons stand for; a reason without an entry is shown as it is.
+    stopped : collection of str
+        Stages whose stopping rule is met: what is unscreened there may stay so.
+    standalone : bool
+        For a file of its own: black on white, whatever the viewer's colours.
+
+    Raises
+    ------
+    InputError
+        When the numbers do not add up; the message holds the sums.
+    """
+    check_sums(counted)
+    rows = _rows(counted, reason_texts, stopped)
+    band, main_x, main_width, side_x = 24.0, 36.0, 318.0, 396.0
+    side_width = _WIDTH - side_x - 1
+    tops, heights = _row_places(rows, main_width, side_width)
+    body = []
+    for i, (row, top) in enumerate(zip(rows, tops, strict=True)):
+        main_height = row.main.height(main_width)
+        body += row.main.draw(main_x, top, main_width)
+        if i + 1 < len(rows):
+            middle = main_x + main_width / 2
+            body.append(_arrow((middle, top + main_height), (middle, tops[i + 1])))
+        side_top, trunk = top, (main_x + main_width + side_x) / 2
+        leave = top + min([main_height, *(s.height(side_width) for s in row.sides[:1])]) / 2
+        for n, side in enumerate(row.sides):
+            enter = leave if n == 0 else side_top + side.height(side_width) / 2
+            body.append(_arrow((main_x + main_width, leave), (trunk, leave), (trunk, enter), (side_x, enter)))
+            body += side.draw(side_x, side_top, side_width)
+            side_top += side.height(side_width) + 10
+    for phase in dict.fromkeys(row.phase for row in rows):
+        mine = [i for i, row in enumerate(rows) if row.phase == phase]
+        top, bottom = tops[mine[0]], tops[mine[-1]] + heights[mine[-1]]
+        x, y = 1 + band / 2, (top + bottom) / 2
+        body.append(f'<rect x="1" y="{top:.1f}" width="{band}" height="{bottom - top:.1f}" rx="2" '
+                    f'fill="currentColor" fill-opacity="0.09" stroke="currentColor"/>')
+        body.append(f'<g transform="rotate(-90 {x:.1f} {y:.1f})">'
+                    f'{_text(x, y + 4.4, phase, anchor="middle", bold=True)}</g>')
+    desc = ". ".join(str(box) for row in rows for box in (row.main, *row.sides)) + "."
+    return _svg("flow", "Flow of records through the review", desc, tops[-1] + heights[-1] + 1, body,
+                standalone=standalone)
+
+
+def _row_places(rows: Sequence[_Row], main_width: float, side_width: float) -> tuple[list[float], list[float]]:
+    """Return the top and the height of every row, so that each phase's name fits beside its rows."""
+    heights = []
+    for row in rows:
+        side = sum(s.height(side_width) + 10 for s in row.sides) - 10
+        heights.append(max(row.main.height(main_width), side))
+    for phase in dict.fromkeys(row.phase for row in rows):
+        mine = [i for i, row in enumerate(rows) if row.phase == phase]
+        room = sum(heights[i] for i in mine) + _ROW_GAP * (len(mine) - 1)
+        heights[mine[-1]] += max(0.0, 1.1 * _text_width(phase) + 12 - room)
+    tops = [1.0]
+    for height in heights[:-1]:
+        tops.append(tops[-1] + height + _ROW_GAP)
+    return tops, heights
+
+
+def _rows(counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str]) -> list[_Row]:
+    left = counted.n_retrieved
+    main = _Box(f"Records identified {_n(left)}", tuple(counted.retrieved.items()))
+    rows = [_Row("Identification", main, (_Box(f"Duplicates removed {_n(counted.n_duplicates)}"),))]
+    left -= counted.n_duplicates
+    after = "Records after duplicates removed"
+    for kind, by_source in counted.removed.items():
+        n = sum(by_source.values())
+        if n:
+            side = _Box(f"Removed by the {kind} limit {_n(n)}")
+            rows.append(_Row("Identification", _Box(f"{after} {_n(left)}"), (side,)))
+            left -= n
+            after = f"Records after the {kind} limit"
+    for before, stage in zip((None, *counted.stages), counted.stages):
+        rows.append(_Row("Screening", _screened_box(stage, before), _left_boxes(stage, reason_texts, stage.name in stopped)))
+    last = counted.stages[-1]
+    # A review is open while any stage has records to settle; one that may stay unread is not.
+    is_open = any(s.conflicts or (s.unscreened and s.name not in stopped) for s in counted.stages)
+    maybe = (("Maybe, to be settled", last.maybe),) if last.maybe else ()
+    rows.append(_Row("Included", _Box(f"Included {'so far ' * is_open}{_n(last.included)}", maybe)))
+    return rows
+
+
+def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
+    entries = []
+    if before is not None and before.maybe:
+        entries.append((f"of these, maybe at the stage “{before.name}”", before.maybe))
+    if stage.unscreened or stage.conflicts:
+        entries.append(("of these, screened", stage.entered - stage.unscreened))
+        return _Box(f"Records for screening: {stage.name} {_n(stage.entered)}", tuple(entries))
+    return _Box(f"Records screened: {stage.name} {_n(stage.entered)}", tuple(entries))
+
+
+def _left_boxes(stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool) -> tuple[_Box, ...]:
+    reasons = tuple(
+        (f"{code}: {reason_texts[code]}" if reason_texts.get(code) else code, n) for code, n in _by_count(stage.excluded)
+    )
+    if [code for code, _ in reasons] == [NO_REASON]:
+        reasons = ()
+    boxes = [_Box(f"Records excluded {_n(sum(stage.excluded.values()))}", reasons)]
+    if stage.unscreened:
+        what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
+        boxes.append(_Box(f"{what} {_n(stage.unscreened)}", is_open=True))
+    if stage.conflicts:
+        boxes.append(_Box(f"Reviewers disagree, to be settled {_n(stage.conflicts)}", is_open=True))
+    return tuple(boxes)
+
+
+def check_sums(counted: Flow) -> None:
+    """Check that every record of a flow is in exactly one place at every step.
+
+    Raises
+    ------
+    InputError
+        With the sum that does not hold.
+    """
+    counts = [
+        *counted.retrieved.values(), *counted.duplicates.values(),
+        *(n for by_source in counted.removed.values() for n in by_source.values()),
+        *(n for s in counted.stages
+          for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())),
+    ]
+    if min(counts, default=0) < 0:
+        raise InputError(f"The flow figure cannot be drawn: a count is negative ({min(counts)}).")
+    for source in {*counted.duplicates, *(s for by_source in counted.removed.values() for s in by_source)}:
+        gone = counted.duplicates.get(source, 0) + sum(b.get(source, 0) for b in counted.removed.values())
+        if gone > counted.retrieved.get(source, 0):
+            raise InputError(
+                f"The flow figure cannot be drawn: {gone} records left from {source!r}, which gave "
+                f"{counted.retrieved.get(source, 0)}."
+            )
+    expected = counted.n_retrieved - counted.n_duplicates - counted.n_removed
+    came = f"{counted.n_retrieved} identified - {counted.n_duplicates} duplicates - {counted.n_removed} removed"
+    for stage in counted.stages:
+        if stage.entered != expected:
+            raise InputError(
+                f"The flow figure cannot be drawn: {came} = {expected}, but {stage.entered} entered {stage.name!r}."
+            )
+        excluded = sum(stage.excluded.values())
+        parts = (excluded, stage.unscreened, stage.conflicts, stage.included, stage.maybe)
+        if sum(parts) != stage.entered:
+            raise InputError(
+                f"The flow figure cannot be drawn: at {stage.name!r} {excluded} excluded + {stage.unscreened} unscreened "
+                f"+ {stage.conflicts} conflicts + {stage.included} included + {stage.maybe} maybe = {sum(parts)}, but "
+                f"{stage.entered} entered."
+            )
+        expected = stage.included + stage.maybe
+        came = f"{stage.included} included + {stage.maybe} maybe at {stage.name!r}"
+
+
+# -- the curve --------------------------------------------------------------------------------
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0   # margins round the curve's axes
+_CURVE_HEIGHT = 360.0
+_MOST_POINTS = 1_000       # of the curve: more than it has columns of pixels
+_BEYOND = 3.0              # a bound so many times the finds would flatten the curve; it is only told
+
+
+def discovery_curve(history: History, status: dict) -> str:
+    """Draw the relevant records found against the records screened, in the order of first showing.
+
+    Parameters
+    ----------
+    history : History
+    status : dict
+        What `triage status --json` prints, for the estimated total and the certificate's bound.
+
+    Returns
+    -------
+    str
+        SVG; "" while nothing is screened.
+    """
+    judged = history.judged
+    n, found = history.n_screened, history.n_found
+    if n == 0:
+        return ""
+    total, most = _totals(status, found)
+    x_end = min(history.n_total, 4 * n)
+    told = [v for v in (found, total, most) if v is not None and v <= _BEYOND * max(found, total or 0, 1)]
+    y_step, x_step = _nice_step(max(told) * 1.04, 6), _nice_step(x_end, 6)
+    y_end = max(1, math.ceil(max(told) * 1.04 / y_step)) * y_step
+    bottom = _CURVE_HEIGHT - _BOTTOM
+
+    def x_of(records: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * records / x_end
+
+    def y_of(relevant: float) -> float:
+        return bottom - (bottom - _TOP) * relevant / y_end
+
+    body = []
+    for tick in range(0, y_end + 1, y_step):
+        body.append(f'<path d="M{_LEFT} {y_of(tick):.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity="0.13"/>')
+        body.append(_text(_LEFT - 8, y_of(tick) + 4, f"{tick:,}", anchor="end", size=11.5))
+    for tick in range(0, x_end + 1, x_step):
+        body.append(f'<path d="M{x_of(tick):.1f} {bottom:.1f}v5" stroke="currentColor"/>')
+        body.append(_text(x_of(tick), bottom + 19, f"{tick:,}", anchor="middle", size=11.5))
+    body.append(f'<path d="M{_LEFT} {bottom:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor"/>')
+    body.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, bottom + 42, "Records screened", anchor="middle"))
+    body.append(f'<g transform="rotate(-90 16 {(bottom + _TOP) / 2:.1f})">'
+                f'{_text(16, (bottom + _TOP) / 2, "Relevant records found", anchor="middle")}</g>')
+    body += _rug(np.flatnonzero(history.origin[judged] == str(Origin.AUDIT)) + 1, x_of, bottom)
+    labels = []
+    if most is not None:
+        held = "Certificate" if most <= y_end else "Certificate (off the scale)"
+        if most <= y_end:
+            body.append(_level(y_of(most), "var(--certificate, #000)", "7 4"))
+        labels.append((y_of(min(most, y_end)), "var(--certificate, #000)", f"{held}:", f"at most {most:,} relevant in all"))
+    if total is not None:
+        body.append(_level(y_of(total), "var(--estimate, #000)", "2 3"))
+        labels.append((y_of(total), "var(--estimate, #000)", "Estimate (no guarantee):", f"{total:,} relevant in all"))
+    labels.append((y_of(found), "var(--curve, #000)", "Found so far:", f"{found:,} of {_count(n, 'record')}"))
+    curve = np.concatenate(([0], np.cumsum(history.y[judged] == 1)))
+    at = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(np.int64))
+    points = " ".join(f"{x_of(i):.1f},{y_of(curve[i]):.1f}" for i in at.tolist())
+    body.append(f'<polyline points="{points}" fill="none" stroke="var(--curve, #000)" stroke-width="2.2" '
+                f'stroke-linejoin="round"/>')
+    body.append(f'<circle cx="{x_of(n):.1f}" cy="{y_of(found):.1f}" r="3.5" fill="var(--curve, #000)"/>')
+    if x_of(n) < _WIDTH - _RIGHT - 5:
+        body.append(f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{_WIDTH - _RIGHT}" stroke="var(--curve, #000)" '
+                    f'stroke-opacity="0.35"/>')
+    body += _margin_labels(labels)
+    desc = f"{found} relevant records found in {n} screened, of {history.n_total}." + "".join(
+        f" {first} {second}." for _, _, first, second in labels[:-1]
+    )
+    return _svg("curve", "Relevant records found against records screened", desc, _CURVE_HEIGHT, body)
+
+
+def _totals(status: dict, found: int) -> tuple[int | None, int | None]:
+    """Return the estimated number of relevant records and the certificate's upper bound on it."""
+    estimate, certificate = status.get("estimate") or {}, status.get("certificate") or {}
+    total, missed = estimate.get("relevant_total"), certificate.get("missed_upper")
+    certain = missed if certificate.get("audit_draws") else None
+    return None if total is None else round(total), None if certain is None else found + certain
+
+
+def _nice_step(end: float, ticks: int) -> int:
+    """Return the least of 1, 2, 5, 10, 20, 50 ... that divides 0 to `end` by no more than `ticks` ticks."""
+    power = 10 ** max(0, math.floor(math.log10(max(end, 1) / ticks)))
+    return next(m * power for m in (1, 2, 5, 10, 20) if m * power * ticks >= end)
+
+
+def _level(y: float, colour: str, dashes: str) -> str:
+    return (f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="{colour}" stroke-width="1.6" '
+            f'stroke-dasharray="{dashes}"/>')
+
+
+def _rug(draws: np.ndarray, x_of: Callable[[float], float], bottom: float) -> list[str]:
+    if not len(draws):
+        return []
+    # One mark for each unit of width: more could not be told apart.
+    marks = "".join(f"M{x} {bottom - 7:.1f}v7" for x in dict.fromkeys(f"{x_of(i):.0f}" for i in draws.tolist()))
+    y = bottom - 4
+    return [f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.3"/>',
+            _text(_WIDTH - _RIGHT + 14, y + 4, f"Marks: {_count(len(draws), 'audit draw')}", size=11.5)]
+
+
+def _margin_labels(labels: Sequence[tuple[float, str, str, str]]) -> list[str]:
+    """Set two-line labels in the right margin beside their levels, moved apart where they would overlap.
+
+    Parameters
+    ----------
+    labels : sequence of (level, colour, first line, second line)
+    """
+    x, room = _WIDTH - _RIGHT, 34.0
+    ordered = sorted(labels, key=lambda label: label[0])
+    places: list[float] = []
+    for level, *_ in ordered:
+        places.append(max(level, places[-1] + room if places else _TOP + 8))
+    # What was pushed below the axes' lowest third, where the marks are told, moves back up.
+    lowest = _CURVE_HEIGHT - _BOTTOM - 30
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], lowest)
+        lowest = places[i] - room
+    drawn = []
+    for place, (level, colour, first, second) in zip(places, ordered, strict=True):
+        drawn.append(f'<path d="M{x:.1f} {level:.1f}L{x + 10:.1f} {place:.1f}" stroke="{colour}" fill="none"/>')
+        drawn.append(_text(x + 14, place - 2, first, size=11.5, fill=colour, bold=True))
+        drawn.append(_text(x + 14, place + 12, second, size=11.5))
+    return drawn
