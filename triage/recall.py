@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -61,7 +61,12 @@ class AuditE:
 
     def parameters(self) -> dict[str, object]:
         """Return the weights, fit for the log."""
-        return {"evidence": "audit-e", **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}}
+        return {"bets": list(self.bets), "weights": list(self.weights), "decay": self.decay}
+
+    @classmethod
+    def logged(cls, note: Mapping[str, object]) -> AuditE:
+        """Return the weights that `parameters` put in the log."""
+        return cls(tuple(note["bets"]), tuple(note["weights"]), note["decay"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +267,13 @@ class Policy:
     least, share : int, float
         The first plateau is max(least, share of all records) irrelevant ranked records in a row;
         after an audit hit half of it.
-    draws : int or None
-        For a fixed audit: so many draws in a row, and no more.
+    fixed : FixedAuditRule or None
+        The audit is one sample of the rule's size, and no more.
     """
 
     least: int = 50
     share: float = 0.05
-    draws: int | None = None
+    fixed: FixedAuditRule | None = None
 
     def plateau(self, n_total: int) -> int:
         """Return the length of the first plateau."""
@@ -278,8 +283,8 @@ class Policy:
         """Tell whether the next record is the best ranked or an audit draw."""
         audit, relevant = history.origin == Origin.AUDIT, history.y == 1
         audited = int(audit.sum())
-        if self.draws is not None and audited:
-            return Origin.AUDIT if audited < self.draws else Origin.RANKED
+        if self.fixed is not None and audited:
+            return Origin.AUDIT if audited < self.fixed.planned(history) else Origin.RANKED
         last = np.flatnonzero(relevant)
         since = int(last[-1]) + 1 if len(last) else 0
         if audit[since:].any():
@@ -301,6 +306,11 @@ class Policy:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
+
+
+def _floor_percent(bound: float) -> str:
+    """A lower bound is cut, never rounded up."""
+    return f"{math.floor(1000 * bound + _SLACK) / 10:g} %"
 
 
 def _exhausted(name: str, promise: str, history: History, certified: bool) -> Verdict | None:
@@ -325,7 +335,7 @@ class AuditRule:
         if c.recall_lower is None:
             why = f"Nothing relevant is found yet; at most {c.relevant_upper} records are relevant."
         else:
-            why = (f"At least {_percent(math.floor(1000 * c.recall_lower) / 1000)} of the relevant records are found, "
+            why = (f"At least {_floor_percent(c.recall_lower)} of the relevant records are found, "
                    f"at most {c.missed_upper} missed; the target is {_percent(self.target)}.")
         return Verdict("audit-e", c.certified, c.certified, "certificate", why)
 
@@ -346,25 +356,37 @@ class FixedAuditRule:
         done = _exhausted("fixed-audit", "certificate", history, True)
         if done is not None:
             return done
-        at = np.flatnonzero(history.origin == Origin.AUDIT)
-        if not len(at):
+        size = self.planned(history)
+        if size is None:
             return self._not_yet("The audit has not begun; it does after a plateau of the ranking.")
-        first = int(at[0])
-        left = int(history.pool_size[first])
-        found = int((history.y[:first] == 1).sum())
-        size = min(left, self.size or draws_needed(found, left, self.target, self.confidence))
+        at = np.flatnonzero(history.origin == Origin.AUDIT)
+        left, found = self._beginning(history)
         sample = history.y[at[:size]]
         if len(sample) < size or (sample < 0).any():
             return self._not_yet(f"{int((sample >= 0).sum())} of {size} audit draws are judged; there is one look, at the end.")
         hits = int((sample == 1).sum())
-        missed = elusion_upper(left, size, hits, 1 - self.confidence) - hits
-        unseen = history.n_total - history.n_screened
-        found_then = found + hits
-        lower = found_then / (found_then + min(missed, unseen)) if found_then else None
+        missed = min(elusion_upper(left, size, hits, 1 - self.confidence) - hits, history.n_unscreened)
+        lower = (found + hits) / (found + hits + missed) if found + hits else None
         passed = lower is not None and lower >= self.target - _SLACK
-        told = "nothing relevant is found" if lower is None else f"recall is at least {_percent(math.floor(1000 * lower) / 1000)}"
+        told = "nothing relevant is found" if lower is None else f"recall is at least {_floor_percent(lower)}"
         return Verdict("fixed-audit", passed, passed, "certificate",
                        f"The one look: {hits} hits in {size} draws from {left}, so {told}; the test is spent.")
+
+    def planned(self, history: History) -> int | None:
+        """Return the size of the audit; None before its first draw."""
+        beginning = self._beginning(history)
+        if beginning is None:
+            return None
+        left, found = beginning
+        return min(left, self.size or max(1, draws_needed(found, left, self.target, self.confidence)))
+
+    @staticmethod
+    def _beginning(history: History) -> tuple[int, int] | None:
+        """Return the records left and those found when the audit began."""
+        at = np.flatnonzero(history.origin == Origin.AUDIT)
+        if not len(at):
+            return None
+        return int(history.pool_size[at[0]]), int((history.y[: at[0]] == 1).sum())
 
     @staticmethod
     def _not_yet(why: str) -> Verdict:
@@ -460,7 +482,6 @@ class QuantRule:
 
     target: float
     confidence: float
-    needs_scores: bool = True
 
     def __call__(self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Verdict:
         done = _exhausted("quant", "estimate", history, False)
@@ -542,6 +563,22 @@ RULES: Mapping[str, Callable[[float, float], object]] = {
     "knee": KneeRule, "consecutive": ConsecutiveRule,
 }
 AUDITED = ("audit-e", "fixed-audit")
+
+
+def rule_of(name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE()):
+    """Return the rule of that name, one of `RULES`, with what only some rules take."""
+    if name == "audit-e":
+        return AuditRule(target, confidence, parameters)
+    if name == "fixed-audit":
+        return FixedAuditRule(target, confidence, audit_size)
+    return RULES[name](target, confidence)
+
+
+def policy_of(name: str, target: float, confidence: float, *, audit_size: int | None = None) -> Policy | None:
+    """Return when a rule wants audit draws; None for a rule that wants none."""
+    if name not in AUDITED:
+        return None
+    return Policy(fixed=FixedAuditRule(target, confidence, audit_size) if name == "fixed-audit" else None)
 
 
 # -- estimates --------------------------------------------------------------------------------

@@ -46,10 +46,10 @@ _RULES = {
     "consecutive": "a run of irrelevant records",
 }
 _REFERENCES = {
-    "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for reliable "
-    "high-recall text classification. CIKM 2016, 1039–1048. doi:10.1145/2983323.2983776",
-    "Page et al. 2021": "Page MJ, McKenzie JE, Bossuyt PM, et al. The PRISMA 2020 statement: an updated guideline "
-    "for reporting systematic reviews. BMJ 2021;372:n71. doi:10.1136/bmj.n71",
+    "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
+    "reliable high-recall text classification. CIKM 2016, 1039–1048. doi:10.1145/2983323.2983776",
+    "Page et al. 2021": "Page MJ, McKenzie JE, Bossuyt PM, et al. The PRISMA 2020 statement: an updated "
+    "guideline for reporting systematic reviews. BMJ 2021;372:n71. doi:10.1136/bmj.n71",
     "Reimers & Gurevych 2019": "Reimers N, Gurevych I. Sentence-BERT: sentence embeddings using Siamese "
     "BERT-networks. EMNLP-IJCNLP 2019, 3982–3992. doi:10.18653/v1/D19-1410",
     "Ville 1939": "Ville J. Étude critique de la notion de collectif. Paris: Gauthier-Villars, 1939.",
@@ -88,7 +88,9 @@ def write_report(project: Project, path: str | Path, status: dict, *, notice: st
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".html", ".htm", ".svg"):
-        raise InputError(f"{path}: a report ends in .html, the flow figure alone in .svg; give one of these endings.")
+        raise InputError(
+            f"{path}: a report ends in .html, the flow figure alone in .svg; give one of these endings."
+        )
     if path.exists():
         raise InputError(f"{path} exists already; choose another name, or remove it first.")
     if not path.parent.is_dir():
@@ -137,12 +139,13 @@ def render(project: Project, status: dict, notice: str = "") -> str:
     texts = {s.name: {c.code: c.text for c in (*protocol.exclude, *s.reasons)} for s in protocol.stages}
     methods = methods_text(protocol, counted, history, status, model)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=lambda v: _UNPRINTABLE.sub("", v) if type(v) is str else v,
+        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: _UNPRINTABLE.sub("", value) if type(value) is str else value,
     )
     environment.filters["count"] = lambda n: f"{n:,}"
     environment.filters["percent"] = _percent
-    environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    environment.filters["sha256"] = _sha256
     return environment.get_template("report.html").render(
         version=__version__,
         review=project.path.name,
@@ -158,6 +161,7 @@ def render(project: Project, status: dict, notice: str = "") -> str:
         flow_figure=Markup(flow_figure(counted, _reason_texts(protocol), stopped=_stopped(status))),
         curve=Markup(curve),
         status=status,
+        headline=_headline(status),
         statements=statements(status),
         reasons=[(s, _by_count(s.excluded), texts[s.name]) for s in counted.stages if s.excluded],
         no_reason=NO_REASON,
@@ -171,6 +175,11 @@ def render(project: Project, status: dict, notice: str = "") -> str:
 
 
 # -- what is shown ----------------------------------------------------------------------------
+
+
+def _sha256(text: str) -> str:
+    """Return the digest by which a content security policy knows a style sheet."""
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _stopped(status: dict) -> frozenset[str]:
@@ -206,7 +215,8 @@ def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Include
     begun = [s for s in counted.stages if s.unscreened < s.entered] or counted.stages[:1]
     stage = project.stage(begun[-1].name)
     labels = stage.consensus.labels
-    rows = [i for i, r in enumerate(stage.record_ids.tolist()) if labels.get(r) in (Label.INCLUDE, Label.MAYBE)]
+    passed = (Label.INCLUDE, Label.MAYBE)
+    rows = [i for i, r in enumerate(stage.record_ids.tolist()) if labels.get(r) in passed]
     table = [
         _Included(record, labels[record.id] is Label.MAYBE, doi_link(record.doi), pmid_link(record.pmid))
         for record in project.shown_records(stage, rows)
@@ -265,11 +275,11 @@ def _parameters(model: Mapping[str, object]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             flat += [(f"{name}.{inner}", text) for inner, text in _parameters(value)]
         elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            flat += [
-                (f"{name}[{i}]", ", ".join(f"{k} {text}" for k, text in _parameters(v))) for i, v in enumerate(value, 1)
-            ]
+            for i, entry in enumerate(value, 1):
+                flat.append((f"{name}[{i}]", ", ".join(f"{k} {text}" for k, text in _parameters(entry))))
         else:
-            flat.append((str(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat.append((str(name), text))
     return flat
 
 
@@ -294,10 +304,12 @@ def statements(status: dict) -> list[Statement]:
     """
     screened, unscreened = status["screened"], status["unscreened"]
     found, maybe = status["relevant_found"], status["maybe"]
-    text = (f"{screened:,} of {_count(status['records'], 'record')} {_were(screened, 'is', 'are')} screened at the stage "
-            f"“{status['stage']}”, and {found:,} of them {_were(found, 'is', 'are')} relevant")
+    text = (f"{screened:,} of {_count(status['records'], 'record')} {_were(screened, 'is', 'are')} screened "
+            f"at the stage “{status['stage']}”, and {found:,} of them {_were(found, 'is', 'are')} relevant")
     text += f" ({maybe:,} labelled maybe)." if maybe else "."
     said = [Statement("count", text)]
+    if not status["records"]:
+        return said
     if unscreened == 0:
         said.append(Statement("count", "Every record is screened, so nothing is left to estimate."))
         return said
@@ -309,9 +321,28 @@ def statements(status: dict) -> list[Statement]:
         said.append(Statement("estimate", _estimate_now(status, estimate)))
     else:
         said.append(Statement("estimate", "There is no estimate of recall yet."))
-    if not (certificate and certificate.get("certified")) and (ahead := _work_ahead(status.get("workload") or {})):
+    ahead = _work_ahead(status.get("workload") or {})
+    if ahead and not _is_certified(status):
         said.append(Statement("estimate", ahead))
     return said
+
+
+def _headline(status: dict) -> str:
+    """Say in a few words whether screening can stop, and without a certificate that there is none."""
+    if not status["records"]:
+        return "No record has come to this stage."
+    if status["unscreened"] == 0:
+        return "Every record is screened."
+    if not (status.get("verdict") or {}).get("stop"):
+        return "Screening goes on."
+    if _is_certified(status):
+        return "Screening can stop, certified."
+    return "The stopping rule is met, without a certificate."
+
+
+def _is_certified(status: dict) -> bool:
+    # The review's own rule may have certified its stop by other evidence than the running certificate.
+    return any((status.get(key) or {}).get("certified") for key in ("certificate", "verdict"))
 
 
 def _certificate_now(status: dict, certificate: dict) -> str:
@@ -326,10 +357,9 @@ def _certificate_now(status: dict, certificate: dict) -> str:
     if lower is None:
         return (f"No relevant record is known yet, so recall is undefined; {among} "
                 f"({_held_how(status, certificate)}).")
-    met = (f"The target of {target} is certified." if certificate.get("certified")
-           else f"The target of {target} is not certified.")
+    certifies = "certifies" if certificate.get("certified") else "does not certify"
     return (f"At least {_percent(lower, math.floor)} of the records you would label relevant are found "
-            f"({_held_how(status, certificate)}); {among}. {met}")
+            f"({_held_how(status, certificate)}); {among}. This {certifies} the target of {target}.")
 
 
 def _held_how(status: dict, certificate: dict) -> str:
@@ -338,20 +368,27 @@ def _held_how(status: dict, certificate: dict) -> str:
 
 
 def _estimate_now(status: dict, estimate: dict) -> str:
-    text = f"The model puts recall at {_percent(estimate['recall'])}"
+    text = f"Recall is estimated at {_percent(estimate['recall'])}"
     lower, upper = estimate.get("lower"), estimate.get("upper")
     if lower is not None and upper is not None:
         text += (f" ({_percent(status['confidence'])} interval {_percent(lower, math.floor)} to "
                  f"{_percent(upper, math.ceil)})")
     if (total := estimate.get("relevant_total")) is not None:
         text += f", of {_count(round(total), 'relevant record')} in all"
-    text += ". This is a point estimate with no guarantee"
-    assumes = _sentence_end(estimate.get("assumes") or "")
-    return f"{text}; it assumes: {assumes}." if assumes else f"{text}."
+    text += f". This is a point estimate{_by_method(estimate)} with no guarantee"
+    assumes = (estimate.get("assumes") or "").strip().rstrip(".")
+    if not assumes:
+        return f"{text}."
+    return f"{text}; it assumes{'' if assumes.startswith('that ') else ':'} {assumes}."
+
+
+def _by_method(estimate: dict) -> str:
+    return f" ({estimate['method']})" if estimate.get("method") else ""
 
 
 def _work_ahead(workload: dict) -> str:
-    records, hours, pace = (workload.get(k) for k in ("records_to_certificate", "hours", "seconds_per_record"))
+    records, hours = workload.get("records_to_certificate"), workload.get("hours")
+    pace = workload.get("seconds_per_record")
     if not records or records.get("p50") is None:
         return ""
     text = f"A certified stop is about {_count(round(records['p50']), 'record')} away"
@@ -382,13 +419,14 @@ def methods_text(
     """
     at = next(i for i, s in enumerate(counted.stages) if s.name == status["stage"])
     later = counted.stages[at + 1:]
-    over = (not status["unscreened"] or bool(_stopped(status)) or any(s.unscreened < s.entered for s in later))
+    complete = bool(status["records"]) and not status["unscreened"]
+    over = complete or bool(_stopped(status)) or any(s.unscreened < s.entered for s in later)
     said = [
-        f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records is "
-        f"reported after PRISMA 2020 (Page et al. 2021).",
+        f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records "
+        f"is reported after PRISMA 2020 (Page et al. 2021).",
         *_said_of_search(protocol, counted),
-        *_said_of_screening(protocol, history, status, model, over),
-        *_said_of_recall(protocol, status, over),
+        *_said_of_screening(protocol, history, status, counted.stages[at].conflicts, model, over),
+        *(_said_of_recall(protocol, status, over) if status["records"] else ()),
         *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
     ]
     return " ".join(said)
@@ -403,29 +441,31 @@ def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
     n = counted.n_retrieved
     said = [f"{_count(n, 'record')} {_were(n)} imported from {_count(len(sources), 'source')}"
             + (f": {_listed(sources)}." if sources else ".")]
-    left = n - counted.n_duplicates
-    if counted.n_duplicates:
-        said.append(f"{_count(counted.n_duplicates, 'duplicate')} {_were(counted.n_duplicates)} linked to the record "
-                    f"kept, which left {_count(left, 'record')}.")
+    copies, removed = counted.n_duplicates, counted.n_removed
+    if copies:
+        said.append(f"{_count(copies, 'duplicate')} {_were(copies)} linked to the record kept, which left "
+                    f"{_count(n - copies, 'record')}.")
     else:
         said.append("No duplicates were found.")
-    if counted.n_removed:
-        kinds = [f"{sum(by_source.values()):,} by the {kind} limit" for kind, by_source in counted.removed.items()]
-        said.append(f"{_count(counted.n_removed, 'record')} {_were(counted.n_removed)} removed before screening "
-                    f"({_listed(kinds)}), which left {_count(left - counted.n_removed, 'record')}.")
+    if removed:
+        kinds = [f"{sum(counts.values()):,} by the {kind} limit" for kind, counts in counted.removed.items()]
+        said.append(f"{_count(removed, 'record')} {_were(removed)} removed before screening "
+                    f"({_listed(kinds)}), which left {_count(n - copies - removed, 'record')}.")
     elif _limit_lines(protocol.limits):
         said.append("No record was removed by the limits of the protocol.")
     return said
 
 
 def _said_of_screening(
-    protocol: Protocol, history: History, status: dict, model: Mapping[str, object] | None, over: bool,
+    protocol: Protocol, history: History, status: dict, conflicts: int, model: Mapping[str, object] | None,
+    over: bool,
 ) -> list[str]:
     n = status["screened"]
     done = _were(n) if over else _were(n, "has been", "have been")
-    said = [f"At the stage “{status['stage']}”, {n:,} of {_count(status['records'], 'record')} {done} screened and "
-            f"{status['relevant_found']:,} judged relevant"
-            + (f" ({status['maybe']:,} of them maybe)." if status["maybe"] else ".")]
+    parts = [f"{k:,} {what}" for k, what in ((status["maybe"], "as maybe"), (conflicts, "in conflict")) if k]
+    said = [f"At the stage “{status['stage']}”, {n:,} of {_count(status['records'], 'record')} {done} "
+            f"screened and {status['relevant_found']:,} counted as relevant"
+            + (f" ({_listed(parts)} among them)." if parts else ".")]
     if protocol.reviewers_per_record > 1:
         said.append(f"Every record needed the decisions of {protocol.reviewers_per_record} reviewers.")
     origins = history.origin[history.judged]
@@ -433,17 +473,17 @@ def _said_of_screening(
     if n_ranked and model is not None:
         criteria = "the protocol's criteria and by " if protocol.include or protocol.exclude else ""
         said.append(
-            f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of a ranking by {criteria}what a model learned "
-            f"from the decisions made so far, trained anew as screening went on (continuous active learning, "
-            f"Cormack & Grossman 2016)."
+            f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of a ranking by {criteria}what a "
+            f"model learned from the decisions made so far, trained anew as screening went on (continuous "
+            f"active learning, Cormack & Grossman 2016)."
         )
         said.append(_said_of_model(model))
     elif n_ranked:
-        said.append(f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of import, without a ranking.")
+        said.append(f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of import, not ranked.")
     if n_audit:
         said.append(
-            f"{n_audit:,} {_were(n_audit)} drawn at random from the records not yet shown, in an order fixed in the log "
-            f"beforehand and not told to the reviewers (audit draws)."
+            f"{n_audit:,} {_were(n_audit)} drawn at random from the records not yet shown, in an order "
+            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
         )
     return said
 
@@ -456,47 +496,51 @@ def _said_of_model(model: Mapping[str, object]) -> str:
         text += f", whose {len(parameters)} parameters are listed in the report"
     elif parameters:
         text += f" ({'; '.join(f'{k} = {v}' for k, v in parameters)})"
-    if any(isinstance(score, Mapping) and score.get("view") == "embedding" for score in model.get("scores") or ()):
+    scores = model.get("scores") or ()
+    if any(isinstance(score, Mapping) and score.get("view") == "embedding" for score in scores):
         text += ", with sentence embeddings (Reimers & Gurevych 2019) among its features"
     return text + "."
 
 
 def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
     rule, verb = protocol.stopping.rule, "was" if over else "is"
-    said = [f"The stopping rule {verb} {rule} ({_RULES[rule]}), with a target recall of {_percent(status['target'])} at "
-            f"{_percent(status['confidence'])} confidence."]
+    confidence = f"{_percent(status['confidence'])} confidence"
+    said = [f"The stopping rule {verb} “{rule}” ({_RULES[rule]}), with a target recall of "
+            f"{_percent(status['target'])} at {confidence}."]
     if not status["unscreened"]:
         return [*said, "Every record was screened, so no recall had to be estimated."]
     certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
     lower, missed = certificate.get("recall_lower"), certificate.get("missed_upper")
     if certificate.get("audit_draws") and missed is not None:
         anytime = certificate.get("method") == "audit-e"
-        bound = (f"at least {_percent(lower, math.floor)} of the records that the reviewers would label relevant were "
-                 f"found, and " if lower is not None else "")
+        bound = (f"at least {_percent(lower, math.floor)} of the records that the reviewers would label "
+                 f"relevant were found, and " if lower is not None else "")
         said.append(
             f"By the audit, {bound}at most {missed:,} {_were(missed)} missed among the "
-            f"{_count(status['unscreened'], 'record')} not screened ({_percent(status['confidence'])} confidence"
+            f"{_count(status['unscreened'], 'record')} not screened ({confidence}"
             + (", a bound valid at any time and for any ranking; Ville 1939, Waudby-Smith & Ramdas 2020)."
                if anytime else ", a bound valid for one look).")
         )
-        if not certificate.get("certified"):
-            said.append(f"The target was not certified{'' if over else ' at the time of writing'}.")
-    else:
-        said.append("No recall was certified.")
+    if _is_certified(status) and not certificate.get("certified"):
+        said.append(f"By the stopping rule: {status['verdict']['why']}")
+    met = "was" if _is_certified(status) else "was not"
+    said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
     if estimate.get("recall") is not None:
-        said.append(f"A model's point estimate of recall, which carries no guarantee, was "
+        said.append(f"The point estimate of recall{_by_method(estimate)}, which carries no guarantee, was "
                     f"{_percent(estimate['recall'])}.")
-    said.append("Recall is relative to the reviewers' own decisions and to the records imported: it says nothing of "
-                "records that the searches missed.")
+    said.append("Recall is relative to the reviewers' own decisions and to the records imported: it says "
+                "nothing of records that the searches missed.")
     return said
 
 
 def _said_of_stage(stage: StageFlow) -> str:
     excluded, assessed = sum(stage.excluded.values()), stage.entered - stage.unscreened
-    text = (f"At the stage “{stage.name}”, {assessed:,} of {_count(stage.entered, 'record')} {_were(assessed)} screened, "
-            f"{excluded:,} excluded and {stage.included:,} included")
-    text += f", {stage.maybe:,} left as maybe" if stage.maybe else ""
-    return text + (f", {stage.conflicts:,} in conflict." if stage.conflicts else ".")
+    parts = [f"{n:,} {what}" for n, what in (
+        (excluded, "excluded"), (stage.included, "included"), (stage.maybe, "left as maybe"),
+        (stage.conflicts, "in conflict"),
+    ) if n]
+    return (f"At the stage “{stage.name}”, {assessed:,} of {_count(stage.entered, 'record')} "
+            f"{_were(assessed)} screened: {_listed(parts)}.")
 
 
 def _count(n: int, noun: str) -> str:
@@ -509,10 +553,6 @@ def _were(n: int, one: str = "was", many: str = "were") -> str:
 
 def _listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def _sentence_end(text: str) -> str:
-    return text.strip().rstrip(".")
 
 
 def _percent(share: float, rounding: Callable[[float], int] = round) -> str:
@@ -533,6 +573,7 @@ def _percent(share: float, rounding: Callable[[float], int] = round) -> str:
 _WIDTH = 760               # user units of both figures; about one CSS pixel each on a wide screen
 _SIZE, _LINE = 12.5, 17.0  # font size and line height
 _PAD = 10.0                # between a box's frame and its text
+_BOLD = 1.1                # how much wider bold letters are
 _MOST_LINES = 5            # that one entry of a box may take before it is cut short
 _ROW_GAP = 28.0
 
@@ -544,11 +585,6 @@ def _clean(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return html.escape(_clean(text).replace("\u00a0", " "))
-
-
-def _n(count: int) -> str:
-    # Unbroken spaces, so that no line ends inside; they are plain ones in the figure.
-    return f"(n\u00a0=\u00a0{count:,})"
 
 
 def _text_width(text: str, size: float = _SIZE) -> float:
@@ -569,7 +605,7 @@ def _text_width(text: str, size: float = _SIZE) -> float:
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """Break `text` into lines no wider than `width`, inside a word where it must be; at most `_MOST_LINES`."""
+    """Break `text` into `_MOST_LINES` lines at most, none wider than `width`, inside a word if need be."""
     lines, line = [], ""
     # No line holds more than 200 letters, so a text of any length costs no more than what is shown.
     for word in _clean(text)[: 200 * _MOST_LINES].split(" "):
@@ -614,13 +650,17 @@ def _arrow(*points: tuple[float, float]) -> str:
             f'<polygon points="{head}" fill="currentColor"/>')
 
 
-def _svg(key: str, title: str, desc: str, height: float, body: Iterable[str], *, standalone: bool = False) -> str:
+def _svg(
+    key: str, title: str, desc: str, height: float, body: Iterable[str], *, standalone: bool = False,
+) -> str:
     # Inside a page the figure takes the page's ink and paper; a file of its own brings black on white.
-    ink, paper = ("", "")
+    margin, ink, paper = 0, "", ""
     if standalone:
-        ink, paper = ' color="#000"', f'<rect width="{_WIDTH}" height="{height:.0f}" fill="#fff"/>'
+        margin, ink = 12, ' color="#000"'
+        paper = f'<rect x="-{margin}" y="-{margin}" width="100%" height="100%" fill="#fff"/>'
     return "\n".join((
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" width="100%" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin} {-margin} {_WIDTH + 2 * margin} '
+        f'{math.ceil(height) + 2 * margin}" width="100%" role="img" '
         f'aria-labelledby="{key}-title {key}-desc" font-family="Helvetica, Arial, sans-serif"{ink}>',
         f'<title id="{key}-title">{_escaped(title)}</title>',
         f'<desc id="{key}-desc">{_escaped(desc)}</desc>{paper}',
@@ -633,17 +673,22 @@ def _svg(key: str, title: str, desc: str, height: float, body: Iterable[str], *,
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A box of the flow figure: a heading, entries with their counts, dashed for what is still open."""
+    """A box of the flow figure: a heading and n, entries with their counts, dashed for what is still open."""
 
     heading: str
+    n: int
     entries: tuple[tuple[str, int], ...] = ()
     is_open: bool = False
 
     def lines(self, width: float) -> list[tuple[str, int | None, bool]]:
         """Return the lines to set in a box of this width: text, the count beside it, whether bold."""
         inner = width - 2 * _PAD
-        # Bold letters are about a tenth wider.
-        lines: list[tuple[str, int | None, bool]] = [(line, None, True) for line in _wrapped(self.heading, inner / 1.1)]
+        # Unbroken spaces keep the count on one line; a heading cut short must not lose it.
+        count = f"(n\u00a0=\u00a0{self.n:,})"
+        heading = _wrapped(f"{self.heading} {count}", inner / _BOLD)
+        if not heading[-1].endswith(count):
+            heading.append(count)
+        lines: list[tuple[str, int | None, bool]] = [(line, None, True) for line in heading]
         for text, count in self.entries:
             first, *rest = _wrapped(text, inner - _text_width(f"{count:,}") - 14)
             lines += [(first, count, False), *((line, None, False) for line in rest)]
@@ -654,8 +699,8 @@ class _Box:
 
     def draw(self, x: float, y: float, width: float) -> list[str]:
         dashes = ' stroke-dasharray="5 3"' if self.is_open else ""
-        drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{self.height(width):.1f}" rx="2" '
-                 f'fill="none" stroke="currentColor"{dashes}/>']
+        drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{self.height(width):.1f}" '
+                 f'rx="2" fill="none" stroke="currentColor"{dashes}/>']
         for i, (line, count, bold) in enumerate(self.lines(width)):
             baseline = y + _PAD + 10 + i * _LINE
             drawn.append(_text(x + _PAD, baseline, line, bold=bold))
@@ -664,7 +709,7 @@ class _Box:
         return drawn
 
     def __str__(self) -> str:
-        return self.heading + "".join(f"; {text}: {count:,}" for text, count in self.entries)
+        return f"{self.heading}: {self.n:,}" + "".join(f"; {text}: {count:,}" for text, count in self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -677,7 +722,8 @@ class _Row:
 
 
 def flow_figure(
-    counted: Flow, reason_texts: Mapping[str, str], *, stopped: Collection[str] = (), standalone: bool = False,
+    counted: Flow, reason_texts: Mapping[str, str], *, stopped: Collection[str] = (),
+    standalone: bool = False,
 ) -> str:
     """Draw the flow of records after PRISMA 2020, as SVG in black and white.
 
@@ -728,7 +774,9 @@ def flow_figure(
                 standalone=standalone)
 
 
-def _row_places(rows: Sequence[_Row], main_width: float, side_width: float) -> tuple[list[float], list[float]]:
+def _row_places(
+    rows: Sequence[_Row], main_width: float, side_width: float,
+) -> tuple[list[float], list[float]]:
     """Return the top and the height of every row, so that each phase's name fits beside its rows."""
     heights = []
     for row in rows:
@@ -737,7 +785,7 @@ def _row_places(rows: Sequence[_Row], main_width: float, side_width: float) -> t
     for phase in dict.fromkeys(row.phase for row in rows):
         mine = [i for i, row in enumerate(rows) if row.phase == phase]
         room = sum(heights[i] for i in mine) + _ROW_GAP * (len(mine) - 1)
-        heights[mine[-1]] += max(0.0, 1.1 * _text_width(phase) + 12 - room)
+        heights[mine[-1]] += max(0.0, _BOLD * _text_width(phase) + 12 - room)
     tops = [1.0]
     for height in heights[:-1]:
         tops.append(tops[-1] + height + _ROW_GAP)
@@ -746,24 +794,25 @@ def _row_places(rows: Sequence[_Row], main_width: float, side_width: float) -> t
 
 def _rows(counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str]) -> list[_Row]:
     left = counted.n_retrieved
-    main = _Box(f"Records identified {_n(left)}", tuple(counted.retrieved.items()))
-    rows = [_Row("Identification", main, (_Box(f"Duplicates removed {_n(counted.n_duplicates)}"),))]
+    main = _Box("Records identified", left, tuple(counted.retrieved.items()))
+    rows = [_Row("Identification", main, (_Box("Duplicates removed", counted.n_duplicates),))]
     left -= counted.n_duplicates
     after = "Records after duplicates removed"
     for kind, by_source in counted.removed.items():
         n = sum(by_source.values())
         if n:
-            side = _Box(f"Removed by the {kind} limit {_n(n)}")
-            rows.append(_Row("Identification", _Box(f"{after} {_n(left)}"), (side,)))
+            side = _Box(f"Removed by the {kind} limit", n)
+            rows.append(_Row("Identification", _Box(after, left), (side,)))
             left -= n
             after = f"Records after the {kind} limit"
     for before, stage in zip((None, *counted.stages), counted.stages):
-        rows.append(_Row("Screening", _screened_box(stage, before), _left_boxes(stage, reason_texts, stage.name in stopped)))
+        sides = _left_boxes(stage, reason_texts, stage.name in stopped)
+        rows.append(_Row("Screening", _screened_box(stage, before), sides))
     last = counted.stages[-1]
     # A review is open while any stage has records to settle; one that may stay unread is not.
     is_open = any(s.conflicts or (s.unscreened and s.name not in stopped) for s in counted.stages)
     maybe = (("Maybe, to be settled", last.maybe),) if last.maybe else ()
-    rows.append(_Row("Included", _Box(f"Included {'so far ' * is_open}{_n(last.included)}", maybe)))
+    rows.append(_Row("Included", _Box("Included so far" if is_open else "Included", last.included, maybe)))
     return rows
 
 
@@ -773,22 +822,23 @@ def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
         entries.append((f"of these, maybe at the stage “{before.name}”", before.maybe))
     if stage.unscreened or stage.conflicts:
         entries.append(("of these, screened", stage.entered - stage.unscreened))
-        return _Box(f"Records for screening: {stage.name} {_n(stage.entered)}", tuple(entries))
-    return _Box(f"Records screened: {stage.name} {_n(stage.entered)}", tuple(entries))
+        return _Box(f"Records for screening: {stage.name}", stage.entered, tuple(entries))
+    return _Box(f"Records screened: {stage.name}", stage.entered, tuple(entries))
 
 
 def _left_boxes(stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool) -> tuple[_Box, ...]:
     reasons = tuple(
-        (f"{code}: {reason_texts[code]}" if reason_texts.get(code) else code, n) for code, n in _by_count(stage.excluded)
+        (f"{code}: {reason_texts[code]}" if reason_texts.get(code) else code, n)
+        for code, n in _by_count(stage.excluded)
     )
-    if [code for code, _ in reasons] == [NO_REASON]:
+    if set(stage.excluded) == {NO_REASON}:
         reasons = ()
-    boxes = [_Box(f"Records excluded {_n(sum(stage.excluded.values()))}", reasons)]
+    boxes = [_Box("Records excluded", sum(stage.excluded.values()), reasons)]
     if stage.unscreened:
         what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
-        boxes.append(_Box(f"{what} {_n(stage.unscreened)}", is_open=True))
+        boxes.append(_Box(what, stage.unscreened, is_open=True))
     if stage.conflicts:
-        boxes.append(_Box(f"Reviewers disagree, to be settled {_n(stage.conflicts)}", is_open=True))
+        boxes.append(_Box("Reviewers disagree, to be settled", stage.conflicts, is_open=True))
     return tuple(boxes)
 
 
@@ -816,19 +866,19 @@ def check_sums(counted: Flow) -> None:
                 f"{counted.retrieved.get(source, 0)}."
             )
     expected = counted.n_retrieved - counted.n_duplicates - counted.n_removed
-    came = f"{counted.n_retrieved} identified - {counted.n_duplicates} duplicates - {counted.n_removed} removed"
+    came = (f"{counted.n_retrieved} identified - {counted.n_duplicates} duplicates - "
+            f"{counted.n_removed} removed")
     for stage in counted.stages:
         if stage.entered != expected:
-            raise InputError(
-                f"The flow figure cannot be drawn: {came} = {expected}, but {stage.entered} entered {stage.name!r}."
-            )
+            raise InputError(f"The flow figure cannot be drawn: {came} = {expected}, but {stage.entered} "
+                             f"entered {stage.name!r}.")
         excluded = sum(stage.excluded.values())
-        parts = (excluded, stage.unscreened, stage.conflicts, stage.included, stage.maybe)
-        if sum(parts) != stage.entered:
+        total = excluded + stage.unscreened + stage.conflicts + stage.included + stage.maybe
+        if total != stage.entered:
             raise InputError(
-                f"The flow figure cannot be drawn: at {stage.name!r} {excluded} excluded + {stage.unscreened} unscreened "
-                f"+ {stage.conflicts} conflicts + {stage.included} included + {stage.maybe} maybe = {sum(parts)}, but "
-                f"{stage.entered} entered."
+                f"The flow figure cannot be drawn: at {stage.name!r} {excluded} excluded + "
+                f"{stage.unscreened} unscreened + {stage.conflicts} conflicts + {stage.included} included + "
+                f"{stage.maybe} maybe = {total}, but {stage.entered} entered."
             )
         expected = stage.included + stage.maybe
         came = f"{stage.included} included + {stage.maybe} maybe at {stage.name!r}"
@@ -875,7 +925,8 @@ def discovery_curve(history: History, status: dict) -> str:
 
     body = []
     for tick in range(0, y_end + 1, y_step):
-        body.append(f'<path d="M{_LEFT} {y_of(tick):.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity="0.13"/>')
+        body.append(f'<path d="M{_LEFT} {y_of(tick):.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" '
+                    f'stroke-opacity="0.13"/>')
         body.append(_text(_LEFT - 8, y_of(tick) + 4, f"{tick:,}", anchor="end", size=11.5))
     for tick in range(0, x_end + 1, x_step):
         body.append(f'<path d="M{x_of(tick):.1f} {bottom:.1f}v5" stroke="currentColor"/>')
@@ -887,22 +938,26 @@ def discovery_curve(history: History, status: dict) -> str:
     body += _rug(np.flatnonzero(history.origin[judged] == str(Origin.AUDIT)) + 1, x_of, bottom)
     labels = []
     if most is not None:
-        held = "Certificate" if most <= y_end else "Certificate (off the scale)"
+        colour, says = "var(--certificate, #000)", f"at most {most:,} relevant in all"
         if most <= y_end:
-            body.append(_level(y_of(most), "var(--certificate, #000)", "7 4"))
-        labels.append((y_of(min(most, y_end)), "var(--certificate, #000)", f"{held}:", f"at most {most:,} relevant in all"))
+            body.append(_level(y_of(most), colour, "7 4"))
+            labels.append((y_of(most), colour, "Certificate:", says))
+        else:
+            labels.append((y_of(y_end), colour, "Certificate (off the scale):", says))
     if total is not None:
-        body.append(_level(y_of(total), "var(--estimate, #000)", "2 3"))
-        labels.append((y_of(total), "var(--estimate, #000)", "Estimate (no guarantee):", f"{total:,} relevant in all"))
-    labels.append((y_of(found), "var(--curve, #000)", "Found so far:", f"{found:,} of {_count(n, 'record')}"))
+        colour = "var(--estimate, #000)"
+        body.append(_level(y_of(total), colour, "2 3"))
+        labels.append((y_of(total), colour, "Estimate (no guarantee):", f"{total:,} relevant in all"))
+    colour = "var(--curve, #000)"
+    labels.append((y_of(found), colour, "Found so far:", f"{found:,} in {_count(n, 'record')}"))
     curve = np.concatenate(([0], np.cumsum(history.y[judged] == 1)))
     at = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(np.int64))
     points = " ".join(f"{x_of(i):.1f},{y_of(curve[i]):.1f}" for i in at.tolist())
-    body.append(f'<polyline points="{points}" fill="none" stroke="var(--curve, #000)" stroke-width="2.2" '
+    body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.2" '
                 f'stroke-linejoin="round"/>')
-    body.append(f'<circle cx="{x_of(n):.1f}" cy="{y_of(found):.1f}" r="3.5" fill="var(--curve, #000)"/>')
+    body.append(f'<circle cx="{x_of(n):.1f}" cy="{y_of(found):.1f}" r="3.5" fill="{colour}"/>')
     if x_of(n) < _WIDTH - _RIGHT - 5:
-        body.append(f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{_WIDTH - _RIGHT}" stroke="var(--curve, #000)" '
+        body.append(f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{_WIDTH - _RIGHT}" stroke="{colour}" '
                     f'stroke-opacity="0.35"/>')
     body += _margin_labels(labels)
     desc = f"{found} relevant records found in {n} screened, of {history.n_total}." + "".join(
@@ -934,7 +989,8 @@ def _rug(draws: np.ndarray, x_of: Callable[[float], float], bottom: float) -> li
     if not len(draws):
         return []
     # One mark for each unit of width: more could not be told apart.
-    marks = "".join(f"M{x} {bottom - 7:.1f}v7" for x in dict.fromkeys(f"{x_of(i):.0f}" for i in draws.tolist()))
+    columns = dict.fromkeys(round(x_of(i)) for i in draws.tolist())
+    marks = "".join(f"M{x} {bottom - 7:.1f}v7" for x in columns)
     y = bottom - 4
     return [f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.3"/>',
             _text(_WIDTH - _RIGHT + 14, y + 4, f"Marks: {_count(len(draws), 'audit draw')}", size=11.5)]
@@ -959,7 +1015,7 @@ def _margin_labels(labels: Sequence[tuple[float, str, str, str]]) -> list[str]:
         lowest = places[i] - room
     drawn = []
     for place, (level, colour, first, second) in zip(places, ordered, strict=True):
-        drawn.append(f'<path d="M{x:.1f} {level:.1f}L{x + 10:.1f} {place:.1f}" stroke="{colour}" fill="none"/>')
+        drawn.append(f'<path d="M{x:.1f} {level:.1f}L{x + 10:.1f} {place:.1f}" stroke="{colour}"/>')
         drawn.append(_text(x + 14, place - 2, first, size=11.5, fill=colour, bold=True))
         drawn.append(_text(x + 14, place + 12, second, size=11.5))
     return drawn

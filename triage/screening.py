@@ -6,13 +6,14 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -217,6 +218,7 @@ class Session:
         n = desk.pool.n
         self.scores: np.ndarray | None = None
         self.held_out = np.full(n, np.nan, np.float32)
+        self.trained_on = 0        # labels that the last training saw
         self._scorer = scorer
         self._next_origin = next_origin
         self._place = np.arange(n)
@@ -225,7 +227,6 @@ class Session:
         self._journal = journal
         self._retrain_after = retrain_after
         self._changed = 0          # labels changed since the last training began
-        self._trained_on = 0       # labels that the last training saw
         self._held_out_on = 0
         self._decisions = 0
         self._set_aside: dict[int, int] = {}   # row -> the number of decisions at which it comes back
@@ -325,7 +326,7 @@ class Session:
 
     def _label_changed(self) -> None:
         self._changed += 1
-        if self._changed >= self._retrain_after(self._trained_on):
+        if self._changed >= self._retrain_after(self.trained_on):
             self.retrain()
 
     def retrain(self) -> None:
@@ -338,7 +339,7 @@ class Session:
     def _training_set(self) -> tuple[np.ndarray, np.ndarray, int]:
         rows = self.pool.labelled()
         self._changed = 0
-        self._trained_on = len(rows)
+        self.trained_on = len(rows)
         return rows, self.pool.y[rows].copy(), self._journal.mark() if self._journal is not None else 0
 
     def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> np.ndarray | None:
@@ -433,22 +434,24 @@ class ReviewModel:
     ) -> None:
         from . import features, ranking
 
-        self._model = ranking.load_preset(preset)
+        self.preset = ranking.load_preset(preset)
+        criteria = criteria or ranking.Criteria()
         with (progress or no_progress)("Encoding abstracts") as tick:
-            self._views = features.build_views(
-                [r.title for r in records], [r.abstract for r in records], self._model,
-                criteria=criteria, cache_dir=cache_dir, device=device, progress=tick,
+            self.views = features.build_views(
+                [r.title for r in records], [r.abstract for r in records], self.preset.views,
+                encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
+                question=criteria.question, device=device, cache_dir=cache_dir, progress=tick,
             )
 
     @property
     def parameters(self) -> dict:
         """The preset's name and full parameters."""
-        return self._model.parameters()
+        return self.preset.parameters()
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         from . import ranking
 
-        return ranking.score(self._model, self._views, rows, y)
+        return ranking.score(self.preset, self.views, rows, y)
 
 
 @contextmanager
@@ -490,7 +493,11 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Stage:
     stage = project.stage(stage_name)
     if stage.committed == len(stage.strata):
         return stage
-    project.commit_plan(stage, secrets.randbits(63), recall.AuditE().parameters())
+    # Later permutations of a stage keep the weights of its first.
+    plans = (e for e in project.events() if e.kind is Kind.PLAN and e.stage == stage.name)
+    first = next(plans, None)
+    weights = recall.AuditE() if first is None else recall.AuditE.logged(json.loads(first.note))
+    project.commit_plan(stage, secrets.randbits(63), weights.parameters())
     return project.stage(stage.name)
 
 
@@ -656,7 +663,9 @@ def open_session(
 def _policy(project: Project) -> Callable[[History], Origin] | None:
     from . import recall
 
-    return recall.Policy().next_origin if project.protocol().stopping.rule in recall.AUDITED else None
+    stopping = project.protocol().stopping
+    policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
+    return None if policy is None else policy.next_origin
 
 
 def hand_out(
@@ -709,7 +718,7 @@ def _ranked(
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
     saved = project.ranking(stage.name)
     wanted = models.load_preset(preset or project.protocol().model).parameters()
-    criteria = _fingerprint(project)
+    criteria = {"criteria": asdict(criteria_of(project.protocol()))}
     newest = max((e.seq for e in project.events() if e.kind is not Kind.SHOWN), default=0)
     if (
         saved is not None and saved.as_of >= newest and saved.model == {**wanted, **criteria}
@@ -719,12 +728,71 @@ def _ranked(
     model, _ = _model_of(project, stage, preset, device, progress)
     rows, y = _labels(stage)
     scores = model(rows, y)
-    basis = "labels" if 0 < y.sum() < len(y) else "criteria"
     if scores is None:
-        basis, scores = "order", -np.arange(len(stage.record_ids), dtype=np.float32)
+        scores = -np.arange(len(stage.record_ids), dtype=np.float32)
     fresh = Ranking(
         stage.live.last_seq, {**model.parameters, **criteria}, stage.record_ids, scores.astype(np.float32),
         held_out_scores(model, len(scores), rows, y),
     )
     project.save(stage.name, fresh)
     return stage, fresh.scores, fresh
+
+
+def _labels(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+    history = stage.history()
+    return history.rows[history.judged], history.y[history.judged]
+
+
+def rank(
+    project: Project, *, top: int, stage_name: str | None = None, preset: str | None = None, device: str = "auto",
+    progress=None,
+) -> dict[str, object]:
+    """Rank the unscreened records; return what `triage rank --json` prints.
+
+    `basis` says what ranked them: labels, criteria, or the order of import where there is neither.
+    """
+    stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
+    rows, y = _labels(stage)
+    unscreened = np.ones(len(scores), bool)
+    unscreened[rows] = False
+    order = np.argsort(-scores, kind="stable")
+    best = order[unscreened[order]][:top]
+    criteria = criteria_of(project.protocol())
+    basis = "order"
+    if 0 < y.sum() < len(y):
+        basis = "labels"
+    elif any((criteria.question, criteria.include, criteria.exclude)) and ranking.model["criteria_weight"]:
+        basis = "criteria"
+    return {
+        "records": [
+            {"record_id": int(record.id), "rank": place, "score": float(scores[row]), "title": record.title}
+            for place, row in enumerate(best, 1)
+            for record in project.shown_records(stage, [row])
+        ],
+        "model": ranking.model, "as_of": ranking.as_of, "basis": basis, "stage": stage.name,
+    }
+
+
+def explain(
+    project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
+    device: str = "auto", progress=None,
+) -> dict[str, object]:
+    """Return the terms that speak for and against a record, by the word view of the ranking.
+
+    Raises
+    ------
+    InputError
+        When the stage has no such record.
+    """
+    from . import ranking as models
+
+    stage = project.stage(stage_name)
+    row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
+    if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
+        raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
+    model, records = _model_of(project, stage, preset, device, progress)
+    found = models.explain(model.preset, model.views, model.views.terms["words"](), *_labels(stage), row)
+    return {
+        "record_id": int(stage.record_ids[row]), "title": records[row].title,
+        "terms": [{"term": term, "weight": weight} for term, weight in found],
+    }

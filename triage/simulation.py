@@ -18,7 +18,6 @@ from .screening import (
     Desk, Pool, ReviewModel, Session, criteria_of, held_out_scores, no_progress, user_cache_dir,
 )
 
-_AUDITED = ("audit-e", "fixed-audit")  # the rules whose evidence is audit draws
 _STARTS = ("criteria", "file", "random")
 
 
@@ -36,7 +35,7 @@ class Run:
 
 def replay(
     y: np.ndarray, model: Callable[[np.ndarray, np.ndarray], np.ndarray | None], *, prior_rows: list[int],
-    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None, audited: bool = False,
+    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None, policy: recall.Policy | None = None,
     tick: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
@@ -56,8 +55,8 @@ def replay(
     retrain_after : callable of int to int
         See `Session`.
     rule : StoppingRule, optional
-    audited : bool
-        Whether the policy makes audit draws.
+    policy : Policy, optional
+        When to make audit draws; none are made without one.
     tick : callable of (done, total), optional
     """
     pool = Pool(len(y), [permutation])
@@ -66,7 +65,7 @@ def replay(
         pool.y[row] = y[row]
     session = Session(
         Desk(pool, [], [], np.zeros(len(y), bool)), model, start=start, retrain_after=retrain_after,
-        next_origin=recall.Policy().next_origin if audited else None,
+        next_origin=None if policy is None else policy.next_origin,
     )
     session.retrain()
     total = len(y) - len(prior_rows)
@@ -78,10 +77,10 @@ def replay(
             tick(screened, total)
         # A rule of audit draws looks after every record; the others, which are dearer and see
         # nothing new from the model in between, look when the model has been trained anew.
-        if rule is None or stop_at is not None or not (audited or session.trained_on != looked):
+        if rule is None or stop_at is not None or policy is None and session.trained_on == looked:
             continue
         looked = session.trained_on
-        verdict = _look(rule, session, pool)
+        verdict = _look(rule, model, session, pool)
         if verdict.stop and screened < total:
             stop_at, certified = screened, verdict.certified
     history = pool.history()
@@ -90,13 +89,13 @@ def replay(
                None if rule is None else stop_at or total, certified)
 
 
-def _look(rule, session: Session, pool: Pool):
+def _look(rule, model, session: Session, pool: Pool):
     """Ask a rule; one that needs probabilities gets scores of models that had not seen the label."""
     history = pool.history()
-    if not getattr(rule, "needs_scores", False) or session.scores is None:
+    if not isinstance(rule, recall.QuantRule) or session.scores is None:
         return rule(history)
     rows = pool.labelled()
-    return rule(history, session.scores, held_out_scores(session.scorer, pool.n, rows, pool.y[rows]))
+    return rule(history, session.scores, held_out_scores(model, pool.n, rows, pool.y[rows]))
 
 
 def simulate(
@@ -166,8 +165,8 @@ def simulate(
             run = replay(
                 y, model if start == "criteria" else _once_both_are_known(model), prior_rows=known, start=order,
                 permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
-                rule=recall.RULES[stop](target, confidence) if stop != "none" else None,
-                audited=stop in _AUDITED, tick=tick,
+                rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
+                policy=recall.policy_of(stop, target, confidence), tick=tick,
             )
         runs.append(_as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds))
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable
@@ -10,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import recall
-from .decisions import Event, History, Kind, Label, Ranking, Verdict
+from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict
+from .errors import InputError
 from .project import Project, Stage
+from .protocol import Protocol, parse
 
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
@@ -139,3 +143,207 @@ def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
             if seconds <= _BREAK_SECONDS:
                 times.append(seconds)
     return statistics.median(times) if len(times) >= _LEAST_TIMED else None
+
+
+# -- where screening stands -------------------------------------------------------------------
+
+
+def status(
+    project: Project, stage_name: str | None = None, *, target: float | None = None, confidence: float | None = None,
+) -> dict[str, object]:
+    """Return where a stage stands, as `triage status --json` prints it.
+
+    Parameters
+    ----------
+    project : Project
+    stage_name : str, optional
+        The first stage when left out.
+    target, confidence : float, optional
+        The protocol's when left out.
+
+    Raises
+    ------
+    InputError
+        When the stage is none, or a number does not lie between 0 and 1.
+    """
+    protocol = project.protocol()
+    target = protocol.stopping.target if target is None else _share("--target", target)
+    confidence = protocol.stopping.confidence if confidence is None else _share("--confidence", confidence)
+    stage = project.stage(stage_name)
+    history = stage.history()
+    events = project.events()
+    parameters = logged_parameters(events, stage.name)
+    ranking = project.ranking(stage.name)
+    if ranking is not None and not np.array_equal(ranking.record_ids, stage.record_ids):
+        ranking = None
+    estimate = None
+    if ranking is not None:
+        estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
+    estimate = estimate or recall.estimate_from_curve(history, confidence)
+    certificate = recall.certificate(history, target, confidence, parameters)
+    verdicts = [_ask(name, history, target, confidence, protocol.stopping.audit_size, parameters, ranking)
+                for name in recall.RULES]
+    chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
+    policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
+    workload = recall.forecast(
+        history, target, confidence, np.random.default_rng(_FORECAST_SEED), estimate=estimate, parameters=parameters,
+        policy=policy or recall.Policy(),
+    )
+    seconds = seconds_per_record(events, stage.name)
+    members = set(stage.record_ids.tolist())
+    maybe = sum(1 for r, label in stage.consensus.labels.items() if label is Label.MAYBE and r in members)
+    records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
+    return {
+        "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
+        "relevant_found": history.n_found, "maybe": maybe, "conflicts": len(stage.consensus.conflicts & members),
+        "unscreened": history.n_unscreened, "awaiting_labels": int((history.y < 0).sum()),
+        "target": target, "confidence": confidence,
+        "certificate": {
+            "method": certificate.method, "recall_lower": certificate.recall_lower,
+            "missed_upper": certificate.missed_upper, "audit_draws": certificate.audit_draws,
+            "certified": certificate.certified,
+        },
+        "estimate": _estimate_as_json(estimate),
+        "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
+        "workload": {
+            "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
+            "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
+        },
+        "price_of_certainty": {
+            f"{t:g}": draws
+            for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
+        },
+        "verdict": {
+            "rule": chosen.name, "stop": chosen.stop, "certified": chosen.certified, "promise": chosen.promise,
+            "why": chosen.why,
+        },
+        "warnings": _warnings(project, events, stage, history, estimate, certificate),
+    }
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 < value < 1:
+        raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
+    return value
+
+
+def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
+    """Return the weights of the evidence as logged with the stage's first permutation."""
+    for e in events:
+        if e.kind is Kind.PLAN and e.stage == stage:
+            return recall.AuditE.logged(json.loads(e.note))
+    return recall.AuditE()
+
+
+def _ask(
+    name: str, history: History, target: float, confidence: float, audit_size: int | None,
+    parameters: recall.AuditE, ranking: Ranking | None,
+) -> Verdict:
+    rule = recall.rule_of(name, target, confidence, audit_size=audit_size, parameters=parameters)
+    if isinstance(rule, recall.QuantRule) and ranking is not None:
+        return rule(history, ranking.scores, ranking.held_out)
+    return rule(history)
+
+
+def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
+    if estimate is None:
+        return dict.fromkeys(("method", "recall", "lower", "upper", "relevant_total", "assumes"))
+    return {
+        "method": estimate.method, "recall": estimate.recall, "lower": estimate.lower, "upper": estimate.upper,
+        "relevant_total": round(estimate.relevant_total, 1), "assumes": estimate.assumes,
+    }
+
+
+def _warnings(
+    project: Project, events: list[Event], stage: Stage, history: History, estimate: Estimate | None,
+    certificate: recall.Certificate,
+) -> list[str]:
+    """Tell what a reader of the numbers must know, each in a sentence."""
+    told = []
+    if history.n_found:
+        told.append(
+            f"Recall is that of the labels given at the stage {stage.name!r}; nothing is said of records that the "
+            "search did not retrieve, or that were labelled wrongly."
+        )
+    conflicts = len(stage.consensus.conflicts & set(stage.record_ids.tolist()))
+    if conflicts:
+        told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
+    waiting = int((history.y < 0).sum())
+    if waiting:
+        told.append(
+            f"{waiting} records were shown or handed out and await a label; the certificate counts audit draws up to "
+            "the first of them."
+        )
+    hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
+    if len(hits):
+        ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
+        told.append(f"The audit found {len(hits)} relevant records that the ranking had left behind: {ids}.")
+    if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
+        told.append(
+            "The model disagrees with the audit: it expects more relevant records than the certificate allows."
+        )
+    first = next((e.at for e in events if e.kind is Kind.DECISION and e.stage == stage.name), None)
+    if first is not None:
+        before = [toml for at, toml in project.protocol_versions() if at <= first]
+        if before and parse(before[-1]).stopping != project.protocol().stopping:
+            told.append("The stopping rule, its target or its confidence was changed after screening had begun.")
+    return told
+
+
+def one_line(history: History, protocol: Protocol) -> str:
+    """Return the state of the review in one line, for the screening session."""
+    certificate = recall.certificate(history, protocol.stopping.target, protocol.stopping.confidence)
+    known = "nothing found yet"
+    if certificate.recall_lower is not None:
+        known = f"recall at least {_cut_percent(certificate.recall_lower)}"
+        if certificate.certified:
+            known += ", CERTIFIED"
+    return f"{history.n_screened} of {history.n_total} screened | {history.n_found} relevant found | {known}"
+
+
+def _cut_percent(bound: float) -> str:
+    """A lower bound is cut, never rounded up."""
+    return f"{math.floor(1000 * bound + 1e-9) / 10:g} %"
+
+
+def in_words(facts: dict) -> str:
+    """Return what `status` found as lines for a person, each number with its promise."""
+    c, e, w, v = facts["certificate"], facts["estimate"], facts["workload"], facts["verdict"]
+    confidence = f"{100 * facts['confidence']:g} %"
+    lines = [
+        f"Stage {facts['stage']}: {facts['screened']} of {facts['records']} records screened, "
+        f"{facts['relevant_found']} relevant found"
+        + (f" ({facts['maybe']} of them maybe)" if facts["maybe"] else "") + f", {facts['unscreened']} unscreened.",
+        "",
+    ]
+    if c["recall_lower"] is None:
+        lines.append(f"Certificate  nothing relevant is found yet; at most {c['missed_upper']} records are relevant "
+                     f"({confidence} confidence).")
+    else:
+        lines.append(
+            f"Certificate  at least {_cut_percent(c['recall_lower'])} of the relevant records are found, at most "
+            f"{c['missed_upper']} missed ({confidence} confidence,\n             whatever the ranking does and whenever "
+            f"you look; {c['audit_draws']} audit draws)."
+        )
+    if e["recall"] is not None:
+        lines.append(
+            f"Estimate     about {100 * e['recall']:.1f} % are found ({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), "
+            f"{e['relevant_total']:g} relevant in all. No guarantee:\n             {e['method']}, assuming {e['assumes']}."
+        )
+    left = w["records_to_certificate"]
+    lines.append(
+        f"Workload     {left['p10']} to {left['p90']} more records to a certified {100 * facts['target']:g} % "
+        f"(median {left['p50']}; {w['zero_hit']} if nothing more turns up)"
+        + ("." if w["hours"] is None else
+           f",\n             {w['hours']['p10']:g} to {w['hours']['p90']:g} hours at your {w['seconds_per_record']:.1f} "
+           "seconds a record.")
+    )
+    price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
+    lines += [f"Price        audit draws without a hit that any certificate needs now, by target: {price}.", "",
+              "Rules        (the protocol's decides; the others are shown beside it)"]
+    for rule in facts["rules"]:
+        mark = "*" if rule["name"] == v["rule"] else " "
+        lines.append(f"  {mark} {rule['name']:<12}{'stop' if rule['stop'] else 'go on':<7}{rule['promise']:<12}{rule['why']}")
+    lines += ["", "Verdict      " + ("Screening can stop" if v["stop"] else "Go on screening")
+              + (" (certified)." if v["certified"] else f" (promise: {v['promise']}).") + f" {v['why']}"]
+    return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
