@@ -617,7 +617,9 @@ def _wrapped(text: str, width: float) -> list[str]:
                 lines.append(line)
                 line = ""
             else:
-                fits = next(n for n in range(len(word), 0, -1) if n == 1 or _text_width(word[:n]) <= width)
+                fits = 1
+                while _text_width(word[: fits + 1]) <= width:
+                    fits += 1
                 lines.append(word[:fits])
                 word = word[fits:]
     lines.append(line)
@@ -698,10 +700,11 @@ class _Box:
         return len(self.lines(width)) * _LINE + 2 * _PAD - 4
 
     def draw(self, x: float, y: float, width: float) -> list[str]:
+        lines = self.lines(width)
         dashes = ' stroke-dasharray="5 3"' if self.is_open else ""
         drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{self.height(width):.1f}" '
                  f'rx="2" fill="none" stroke="currentColor"{dashes}/>']
-        for i, (line, count, bold) in enumerate(self.lines(width)):
+        for i, (line, count, bold) in enumerate(lines):
             baseline = y + _PAD + 10 + i * _LINE
             drawn.append(_text(x + _PAD, baseline, line, bold=bold))
             if count is not None:

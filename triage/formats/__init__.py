@@ -43,15 +43,17 @@ def detect(path: Path) -> str:
     if head.startswith(("<!doctype", "<html", "<?xml", "<")):
         kind = "a web page" if "<html" in head or "<!doctype html" in head else "XML"
         raise InputError(f"{path} is {kind}, which this version does not read; export it as {_READABLE}.")
+    first = text.lstrip("\ufeff").replace("\r", "\n").lstrip("\n").split("\n", 1)[0]
+    table = "tsv" if "\t" in first and first.count("\t") >= first.count(",") else "csv"
+    # A cell of a table may hold a line that looks like RIS, so a header that names titles goes first.
+    if tables.names_titles(first):
+        return table
     if ris.announces(text):
         return "ris"
     if nbib.looks_like(text):
         return "nbib"
-    first = text.lstrip("\ufeff").replace("\r", "\n").lstrip("\n").split("\n", 1)[0]
-    if path.suffix.lower() in (".csv", ".tsv", ".tab", ".txt") and any(d in first for d in ",;\t|"):
-        return "tsv" if "\t" in first and first.count("\t") >= first.count(",") else "csv"
-    if path.suffix.lower() == ".csv":
-        return "csv"
+    if path.suffix.lower() in (".csv", ".tsv", ".tab"):
+        return table
     raise InputError(f"{path} is no export that triage knows: no TY or PMID line, no table; give {_READABLE}.")
 
 

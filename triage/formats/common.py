@@ -91,16 +91,16 @@ def decode(content: bytes, path: Path) -> tuple[str, list[Problem]]:
     InputError
         When the bytes are no text.
     """
+    head = content[:4000]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    encoding = "utf-8-sig"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
-    elif b"\0" in content[:4000]:
+    elif max(even, odd) > len(head) // 8:
         # UTF-16 without its mark: Latin text has a zero in every other byte.
-        even, odd = content[0:4000:2].count(0), content[1:4000:2].count(0)
-        encoding = "utf-16-le" if odd > 10 * even else "utf-16-be" if even > 10 * odd else ""
-        if not encoding or max(even, odd) < len(content[:4000]) // 8:
+        if min(even, odd) > len(head) // 50:
             raise InputError(f"{path} is no text file, so it is no export that triage reads.")
-    else:
-        encoding = "utf-8-sig"
+        encoding = "utf-16-le" if odd > even else "utf-16-be"
     try:
         return content.decode(encoding), []
     except UnicodeDecodeError as error:

@@ -140,7 +140,7 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
 
 def _as_lines(tag: str, value: str) -> str:
     # Indented, a further line cannot be taken for a tag, whatever it says.
-    parts = [part for part in lines_of(value) if part.strip()] or [""]
+    parts = [part for part in lines_of(value.replace("\0", "\ufffd")) if part.strip()] or [""]
     return f"{tag}  - {parts[0].strip()}\n" + "".join(f"      {part.strip()}\n" for part in parts[1:])
 
 

@@ -81,6 +81,12 @@ def _find_columns(header: Sequence[str]) -> dict[str, int]:
     }
 
 
+def names_titles(line: str) -> bool:
+    """Tell whether a first line is a table's header that has a title column."""
+    cells = re.split(r"[,;\t|]", line)
+    return len(cells) > 1 and any(_letters(cell) in _COLUMNS["title"] for cell in cells)
+
+
 def _record(header: Sequence[str], columns: dict[str, int], cells: Sequence[str]) -> Record:
     def cell(field: str) -> str:
         at = columns.get(field, -1)
@@ -98,7 +104,7 @@ def _record(header: Sequence[str], columns: dict[str, int], cells: Sequence[str]
         elif at in used or not value.strip() or (ours and name in (*DECISION_FIELDS, "source")):
             continue
         else:
-            name = name.removeprefix(_OURS) if ours else name
+            name = _armed(name).removeprefix(_OURS) if ours else name
             extra[name] = (*extra.get(name, ()), value)
     year, doi, pmid = first_year([cell("year")]), normal_doi(cell("doi")), normal_pmid(cell("pmid"))
     abstract = cell("abstract")
@@ -225,6 +231,11 @@ def _disarmed(value: str) -> str:
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
+def _plain(value: str) -> str:
+    """Write every line end as one, and no zero byte: what a table can hold."""
+    return value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+
+
 def _armed(value: str) -> str:
     """Take the apostrophe off again."""
     return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
@@ -245,17 +256,18 @@ def _layout(rows: Sequence[ExportRow]) -> tuple[list[str], list[str], list[str]]
 def _cells(rows: Sequence[ExportRow]) -> Iterator[list[str]]:
     decisions, named, extra = _layout(rows)
     fields = ["title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords"]
-    header = [*decisions, *fields, "source", *named]
-    columns = _find_columns([*header, REMAINDER])
-    yield [*header, REMAINDER]
+    header = [*map(_plain, (*decisions, *fields, "source", *named)), REMAINDER]
+    as_read = [_disarmed(name).strip() for name in header]
+    columns = _find_columns(as_read)
+    yield header
     for row in rows:
         r = row.record
-        cells = [
+        cells = [_plain(cell) for cell in (
             *(row.decision.get(name, "") for name in decisions), r.title, r.abstract, "; ".join(r.authors),
             "" if r.year is None else str(r.year), r.journal, r.doi, r.pmid, r.language, r.type, "; ".join(r.keywords),
             r.source, *("; ".join(r.extra.get(name, ())) for name in extra),
-        ]
-        got = _record([*header, REMAINDER], columns, [*map(_disarmed, cells), ""])
+        )]
+        got = _record(as_read, columns, [*map(_disarmed, cells), ""])
         yield [*cells, remainder(r, got)]
 
 
@@ -264,7 +276,7 @@ def write_delimited(path: Path, rows: Sequence[ExportRow], delimiter: str = ",")
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter)
         for cells in _cells(rows):
-            writer.writerow([_disarmed(cell).replace("\0", "") for cell in cells])
+            writer.writerow([_disarmed(cell) for cell in cells])
 
 
 def write_tsv(path: Path, rows: Sequence[ExportRow]) -> None:
@@ -286,26 +298,22 @@ def write_xlsx(path: Path, rows: Sequence[ExportRow]) -> None:
         cell._value, cell.data_type = value, "s"  # as text: openpyxl takes a leading "=" for a formula
         return cell
 
-    made = list(_cells(rows))
-    header = made[0]
-    fit = [_fit(row.record, header, cells) for row, cells in zip(rows, made[1:], strict=True)]
+    made = _cells(rows)
+    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in next(made)]
+    fit = [_fit(row.record, header, cells) for row, cells in zip(rows, made, strict=True)]
     wide = max((len(parts) for _, parts in fit), default=1)
     names = [*header, *(f"{REMAINDER}_{i}" for i in range(2, wide + 1))]
     sheet.append([text(name) for name in names])
     for cells, parts in fit:
-        sheet.append([text(value) for value in (*cells[:-1], *parts, *[""] * (wide - len(parts)))])
+        sheet.append([text(value) for value in (*cells, *parts, *[""] * (wide - len(parts)))])
     book.save(path)
 
 
 def _fit(record: Record, header: Sequence[str], cells: list[str]) -> tuple[list[str], list[str]]:
     """Cut what a cell cannot hold, and keep the whole of it in the remainder, cut into cells too."""
-    short = [_ILLEGAL.sub("\ufffd", cell)[:_CELL] for cell in cells]
-    if short[:-1] != cells[:-1]:
-        got = _record(header, _find_columns(header), [*short[:-1], ""])
-        short[-1] = remainder(record, got)
-    else:
-        short[-1] = cells[-1]
-    parts = [short[-1][i: i + _CELL] for i in range(0, len(short[-1]), _CELL)] or [""]
-    return short, parts
+    short = [_ILLEGAL.sub("\ufffd", cell)[:_CELL] for cell in cells[:-1]]
+    as_read = [name.strip() for name in header]
+    rest = remainder(record, _record(as_read, _find_columns(as_read), [*short, ""]))
+    return short, [rest[i: i + _CELL] for i in range(0, len(rest), _CELL)] or [""]
 
 
