@@ -377,7 +377,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write records with every imported field and the decisions added."""
-    from . import intake, screening, terminal
+    from . import formats, intake, screening, terminal
 
     wanted = [part.strip() for part in only.split(",") if part.strip()]
     for part in wanted:
@@ -386,7 +386,7 @@ def export(
     if "next" in wanted and len(wanted) > 1:
         raise typer.BadParameter("next goes alone", param_hint="--only")
     with _open(review) as project:
-        intake.check_output(output)
+        formats.check_writable(output)
         batch = None
         if wanted == ["next"]:
             batch = screening.hand_out(project, top, file=output.name, stage_name=stage, reviewer=_user(reviewer),

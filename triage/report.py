@@ -26,7 +26,7 @@ from . import __version__
 from .decisions import History, Kind, Label, Origin
 from .errors import InputError
 from .project import Project
-from .protocol import Criterion, Limits, Protocol
+from .protocol import Limits, Protocol
 from .records import Record
 from .status import NO_REASON, Flow, StageFlow, flow
 

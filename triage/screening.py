@@ -436,6 +436,7 @@ class ReviewModel:
 
         self.preset = ranking.load_preset(preset)
         criteria = criteria or ranking.Criteria()
+        self._queries = asdict(criteria)
         with (progress or no_progress)("Encoding abstracts") as tick:
             self.views = features.build_views(
                 [r.title for r in records], [r.abstract for r in records], self.preset.views,
@@ -446,7 +447,7 @@ class ReviewModel:
     @property
     def parameters(self) -> dict:
         """The preset's name and full parameters."""
-        return self.preset.parameters()
+        return {**self.preset.parameters(), "queries": self._queries}
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         from . import ranking
@@ -624,7 +625,7 @@ def _model_of(
 @contextmanager
 def open_session(
     project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
-    device: str = "auto", progress=None,
+    device: str = "auto", progress=None, background: bool = True, retrain_after: Callable[[int], int] = lambda _: 1,
 ) -> Iterator[tuple[Session, list[Record]]]:
     """Open a screening session; give it and the stage's records by row.
 
@@ -638,6 +639,8 @@ def open_session(
         The first stage, the protocol's preset and the fastest device when left out.
     progress : callable, optional
         See `ReviewModel`.
+    background, retrain_after
+        See `Session`.
 
     Raises
     ------
@@ -650,7 +653,8 @@ def open_session(
     model, records = _model_of(project, stage, preset, device, progress)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
-        journal.desk(), model, next_origin=_policy(project), journal=journal, background=True,
+        journal.desk(), model, next_origin=_policy(project), journal=journal, background=background,
+        retrain_after=retrain_after,
     )
     try:
         session.retrain()
@@ -717,11 +721,13 @@ def _ranked(
     if not len(stage.record_ids):
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
     saved = project.ranking(stage.name)
-    wanted = models.load_preset(preset or project.protocol().model).parameters()
-    criteria = {"criteria": asdict(criteria_of(project.protocol()))}
+    wanted = {
+        **models.load_preset(preset or project.protocol().model).parameters(),
+        "queries": asdict(criteria_of(project.protocol())),
+    }
     newest = max((e.seq for e in project.events() if e.kind is not Kind.SHOWN), default=0)
     if (
-        saved is not None and saved.as_of >= newest and saved.model == {**wanted, **criteria}
+        saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)
     ):
         return stage, saved.scores, saved
@@ -731,7 +737,7 @@ def _ranked(
     if scores is None:
         scores = -np.arange(len(stage.record_ids), dtype=np.float32)
     fresh = Ranking(
-        stage.live.last_seq, {**model.parameters, **criteria}, stage.record_ids, scores.astype(np.float32),
+        stage.live.last_seq, model.parameters, stage.record_ids, scores.astype(np.float32),
         held_out_scores(model, len(scores), rows, y),
     )
     project.save(stage.name, fresh)

@@ -15,7 +15,7 @@ from . import recall
 from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict
 from .errors import InputError
 from .project import Project, Stage
-from .protocol import Protocol, parse
+from .protocol import Protocol, Stopping, parse
 
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
@@ -288,6 +288,12 @@ def _warnings(
         if before and parse(before[-1]).stopping != project.protocol().stopping:
             told.append("The stopping rule, its target or its confidence was changed after screening had begun.")
     return told
+
+
+def rule_says_stop(history: History, stopping: Stopping) -> bool:
+    """Tell whether the protocol's rule says that screening can stop."""
+    rule = recall.rule_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
+    return rule(history).stop
 
 
 def one_line(history: History, protocol: Protocol) -> str:

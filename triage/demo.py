@@ -1,0 +1,116 @@
+"""The demonstration: a whole review on bundled real records, answered from its known labels."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from . import bundled, intake, report, screening, status
+from .decisions import Label
+from .errors import InputError
+from .project import Project
+from .records import Record
+
+_EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
+_MARK = ".triage-demo"
+_REVIEWER = "known labels"
+NOTICE = (
+    "This is a demonstration: nobody screened these records. The decisions were answered from the known "
+    "labels of a published review (Menon et al. 2022, SYNERGY)."
+)
+
+
+def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> Path:
+    """Go the whole way, from three exports to the report; return the report's path.
+
+    Parameters
+    ----------
+    folder : Path
+        Made anew; a folder that an earlier demonstration made is replaced, any other is refused.
+    device : str
+    progress : callable
+        See `screening.ReviewModel`.
+    say : callable of str
+        Where each step is told.
+
+    Raises
+    ------
+    InputError
+        When `folder` exists and is not a demonstration's.
+    """
+    _make(folder)
+    source = bundled.path("data/demo")
+    for name in (*_EXPORTS, "protocol.toml", "README.md"):
+        shutil.copyfile(source / name, folder / name)
+    review = folder / "review.triage"
+    say(NOTICE)
+    say("")
+    intake.new(review, folder / "protocol.toml")
+    with Project.open(review) as project:
+        for done in intake.import_files(project, [folder / name for name in _EXPORTS], reviewer=_REVIEWER):
+            say(f"import   {done.source}: {done.announced} records announced, {done.kept} kept, "
+                f"{len(done.problems)} problems")
+        linked = intake.find_duplicates(project, reviewer=_REVIEWER)
+        say(f"dedupe   {linked.duplicates} duplicates linked, {linked.records - linked.duplicates} records left")
+        filtered = intake.apply_limits(project, reviewer=_REVIEWER)
+        removed = ", ".join(f"{count} by {kind}" for kind, count in filtered.removed.items()) or "none"
+        say(f"filter   removed: {removed}; {len(filtered.proposed)} more that only a detector speaks against stay in; "
+            f"{filtered.left} records to screen")
+        first = screening.rank(project, top=3, device=device, progress=progress)
+        say("rank     by the criteria alone, before any label; the first three:")
+        for record in first["records"]:
+            say(f"         {record['title'][:90]}")
+        found, decided = _screen(project, device, progress)
+        say(f"screen   {decided} decisions, {found} relevant found, then the certificate said stop"
+            if status.status(project)["verdict"]["stop"] else f"screen   {decided} decisions, {found} relevant found")
+        facts = status.status(project)
+        say("")
+        say(status.in_words(facts))
+        page = folder / "report.html"
+        report.write_report(project, page, facts, notice=NOTICE)
+        for name in ("included.ris", "decisions.csv"):
+            intake.export(project, folder / name, only=["included", "maybe"] if name == "included.ris" else ())
+    say("")
+    say(f"The report is {page}; the review itself is {review}. Open it with: triage screen \"{review}\"")
+    return page
+
+
+def _make(folder: Path) -> None:
+    if folder.exists():
+        if not (folder / _MARK).is_file():
+            raise InputError(f"{folder} exists and is no demonstration's folder; name another one: triage demo DIR.")
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made ({error.strerror}); name another one.") from error
+    (folder / _MARK).write_text("Made by `triage demo`, which may replace this folder.\n", encoding="utf-8")
+
+
+def _screen(project: Project, device: str, progress) -> tuple[int, int]:
+    """Answer from the known labels until the protocol's rule says stop; return relevant and decided."""
+    known = _known_labels()
+    stopping = project.protocol().stopping
+    with screening.open_session(
+        project, reviewer=_REVIEWER, device=device, progress=progress, background=False,
+        retrain_after=lambda labelled: max(1, labelled // 20),
+    ) as (session, records), progress("Screening") as tick:
+        decided = 0
+        while (showing := session.next()) is not None:
+            session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)
+            decided += 1
+            tick(decided, len(records))
+            if status.rule_says_stop(session.pool.history(), stopping):
+                break
+        return session.pool.history().n_found, decided
+
+
+def _known_labels() -> dict[str, bool]:
+    with bundled.path("data/demo/labels.csv").open(encoding="utf-8", newline="") as file:
+        return {row["openalex"]: row["label"] == "1" for row in csv.DictReader(file)}
+
+
+def _identifier(record: Record) -> str:
+    return next(record.extra[name][0] for name in ("OID", "C1", "OpenAlex") if name in record.extra)
