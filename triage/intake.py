@@ -56,17 +56,17 @@ def new(review: Path, protocol: Path | None) -> Path | None:
     Raises
     ------
     InputError
-        When the review or, without `protocol`, a protocol.toml beside it exists, or the protocol is
-        wrong; nothing is written.
+        When the review or, without `protocol`, its template exists, or the protocol is wrong; nothing
+        is written.
     """
     if protocol is not None:
         Project.create(review, protocols.read_text(protocol), protocol).close()
         return None
     template = review.with_name("protocol.toml")
+    if template.exists():  # of another review in the same folder
+        template = review.with_name(f"{review.stem}.protocol.toml")
     if template.exists():
-        raise InputError(
-            f"{template} exists already; use it with --protocol \"{template}\", or make the review in another folder."
-        )
+        raise InputError(f"{template} exists already; use it with --protocol \"{template}\", or choose another name.")
     text = protocols.template()
     Project.create(review, text, template).close()
     template.write_text(text, encoding="utf-8")

@@ -181,7 +181,8 @@ def status(
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     certificate = recall.certificate(history, target, confidence, parameters)
-    verdicts = [_ask(name, history, target, confidence, protocol.stopping.audit_size, parameters, ranking)
+    verdicts = [_ask(name, protocol.stopping.rule, history, target, confidence, protocol.stopping.audit_size, parameters,
+                     ranking)
                 for name in recall.RULES]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
@@ -236,10 +237,14 @@ def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
 
 
 def _ask(
-    name: str, history: History, target: float, confidence: float, audit_size: int | None,
+    name: str, chosen: str, history: History, target: float, confidence: float, audit_size: int | None,
     parameters: recall.AuditE, ranking: Ranking | None,
 ) -> Verdict:
+    """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=audit_size, parameters=parameters)
+    if name == "fixed-audit" != chosen:
+        return Verdict(name, False, False, "certificate",
+                       "Not set up: its sample must be named in the protocol before screening begins.")
     if isinstance(rule, recall.QuantRule) and ranking is not None:
         return rule(history, ranking.scores, ranking.held_out)
     return rule(history)
@@ -277,7 +282,7 @@ def _warnings(
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
-        told.append(f"The audit found {len(hits)} relevant records that the ranking had left behind: {ids}.")
+        told.append(f"The audit found relevant records that the ranking had left behind: {ids}.")
     if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
         told.append(
             "The model disagrees with the audit: it expects more relevant records than the certificate allows."
@@ -314,7 +319,7 @@ def _cut_percent(bound: float) -> str:
 
 def in_words(facts: dict) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
-    c, e, w, v = facts["certificate"], facts["estimate"], facts["workload"], facts["verdict"]
+    c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
     confidence = f"{100 * facts['confidence']:g} %"
     lines = [
         f"Stage {facts['stage']}: {facts['screened']} of {facts['records']} records screened, "
@@ -336,14 +341,10 @@ def in_words(facts: dict) -> str:
             f"Estimate     about {100 * e['recall']:.1f} % are found ({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), "
             f"{e['relevant_total']:g} relevant in all. No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    left = w["records_to_certificate"]
-    lines.append(
-        f"Workload     {left['p10']} to {left['p90']} more records to a certified {100 * facts['target']:g} % "
-        f"(median {left['p50']}; {w['zero_hit']} if nothing more turns up)"
-        + ("." if w["hours"] is None else
-           f",\n             {w['hours']['p10']:g} to {w['hours']['p90']:g} hours at your {w['seconds_per_record']:.1f} "
-           "seconds a record.")
-    )
+    if c["certified"]:
+        lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
+    else:
+        lines.append(_workload_in_words(facts))
     price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
     lines += [f"Price        audit draws without a hit that any certificate needs now, by target: {price}.", "",
               "Rules        (the protocol's decides; the others are shown beside it)"]
@@ -353,3 +354,14 @@ def in_words(facts: dict) -> str:
     lines += ["", "Verdict      " + ("Screening can stop" if v["stop"] else "Go on screening")
               + (" (certified)." if v["certified"] else f" (promise: {v['promise']}).") + f" {v['why']}"]
     return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
+
+
+def _workload_in_words(facts: dict) -> str:
+    work = facts["workload"]
+    left = work["records_to_certificate"]
+    told = (f"Workload     {left['p10']} to {left['p90']} more records to a certified {100 * facts['target']:g} % "
+            f"(median {left['p50']}; {work['zero_hit']} if nothing more turns up)")
+    if work["hours"] is None:
+        return told + "."
+    return (f"{told},\n             {work['hours']['p10']:g} to {work['hours']['p90']:g} hours at your "
+            f"{work['seconds_per_record']:.1f} seconds a record.")

@@ -1,0 +1,862 @@
+"""The terminal: the screening session, the questions that commands ask, and the progress bar.
+
+Whatever comes from a record is hostile here: an escape sequence in a title could retitle the window,
+clear the screen or hide a word. Everything imported goes through `plain` and is printed as
+`rich.text.Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import select
+import signal
+import statistics
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Self, TextIO, TypeVar
+from typing import Protocol as Interface
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
+from rich.rule import Rule
+from rich.segment import ControlType
+from rich.table import Table
+from rich.text import Text
+
+from .decisions import Label
+from .records import Record
+
+if TYPE_CHECKING:
+    from .eligibility import Proposal
+    from .screening import Session
+
+Item = TypeVar("Item")
+
+ENTER, ESCAPE, BACKSPACE = "\n", "\x1b", "\x7f"
+_CLEAR_LINE, _REDRAW, _END_OF_FILE = "\x15", "\x0c", "\x04"   # Ctrl-U, Ctrl-L, Ctrl-D
+
+# Blue and orange stay apart under every common colour blindness, and bold against underlined stays
+# apart without colour.
+INCLUDE_STYLE = "bold color(33)"
+EXCLUDE_STYLE = "underline color(208)"
+
+_WIDEST = 100               # longer lines are hard to read
+_AUTHORS_NAMED = 3
+_STATE_EVERY = 10           # decisions
+_PACE_OVER = 50             # decisions
+_LEAST_TIMED = 5            # decisions that a pace is measured on, at least
+_BREAK_SECONDS = 300        # longer on one record is a pause, not reading
+_ESCAPE_SECONDS = 0.05      # the bytes of one key come together
+_QUIET_SECONDS = 1.0        # work that is over sooner shows no progress
+_PLAIN_SECONDS = 10.0       # between two lines of progress in a file
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was done in one sitting.
+
+    Attributes
+    ----------
+    decided : int
+        Decisions that stand: those taken back are not counted.
+    included : int
+        Include or maybe among them.
+    finished : bool
+        Whether nothing was left to judge.
+    """
+
+    decided: int
+    included: int
+    finished: bool
+
+
+# -- keys ---------------------------------------------------------------------------------------
+
+
+class Keys(Interface):
+    """Where a reviewer's keys come from.
+
+    Attributes
+    ----------
+    whole_lines : bool
+        Whether each answer is a whole line, typed with Enter; otherwise it is a single key.
+    """
+
+    whole_lines: bool
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def key(self) -> str:
+        """Return the next key: a character, or the sequence that a special key sends.
+
+        Raises
+        ------
+        EOFError
+            When no more can come.
+        """
+
+    def flush(self) -> None:
+        """Forget what was typed and not read yet."""
+
+
+def open_keys() -> Keys:
+    """Return the keys of standard input: single keys on a terminal, lines from a file or a pipe."""
+    if not sys.stdin.isatty():
+        return _LineKeys(sys.stdin)
+    return _WindowsKeys() if sys.platform == "win32" else _PosixKeys(sys.stdin.fileno())
+
+
+class _LineKeys:
+    whole_lines = True
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def key(self) -> str:
+        line = self._lines.readline()
+        if not line:
+            raise EOFError
+        return line.strip() or ENTER
+
+    def flush(self) -> None:
+        pass  # nobody types ahead into a file
+
+
+class _PosixKeys:
+    whole_lines = False
+    _SPECIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])", re.DOTALL)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._typed = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __enter__(self) -> Self:
+        import termios
+
+        self._before = termios.tcgetattr(self._fd)
+        self._handlers = {}
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {
+                signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminated),
+                signal.SIGCONT: signal.signal(signal.SIGCONT, self._single_keys),
+            }
+        self._single_keys()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        import termios
+
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _single_keys(self, *_: object) -> None:
+        # Also after a stop by Ctrl-Z, when the shell has put its own mode in place. ISIG stays on,
+        # so that Ctrl-C interrupts as it does anywhere.
+        import termios
+
+        mode = termios.tcgetattr(self._fd)
+        mode[0] |= termios.ICRNL
+        mode[3] &= ~(termios.ECHO | termios.ICANON)
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
+
+    def _terminated(self, number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)  # unwinds, so that the terminal gets its mode back
+
+    def key(self) -> str:
+        while not self._typed:
+            self._read()
+        if self._typed[0] == ESCAPE and (special := self._special()):
+            self._typed = self._typed[len(special):]
+            return special
+        key, self._typed = self._typed[0], self._typed[1:]
+        if key == _END_OF_FILE:
+            raise EOFError
+        return BACKSPACE if key == "\b" else key
+
+    def _special(self) -> str:
+        """Return the sequence of a special key that stands next: its letters are no commands."""
+        found = self._SPECIAL.match(self._typed)
+        if found is None and select.select([self._fd], [], [], _ESCAPE_SECONDS)[0]:
+            self._read()
+            found = self._SPECIAL.match(self._typed)
+        return found.group() if found else ""
+
+    def _read(self) -> None:
+        data = os.read(self._fd, 1024)
+        if not data:
+            raise EOFError
+        self._typed += self._decoder.decode(data)
+
+    def flush(self) -> None:
+        import termios
+
+        termios.tcflush(self._fd, termios.TCIFLUSH)
+        self._typed = ""
+        self._decoder.reset()
+
+
+class _WindowsKeys:
+    whole_lines = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def key(self) -> str:
+        import msvcrt
+
+        key = msvcrt.getwch()
+        if key == "\x03":  # getwch takes Ctrl-C for a key like any other
+            signal.raise_signal(signal.SIGINT)
+        if key in ("\x00", "\xe0"):
+            return ESCAPE + msvcrt.getwch()
+        if key in (_END_OF_FILE, "\x1a"):
+            raise EOFError
+        return {"\r": ENTER, "\b": BACKSPACE}.get(key, key)
+
+    def flush(self) -> None:
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+
+
+# -- text ---------------------------------------------------------------------------------------
+
+_BREAKS = re.compile(r"[ \t]*(?:\r\n|[\r\n\v\f\x85\u2028\u2029])\s*")
+# Marks that reorder the text around them, and such as only hide in it. Joiners stay: scripts need them.
+_INVISIBLE = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad\u200b\u2060\ufeff"
+)
+
+
+def plain(text: str, encoding: str = "utf-8") -> str:
+    """Return imported text as printable characters and line breaks alone.
+
+    Control characters go, and so do the marks that reorder text on the screen; what the terminal's
+    encoding cannot say becomes a question mark.
+
+    Examples
+    --------
+    >>> plain("a\\x1b[2Jb")
+    'a[2Jb'
+    """
+    lines = _BREAKS.sub("\n", text).replace("\t", " ")
+    kept = (c for c in lines if c == "\n" or (unicodedata.category(c) != "Cc" and c not in _INVISIBLE))
+    return "".join(kept).encode(encoding, "replace").decode(encoding)
+
+
+_WORD = re.compile(r"[^\W\d_]+\*?")
+_ENDINGS = ("ements", "ement", "ments", "ment", "ings", "ions", "ives", "ing", "ion", "ive", "ies", "ied", "ed", "es",
+            "ly", "e", "s", "y")
+_IRREGULAR = {"children": "child", "women": "woman", "men": "man"}
+_LEAST_STEM = 3             # letters
+_STOP_WORDS = frozenset(
+    "a about above across after against all also although always am among an and any apart are as at be because been "
+    "before being below between both but by can cannot could did do does doing done due during each either etc every "
+    "few for from further given gives had has have having he her here hers him his how however i if in instead into "
+    "is it its itself just least less like made mainly many may might more moreover most much must neither no nor not "
+    "of off often on once one only or other others otherwise our out over own per rather same she should since so "
+    "some such than that the their them themselves then there these they this those three through thus to too toward "
+    "towards two under unless until up upon us use used uses using very via was we were what when where whether which "
+    "while who whom whose why will with within without would yet you your "
+    # words of every protocol
+    "article articles based criteria criterion eligible exclude excluded excludes excluding exclusion include "
+    "included includes including inclusion paper papers published record records report reported reporting reports "
+    "review reviews studied studies study"
+    .split()
+)
+
+
+def _stem(word: str) -> str:
+    word = word.casefold()
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
+            return word[: -len(ending)]
+    return word
+
+
+class Highlighter:
+    """Marks the content words of the criteria in a text.
+
+    Words match by a light stem, so that "supports" is marked for "support"; a word that ends in an
+    asterisk ("psychiatr*") marks whatever begins so. A word of both kinds of criteria is marked as
+    one of inclusion: it does not speak against a record.
+
+    Parameters
+    ----------
+    include, exclude : sequence of str
+        Texts of the criteria.
+    """
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
+        self._styles: dict[str, str] = {}
+        self._openings: dict[str, str] = {}
+        for texts, style in ((exclude, EXCLUDE_STYLE), (include, INCLUDE_STYLE)):
+            for word in _WORD.findall(" ".join(texts)):
+                if word.endswith("*"):
+                    self._openings[word[:-1].casefold()] = style
+                elif len(word) >= _LEAST_STEM and word.casefold() not in _STOP_WORDS:
+                    self._styles[_stem(word)] = style
+
+    def mark(self, text: Text) -> Text:
+        """Add the styles to a text, and return it."""
+        for word in _WORD.finditer(text.plain):
+            letters = word.group().rstrip("*")
+            if style := self._style(letters):
+                text.stylize(style, word.start(), word.start() + len(letters))
+        return text
+
+    def _style(self, word: str) -> str | None:
+        if word.casefold() in _STOP_WORDS:
+            return None
+        if style := self._styles.get(_stem(word)):
+            return style
+        return next((s for opening, s in self._openings.items() if word.casefold().startswith(opening)), None)
+
+
+class _Screen:
+    """A console with one question at its end, which what comes next replaces."""
+
+    def __init__(self, console: Console | None) -> None:
+        self.console = console or Console(highlight=False)
+        self._asking = False
+
+    @property
+    def width(self) -> int:
+        return min(self.console.width, _WIDEST)
+
+    def plain(self, text: str) -> str:
+        return plain(text, self.console.encoding)
+
+    def line(self, text: str) -> str:
+        """Return imported text on one line."""
+        return " ".join(self.plain(text).split())
+
+    def say(self, *parts: RenderableType) -> None:
+        self.settle()
+        for part in parts:
+            self.console.print(part, width=self.width, highlight=False)
+
+    def ask(self, question: Text) -> None:
+        self.settle()
+        question = question.copy()
+        question.truncate(self.width - 1, overflow="crop")
+        self._asking = self.console.is_terminal
+        self.console.print(question, end=" " if self._asking else "\n", no_wrap=True, highlight=False)
+
+    def settle(self) -> None:
+        """Take the question off the screen."""
+        if self._asking:
+            self._asking = False
+            self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+
+    def page(self) -> None:
+        """Begin a new page at the top of the screen; the one before stays in the scroll-back."""
+        self.settle()
+        if self.console.is_terminal:
+            self.console.print("\n" * (self.console.height - 1))
+            self.console.control(Control.home())
+
+
+def _keys_line(*keys: tuple[str, str]) -> Text:
+    line = Text()
+    for key, does in keys:
+        line.append(key, "bold").append(f" {does}  ")
+    return line
+
+
+def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lambda text: text) -> Group:
+    """Return what a reviewer reads of a record."""
+    authors = ", ".join(record.authors[:_AUTHORS_NAMED])
+    if len(record.authors) > _AUTHORS_NAMED:
+        authors += f" and {len(record.authors) - _AUTHORS_NAMED} more"
+    origin = " | ".join(filter(None, (
+        authors, record.journal, "" if record.year is None else str(record.year),
+    )))
+    ids = " | ".join(filter(None, (
+        record.source and f"source {record.source}", record.doi and f"doi {record.doi}",
+        record.pmid and f"PMID {record.pmid}",
+    )))
+    parts: list[RenderableType] = [mark(Text(screen.line(record.title) or "(no title)", "bold"))]
+    parts += [Text(screen.line(line), "dim") for line in (origin, ids) if line]
+    parts.append(Text())
+    if record.abstract:
+        parts.append(mark(Text(screen.plain(record.abstract))))
+    else:
+        parts.append(Text("No abstract.", "italic"))
+    below = []
+    if record.keywords:
+        below.append(Text("Keywords  ", "dim") + mark(Text(screen.line("; ".join(record.keywords)))))
+    kind = " | ".join(filter(None, (
+        record.language and f"language {record.language}", record.type and f"type {record.type}",
+    )))
+    if kind:
+        below.append(Text(screen.line(kind), "dim"))
+    return Group(*parts, *([Text(), *below] if below else []))
+
+
+# -- the screening session ----------------------------------------------------------------------
+
+_COMMANDS = (
+    ("i", "include"), ("e", "exclude"), ("m", "maybe"), ("u", "undo"), ("n", "note"), ("s", "skip"), ("?", "help"),
+    ("q", "quit"),
+)
+_HELP = (
+    ("i", "include"),
+    ("e", "exclude; then the number or the code of the reason, Enter for none, Esc to go back"),
+    ("m", "maybe: counts as relevant until it is settled, and is reported apart"),
+    ("u", "undo: take your last decision back and see its record again; the log keeps both"),
+    ("n", "note: a line of text that is kept with your decision on this record"),
+    ("s", "skip: the record comes back later"),
+    ("h", "mark the words of the criteria, or stop marking them"),
+    ("c", "show the criteria"),
+    ("q", "quit; everything decided is kept, and this record comes first next time"),
+)
+_PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "Maybe"}
+
+
+def run(
+    session: Session, records: Sequence[Record], *, reasons: Sequence[tuple[str, str]],
+    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], console: Console | None = None,
+    keys: Keys | None = None,
+) -> Summary:
+    """Put one record after the other before the reviewer until nothing is left, or the reviewer quits.
+
+    The display is blind to how a record came: an audit draw looks like any other record. So neither
+    its origin nor its rank is shown (an audit draw's rank, 812 of 3000 after 1, 1, 1, would tell),
+    nor its number in the review, which tells while records come in the order of import. The number
+    shown counts the records of this sitting.
+
+    Parameters
+    ----------
+    session : Session
+    records : sequence of Record
+        By row.
+    reasons : sequence of (code, text)
+        Reasons to exclude at this stage; without any, excluding asks for none.
+    criteria : (include, exclude)
+        Texts of the criteria.
+    state : callable
+        Returns the state of the review in one line. It is asked anew after every ten decisions only:
+        the certificate moves with audit draws, so a line renewed after each decision would tell which
+        records were such, and a second reviewer would see what the first had decided.
+    console : Console, optional
+        Standard output when left out.
+    keys : Keys, optional
+        Standard input when left out.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C, after the terminal is as it was before; everything decided is kept.
+    """
+    screen = _Screen(console)
+    with keys or open_keys() as typed:
+        try:
+            return _Sitting(session, records, reasons, criteria, state, screen, typed).go()
+        finally:
+            screen.settle()
+
+
+class _Sitting:
+    """One reviewer before one session, from the first record to the last of this time."""
+
+    def __init__(
+        self, session: Session, records: Sequence[Record], reasons: Sequence[tuple[str, str]],
+        criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], screen: _Screen, keys: Keys,
+    ) -> None:
+        self._session = session
+        self._records = records
+        self._reasons = reasons
+        self._criteria = criteria
+        self._ask_state = state
+        self._screen = screen
+        self._keys = keys
+        self._highlighter = Highlighter(*criteria)
+        self._marking = True
+        self._numbers: dict[int, int] = {}            # row -> how many records were shown with it
+        self._notes: dict[int, str] = {}              # by row; kept past a decision, for an undo
+        self._decided: list[tuple[int, Label]] = []   # the decisions that stand, in their order
+        self._seconds: list[float] = []               # spent on each decision
+        self._state = screen.line(state())
+        self._state_age = 0                           # decisions since then
+        self._last = ""                               # what the last key did
+
+    def go(self) -> Summary:
+        finished = False
+        try:
+            while True:
+                showing = self._session.next()
+                if showing is None:
+                    finished = True
+                    self._screen.say(Text("Nothing is left for you to judge at this stage."))
+                    break
+                if not self._judge(showing.row):
+                    break
+        except EOFError:  # the terminal was closed, or the file of answers has ended
+            pass
+        standing = {row for row, _ in self._decided}
+        lost = sum(1 for row, note in self._notes.items() if note and row not in standing)
+        if lost:
+            self._screen.say(Text(f"Not kept: {lost} note(s) on records without a decision."))
+        found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
+        return Summary(len(self._decided), found, finished)
+
+    def _judge(self, row: int) -> bool:
+        """Show a record and do what the keys say until the next is due; False to quit."""
+        self._numbers.setdefault(row, len(self._numbers) + 1)
+        self._show(row)
+        self._keys.flush()  # a key typed before the record was on the screen decides nothing
+        began = time.monotonic()
+        hint = ""
+        while True:
+            self._screen.ask(Text(f"{hint}  ?: help", "bold") if hint else _keys_line(*_COMMANDS))
+            hint = ""
+            match self._keys.key().casefold():
+                case "i":
+                    return self._decide(row, Label.INCLUDE, "", began)
+                case "m":
+                    return self._decide(row, Label.MAYBE, "", began)
+                case "e":
+                    reason = self._pick_reason()
+                    if reason is not None:
+                        return self._decide(row, Label.EXCLUDE, reason, began)
+                    self._show(row)
+                case "u":
+                    if self._undo():
+                        return True
+                    hint = "You have no decision to take back."
+                case "s":
+                    self._session.skip(row)
+                    self._last = f"Skipped, to come back later: {self._title(row)}"
+                    return True
+                case "n":
+                    note = self._edit("Note: ", self._notes.get(row, ""))
+                    if note is not None:
+                        self._notes[row] = note
+                        self._show(row)
+                case "h":
+                    self._marking = not self._marking
+                    self._show(row)
+                case "c":
+                    self._screen.say(self._criteria_text())
+                case "?":
+                    self._screen.say(Text(), _two_columns(_HELP), Text())
+                case "q":
+                    return False
+                case _ as key if key == _REDRAW:
+                    self._show(row)
+                case _ as key if key.isprintable():
+                    hint = f"{self._screen.line(key)!r} is no key here."
+
+    # -- what is done -------------------------------------------------------------------------
+
+    def _decide(self, row: int, label: Label, reason: str, began: float) -> bool:
+        self._session.decide(row, label, reason, self._notes.get(row, ""))
+        self._decided.append((row, label))
+        self._last = f"{_PAST[label]}{f' ({self._screen.line(reason)})' if reason else ''}: {self._title(row)}"
+        spent = time.monotonic() - began
+        if spent < _BREAK_SECONDS:
+            self._seconds.append(spent)
+        self._state_age += 1
+        if self._state_age == _STATE_EVERY:
+            self._state, self._state_age = self._screen.line(self._ask_state()), 0
+        return True
+
+    def _undo(self) -> bool:
+        row = self._session.undo()
+        if row is None:
+            return False
+        # It may be a decision of an earlier sitting: then none of these goes.
+        self._decided = [decision for decision in self._decided if decision[0] != row]
+        self._last = "Taken back; decide again:"
+        return True
+
+    def _pick_reason(self) -> str | None:
+        """Return the code of the reason picked, "" for none; None to go back to the record.
+
+        A number or a code counts as soon as no longer one begins with it: were the letters of a code
+        taken one by one, the rest of them would decide on the next record.
+        """
+        if not self._reasons:
+            return ""
+        options = {code.casefold(): code for code, _ in self._reasons}
+        options |= {str(number): code for number, (code, _) in enumerate(self._reasons, 1)}
+        self._screen.say(Text("Why is it excluded?", "bold"), self._reason_list())
+        typed, hint = "", "number or code, Enter: no reason, Esc: back"
+        while True:
+            self._screen.ask(Text(f"Reason: {typed}", "bold").append(f"   {hint}" if hint else "", "dim"))
+            key = self._keys.key()
+            hint = ""
+            if key == ESCAPE or (key == BACKSPACE and not typed):
+                return None
+            if key == BACKSPACE:
+                typed = typed[:-1]
+                continue
+            if key == ENTER and not typed:
+                return ""
+            if key != ENTER and not key.isprintable():
+                continue
+            complete = key == ENTER or self._keys.whole_lines
+            wanted = typed if key == ENTER else self._screen.line(typed + key.casefold())
+            matching = [option for option in options if option.startswith(wanted)]
+            if wanted in options and (complete or len(matching) == 1):
+                return options[wanted]
+            if complete and len({options[option] for option in matching}) == 1:
+                return options[matching[0]]
+            if not matching:
+                hint = f"no reason begins with {wanted!r}"
+            elif complete:
+                hint = f"several reasons begin with {wanted!r}"
+            else:
+                typed = wanted
+
+    def _edit(self, prompt: str, text: str) -> str | None:
+        """Let the reviewer write a line; None when it is given up."""
+        if self._keys.whole_lines:
+            self._screen.ask(Text(prompt, "bold"))
+            line = self._keys.key()
+            return "" if line == ENTER else line
+        while True:
+            room = self._screen.width - len(prompt) - 2
+            shown = self._screen.line(text) + " " * text.endswith(" ")
+            while cell_len(shown) > room:
+                shown = shown[1:]
+            self._screen.ask(Text(prompt, "bold").append(shown, "not bold"))
+            key = self._keys.key()
+            if key == ESCAPE:
+                return None
+            if key == ENTER:
+                return text.strip()
+            if key == BACKSPACE:
+                text = text[:-1]
+            elif key == _CLEAR_LINE:
+                text = ""
+            elif key.isprintable():
+                text += key
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    def _show(self, row: int) -> None:
+        screen = self._screen
+        mark = self._highlighter.mark if self._marking else lambda text: text
+        screen.page()
+        found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
+        this_time = f"{len(self._decided)} decided this time, {found} include or maybe"
+        if len(self._seconds) >= _LEAST_TIMED:
+            this_time += f" | {statistics.median(self._seconds[-_PACE_OVER:]):.0f} s a record"
+        age = f" ({self._state_age} decision{'s' * (self._state_age > 1)} ago)" if self._state_age else ""
+        screen.say(Text(f"{self._state}{age}"), Text(this_time, "dim"))
+        if self._last:
+            last = Text(self._last, "dim", no_wrap=True)
+            last.truncate(screen.width, overflow="crop")
+            screen.say(last)
+        screen.say(Rule(f"record {self._numbers[row]} of this time", style="dim"))
+        screen.say(_record(screen, self._records[row], mark))
+        if self._notes.get(row):
+            screen.say(Text(), Text("Note  ", "bold").append(self._notes[row], "not bold"))
+        screen.say(Rule(style="dim"))
+
+    def _title(self, row: int) -> str:
+        return self._screen.line(self._records[row].title) or "(no title)"
+
+    def _reason_list(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(justify="right")
+        table.add_column()
+        table.add_column()
+        for number, (code, text) in enumerate(self._reasons, 1):
+            code, text = self._screen.line(code), self._screen.line(text)
+            table.add_row(Text(str(number), "bold"), Text(code), Text("" if text == code else text, "dim"))
+        return table
+
+    def _criteria_text(self) -> Group:
+        parts: list[RenderableType] = []
+        for name, style, texts in zip(
+            ("Include", "Exclude"), (INCLUDE_STYLE, EXCLUDE_STYLE), self._criteria, strict=True,
+        ):
+            table = Table.grid(padding=(0, 1))
+            for text in texts:
+                table.add_row("-", self._highlighter.mark(Text(self._screen.line(text))))
+            parts += [Text(), Text(name, style), table] if texts else []
+        return Group(*parts, Text()) if parts else Group(Text("The protocol names no criteria."))
+
+
+def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for left, right in rows:
+        table.add_row(Text(left, "bold"), Text(right))
+    return table
+
+
+# -- questions ----------------------------------------------------------------------------------
+
+
+def ask_one_by_one(
+    items: Sequence[Item], show: Callable[[Item], RenderableType], question: str, *, console: Console | None = None,
+    keys: Keys | None = None,
+) -> list[bool | None]:
+    """Show each item and ask one question about it.
+
+    Parameters
+    ----------
+    items : sequence
+    show : callable
+        Returns what is printed of an item. Text in it that was imported must be `plain`.
+    question : str
+        To be answered by yes or no.
+    console : Console, optional
+        Standard output when left out.
+    keys : Keys, optional
+        Standard input when left out.
+
+    Returns
+    -------
+    list of bool or None, one for each item
+        None where the reviewer quit before.
+    """
+    screen = _Screen(console)
+    answers: list[bool] = []
+    with keys or open_keys() as typed:
+        try:
+            while len(answers) < len(items):
+                screen.page()
+                screen.say(Rule(f"{len(answers) + 1} of {len(items)}", style="dim"), show(items[len(answers)]), Text())
+                typed.flush()
+                if not _answer(screen, typed, question, answers):
+                    break
+        except EOFError:
+            pass
+        finally:
+            screen.settle()
+    return [*answers, *[None] * (len(items) - len(answers))]
+
+
+def _answer(screen: _Screen, keys: Keys, question: str, answers: list[bool]) -> bool:
+    """Add an answer, or take the last one back; return False to quit."""
+    while True:
+        screen.ask(Text(f"{question}  ") + _keys_line(("y", "yes"), ("n", "no"), ("u", "back"), ("q", "quit")))
+        match keys.key().casefold():
+            case "y":
+                answers.append(True)
+            case "n":
+                answers.append(False)
+            case "u" if answers:
+                answers.pop()
+            case "q":
+                return False
+            case _:
+                continue
+        return True
+
+
+def decide_proposals(
+    proposals: Sequence[tuple[Record, Proposal]], *, console: Console | None = None, keys: Keys | None = None,
+) -> list[bool | None]:
+    """Ask about each record that only a detector speaks against: True removes it, None leaves it open."""
+    screen = _Screen(console)
+
+    def show(proposal: tuple[Record, Proposal]) -> RenderableType:
+        record, found = proposal
+        return Group(_record(screen, record), Text(), Text(screen.line(found.reason), "bold"))
+
+    return ask_one_by_one(proposals, show, "Remove this record?", console=screen.console, keys=keys)
+
+
+# -- progress -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error how far some work is; give the callback (done, total) that moves it.
+
+    A bar with the pace and the time left on a terminal, now and then a line elsewhere, and nothing
+    at all for work that is over within a second.
+    """
+    # Loaded here: a session does without.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True, highlight=False)
+    pace = _Pace()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _plain_progress(description, console, pace)
+        return
+    bar = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}", markup=False), console=console, transient=True, redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = bar.add_task(description, total=None, pace="")
+    # A timer, since the work may be long before it first tells how far it is (a model is loaded).
+    timer = threading.Timer(_QUIET_SECONDS, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda done, total: bar.update(task, completed=done, total=total, pace=pace(done, total))
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable[[int, int], None]:
+    due = time.monotonic() + _QUIET_SECONDS
+    begun = False
+
+    def tick(done: int, total: int) -> None:
+        nonlocal due, begun
+        told = pace(done, total)
+        if time.monotonic() >= due or (begun and done == total):
+            begun, due = True, time.monotonic() + _PLAIN_SECONDS
+            console.print(Text(f"{description}: {done} of {total}{told and f', {told}'}"), soft_wrap=True)
+
+    return tick
+
+
+class _Pace:
+    """Records a second and the time left, measured from the first call: loading is no part of it."""
+
+    def __init__(self) -> None:
+        self._from: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        now = time.monotonic()
+        if self._from is None or done < self._from[0]:
+            self._from = done, now
+        first, began = self._from
+        if done == first or now == began:
+            return ""
+        rate = (done - first) / (now - began)
+        told = f"{rate:.{1 if rate < 10 else 0}f} records a second"
+        return told if done == total else f"{told}, {_span((total - done) / rate)} left"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
