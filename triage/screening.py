@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -167,8 +167,8 @@ class Journal(Interface):
     def news(self) -> Desk | None:
         """Return the desk anew when somebody else wrote to the log since the last call."""
 
-    def show(self, row: int, origin: Origin, pool_size: int) -> None:
-        """Log that a record is put before the reviewer."""
+    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> None:
+        """Log that a record is put before the reviewer, and by which ranking."""
 
     def decide(self, row: int, label: Label, reason: str, note: str) -> int:
         """Log a decision; return the record's agreed relevance (1 or 0) with it."""
@@ -179,8 +179,8 @@ class Journal(Interface):
     def mark(self) -> int:
         """Return the number of the newest event."""
 
-    def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> None:
-        """Keep a ranking."""
+    def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> int:
+        """Keep a ranking; return its id."""
 
 
 class Scorer(Interface):
@@ -217,6 +217,7 @@ class Session:
     ) -> None:
         n = desk.pool.n
         self.scores: np.ndarray | None = None
+        self.ranking_id: int | None = None
         self.held_out = np.full(n, np.nan, np.float32)
         self.trained_on = 0        # labels that the last training saw
         self._scorer = scorer
@@ -283,7 +284,7 @@ class Session:
         if self.scores is not None:
             rank = int((self.scores[open_rows] > self.scores[row]).sum()) + 1
         if self._journal is not None:
-            self._journal.show(row, origin, self.pool.left(row))
+            self._journal.show(row, origin, self.pool.left(row), self.ranking_id)
         if self._second[row]:
             self._second[row] = False
         else:
@@ -342,17 +343,17 @@ class Session:
         self.trained_on = len(rows)
         return rows, self.pool.y[rows].copy(), self._journal.mark() if self._journal is not None else 0
 
-    def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> np.ndarray | None:
-        scores = self._scorer(rows, y)
+    def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> tuple[np.ndarray | None, int | None]:
+        scores, ranking_id = self._scorer(rows, y), None
         if self._journal is not None and scores is not None:
             if len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
                 self.held_out = held_out_scores(self._scorer, self.pool.n, rows, y)
                 self._held_out_on = len(y)
-            self._journal.save(scores, self.held_out, seen)
-        return scores
+            ranking_id = self._journal.save(scores, self.held_out, seen)
+        return scores, ranking_id
 
-    def _finish(self, scores: np.ndarray | None) -> None:
-        self.scores = scores
+    def _finish(self, trained: tuple[np.ndarray | None, int | None]) -> None:
+        self.scores, self.ranking_id = trained
 
     def _take_ranking(self) -> None:
         if self._training is not None and self._training.done():
@@ -554,9 +555,10 @@ class ProjectJournal:
         self._take(fresh)
         return self.desk()
 
-    def show(self, row: int, origin: Origin, pool_size: int) -> None:
+    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> None:
         self._note(self._project.show(
             self.stage.name, [int(self.stage.record_ids[row])], [origin], [pool_size], reviewer=self._reviewer,
+            ranking_id=ranking_id,
         )[0])
 
     def decide(self, row: int, label: Label, reason: str, note: str) -> int:
@@ -603,8 +605,8 @@ class ProjectJournal:
     def mark(self) -> int:
         return self._seq
 
-    def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> None:
-        self._project.save(
+    def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> int:
+        return self._project.save(
             self.stage.name,
             Ranking(as_of, self._parameters, self.stage.record_ids, scores.astype(np.float32), held_out),
         )
@@ -689,7 +691,7 @@ def hand_out(
     InputError
         When every record of the stage is judged.
     """
-    stage, scores, _ = _ranked(project, stage_name, preset, device, progress)
+    stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
     stage = commit_audit(project, stage.name)
     pool = Pool.of(stage)
     policy = _policy(project)
@@ -702,7 +704,7 @@ def hand_out(
         sizes.append(pool.left(row))
         pool.show(row, origin)
     ids = stage.record_ids[rows].tolist()
-    project.show(stage.name, ids, origins, sizes, reviewer=reviewer, file=file)
+    project.show(stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id, file=file)
     handed_out = set(rows)
     again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
     ids += stage.record_ids[again].tolist()
@@ -740,8 +742,7 @@ def _ranked(
         stage.live.last_seq, model.parameters, stage.record_ids, scores.astype(np.float32),
         held_out_scores(model, len(scores), rows, y),
     )
-    project.save(stage.name, fresh)
-    return stage, fresh.scores, fresh
+    return stage, fresh.scores, replace(fresh, id=project.save(stage.name, fresh))
 
 
 def _labels(stage: Stage) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ clear the screen or hide a word. Everything imported goes through `plain` and is
 from __future__ import annotations
 
 import codecs
+import html
 import os
 import re
 import select
@@ -255,14 +256,17 @@ _INVISIBLE = frozenset(
 def plain(text: str, encoding: str = "utf-8") -> str:
     """Return imported text as printable characters and line breaks alone.
 
-    Control characters go, and so do the marks that reorder text on the screen; what the terminal's
-    encoding cannot say becomes a question mark.
+    Control characters go, and so do the marks that reorder text on the screen; HTML's escapes, which
+    databases leave behind ("p &amp;lt; 0.05"), become what they stand for; what the terminal's encoding
+    cannot say becomes a question mark.
 
     Examples
     --------
     >>> plain("a\\x1b[2Jb")
     'a[2Jb'
     """
+    # Before anything else: an escape can stand for a control character.
+    text = html.unescape(html.unescape(text))
     lines = _BREAKS.sub("\n", text).replace("\t", " ")
     kept = (c for c in lines if c == "\n" or (unicodedata.category(c) != "Cc" and c not in _INVISIBLE))
     return "".join(kept).encode(encoding, "replace").decode(encoding)
@@ -270,7 +274,7 @@ def plain(text: str, encoding: str = "utf-8") -> str:
 
 _WORD = re.compile(r"[^\W\d_]+\*?")
 _ENDINGS = ("ements", "ement", "ments", "ment", "ings", "ions", "ives", "ing", "ion", "ive", "ies", "ied", "ed", "es",
-            "ly", "e", "s", "y")
+            "is", "ly", "e", "s", "y")
 _IRREGULAR = {"children": "child", "women": "woman", "men": "man"}
 _LEAST_STEM = 3             # letters
 _STOP_WORDS = frozenset(
@@ -291,13 +295,11 @@ _STOP_WORDS = frozenset(
 
 
 def _stem(word: str) -> str:
-    word = word.casefold()
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
-            return word[: -len(ending)]
-    return word
+    word = _IRREGULAR.get(word.casefold(), word.casefold())
+    endings = (e for e in _ENDINGS if word.endswith(e) and len(word) - len(e) >= _LEAST_STEM)
+    stem = word.removesuffix(next(endings, ""))
+    # One spelling for British and American: randomised, behaviour, paediatric.
+    return stem.replace("is", "iz").replace("our", "or").replace("ae", "e")
 
 
 class Highlighter:
@@ -362,10 +364,14 @@ class _Screen:
         for part in parts:
             self.console.print(part, width=self.width, highlight=False)
 
+    def cut(self, text: Text) -> Text:
+        """Cut a text to one line."""
+        text.truncate(self.width - 1, overflow="crop")
+        return text
+
     def ask(self, question: Text) -> None:
         self.settle()
-        question = question.copy()
-        question.truncate(self.width - 1, overflow="crop")
+        self.cut(question)
         self._asking = self.console.is_terminal
         self.console.print(question, end=" " if self._asking else "\n", no_wrap=True, highlight=False)
 
@@ -375,12 +381,21 @@ class _Screen:
             self._asking = False
             self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
 
-    def page(self) -> None:
-        """Begin a new page at the top of the screen; the one before stays in the scroll-back."""
+    def page(self, *parts: RenderableType) -> bool:
+        """Say it on a new page at the top of the screen; the one before stays in the scroll-back.
+
+        Returns
+        -------
+        bool
+            Whether all of it stands on the screen, with two lines to spare.
+        """
         self.settle()
         if self.console.is_terminal:
             self.console.print("\n" * (self.console.height - 1))
             self.console.control(Control.home())
+        self.say(*parts)
+        options = self.console.options.update(width=self.width)
+        return sum(len(self.console.render_lines(part, options)) for part in parts) + 2 <= self.console.height
 
 
 def _keys_line(*keys: tuple[str, str]) -> Text:
@@ -664,23 +679,20 @@ class _Sitting:
 
     def _show(self, row: int) -> None:
         screen = self._screen
-        mark = self._highlighter.mark if self._marking else lambda text: text
-        screen.page()
+        record = _record(screen, self._records[row], self._highlighter.mark if self._marking else lambda text: text)
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
-        this_time = f"{len(self._decided)} decided this time, {found} include or maybe"
+        this_time = f"This sitting: {len(self._decided)} decided, {found} include or maybe"
         if len(self._seconds) >= _LEAST_TIMED:
             this_time += f" | {statistics.median(self._seconds[-_PACE_OVER:]):.0f} s a record"
         age = f" ({self._state_age} decision{'s' * (self._state_age > 1)} ago)" if self._state_age else ""
-        screen.say(Text(f"{self._state}{age}"), Text(this_time, "dim"))
+        head = [Text(f"{self._state}{age}"), Text(this_time, "dim")]
         if self._last:
-            last = Text(self._last, "dim", no_wrap=True)
-            last.truncate(screen.width, overflow="crop")
-            screen.say(last)
-        screen.say(Rule(f"record {self._numbers[row]} of this time", style="dim"))
-        screen.say(_record(screen, self._records[row], mark))
-        if self._notes.get(row):
-            screen.say(Text(), Text("Note  ", "bold").append(self._notes[row], "not bold"))
-        screen.say(Rule(style="dim"))
+            head.append(screen.cut(Text(self._last, "dim")))
+        note = self._notes.get(row)
+        below = [Text(), Text("Note  ", "bold").append(note, "not bold")] if note else []
+        rule = Rule(f"record {self._numbers[row]}", style="dim")
+        if not screen.page(*head, rule, record, *below, Rule(style="dim")):
+            screen.say(screen.cut(Text(self._title(row), "bold")))  # its own has left the screen at the top
 
     def _title(self, row: int) -> str:
         return self._screen.line(self._records[row].title) or "(no title)"
@@ -745,8 +757,7 @@ def ask_one_by_one(
     with keys or open_keys() as typed:
         try:
             while len(answers) < len(items):
-                screen.page()
-                screen.say(Rule(f"{len(answers) + 1} of {len(items)}", style="dim"), show(items[len(answers)]), Text())
+                screen.page(Rule(f"{len(answers) + 1} of {len(items)}", style="dim"), show(items[len(answers)]), Text())
                 typed.flush()
                 if not _answer(screen, typed, question, answers):
                     break

@@ -35,11 +35,11 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
 
 
 def _escaped(value: str) -> str:
-    """Return a value in braces, with the characters escaped that BibTeX and LaTeX would act on."""
+    """Return a value with the characters escaped that BibTeX and LaTeX would act on."""
     # Braces must balance whatever the text says, so a brace is written as its LaTeX name.
     marks = {"\\": r"{\textbackslash}", "{": r"{\textbraceleft}", "}": r"{\textbraceright}", "&": r"\&", "%": r"\%",
              "$": r"\$", "#": r"\#", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}"}
-    return "{" + "".join(marks.get(c, c) for c in value) + "}"
+    return "".join(marks.get(c, c) for c in value)
 
 
 def _key(record: Record, number: int, keys: set[str]) -> str:

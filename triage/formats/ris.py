@@ -15,7 +15,7 @@ from .common import (
 )
 from .tagged import Entry, entries
 
-_STRICT = re.compile(r"([A-Z][A-Z0-9])  ?-(?: |$)?(.*)$")
+_STRICT = re.compile(r"([A-Z][A-Z0-9])(?:  |(?<=ER) ?)-(?: |$)?(.*)$")
 _LOOSE = re.compile(r"([A-Z][A-Z0-9]) {0,4}-(?: |$)?(.*)$")
 _OPENS = re.compile(r"^\ufeff?TY {0,4}-", re.MULTILINE)
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})

@@ -33,6 +33,7 @@ _COLUMNS = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _CELL = 32_767  # characters that an Excel cell holds
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _OURS = "imported "  # before an imported column's name that an export needs for itself
 
 
@@ -295,7 +296,9 @@ def write_xlsx(path: Path, rows: Sequence[ExportRow]) -> None:
 
     def text(value: str) -> object:
         cell = WriteOnlyCell(sheet, value=None)
-        cell._value, cell.data_type = value, "s"  # as text: openpyxl takes a leading "=" for a formula
+        # As text: openpyxl takes a leading "=" for a formula. Excel reads "_x0041_" as an escaped
+        # character, so an underscore that would begin one is escaped itself.
+        cell._value, cell.data_type = _ESCAPE.sub("_x005F_", value), "s"
         return cell
 
     made = _cells(rows)
