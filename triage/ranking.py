@@ -25,6 +25,9 @@ class Views(Protocol):
     criteria: Mapping[str, np.ndarray]
     n: int
 
+    def __getitem__(self, rows: np.ndarray) -> Views:
+        """Return the views of some records."""
+
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
@@ -68,9 +71,9 @@ class Preset:
         return {**asdict(self), "scores": [asdict(score) for score in self.scores]}
 
 
-def presets() -> dict[str, Preset]:
-    """Return the bundled presets by name."""
-    with bundled.path("models/presets.toml").open("rb") as file:
+def presets(path: Path | None = None) -> dict[str, Preset]:
+    """Return the presets of a TOML file by name: the bundled ones when no file is named."""
+    with (path or bundled.path("models/presets.toml")).open("rb") as file:
         tables = tomllib.load(file)
     return {
         name: Preset(
@@ -126,33 +129,40 @@ class Ranker(ClassifierMixin, BaseEstimator):
         self.balance = balance
         self.rank_weight = rank_weight
 
-    def fit(self, X: Views, y: np.ndarray, rows: np.ndarray | None = None) -> Ranker:
-        """Learn from labelled rows.
+    def fit(self, X: Views, y: np.ndarray) -> Ranker:
+        """Learn from labelled records.
 
         Parameters
         ----------
         X : Views
-            Views of n records.
+            Views of the labelled records.
         y : ndarray of int, shape (n_labelled,)
-            1 relevant, 0 not; both must occur.
-        rows : ndarray of int, shape (n_labelled,), optional
-            The labelled rows of X; all of them when left out.
+            1 relevant, 0 not.
+
+        Raises
+        ------
+        ValueError
+            When one of the labels is missing.
         """
+        from sklearn import config_context
         from sklearn.svm import LinearSVC
 
-        rows = np.arange(X.n) if rows is None else rows
+        y = np.asarray(y)
         self.classes_ = np.array([0, 1])
+        if not np.array_equal(np.unique(y), self.classes_):
+            raise ValueError("a ranker learns from relevant and irrelevant records; one label is missing")
         self.svms_, self.relevant_ = {}, {}
         weights = balanced_weights(y, self.balance)
         for i, term in enumerate(self.scores):
             matrix = X.matrices[term.view]
             if term.score == "nearest":
-                self.relevant_[i] = matrix[rows[y == 1]]
+                self.relevant_[i] = matrix[np.flatnonzero(y == 1)]
             else:
                 # Fewer labels than terms: the dual problem is the small one. The seed only orders the
-                # solver's passes.
+                # solver's passes. Our own matrices need no checks, which cost a tenth of a short fit.
                 machine = LinearSVC(loss="squared_hinge", C=term.C, dual=True, random_state=0)
-                self.svms_[i] = machine.fit(matrix[rows], y, sample_weight=weights)
+                with config_context(assume_finite=True, skip_parameter_validation=True):
+                    self.svms_[i] = machine.fit(matrix, y, sample_weight=weights)
         return self
 
     def decision_function(self, X: Views, labelled: np.ndarray | None = None) -> np.ndarray:
@@ -183,7 +193,8 @@ class Ranker(ClassifierMixin, BaseEstimator):
 
     def _term(self, i: int, matrix) -> np.ndarray:
         if i in self.svms_:
-            return self.svms_[i].decision_function(matrix)
+            machine = self.svms_[i]
+            return matrix @ machine.coef_[0].astype(matrix.dtype, copy=False) + machine.intercept_[0]
         near = matrix @ self.relevant_[i].T
         near = np.asarray(near.todense() if hasattr(near, "todense") else near)
         k = min(_NEAREST, near.shape[1])
@@ -244,7 +255,7 @@ def score(preset: Preset, views: Views, rows: np.ndarray, y: np.ndarray) -> np.n
     found = int(y.sum())
     if not 0 < found < len(y):
         return by_criteria
-    ranker = Ranker(preset.scores, preset.balance, preset.rank_weight).fit(views, y, rows)
+    ranker = Ranker(preset.scores, preset.balance, preset.rank_weight).fit(views[rows], y)
     learned = ranker.decision_function(views, rows)
     if by_criteria is None:
         return learned
@@ -279,7 +290,7 @@ def explain(
     words = next((s for s in preset.scores if s.view == "words" and s.score == "svm"), None)
     if words is None or not 0 < int(y.sum()) < len(y):
         return []
-    machine = Ranker([words], preset.balance).fit(views, y, rows).svms_[0]
+    machine = Ranker([words], preset.balance).fit(views[rows], y).svms_[0]
     record = views.matrices["words"][row].tocoo()
     parts = record.data * machine.coef_[0, record.col]
     order = np.argsort(-np.abs(parts), kind="stable")[:n]

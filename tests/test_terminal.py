@@ -1,0 +1,682 @@
+"""The screening session driven by keys: scripted ones, lines from a pipe, and bytes on a pseudo-terminal."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
+
+from triage import terminal
+from triage.decisions import Label, Origin
+from triage.eligibility import Proposal
+from triage.records import Record
+from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, Showing
+from triage.terminal import BACKSPACE, ENTER, ESCAPE, EXCLUDE_STYLE, INCLUDE_STYLE
+
+ROOT = Path(__file__).resolve().parents[1]
+REASONS = [(f"R{n}", f"Reason text {n}") for n in range(1, 13)]
+CRITERIA = (["Support given by peers, face to face."], ["Support at school, or for children only."])
+HOSTILE = "A\x1b]0;owned\x07B \x1b[2JC [red]markup[/red] \x9b31mD \u202eE :smile: &#27;[31mF"
+SHOWN = "A]0;ownedB [2JC [red]markup[/red] 31mD E :smile: "
+
+
+class MemoryJournal:
+    """A log in memory, which a session writes to as it would to a project."""
+
+    def __init__(self):
+        self.decisions = []  # (row, label, reason, note), those taken back removed
+        self.shown = []
+
+    def news(self):
+        return None
+
+    def show(self, row, origin, pool_size):
+        self.shown.append((row, origin))
+
+    def decide(self, row, label, reason, note):
+        self.decisions.append((row, label, reason, note))
+        return int(label is not Label.EXCLUDE)
+
+    def undo(self):
+        return (self.decisions.pop()[0], -1) if self.decisions else None
+
+    def mark(self):
+        return len(self.decisions)
+
+    def save(self, scores, held_out, as_of):
+        pass
+
+
+def real_session(n, journal, scorer=lambda rows, y: None, **options):
+    pool = Pool(n, [np.arange(n)[::-1]])
+    return Session(Desk(pool, [], [], np.zeros(n, bool)), scorer, journal=journal, **options)
+
+
+def some_records(n):
+    return [Record(title=f"Title {i}", abstract=f"Abstract {i}.", id=i + 1) for i in range(n)]
+
+
+class ScriptedKeys:
+    """Keys given in advance; each must be asked for."""
+
+    whole_lines = False
+
+    def __init__(self, *keys):
+        self.left = list(keys)
+        self.flushes = 0
+        self.open = False
+
+    def __enter__(self):
+        self.open = True
+        return self
+
+    def __exit__(self, *exception):
+        self.open = False
+
+    def key(self):
+        if not self.left:
+            raise EOFError
+        key = self.left.pop(0)
+        if isinstance(key, BaseException):
+            raise key
+        return key
+
+    def flush(self):
+        self.flushes += 1
+
+
+def paper(width=80, terminal_like=False):
+    return Console(file=io.StringIO(), width=width, height=40, highlight=False, force_terminal=terminal_like,
+                   color_system="256" if terminal_like else None)
+
+
+def screen_with(keys, session, records, *, reasons=REASONS, criteria=CRITERIA, state=lambda: "the state", console=None):
+    console = console or paper()
+    keys = keys if hasattr(keys, "key") else ScriptedKeys(*keys)
+    summary = terminal.run(session, records, reasons=reasons, criteria=criteria, state=state, console=console,
+                           keys=keys)
+    return summary, console.file.getvalue()
+
+
+# -- the session ------------------------------------------------------------------------------
+
+
+def test_every_key_of_a_session_over_a_real_pool():
+    journal = MemoryJournal()
+    keys = ["i", "e", "1", "0", "m", "e", ENTER, "q"]
+    summary, said = screen_with(keys, real_session(6, journal), some_records(6))
+    assert journal.decisions == [
+        (0, Label.INCLUDE, "", ""), (1, Label.EXCLUDE, "R10", ""), (2, Label.MAYBE, "", ""),
+        (3, Label.EXCLUDE, "", ""),
+    ]
+    assert (summary.decided, summary.included, summary.finished) == (4, 2, False)
+    assert "Excluded (R10): Title 1" in said and "4 decided, 2 include or maybe" in said
+    assert "Title 4" in said and "Title 5" not in said  # the record that was shown is not decided
+
+
+def test_a_session_ends_when_nothing_is_left():
+    summary, said = screen_with(["i", "m"], real_session(2, MemoryJournal()), some_records(2))
+    assert summary == terminal.Summary(decided=2, included=2, finished=True)
+    assert "Nothing is left for you to judge" in said
+
+
+def test_undo_shows_the_record_again_with_its_note():
+    journal = MemoryJournal()
+    keys = ["u", "n", *"odd", ENTER, "i", "u", "e", "2", "q"]
+    # "2" is complete: no reason has a longer number that begins with it.
+    summary, said = screen_with(keys, real_session(3, journal), some_records(3))
+    assert journal.decisions == [(0, Label.EXCLUDE, "R2", "odd")]
+    assert summary.decided == 1 and summary.included == 0
+    assert "You have no decision to take back." in said
+    assert re.findall(r"record \d+ ", said) == ["record 1 ", "record 1 ", "record 2 ", "record 1 ", "record 2 "]
+
+
+def test_undo_of_an_earlier_sitting_leaves_the_count_alone():
+    journal = MemoryJournal()
+    session = real_session(4, journal)
+    screen_with(["i", "q"], session, some_records(4))
+    summary, _ = screen_with(["u", "q"], session, some_records(4))
+    assert journal.decisions == [] and summary.decided == 0
+
+
+def test_a_skipped_record_comes_back():
+    n = SKIP_DISTANCE + 5
+    journal = MemoryJournal()
+    screen_with(["s", *["i"] * (SKIP_DISTANCE + 1), "q"], real_session(n, journal), some_records(n))
+    rows = [row for row, *_ in journal.decisions]
+    assert rows == [*range(1, SKIP_DISTANCE + 1), 0]
+
+
+def test_a_note_can_be_edited_given_up_and_lost():
+    journal = MemoryJournal()
+    keys = ["n", *"abx", BACKSPACE, "c", ENTER, "n", *"zzz", ESCAPE, "i", "n", *"lost", ENTER, "q"]
+    _, said = screen_with(keys, real_session(3, journal), some_records(3))
+    assert journal.decisions == [(0, Label.INCLUDE, "", "abc")]
+    assert "Not kept: 1 note(s) on records without a decision." in said
+
+
+@pytest.mark.parametrize(("keys", "reason"), [
+    (["1", ENTER], "R1"),               # 1 alone could become 10
+    (["1", "2"], "R12"),
+    (["9"], "R9"),
+    (["1", "x", BACKSPACE, "4"], "R4"),  # x is refused, so the backspace takes the 1 away
+    (["r", "1", "1"], "R11"),
+    (["R", "3"], "R3"),
+    (["\x1b[A", "7"], "R7"),            # an arrow key is no answer
+    (["r", ENTER, BACKSPACE, ENTER], ""),  # "r" alone fits all of them
+    ([ENTER], ""),
+])
+def test_a_reason_is_picked_by_number_or_code(keys, reason):
+    journal = MemoryJournal()
+    screen_with(["e", *keys, "q"], real_session(2, journal), some_records(2))
+    assert journal.decisions == [(0, Label.EXCLUDE, reason, "")]
+
+
+def test_the_letters_of_a_code_never_reach_the_next_record():
+    journal = MemoryJournal()
+    reasons = [("CHILD", "Children"), ("ONLINE", "Internet")]
+    # One letter would name CHILD, but then "h", "i" and the rest would be keys on the next record.
+    screen_with(["e", *"chil", "d", "q"], real_session(2, journal), some_records(2), reasons=reasons)
+    screen_with(["e", *"on", ENTER, "q"], real_session(2, journal), some_records(2), reasons=reasons)
+    assert [d[:3] for d in journal.decisions] == [(0, Label.EXCLUDE, "CHILD"), (0, Label.EXCLUDE, "ONLINE")]
+
+
+@pytest.mark.parametrize("back", [[ESCAPE], [BACKSPACE], ["1", BACKSPACE, BACKSPACE]])
+def test_going_back_from_the_reasons_decides_nothing(back):
+    journal = MemoryJournal()
+    screen_with(["e", *back, "m", "q"], real_session(2, journal), some_records(2))
+    assert journal.decisions == [(0, Label.MAYBE, "", "")]
+
+
+def test_without_reasons_none_is_asked():
+    journal = MemoryJournal()
+    screen_with(["e", "i", "q"], real_session(3, journal), some_records(3), reasons=[])
+    assert [d[1] for d in journal.decisions] == [Label.EXCLUDE, Label.INCLUDE]
+
+
+@pytest.mark.parametrize("key", [ENTER, " ", "x", "\x1b[A", ESCAPE, BACKSPACE, "\x0c", "ii"])
+def test_other_keys_decide_nothing(key):
+    journal = MemoryJournal()
+    screen_with([key, "c", "?", "h", "q"], real_session(2, journal), some_records(2))
+    assert journal.decisions == []
+
+
+class OneByOne:
+    """A session with given rows and origins, which keeps what it was told and when it was asked."""
+
+    def __init__(self, showings):
+        self.showings = list(showings)
+        self.calls = []
+
+    def next(self):
+        self.calls.append("next")
+        return self.showings[0] if self.showings else None
+
+    def decide(self, row, label, reason="", note=""):
+        self.calls.append(f"decide {row} {label}")
+        self.showings.pop(0)
+
+    def undo(self):
+        return None
+
+
+def test_the_next_record_is_asked_for_only_after_the_decision_is_kept():
+    session = OneByOne([Showing(0, Origin.RANKED, 1), Showing(1, Origin.AUDIT, 7)])
+    screen_with(["i", "m"], session, some_records(2))
+    assert session.calls == ["next", "decide 0 include", "next", "decide 1 maybe", "next"]
+
+
+def test_an_audit_draw_looks_like_any_other_record():
+    said = [
+        screen_with(["q"], OneByOne([showing]), some_records(900))[1]
+        for showing in (Showing(811, Origin.RANKED, 1), Showing(811, Origin.AUDIT, 345), Showing(811, Origin.AUDIT, None))
+    ]
+    assert said[0] == said[1] == said[2]
+    assert "345" not in said[0] and "812" not in said[0]  # neither its rank nor its number in the review
+
+
+def test_the_state_is_renewed_after_ten_decisions_only():
+    asked = []
+
+    def state():
+        asked.append(len(journal.decisions))
+        return f"state at {len(journal.decisions)}"
+
+    journal = MemoryJournal()
+    _, said = screen_with([*["i"] * 9, "u", "i", *["i"] * 13, "q"], real_session(40, journal), some_records(40),
+                          state=state)
+    assert asked == [0, 9, 19]  # after the tenth decision (one of them was taken back) and the twentieth
+    assert "state at 0\n" in said and "state at 0 (9 decisions ago)" in said and "state at 9 (1 decision ago)" in said
+
+
+def test_what_was_typed_before_a_record_was_shown_is_forgotten():
+    keys = ScriptedKeys("i", "h", "i", "q")
+    screen_with(keys, real_session(5, MemoryJournal()), some_records(5))
+    assert keys.flushes == 3  # once for each record, not for what is shown again by a key
+
+
+def test_the_next_record_comes_while_a_training_runs():
+    hold, begun = threading.Event(), threading.Event()
+
+    def scorer(rows, y):
+        begun.set()
+        hold.wait(20)
+        return np.zeros(4)
+
+    journal = MemoryJournal()
+    session = real_session(4, journal, scorer, background=True)
+    began = time.monotonic()
+    try:
+        screen_with(["i", "e", "3", "i", "q"], session, some_records(4))
+        spent = time.monotonic() - began
+        assert begun.is_set() and not hold.is_set()
+    finally:
+        hold.set()
+        session.close()
+    assert len(journal.decisions) == 3 and spent < 5
+
+
+def test_an_interruption_passes_and_leaves_the_keys_closed():
+    keys = ScriptedKeys("i", KeyboardInterrupt())
+    journal = MemoryJournal()
+    with pytest.raises(KeyboardInterrupt):
+        screen_with(keys, real_session(3, journal), some_records(3))
+    assert len(journal.decisions) == 1 and not keys.open
+
+
+def test_lines_from_a_pipe():
+    journal = MemoryJournal()
+    lines = terminal._LineKeys(io.StringIO("i\nn\nodd design\ne\n1\n\ne\n\nsomething\nm\n"))
+    summary, said = screen_with(lines, real_session(6, journal), some_records(6))
+    # A whole "1" is the first reason; a blank line gives none; a word is no key; the end quits.
+    assert journal.decisions == [
+        (0, Label.INCLUDE, "", ""), (1, Label.EXCLUDE, "R1", "odd design"), (2, Label.EXCLUDE, "", ""),
+        (3, Label.MAYBE, "", ""),
+    ]
+    assert not summary.finished and "'something' is no key here." in said
+
+
+def test_the_pace_is_the_median_of_this_sitting(monkeypatch):
+    clock = iter([0, 4, 4, 10, 10, 1000, 1000, 1008, 1008, 1020, 1020, 1030, 1030])  # 4, 6, a pause, 8, 12, 10
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    _, said = screen_with([*"iiiiii", "q"], real_session(9, MemoryJournal()), some_records(9))
+    assert said.count("8 s a record") == 1 and "990" not in said
+
+
+# -- what is shown ----------------------------------------------------------------------------
+
+
+def full_record(**changes):
+    fields = dict(
+        title="Peer support", abstract=" ".join(f"word{i}" for i in range(600)),
+        authors=("Smith J", "Jones K", "Lee P", "Wu X", "Roe R"), year=2009, journal="Psychiatric Services",
+        doi="10.1000/x", pmid="12345", language="eng", type="journal article", keywords=("peers", "recovery"),
+        source="pubmed", id=7,
+    )
+    return Record(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_record_is_shown_in_full_within_the_width(width):
+    _, said = screen_with(["q"], real_session(1, MemoryJournal()), [full_record()], console=paper(width))
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+    assert re.findall(r"word\d+", said) == [f"word{i}" for i in range(600)]
+    flat = " ".join(said.split())
+    for part in ("the state", "Peer support", "Smith J, Jones K, Lee P and 2 more", "| Psychiatric Services | 2009",
+                 "source pubmed", "doi 10.1000/x", "PMID 12345", "Keywords peers; recovery",
+                 "language eng | type journal article"):
+        assert part in flat, part
+
+
+def test_a_title_that_scrolled_off_is_repeated_at_the_end():
+    for abstract, times in (("short", 1), ("word " * 2000, 2)):
+        _, said = screen_with(["q"], real_session(1, MemoryJournal()), [full_record(abstract=abstract)])
+        assert said.count("Peer support") == times
+
+
+def test_missing_fields_say_so():
+    _, said = screen_with(["q"], real_session(1, MemoryJournal()), [Record(source="x")])
+    assert "(no title)" in said and "No abstract." in said and "None" not in said
+
+
+def test_hostile_text_is_shown_and_never_interpreted():
+    hostile = full_record(**dict.fromkeys(("title", "abstract", "journal", "language", "type", "source", "doi"), HOSTILE),
+                          authors=(HOSTILE,), keywords=(HOSTILE,))
+    console = paper(200, terminal_like=True)
+    _, said = screen_with(
+        ["e", ESCAPE, "c", "i", "q"], real_session(2, MemoryJournal()), [hostile] * 2, console=console,
+        reasons=[(HOSTILE, HOSTILE)], criteria=([HOSTILE], [HOSTILE]), state=lambda: HOSTILE,
+    )
+    # All that remains of escapes is the program's own: colours, a cleared line, the top of the screen.
+    assert re.findall(r"\x1b(?!\[[\d;]*m|\[2K|\[H)", said) == []
+    assert "\x07" not in said and "\x9b" not in said and "\u202e" not in said and "[red]" in said
+    bare = re.sub(r"\x1b\[[\d;]*[mKH]", "", said)
+    assert bare.count(SHOWN) >= 8
+
+
+def test_plain_keeps_text_and_breaks_alone():
+    assert terminal.plain(HOSTILE).startswith(SHOWN)
+    assert terminal.plain("a\r\n \n\tb\vc\u2028d") == "a\nb\nc\nd"
+    assert terminal.plain("p &amp;lt; 0.05 &lt;b&gt;") == "p < 0.05 <b>"
+    assert terminal.plain("caf\u00e9 \ud800") == "caf\u00e9 ?"
+    assert terminal.plain("caf\u00e9 \u2265 1", "ascii") == "caf? ? 1"
+    assert terminal.plain("\u4f60\u597d \u05e9\u05dc\u05d5\u05dd") == "\u4f60\u597d \u05e9\u05dc\u05d5\u05dd"
+
+
+@given(st.text())
+def test_plain_never_lets_a_control_character_through(text):
+    assert not [c for c in terminal.plain(text) if c != "\n" and unicodedata.category(c) in ("Cc", "Cs")]
+
+
+def test_a_terminal_without_unicode_is_no_obstacle():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=file, width=80, highlight=False)
+    record = full_record(title="\u03b2-blockers \u2265 placebo", abstract="\u4f60\u597d")
+    journal = MemoryJournal()
+    terminal.run(real_session(2, journal), [record] * 2, reasons=[("\u00dc", "\u00dcber")], criteria=(["\u03b2"], []),
+                 state=lambda: "\u2265 83 %", console=console,
+                 keys=ScriptedKeys("c", "?", "\u03b2", "n", "\u03b2", ENTER, "e", "\u03b2", "1", "q"))
+    file.flush()
+    assert b"?-blockers ? placebo" in file.buffer.getvalue()
+    assert journal.decisions == [(0, Label.EXCLUDE, "\u00dc", "\u03b2")]
+
+
+def marked(text, include, exclude):
+    """Return the (word, style) that a highlighter marks."""
+    styled = terminal.Highlighter(include, exclude).mark(Text(text))
+    return [(styled.plain[s.start:s.end], s.style) for s in styled.spans]
+
+
+@pytest.mark.parametrize(("criterion", "text", "words"), [
+    ("Support by peers", "Supports, supported: PEER-run, by the supporter", ["Supports", "supported", "PEER"]),
+    ("therapy", "therapies and therapists", ["therapies"]),
+    ("randomised trials of behaviour", "A randomized trial of behavior", ["randomized", "trial", "behavior"]),
+    ("meta-analyses", "meta-analysis", ["meta", "analysis"]),
+    ("children, women", "a child; a woman", ["child", "woman"]),
+    ("psychiatr*", "psychiatrists in psychiatry", ["psychiatrists", "psychiatry"]),
+    ("The studies of a review with it", "The studies of a review with it", []),
+    ("\u00dcbung", "\u00fcbung", ["\u00fcbung"]),
+])
+def test_words_of_the_criteria_match_by_their_stem(criterion, text, words):
+    assert marked(text, [criterion], []) == [(word, INCLUDE_STYLE) for word in words]
+    assert marked(text, [], [criterion]) == [(word, EXCLUDE_STYLE) for word in words]
+
+
+def test_a_word_of_both_kinds_does_not_speak_against_a_record():
+    assert marked("support at school", *CRITERIA) == [("support", INCLUDE_STYLE), ("school", EXCLUDE_STYLE)]
+
+
+def test_marking_is_switched_off_and_on():
+    console = paper(terminal_like=True)
+    record = Record(title="T", abstract="support")
+    _, said = screen_with(["h", "h", "q"], real_session(1, MemoryJournal()), [record], console=console)
+    pages = said.split("record 1 ")[1:]
+    assert ["\x1b[1;38;5;33msupport" in page for page in pages] == [True, False, True]
+
+
+def test_a_page_is_drawn_fast():
+    """Under 100 ms from a decision to the next record, a long abstract and many criteria included."""
+    record = full_record(abstract="support of peers in schools " * 150)
+    criteria = ([f"criterion word{chr(97 + i)}" for i in range(26)] * 4, CRITERIA[1])
+    journal = MemoryJournal()
+    began = time.perf_counter()
+    screen_with([*"i" * 20, "q"], real_session(50, journal), [record] * 50, criteria=criteria)
+    assert (time.perf_counter() - began) / 21 < 0.1
+
+
+# -- questions --------------------------------------------------------------------------------
+
+
+def test_questions_are_asked_one_by_one():
+    console = paper()
+    keys = ScriptedKeys("u", "y", "x", "n", "u", "y", ENTER, "n", "q")
+    answers = terminal.ask_one_by_one(["a", "b", "c", "d"], Text, "Same?", console=console, keys=keys)
+    assert answers == [True, True, False, None]
+    said = console.file.getvalue()
+    assert "3 of 4" in said and said.count("2 of 4") == 2 and "Same?" in said
+
+
+def test_questions_end_with_the_lines():
+    answers = terminal.ask_one_by_one([1, 2, 3], lambda i: Text(str(i)), "Same?", console=paper(),
+                                      keys=terminal._LineKeys(io.StringIO("y\n")))
+    assert answers == [True, None, None]
+    assert terminal.ask_one_by_one([], Text, "Same?", console=paper(), keys=ScriptedKeys()) == []
+
+
+def test_proposals_show_record_and_reason():
+    console = paper()
+    proposals = [(full_record(title=HOSTILE), Proposal("language", "a detector takes it for French")),
+                 (full_record(), Proposal("language", HOSTILE))]
+    assert terminal.decide_proposals(proposals, console=console, keys=ScriptedKeys("y", "n")) == [True, False]
+    said = console.file.getvalue()
+    assert "a detector takes it for French" in said and "Remove this record?" in said and "PMID 12345" in said
+    assert "\x1b" not in said and "\x07" not in said
+
+
+# -- progress ---------------------------------------------------------------------------------
+
+
+def test_short_work_shows_no_progress(capfd):
+    with terminal.progress_bar("Encoding") as tick:
+        for done in range(100):
+            tick(done, 100)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_in_a_file_is_a_line_now_and_then(capfd, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    with terminal.progress_bar("Encoding") as tick:
+        for second in range(31):
+            now[0] = float(second)
+            tick(20 * second, 600)
+    out, err = capfd.readouterr()
+    assert out == "" and err.splitlines() == [
+        "Encoding: 20 of 600, 20 records a second, 29 s left",
+        "Encoding: 220 of 600, 20 records a second, 19 s left",
+        "Encoding: 420 of 600, 20 records a second, 9 s left",
+        "Encoding: 600 of 600, 20 records a second",
+    ]
+
+
+def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(terminal, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(terminal, "Console", lambda **_: Console(file=file, force_terminal=True, width=100,
+                                                                 _environ={"TERM": "xterm"}))
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), terminal.progress_bar("Encoding [b]") as tick:
+        tick(0, 600)
+        time.sleep(0.3)
+        tick(100, 600)
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+    said = file.getvalue()
+    assert "Encoding [b]" in said and "100/600" in said and re.search(r"records a second, \d+ s left", said)
+    assert said.endswith("\x1b[?25h\r\x1b[1A\x1b[2K") or said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (89, "89 s"), (95, "2 min"), (5000, "83 min"),
+                                               (5400, "1.5 h")])
+def test_spans_of_time(seconds, said):
+    assert terminal._span(seconds) == said
+
+
+# -- a real terminal --------------------------------------------------------------------------
+
+pseudo_terminal = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals on Windows")
+
+
+class Child:
+    """This file run as a program, with a pseudo-terminal for its screen and keyboard."""
+
+    def __init__(self, tmp_path):
+        import pty
+        import termios
+
+        self.log = tmp_path / "log.json"
+        self.master, self.slave = pty.openpty()
+        self.mode = termios.tcgetattr(self.slave)
+        self.said = ""
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40",
+                       "PYTHONIOENCODING": "utf-8"}
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen([sys.executable, __file__, self.log], stdin=self.slave, stdout=self.slave,
+                                        stderr=self.slave, start_new_session=True, env=environment)
+
+    def wait_for(self, text, seconds=30):
+        """Read the screen until it shows a text that was not there before."""
+        until, seen = time.monotonic() + seconds, len(self.said)
+        while text not in self.said[seen:]:
+            ready, _, _ = select.select([self.master], [], [], until - time.monotonic())
+            assert ready, f"{text!r} did not come; the screen has: {self.said[-2000:]!r}"
+            self.said += os.read(self.master, 65536).decode("utf-8", "replace")
+            self.after = self.said[seen:]
+
+    def wait_for_keys(self):
+        """Wait until the program reads keys: the question is on the screen, and input was flushed."""
+        self.wait_for(" quit  ")
+        time.sleep(0.2)
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def decisions(self):
+        return json.loads(self.log.read_text())
+
+    def end(self):
+        import termios
+
+        code = self.process.wait(20)
+        assert termios.tcgetattr(self.slave) == self.mode, "the terminal has not its mode back"
+        return code
+
+
+@pytest.fixture
+def child(tmp_path):
+    made = Child(tmp_path)
+    yield made
+    if made.process.poll() is None:
+        made.process.kill()
+        made.process.wait()
+    os.close(made.master)
+    os.close(made.slave)
+
+
+@pseudo_terminal
+def test_keys_on_a_terminal(child):
+    import termios
+
+    child.wait_for_keys()
+    assert "Title 0" in child.said and not termios.tcgetattr(child.slave)[3] & (termios.ECHO | termios.ICANON)
+    child.type(b"\x1b[A\x1bOA\x1bi")                 # arrows, and Alt with i, are no commands
+    child.type(b"i")
+    child.wait_for_keys()
+    assert "Title 1" in child.after and "Included: Title 0" in child.after
+    child.type(b"e")
+    child.wait_for("Reason:")
+    child.type(b"\x1b")                               # Esc alone
+    child.wait_for_keys()
+    child.type(b"e1")
+    child.wait_for("Reason: 1")
+    child.type(b"\r")
+    child.wait_for_keys()
+    child.type("n\u00fcber\u4f60x\x7f\r".encode())
+    child.wait_for("Note  ")
+    child.wait_for_keys()
+    child.type(b"m")
+    child.wait_for_keys()
+    child.type(b"u")
+    child.wait_for_keys()
+    assert "Title 2" in child.after
+    child.type(b"m")
+    child.wait_for_keys()
+    child.type(b"q")
+    assert child.end() == 0
+    assert child.decisions() == [[0, "include", "", ""], [1, "exclude", "R1", ""], [2, "maybe", "", "\u00fcber\u4f60"]]
+
+
+@pseudo_terminal
+def test_keys_typed_ahead_decide_no_record_that_was_not_seen(child):
+    child.wait_for_keys()
+    child.type(b"iiiiii")
+    child.wait_for_keys()
+    child.type(b"q")
+    assert child.end() == 0
+    assert child.decisions() == [[0, "include", "", ""]]
+
+
+@pseudo_terminal
+@pytest.mark.parametrize(("end", "code"), [(b"\x03", -signal.SIGINT), (b"\x04", 0), (None, 128 + 15)])
+def test_the_terminal_gets_its_mode_back(child, end, code):
+    child.wait_for_keys()
+    child.type(b"i")
+    child.wait_for_keys()
+    if end is None:
+        child.process.send_signal(signal.SIGTERM)
+    else:
+        child.type(end)
+    assert child.end() == code
+    assert child.decisions() == [[0, "include", "", ""]]
+
+
+@pseudo_terminal
+def test_hostile_text_on_a_terminal(child):
+    child.wait_for_keys()
+    child.type(b"i")
+    child.wait_for_keys()
+    child.type(b"i")
+    child.wait_for_keys()
+    child.type(b"i")
+    child.wait_for_keys()
+    child.type(b"q")
+    assert child.end() == 0
+    assert SHOWN in child.said and "\x1b]" not in child.said and "\x1b[2J" not in child.said
+
+
+def _child(log: Path) -> None:
+    """Screen on the terminal this program runs on; write the decisions that stand after each change."""
+    import fcntl
+    import termios
+
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C interrupts only from a controlling terminal
+
+    class FileJournal(MemoryJournal):
+        def decide(self, *decision):
+            relevance = super().decide(*decision)
+            self.write()
+            return relevance
+
+        def undo(self):
+            undone = super().undo()
+            self.write()
+            return undone
+
+        def write(self):
+            log.write_text(json.dumps(self.decisions))
+
+    records = [*some_records(3), Record(title=HOSTILE, abstract=HOSTILE), *some_records(9)]
+    terminal.run(real_session(len(records), FileJournal()), records, reasons=REASONS, criteria=CRITERIA,
+                 state=lambda: "the state")
+
+
+if __name__ == "__main__":
+    _child(Path(sys.argv[1]))

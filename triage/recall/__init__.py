@@ -1,0 +1,25 @@
+"""Recall: the certificate, estimates, stopping rules and the forecast of the work left.
+
+All of it sees a `History` alone (and scores handed in): neither features nor rankings. Every claim
+carries its promise:
+
+certificate   holds at its confidence whatever the ranking does
+conditional   holds if the ranking is no worse than random
+estimate      a model's best guess, no guarantee
+heuristic     a rule of thumb
+"""
+
+from .estimates import calibrated, estimate_from_curve, estimate_from_scores
+from .evidence import AuditE, Certificate, Draws, audit_draws, certificate, least_missed, log_evidence
+from .forecast import Workload, forecast, price_of_certainty
+from .rules import (
+    AUDITED, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy, QuantRule,
+    draws_needed, elusion_upper, policy_of, rule_of,
+)
+
+__all__ = [
+    "AUDITED", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
+    "IpPRule", "KneeRule", "Policy", "QuantRule", "Workload", "audit_draws", "calibrated", "certificate",
+    "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast", "least_missed",
+    "log_evidence", "policy_of", "price_of_certainty", "rule_of",
+]

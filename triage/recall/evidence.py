@@ -1,0 +1,302 @@
+"""The certificate: what a random audit proves about recall, whatever the ranking does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..decisions import History, Origin
+
+SLACK = 1e-9  # 0.95 * 20 is 19.000000000000004
+
+
+def least_missed(found: int, target: float) -> int:
+    """Return the fewest missed relevant records that break a recall target, given those found."""
+    return math.floor(found / target + SLACK) - found + 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditE:
+    """Weights of the audit's evidence: logged before the first decision, never changed in a review.
+
+    The evidence against "R0 records are relevant" after audit draws s = 1, 2, ... is
+
+        E(R0) = sum_k w_k sum_c v_c prod_{s in epochs >= k} (hit: c; miss: (1 - c p_s) / (1 - p_s))
+
+    with p_s = (R0 - relevant found before s) / (records left before s), epoch k beginning after the
+    k-th hit and w_k = (1 - decay) decay^k. A draw is uniform on the records left whatever the model
+    did before, so at the true R0 a factor has expectation p c + (1 - p) (1 - c p) / (1 - p) = 1 and E
+    is a test martingale: by Ville's inequality it ever reaches 1 / alpha with probability alpha at
+    most, in the finite population, at any number of looks (Ville 1939; Waudby-Smith & Ramdas 2020,
+    arXiv 2006.04347).
+
+    Attributes
+    ----------
+    bets : tuple of float
+        The values of c, each in [0, 1).
+    weights : tuple of float
+        v, the weight of each bet, positive; they sum to 1.
+    decay : float
+        In (0, 1).
+
+    Raises
+    ------
+    ValueError
+        For weights that would not make a martingale.
+    """
+
+    bets: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5)
+    weights: tuple[float, ...] = (0.7, 0.1, 0.1, 0.1)
+    decay: float = 0.2
+
+    def __post_init__(self) -> None:
+        if len(self.bets) != len(self.weights) or not all(0 <= c < 1 for c in self.bets):
+            raise ValueError(f"bets {self.bets} must lie in [0, 1), with one weight each")
+        if not all(v > 0 for v in self.weights) or abs(sum(self.weights) - 1) > SLACK:
+            raise ValueError(f"weights {self.weights} must be positive and sum to 1")
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay {self.decay} must lie between 0 and 1")
+
+    def parameters(self) -> dict[str, object]:
+        """Return the weights, fit for the log."""
+        return {"bets": list(self.bets), "weights": list(self.weights), "decay": self.decay}
+
+    @classmethod
+    def logged(cls, note: Mapping[str, object]) -> AuditE:
+        """Return the weights that `parameters` put in the log."""
+        return cls(tuple(note["bets"]), tuple(note["weights"]), note["decay"])
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The audit draws of one stratum, in their order, up to the first without a label.
+
+    Attributes
+    ----------
+    left : ndarray of int, shape (n_draws,)
+        Records of the stratum not shown before the draw.
+    found : ndarray of int, shape (n_draws,)
+        Relevant records among those of the stratum shown before the draw, found by either stream.
+    unknown : ndarray of int, shape (n_draws,)
+        Records shown before the draw that have no label yet.
+    hit : ndarray of bool, shape (n_draws,)
+    """
+
+    left: np.ndarray
+    found: np.ndarray
+    unknown: np.ndarray
+    hit: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hit)
+
+    @property
+    def known(self) -> int:
+        """The relevant records that the draws and what came before them have shown."""
+        return int(self.found[-1] + self.hit[-1]) if len(self) else 0
+
+
+def audit_draws(history: History, stratum: int = 0) -> Draws:
+    """Collect one stratum's audit draws as evidence.
+
+    Labels that are still missing cannot break the bound. Let E* be the evidence of the same review
+    with every label known: a martingale at the true R0, whose supremum over all draws is what Ville's
+    inequality bounds. What is reported never exceeds it, since
+
+    - a record shown before a draw without a label counts as relevant: then p_s is at most the true
+      one, and a miss's factor grows with p_s while a hit's does not depend on it, so every term is at
+      most that of E*;
+    - the draws are read up to the first without a label, so E is that of an earlier moment of E*.
+      (Leaving such a draw out and reading on would be a choice of draws, and no martingale.)
+
+    A maybe that ends as irrelevant is on the safe side for the total too: it lowers the p_s of later
+    draws and, if an audit drew it, puts c in the place of a miss's factor of at least 1; the epoch that
+    it opens gives back `decay` of that term at most, less than the 1 - c that it lost.
+    """
+    mine = history.stratum == stratum
+    y = history.y[mine]
+    at = np.flatnonzero(history.origin[mine] == Origin.AUDIT)
+    unlabelled = np.flatnonzero(y[at] < 0)
+    if len(unlabelled):
+        at = at[: unlabelled[0]]
+    found, unknown = np.cumsum(y == 1), np.cumsum(y < 0)
+    hit = y[at] == 1
+    return Draws(history.pool_size[mine][at].astype(np.int64), found[at] - hit, unknown[at], hit)
+
+
+def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = AuditE()) -> np.ndarray:
+    """Return log E(R0) for each candidate number of relevant records, shape as `total`.
+
+    Of the totals that the draws leave possible it is a convex function that never falls: a miss speaks
+    more against many relevant records than against few.
+    """
+    totals = np.atleast_1d(np.asarray(total, np.float64))[:, None]
+    if not len(draws):
+        return np.zeros(np.shape(total))
+    p = np.clip((totals - draws.found - draws.unknown) / draws.left, 0.0, 1.0)
+    # Of a total that cannot be, a miss where all that was left were relevant or a hit where nothing
+    # was, the numbers would be 0 times infinity.
+    refuted = ((p >= 1) & ~draws.hit).any(axis=1) | ((totals <= draws.found) & draws.hit).any(axis=1)
+    p = np.where(draws.hit | refuted[:, None], 0.0, p)  # a hit's factor is put in below
+    hits = int(draws.hit.sum())
+    begins = np.concatenate([[0], np.flatnonzero(draws.hit) + 1])  # the first draw of each epoch
+    inside = begins[begins < len(draws)]  # after a last draw that hits, the newest epoch has none
+    weight = np.log1p(-parameters.decay) + math.log(parameters.decay) * np.arange(hits + 1)
+    terms = np.empty((len(parameters.bets), len(totals), hits + 1))
+    without = -np.log1p(-p)
+    for term, bet, v in zip(terms, parameters.bets, parameters.weights, strict=True):
+        misses = without + np.log1p(-bet * p) if bet else without
+        of_epoch = np.zeros((len(totals), hits + 1))
+        of_epoch[:, : len(inside)] = np.add.reduceat(misses, inside, axis=1)
+        of_epoch[:, :hits] += math.log(bet) if bet else -np.inf  # each epoch but the newest ends with a hit
+        term[:] = math.log(v) + weight + np.cumsum(of_epoch[:, ::-1], axis=1)[:, ::-1]
+    log_e = np.logaddexp.reduce(np.logaddexp.reduce(terms, axis=2), axis=0)
+    log_e[refuted] = np.inf
+    return log_e.reshape(np.shape(total))
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the audit guarantees, at every look at once.
+
+    Attributes
+    ----------
+    recall_lower : float or None
+        At least this share of the relevant records is found; None while none is found.
+    missed_upper : int
+        At most so many relevant records are not found.
+    relevant_upper : int
+        At most so many records are relevant in all.
+    audit_draws : int
+        Draws made.
+    certified : bool
+        Whether the target is reached.
+    """
+
+    recall_lower: float | None
+    missed_upper: int
+    relevant_upper: int
+    audit_draws: int
+    certified: bool
+    method: str = "audit-e"
+
+
+def certificate(
+    history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE(),
+) -> Certificate:
+    """Bound recall from below by the audit draws, in terms of the labels as they stand.
+
+    With several strata (records added later have a permutation of their own) the product of their
+    evidence is a test martingale at the true allocation; a total is rejected when every allocation
+    of it is. The bound is the largest total that is not, and never more than arithmetic allows:
+    the records found and all those without a label.
+
+    Parameters
+    ----------
+    history : History
+    target, confidence : float
+    parameters : AuditE
+        As logged with the permutation.
+    """
+    log_level = -math.log1p(-confidence)
+    strata = [_Stratum.of(history, s) for s in range(len(history.n_records))]
+    audited = [s for s in strata if len(s.draws)]
+    upper = sum(s.most for s in strata if not len(s.draws))
+    if len(audited) == 1:
+        upper += audited[0].upper(log_level, parameters)
+    elif audited:
+        upper += _upper_of_sum(audited, log_level, parameters)
+    found = history.n_found
+    lower = found / upper if found else None
+    return Certificate(
+        recall_lower=lower, missed_upper=upper - found, relevant_upper=upper,
+        audit_draws=int((history.origin == Origin.AUDIT).sum()),
+        certified=lower is not None and lower >= target - SLACK,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stratum:
+    draws: Draws
+    found: int
+    most: int  # relevant records at the very most: those found, and all without a label
+    size: int
+
+    @classmethod
+    def of(cls, history: History, stratum: int) -> _Stratum:
+        y = history.y[history.stratum == stratum]
+        size = int(history.n_records[stratum])
+        return cls(audit_draws(history, stratum), int((y == 1).sum()), size - int((y == 0).sum()), size)
+
+    def upper(self, log_level: float, parameters: AuditE) -> int:
+        """Return the largest total whose evidence is below the level."""
+        arrays = (a.astype(np.int64).tobytes() for a in (self.draws.left, self.draws.found, self.draws.unknown))
+        largest = _largest_not_rejected(*arrays, self.draws.hit.tobytes(), self.size, log_level, parameters)
+        return min(max(largest, self.found), self.most)
+
+
+@lru_cache(maxsize=32)
+def _largest_not_rejected(
+    left: bytes, found: bytes, unknown: bytes, hit: bytes, size: int, log_level: float, parameters: AuditE,
+) -> int:
+    """Bisect for the largest R0 up to `size` with log E(R0) below the level.
+
+    Nothing but the draws goes in, so a look after a ranked record, which leaves them as they are,
+    costs nothing: the bound on the total stays, and what is missed falls with what is found.
+    """
+    draws = Draws(*(np.frombuffer(a, np.int64) for a in (left, found, unknown)), np.frombuffer(hit, bool))
+    low, high = draws.known, size  # `low` is not rejected, or the least there is; above `high` all are
+    while low < high:
+        middle = (low + high + 1) // 2
+        if log_evidence(draws, float(middle), parameters) < log_level:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _upper_of_sum(strata: Sequence[_Stratum], log_level: float, parameters: AuditE) -> int:
+    """Return the largest sum of totals whose evidence, added up over strata, is below the level.
+
+    log E is convex in the total, so one more record costs the more evidence the more there are, and
+    the largest sum is had by taking the cheapest records of all strata: all that cost at most a
+    price, which is found by bisection.
+    """
+
+    def value(s: _Stratum, total: int) -> float:
+        return float(log_evidence(s.draws, float(total), parameters))
+
+    def at_price(s: _Stratum, price: float) -> int:
+        """The largest total of a stratum, each record of which costs at most the price."""
+        low, high = s.found, s.most
+        while low < high:
+            middle = (low + high + 1) // 2
+            below, above = log_evidence(s.draws, np.array([middle - 1.0, middle]), parameters)
+            if above < np.inf and above - below <= price:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    spare = log_level - sum(value(s, s.found) for s in strata)
+    if spare <= 0:
+        return sum(s.found for s in strata)
+    # A price of all that is to be spent buys everything that can be bought.
+    cheap, dear = -1.0, spare
+    taken, dearer = [s.found for s in strata], [at_price(s, spare) for s in strata]
+    if sum(map(value, strata, dearer)) < log_level:
+        return sum(dearer)
+    while sum(dearer) - sum(taken) > 1 and dear - cheap > 1e-12 * spare:
+        price = (cheap + dear) / 2
+        totals = [at_price(s, price) for s in strata]
+        if sum(map(value, strata, totals)) < log_level:
+            cheap, taken = price, totals
+        else:
+            dear, dearer = price, totals
+    # Between the two are records of the very same price, of which some can be had but not all.
+    rest = log_level - sum(map(value, strata, taken))
+    return sum(taken) + min(sum(dearer) - sum(taken) - 1, math.floor(rest / dear + SLACK))

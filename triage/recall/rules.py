@@ -1,0 +1,442 @@
+"""When to audit, and the stopping rules: small frozen objects that ask one history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from ..decisions import Estimate, History, Origin, Verdict
+from .estimates import calibrated, curve_of
+from .evidence import SLACK, AuditE, certificate, least_missed
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When to audit: after a plateau of the ranking, until an audit draw hits.
+
+    It moves the cost of a certificate and never its validity.
+
+    Attributes
+    ----------
+    least, share : int, float
+        The first plateau is max(least, share of all records) irrelevant ranked records in a row;
+        after an audit hit half of it.
+    fixed : FixedAuditRule or None
+        The audit is one sample of the rule's size, and no more.
+    """
+
+    least: int = 50
+    share: float = 0.05
+    fixed: FixedAuditRule | None = None
+
+    def plateau(self, n_total: int) -> int:
+        """Return the length of the first plateau."""
+        return max(self.least, math.ceil(self.share * n_total))
+
+    def wanted(self, history: History) -> int:
+        """Return the length of the plateau that the next audit waits for."""
+        full = self.plateau(history.n_total)
+        return -(-full // 2) if _first_audit(history) is not None else full
+
+    def next_origin(self, history: History) -> Origin:
+        """Tell whether the next record is the best ranked or an audit draw.
+
+        One pass over the labels, and one over the origins since the last relevant record.
+        """
+        if self.fixed is not None and (sample := self.fixed.sample(history)) is not None:
+            return Origin.AUDIT if len(sample.y) < sample.size else Origin.RANKED
+        first, since = _first_audit(history), _after_last_relevant(history)
+        if first is not None and (history.origin[max(first, since):] == Origin.AUDIT).any():
+            return Origin.AUDIT
+        return Origin.AUDIT if self.run(history) >= self.wanted(history) else Origin.RANKED
+
+    @staticmethod
+    def run(history: History) -> int:
+        """Return how many ranked records in a row were irrelevant, to the last one."""
+        since = _after_last_relevant(history)
+        return int(((history.origin[since:] == Origin.RANKED) & (history.y[since:] == 0)).sum())
+
+
+def _after_last_relevant(history: History) -> int:
+    relevant = np.flatnonzero(history.y == 1)
+    return int(relevant[-1]) + 1 if len(relevant) else 0
+
+
+def _first_audit(history: History) -> int | None:
+    """Return the place of the first audit draw after a ranked record; those before it are a random start."""
+    audit = history.origin == Origin.AUDIT
+    if not audit.any():
+        return None
+    ranked = np.flatnonzero(history.origin == Origin.RANKED)
+    later = np.flatnonzero(audit[ranked[0]:]) if len(ranked) else ranked
+    return int(ranked[0] + later[0]) if len(later) else None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _floor_percent(bound: float) -> str:
+    """A lower bound is cut, never rounded up."""
+    return f"{math.floor(1000 * bound + SLACK) / 10:g} %"
+
+
+def _exhausted(name: str, promise: str, history: History, certified: bool) -> Verdict | None:
+    if history.n_unscreened:
+        return None
+    return Verdict(name, True, certified and history.n_found > 0, promise, "Every record is screened.")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRule:
+    """audit-e: stop when the certificate's bound reaches the target."""
+
+    target: float
+    confidence: float
+    parameters: AuditE = AuditE()
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("audit-e", "certificate", history, True)
+        if done is not None:
+            return done
+        c = certificate(history, self.target, self.confidence, self.parameters)
+        if c.recall_lower is None:
+            why = f"Nothing relevant is found yet; at most {c.relevant_upper} records are relevant."
+        else:
+            why = (f"At least {_floor_percent(c.recall_lower)} of the relevant records are found, "
+                   f"at most {c.missed_upper} missed; the target is {_percent(self.target)}.")
+        return Verdict("audit-e", c.certified, c.certified, "certificate", why)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The one sample of a fixed audit.
+
+    Attributes
+    ----------
+    y : ndarray of int8, shape (n_drawn,)
+        Labels of its draws so far, `size` at most; -1 where there is none yet.
+    size : int
+        The draws planned.
+    left : int
+        Records of its stratum not shown when it began.
+    aside : int
+        Records of its stratum, relevant or without a label, that were shown between its draws.
+    outside : int
+        Relevant records, or such without a label, that it could not have drawn.
+    """
+
+    y: np.ndarray
+    size: int
+    left: int
+    aside: int
+    outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAuditRule:
+    """fixed-audit: the exact hypergeometric elusion test, its size set before its first draw, one look.
+
+    The look bounds the number of relevant records once and for all; relevant records found later count
+    against that same bound, with no second look at the sample. Records that somebody chose between two
+    draws do not spoil it: the sample holds all of the first draws of the permutation but those, so with
+    them as hits it has no fewer hits than a sample that nobody touched.
+
+    Attributes
+    ----------
+    target, confidence : float
+    size : int or None
+        Draws. Left out it is the number that would certify if none hits, from what is found when the
+        audit begins; that moves if a label from before the audit is changed, so a review names its own.
+    """
+
+    target: float
+    confidence: float
+    size: int | None = None
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("fixed-audit", "certificate", history, True)
+        if done is not None:
+            return done
+        sample = self.sample(history)
+        if sample is None:
+            return self._not_yet("The audit has not begun; it does after a plateau of the ranking.")
+        judged = int((sample.y >= 0).sum())
+        if judged < sample.size:
+            return self._not_yet(f"{judged} of {sample.size} audit draws are judged; there is one look, at the end.")
+        hits, found = int((sample.y == 1).sum()), history.n_found
+        most_hits = min(hits + sample.aside, sample.size)
+        upper = sample.outside + elusion_upper(sample.left, sample.size, most_hits, 1 - self.confidence)
+        upper = min(max(upper, found), found + history.n_unscreened)
+        passed = found > 0 and found / upper >= self.target - SLACK
+        told = f"recall is at least {_floor_percent(found / upper)}" if found else "nothing relevant is found"
+        return Verdict("fixed-audit", passed, passed, "certificate",
+                       f"The one look: {hits} hits in {sample.size} draws from {sample.left}, so {told}; "
+                       "the test is spent.")
+
+    def sample(self, history: History) -> Sample | None:
+        """Return the sample so far; None before its first draw."""
+        first = _first_audit(history)
+        if first is None:
+            return None
+        stratum = history.stratum[first]
+        mine, open_or_relevant = history.stratum == stratum, history.y != 0
+        left, found = int(history.pool_size[first]), int((history.y[:first] == 1).sum())
+        size = min(left, self.size or max(1, draws_needed(found, left, self.target, self.confidence)))
+        later = np.arange(len(mine)) >= first
+        draws = np.flatnonzero(mine & later & (history.origin == Origin.AUDIT))[:size]
+        between = mine & later
+        between[draws] = False
+        between[draws[-1]:] = False
+        others = history.n_total - int(history.n_records[stratum]) - int((~mine & ~open_or_relevant).sum())
+        return Sample(
+            history.y[draws], size, left, aside=int((between & open_or_relevant).sum()),
+            outside=int((mine & ~later & open_or_relevant).sum()) + others,
+        )
+
+    @staticmethod
+    def _not_yet(why: str) -> Verdict:
+        return Verdict("fixed-audit", False, False, "certificate", why)
+
+
+def draws_needed(found: int, left: int, target: float, confidence: float) -> int:
+    """Return the draws without a hit that reject a broken target: the exact hypergeometric test.
+
+    The smallest s with C(m - M0, s) / C(m, s) <= alpha, M0 the fewest missed that break the target.
+    """
+    missed = least_missed(found, target)
+    if missed > left:
+        return 0
+    from scipy.special import gammaln
+
+    log_alpha = math.log1p(-confidence) + SLACK
+    low, high = 0, left - missed + 1  # so many draws cannot all miss
+    while low < high:
+        s = (low + high) // 2
+        log_p = gammaln(left - missed + 1) - gammaln(left - missed - s + 1) - gammaln(left + 1) + gammaln(left - s + 1)
+        low, high = (low, s) if log_p <= log_alpha else (s + 1, high)
+    return low
+
+
+def elusion_upper(left: int, drawn: int, hits: int, alpha: float) -> int:
+    """Return the most relevant records among `left` not rejected by `hits` in `drawn` uniform draws."""
+    from scipy.stats import hypergeom
+
+    low, high = hits, left - (drawn - hits)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if hypergeom.cdf(hits, left, middle, drawn) > alpha:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class CmhRule:
+    """cmh: Callaghan & Mueller-Hansen 2020 (10.1186/s13643-020-01521-4).
+
+    For every i the last i records screened are taken as a random sample of themselves and all
+    unscreened ones; the smallest p-value of "the target is missed" is reported. That is the smallest
+    of many tests, and nothing corrects for it.
+
+    Attributes
+    ----------
+    target, confidence : float
+    look_every : int or None
+        Looks are made after so many judged records each, the k-th at the level alpha / (k (k + 1)),
+        which sum to alpha. Left out, every look is at alpha: as published, not corrected for looking
+        again and again.
+    """
+
+    target: float
+    confidence: float
+    look_every: int | None = None
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("cmh", "conditional", history, False)
+        if done is not None:
+            return done
+        y = history.y[history.judged]
+        level, correction = 1 - self.confidence, "not corrected for repeated looks"
+        if self.look_every is not None:
+            look = len(y) // self.look_every
+            if not look:
+                return self._not_yet(f"It looks after every {self.look_every} records screened.")
+            y, level = y[: look * self.look_every], level / (look * (look + 1))
+            correction = f"look {look}, at the level {level:.2g} for repeated looks"
+        if not y.any():
+            return self._not_yet("Nothing relevant is found yet.")
+        p = self._smallest_p(y, history.n_total)
+        return Verdict("cmh", bool(p < level), False, "conditional",
+                       f"p = {p:.3g} that recall is below {_percent(self.target)}, if the ranking is no worse than "
+                       f"random; {correction}.")
+
+    def p_value(self, history: History) -> float:
+        """Return the smallest p-value over all i; 0 where the target is met by arithmetic, 1 with nothing found."""
+        return self._smallest_p(history.y[history.judged], history.n_total)
+
+    def _smallest_p(self, y: np.ndarray, total: int) -> float:
+        from scipy.stats import hypergeom
+
+        n, found = len(y), int(y.sum())
+        if not found:
+            return 1.0
+        missed = least_missed(found, self.target)
+        if missed > total - n:
+            return 0.0
+        # With the number of hits in the sample fixed, a longer sample gives a smaller p: only the
+        # samples that end just short of the next hit matter, one for each relevant record.
+        sample = np.append(n - 1 - np.flatnonzero(y)[::-1], n)
+        hits = np.arange(len(sample))
+        use = sample > 0
+        return float(hypergeom.cdf(hits, total - n + sample, missed + hits, sample)[use].min())
+
+    @staticmethod
+    def _not_yet(why: str) -> Verdict:
+        return Verdict("cmh", False, False, "conditional", why)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantRule:
+    """quant: Yang, Lewis & Frieder 2021 (arXiv 2106.09871), recall from the probabilities of all records.
+
+    With A the sum of the probabilities of the records screened and T that of all, recall is put at
+    A / T with the variance A^2 / T^4 sum_all p (1 - p) + sum_screened p (1 - p) / T^2; it stops when the
+    lower end of the normal interval reaches the target (the paper takes two standard deviations). The
+    probabilities are calibrated first, and a screened record's comes from a model that had not seen its
+    label.
+    """
+
+    target: float
+    confidence: float
+
+    def __call__(self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Verdict:
+        done = _exhausted("quant", "estimate", history, False)
+        if done is not None:
+            return done
+        p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
+        if p is None:
+            return Verdict("quant", False, False, "estimate", "There is no model estimate yet: both labels are needed.")
+        screened = np.zeros(len(p), bool)
+        screened[history.rows[history.judged]] = True
+        known, total, spread = p[screened].sum(), p.sum(), p * (1 - p)
+        recall = float(known / total)
+        deviation = math.sqrt(recall**2 * spread.sum() + spread[screened].sum()) / total
+        reach = NormalDist().inv_cdf((1 + self.confidence) / 2) * deviation
+        estimate = Estimate(
+            "quant", recall, max(0.0, recall - reach), min(1.0, recall + reach), float(total), self.confidence,
+            "that the model's probabilities are right and independent of each other",
+        )
+        return Verdict("quant", estimate.lower >= self.target - SLACK, False, "estimate",
+                       f"The model puts recall at {_floor_percent(recall)}, at least {_floor_percent(estimate.lower)} "
+                       "if its probabilities are right.", estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class IpPRule:
+    """ip-p: a power-law point process fitted to the discovery curve (10.1145/3631990).
+
+    It stops when the target is met even if as many are missed as the fitted process exceeds with
+    probability 1 - confidence only.
+    """
+
+    target: float
+    confidence: float
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("ip-p", "estimate", history, False)
+        if done is not None:
+            return done
+        curve = curve_of(history)
+        if curve is None:
+            return Verdict("ip-p", False, False, "estimate", "Too few relevant records are found to fit the curve.")
+        from scipy.stats import poisson
+
+        found, most = history.n_found, history.n_unscreened
+        fewest, largest = (min(int(q), most) for q in poisson.ppf([1 - self.confidence, self.confidence], curve.missed))
+        expected = min(curve.missed, most)
+        estimate = Estimate(
+            "ip-p", found / (found + expected), found / (found + largest), found / (found + fewest), found + expected,
+            self.confidence, "that relevant records go on becoming rarer by the fitted power law",
+        )
+        return Verdict("ip-p", estimate.lower >= self.target - SLACK, False, "estimate",
+                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall of "
+                       f"at least {_floor_percent(estimate.lower)} if it goes on as it did.", estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class KneeRule:
+    """knee: the gain curve bends (Cormack & Grossman 2016): slope ratio 156 - min(found, 150)."""
+
+    target: float
+    confidence: float
+    least: int = 1000
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("knee", "heuristic", history, False)
+        if done is not None:
+            return done
+        y = history.y[history.judged]
+        n, found = len(y), int(y.sum())
+        if n < self.least or not found:
+            return self._not_yet(f"{n} records are screened and {found} are relevant; it looks from {self.least} "
+                                 "screened records and one relevant on.")
+        gain = np.cumsum(y)
+        i = np.arange(1, n + 1)
+        knee = int(np.argmax(gain / found - i / n))
+        if knee + 1 >= n:
+            return self._not_yet("The curve has not bent yet.")
+        ratio = (gain[knee] / (knee + 1)) / ((1 + found - gain[knee]) / (n - knee - 1))
+        bound = 156 - min(found, 150)
+        return Verdict("knee", bool(ratio >= bound), False, "heuristic",
+                       f"The curve is {ratio:.1f} times flatter after its bend; the rule asks for {bound}.")
+
+    @staticmethod
+    def _not_yet(why: str) -> Verdict:
+        return Verdict("knee", False, False, "heuristic", why)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsecutiveRule:
+    """consecutive: so many irrelevant ranked records in a row."""
+
+    target: float
+    confidence: float
+    length: int = 50
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("consecutive", "heuristic", history, False)
+        if done is not None:
+            return done
+        run = Policy.run(history)
+        return Verdict("consecutive", bool(history.n_found) and run >= self.length, False, "heuristic",
+                       f"{run} irrelevant records in a row; the rule asks for {self.length}"
+                       + ("." if history.n_found else " once something relevant is found."))
+
+
+RULES: Mapping[str, Callable[[float, float], object]] = {
+    "audit-e": AuditRule, "fixed-audit": FixedAuditRule, "cmh": CmhRule, "quant": QuantRule, "ip-p": IpPRule,
+    "knee": KneeRule, "consecutive": ConsecutiveRule,
+}
+AUDITED = ("audit-e", "fixed-audit")
+
+
+def rule_of(name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE()):
+    """Return the rule of that name, one of `RULES`, with what only some rules take."""
+    if name == "audit-e":
+        return AuditRule(target, confidence, parameters)
+    if name == "fixed-audit":
+        return FixedAuditRule(target, confidence, audit_size)
+    return RULES[name](target, confidence)
+
+
+def policy_of(name: str, target: float, confidence: float, *, audit_size: int | None = None) -> Policy | None:
+    """Return when a rule wants audit draws; None for a rule that wants none."""
+    if name not in AUDITED:
+        return None
+    return Policy(fixed=FixedAuditRule(target, confidence, audit_size) if name == "fixed-audit" else None)
