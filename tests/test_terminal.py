@@ -45,7 +45,7 @@ class MemoryJournal:
     def news(self):
         return None
 
-    def show(self, row, origin, pool_size):
+    def show(self, row, origin, pool_size, ranking_id):
         self.shown.append((row, origin))
 
     def decide(self, row, label, reason, note):
@@ -59,7 +59,7 @@ class MemoryJournal:
         return len(self.decisions)
 
     def save(self, scores, held_out, as_of):
-        pass
+        return 1
 
 
 def real_session(n, journal, scorer=lambda rows, y: None, **options):
