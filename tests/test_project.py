@@ -165,7 +165,7 @@ def test_a_plain_copy_holds_every_acknowledged_decision(project, tmp_path):
 
 @pytest.mark.parametrize("content, message", [
     (b"", "not a triage review"), (b"TY  - JOUR\nER  - \n", "not a triage review"),
-    (b"SQLite format 3\0" + b"x" * 4096, "cannot be opened as a review"),
+    (b"SQLite format 3\0" + b"x" * 4096, "not a triage review"),
 ])
 def test_what_is_no_review_is_refused(tmp_path, content, message):
     path = tmp_path / "x.triage"

@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from sqlalchemy import (
-    Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
+    URL, Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
     create_engine, event, func, insert, select, text, update,
 )
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from . import protocol as protocols
 from .decisions import Consensus, Event, History, Kind, Label, Live, Origin, Ranking, consensus, fold
@@ -283,33 +285,24 @@ class Project:
         path = _local_path(path)
         if not path.exists():
             raise InputError(f"There is no review at {path}; make one with `triage new {path}`.")
-        if not path.is_file() or not _is_sqlite(path):
+        version = _file_version(path)
+        if version is None:
             raise InputError(f"{path} is not a triage review; give the file that `triage new` made.")
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"{path} was made by a newer version of triage (file version {version}, this one "
+                f"reads up to {SCHEMA_VERSION}); update triage to open it."
+            )
         project = cls(path, _engine(path))
         try:
-            version = project._version()
             if version < SCHEMA_VERSION:
                 with project._write() as connection:
                     _migrate(connection, version)
-        except DatabaseError as error:
-            project.close()
-            raise InputError(f"{path} cannot be opened as a review ({error.orig}).") from error
+            project.protocol_text()  # a file that was cut off is told here, not in the midst of some work
         except BaseException:
             project.close()
             raise
         return project
-
-    def _version(self) -> int:
-        with self._read() as connection:
-            if connection.exec_driver_sql("PRAGMA application_id").scalar() != _APPLICATION_ID:
-                raise InputError(f"{self.path} is not a triage review; give the file that `triage new` made.")
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar())
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                f"{self.path} was made by a newer version of triage (file version {version}, this one "
-                f"reads up to {SCHEMA_VERSION}); update triage to open it."
-            )
-        return version
 
     def close(self) -> None:
         """Close every connection to the database."""
@@ -326,11 +319,21 @@ class Project:
         """The folder of the vectors' cache beside the review; it may be deleted at any time."""
         return self.path.with_name(self.path.stem + ".cache")
 
-    def _read(self):
-        return self._engine.begin()
+    def _read(self) -> AbstractContextManager[Connection]:
+        return self._transaction(self._engine)
 
-    def _write(self):
-        return self._engine.execution_options(write=True).begin()
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._transaction(self._engine.execution_options(write=True))
+
+    @contextmanager
+    def _transaction(self, engine) -> Iterator[Connection]:
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except IntegrityError:  # a rule of the schema was broken: a fault of ours, not of the disk
+            raise
+        except DatabaseError as error:
+            raise InputError(_what_failed(self.path, error)) from error
 
     # -- protocol -----------------------------------------------------------------------------
 
@@ -410,6 +413,9 @@ class Project:
             What is kept of the file itself (see `SourceFile`).
         """
         with self._write() as connection:
+            same = select(_files.c.id).where(_files.c.sha256 == sha256, _files.c.source == source)
+            if connection.execute(same).first() is not None:  # another program was faster than the caller's look
+                raise InputError(f"{name} was imported as {source!r} already; nothing of it was added.")
             file_id = connection.execute(insert(_files).values(
                 name=name, source=source, format=format, sha256=sha256, announced=announced,
                 kept=len(records), problems=json.dumps([list(p) for p in problems]), at=_now(),
@@ -552,10 +558,16 @@ class Project:
         """
         with self._write() as connection:
             row = connection.execute(select(_events).where(_events.c.seq == seq)).one_or_none()
-            if row is None or row.kind not in (Kind.DECISION, Kind.DUPLICATE, Kind.REMOVAL):
+            if row is None:
+                raise InputError(f"Event {seq} is not in the log, so it cannot be undone; `triage log` lists the events.")
+            if row.kind == Kind.UNDO:
+                raise InputError(
+                    f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide again."
+                )
+            if row.kind not in (Kind.DECISION, Kind.DUPLICATE, Kind.REMOVAL):
                 raise InputError(f"Event {seq} is no decision, duplicate link or removal, so it cannot be undone.")
-            if connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar() is not None:
-                raise InputError(f"Event {seq} is undone already.")
+            if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
+                raise InputError(f"Event {seq} is undone already, by event {by}.")
             return _insert_events(connection, [{
                 "kind": Kind.UNDO, "stage": row.stage, "record_id": row.record_id, "reviewer": reviewer,
                 "undoes": seq,
@@ -700,9 +712,37 @@ def _local_path(path: str | Path) -> Path:
     return Path(path)
 
 
-def _is_sqlite(path: Path) -> bool:
+def _file_version(path: Path) -> int | None:
+    """Return the schema version in a review's header; None when the file is none.
+
+    Read from the bytes: connecting can already change a file that is somebody else's database.
+    """
+    if not path.is_file():
+        return None
     with path.open("rb") as file:
-        return file.read(16) == b"SQLite format 3\0"
+        header = file.read(100)
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        return None
+    version, application_id = struct.unpack_from(">i4xi", header, 60)
+    return version if application_id == _APPLICATION_ID else None
+
+
+def _what_failed(path: Path, error: DatabaseError) -> str:
+    """Say in one sentence why the file could not be read or written, and what to do."""
+    code = getattr(error.orig, "sqlite_errorname", "")
+    kept = "nothing of this step was written, and everything decided before is kept"
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return (f"{path} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; "
+                f"{kept}: try again when that program is done.")
+    if code.startswith("SQLITE_FULL"):
+        return f"There is no room left on the disk of {path}; {kept}: make room and try again."
+    if code.startswith("SQLITE_READONLY"):
+        return f"{path} or its folder may only be read, not written; {kept}: change that, or work on a copy."
+    if code.startswith("SQLITE_CANTOPEN"):
+        return f"{path} cannot be opened or made: you may not write into its folder; choose another place."
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return f"{path} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+    return f"{path} could not be read or written ({error.orig}); {kept}: check the disk and try again."
 
 
 def _relative(path: Path, review: Path) -> str:
@@ -712,7 +752,8 @@ def _relative(path: Path, review: Path) -> str:
 
 
 def _engine(path: Path):
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+    # Not as text: "?" and "%" are letters of a file's name, but not of an address.
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
