@@ -66,7 +66,8 @@ class Live:
     Attributes
     ----------
     decisions : dict of (stage, record_id, reviewer) to Event
-        The newest decision that is not undone, for each key.
+        The newest decision that is not undone, for each key. One made on a duplicate group takes the
+        place of what the same reviewer had said of its members before they were linked.
     duplicates : dict of int to int
         The copy's record id to the id of the record kept (the lowest of its group).
     removals : dict of int to Event
@@ -98,7 +99,7 @@ def fold(events: Iterable[Event]) -> Live:
     events = list(events)
     undone = {e.undoes for e in events if e.undoes is not None}
     decisions: dict[tuple[str, int, str], Event] = {}
-    links: dict[int, int] = {}
+    groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
     removals: dict[int, Event] = {}
     first_seen: list[Event] = []
     for e in events:
@@ -107,12 +108,15 @@ def fold(events: Iterable[Event]) -> Live:
         if e.seq in undone or e.record_id is None:
             continue
         if e.kind is Kind.DECISION:
+            for member in groups.get(e.record_id, ()):
+                decisions.pop((e.stage, member, e.reviewer), None)
             decisions[e.stage, e.record_id, e.reviewer] = e
         elif e.kind is Kind.DUPLICATE and e.other_id is not None:
-            links[e.record_id] = e.other_id
+            _join(groups, e.record_id, e.other_id)
         elif e.kind is Kind.REMOVAL:
             removals[e.record_id] = e
-    duplicates = _roots(links)
+    lowest = {id(members): min(members) for members in groups.values()}
+    duplicates = {i: root for i, members in groups.items() if (root := lowest[id(members)]) != i}
     shown: dict[tuple[str, int], Event] = {}
     for e in first_seen:
         shown.setdefault((e.stage, duplicates.get(e.record_id, e.record_id)), e)
@@ -120,20 +124,13 @@ def fold(events: Iterable[Event]) -> Live:
     return Live(decisions, duplicates, removals, shown, last_seq)
 
 
-def _roots(links: Mapping[int, int]) -> dict[int, int]:
-    """Map every linked copy to the lowest id of its group (links may form chains)."""
-    parent: dict[int, int] = {}
-
-    def find(i: int) -> int:
-        while (up := parent.setdefault(i, i)) != i:
-            parent[i] = parent[up]
-            i = up
-        return i
-
-    for copy, kept in links.items():
-        a, b = find(copy), find(kept)
-        parent[max(a, b)] = min(a, b)
-    return {i: root for i in list(parent) if (root := find(i)) != i}
+def _join(groups: dict[int, list[int]], a: int, b: int) -> None:
+    """Make one group of those of two records (links may form chains)."""
+    one, other = (groups.setdefault(i, [i]) for i in (a, b))
+    if one is not other:
+        large, small = (one, other) if len(one) >= len(other) else (other, one)
+        large += small
+        groups.update(dict.fromkeys(small, large))
 
 
 @dataclass(frozen=True, slots=True)
