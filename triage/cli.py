@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -19,20 +21,30 @@ if TYPE_CHECKING:
     from .project import Project
 
 app = typer.Typer(
-    name="triage", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    name="triage", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Rank, screen and stop: abstract triage for systematic reviews.\n\n"
-         "A review is one file. The usual way: new, import, dedupe, filter, screen, status, report, export. "
-         "Every command prints its own help with --help; --json prints the same facts for a script.",
+         "A review is one file. The usual way:\n\n"
+         "\b\n"
+         "  triage new review.triage                    a review, and a protocol.toml to fill in\n"
+         "  triage import review.triage pubmed.nbib scopus.ris\n"
+         "  triage dedupe review.triage                 link duplicates; nothing is deleted\n"
+         "  triage filter review.triage                 apply language, date and type limits\n"
+         "  triage screen review.triage                 one record, one key; undo at any time\n"
+         "  triage status review.triage                 found, left, and whether you can stop\n"
+         "  triage report review.triage -o report.html  flow figure, estimates, methods text\n"
+         "  triage export review.triage -o included.ris --only included\n\n"
+         "See it all on a real review first: triage demo. Each command explains itself: triage screen --help.",
 )
 
-Review = Annotated[Path, typer.Argument(metavar="REVIEW", help="The review's file, such as review.triage.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
-Reviewer = Annotated[str | None, typer.Option(help="Who decides; your user name when left out.")]
-StageName = Annotated[str | None, typer.Option("--stage", help="A stage of the protocol; the first when left out.")]
+Review = Annotated[str, typer.Argument(metavar="REVIEW", show_default=False,
+                                       help="The review's file, such as review.triage.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
+Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; your user name when left out.")]
+StageName = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first "
+                                                                               "when left out.")]
 Model = Annotated[
-    str | None, typer.Option(metavar="PRESET", help="default, elas-u4, fast, or a folder of a sentence-transformers "
-                                                    "model; the protocol's when left out.")
+    str | None, typer.Option(metavar="PRESET", help="The ranking: default, elas-u4, fast (no transformer), or a folder "
+                                                    "of a sentence-transformers model; the protocol's when left out.")
 ]
 
 
@@ -44,32 +56,70 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-DeviceOption = Annotated[Device, typer.Option(help="Where vectors are computed.")]
+DeviceOption = Annotated[Device, typer.Option(metavar="auto|cpu|cuda", help="Where vectors are computed.")]
+_UsageError = typer.BadParameter.__base__  # of every wrong use of a command; typer gives it no name of its own
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 a check not met, 2 bad usage or bad input, 130 interrupted."""
-    signal.signal(signal.SIGINT, _interrupted)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a title may hold what the terminal cannot show
+    # Set even where a shell had us ignore it, as for a job in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = run(_arguments(sys.argv[1:], windows=os.name == "nt"))
     try:
-        app()
-    except InputError as error:
-        _fail(str(error))
-    except BrokenPipeError:  # `triage log review.triage | head`
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads on (`triage log review.triage | head`), or it was told already. What is left in the
+        # buffer goes nowhere, or Python would complain of it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; what went wrong is told on standard error."""
+    try:
+        with typer.main.get_command(app).make_context("triage", list(arguments)) as context:
+            context.command.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except typer.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the closing short
+        _say("\nInterrupted; everything decided so far is kept.")
+        return 130
+    except InputError as error:
+        return _refuse(str(error))
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else "triage"
+        return _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
+    except BrokenPipeError:
+        return 0
     except OSError as error:
-        _fail(f"{error.filename or 'A file'} could not be read or written: {error.strerror or error}.")
+        return _refuse(f"{error.filename or 'A file'} could not be read or written: {error.strerror or error}.")
 
 
-def _interrupted(*_: object) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the closing short
-    print("\nInterrupted; everything decided so far is kept.", file=sys.stderr)
-    sys.exit(130)
+def _arguments(arguments: Sequence[str], *, windows: bool) -> list[str]:
+    """Name the files that a pattern such as *.ris means, where the shell does not."""
+    if not windows:
+        return list(arguments)
+    return [name for argument in arguments for name in sorted(glob.glob(argument)) or [argument]]
 
 
-def _fail(message: str) -> NoReturn:
-    print(f"triage: {message}", file=sys.stderr)
-    sys.exit(2)
+def _refuse(message: str) -> int:
+    _say(f"triage: {_line(message)}")
+    return 2
+
+
+def _line(text: str) -> str:
+    """Return text of a file as one line without what would steer the terminal."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
+def _short(title: str) -> str:
+    line = _line(title) or "(no title)"
+    return line if len(line) <= 90 else f"{line[:89]}…"
 
 
 def _say(message: str) -> None:
@@ -77,16 +127,26 @@ def _say(message: str) -> None:
 
 
 def _print_json(facts: object) -> None:
-    print(json.dumps(facts, ensure_ascii=False, allow_nan=False))
+    # In ASCII, so that it reads the same in whatever encoding standard output has.
+    print(json.dumps(facts, allow_nan=False))
 
 
 def _user(reviewer: str | None) -> str:
     import getpass
 
-    return reviewer or getpass.getuser()
+    if reviewer is not None and not reviewer.strip():
+        raise typer.BadParameter("a name is needed", param_hint="--reviewer")
+    try:
+        return reviewer or getpass.getuser()
+    except (OSError, KeyError) as error:  # a container without a user of this number
+        raise InputError("Your user name is not known here; give --reviewer NAME.") from error
 
 
-def _open(review: Path) -> Project:
+def _quoted(path: str) -> str:
+    return f'"{path}"' if " " in path else path
+
+
+def _open(review: str) -> Project:
     """Open a review, taking over its protocol file when that has changed."""
     from .project import Project
 
@@ -102,12 +162,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
                                           help="Print the version and exit.")] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
+        raise typer.Exit(2)
 
 
 # -- set-up and files -------------------------------------------------------------------------
@@ -116,38 +179,47 @@ def _root(
 @app.command()
 def new(
     review: Review,
-    protocol: Annotated[Path | None, typer.Option(help="The protocol; a template is written beside REVIEW when "
-                                                       "left out.")] = None,
+    protocol: Annotated[Path | None, typer.Option(metavar="FILE", help="The review's protocol.toml; a commented "
+                                                                       "template is written when left out.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a review.
+    """Make a review: one file for records, decisions and rankings.
 
     Without --protocol the review works with defaults, and a commented protocol.toml is written
-    beside it: fill it in at any time, the next command takes it over.
+    beside it. Fill in the question and the criteria at any time: the next command takes them over.
     """
     from . import intake
 
     written = intake.new(review, protocol)
+    if as_json:
+        _print_json({"review": review, "protocol": str(protocol or written)})
+        return
     print(f"Made {review}.")
     if written is not None:
         print(f"Wrote {written}: fill in the question and the criteria; they rank the records before any label.")
-    print(f"Next: triage import {review} EXPORT-FILES...")
+    print(f"Next: triage import {_quoted(review)} EXPORT-FILES...")
 
 
 @app.command("import")
 def import_(
     review: Review,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Exports: RIS, PubMed nbib, CSV, TSV, "
-                                                                        "Excel, Parquet.")],
-    source: Annotated[str | None, typer.Option(metavar="NAME", help="The database they came from; the file's "
-                                                                    "name when left out.")] = None,
-    format: Annotated[str, typer.Option(help="ris, nbib, csv, tsv, xlsx, xls, parquet; found by content when "
-                                             "left out.")] = "auto",
-    label_column: Annotated[str | None, typer.Option(metavar="NAME", help="A table's column that holds "
-                                                                          "decisions already made.")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False,
+                                                help="Exports: RIS, PubMed nbib, CSV, TSV, Excel, Parquet.")],
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="The database they came from, for the flow "
+                                                                    "figure; the file's name when left out.")] = None,
+    format: Annotated[str, typer.Option(metavar="NAME", help="ris, nbib, csv, tsv, xlsx, xls or parquet; auto finds it "
+                                                             "by what is in the file.")] = "auto",
+    label_column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds decisions "
+                                                     "already made (include, exclude, maybe, 1, 0, or blank).")] = None,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read exports into the review; nothing is removed, each file is taken whole or not at all."""
+    """Read exports into the review; no record is dropped.
+
+    Every record that a file announces is kept, was there already (the same file again), or is named
+    as a problem with its line. Nothing is removed: equal records wait for `triage dedupe`. When one
+    file cannot be read, none is taken.
+    """
     from . import intake
 
     with _open(review) as project:
@@ -160,15 +232,19 @@ def import_(
     for file in done:
         print(f"{file.file} ({file.format}, source {file.source}): {file.announced} announced = {file.kept} kept + "
               f"{file.already_there} already there + {len(file.problems)} problems"
-              + (f"; {file.labels} decisions" if file.labels else ""))
+              + (f"; {file.decisions} decisions taken" if file.decisions else ""))
         for problem in (*file.problems, *file.warnings):
-            print(f"  line {problem.line}: {problem.message}")
-    print(f"The review holds {total} records. Next: triage dedupe {review}")
+            print(f"  line {problem.line}: {_line(problem.message)}")
+    print(f"The review holds {total} records. Next: triage dedupe {_quoted(review)}")
 
 
 @app.command()
 def dedupe(review: Review, reviewer: Reviewer = None, as_json: AsJson = False) -> None:
-    """Link sure duplicates; nothing is deleted, and `triage undo --event` takes a link back."""
+    """Link the records that are surely duplicates.
+
+    Nothing is deleted: the copies of a record are shown as one, with their gaps filled from each
+    other, and each link is in the log. `triage undo REVIEW --event SEQ` takes one back.
+    """
     from . import intake
 
     with _open(review) as project:
@@ -181,7 +257,7 @@ def dedupe(review: Review, reviewer: Reviewer = None, as_json: AsJson = False) -
           f"{done.records - done.duplicates} of {done.records} records are left.")
     for why, count in done.reasons.items():
         print(f"  {count:6}  {why}")
-    print(f"Next: triage filter {review}")
+    print(f"Next: triage filter {_quoted(review)}")
 
 
 @app.command()
@@ -189,15 +265,19 @@ def filter(
     review: Review,
     decide: Annotated[bool, typer.Option("--decide", help="Ask about each record that only a detector speaks "
                                                           "against.")] = False,
-    accept_proposals: Annotated[bool, typer.Option("--accept-proposals", help="Remove all of them.")] = False,
+    accept_proposals: Annotated[bool, typer.Option("--accept-proposals", help="Remove all of these records.")] = False,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
 ) -> None:
-    """Apply the protocol's language, date and type limits; each removal is logged with its reason."""
+    """Apply the protocol's limits: language, dates, publication types.
+
+    Each removal is logged with its reason and can be undone. Where a record names no language, a
+    detector only proposes: the record stays unless you decide otherwise.
+    """
     from . import intake
 
     if decide and accept_proposals:
-        raise typer.BadParameter("give either --decide or --accept-proposals.")
+        raise typer.BadParameter("give one of them, not both", param_hint="--decide, --accept-proposals")
     who = _user(reviewer)
     with _open(review) as project:
         done = intake.apply_limits(project, reviewer=who, accept_proposals=accept_proposals)
@@ -218,9 +298,9 @@ def filter(
     if done.proposed:
         print(f"{len(done.proposed)} more look ineligible to a detector only:")
         for record, proposal in done.proposed[:10]:
-            print(f"  record {record.id}: {proposal.reason} | {record.title[:70]}")
+            print(f"  record {record.id}: {_line(proposal.reason)} | {_short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
-    print(f"Next: triage screen {review}")
+    print(f"Next: triage screen {_quoted(review)}")
 
 
 # -- ranking and screening --------------------------------------------------------------------
@@ -229,15 +309,19 @@ def filter(
 @app.command()
 def rank(
     review: Review,
-    top: Annotated[int, typer.Option(min=1, help="Records to list.")] = 10,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records to list.")] = 10,
     model: Model = None,
     stage: StageName = None,
-    explain: Annotated[int | None, typer.Option(metavar="ID", help="Show the terms that speak for and against a "
-                                                                   "record.")] = None,
+    explain: Annotated[int | None, typer.Option(metavar="ID", help="Show the words that speak for and against this "
+                                                                   "record instead.")] = None,
     device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Rank the unscreened records by the criteria and by what was learned from the decisions."""
+    """List the unscreened records that are most likely relevant.
+
+    Before any decision the protocol's criteria rank them; from the first include and exclude on, what
+    was learned from the decisions does. A ranking older than the newest decision is made anew first.
+    """
     from . import screening, terminal
 
     with _open(review) as project:
@@ -250,14 +334,14 @@ def rank(
     if as_json:
         _print_json(facts)
     elif explain is not None:
-        print(facts["title"])
+        print(_short(facts["title"]))
         for term in facts["terms"]:
-            print(f"  {term['weight']:+.4f}  {term['term']}")
+            print(f"  {term['weight']:+.4f}  {_line(term['term'])}")
         if not facts["terms"]:
             print("  No label speaks yet: this record is ranked by the criteria alone.")
     else:
         for record in facts["records"]:
-            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {record['title'][:90]}")
+            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {_short(record['title'])}")
         if facts["basis"] == "order":
             _say("Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
                  "import. Fill in the criteria in the protocol file.")
@@ -268,7 +352,12 @@ def screen(
     review: Review, reviewer: Reviewer = None, stage: StageName = None, model: Model = None,
     device: DeviceOption = Device.AUTO,
 ) -> None:
-    """Screen in the terminal: one record, one key, undo, reasons, notes. Press ? there for the keys."""
+    """Screen in the terminal: one record, one key.
+
+    i includes, e excludes with a reason, m is maybe, u undoes, ? shows every key. The best records
+    come first, and each decision is safe on the disk before the next record is shown; once nothing
+    turns up any more, some come at random among them: these are what certifies the recall.
+    """
     from . import screening, status as facts, terminal
 
     who = _user(reviewer)
@@ -284,22 +373,30 @@ def screen(
                 state=lambda: facts.one_line(session.pool.history(), protocol),
             )
     print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
-    print(f"Next: triage status {review}")
+    print(f"Next: triage status {_quoted(review)}")
 
 
 @app.command()
 def label(
     review: Review,
-    decisions: Annotated[Path, typer.Argument(metavar="DECISIONS.csv", help="Columns record_id and label (include, "
-                                                                            "exclude, maybe, 1, 0), and reason, "
-                                                                            "note.")],
+    decisions: Annotated[Path, typer.Argument(metavar="DECISIONS.csv", show_default=False,
+                                              help="Columns record_id and label, and if you like reason and note.")],
     reviewer: Reviewer = None, stage: StageName = None, as_json: AsJson = False,
 ) -> None:
-    """Take decisions made elsewhere; the whole file is checked first and written in one go."""
+    """Take decisions made elsewhere, such as in a spreadsheet.
+
+    The CSV has a line for each record: its record_id as `triage export` wrote it, and a label:
+    include, exclude or maybe, in any case, or 1, 0. The whole file is checked first, then written in
+    one go; a decision that is in force already is not written again.
+    """
     from . import intake
 
     with _open(review) as project:
         counts = intake.label(project, decisions, reviewer=_user(reviewer), stage_name=stage)
+    if unlisted := counts["unlisted_reasons"]:
+        named = ", ".join(f"{reason!r} ({count})" for reason, count in list(unlisted.items())[:5])
+        _say(f"{sum(unlisted.values())} reasons are none of the stage's codes and were kept as they are written: "
+             f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
     if as_json:
         _print_json(counts)
     else:
@@ -310,11 +407,15 @@ def label(
 @app.command()
 def undo(
     review: Review, reviewer: Reviewer = None,
-    event: Annotated[int | None, typer.Option(metavar="SEQ", help="Take back this event of the log (a decision, a "
-                                                                  "duplicate link, a removal).")] = None,
+    event: Annotated[int | None, typer.Option(metavar="SEQ", help="Take back this event of `triage log` instead: a "
+                                                                  "decision, a duplicate link or a removal.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take the reviewer's last decision back; the log keeps both."""
+    """Take the reviewer's last decision back.
+
+    The log keeps both, and the label that the record had before is in force again. Called again, it
+    takes back the decision before that.
+    """
     from . import intake
 
     with _open(review) as project:
@@ -322,7 +423,8 @@ def undo(
     if as_json:
         _print_json(undone)
     else:
-        print(f"Took back event {undone['undone']}: {undone['kind']} on record {undone['record_id']}.")
+        what = f"{undone['kind']} {undone['label'] or ''}".strip()
+        print(f"Took back event {undone['undone']}: {what} on record {undone['record_id']}.")
 
 
 # -- where the review stands ------------------------------------------------------------------
@@ -331,17 +433,23 @@ def undo(
 @app.command()
 def status(
     review: Review, stage: StageName = None,
-    target: Annotated[float | None, typer.Option(help="Recall to reach; the protocol's, else 0.95.")] = None,
-    confidence: Annotated[float | None, typer.Option(help="Of every bound; the protocol's, else 0.95.")] = None,
-    require: Annotated[str | None, typer.Option(metavar="certified", help="Exit with 1 unless the stop is "
+    target: Annotated[float | None, typer.Option(metavar="SHARE", help="Recall to reach; the protocol's, else "
+                                                                       "0.95.")] = None,
+    confidence: Annotated[float | None, typer.Option(metavar="SHARE", help="Confidence of every bound; the protocol's, "
+                                                                           "else 0.95.")] = None,
+    require: Annotated[str | None, typer.Option(metavar="certified", help="Exit with 1 unless the target is "
                                                                           "certified.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is found, what is left, and whether screening can stop, and on what promise."""
+    """Say what is found, what is left, and whether you can stop.
+
+    The certificate is a lower bound on recall that holds whatever the ranking does and however often
+    you look; the estimate is a model's and says what it assumes. Only a certified stop is a guarantee.
+    """
     from . import status as facts
 
     if require not in (None, "certified"):
-        raise typer.BadParameter("it can only be: certified", param_hint="--require")
+        raise typer.BadParameter("only certified can be required", param_hint="--require")
     with _open(review) as project:
         found = facts.status(project, stage, target=target, confidence=confidence)
     if as_json:
@@ -355,28 +463,44 @@ def status(
 @app.command()
 def report(
     review: Review,
-    output: Annotated[Path, typer.Option("-o", "--output", help="report.html, or flow.svg for the figure alone.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
+                                         help="report.html, or flow.svg for the flow figure alone.")],
     stage: StageName = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the report: flow figure, curve, estimates, reasons, and a methods paragraph to paste."""
+    """Write the report, one HTML page.
+
+    In it: the PRISMA flow figure with counts by source and reason, the curve of relevant records
+    found, the estimates with their promises, and a methods paragraph to paste.
+    """
     from . import report as reports, status as facts
 
     with _open(review) as project:
         reports.write_report(project, output, facts.status(project, stage))
-    print(f"Wrote {output}.")
+    if as_json:
+        _print_json({"file": str(output)})
+    else:
+        print(f"Wrote {output}.")
 
 
 @app.command()
 def export(
     review: Review,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A file ending in .ris, .csv, .tsv, .xlsx or .bib.")],
-    only: Annotated[str, typer.Option(help="included, excluded, maybe, unscreened (several with commas), or next: "
-                                           "the next batch to screen.")] = "",
-    top: Annotated[int, typer.Option(min=1, help="Records of the next batch.")] = 50,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
+                                         help="It ends in .ris, .csv, .tsv, .xlsx or .bib, which names the format.")],
+    only: Annotated[str, typer.Option(metavar="WHICH", show_default=False,
+                                      help="included, excluded, maybe, unscreened (several with commas), or next: the "
+                                           "next batch to screen; every record of the stage when left out.")] = "",
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records of the next batch.")] = 50,
     stage: StageName = None, reviewer: Reviewer = None, model: Model = None, device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Write records with every imported field and the decisions added."""
+    """Write records with every imported field, and the decisions.
+
+    `--only next --top 50` hands out the next batch to screen elsewhere: fill in the column label of
+    the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
+    all others are.
+    """
     from . import formats, intake, screening, terminal
 
     wanted = [part.strip() for part in only.split(",") if part.strip()]
@@ -384,7 +508,7 @@ def export(
         if part not in intake.EXPORTABLE:
             raise typer.BadParameter(f"{part!r} is none of {', '.join(intake.EXPORTABLE)}", param_hint="--only")
     if "next" in wanted and len(wanted) > 1:
-        raise typer.BadParameter("next goes alone", param_hint="--only")
+        raise typer.BadParameter("next goes with no other", param_hint="--only")
     with _open(review) as project:
         formats.check_writable(output)
         batch = None
@@ -400,17 +524,21 @@ def export(
 
 @app.command()
 def log(review: Review, as_json: AsJson = False) -> None:
-    """Print the log: every event in its order, tab-separated, or as JSON."""
+    """Print the log: every event in its order, for audit.
+
+    Tab-separated, or with --json as one object. Events are only ever added: shown, decision,
+    duplicate, removal, plan (the order of the random draws, fixed beforehand) and undo.
+    """
     from . import intake
 
     with _open(review) as project:
         events = [intake.event_as_json(e) for e in project.events()]
     if as_json:
         _print_json({"events": events})
-    elif events:
-        print("\t".join(events[0]))
+    else:
+        print("\t".join(intake.LOG_COLUMNS))
         for e in events:
-            print("\t".join("" if v is None else " ".join(str(v).split()) for v in e.values()))
+            print("\t".join("" if v is None else _line(str(v)) for v in e.values()))
 
 
 # -- simulation and demo ----------------------------------------------------------------------
@@ -421,23 +549,31 @@ def simulate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Excel or Parquet with title, abstract and a 0/1 "
                                                               "label column.")],
     label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of known labels.")],
-    criteria: Annotated[Path | None, typer.Option(help="criteria.txt or protocol.toml.")] = None,
-    start: Annotated[str | None, typer.Option(help="criteria, file or random: the order until both labels are "
-                                                   "known; criteria where they are given, else file.")] = None,
+    criteria: Annotated[Path | None, typer.Option(metavar="FILE", help="The review's criteria: a text, or a "
+                                                                       "protocol.toml.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="ORDER", help="criteria, file or random: the order until both "
+                                              "labels are known; criteria where they are given, else file.")] = None,
     prior_rows: Annotated[str | None, typer.Option(metavar="3,17", help="Rows known from the start, from 0.")] = None,
     priors: Annotated[str | None, typer.Option(metavar="R,I", help="Draw R relevant and I irrelevant rows.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The first seed: it fixes the priors, a random start "
+                                                               "and the audit draws.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Run the seeds S to S+K-1.")] = 1,
-    model: Annotated[str, typer.Option(metavar="PRESET", help="default, elas-u4, fast, or a model's folder.")] = "default",
+    model: Annotated[str, typer.Option(metavar="PRESET", help="default, elas-u4, fast, or a model's "
+                                                              "folder.")] = "default",
     batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
                                                               "labelled.")] = "auto",
-    stop: Annotated[str, typer.Option(help="none, audit-e, fixed-audit, cmh, quant, ip-p, knee or consecutive.")] = "none",
-    target: Annotated[float, typer.Option()] = 0.95,
-    confidence: Annotated[float, typer.Option()] = 0.95,
+    stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, cmh, quant, ip-p, knee or "
+                                                           "consecutive.")] = "none",
+    target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
     device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Replay a labelled review as if its labels were not known, and measure the work."""
+    """Replay a labelled review and measure the work.
+
+    Each row of FILE is a record with its known label, which is looked up only when the record's turn
+    comes. Use it to compare presets and stopping rules on a review that you have finished.
+    """
     from . import simulation, terminal
 
     facts = simulation.simulate(
@@ -456,7 +592,12 @@ def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo's review goes.")] = Path("demo-review"),
     device: DeviceOption = Device.AUTO,
 ) -> None:
-    """The whole way on a bundled real review, from three exports to the report."""
+    """Go the whole way on a bundled real review.
+
+    Three exports are imported, deduplicated, filtered, ranked, screened (answered from the review's
+    known labels), certified, reported and exported, in some minutes. DIR must not exist, or be a
+    folder that an earlier demo made, which is replaced.
+    """
     from . import demo as demonstration, terminal
 
     demonstration.run(folder, device=device, progress=terminal.progress_bar, say=print)

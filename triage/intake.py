@@ -5,29 +5,32 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import dedupe, eligibility, formats
 from . import protocol as protocols
-from .decisions import Event, Label, Origin, fold
+from .decisions import Event, Kind, Label, Origin, fold
 from .errors import InputError
 from .project import Project, Stage
 from .screening import commit_audit
 
 _LABELS = {
-    "include": Label.INCLUDE, "included": Label.INCLUDE, "1": Label.INCLUDE, "1.0": Label.INCLUDE,
-    "exclude": Label.EXCLUDE, "excluded": Label.EXCLUDE, "0": Label.EXCLUDE, "0.0": Label.EXCLUDE,
-    "maybe": Label.MAYBE,
+    "include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE, "maybe": Label.MAYBE,
+}
+# What other programs write into a column of labels besides.
+_IMPORTED_LABELS = {
+    **_LABELS, "included": Label.INCLUDE, "1.0": Label.INCLUDE, "excluded": Label.EXCLUDE, "0.0": Label.EXCLUDE,
 }
 EXPORTABLE = ("included", "excluded", "maybe", "unscreened", "next")
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one file: announced = kept + already_there + len(problems)."""
+    """What became of one file: announced = kept + already_there + len(problems); and the decisions it brought."""
 
     file: str
     format: str
@@ -35,7 +38,7 @@ class Imported:
     announced: int
     kept: int
     already_there: int
-    labels: int
+    decisions: int
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
 
@@ -44,14 +47,14 @@ def as_json(done: Imported) -> dict[str, object]:
     """Return what `triage import --json` prints for a file."""
     return {
         "file": done.file, "format": done.format, "source": done.source, "announced": done.announced,
-        "kept": done.kept, "already_there": done.already_there, "labels": done.labels,
+        "kept": done.kept, "already_there": done.already_there, "decisions": done.decisions,
         "problems": [{"line": p.line, "message": p.message} for p in done.problems],
         "warnings": [{"line": p.line, "message": p.message} for p in done.warnings],
     }
 
 
-def new(review: Path, protocol: Path | None) -> Path | None:
-    """Make a review; return the protocol template written beside it, None when one was given.
+def new(review: str | Path, protocol: Path | None) -> Path | None:
+    """Make a review; return the protocol template written beside it, None when a protocol was given.
 
     Raises
     ------
@@ -62,18 +65,24 @@ def new(review: Path, protocol: Path | None) -> Path | None:
     if protocol is not None:
         Project.create(review, protocols.read_text(protocol), protocol).close()
         return None
-    template = review.with_name("protocol.toml")
+    beside = Path(review)
+    template = beside.with_name("protocol.toml")
     if template.exists():  # of another review in the same folder
-        template = review.with_name(f"{review.stem}.protocol.toml")
+        template = beside.with_name(f"{beside.stem}.protocol.toml")
     if template.exists():
         raise InputError(f"{template} exists already; use it with --protocol \"{template}\", or choose another name.")
     text = protocols.template()
     Project.create(review, text, template).close()
-    template.write_text(text, encoding="utf-8")
+    try:
+        template.write_text(text, encoding="utf-8")
+    except OSError:
+        template.unlink(missing_ok=True)
+        beside.unlink()
+        raise
     return template
 
 
-def parse_label(text: str, where: str) -> Label:
+def parse_label(text: str, where: str, labels: Mapping[str, Label] = _LABELS) -> Label:
     """Return the label that `text` means.
 
     Raises
@@ -81,9 +90,10 @@ def parse_label(text: str, where: str) -> Label:
     InputError
         When it means none; `where` names the file and the line.
     """
-    label = _LABELS.get(text.strip().lower())
+    label = labels.get(text.strip().lower())
     if label is None:
-        raise InputError(f"{where}: {text!r} is no label; write include, exclude or maybe (or 1, 0).")
+        said = f"{text!r} is no label" if text.strip() else "there is no label"
+        raise InputError(f"{where}: {said}; write include, exclude or maybe (or 1, 0), or take the line out.")
     return label
 
 
@@ -117,15 +127,24 @@ def import_files(
     """
     read = []
     for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give the export files in it.")
         reading = formats.read(path, format, label_column)
-        labels: list[Label | None] = []
+        labels: list[Label | None] = [None] * len(reading.records)
         if reading.labels is not None:
             labels = [
-                parse_label(text, f"{path}, line {line}") if text.strip() else None
+                parse_label(text, f"{path}, line {line}", _IMPORTED_LABELS) if text.strip() else None
                 for text, line in zip(reading.labels, reading.lines, strict=True)
             ]
-        read.append((path, reading, labels, _sha256(path)))
-    done = []
+        sha256 = _sha256(path)
+        before = project.imported(sha256, source)
+        if before is not None and before.kept != len(labels):
+            raise InputError(
+                f"{path} was imported before as {before.format}, and gave {before.kept} records; read as "
+                f"{reading.format} it gives {len(labels)}: leave --format out."
+            )
+        read.append((path, reading, labels, sha256))
+    added = []
     for path, reading, labels, sha256 in read:
         before = project.imported(sha256, source)
         if before is None:
@@ -134,22 +153,46 @@ def import_files(
                 format=reading.format, sha256=sha256, announced=reading.announced,
                 problems=[(p.line, p.message) for p in reading.problems],
             )
-            decisions = [
-                {"record_id": i, "label": label, "origin": Origin.IMPORTED}
-                for i, label in zip(ids, labels) if label is not None
-            ]
-            if decisions:
-                stage = commit_audit(project)
-                project.decide(stage.name, decisions, reviewer=reviewer)
         else:
-            decisions = []
-        done.append(Imported(
+            record_ids, file_ids = project.record_files()
+            ids = record_ids[file_ids == before.id].tolist()
+        added.append((before, {i: label for i, label in zip(ids, labels, strict=True) if label is not None}))
+    missing = _undecided(project, [labelled for _, labelled in added])
+    if any(missing):
+        # Once, when the records of all files are there: each permutation is a stratum of the audit.
+        stage = commit_audit(project)
+        project.decide(stage.name, [
+            {"record_id": i, "label": label, "origin": Origin.IMPORTED}
+            for labelled in missing for i, label in labelled.items()
+        ], reviewer=reviewer)
+    return [
+        Imported(
             file=str(path), format=reading.format, source=before.source if before else source or path.stem,
             announced=reading.announced, kept=0 if before else len(reading.records),
-            already_there=len(reading.records) if before else 0, labels=len(decisions),
+            already_there=len(reading.records) if before else 0, decisions=len(decided),
             problems=reading.problems, warnings=reading.warnings,
-        ))
-    return done
+        )
+        for (path, reading, _, _), (before, _), decided in zip(read, added, missing, strict=True)
+    ]
+
+
+def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[dict[int, Label]]:
+    """Return of each file's labels those of records that nobody has decided on at the first stage, ever.
+
+    A file that is imported again so brings the decisions that an interrupted import left out, and
+    none that was changed, or taken back, since.
+    """
+    if not any(files):
+        return [{} for _ in files]
+    stage = project.stage()
+    decided = {
+        stage.live.kept(e.record_id) for e in project.events() if e.kind is Kind.DECISION and e.stage == stage.name
+    }
+    missing = []
+    for labels in files:
+        missing.append({i: label for i, label in labels.items() if stage.live.kept(i) not in decided})
+        decided.update(missing[-1])  # the same file may be named twice
+    return missing
 
 
 def _sha256(path: Path) -> str:
@@ -248,17 +291,19 @@ def accept(project: Project, filtered: Filtered, answers: Sequence[bool | None],
 # -- decisions made elsewhere -----------------------------------------------------------------
 
 
-def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, int]:
+def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, object]:
     """Take decisions made elsewhere: a CSV with `record_id`, `label` and optional `reason`, `note`.
 
     The whole file is checked first and written in one transaction. A record that was handed out
     keeps the origin with which it was; any other is `chosen`. A decision equal to the one in force
-    is not written again.
+    is not written again. A reason that is a code of the stage, or its text, becomes that code, in
+    whatever case; any other is kept as it is written.
 
     Returns
     -------
     dict
-        `decisions` written, `unchanged` ones, and how many were `include`, `exclude` and `maybe`.
+        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, and
+        `unlisted_reasons`: how often each reason was given that is none of the stage's.
 
     Raises
     ------
@@ -268,31 +313,34 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     stage = project.stage(stage_name)
     rows = _read_decisions(path)
     members = set(stage.record_ids.tolist())
-    reasons = {r.code for s in project.protocol().stages if s.name == stage.name for r in s.reasons}
-    decisions, seen, unchanged, counts = [], {}, 0, Counter()
+    codes = _codes(next(s.reasons for s in project.protocol().stages if s.name == stage.name))
+    in_force: dict[int, list[Event]] = defaultdict(list)
+    for (name, record_id, who), event in stage.live.decisions.items():
+        if name == stage.name and who == reviewer:
+            in_force[stage.live.kept(record_id)].append(event)
+    decisions, seen, unchanged, counts, unlisted = [], {}, 0, Counter(), Counter()
     for line, row in rows:
         where = f"{path}, line {line}"
         record_id = _record_id(row["record_id"], where)
         kept = stage.live.kept(record_id)
         if kept not in members:
             raise InputError(
-                f"{where}: there is no record {record_id} at the stage {stage.name!r}; use the record_id "
-                f"that `triage export` wrote."
+                f"{where}: record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
+                f"included at a stage before); use the record_id that `triage export` wrote."
             )
         if kept in seen:
             raise InputError(f"{where}: record {record_id} was given a label in line {seen[kept]} already; keep one.")
         seen[kept] = line
         judged = parse_label(row["label"], where)
         reason = row.get("reason", "").strip()
-        if reason and judged is Label.EXCLUDE and reasons and reason not in reasons:
-            raise InputError(
-                f"{where}: the stage {stage.name!r} has no reason {reason!r}; its reasons are: "
-                f"{', '.join(sorted(reasons))}."
-            )
+        if reason and codes:
+            if _folded(reason) not in codes:
+                unlisted[reason] += 1
+            reason = codes.get(_folded(reason), reason)
         note = row.get("note", "").strip()
         counts[str(judged)] += 1
-        current = stage.live.decisions.get((stage.name, kept, reviewer))
-        if current is not None and (current.label, current.reason, current.note) == (judged, reason, note):
+        before = in_force[kept]
+        if before and all((e.label, e.reason, e.note) == (judged, reason, note) for e in before):
             unchanged += 1
             continue
         decisions.append({"record_id": kept, "label": judged, "reason": reason, "note": note,
@@ -300,56 +348,75 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     if decisions:
         commit_audit(project, stage.name)
         project.decide(stage.name, decisions, reviewer=reviewer)
-    return {"decisions": len(decisions), "unchanged": unchanged, **{str(k): counts[str(k)] for k in Label}}
+    return {"decisions": len(decisions), "unchanged": unchanged, **{str(k): counts[str(k)] for k in Label},
+            "unlisted_reasons": dict(unlisted.most_common())}
+
+
+def _folded(reason: str) -> str:
+    return " ".join(reason.casefold().split())
+
+
+def _codes(reasons: Iterable[protocols.Criterion]) -> dict[str, str]:
+    """Map what names a reason, its text or its code, to the code; a code goes before another's text."""
+    reasons = list(reasons)
+    return {_folded(r.text): r.code for r in reasons} | {_folded(r.code): r.code for r in reasons}
 
 
 def _origin_of(stage: Stage, record_id: int) -> Origin:
+    """Return how a record was handed out; nothing becomes an audit draw by being decided on."""
     shown = stage.live.shown.get((stage.name, record_id))
-    return Origin.CHOSEN if shown is None or shown.origin is None else shown.origin
+    return shown.origin if shown is not None and shown.kind is Kind.SHOWN and shown.origin else Origin.CHOSEN
 
 
 def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a CSV of decisions, each with the line on which it begins."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a CSV of decisions.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text; save the decisions as CSV in UTF-8.") from error
-    header = text.split("\n", 1)[0]
+    if not text.strip():
+        raise InputError(f"{path} is empty; write the columns record_id and label, and a line for each record.")
+    header = text.lstrip().splitlines()[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    names: list[str] = []
     rows = []
+    line = 1
     try:
-        names = [name.strip().lower() for name in next(reader, [])]
-        for wanted in ("record_id", "label"):
-            if names.count(wanted) != 1:
-                raise InputError(
-                    f"{path}: the first line must name the columns record_id and label once each "
-                    f"(and may name reason and note); it names: {', '.join(filter(None, names)) or 'nothing'}."
-                )
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                if len(cells) != len(names):
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {len(cells)} cells where the header has {len(names)}; "
-                        f"put text that holds {delimiter!r} in double quotes."
-                    )
-                rows.append((reader.line_num, dict(zip(names, cells, strict=True))))
+            begins, line = line, reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not names:
+                names = [name.strip().lower() for name in cells]
+                for wanted in ("record_id", "label"):
+                    if names.count(wanted) != 1:
+                        raise InputError(
+                            f"{path}: the first line must name the columns record_id and label once each "
+                            f"(and may name reason and note); it names: {', '.join(filter(None, names))[:200]}."
+                        )
+            elif len(cells) != len(names):
+                raise InputError(
+                    f"{path}, line {begins}: {len(cells)} cells where the header has {len(names)}; "
+                    f"put text that holds {delimiter!r} in double quotes."
+                )
+            else:
+                rows.append((begins, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not a readable CSV ({error}).") from error
+        raise InputError(f"{path}, line {line}: not a readable CSV ({error}).") from error
     if not rows:
         raise InputError(f"{path} holds no decision; write one line for each record under the header.")
     return rows
 
 
 def _record_id(text: str, where: str) -> int:
-    try:
-        number = float(text)
-        if number != int(number) or number < 1:
-            raise ValueError
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{where}: {text!r} is no record_id; it is a whole number from 1.") from error
-    return int(number)
+    # A spreadsheet may have made "7" into "7.0".
+    number = re.fullmatch(r"\s*([0-9]{1,15})(?:\.0*)?\s*", text)
+    if number is None or int(number[1]) < 1:
+        raise InputError(f"{where}: {text!r} is no record_id; it is a whole number from 1.")
+    return int(number[1])
 
 
 def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str, object]:
@@ -371,15 +438,16 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
             "label": None if undone.label is None else str(undone.label), "reviewer": undone.reviewer}
 
 
+LOG_COLUMNS = (
+    "seq", "at", "kind", "stage", "record_id", "reviewer", "label", "reason", "note", "origin", "pool_size",
+    "ranking_id", "other_id", "undoes",
+)
+
+
 def event_as_json(event: Event) -> dict[str, object]:
     """Return an event of the log as `triage log` prints it."""
-    return {
-        "seq": event.seq, "at": event.at.isoformat(), "kind": str(event.kind), "stage": event.stage,
-        "record_id": event.record_id, "reviewer": event.reviewer,
-        "label": None if event.label is None else str(event.label), "reason": event.reason, "note": event.note,
-        "origin": None if event.origin is None else str(event.origin), "pool_size": event.pool_size,
-        "ranking_id": event.ranking_id, "other_id": event.other_id, "undoes": event.undoes,
-    }
+    facts = {name: getattr(event, name) for name in LOG_COLUMNS}
+    return {**facts, "at": event.at.isoformat()}
 
 
 # -- export -----------------------------------------------------------------------------------
