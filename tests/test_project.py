@@ -1,5 +1,6 @@
 """The review's file: append-only, durable, one live decision for each stage, record and reviewer."""
 
+import hashlib
 import shutil
 import sqlite3
 import subprocess
@@ -112,19 +113,65 @@ def test_a_later_stage_holds_what_passed_the_earlier(project):
         project.stage("title")
 
 
-def test_a_plan_is_committed_once_and_new_records_get_their_own(project):
+def test_a_plan_is_committed_once(project):
     plan = project.commit_plan(project.stage(), 7, {"bets": [0]})
-    assert plan.kind is Kind.PLAN and '"sha256"' in plan.note and '"bets": [0]' in plan.note
+    assert plan.kind is Kind.PLAN and '"bets": [0]' in plan.note
     stage = project.stage()
-    assert stage.committed == 1 and sorted(stage.strata[0].tolist()) == [0, 1, 2, 3, 4]
+    assert stage.committed == 1 and len(stage.to_commit) == 0
     assert stage.strata[0].tolist() == np.random.default_rng(7).permutation(5).tolist()
+    assert hashlib.sha256((stage.record_ids[stage.strata[0]]).astype("<i8").tobytes()).hexdigest() in plan.note
     assert project.commit_plan(stage, 8, {}) is None
+
+
+def test_a_plan_is_not_committed_over_a_log_that_has_moved_on(project):
+    stage = project.stage()
+    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+    assert project.commit_plan(stage, 7, {}) is None and project.stage().committed == 0
+
+
+def test_new_records_get_a_permutation_of_their_own_once_the_first_is_drawn_from(project):
+    project.commit_plan(project.stage(), 7, {})
+    project.show("abstract", [int(project.stage().strata[0][0]) + 1], [Origin.AUDIT], [5], reviewer="ann")
     add(project, 3, "scopus", "1")
     grown = project.stage()
-    assert grown.committed == 1 and [len(s) for s in grown.strata] == [5, 3]
+    assert grown.committed == 1 and [len(s) for s in grown.strata] == [5, 3] and grown.to_commit.tolist() == [6, 7, 8]
     project.commit_plan(grown, 9, {})
     assert project.stage().committed == 2
     assert project.history().n_records.tolist() == [5, 3]
+
+
+def test_a_permutation_that_nobody_has_drawn_from_gives_way_to_one_of_all(project):
+    project.commit_plan(project.stage(), 7, {})
+    project.show("abstract", [4], [Origin.RANKED], [5], reviewer="ann")
+    add(project, 3, "scopus", "1")
+    assert project.stage().to_commit.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    project.commit_plan(project.stage(), 9, {})
+    stage = project.stage()
+    assert stage.committed == len(stage.strata) == 2
+    assert stage.strata[1].tolist() == np.random.default_rng(9).permutation(8).tolist()
+    history = stage.history()
+    assert history.n_records.tolist() == [0, 8] and history.stratum.tolist() == [1] and history.pool_size.tolist() == [8]
+
+
+def test_a_choice_from_a_pool_that_is_no_longer_so_is_not_logged(project):
+    seen = project.show("abstract", [1], [Origin.RANKED], [5], reviewer="ann")[0].seq
+    assert project.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen - 1) == []
+    assert len(project.events()) == seen
+    assert project.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen)[0].seq == seen + 1
+
+
+def test_what_others_wrote_is_seen(project):
+    """What was read of the log and of the records is kept in memory, and only what is newer is read."""
+    with Project.open(project.path) as other:
+        assert [e.seq for e in project.events()] == [] and project.record_files()[0].tolist() == [1, 2, 3, 4, 5]
+        for i in (1, 2, 3):
+            other.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="bob")
+            assert [e.record_id for e in project.events()] == list(range(1, i + 1))
+        assert [e.seq for e in project.events(since=1)] == [2, 3] and [e.seq for e in project.events(1, 2)] == [2]
+        assert [e.seq for e in project.events(until=2)] == [1, 2] and project.events(since=9) == []
+        add(other, 2, "scopus", "1")
+        ids, files = project.record_files()
+        assert ids.tolist() == [1, 2, 3, 4, 5, 6, 7] and files.tolist() == [1, 1, 1, 1, 1, 2, 2]
 
 
 def test_history_keeps_the_order_of_first_showing(project):

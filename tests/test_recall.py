@@ -169,12 +169,12 @@ def ours(h):
 
 def counted_after(h):
     draws = recall.audit_draws(h)
-    return _bound(h, recall.Draws(draws.left, draws.found - 4, draws.unknown, draws.hit))
+    return _bound(h, recall.Draws(draws.left, draws.found - 4, draws.unknown, draws.hit, draws.here))
 
 
 def pool_too_small(h):
     draws = recall.audit_draws(h)
-    return _bound(h, recall.Draws(np.maximum(draws.left * 0.4, 1), draws.found, draws.unknown, draws.hit))
+    return _bound(h, recall.Draws(np.maximum(draws.left * 0.4, 1), draws.found, draws.unknown, draws.hit, draws.here))
 
 
 def point_estimate(h):

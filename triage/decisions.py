@@ -161,6 +161,136 @@ def consensus(live: Live, stage: str) -> Consensus:
     return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1))
 
 
+def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
+    """Return those records, in their order, that have entered the stage after the `earlier` ones.
+
+    They are no copies, nothing removed them, and every earlier stage passed them on.
+    """
+    out = set(live.duplicates) | set(live.removals)
+    if out:
+        ids = ids[~np.isin(ids, np.fromiter(out, np.int64))]
+    for stage in earlier:
+        agreed = consensus(live, stage)
+        passed = [r for r, label in agreed.labels.items() if label is not Label.EXCLUDE]
+        ids = ids[np.isin(ids, np.array(passed, np.int64))]
+    return ids
+
+
+def audited(
+    events: Iterable[Event], stage: str, earlier: Sequence[str], plans: Sequence[tuple[int, np.ndarray]],
+) -> tuple[list[tuple[Event, int]], list[set[int]]]:
+    """Tell from which permutation each audit draw of a stage came, and which records a draw passed by.
+
+    Parameters
+    ----------
+    events : iterable of Event
+        The log, in its order.
+    stage : str
+    earlier : sequence of str
+        The stages before it.
+    plans : sequence of (seq, record ids)
+        The audit permutations of the stage, and the events that committed them.
+
+    Returns
+    -------
+    draws : list of (Event, int)
+        The event that showed the record drawn, and the permutation, counted from 0.
+    passed_by : list of set of int
+        For each permutation, its records that were out of the stage (a copy, removed, not passed on)
+        when it was drawn from.
+    """
+    home: dict[int, int] = {}  # the newest permutation of each record
+    draws: list[tuple[Event, int]] = []
+    passed_by: list[set[int]] = [set() for _ in plans]
+    seen: set[int] = set()
+    changes: dict[int, Event] = {}  # what moves records into the stage or out of it
+    linked: set[int] = set()
+    away: list[int] = []
+    stale = False
+    committed = 0
+    for e in events:
+        while committed < len(plans) and plans[committed][0] <= e.seq:
+            home.update(dict.fromkeys(plans[committed][1].tolist(), committed))
+            committed += 1
+        if (
+            e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or e.undoes in changes
+            or (e.kind is Kind.DECISION and e.stage in earlier)
+        ):
+            changes[e.seq] = e
+            if e.kind is Kind.DUPLICATE:
+                linked.update((e.record_id, e.other_id))
+            stale = stale or e.record_id in home or e.record_id in linked
+        if e.stage != stage or e.kind not in (Kind.SHOWN, Kind.DECISION) or e.record_id in seen:
+            continue
+        seen.add(e.record_id)
+        if e.kind is not Kind.SHOWN or e.origin is not Origin.AUDIT or e.record_id not in home:
+            continue
+        if stale:
+            known = np.array(sorted(home), np.int64)
+            away = np.setdiff1d(known, entered(known, fold(changes.values()), earlier), assume_unique=True).tolist()
+            stale = False
+        number = home[e.record_id]
+        draws.append((e, number))
+        passed_by[number].update(record_id for record_id in away if home[record_id] == number)
+    return draws, passed_by
+
+
+@dataclass(frozen=True, slots=True)
+class PastDraws:
+    """Audit draws of records that are no longer in the permutation they were drawn from.
+
+    They have become copies of others, were removed, or were not passed on any more. The draws stay
+    evidence: leaving them out would be a choice of draws.
+
+    Attributes
+    ----------
+    place : ndarray of int, shape (n_past,)
+        Records of the history that were shown before the draw.
+    hit : ndarray of bool, shape (n_past,)
+        False where the record is agreed to be irrelevant; a record that left without a label counts
+        as a hit, the safe side.
+    pool_size, stratum : ndarray of int, shape (n_past,)
+        As in a History.
+    """
+
+    place: np.ndarray
+    hit: np.ndarray
+    pool_size: np.ndarray
+    stratum: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("place", "hit", "pool_size", "stratum"):
+            getattr(self, name).setflags(write=False)
+
+    @classmethod
+    def of(cls, draws: Sequence[tuple[int, bool, int, int]] = ()) -> PastDraws:
+        """Build them from (place, hit, pool size, stratum), in the order of the draws."""
+        table = np.array(draws, np.int64).reshape(-1, 4)
+        return cls(table[:, 0].copy(), table[:, 1].astype(bool), table[:, 2].copy(), table[:, 3].copy())
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was shown at a stage, in its order: records of the history, and draws of records that left.
+
+    Attributes
+    ----------
+    y, origin, pool_size, stratum : ndarray, shape (n,)
+        As in a History.
+    here : ndarray of bool, shape (n,)
+        False for a draw whose record has left.
+    """
+
+    y: np.ndarray
+    origin: np.ndarray
+    pool_size: np.ndarray
+    stratum: np.ndarray
+    here: np.ndarray
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What the mathematics sees of one stage: arrays in the order of first showing, read-only.
@@ -177,9 +307,11 @@ class History:
         Records of its stratum not yet shown, just before this one was.
     stratum : ndarray of int, shape (n_shown,)
         The audit permutation that the record belongs to: 0 for the first, 1 for the records
-        added after it was committed, and so on.
+        added after it was drawn from, and so on.
     n_records : ndarray of int, shape (n_strata,)
         Records in each stratum.
+    past : PastDraws
+        Audit draws of records that have left since.
     """
 
     rows: np.ndarray
@@ -188,6 +320,7 @@ class History:
     pool_size: np.ndarray
     stratum: np.ndarray
     n_records: np.ndarray
+    past: PastDraws = PastDraws.of()
 
     def __post_init__(self) -> None:
         for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records"):
@@ -203,6 +336,7 @@ class History:
         n_records: int | Sequence[int],
         pool_size: Sequence[int] | None = None,
         stratum: Sequence[int] | None = None,
+        past: PastDraws = PastDraws.of(),
     ) -> History:
         """Build a history from plain sequences; pool sizes follow from the order when left out."""
         sizes = np.atleast_1d(np.asarray(n_records, dtype=np.int64)).copy()
@@ -218,7 +352,19 @@ class History:
             origin = [Origin.RANKED] * len(rows)
         return cls(
             np.array(rows, np.int64), np.array(y, np.int8),
-            np.array([str(o) for o in origin], dtype="<U8"), pool, strata, sizes,
+            np.array([str(o) for o in origin], dtype="<U8"), pool, strata, sizes, past,
+        )
+
+    def sequence(self) -> Shown:
+        """Return all that was shown in its order, the draws of records that have left among it."""
+        here = np.ones(len(self.y), bool)
+        if not len(self.past):
+            return Shown(self.y, self.origin, self.pool_size, self.stratum, here)
+        at, past = self.past.place, self.past
+        return Shown(
+            np.insert(self.y, at, past.hit.astype(np.int8)), np.insert(self.origin, at, str(Origin.AUDIT)),
+            np.insert(self.pool_size, at, past.pool_size), np.insert(self.stratum, at, past.stratum),
+            np.insert(here, at, False),
         )
 
     @property

@@ -12,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from . import protocol as protocols
-from .decisions import Consensus, Event, History, Kind, Label, Live, Origin, Ranking, consensus, fold
+from .decisions import (
+    Consensus, Event, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
+)
 from .errors import InputError
 from .records import Record, content_hash, filled
 
@@ -173,9 +176,11 @@ class Stage:
         The agreed labels of the stage.
     strata : list of ndarray
         For each audit permutation committed, its records (positions in `record_ids`) in the order
-        in which they are to be drawn; a last one, not yet committed, for records added since.
+        in which they are to be drawn; a last one, not yet committed, for records that are in none.
     committed : int
         How many of the strata have a committed permutation.
+    draws : list of (Event, int)
+        Each audit draw, and the permutation that it came from.
     """
 
     name: str
@@ -184,6 +189,7 @@ class Stage:
     consensus: Consensus
     strata: list[np.ndarray]
     committed: int
+    draws: list[tuple[Event, int]]
 
     @property
     def stratum_of(self) -> np.ndarray:
@@ -193,28 +199,96 @@ class Stage:
             owner[rows] = number
         return owner
 
+    @property
+    def to_commit(self) -> np.ndarray:
+        """The records, ascending, that a new permutation is to hold; none while all are in one.
+
+        With those that are in none go those of the permutations that nobody has drawn from yet: the
+        fewer permutations, the more a draw tells.
+        """
+        if self.committed == len(self.strata):
+            return self.record_ids[:0]
+        drawn = {number for _, number in self.draws}
+        return self.record_ids[np.sort(np.concatenate(
+            [rows for number, rows in enumerate(self.strata) if number not in drawn]
+        ))]
+
     def history(self) -> History:
         """Return what the mathematics may see: the shown records in the order of first showing."""
         row_of = {int(r): i for i, r in enumerate(self.record_ids)}
         owner = self.stratum_of
-        shown = sorted(
-            ((e.seq, row_of[r], r, e) for (stage, r), e in self.live.shown.items()
-             if stage == self.name and r in row_of),
-        )
-        relevant = [self.consensus.relevant(r) for _, _, r, _ in shown]
-        sizes = [len(rows) for rows in self.strata] or [0]
-        left = list(sizes)
-        pool_size = []
-        for _, row, _, e in shown:
-            logged = e.pool_size if e.origin is Origin.AUDIT else None
-            pool_size.append(left[owner[row]] if logged is None else logged)
-            left[owner[row]] -= 1
-        return History.of(
-            [row for _, row, _, _ in shown],
-            [-1 if y is None else int(y) for y in relevant],
-            [e.origin or Origin.CHOSEN for _, _, _, e in shown],
-            n_records=sizes, pool_size=pool_size, stratum=[int(owner[row]) for _, row, _, _ in shown],
-        )
+        left = [len(rows) for rows in self.strata] or [0]
+        sizes = list(left)
+        drawn_from = {e.seq: number for e, number in self.draws}
+        shown = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name and r in row_of)
+        rows, y, origin, pool_size, strata = [], [], [], [], []
+        for seq, record_id, e in shown:
+            row = row_of[record_id]
+            stratum = int(owner[row])
+            rows.append(row)
+            strata.append(stratum)
+            relevant = self.consensus.relevant(record_id)
+            y.append(-1 if relevant is None else int(relevant))
+            if drawn_from.get(seq) == stratum:
+                del drawn_from[seq]
+                origin.append(Origin.AUDIT)
+                pool_size.append(e.pool_size)
+            else:
+                # A decision alone never makes its record a draw or a ranked one, whatever it says: it
+                # may have that from a copy that it was linked to then.
+                how = e.origin or Origin.CHOSEN
+                told = e.kind is Kind.SHOWN or how in (Origin.PRIOR, Origin.IMPORTED)
+                origin.append(how if told and how is not Origin.AUDIT else Origin.CHOSEN)
+                pool_size.append(left[stratum])
+            left[stratum] -= 1
+        seqs = [seq for seq, _, _ in shown]
+        past = PastDraws.of([
+            (bisect_left(seqs, e.seq), self.consensus.relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
+            for e, number in self.draws if e.seq in drawn_from
+        ])
+        return History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
+
+
+def stage_of(
+    name: str, earlier: Sequence[str], ids: np.ndarray, events: Sequence[Event],
+    plans: Sequence[tuple[int, np.ndarray]],
+) -> Stage:
+    """Return a stage as a log has it.
+
+    The records of a permutation are drawn in its order, but for those that were out of the stage when
+    it was drawn from: they are in none until the next is committed. Had such a record kept its place,
+    the draws made meanwhile would have said nothing of it and yet counted for it; and its place would
+    most likely lie before theirs, so that the next draws were not uniform but took it first.
+
+    Parameters
+    ----------
+    name : str
+    earlier : sequence of str
+        The stages before it.
+    ids : ndarray of int
+        Every record of the review, ascending.
+    events : sequence of Event
+    plans : sequence of (seq, record ids)
+        The stage's permutations and the events that committed them; the last that holds a record counts.
+    """
+    live = fold(events)
+    ids = entered(ids, live, earlier)
+    draws, passed_by = audited(events, name, earlier, plans)
+    home = np.full(len(ids), -1)
+    places = []
+    for number, (_, permutation) in enumerate(plans):
+        rows = np.searchsorted(ids, permutation)
+        inside = rows < len(ids)
+        inside[inside] = ids[rows[inside]] == permutation[inside]
+        places.append(rows[inside])
+        home[rows[inside]] = number
+    for number, absent in enumerate(passed_by):
+        if absent:
+            home[(home == number) & np.isin(ids, np.fromiter(absent, np.int64))] = -1
+    strata = [rows[home[rows] == number] for number, rows in enumerate(places)]
+    if (home < 0).any():
+        strata.append(np.flatnonzero(home < 0))
+    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws)
 
 
 class Project:
@@ -227,6 +301,9 @@ class Project:
     def __init__(self, path: Path, engine) -> None:
         self.path = path
         self._engine = engine
+        # Both tables only grow, so what was read once is not read again.
+        self._known_events: list[Event] = []
+        self._record_files = np.empty((0, 2), np.int64)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -257,7 +334,7 @@ class Project:
         # Made under another name first: a crash half-way must not leave a file that looks like a review.
         unfinished = path.with_name(path.name + ".new")
         unfinished.unlink(missing_ok=True)
-        project = cls(unfinished, _engine(unfinished))
+        project = cls(path, _engine(unfinished))
         try:
             with project._write() as connection:
                 _migrate(connection, 0)
@@ -467,10 +544,17 @@ class Project:
 
     def record_files(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of all records and, in the same order, the id of the file each came in."""
+        known = self._record_files
+        newer = select(_records.c.id, _records.c.file_id).order_by(_records.c.id)
+        if len(known):
+            newer = newer.where(_records.c.id > int(known[-1, 0]))
         with self._read() as connection:
-            rows = connection.execute(select(_records.c.id, _records.c.file_id).order_by(_records.c.id)).all()
-        table = np.array(rows, np.int64).reshape(-1, 2)
-        return table[:, 0], table[:, 1]
+            rows = connection.execute(newer).all()
+        if rows:
+            known = np.vstack([known, np.array([tuple(row) for row in rows], np.int64)])
+            known.setflags(write=False)
+            self._record_files = known
+        return known[:, 0], known[:, 1]
 
     def shown_records(self, stage: Stage, rows: Iterable[int] | None = None) -> list[Record]:
         """Return a stage's records as a reviewer sees them: gaps filled from their copies.
@@ -497,25 +581,42 @@ class Project:
 
     def events(self, since: int = 0, until: int | None = None) -> list[Event]:
         """Return the log in its order: the events after number `since`, up to `until`."""
-        query = select(_events).where(_events.c.seq > since).order_by(_events.c.seq)
-        if until is not None:
-            query = query.where(_events.c.seq <= until)
+        known = self._known_events
+        query = select(_events).where(_events.c.seq > (known[-1].seq if known else 0)).order_by(_events.c.seq)
         with self._read() as connection:
-            return [_to_event(row) for row in connection.execute(query)]
+            newer = [_to_event(row) for row in connection.execute(query)]
+        if newer:
+            self._known_events = known = known + newer
+        first = bisect_right(known, since, key=_seq)
+        return known[first:] if until is None else known[first: bisect_right(known, until, key=_seq)]
 
     def show(
         self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
-        reviewer: str, ranking_id: int | None = None, file: str = "",
+        reviewer: str, ranking_id: int | None = None, file: str = "", after: int | None = None,
     ) -> list[Event]:
         """Log that records were put before a reviewer, in this order, and how they came there.
 
-        `file` names the file in which they were handed out; empty on a screen.
+        Parameters
+        ----------
+        stage : str
+        record_ids, origins, pool_sizes : sequences of one length
+        reviewer : str
+        ranking_id : int, optional
+        file : str
+            The file in which they were handed out; empty on a screen.
+        after : int, optional
+            The newest event that the choice of the records took into account.
+
+        Returns
+        -------
+        list of Event
+            Empty, and nothing is logged, when the log holds an event newer than `after`.
         """
         return self._append([
             {"kind": Kind.SHOWN, "stage": stage, "record_id": int(r), "reviewer": reviewer, "origin": o,
              "pool_size": int(p), "ranking_id": ranking_id, "note": file}
             for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
-        ])
+        ], after)
 
     def decide(self, stage: str, decisions: Sequence[Mapping[str, object]], *, reviewer: str) -> list[Event]:
         """Log decisions, all in one transaction, and return their events.
@@ -574,10 +675,10 @@ class Project:
             }])[0]
 
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
-        """Commit the audit permutation of a stage's records that are in none yet.
+        """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
 
-        The permutation, its hash and the weights of the evidence go to the log before the first of
-        the records is shown, and never change: the certificate's validity rests on it.
+        The permutation, its hash and the weights of the evidence go to the log before the first draw
+        from it, and never change: the certificate's validity rests on it.
 
         Parameters
         ----------
@@ -590,19 +691,19 @@ class Project:
         Returns
         -------
         Event or None
-            None when every record is in a committed permutation already.
+            None when every record is in a committed permutation already, or the log has moved on since
+            the stage was read.
         """
-        if stage.committed == len(stage.strata):
+        fresh = stage.to_commit
+        if not len(fresh):
             return None
-        fresh = np.sort(stage.record_ids[stage.strata[-1]])
         permutation = np.random.default_rng(seed).permutation(fresh).astype("<i8")
         note = json.dumps({
             "stratum": stage.committed, "records": len(fresh), "seed": seed,
             "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(), **parameters,
         })
         with self._write() as connection:
-            taken = connection.execute(select(func.count()).where(_plans.c.stage == stage.name)).scalar_one()
-            if taken != stage.committed:  # another session was first: its permutation holds
+            if _newest(connection) > stage.live.last_seq:  # perhaps another session was first: its permutation holds
                 return None
             plan = _insert_events(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
             connection.execute(insert(_plans), [{
@@ -630,44 +731,23 @@ class Project:
         name = names[0] if name is None else name
         if name not in names:
             raise InputError(f"The protocol has no stage {name!r}; its stages are: {', '.join(names)}.")
-        live = fold(self.events(until=until))
-        ids, _ = self.record_files()
-        out = set(live.duplicates) | set(live.removals)
-        if out:
-            ids = ids[~np.isin(ids, np.fromiter(out, np.int64))]
-        for earlier in names[: names.index(name)]:
-            agreed = consensus(live, earlier)
-            passed = [r for r, label in agreed.labels.items() if label is not Label.EXCLUDE]
-            ids = ids[np.isin(ids, np.array(passed, np.int64))]
-        return Stage(name, ids, live, consensus(live, name), *self._strata(name, ids, until))
-
-    def _strata(self, stage: str, ids: np.ndarray, until: int | None) -> tuple[list[np.ndarray], int]:
-        query = select(_plans.c.permutation).where(_plans.c.stage == stage).order_by(_plans.c.stratum)
+        query = select(_plans.c.seq, _plans.c.permutation).where(_plans.c.stage == name).order_by(_plans.c.stratum)
         if until is not None:
             query = query.where(_plans.c.seq <= until)
         with self._read() as connection:
-            plans = [np.frombuffer(p, "<i8") for p in connection.execute(query).scalars()]
-        strata, free = [], np.ones(len(ids), bool)
-        for permutation in plans:
-            # A record can leave a stage and come back (an undone link), so it may be in two plans:
-            # the first one holds.
-            rows = np.searchsorted(ids, permutation)
-            inside = rows < len(ids)
-            inside[inside] = (ids[rows[inside]] == permutation[inside]) & free[rows[inside]]
-            strata.append(rows[inside])
-            free[rows[inside]] = False
-        if free.any():
-            strata.append(np.flatnonzero(free))
-        return strata, len(plans)
+            plans = [(seq, np.frombuffer(ids, "<i8")) for seq, ids in connection.execute(query)]
+        return stage_of(name, names[: names.index(name)], self.record_files()[0], self.events(until=until), plans)
 
     def history(self, stage: str | None = None, until: int | None = None) -> History:
         """Return what the mathematics may see of a stage (see `stage`)."""
         return self.stage(stage, until).history()
 
-    def _append(self, rows: list[dict]) -> list[Event]:
+    def _append(self, rows: list[dict], after: int | None = None) -> list[Event]:
         if not rows:
             return []
         with self._write() as connection:
+            if after is not None and _newest(connection) > after:
+                return []
             return _insert_events(connection, rows)
 
     # -- rankings -----------------------------------------------------------------------------
@@ -830,14 +910,22 @@ _EVENT_DEFAULTS = {
 }
 
 
+def _newest(connection: Connection) -> int:
+    return connection.execute(select(func.max(_events.c.seq))).scalar() or 0
+
+
 def _insert_events(connection: Connection, rows: list[dict]) -> list[Event]:
-    first = (connection.execute(select(func.max(_events.c.seq))).scalar() or 0) + 1
+    first = _newest(connection) + 1
     at = _now()
     full = [{**_EVENT_DEFAULTS, "at": at, "seq": first + i, **row} for i, row in enumerate(rows)]
     full = [{k: str(v) if isinstance(v, (Kind, Label, Origin)) else v for k, v in row.items()} for row in full]
     for page in _pages(full, _PAGE):
         connection.execute(insert(_events), page)
     return [_event(row) for row in full]
+
+
+def _seq(e: Event) -> int:
+    return e.seq
 
 
 def _to_event(row) -> Event:

@@ -19,7 +19,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from .decisions import Event, History, Kind, Label, Origin, Ranking
+from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, fold
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
@@ -40,9 +40,11 @@ class Pool:
         Records, known by their rows 0 to n - 1.
     strata : sequence of ndarray
         The audit permutations: each a stratum's rows in the order of its draws.
+    past : PastDraws
+        Audit draws of records that have left.
     """
 
-    def __init__(self, n: int, strata: Sequence[np.ndarray]) -> None:
+    def __init__(self, n: int, strata: Sequence[np.ndarray], past: PastDraws = PastDraws.of()) -> None:
         self.n = n
         self.strata = list(strata)
         self.stratum_of = np.zeros(n, np.int64)
@@ -50,7 +52,9 @@ class Pool:
             self.stratum_of[rows] = number
         self.shown = np.zeros(n, bool)
         self.y = np.full(n, -1, np.int8)
+        self._past = past
         self._left = np.array([len(rows) for rows in self.strata] or [0])
+        self._drawn = np.bincount(past.stratum, minlength=len(self._left))
         self._cursor = [0] * len(self.strata)
         self._order = np.empty(n, np.int64)
         self._origin = np.empty(n, "<U8")
@@ -60,8 +64,8 @@ class Pool:
     @classmethod
     def of(cls, stage: Stage) -> Pool:
         """Build the pool of a project's stage as its log has it."""
-        pool = cls(len(stage.record_ids), stage.strata)
         history = stage.history()
+        pool = cls(len(stage.record_ids), stage.strata, history.past)
         for row, y, origin, size in zip(history.rows, history.y, history.origin, history.pool_size, strict=True):
             pool._append(int(row), str(origin), int(size))
             pool.y[row] = y
@@ -84,16 +88,19 @@ class Pool:
         at = self._n_shown
         self._order[at], self._origin[at], self._pool_size[at] = row, origin, size
         self._left[self.stratum_of[row]] -= 1
+        self._drawn[self.stratum_of[row]] += origin == Origin.AUDIT
         self.shown[row] = True
         self._n_shown += 1
 
     def audit_row(self) -> int:
         """Return the next audit draw: the next record not yet shown in the committed permutation.
 
-        With several strata the one with most records left is drawn from: the choice depends on
-        the past alone, so each draw is uniform on what its stratum has left.
+        With several strata `recall.next_stratum` chooses, by the past alone, so that each draw is
+        uniform on what its stratum has left.
         """
-        stratum = int(self._left.argmax())
+        from . import recall
+
+        stratum = recall.next_stratum(self._left, self._drawn)
         rows, cursor = self.strata[stratum], self._cursor[stratum]
         while self.shown[rows[cursor]]:
             cursor += 1
@@ -117,7 +124,7 @@ class Pool:
         sizes = np.array([len(rows) for rows in self.strata] or [0])
         return History(
             order.view(), self.y[order], self._origin[:end].view(), self._pool_size[:end].view(),
-            self.stratum_of[order], sizes,
+            self.stratum_of[order], sizes, self._past,
         )
 
 
@@ -167,8 +174,12 @@ class Journal(Interface):
     def news(self) -> Desk | None:
         """Return the desk anew when somebody else wrote to the log since the last call."""
 
-    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> None:
-        """Log that a record is put before the reviewer, and by which ranking."""
+    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool | None:
+        """Log that a record is put before the reviewer, and by which ranking.
+
+        True, and nothing is logged, when somebody else has written since the last `news`: then the
+        record was chosen from a pool that is no longer so.
+        """
 
     def decide(self, row: int, label: Label, reason: str, note: str) -> int:
         """Log a decision; return the record's agreed relevance (1 or 0) with it."""
@@ -228,6 +239,7 @@ class Session:
         self._journal = journal
         self._retrain_after = retrain_after
         self._changed = 0          # labels changed since the last training began
+        self._saw_both = False     # whether it saw relevant and irrelevant ones
         self._held_out_on = 0
         self._decisions = 0
         self._set_aside: dict[int, int] = {}   # row -> the number of decisions at which it comes back
@@ -237,9 +249,13 @@ class Session:
 
     def _sit_at(self, desk: Desk) -> None:
         self.pool = desk.pool
+        self._set_aside = {
+            row: back for row, back in self._set_aside.items() if desk.pool.y[row] < 0 or desk.second[row]
+        }
         self._mine = [row for row in desk.mine if row not in self._set_aside]
         self._elsewhere = desk.elsewhere
         self._second = desk.second
+        self._second[list(self._set_aside)] = False
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -248,28 +264,32 @@ class Session:
 
         A record that was shown and not judged comes first, so that nothing shown is ever dropped.
         """
+        while True:
+            self._catch_up()
+            self._take_ranking()
+            if self._mine:
+                return self._again(self._mine[0])
+            aside = sorted(self._set_aside, key=self._set_aside.__getitem__)
+            if aside and self._set_aside[aside[0]] <= self._decisions:
+                return self._again(aside[0])
+            if self.pool.shown.all() and not self._second.any():
+                elsewhere = [row for row in self._elsewhere if row not in self._set_aside]
+                return next(map(self._again, [*elsewhere, *aside]), None)
+            if (showing := self._show_next()) is not None:
+                return showing
+
+    def _catch_up(self) -> None:
         if self._journal is not None and (desk := self._journal.news()) is not None:
             self._sit_at(desk)
             self._label_changed()
-        self._take_ranking()
-        if self._mine:
-            return self._again(self._mine[0])
-        for row, back in self._set_aside.items():
-            if back <= self._decisions:
-                return self._again(row)
-        if not self.pool.shown.all() or self._second.any():
-            return self._show_next()
-        for row in (*self._set_aside, *self._elsewhere):
-            if self.pool.y[row] < 0:
-                return self._again(row)
-        return None
 
     def _again(self, row: int) -> Showing:
         history = self.pool.history()
         origin = history.origin[np.flatnonzero(history.rows == row)[0]]
         return Showing(row, Origin(str(origin)), None)
 
-    def _show_next(self) -> Showing:
+    def _show_next(self) -> Showing | None:
+        """Choose a record and log it; None when the log has moved on meanwhile."""
         open_rows = ~self.pool.shown | self._second
         origin, row = Origin.RANKED, None
         if self._next_origin is not None and not self.pool.shown.all():
@@ -283,8 +303,8 @@ class Session:
         rank = None
         if self.scores is not None:
             rank = int((self.scores[open_rows] > self.scores[row]).sum()) + 1
-        if self._journal is not None:
-            self._journal.show(row, origin, self.pool.left(row), self.ranking_id)
+        if self._journal is not None and self._journal.show(row, origin, self.pool.left(row), self.ranking_id):
+            return None
         if self._second[row]:
             self._second[row] = False
         else:
@@ -314,6 +334,7 @@ class Session:
 
     def undo(self) -> int | None:
         """Take the reviewer's last decision back and return its row, shown next; None: there is none."""
+        self._catch_up()
         undone = self._journal.undo() if self._journal is not None else None
         if undone is None:
             return None
@@ -327,8 +348,12 @@ class Session:
 
     def _label_changed(self) -> None:
         self._changed += 1
-        if self._changed >= self._retrain_after(self.trained_on):
+        # The first label of the other kind is what turns an order of the criteria into a ranking learned.
+        if self._changed >= self._retrain_after(self.trained_on) or (not self._saw_both and self._both_labels()):
             self.retrain()
+
+    def _both_labels(self) -> bool:
+        return bool((self.pool.y == 0).any() and (self.pool.y == 1).any())
 
     def retrain(self) -> None:
         """Train on the labels so far: at once, or in the background when the session has a thread."""
@@ -341,6 +366,7 @@ class Session:
         rows = self.pool.labelled()
         self._changed = 0
         self.trained_on = len(rows)
+        self._saw_both = self._both_labels()
         return rows, self.pool.y[rows].copy(), self._journal.mark() if self._journal is not None else 0
 
     def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> tuple[np.ndarray | None, int | None]:
@@ -444,6 +470,7 @@ class ReviewModel:
                 encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
                 question=criteria.question, device=device, cache_dir=cache_dir, progress=tick,
             )
+        self._learner = ranking.Learner(self.preset, self.views)
 
     @property
     def parameters(self) -> dict:
@@ -451,9 +478,7 @@ class ReviewModel:
         return {**self.preset.parameters(), "queries": self._queries}
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-        from . import ranking
-
-        return ranking.score(self.preset, self.views, rows, y)
+        return self._learner(rows, y)
 
 
 @contextmanager
@@ -492,15 +517,13 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Stage:
     """
     from . import recall
 
-    stage = project.stage(stage_name)
-    if stage.committed == len(stage.strata):
-        return stage
-    # Later permutations of a stage keep the weights of its first.
-    plans = (e for e in project.events() if e.kind is Kind.PLAN and e.stage == stage.name)
-    first = next(plans, None)
-    weights = recall.AuditE() if first is None else recall.AuditE.logged(json.loads(first.note))
-    project.commit_plan(stage, secrets.randbits(63), weights.parameters())
-    return project.stage(stage.name)
+    while len((stage := project.stage(stage_name)).to_commit):
+        # Later permutations of a stage keep the weights of its first.
+        plans = (e for e in project.events() if e.kind is Kind.PLAN and e.stage == stage.name)
+        first = next(plans, None)
+        weights = recall.AuditE() if first is None else recall.AuditE.logged(json.loads(first.note))
+        project.commit_plan(stage, secrets.randbits(63), weights.parameters())
+    return stage
 
 
 class ProjectJournal:
@@ -518,16 +541,12 @@ class ProjectJournal:
         self._seq = stage.live.last_seq
         self._row_of = {int(r): i for i, r in enumerate(stage.record_ids)}
         self._live = stage.live
-        self._mine: list[Event] = sorted(
-            (e for (name, _, who), e in stage.live.decisions.items() if name == stage.name and who == self._reviewer),
-            key=lambda e: e.seq,
-        )
 
     def desk(self) -> Desk:
         """Return what this reviewer has to do, as the log has it."""
         pool = Pool.of(self.stage)
         judged_by: dict[int, set[str]] = {}
-        for (name, record_id, who), _ in self.stage.live.decisions.items():
+        for name, record_id, who in self.stage.live.decisions:
             row = self._row_of.get(self.stage.live.kept(record_id))
             if name == self.stage.name and row is not None:
                 judged_by.setdefault(row, set()).add(who)
@@ -555,11 +574,14 @@ class ProjectJournal:
         self._take(fresh)
         return self.desk()
 
-    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> None:
-        self._note(self._project.show(
+    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool:
+        events = self._project.show(
             self.stage.name, [int(self.stage.record_ids[row])], [origin], [pool_size], reviewer=self._reviewer,
-            ranking_id=ranking_id,
-        )[0])
+            ranking_id=ranking_id, after=self._seq,
+        )
+        for event in events:
+            self._note(event)
+        return not events
 
     def decide(self, row: int, label: Label, reason: str, note: str) -> int:
         record_id = int(self.stage.record_ids[row])
@@ -568,32 +590,31 @@ class ProjectJournal:
         decided = self._project.decide(self.stage.name, [{
             "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
         }], reviewer=self._reviewer)[0]
-        self._mine.append(decided)
+        for key in [key for key in self._decided(record_id) if key[2] == self._reviewer]:
+            del self._live.decisions[key]
         self._live.decisions[self.stage.name, record_id, self._reviewer] = decided
         self._note(decided)
         return self._relevance(record_id)
 
     def undo(self) -> tuple[int, int] | None:
-        while self._mine:
-            last = self._mine.pop()
-            row = self._row_of.get(self._live.kept(last.record_id))
-            if row is None:
-                continue
-            self._note(self._project.undo(last.seq, reviewer=self._reviewer))
-            key = self.stage.name, last.record_id, self._reviewer
-            earlier = [e for e in self._mine if e.record_id == last.record_id]
-            if earlier:
-                self._live.decisions[key] = earlier[-1]
-            else:
-                self._live.decisions.pop(key, None)
-            return row, self._relevance(self._live.kept(last.record_id))
-        return None
+        mine = [
+            e for (name, record_id, who), e in self._live.decisions.items()
+            if name == self.stage.name and who == self._reviewer and self._live.kept(record_id) in self._row_of
+        ]
+        if not mine:
+            return None
+        last = max(mine, key=lambda e: e.seq)
+        row = self._row_of[self._live.kept(last.record_id)]
+        self._note(self._project.undo(last.seq, reviewer=self._reviewer))
+        self._live = fold(self._project.events())  # what comes back in its place, the log says
+        return row, self._relevance(self._live.kept(last.record_id))
+
+    def _decided(self, record_id: int) -> list[tuple[str, int, str]]:
+        """Return the keys of the decisions on a record and its copies."""
+        return [key for key in self._live.decisions if key[0] == self.stage.name and self._live.kept(key[1]) == record_id]
 
     def _relevance(self, record_id: int) -> int:
-        votes = {
-            e.label for (name, member, _), e in self._live.decisions.items()
-            if name == self.stage.name and self._live.kept(member) == record_id
-        }
+        votes = {self._live.decisions[key].label for key in self._decided(record_id)}
         return -1 if not votes else int(votes != {Label.EXCLUDE})
 
     def _note(self, event: Event) -> None:
@@ -691,20 +712,27 @@ def hand_out(
     InputError
         When every record of the stage is judged.
     """
-    stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
-    stage = commit_audit(project, stage.name)
-    pool = Pool.of(stage)
     policy = _policy(project)
-    rows, origins, sizes = [], [], []
-    while len(rows) < count and not pool.shown.all():
-        origin = policy(pool.history()) if policy is not None else Origin.RANKED
-        row = pool.audit_row() if origin is Origin.AUDIT else int(np.where(pool.shown, -np.inf, scores).argmax())
-        rows.append(row)
-        origins.append(origin)
-        sizes.append(pool.left(row))
-        pool.show(row, origin)
-    ids = stage.record_ids[rows].tolist()
-    project.show(stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id, file=file)
+    while True:
+        stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
+        committed = commit_audit(project, stage.name)
+        if not np.array_equal(committed.record_ids, stage.record_ids):
+            continue
+        stage, pool = committed, Pool.of(committed)
+        rows, origins, sizes = [], [], []
+        while len(rows) < count and not pool.shown.all():
+            origin = policy(pool.history()) if policy is not None else Origin.RANKED
+            row = pool.audit_row() if origin is Origin.AUDIT else int(np.where(pool.shown, -np.inf, scores).argmax())
+            rows.append(row)
+            origins.append(origin)
+            sizes.append(pool.left(row))
+            pool.show(row, origin)
+        ids = stage.record_ids[rows].tolist()
+        if not rows or project.show(
+            stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id, file=file,
+            after=stage.live.last_seq,
+        ):
+            break  # otherwise somebody wrote meanwhile, and the batch is chosen anew
     handed_out = set(rows)
     again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
     ids += stage.record_ids[again].tolist()
@@ -727,7 +755,7 @@ def _ranked(
         **models.load_preset(preset or project.protocol().model).parameters(),
         "queries": asdict(criteria_of(project.protocol())),
     }
-    newest = max((e.seq for e in project.events() if e.kind is not Kind.SHOWN), default=0)
+    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN)), default=0)
     if (
         saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)
@@ -765,6 +793,7 @@ def rank(
     order = np.argsort(-scores, kind="stable")
     best = order[unscreened[order]][:top]
     criteria = criteria_of(project.protocol())
+    records = dict(zip(np.sort(best).tolist(), project.shown_records(stage, np.sort(best)), strict=True))
     basis = "order"
     if 0 < y.sum() < len(y):
         basis = "labels"
@@ -772,9 +801,8 @@ def rank(
         basis = "criteria"
     return {
         "records": [
-            {"record_id": int(record.id), "rank": place, "score": float(scores[row]), "title": record.title}
-            for place, row in enumerate(best, 1)
-            for record in project.shown_records(stage, [row])
+            {"record_id": records[row].id, "rank": place, "score": float(scores[row]), "title": records[row].title}
+            for place, row in enumerate(best.tolist(), 1)
         ],
         "model": ranking.model, "as_of": ranking.as_of, "basis": basis, "stage": stage.name,
     }

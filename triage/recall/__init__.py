@@ -10,7 +10,9 @@ heuristic     a rule of thumb
 """
 
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
-from .evidence import AuditE, Certificate, Draws, audit_draws, certificate, least_missed, log_evidence
+from .evidence import (
+    AuditE, Certificate, Draws, audit_draws, certificate, least_missed, log_evidence, next_stratum,
+)
 from .forecast import Workload, forecast, price_of_certainty
 from .rules import (
     AUDITED, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy, QuantRule,
@@ -21,5 +23,5 @@ __all__ = [
     "AUDITED", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
     "IpPRule", "KneeRule", "Policy", "QuantRule", "Workload", "audit_draws", "calibrated", "certificate",
     "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast", "least_missed",
-    "log_evidence", "policy_of", "price_of_certainty", "rule_of",
+    "log_evidence", "next_stratum", "policy_of", "price_of_certainty", "rule_of",
 ]

@@ -41,7 +41,7 @@ class AuditE:
     weights : tuple of float
         v, the weight of each bet, positive; they sum to 1.
     decay : float
-        In (0, 1).
+        In (0, 1), and no more than the largest bet leaves of 1 (see `audit_draws`).
 
     Raises
     ------
@@ -58,8 +58,8 @@ class AuditE:
             raise ValueError(f"bets {self.bets} must lie in [0, 1), with one weight each")
         if not all(v > 0 for v in self.weights) or abs(sum(self.weights) - 1) > SLACK:
             raise ValueError(f"weights {self.weights} must be positive and sum to 1")
-        if not 0 < self.decay < 1:
-            raise ValueError(f"decay {self.decay} must lie between 0 and 1")
+        if not 0 < self.decay <= 1 - max(self.bets):
+            raise ValueError(f"decay {self.decay} must lie between 0 and 1 - {max(self.bets)}, the largest bet")
 
     def parameters(self) -> dict[str, object]:
         """Return the weights, fit for the log."""
@@ -73,7 +73,7 @@ class AuditE:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The audit draws of one stratum, in their order, up to the first without a label.
+    """The audit draws of one stratum, in their order, up to the first in any stratum without a label.
 
     Attributes
     ----------
@@ -84,12 +84,15 @@ class Draws:
     unknown : ndarray of int, shape (n_draws,)
         Records shown before the draw that have no label yet.
     hit : ndarray of bool, shape (n_draws,)
+    here : ndarray of bool, shape (n_draws,)
+        Whether the record drawn is still one of the stratum's.
     """
 
     left: np.ndarray
     found: np.ndarray
     unknown: np.ndarray
     hit: np.ndarray
+    here: np.ndarray
 
     def __len__(self) -> int:
         return len(self.hit)
@@ -97,35 +100,41 @@ class Draws:
     @property
     def known(self) -> int:
         """The relevant records that the draws and what came before them have shown."""
-        return int(self.found[-1] + self.hit[-1]) if len(self) else 0
+        return int(self.found[-1] + (self.hit[-1] and self.here[-1])) if len(self) else 0
 
 
 def audit_draws(history: History, stratum: int = 0) -> Draws:
     """Collect one stratum's audit draws as evidence.
 
-    Labels that are still missing cannot break the bound. Let E* be the evidence of the same review
-    with every label known: a martingale at the true R0, whose supremum over all draws is what Ville's
-    inequality bounds. What is reported never exceeds it, since
+    Let E* be the evidence of the same review with every label known and, for each draw, the relevant
+    records that it could truly have hit, H_s of L_s: p_s = H_s / L_s makes it a martingale, whose
+    supremum over all draws is what Ville's inequality bounds. What is reported never exceeds it at the
+    true total, since
 
-    - a record shown before a draw without a label counts as relevant: then p_s is at most the true
-      one, and a miss's factor grows with p_s while a hit's does not depend on it, so every term is at
-      most that of E*;
-    - the draws are read up to the first without a label, so E is that of an earlier moment of E*.
-      (Leaving such a draw out and reading on would be a choice of draws, and no martingale.)
+    - records only ever leave a stratum (one that comes back joins a later permutation), so the relevant
+      records that it has now and that were not shown before s were all among the H_s: the p_s used is at
+      most the true one, and a miss's factor grows with p_s while a hit's does not depend on it;
+    - L_s is what the log says was left at the draw, whoever has left since;
+    - a record shown before a draw without a label counts as relevant, which lowers p_s as well;
+    - a draw whose record has left stays a draw, with its label; without one it counts as a hit (below);
+    - the draws of all strata are read up to the first without a label, so E is that of an earlier moment
+      of E*. (Leaving such a draw out and reading on would be a choice of draws, and no martingale; so
+      would be the evidence of one stratum at one moment times that of another at a later.)
 
-    A maybe that ends as irrelevant is on the safe side for the total too: it lowers the p_s of later
-    draws and, if an audit drew it, puts c in the place of a miss's factor of at least 1; the epoch that
-    it opens gives back `decay` of that term at most, less than the 1 - c that it lost.
+    A record that counts as a hit and is none is on the safe side: it lowers the p_s of later draws and
+    puts c in the place of a miss's factor of at least 1; the epoch that it opens gives back `decay` of
+    that term at most, no more than the 1 - c that it lost.
     """
-    mine = history.stratum == stratum
-    y = history.y[mine]
-    at = np.flatnonzero(history.origin[mine] == Origin.AUDIT)
-    unlabelled = np.flatnonzero(y[at] < 0)
-    if len(unlabelled):
-        at = at[: unlabelled[0]]
-    found, unknown = np.cumsum(y == 1), np.cumsum(y < 0)
-    hit = y[at] == 1
-    return Draws(history.pool_size[mine][at].astype(np.int64), found[at] - hit, unknown[at], hit)
+    shown = history.sequence()
+    audit = shown.origin == Origin.AUDIT
+    waiting = np.flatnonzero(audit & (shown.y < 0))
+    end = waiting[0] if len(waiting) else len(audit)
+    mine, y = shown.stratum[:end] == stratum, shown.y[:end]
+    at = np.flatnonzero(audit[:end] & mine)
+    found = np.cumsum(mine & (y == 1) & shown.here[:end])
+    unknown = np.cumsum(mine & (y < 0))
+    hit, here = y[at] == 1, shown.here[at]
+    return Draws(shown.pool_size[at].astype(np.int64), found[at] - (hit & here), unknown[at], hit, here)
 
 
 def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = AuditE()) -> np.ndarray:
@@ -139,8 +148,8 @@ def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = A
         return np.zeros(np.shape(total))
     p = np.clip((totals - draws.found - draws.unknown) / draws.left, 0.0, 1.0)
     # Of a total that cannot be, a miss where all that was left were relevant or a hit where nothing
-    # was, the numbers would be 0 times infinity.
-    refuted = ((p >= 1) & ~draws.hit).any(axis=1) | ((totals <= draws.found) & draws.hit).any(axis=1)
+    # was, the numbers would be 0 times infinity. (The hit of a record that has left is not of the total.)
+    refuted = ((p >= 1) & ~draws.hit).any(axis=1) | ((totals <= draws.found) & draws.hit & draws.here).any(axis=1)
     p = np.where(draws.hit | refuted[:, None], 0.0, p)  # a hit's factor is put in below
     hits = int(draws.hit.sum())
     begins = np.concatenate([[0], np.flatnonzero(draws.hit) + 1])  # the first draw of each epoch
@@ -185,6 +194,23 @@ class Certificate:
     method: str = "audit-e"
 
 
+def next_stratum(left: np.ndarray, drawn: np.ndarray) -> int:
+    """Return the stratum that the next audit draw comes from: that with the least share drawn.
+
+    Any choice by the past alone keeps the evidence valid. This one makes it strong: a total is rejected
+    only when every allocation of it is, to the stratum least looked into too.
+
+    Parameters
+    ----------
+    left : ndarray of int, shape (n_strata,)
+        Records not shown yet; one of them at least.
+    drawn : ndarray of int, shape (n_strata,)
+        Audit draws made.
+    """
+    share = np.where(left > 0, drawn / np.maximum(drawn + left, 1), np.inf)
+    return int(np.lexsort((-left, share))[0])
+
+
 def certificate(
     history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE(),
 ) -> Certificate:
@@ -203,7 +229,7 @@ def certificate(
         As logged with the permutation.
     """
     log_level = -math.log1p(-confidence)
-    strata = [_Stratum.of(history, s) for s in range(len(history.n_records))]
+    strata = _strata(history)
     audited = [s for s in strata if len(s.draws)]
     upper = sum(s.most for s in strata if not len(s.draws))
     if len(audited) == 1:
@@ -214,9 +240,26 @@ def certificate(
     lower = found / upper if found else None
     return Certificate(
         recall_lower=lower, missed_upper=upper - found, relevant_upper=upper,
-        audit_draws=int((history.origin == Origin.AUDIT).sum()),
+        audit_draws=int((history.origin == Origin.AUDIT).sum()) + len(history.past),
         certified=lower is not None and lower >= target - SLACK,
     )
+
+
+def is_certified(history: History, target: float, confidence: float, parameters: AuditE = AuditE()) -> bool:
+    """Tell whether the certificate reaches the target, without looking for its bound where that is dearer."""
+    strata = _strata(history)
+    if len(strata) != 1:
+        return certificate(history, target, confidence, parameters).certified
+    found, broken = history.n_found, history.n_found + least_missed(history.n_found, target)
+    if not found or broken <= strata[0].most:
+        return bool(found) and bool(log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
+    return True
+
+
+def _strata(history: History) -> list[_Stratum]:
+    """Return what is known of each stratum but those that hold nothing and never did."""
+    strata = (_Stratum.of(history, s) for s in range(len(history.n_records)))
+    return [s for s in strata if s.size or len(s.draws)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,21 +277,25 @@ class _Stratum:
 
     def upper(self, log_level: float, parameters: AuditE) -> int:
         """Return the largest total whose evidence is below the level."""
-        arrays = (a.astype(np.int64).tobytes() for a in (self.draws.left, self.draws.found, self.draws.unknown))
-        largest = _largest_not_rejected(*arrays, self.draws.hit.tobytes(), self.size, log_level, parameters)
+        d = self.draws
+        numbers = (a.astype(np.int64).tobytes() for a in (d.left, d.found, d.unknown))
+        largest = _largest_not_rejected(*numbers, d.hit.tobytes(), d.here.tobytes(), self.size, log_level, parameters)
         return min(max(largest, self.found), self.most)
 
 
 @lru_cache(maxsize=32)
 def _largest_not_rejected(
-    left: bytes, found: bytes, unknown: bytes, hit: bytes, size: int, log_level: float, parameters: AuditE,
+    left: bytes, found: bytes, unknown: bytes, hit: bytes, here: bytes, size: int, log_level: float,
+    parameters: AuditE,
 ) -> int:
     """Bisect for the largest R0 up to `size` with log E(R0) below the level.
 
     Nothing but the draws goes in, so a look after a ranked record, which leaves them as they are,
     costs nothing: the bound on the total stays, and what is missed falls with what is found.
     """
-    draws = Draws(*(np.frombuffer(a, np.int64) for a in (left, found, unknown)), np.frombuffer(hit, bool))
+    draws = Draws(
+        *(np.frombuffer(a, np.int64) for a in (left, found, unknown)), *(np.frombuffer(a, bool) for a in (hit, here)),
+    )
     low, high = draws.known, size  # `low` is not rejected, or the least there is; above `high` all are
     while low < high:
         middle = (low + high + 1) // 2

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..decisions import Estimate, History, Origin
-from .evidence import SLACK, AuditE, Draws, audit_draws, certificate, least_missed, log_evidence
+from .evidence import SLACK, AuditE, is_certified
 from .rules import Policy, draws_needed
 
 
@@ -17,7 +17,8 @@ from .rules import Policy, draws_needed
 class Workload:
     """Records still to be screened until the certificate: quantiles over simulated continuations.
 
-    `zero_hit` is what it takes when no further relevant record turns up.
+    `zero_hit` is what it takes when no further relevant record turns up: those that await a label, the
+    ranked ones up to the plateau, and the audit draws after it.
     """
 
     p10: int
@@ -52,13 +53,15 @@ def forecast(
     policy : Policy
     """
     left, found = history.n_unscreened, history.n_found
-    if certificate(history, target, confidence, parameters).certified or not left:
+    if not left or is_certified(history, target, confidence, parameters):
         return Workload(0, 0, 0, 0)
-    audit = history.origin == Origin.AUDIT
-    hits_so_far, misses = (int((audit & (history.y == label)).sum()) for label in (1, 0))
-    auditing = policy.next_origin(history) is Origin.AUDIT
-    ahead = 0 if auditing else min(left, max(0, policy.wanted(history) - policy.run(history)))
-    zero_hit = ahead + _misses_to_certificate(history, left - ahead, target, confidence, parameters)
+    shown = history.sequence()
+    audit = shown.origin == Origin.AUDIT
+    hits_so_far, misses = (int((audit & (shown.y == label)).sum()) for label in (1, 0))
+    settled = _carried_on(history, int((history.y < 0).sum()), 0)
+    auditing = policy.next_origin(settled) is Origin.AUDIT
+    ahead = 0 if auditing else min(left, max(0, policy.wanted(settled) - policy.run(settled)))
+    zero_hit = _zero_hit(history, ahead, target, confidence, parameters)
     thought = 1.0 if estimate is None else max(estimate.relevant_total - found, 0.5)
     mean = min(0.5, thought / left)
     share = rng.beta(hits_so_far + _PRIOR_DRAWS * mean, misses + _PRIOR_DRAWS * (1 - mean), _CONTINUATIONS)
@@ -81,7 +84,7 @@ def forecast(
             need = _to_go(remaining, known, log_level + epoch * math.log(parameters.decay), target)
         # The first of M relevant records in a random order of m: drawn by inversion, as a beta share.
         gap = np.where(missed > 0, np.ceil(rng.beta(1, np.maximum(missed, 1)) * remaining), np.inf)
-        done = need <= gap
+        done = need < gap  # the draw that hits is not one of the misses needed
         spent = np.where(going, spent + np.where(done, need, gap), spent)
         going &= ~done
         hit = ~done
@@ -94,34 +97,58 @@ def forecast(
     return Workload(math.ceil(p10), math.ceil(p50), math.ceil(p90), int(min(zero_hit, left)))
 
 
-def _misses_to_certificate(
-    history: History, left: int, target: float, confidence: float, parameters: AuditE,
-) -> int:
-    """Return the audit draws without a hit from here to the certificate, by bisection; all while nothing is found.
-
-    With records added later the draws that are still to come are taken as draws of one pool: near
-    enough for a forecast.
-    """
-    found = history.n_found
-    missed = least_missed(found, target)
-    if not found or missed > left:
-        return left if not found else 0
-    parts = [audit_draws(history, s) for s in range(len(history.n_records))]
-    most = max(range(len(parts)), key=lambda s: int(history.n_records[s]))
-    so_far = parts[most]
-    waiting = int((history.y < 0).sum())
-    low, high = 0, left
+def _zero_hit(history: History, ahead: int, target: float, confidence: float, parameters: AuditE) -> int:
+    """Return the records to the certificate when none is relevant, by bisection; all while nothing is found."""
+    low, high = 0, history.n_unscreened
+    if not history.n_found:
+        return high
     while low < high:
-        more = (low + high) // 2
-        draws = Draws(
-            np.concatenate([so_far.left, left - np.arange(more)]),
-            np.concatenate([so_far.found, np.full(more, found)]),
-            np.concatenate([so_far.unknown, np.full(more, waiting)]),
-            np.concatenate([so_far.hit, np.zeros(more, bool)]),
-        )
-        enough = missed > left - more or log_evidence(draws, float(found + missed), parameters) >= -math.log1p(-confidence)
-        low, high = (low, more) if enough else (more + 1, high)
+        middle = (low + high) // 2
+        if is_certified(_carried_on(history, middle, ahead), target, confidence, parameters):
+            high = middle
+        else:
+            low = middle + 1
     return low
+
+
+def _carried_on(history: History, more: int, ahead: int) -> History:
+    """Return a history after so many more records, none relevant, without their rows.
+
+    First those that await a label, then `ahead` ranked ones, then audit draws. Which stratum a ranked
+    record will come from nobody knows; they are taken evenly.
+    """
+    y = history.y.copy()
+    waiting = np.flatnonzero(y < 0)[:more]
+    y[waiting] = 0
+    strata = np.arange(len(history.n_records))
+    left = history.n_records - np.bincount(history.stratum, minlength=len(strata))
+    more -= len(waiting)
+    ranked = _evenly(left, np.zeros_like(left))[: min(more, ahead)]
+    left = left - np.bincount(ranked, minlength=len(strata))
+    shown = history.sequence()
+    drawn = np.bincount(shown.stratum[shown.origin == Origin.AUDIT], minlength=len(strata))
+    stratum = np.concatenate([ranked, _evenly(left, drawn)[: more - len(ranked)]])
+    # The n-th of a stratum finds n fewer records left than the first does.
+    earlier = np.zeros(len(stratum), np.int64)
+    for s in strata:
+        mine = stratum == s
+        earlier[mine] = np.arange(mine.sum())
+    before = history.n_records - np.bincount(history.stratum, minlength=len(strata))
+    origin = np.full(len(stratum), str(Origin.AUDIT), "<U8")
+    origin[: len(ranked)] = str(Origin.RANKED)
+    return History(
+        np.concatenate([history.rows, np.full(len(stratum), -1)]), np.concatenate([y, np.zeros(len(stratum), np.int8)]),
+        np.concatenate([history.origin, origin]), np.concatenate([history.pool_size, before[stratum] - earlier]),
+        np.concatenate([history.stratum, stratum]), history.n_records, history.past,
+    )
+
+
+def _evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the stratum of every draw to come, as `next_stratum` takes them one by one."""
+    stratum = np.repeat(np.arange(len(left)), left)
+    nth = np.arange(len(stratum)) - np.repeat(np.cumsum(left) - left, left)
+    share = (drawn[stratum] + nth) / (drawn + left)[stratum]
+    return stratum[np.lexsort((stratum, nth - left[stratum], share))]
 
 
 def _to_go(left: np.ndarray, found: np.ndarray, log_alpha: np.ndarray, target: float) -> np.ndarray:

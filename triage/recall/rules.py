@@ -40,7 +40,7 @@ class Policy:
     def wanted(self, history: History) -> int:
         """Return the length of the plateau that the next audit waits for."""
         full = self.plateau(history.n_total)
-        return -(-full // 2) if _first_audit(history) is not None else full
+        return -(-full // 2) if _first_audit(history.origin) is not None else full
 
     def next_origin(self, history: History) -> Origin:
         """Tell whether the next record is the best ranked or an audit draw.
@@ -49,7 +49,7 @@ class Policy:
         """
         if self.fixed is not None and (sample := self.fixed.sample(history)) is not None:
             return Origin.AUDIT if len(sample.y) < sample.size else Origin.RANKED
-        first, since = _first_audit(history), _after_last_relevant(history)
+        first, since = _first_audit(history.origin), _after_last_relevant(history)
         if first is not None and (history.origin[max(first, since):] == Origin.AUDIT).any():
             return Origin.AUDIT
         return Origin.AUDIT if self.run(history) >= self.wanted(history) else Origin.RANKED
@@ -66,12 +66,12 @@ def _after_last_relevant(history: History) -> int:
     return int(relevant[-1]) + 1 if len(relevant) else 0
 
 
-def _first_audit(history: History) -> int | None:
+def _first_audit(origin: np.ndarray) -> int | None:
     """Return the place of the first audit draw after a ranked record; those before it are a random start."""
-    audit = history.origin == Origin.AUDIT
+    audit = origin == Origin.AUDIT
     if not audit.any():
         return None
-    ranked = np.flatnonzero(history.origin == Origin.RANKED)
+    ranked = np.flatnonzero(origin == Origin.RANKED)
     later = np.flatnonzero(audit[ranked[0]:]) if len(ranked) else ranked
     return int(ranked[0] + later[0]) if len(later) else None
 
@@ -86,7 +86,7 @@ def _floor_percent(bound: float) -> str:
 
 
 def _exhausted(name: str, promise: str, history: History, certified: bool) -> Verdict | None:
-    if history.n_unscreened:
+    if history.n_unscreened or not history.n_total:
         return None
     return Verdict(name, True, certified and history.n_found > 0, promise, "Every record is screened.")
 
@@ -180,22 +180,25 @@ class FixedAuditRule:
 
     def sample(self, history: History) -> Sample | None:
         """Return the sample so far; None before its first draw."""
-        first = _first_audit(history)
+        shown = history.sequence()
+        first = _first_audit(shown.origin)
         if first is None:
             return None
-        stratum = history.stratum[first]
-        mine, open_or_relevant = history.stratum == stratum, history.y != 0
-        left, found = int(history.pool_size[first]), int((history.y[:first] == 1).sum())
+        stratum = shown.stratum[first]
+        mine, open_or_relevant = shown.stratum == stratum, shown.y != 0
+        left, found = int(shown.pool_size[first]), int(((shown.y == 1) & shown.here)[:first].sum())
         size = min(left, self.size or max(1, draws_needed(found, left, self.target, self.confidence)))
         later = np.arange(len(mine)) >= first
-        draws = np.flatnonzero(mine & later & (history.origin == Origin.AUDIT))[:size]
-        between = mine & later
+        draws = np.flatnonzero(mine & later & (shown.origin == Origin.AUDIT))[:size]
+        between = mine & later & shown.here
         between[draws] = False
         between[draws[-1]:] = False
-        others = history.n_total - int(history.n_records[stratum]) - int((~mine & ~open_or_relevant).sum())
+        before = mine & ~later & shown.here
+        cleared = int((~mine & shown.here & ~open_or_relevant).sum())
+        others = history.n_total - int(history.n_records[stratum]) - cleared
         return Sample(
-            history.y[draws], size, left, aside=int((between & open_or_relevant).sum()),
-            outside=int((mine & ~later & open_or_relevant).sum()) + others,
+            shown.y[draws], size, left, aside=int((between & open_or_relevant).sum()),
+            outside=int((before & open_or_relevant).sum()) + others,
         )
 
     @staticmethod
@@ -332,7 +335,7 @@ class QuantRule:
             "quant", recall, max(0.0, recall - reach), min(1.0, recall + reach), float(total), self.confidence,
             "that the model's probabilities are right and independent of each other",
         )
-        return Verdict("quant", estimate.lower >= self.target - SLACK, False, "estimate",
+        return Verdict("quant", bool(estimate.lower >= self.target - SLACK), False, "estimate",
                        f"The model puts recall at {_floor_percent(recall)}, at least {_floor_percent(estimate.lower)} "
                        "if its probabilities are right.", estimate)
 
@@ -364,7 +367,7 @@ class IpPRule:
             "ip-p", found / (found + expected), found / (found + largest), found / (found + fewest), found + expected,
             self.confidence, "that relevant records go on becoming rarer by the fitted power law",
         )
-        return Verdict("ip-p", estimate.lower >= self.target - SLACK, False, "estimate",
+        return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
                        f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall of "
                        f"at least {_floor_percent(estimate.lower)} if it goes on as it did.", estimate)
 
