@@ -28,8 +28,7 @@ from typing import Protocol as Interface
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
-from rich.rule import Rule
-from rich.segment import ControlType
+from rich.segment import ControlType, Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 ENTER, ESCAPE, BACKSPACE = "\n", "\x1b", "\x7f"
+UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F"
 _CLEAR_LINE, _REDRAW, _END_OF_FILE = "\x15", "\x0c", "\x04"   # Ctrl-U, Ctrl-L, Ctrl-D
 
 # Blue and orange stay apart under every common colour blindness, and bold against underlined stays
@@ -51,6 +51,7 @@ INCLUDE_STYLE = "bold color(33)"
 EXCLUDE_STYLE = "underline color(208)"
 
 _WIDEST = 100               # longer lines are hard to read
+_LEAST_READ = 6             # lines of a record that stay beside a list; a longer list takes their place
 _AUTHORS_NAMED = 3
 _STATE_EVERY = 10           # decisions
 _PACE_OVER = 50             # decisions
@@ -101,6 +102,8 @@ class Keys(Interface):
     def key(self) -> str:
         """Return the next key: a character, or the sequence that a special key sends.
 
+        Ctrl-L, which asks for the page anew, also comes when the window has another size.
+
         Raises
         ------
         EOFError
@@ -143,6 +146,7 @@ class _LineKeys:
 class _PosixKeys:
     whole_lines = False
     _SPECIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])", re.DOTALL)
+    _OTHER_NAMES = {"\x1b[1~": HOME, "\x1b[7~": HOME, "\x1b[4~": END, "\x1b[8~": END}
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -153,12 +157,18 @@ class _PosixKeys:
         import termios
 
         self._before = termios.tcgetattr(self._fd)
+        self._signals, self._signalled = os.pipe()
+        os.set_blocking(self._signalled, False)
         self._handlers = {}
         if threading.current_thread() is threading.main_thread():
             self._handlers = {
                 signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminated),
                 signal.SIGCONT: signal.signal(signal.SIGCONT, self._single_keys),
+                signal.SIGWINCH: signal.signal(signal.SIGWINCH, lambda *_: None),
             }
+            # The system may give SIGCONT to the thread that trains, which would leave this one waiting
+            # for a key: the pipe wakes it.
+            self._wakeup_before = signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         self._single_keys()
         return self
 
@@ -168,6 +178,10 @@ class _PosixKeys:
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if self._handlers:
+            signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._signals)
+        os.close(self._signalled)
 
     def _single_keys(self, *_: object) -> None:
         # Also after a stop by Ctrl-Z, when the shell has put its own mode in place. ISIG stays on,
@@ -188,7 +202,9 @@ class _PosixKeys:
             self._read()
         if self._typed[0] == ESCAPE and (special := self._special()):
             self._typed = self._typed[len(special):]
-            return special
+            if special.startswith("\x1bO"):  # how some terminals send the arrows
+                special = "\x1b[" + special[2:]
+            return self._OTHER_NAMES.get(special, special)
         key, self._typed = self._typed[0], self._typed[1:]
         if key == _END_OF_FILE:
             raise EOFError
@@ -203,6 +219,11 @@ class _PosixKeys:
         return found.group() if found else ""
 
     def _read(self) -> None:
+        ready, _, _ = select.select([self._fd, self._signals], [], [])
+        if self._signals in ready:
+            if {signal.SIGCONT, signal.SIGWINCH} & set(os.read(self._signals, 1024)):
+                self._typed += _REDRAW
+            return
         data = os.read(self._fd, 1024)
         if not data:
             raise EOFError
@@ -218,6 +239,7 @@ class _PosixKeys:
 
 class _WindowsKeys:
     whole_lines = False
+    _SPECIAL = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN, "G": HOME, "O": END}
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +254,8 @@ class _WindowsKeys:
         if key == "\x03":  # getwch takes Ctrl-C for a key like any other
             signal.raise_signal(signal.SIGINT)
         if key in ("\x00", "\xe0"):
-            return ESCAPE + msvcrt.getwch()
+            key = msvcrt.getwch()
+            return self._SPECIAL.get(key, ESCAPE + key)
         if key in (_END_OF_FILE, "\x1a"):
             raise EOFError
         return {"\r": ENTER, "\b": BACKSPACE}.get(key, key)
@@ -270,6 +293,30 @@ def plain(text: str, encoding: str = "utf-8") -> str:
     lines = _BREAKS.sub("\n", text).replace("\t", " ")
     kept = (c for c in lines if c == "\n" or (unicodedata.category(c) != "Cc" and c not in _INVISIBLE))
     return "".join(kept).encode(encoding, "replace").decode(encoding)
+
+
+_HEADING = re.compile(
+    r"\s*<((?:jats:)?(?:h[1-6]|title))>\s*([^<>]*?)[\s.:]*</\1>\s*(?:<(?:jats:)?p>\s*)?", re.IGNORECASE,
+)
+_BLOCKS = re.compile(r"(?:\s*</?(?:jats:)?(?:p|sec|div|br|ul|ol|li|list|list-item)\s*/?>)+\s*", re.IGNORECASE)
+_RAISED = re.compile(r"<(?:jats:)?sup>", re.IGNORECASE)
+_INLINE = re.compile(
+    r"</?(?:jats:)?(?:i|b|u|em|strong|italic|bold|sub|sup|sc|scp|span|inline-formula)>", re.IGNORECASE,
+)
+
+
+def untagged(text: str) -> str:
+    """Return plain text without the tags that publishers leave in titles and abstracts.
+
+    Only tags that are known go: "p<b and c>d" stays.
+
+    Examples
+    --------
+    >>> untagged("<h3>Methods</h3> PM<sub>10</sub>, 10<sup>3</sup> m, p<b and c>d")
+    'Methods: PM10, 10^3 m, p<b and c>d'
+    """
+    text = _HEADING.sub(lambda heading: f"\n{heading[2]}: " if heading[2] else "\n", text)
+    return _INLINE.sub("", _RAISED.sub("^", _BLOCKS.sub("\n", text))).strip()
 
 
 _WORD = re.compile(r"[^\W\d_]+\*?")
@@ -341,12 +388,95 @@ class Highlighter:
         return next((s for opening, s in self._openings.items() if word.casefold().startswith(opening)), None)
 
 
-class _Screen:
-    """A console with one question at its end, which what comes next replaces."""
+@dataclass
+class _Part:
+    """A text of which the window shows a part.
 
-    def __init__(self, console: Console | None) -> None:
+    Attributes
+    ----------
+    text : renderable
+    top, shown, total : int
+        The first line that is shown, how many are, and how many there are.
+    """
+
+    text: RenderableType
+    top: int = 0
+    shown: int = 0
+    total: int = 0
+    _above: int = 0
+
+    @property
+    def hides(self) -> bool:
+        """Whether there is more than is shown."""
+        return self.shown < self.total
+
+    @property
+    def where(self) -> str:
+        """What part is shown, and how to see the next; empty when all of it is."""
+        if not self.hides:
+            return ""
+        end = self.top + self.shown
+        turn = "more" if end < self.total else "back to the top"
+        return f"Space: {turn} | lines {self.top + 1}-{end} of {self.total}"
+
+    def cut(self, lines: list[list[Segment]], room: int, title: list[list[Segment]]) -> list[list[Segment]]:
+        """Return the lines that fit the room; below the title when their beginning is not among them."""
+        self._above = len(title) if room > len(title) + 1 else 0
+        self.total = len(lines)
+        if self.total <= room or self.top <= self._above:
+            self.top, self.shown = 0, min(room, self.total)
+            return lines[:room]
+        self.shown = room - self._above
+        self.top = min(self.top, self.total - self.shown)
+        return title[: self._above] + lines[self.top:self.top + self.shown]
+
+    def turn(self, key: str) -> None:
+        """Move as a key says; a line of the old part stays to read on from."""
+        step = max(1, self.shown - 1)
+        to = {
+            " ": self.top + step if self.top + self.shown < self.total else 0,
+            PAGE_DOWN: self.top + step, PAGE_UP: self.top - step,
+            # The title takes the place of a line as soon as the first is not shown.
+            DOWN: self.top + 1 if self.top else 1 + self._above, UP: self.top - 1,
+            HOME: 0, END: self.total,
+        }
+        self.top = max(0, to[key])
+
+
+@dataclass
+class _Page:
+    """What is before the reviewer: a body, and at times a list beside it."""
+
+    head: RenderableType
+    number: str                 # what the line between head and body says
+    title: str
+    body: _Part
+    name: str = ""              # of the list
+    listed: _Part | None = None
+
+
+class _Screen:
+    """A page with one question at its end, which what comes next replaces.
+
+    With single keys on a terminal the page fills the window and the question stands in its last
+    line, so that nothing scrolls away: what is longer is read part by part, its title above.
+    Elsewhere everything is printed in full, one after the other.
+
+    Parameters
+    ----------
+    console : Console, optional
+        Standard output when left out.
+    keys : Keys, optional
+        What the reviewer types on.
+    """
+
+    def __init__(self, console: Console | None = None, keys: Keys | None = None) -> None:
         self.console = console or Console(highlight=False)
+        addressable = self.console.is_terminal and not self.console.is_dumb_terminal
+        self._in_parts = addressable and keys is not None and not keys.whole_lines
         self._asking = False
+        self._page = _Page(Text(), "", "", _Part(Text()))
+        self._moving = self._page.body     # what the keys of `turn` move
 
     @property
     def width(self) -> int:
@@ -359,15 +489,22 @@ class _Screen:
         """Return imported text on one line."""
         return " ".join(self.plain(text).split())
 
-    def say(self, *parts: RenderableType) -> None:
-        self.settle()
-        for part in parts:
-            self.console.print(part, width=self.width, highlight=False)
-
     def cut(self, text: Text) -> Text:
         """Cut a text to one line."""
         text.truncate(self.width - 1, overflow="crop")
         return text
+
+    def rule(self, name: str = "") -> Text:
+        """Return a line across the page, with a name in it."""
+        line = "\u2500" if self.console.encoding.startswith("utf") else "-"
+        rule = Text().append(2 * line, "dim").append(f" {name} " if name else "")
+        rule.truncate(self.width, overflow="crop")
+        return rule.append(line * (self.width - rule.cell_len), "dim")
+
+    def say(self, *parts: RenderableType) -> None:
+        self.settle()
+        for part in parts:
+            self.console.print(part, width=self.width, highlight=False)
 
     def ask(self, question: Text) -> None:
         self.settle()
@@ -381,21 +518,87 @@ class _Screen:
             self._asking = False
             self.console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
 
-    def page(self, *parts: RenderableType) -> bool:
-        """Say it on a new page at the top of the screen; the one before stays in the scroll-back.
+    # -- the page -----------------------------------------------------------------------------
 
-        Returns
-        -------
-        bool
-            Whether all of it stands on the screen, with two lines to spare.
+    def page(
+        self, *head: RenderableType, number: str, title: str = "", body: RenderableType, again: bool = False,
+    ) -> None:
+        """Show a body below a head; the page before stays in the scroll-back.
+
+        With `again` the body is the one before in another form: it takes its place, and is read on
+        from the same line.
         """
-        self.settle()
-        if self.console.is_terminal:
+        top = self._page.body.top if again else 0
+        self._page = _Page(Group(*head), number, title, _Part(body, top))
+        if self._in_parts and not again:
+            self.settle()
             self.console.print("\n" * (self.console.height - 1))
-            self.console.control(Control.home())
-        self.say(*parts)
-        options = self.console.options.update(width=self.width)
-        return sum(len(self.console.render_lines(part, options)) for part in parts) + 2 <= self.console.height
+        self._show()
+
+    def open_list(self, name: str, content: RenderableType) -> None:
+        """Show a list below the body until it is closed or another page comes; close it when it is shown."""
+        if self._page.name == name and self.close_list():
+            return
+        if not self._in_parts:
+            self.say(Text(), Text(name, "bold"), content, Text())
+            return
+        self._page.name, self._page.listed = name, _Part(content)
+        self._draw()
+
+    def close_list(self) -> bool:
+        """Close the list; tell whether there was one."""
+        if self._page.listed is None:
+            return False
+        self._page.listed = None
+        self._draw()
+        return True
+
+    def turn(self, key: str) -> bool:
+        """Show another part of the page, or the page anew, if the key says so; tell whether it does."""
+        if key == _REDRAW:
+            self._show()
+            return True
+        if not self._in_parts or key not in (" ", UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END):
+            return False
+        if self._moving.hides:
+            self._moving.turn(key)
+            self._draw()
+        return True
+
+    def _show(self) -> None:
+        if self._in_parts:
+            self._draw()
+        else:
+            self.say(self._page.head, self.rule(self._page.number), self._page.body.text, self.rule())
+
+    def _draw(self) -> None:
+        """Draw the page over what is in the window, all but the line of the question."""
+        page, height = self._page, max(4, self.console.height)
+        title = self._lines(self.cut(Text(page.title, "bold"))) if page.title else []
+        head = self._lines(page.head)[: max(0, height - _LEAST_READ - 3)] + self._lines(self.rule(page.number))
+        body = self._lines(page.body.text)
+        room = height - len(head) - 2
+        self._moving = page.body
+        if page.listed is None:
+            shown = page.body.cut(body, room, title)
+        else:
+            rule, listed = self._lines(self.rule(page.name)), self._lines(page.listed.text)
+            beside = room - len(rule) - len(listed)
+            if beside >= min(len(body), _LEAST_READ):
+                shown = page.body.cut(body, beside, title)
+                shown += [[]] * (beside - len(shown)) + rule + page.listed.cut(listed, len(listed), [])
+            else:
+                self._moving = page.listed
+                shown = title + rule + page.listed.cut(listed, room - len(title) - len(rule), [])
+        shown += [[]] * (room - len(shown)) + self._lines(self.rule(self._moving.where))
+        erase = Control((ControlType.ERASE_IN_LINE, 2)).segment
+        self.settle()
+        self.console.print(Segments([
+            Control.home().segment, *(s for line in head + shown for s in (erase, *line, Segment.line())), erase,
+        ]), end="", crop=False)
+
+    def _lines(self, part: RenderableType) -> list[list[Segment]]:
+        return self.console.render_lines(part, self.console.options.update(width=self.width), pad=False)
 
 
 def _keys_line(*keys: tuple[str, str]) -> Text:
@@ -417,11 +620,11 @@ def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lamb
         record.source and f"source {record.source}", record.doi and f"doi {record.doi}",
         record.pmid and f"PMID {record.pmid}",
     )))
-    parts: list[RenderableType] = [mark(Text(screen.line(record.title) or "(no title)", "bold"))]
+    parts: list[RenderableType] = [mark(Text(untagged(screen.line(record.title)) or "(no title)", "bold"))]
     parts += [Text(screen.line(line), "dim") for line in (origin, ids) if line]
     parts.append(Text())
     if record.abstract:
-        parts.append(mark(Text(screen.plain(record.abstract))))
+        parts.append(mark(Text(untagged(screen.plain(record.abstract)))))
     else:
         parts.append(Text("No abstract.", "italic"))
     below = []
@@ -438,9 +641,10 @@ def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lamb
 # -- the screening session ----------------------------------------------------------------------
 
 _COMMANDS = (
-    ("i", "include"), ("e", "exclude"), ("m", "maybe"), ("u", "undo"), ("n", "note"), ("s", "skip"), ("?", "help"),
-    ("q", "quit"),
+    ("i", "include"), ("e", "exclude"), ("m", "maybe"), ("u", "undo"), ("n", "note"), ("s", "skip"), ("c", "criteria"),
+    ("?", "help"), ("q", "quit"),
 )
+_LESS_NEEDED = "csnum"      # on a narrow line they go in this order; the help names them too
 _HELP = (
     ("i", "include"),
     ("e", "exclude; then the number or the code of the reason, Enter for none, Esc to go back"),
@@ -448,8 +652,10 @@ _HELP = (
     ("u", "undo: take your last decision back and see its record again; the log keeps both"),
     ("n", "note: a line of text that is kept with your decision on this record"),
     ("s", "skip: the record comes back later"),
+    ("c", "show the criteria, or close them"),
     ("h", "mark the words of the criteria, or stop marking them"),
-    ("c", "show the criteria"),
+    ("Space", "more of a long record; arrows, Page Up and Page Down move in it too"),
+    ("Esc", "close a list such as this one"),
     ("q", "quit; everything decided is kept, and this record comes first next time"),
 )
 _PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "Maybe"}
@@ -490,8 +696,8 @@ def run(
     KeyboardInterrupt
         Ctrl-C, after the terminal is as it was before; everything decided is kept.
     """
-    screen = _Screen(console)
     with keys or open_keys() as typed:
+        screen = _Screen(console, typed)
         try:
             return _Sitting(session, records, reasons, criteria, state, screen, typed).go()
         finally:
@@ -550,9 +756,12 @@ class _Sitting:
         began = time.monotonic()
         hint = ""
         while True:
-            self._screen.ask(Text(f"{hint}  ?: help", "bold") if hint else _keys_line(*_COMMANDS))
+            self._screen.ask(Text(f"{hint}  ?: help", "bold") if hint else self._commands())
             hint = ""
-            match self._keys.key().casefold():
+            key = self._keys.key()
+            if self._screen.turn(key):
+                continue
+            match key.casefold():
                 case "i":
                     return self._decide(row, Label.INCLUDE, "", began)
                 case "m":
@@ -561,7 +770,7 @@ class _Sitting:
                     reason = self._pick_reason()
                     if reason is not None:
                         return self._decide(row, Label.EXCLUDE, reason, began)
-                    self._show(row)
+                    self._screen.close_list()
                 case "u":
                     if self._undo():
                         return True
@@ -574,19 +783,19 @@ class _Sitting:
                     note = self._edit("Note: ", self._notes.get(row, ""))
                     if note is not None:
                         self._notes[row] = note
-                        self._show(row)
+                        self._show(row, again=True)
                 case "h":
                     self._marking = not self._marking
-                    self._show(row)
+                    self._show(row, again=True)
                 case "c":
-                    self._screen.say(self._criteria_text())
+                    self._screen.open_list("The criteria", self._criteria_text())
                 case "?":
-                    self._screen.say(Text(), _two_columns(_HELP), Text())
+                    self._screen.open_list("The keys", _two_columns(_HELP))
                 case "q":
                     return False
-                case _ as key if key == _REDRAW:
-                    self._show(row)
-                case _ as key if key.isprintable():
+                case "\x1b":
+                    self._screen.close_list()
+                case _ if key.isprintable():
                     hint = f"{self._screen.line(key)!r} is no key here."
 
     # -- what is done -------------------------------------------------------------------------
@@ -609,7 +818,7 @@ class _Sitting:
             return False
         # It may be a decision of an earlier sitting: then none of these goes.
         self._decided = [decision for decision in self._decided if decision[0] != row]
-        self._last = "Taken back; decide again:"
+        self._last = f"Taken back: {self._title(row)}"
         return True
 
     def _pick_reason(self) -> str | None:
@@ -622,11 +831,13 @@ class _Sitting:
             return ""
         options = {code.casefold(): code for code, _ in self._reasons}
         options |= {str(number): code for number, (code, _) in enumerate(self._reasons, 1)}
-        self._screen.say(Text("Why is it excluded?", "bold"), self._reason_list())
+        self._screen.open_list("Why is it excluded?", self._reason_list())
         typed, hint = "", "number or code, Enter: no reason, Esc: back"
         while True:
             self._screen.ask(Text(f"Reason: {typed}", "bold").append(f"   {hint}" if hint else "", "dim"))
             key = self._keys.key()
+            if (typed == "" or key != " ") and self._screen.turn(key):
+                continue
             hint = ""
             if key == ESCAPE or (key == BACKSPACE and not typed):
                 return None
@@ -668,6 +879,8 @@ class _Sitting:
                 return None
             if key == ENTER:
                 return text.strip()
+            if key != " " and self._screen.turn(key):
+                continue
             if key == BACKSPACE:
                 text = text[:-1]
             elif key == _CLEAR_LINE:
@@ -677,25 +890,34 @@ class _Sitting:
 
     # -- what is shown ------------------------------------------------------------------------
 
-    def _show(self, row: int) -> None:
+    def _show(self, row: int, again: bool = False) -> None:
         screen = self._screen
         record = _record(screen, self._records[row], self._highlighter.mark if self._marking else lambda text: text)
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
-        this_time = f"This sitting: {len(self._decided)} decided, {found} include or maybe"
+        sitting = f"record {self._numbers[row]} | this sitting: {len(self._decided)} decided, {found} include or maybe"
         if len(self._seconds) >= _LEAST_TIMED:
-            this_time += f" | {statistics.median(self._seconds[-_PACE_OVER:]):.0f} s a record"
+            sitting += f" | {statistics.median(self._seconds[-_PACE_OVER:]):.0f} s a record"
         age = f" ({self._state_age} decision{'s' * (self._state_age > 1)} ago)" if self._state_age else ""
-        head = [Text(f"{self._state}{age}"), Text(this_time, "dim")]
+        head = [Text(f"{self._state}{age}")]
         if self._last:
-            head.append(screen.cut(Text(self._last, "dim")))
+            head.append(Text(self._last, "dim", no_wrap=True, overflow="crop"))
         note = self._notes.get(row)
-        below = [Text(), Text("Note  ", "bold").append(note, "not bold")] if note else []
-        rule = Rule(f"record {self._numbers[row]}", style="dim")
-        if not screen.page(*head, rule, record, *below, Rule(style="dim")):
-            screen.say(screen.cut(Text(self._title(row), "bold")))  # its own has left the screen at the top
+        if note:
+            head.append(Text("Note  ", "bold").append(screen.line(note), "not bold"))
+        screen.page(*head, number=sitting, title=self._title(row), body=record, again=again)
+
+    def _commands(self) -> Text:
+        """Return what the keys do, as far as it has place on one line."""
+        shown, left_out = _keys_line(*_COMMANDS), ""
+        for key in _LESS_NEEDED:
+            if shown.cell_len < self._screen.width:
+                break
+            left_out += key
+            shown = _keys_line(*(command for command in _COMMANDS if command[0] not in left_out))
+        return shown
 
     def _title(self, row: int) -> str:
-        return self._screen.line(self._records[row].title) or "(no title)"
+        return untagged(self._screen.line(self._records[row].title)) or "(no title)"
 
     def _reason_list(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -715,8 +937,8 @@ class _Sitting:
             table = Table.grid(padding=(0, 1))
             for text in texts:
                 table.add_row("-", self._highlighter.mark(Text(self._screen.line(text))))
-            parts += [Text(), Text(name, style), table] if texts else []
-        return Group(*parts, Text()) if parts else Group(Text("The protocol names no criteria."))
+            parts += [Text(name, style), table] if texts else []
+        return Group(*parts) if parts else Group(Text("The protocol names no criteria."))
 
 
 def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
@@ -752,12 +974,12 @@ def ask_one_by_one(
     list of bool or None, one for each item
         None where the reviewer quit before.
     """
-    screen = _Screen(console)
     answers: list[bool] = []
     with keys or open_keys() as typed:
+        screen = _Screen(console, typed)
         try:
             while len(answers) < len(items):
-                screen.page(Rule(f"{len(answers) + 1} of {len(items)}", style="dim"), show(items[len(answers)]), Text())
+                screen.page(number=f"{len(answers) + 1} of {len(items)}", body=show(items[len(answers)]))
                 typed.flush()
                 if not _answer(screen, typed, question, answers):
                     break
@@ -772,7 +994,10 @@ def _answer(screen: _Screen, keys: Keys, question: str, answers: list[bool]) -> 
     """Add an answer, or take the last one back; return False to quit."""
     while True:
         screen.ask(Text(f"{question}  ") + _keys_line(("y", "yes"), ("n", "no"), ("u", "back"), ("q", "quit")))
-        match keys.key().casefold():
+        key = keys.key()
+        if screen.turn(key):
+            continue
+        match key.casefold():
             case "y":
                 answers.append(True)
             case "n":
@@ -794,7 +1019,7 @@ def decide_proposals(
 
     def show(proposal: tuple[Record, Proposal]) -> RenderableType:
         record, found = proposal
-        return Group(_record(screen, record), Text(), Text(screen.line(found.reason), "bold"))
+        return Group(Text(screen.line(found.reason), "bold"), Text(), _record(screen, record))
 
     return ask_one_by_one(proposals, show, "Remove this record?", console=screen.console, keys=keys)
 
