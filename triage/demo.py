@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _MARK = ".triage-demo"
 _REVIEWER = "known labels"
 NOTICE = (
     "This is a demonstration: nobody screened these records. The decisions were answered from the known "
-    "labels of a published review (Menon et al. 2022, SYNERGY)."
+    "labels of a published review (Menon et al. 2022, in the SYNERGY collection)."
 )
 
 
@@ -50,30 +51,38 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
     intake.new(review, folder / "protocol.toml")
     with Project.open(review) as project:
         for done in intake.import_files(project, [folder / name for name in _EXPORTS], reviewer=_REVIEWER):
-            say(f"import   {done.source}: {done.announced} records announced, {done.kept} kept, "
+            say(f"import   {Path(done.file).name}: {done.announced} records announced, {done.kept} kept, "
                 f"{len(done.problems)} problems")
         linked = intake.find_duplicates(project, reviewer=_REVIEWER)
-        say(f"dedupe   {linked.duplicates} duplicates linked, {linked.records - linked.duplicates} records left")
+        say(f"dedupe   {linked.duplicates} duplicates linked, {linked.records - linked.duplicates} of "
+            f"{linked.records} records are left")
         filtered = intake.apply_limits(project, reviewer=_REVIEWER)
         removed = ", ".join(f"{count} by {kind}" for kind, count in filtered.removed.items()) or "none"
-        say(f"filter   removed: {removed}; {len(filtered.proposed)} more that only a detector speaks against stay in; "
-            f"{filtered.left} records to screen")
+        say(f"filter   removed: {removed}; {len(filtered.proposed)} that a language detector doubts stay in, for a "
+            f"person to decide; {filtered.left} records to screen")
         first = screening.rank(project, top=3, device=device, progress=progress)
-        say("rank     by the criteria alone, before any label; the first three:")
+        say("rank     by the protocol's criteria alone, before any decision, these come first:")
         for record in first["records"]:
-            say(f"         {record['title'][:90]}")
+            say(f"         {textwrap.shorten(record['title'], 90, placeholder=' ...')}")
+        stopping = project.protocol().stopping
+        say(f"screen   the best ranked record next, learning from each decision, until {stopping.rule} says stop:")
         found, decided = _screen(project, device, progress)
-        say(f"screen   {decided} decisions, {found} relevant found, then the certificate said stop"
-            if status.status(project)["verdict"]["stop"] else f"screen   {decided} decisions, {found} relevant found")
-        facts = status.status(project)
+        say(f"         {decided} decisions, {found} relevant found, {filtered.left - decided} records never read")
         say("")
+        facts = status.status(project)
         say(status.in_words(facts))
         page = folder / "report.html"
         report.write_report(project, page, facts, notice=NOTICE)
-        for name in ("included.ris", "decisions.csv"):
-            intake.export(project, folder / name, only=["included", "maybe"] if name == "included.ris" else ())
+        included = intake.export(project, folder / "included.ris", only=["included", "maybe"])
+        intake.export(project, folder / "decisions.csv")
     say("")
-    say(f"The report is {page}; the review itself is {review}. Open it with: triage screen \"{review}\"")
+    say(f"export   included.ris ({included} records) and decisions.csv, in {folder}")
+    say("")
+    say("Look around in it, or go on screening:")
+    for command in ("status", "log", "rank", "screen"):
+        say(f'  triage {command} "{review}"')
+    say("")
+    say(f"The report is {page}")
     return page
 
 

@@ -1,0 +1,267 @@
+"""Files in and out: imported decisions, decisions made elsewhere, and what counts for a duplicate group."""
+
+import csv
+import tempfile
+from pathlib import Path
+
+import pytest
+from conftest import PROTOCOL, sample_ris
+from hypothesis import given, settings, strategies as st
+
+from triage import intake
+from triage.decisions import Kind, Label, Origin, fold
+from triage.errors import InputError
+from triage.project import Project
+
+LABELS = {"include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE,
+          "maybe": Label.MAYBE}
+
+
+def table(path, rows, columns="title,abstract,verdict"):
+    path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def decided(project):
+    return {e.record_id: e for e in project.events() if e.kind is Kind.DECISION}
+
+
+def decisions_file(path, rows, columns=("record_id", "label", "reason", "note")):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """A review without records."""
+    (tmp_path / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
+    intake.new(tmp_path / "r.triage", tmp_path / "protocol.toml")
+    with Project.open(tmp_path / "r.triage") as project:
+        yield project
+
+
+# -- labels -------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(sorted(LABELS)), st.data(), st.text(" \t\n", max_size=2), st.text(" \t\n", max_size=2))
+def test_a_label_means_the_same_in_any_case(word, data, before, after):
+    cased = "".join(data.draw(st.sampled_from([c.lower(), c.upper()])) for c in word)
+    assert intake.parse_label(before + cased + after, "x") is LABELS[word]
+
+
+@given(st.one_of(st.text(max_size=12), st.sampled_from(["includ", "included", "yes", "2", "-1", "01", "1.0", "no", "true"]))
+       .filter(lambda text: text.strip().lower() not in LABELS))
+def test_any_other_text_is_no_label(text):
+    with pytest.raises(InputError, match=r"^d\.csv, line 7: .*include, exclude or maybe"):
+        intake.parse_label(text, "d.csv, line 7")
+
+
+cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(sorted(LABELS)), cell), min_size=1, max_size=6, unique_by=lambda row: row),
+       st.integers(0, 5), st.one_of(st.none(), cell.filter(lambda text: text.strip().lower() not in LABELS)))
+def test_a_file_of_decisions_is_taken_as_it_is_written_or_not_at_all(rows, place, wrong):
+    """Through a real file: notes with quotes, commas and line breaks; one wrong label refuses it with its line."""
+    rows = [[str(i), label, "", note] for i, (label, note) in enumerate(rows, 1)]
+    at = place % len(rows)
+    if wrong is not None:
+        rows[at][1] = wrong
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "a.ris").write_text(sample_ris(6), encoding="utf-8")
+        Project.create(folder / "r.triage", PROTOCOL).close()
+        with Project.open(folder / "r.triage") as project:
+            intake.import_files(project, [folder / "a.ris"], reviewer="ann")
+            path = decisions_file(folder / "d.csv", rows)
+            if wrong is not None:
+                line = 2 + sum(_lines(row) for row in rows[:at])
+                with pytest.raises(InputError, match=rf"d\.csv, line {line}: .*label"):
+                    intake.label(project, path, reviewer="ann")
+                assert project.events() == []
+            else:
+                counts = intake.label(project, path, reviewer="ann")
+                assert counts["decisions"] == len(rows)
+                assert {i: (e.label, e.note) for i, e in decided(project).items()} == {
+                    int(i): (LABELS[label], "\n".join(_breaks(note)).strip()) for i, label, _, note in rows
+                }
+
+
+def _breaks(cell):
+    return cell.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _lines(row):
+    return 1 + sum(len(_breaks(cell)) - 1 for cell in row)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1_0", "1e0", "", "x", "nan", "inf", "１", "99", "9" * 30])
+def test_what_is_no_record_is_refused_with_its_line(review, tmp_path, text):
+    project = review(20)
+    with pytest.raises(InputError, match="line 3"):
+        intake.label(project, decisions_file(tmp_path / "d.csv", [["2.0", "1", "", ""], [text, "1", "", ""]]), reviewer="ann")
+    assert project.events() == []
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_decisions_come_in_any_order_of_columns_and_with_the_delimiters_of_spreadsheets(review, tmp_path, delimiter):
+    project = review(6)
+    lines = [["Title", "LABEL", " Record_ID "], ["a", "Include", "3"], ["", "", ""], ["b", "0", "4"]]
+    text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in lines)
+    (tmp_path / "d.csv").write_text(text, encoding="utf-8", newline="")
+    assert intake.label(project, tmp_path / "d.csv", reviewer="ann")["decisions"] == 2
+    assert {i: e.label for i, e in decided(project).items()} == {3: Label.INCLUDE, 4: Label.EXCLUDE}
+
+
+def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(review, tmp_path):
+    project = review(8)
+    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
+        [1, "exclude", "child", ""], [2, "exclude", "Support  over the INTERNET.", ""], [3, "exclude", "Wrong Dose", ""],
+        [4, "exclude", "Wrong Dose", ""], [5, "include", "", ""], [6, "exclude", "CHILD", ""],
+    ]), reviewer="ann")
+    assert {i: e.reason for i, e in decided(project).items()} == {
+        1: "CHILD", 2: "ONLINE", 3: "Wrong Dose", 4: "Wrong Dose", 5: "", 6: "CHILD",
+    }
+    assert counts == {"decisions": 6, "unchanged": 0, "include": 1, "exclude": 5, "maybe": 0,
+                      "unlisted_reasons": {"Wrong Dose": 2}}
+
+
+def test_an_equal_decision_is_not_written_again_and_a_changed_one_is(review, tmp_path):
+    project = review(8)
+    rows = [[1, "include", "", "a note"], [2, "exclude", "CHILD", ""]]
+    intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
+    seen = len(project.events())
+    again = intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "0", "child", ""], rows[0]]), reviewer="ann")
+    assert (again["decisions"], again["unchanged"], len(project.events())) == (0, 2, seen)
+    for changed in ([1, "include", "", "another note"], [2, "exclude", "ONLINE", ""], [2, "maybe", "", ""]):
+        assert intake.label(project, decisions_file(tmp_path / "f.csv", [changed]), reviewer="ann")["decisions"] == 1
+    # Another reviewer's equal decision is a decision of its own.
+    assert intake.label(project, decisions_file(tmp_path / "g.csv", [[2, "maybe", "", ""]]), reviewer="bob")["decisions"] == 1
+
+
+# -- duplicate groups ---------------------------------------------------------------------------
+
+
+def test_a_decision_on_a_copy_counts_for_its_group(review, tmp_path):
+    project = review(10)
+    project.link([(7, 2, "same DOI")], reviewer="ann")
+    intake.label(project, decisions_file(tmp_path / "d.csv", [[7, "include", "", ""]]), reviewer="ann")
+    assert project.stage().consensus.labels == {2: Label.INCLUDE}
+    with pytest.raises(InputError, match="line 3: record 7 was given a label in line 2 already"):
+        intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "1", "", ""], [7, "1", "", ""]]), reviewer="ann")
+
+
+def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review, tmp_path):
+    project = review(10)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
+    intake.label(project, decisions_file(tmp_path / "e.csv", [[7, "0", "", ""]]), reviewer="bob")
+    link = project.link([(7, 2, "same DOI")], reviewer="ann")[0]
+    assert project.stage().consensus.conflicts == {2}    # ann said both: she must say which
+    assert intake.label(project, decisions_file(tmp_path / "f.csv", [[2, "0", "", ""]]), reviewer="ann")["decisions"] == 1
+    assert project.stage().consensus.labels == {2: Label.EXCLUDE} and not project.stage().consensus.conflicts
+    # Taken back, both of her earlier labels are there again, and so they are without the link.
+    intake.undo(project, reviewer="ann")
+    assert project.stage().consensus.conflicts == {2}
+    project.undo(link.seq, reviewer="ann")
+    assert {(r, who): e.label for (_, r, who), e in project.stage().live.decisions.items()} == {
+        (2, "ann"): Label.INCLUDE, (7, "ann"): Label.EXCLUDE, (7, "bob"): Label.EXCLUDE,
+    }
+
+
+def test_links_of_one_copy_to_two_records_make_one_group(review):
+    project = review(10)
+    project.link([(9, 4, "a"), (9, 2, "b"), (8, 9, "c")], reviewer="ann")
+    assert fold(project.events()).duplicates == {4: 2, 8: 2, 9: 2}
+
+
+# -- import -------------------------------------------------------------------------------------
+
+
+def test_the_same_bytes_again_are_there_already_and_under_another_source_are_kept(empty, tmp_path):
+    (tmp_path / "a.ris").write_text(sample_ris(5), encoding="utf-8")
+    first, second, third = (
+        intake.import_files(empty, [tmp_path / "a.ris"], reviewer="ann", source=source)[0]
+        for source in ("PubMed", "PubMed", "Scopus")
+    )
+    assert [(d.announced, d.kept, d.already_there) for d in (first, second, third)] == [(5, 5, 0), (5, 0, 5), (5, 5, 0)]
+    assert empty.n_records() == 10 and [f.source for f in empty.files()] == ["PubMed", "Scopus"]
+    twice = intake.import_files(empty, [tmp_path / "a.ris"] * 2, reviewer="ann", source="Embase")
+    assert [(d.kept, d.already_there) for d in twice] == [(5, 0), (0, 5)]
+
+
+def test_one_bad_file_keeps_all_out(empty, tmp_path):
+    (tmp_path / "a.ris").write_text(sample_ris(5), encoding="utf-8")
+    (tmp_path / "bad.ris").write_text("no export\n", encoding="utf-8")
+    bad_label = table(tmp_path / "bad.csv", ["A,x,1", "B,y,", "C,z,perhaps"])
+    with pytest.raises(InputError, match="bad.ris"):
+        intake.import_files(empty, [tmp_path / "a.ris", tmp_path / "bad.ris"], reviewer="ann")
+    with pytest.raises(InputError, match="bad.csv, line 4: 'perhaps' is no label"):
+        intake.import_files(empty, [bad_label], reviewer="ann", label_column="verdict")
+    assert empty.n_records() == 0 and empty.files() == []
+
+
+def test_a_label_column_brings_decisions_of_origin_imported(empty, tmp_path):
+    one = table(tmp_path / "one.csv", ["A title,x,1", "B title,y,Excluded", "C title,z,"])
+    two = table(tmp_path / "two.csv", ["D title,x,maybe", "E title,y,0.0"])
+    done = intake.import_files(empty, [one, two], reviewer="ann", label_column="verdict")
+    assert [d.decisions for d in done] == [2, 2]
+    assert {i: (e.label, e.origin, e.reviewer) for i, e in decided(empty).items()} == {
+        1: (Label.INCLUDE, Origin.IMPORTED, "ann"), 2: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
+        4: (Label.MAYBE, Origin.IMPORTED, "ann"), 5: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
+    }
+    # One permutation over the records of both files, committed before the first decision.
+    assert [e.kind for e in empty.events()] == [Kind.PLAN] + [Kind.DECISION] * 4
+    assert empty.stage().committed == 1 and len(empty.stage().strata[0]) == 5
+
+
+def test_without_label_column_the_labels_of_a_table_are_a_field_and_no_decision(empty, tmp_path):
+    path = table(tmp_path / "one.csv", ["A title,x,1"])
+    assert intake.import_files(empty, [path], reviewer="ann")[0].decisions == 0
+    assert empty.events() == [] and empty.record(1).extra["verdict"] == ("1",)
+
+
+def test_importing_again_writes_the_decisions_that_are_missing(empty, tmp_path):
+    """An import that died between the records and their decisions, and one that was made without the option."""
+    path = table(tmp_path / "one.csv", ["A title,x,1", "B title,y,0", "C title,z,1", "D title,z,0"])
+    intake.import_files(empty, [path], reviewer="ann")
+    changed = decisions_file(tmp_path / "d.csv", [[2, "include", "", ""], [3, "include", "", ""]])
+    intake.label(empty, changed, reviewer="bob")
+    intake.undo(empty, reviewer="bob")    # of record 3
+    for decisions in (2, 0):
+        again = intake.import_files(empty, [path], reviewer="ann", label_column="verdict")[0]
+        assert (again.kept, again.already_there, again.decisions) == (0, 4, decisions)
+    # What anybody decided, or decided and took back, stays as it was.
+    assert {(i, e.reviewer): e.label for i, e in decided(empty).items()} == {
+        (1, "ann"): Label.INCLUDE, (2, "bob"): Label.INCLUDE, (3, "bob"): Label.INCLUDE, (4, "ann"): Label.EXCLUDE,
+    }
+
+
+def test_a_file_read_again_as_another_format_is_refused_where_it_gives_other_records(empty, tmp_path):
+    path = tmp_path / "a.ris"
+    path.write_text(sample_ris(3).replace("\n\n", "\n"), encoding="utf-8")
+    intake.import_files(empty, [path], reviewer="ann")
+    with pytest.raises(InputError, match="a.ris"):
+        intake.import_files(empty, [path], reviewer="ann", format="nbib")
+    assert empty.n_records() == 3
+
+
+# -- origins ------------------------------------------------------------------------------------
+
+
+def test_what_was_handed_out_keeps_its_origin_and_nothing_else_becomes_an_audit_draw(review, tmp_path):
+    project = review(12)
+    project.commit_plan(project.stage(), 1, {})
+    project.show("abstract", [4, 5], [Origin.AUDIT, Origin.RANKED], [12, 11], reviewer="ann", file="batch.csv")
+    path = decisions_file(tmp_path / "d.csv", [[4, "1", "", ""], [5, "0", "", ""], [6, "0", "", ""]])
+    intake.label(project, path, reviewer="bob")
+    assert {i: e.origin for i, e in decided(project).items()} == {
+        4: Origin.AUDIT, 5: Origin.RANKED, 6: Origin.CHOSEN,
+    }
+
+
+def test_a_changed_imported_decision_is_the_reviewers_choice(empty, tmp_path):
+    intake.import_files(empty, [table(tmp_path / "one.csv", ["A title,x,1"])], reviewer="ann", label_column="verdict")
+    intake.label(empty, decisions_file(tmp_path / "d.csv", [[1, "0", "", ""]]), reviewer="ann")
+    assert [e.origin for e in empty.events() if e.kind is Kind.DECISION] == [Origin.IMPORTED, Origin.CHOSEN]
