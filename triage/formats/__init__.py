@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from . import bibtex, nbib, ris, tables
-from .common import ExportRow, Problem, Reading, decode, read_bytes
+from . import asreview, bibtex, ebsco_xml, endnote_tagged, endnote_xml, nbib, pubmed_xml, ris, tables, workbooks, wos
+from .archives import kind_of_zip
+from .common import ExportRow, Item, Problem, Reading, Stream, Tally
+from .text import TextFile, read_head
 
-__all__ = ["FORMATS", "WRITERS", "ExportRow", "Problem", "Reading", "check_writable", "detect", "read", "write"]
+__all__ = [
+    "FORMATS", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "check_writable", "detect", "open_records",
+    "read", "write",
+]
 
 TABLES = ("csv", "tsv", "xlsx", "xls", "parquet")
-FORMATS = ("ris", "nbib", *TABLES)
+_READERS: dict[str, Callable[[Path, Tally], Iterator[Item]]] = {
+    "ris": ris.records, "nbib": nbib.records, "pubmed-xml": pubmed_xml.records, "endnote-xml": endnote_xml.records,
+    "enw": endnote_tagged.records, "bibtex": bibtex.records, "wos": wos.records, "ebsco-xml": ebsco_xml.records,
+    "asreview": asreview.records,
+}
+FORMATS = (*_READERS, *TABLES)
 WRITERS: dict[str, Callable[[Path, Sequence[ExportRow]], None]] = {
-    ".ris": ris.write, ".csv": tables.write_delimited, ".tsv": tables.write_tsv, ".xlsx": tables.write_xlsx,
+    ".ris": ris.write, ".csv": tables.write_delimited, ".tsv": tables.write_tsv, ".xlsx": workbooks.write,
     ".bib": bibtex.write,
 }
-_READABLE = "RIS, PubMed nbib, CSV, TSV, Excel or Parquet"
-_MAGIC = ((b"PK\x03\x04", "xlsx"), (b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
-_NOT_EXPORTS = ((b"%PDF", "a PDF"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"), (b"SQLite format 3", "a database"))
+_READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, CSV, Excel or Parquet"
+_MAGIC = ((b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
+_NOT_EXPORTS = (
+    (b"%PDF", "a PDF"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
+    (b"SQLite format 3", "a database, perhaps EndNote's own library"), (b"\x1f\x8b", "a packed file, to be unpacked first"),
+    (b"7z\xbc\xaf", "a packed file, to be unpacked first"), (b"Rar!", "a packed file, to be unpacked first"),
+)
+_XML_RECORDS = (("pubmed-xml", r"PubmedArticleSet|PubmedArticle|PubmedBookArticle"), ("ebsco-xml", r"rec"), ("endnote-xml", r"record"))
+_ENDNOTE = re.compile(r"<(?:xml|ref-type|contributors|titles|source-app)[\s>/]")  # others have <record> elements, too
+_TEXTS = (("ris", ris.looks_like), ("nbib", nbib.looks_like), ("wos", wos.looks_like), ("enw", endnote_tagged.looks_like),
+          ("bibtex", bibtex.looks_like))
 
 
 def detect(path: Path) -> str:
@@ -31,34 +50,56 @@ def detect(path: Path) -> str:
     InputError
         When it is no export that can be read.
     """
-    content = read_bytes(path)
+    head = read_head(path)
+    if head.startswith(b"PK\x03\x04"):
+        return kind_of_zip(path, _READABLE)
     for magic, format in _MAGIC:
-        if content.startswith(magic):
+        if head.startswith(magic):
             return format
     for magic, kind in _NOT_EXPORTS:
-        if content.startswith(magic):
+        if head.startswith(magic):
             raise InputError(f"{path} is {kind}, no export; give {_READABLE}.")
-    text, _ = decode(content, path)
-    head = text.lstrip("\ufeff \t\r\n")[:2000].lower()
-    if head.startswith(("<!doctype", "<html", "<?xml", "<")):
-        kind = "a web page" if "<html" in head or "<!doctype html" in head else "XML"
-        raise InputError(f"{path} is {kind}, which this version does not read; export it as {_READABLE}.")
-    first = text.lstrip("\ufeff").replace("\r", "\n").lstrip("\n").split("\n", 1)[0]
-    table = "tsv" if "\t" in first and first.count("\t") >= first.count(",") else "csv"
+    text = TextFile(path, Tally()).head.lstrip()
+    if text.startswith("<"):
+        return _detect_xml(path, text)
     # A cell of a table may hold a line that looks like RIS, so a header that names titles goes first.
-    if tables.names_titles(first):
-        return table
-    if ris.announces(text):
-        return "ris"
-    if nbib.looks_like(text):
+    if (table := tables.detect(path, text)) is not None and table.titles:
+        return table.format
+    found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
+    if found:
+        return min(found)[1]
+    if nbib.looks_tagged(text):
         return "nbib"
-    if path.suffix.lower() in (".csv", ".tsv", ".tab"):
-        return table
-    raise InputError(f"{path} is no export that triage knows: no TY or PMID line, no table; give {_READABLE}.")
+    if text[:1] in "[{":
+        raise InputError(f"{path} looks like JSON, which triage does not read; give {_READABLE}.")
+    if table is not None and (table.searches or path.suffix.lower() in (".csv", ".tsv", ".tab")):
+        return table.format
+    raise InputError(
+        f"{path} is no export that triage knows: no TY, PMID, PT or %0 line, no @entry, no table with titles; "
+        f"give {_READABLE}."
+    )
 
 
-def read(path: Path, format: str = "auto", label_column: str | None = None) -> Reading:
-    """Read a file of records.
+def _detect_xml(path: Path, text: str) -> str:
+    start = text[:4000].lower()
+    if "<html" in start or "<!doctype html" in start:
+        kind = "a search history as a web page" if "search history" in start else "a web page"
+        raise InputError(f"{path} is {kind}, no records; export the records themselves: {_READABLE}.")
+    found = [(m.start(), format) for format, names in _XML_RECORDS if (m := re.search(rf"<(?:{names})[\s>/]", text))]
+    if found:
+        return min(found)[1]
+    # A long preamble (a DOCTYPE, a database's description) may come before the first record.
+    root = re.search(r"<([A-Za-z_][\w.-]*)", text)
+    if "<!ENTITY" in text:
+        return "endnote-xml"  # refused there, with the reason
+    raise InputError(
+        f"{path} is XML of no kind that triage reads (its root is {root.group(1) if root else 'missing'!r}); "
+        f"it reads that of PubMed, EndNote and EBSCO. Else give {_READABLE}."
+    )
+
+
+def open_records(path: Path, format: str = "auto", label_column: str | None = None) -> Stream:
+    """Open a file of records, to be read one after the other in bounded memory.
 
     Parameters
     ----------
@@ -66,25 +107,52 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     format : str
         One of `FORMATS`, or "auto".
     label_column : str, optional
-        A table's column whose text is given back apart, too.
+        A table's column whose text comes with each record.
+
+    Returns
+    -------
+    Stream
+        Of (line, Record or Problem, label); see its class.
+
+    Raises
+    ------
+    InputError
+        When the file is none that can be read, or none of that format; iterating raises it, too.
+    """
+    if format != "auto" and format not in FORMATS:
+        raise InputError(f"--format {format!r} is none of {', '.join(FORMATS)}.")
+    path = Path(path)
+    chosen = detect(path) if format == "auto" else format
+    tally = Tally()
+    if chosen in TABLES:
+        return Stream(path, chosen, tables.records(path, chosen, tally, label_column), tally)
+    if label_column is not None:
+        raise InputError(f"{path} is a {chosen} file; a label column needs a table (CSV, Excel or Parquet).")
+    return Stream(path, chosen, _READERS[chosen](path, tally), tally)
+
+
+def read(path: Path, format: str = "auto", label_column: str | None = None) -> Reading:
+    """Read a file of records whole; see `open_records` for files that may be large.
 
     Raises
     ------
     InputError
         When the file is none that can be read, or none of that format.
     """
-    if format != "auto" and format not in FORMATS:
-        raise InputError(f"--format {format!r} is none of {', '.join(FORMATS)}.")
-    path = Path(path)
-    chosen = detect(path) if format == "auto" else format
-    if chosen in TABLES:
-        return tables.read(path, chosen, label_column)
-    if label_column is not None:
-        raise InputError(f"{path} is a {chosen} file; a label column needs a table (CSV, Excel or Parquet).")
-    reading = ris.read(path) if chosen == "ris" else nbib.read(path)
-    if not reading.announced:
-        raise InputError(f"{path} announces no record as {chosen}; leave --format out to have it found by content.")
-    return reading
+    stream = open_records(path, format, label_column)
+    reading = Reading(stream.format, 0, [], [])
+    labels = []
+    for line, found, label in stream:
+        if isinstance(found, Problem):
+            reading.problems.append(found)
+        else:
+            reading.records.append(found)
+            reading.lines.append(line)
+            labels.append(label)
+    return Reading(
+        stream.format, stream.announced, reading.records, reading.lines, reading.problems, stream.warnings,
+        labels if label_column is not None or any(labels) else None,
+    )
 
 
 def check_writable(path: Path) -> None:

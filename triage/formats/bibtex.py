@@ -1,51 +1,277 @@
-"""BibTeX, written for reference managers; what it cannot say stands in a field of its own."""
+"""BibTeX: read entry by entry, so that a broken one hides no other, and written with its library.
+
+bibtexparser fails entries with a key that came before or with unbalanced braces (EBSCO writes some), so the
+reading is our own; the tests hold it against the library.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..records import Record
-from .common import DECISION_FIELDS, REMAINDER, ExportRow, remainder
+from ..records import Record, normal_doi, normal_pmid
+from . import latex, votes
+from .common import (
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, remainder, split_abstract,
+    with_remainder,
+)
+from .tagged import pieces
+from .text import TextFile
 
+Fields = dict[str, str]
+
+_OPENS = re.compile(r"\n[ \t]*@(?=[A-Za-z]+[ \t]*[{(])")
+_RECORD = re.compile(r"\n[ \t]*@(?!(?:comment|preamble|string)\b)(?=[A-Za-z]+[ \t]*[{(])", re.IGNORECASE)
+_BEGIN = re.compile(r"([A-Za-z]+)[ \t]*([{(])")
+_ON_THE_LINE = re.compile(r"@([A-Za-z]+)[ \t]*([{(])")
+_SPACE = re.compile(r"\s*")
+_KEY_FIELD = "@"  # under which an entry's key stands among its fields
+_KEY = re.compile(r"\s*([^,={}\"\n]*?)\s*(?:,|(?=[})]))")
+_NAME = re.compile(r"[\s,]*([A-Za-z][^\s={}\",#]*(?:[ \t]+[^\s={}\",#]+)*)\s*=\s*")
+_BETWEEN = re.compile(r"[\s,]*")
+_BARE = re.compile(r"[^\s,{}\"#()]+")
+_MARKS = re.compile(r"\\.|[{}\"]", re.DOTALL)
+_NAME_OF_LINE = re.compile(r"\n[ \t]*([A-Za-z][\w-]{0,60})[ \t]*=[ \t]*(?=[{\"\w])")
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_WRAPPED = re.compile(r"\n[ \t]+")
+_PMID = re.compile(r"\bPMID:\s*(\d{1,9})\b", re.IGNORECASE)
+_OUR_KEY = re.compile(r"\w*_triage\d+x*")
+_CLOSES = {"{": "}", "(": ")"}
+_MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
 _TYPES = {"book": "book", "chapter": "incollection", "conference": "inproceedings", "thesis": "phdthesis", "report": "techreport"}
+_KINDS = {
+    "article": "Journal article", "book": "Book", "inbook": "Book chapter", "incollection": "Book chapter",
+    "inproceedings": "Conference paper", "conference": "Conference paper", "proceedings": "Conference proceedings",
+    "phdthesis": "Thesis", "mastersthesis": "Thesis", "thesis": "Thesis", "techreport": "Report", "report": "Report",
+}
+
+
+def looks_like(head: str) -> int:
+    """Return where a text's first entry begins, or -1."""
+    found = re.search(r"\n[ \t]*@[A-Za-z]+[ \t]*[{(]\s*[^\n=]*[,=}]", f"\n{head}")
+    return -1 if found is None else found.start()
+
+
+def records(path: Path, tally: Tally) -> Iterator[Item]:
+    """Read BibTeX."""
+    strings: dict[str, str] = dict(_MONTHS)
+    found = pieces(TextFile(path, tally), _OPENS, counts=_RECORD)
+    next(found)  # what stands outside entries is a comment, by BibTeX's own rule
+    for line, piece in found:
+        begin, at = _BEGIN.match(piece), 0
+        while begin is not None:
+            here = line + piece.count("\n", 0, begin.start())
+            # A second entry on the line where the first ends is announced by no line of its own.
+            tally.announced += at > 0
+            kind = begin.group(1).lower()
+            fields, at, balanced = _entry(piece, begin, strings)
+            if kind == "string":
+                strings |= {name: latex.plain(value) for name, value in fields.items()}
+            if kind in ("comment", "preamble", "string"):
+                break
+            if not balanced:
+                tally.warn(here, "this entry's braces or quotes do not balance; its fields were read line by line")
+            if not any(value.strip() for name, value in fields.items() if name != _KEY_FIELD):
+                message = "this entry cannot be read; it should be @type{key, field = {text}, ...}"
+                yield Item(here, Problem(here, message))
+            else:
+                label = votes.in_notes([fields.get("note", "")], here, tally)
+                yield Item(here, _record(kind, fields), label)
+            begin = _ON_THE_LINE.search(piece, at)
+
+
+def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple[Fields, int, bool]:
+    """Return an entry's fields, where it ends, and whether its braces balance."""
+    fields: Fields = {}
+    at, closes = begin.end(), _CLOSES[begin.group(2)]
+    if begin.group(1).lower() != "string" and (key := _KEY.match(text, at)):
+        fields[_KEY_FIELD], at = key.group(1), key.end()
+    while True:
+        end = _BETWEEN.match(text, at).end()
+        if text[end: end + 1] == closes:
+            return fields, end + 1, True
+        name = _NAME.match(text, at)
+        value, at = _value(text, name.end(), strings) if name else (None, at)
+        if name is None or value is None:
+            key = {_KEY_FIELD: fields.get(_KEY_FIELD, "")}
+            return _line_by_line(text[begin.end():]) | key, len(text), False
+        _put(fields, name.group(1), value)
+
+
+def _put(fields: Fields, name: str, value: str) -> None:
+    name = name.lower()
+    # A field given twice is kept twice: bibliographies joined by hand hold such.
+    fields[name] = f"{fields[name]}\n{value}" if name in fields and value != fields[name] else value
+
+
+def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, int]:
+    """Return the value at a place, its parts joined at "#", and where it ends; None when it does not end."""
+    parts = []
+    while True:
+        opens = text[at: at + 1]
+        if opens in ("{", '"'):
+            end = _end(text, at)
+            if end < 0:
+                return None, at
+            parts.append(text[at + 1: end])
+            at = end + 1
+        elif found := _BARE.match(text, at):
+            word = found.group()
+            parts.append(strings.get(word.lower(), word))
+            at = found.end()
+        else:
+            return None, at
+        at = _SPACE.match(text, at).end()
+        following = text[at: at + 1]
+        if following != "#":
+            return ("".join(parts) if following in (",", "}", ")") else None), at
+        at = _SPACE.match(text, at + 1).end()
+
+
+def _end(text: str, at: int) -> int:
+    """Return where the brace or quote that opens at a place closes, or -1."""
+    quoted, depth = text[at] == '"', 0
+    for mark in _MARKS.finditer(text, at + 1):
+        found = mark.group()
+        if found == "{":
+            depth += 1
+        elif found == "}":
+            if depth == 0:
+                return -1 if quoted else mark.start()
+            depth -= 1
+        elif found == '"' and quoted and depth == 0:
+            return mark.start()
+    return -1
+
+
+def _line_by_line(text: str) -> Fields:
+    """Read the fields of an entry whose braces do not balance: each begins a line."""
+    _, *found = _NAME_OF_LINE.split(text)
+    fields: Fields = {}
+    for name, value in zip(found[0::2], found[1::2]):
+        value = value.strip()
+        if name is found[-2] and value.endswith(("}\n}", "},\n}", '"\n}', "}}", '"}', "},}")):
+            value = value[:-1].rstrip()
+        value = value.rstrip(",").rstrip()
+        if value[:1] in ("{", '"') and value[-1:] in ("}", '"') and len(value) > 1:
+            value = value[1:-1]
+        _put(fields, name, value)
+    return fields
+
+
+def _record(kind: str, fields: Fields) -> Record:
+    left_over = latex.plain(fields.pop(REMAINDER, ""))
+    ours = {f"triage_{name}" for name in DECISION_FIELDS}
+    extra: dict[str, tuple[str, ...]] = {}
+    if (key := fields.pop(_KEY_FIELD, "")) and not _OUR_KEY.fullmatch(key):
+        extra["citekey"] = (key,)
+
+    def take(*names: str) -> str:
+        """Take the first of some fields that says anything; the others stay extra fields."""
+        return next((fields.pop(name) for name in names if fields.get(name, "").strip()), "")
+
+    def plain(*names: str) -> str:
+        return one_line(latex.plain(take(*names)))
+
+    title = plain("title", "booktitle")
+    abstract, others = split_abstract([latex.plain(_WRAPPED.sub(" ", take("abstract")))])
+    abstract = "\n".join(folded for part in abstract.split("\n") if (folded := part.strip()))
+    for text in others:
+        extra["abstract"] = (text,)
+    authors = tuple(name for part in _names(take("author")) if (name := one_line(latex.plain(part).replace("~", " "))))
+    raw = {name: one_line(latex.plain(fields.get(name, ""))) for name in ("year", "date", "doi", "url", "pmid")}
+    year = first_year((raw["year"], raw["date"]))
+    doi = normal_doi(raw["doi"]) or (normal_doi(raw["url"]) if "doi.org/" in raw["url"] else "")
+    pmid = normal_pmid(raw["pmid"])
+    for name, value in (("year", str(year)), ("doi", doi), ("pmid", pmid)):
+        if raw[name] == value:  # else the field stays, as it was
+            fields.pop(name, None)
+    if not pmid and (found := _PMID.search(f"{fields.get('note', '')} {key}")):  # as Taylor & Francis, Europe PMC have it
+        pmid = normal_pmid(found.group(1))
+    words = latex.plain(take("keywords", "author_keywords", "keyword"))
+    keywords = tuple(word for part in re.split(r"[;\n]" if ";" in words else r"[,\n]", words) if (word := one_line(part)))
+    record = Record(
+        title=title, abstract=abstract, authors=authors, year=year,
+        journal=plain("journal", "journaltitle", "booktitle"), doi=doi, pmid=pmid, language=plain("language", "langid"),
+        type=plain("document_type", "type") or _KINDS.get(kind, kind), keywords=keywords,
+        extra=extra | {
+            name: (value,) for name, raw in fields.items()
+            if name not in ours and (value := latex.plain(_WRAPPED.sub(" ", raw)).strip())
+        },
+    )
+    return with_remainder(record, left_over) if left_over else record
+
+
+def _names(text: str) -> list[str]:
+    """Split authors at "and", but not inside braces: {Health and Care Council} is one."""
+    names, begin, depth = [], 0, 0
+    for found in re.finditer(r"\\.|[{}]|\s+and\s+", text, re.IGNORECASE | re.DOTALL):
+        mark = found.group()
+        if mark == "{":
+            depth += 1
+        elif mark == "}":
+            depth = max(depth - 1, 0)
+        elif depth == 0 and mark[0] != "\\":
+            names.append(text[begin: found.start()])
+            begin = found.end()
+    return [*names, text[begin:]]
+
+
+# -- writing ----------------------------------------------------------------------------------
 
 
 def write(path: Path, rows: Sequence[ExportRow]) -> None:
-    """Write BibTeX, one entry a record, its key made of the first author, the year and the id."""
+    """Write BibTeX, one entry a record, its key the imported one, else of the first author and the year."""
     import bibtexparser
     from bibtexparser.model import Entry, Field
 
-    library = bibtexparser.Library()
+    def text(kind: str, key: str, fields: Fields) -> str:
+        library = bibtexparser.Library()
+        library.add(Entry(kind, key, [Field(name, latex.escaped(value)) for name, value in fields.items() if value]))
+        return bibtexparser.write_string(library)
+
     keys: set[str] = set()
-    for number, row in enumerate(rows, 1):
-        r = row.record
-        kind = next((entry for word, entry in _TYPES.items() if word in r.type.lower()), "article")
-        plain = {
-            "title": r.title, "author": " and ".join(r.authors), "year": "" if r.year is None else str(r.year),
-            ("booktitle" if kind in ("incollection", "inproceedings") else "journal"): r.journal, "abstract": r.abstract,
-            "doi": r.doi, "pmid": r.pmid, "language": r.language, "keywords": "; ".join(r.keywords),
-            "note": r.type, REMAINDER: remainder(r, Record()),
-        }
-        plain |= {f"triage_{name}": row.decision.get(name, "") for name in DECISION_FIELDS}
-        fields = [Field(name, _escaped(value)) for name, value in plain.items() if value]
-        library.add(Entry(kind, _key(r, number, keys), fields))
-    path.write_text(bibtexparser.write_string(library), encoding="utf-8")
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for number, row in enumerate(rows, 1):
+            kind, fields = _entry_of(row.record)
+            key = _key(row.record, number, keys)
+            rest = remainder(row.record, _again(text(kind, key, fields)))
+            told = {f"triage_{name}": row.decision.get(name, "") for name in DECISION_FIELDS}
+            file.write(text(kind, key, fields | told | {REMAINDER: rest}) + "\n")
 
 
-def _escaped(value: str) -> str:
-    """Return a value with the characters escaped that BibTeX and LaTeX would act on."""
-    # Braces must balance whatever the text says, so a brace is written as its LaTeX name.
-    marks = {"\\": r"{\textbackslash}", "{": r"{\textbraceleft}", "}": r"{\textbraceright}", "&": r"\&", "%": r"\%",
-             "$": r"\$", "#": r"\#", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}"}
-    return "".join(marks.get(c, c) for c in value)
+def _entry_of(r: Record) -> tuple[str, Fields]:
+    kind = next((entry for word, entry in _TYPES.items() if word in r.type.lower()), "article")
+    fields = {
+        "title": r.title, "author": " and ".join(f"{{{name}}}" if _AND.search(name) else name for name in r.authors),
+        "year": "" if r.year is None else str(r.year),
+        ("booktitle" if kind in ("incollection", "inproceedings") else "journal"): r.journal, "abstract": r.abstract,
+        "doi": r.doi, "pmid": r.pmid, "language": r.language, "keywords": "; ".join(r.keywords),
+        "type": "" if r.type == _KINDS[kind] else r.type,
+    }
+    for name, values in r.extra.items():
+        if re.fullmatch(r"[a-z][\w-]{0,60}", name) and name not in fields and not name.startswith("triage"):
+            fields[name] = "\n".join(values)
+    for name, said in (("year", first_year), ("doi", lambda raw: normal_doi(*raw)), ("pmid", lambda raw: normal_pmid(*raw))):
+        raw = r.extra.get(name, ())
+        if len(raw) == 1 and said(raw) == getattr(r, name):
+            fields[name] = raw[0]
+    fields.pop("citekey", None)
+    return kind, fields
+
+
+def _again(text: str) -> Record:
+    piece = _OPENS.split(f"\n{text}")[-1]
+    begin = _BEGIN.match(piece)
+    return _record(begin.group(1).lower(), _entry(piece, begin, _MONTHS)[0])
 
 
 def _key(record: Record, number: int, keys: set[str]) -> str:
+    imported = "".join(record.extra.get("key", ()))
     family = re.split(r"[,\s]", record.authors[0])[0] if record.authors else ""
     base = re.sub(r"[^A-Za-z0-9]", "", family) + ("" if record.year is None else str(record.year))
-    key = f"{base or 'record'}_{record.id or number}"
+    key = imported if re.fullmatch(r"[\w:./+-]{1,100}", imported) else f"{base or 'record'}_triage{record.id or number}"
     while key in keys:
         key += "x"
     keys.add(key)

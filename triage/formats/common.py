@@ -1,12 +1,13 @@
-"""What every reader and writer shares: the result of reading, decoding, and the lossless remainder."""
+"""What every reader and writer shares: what reading gives, and the lossless remainder."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..records import Record, is_placeholder
@@ -17,14 +18,96 @@ REMAINDER = "triage_fields"
 DECISION_FIELDS = ("record_id", "label", "reason", "note", "reviewer", "decided_at")
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
+_WARNINGS = 100
+_YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?!\d)")
+_BOILERPLATE = re.compile(r"Copyright of .{1,300}? is the property of ")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something to tell about a file, with its line (of a table: its row, the header being 1)."""
 
     line: int
     message: str
+
+
+class Item(NamedTuple):
+    """One announced record of a file: kept, or a problem; `label` is what the file decided on it, or ""."""
+
+    line: int
+    found: Record | Problem
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a reader counts and tells while it reads; `announced` is counted apart from parsing."""
+
+    announced: int = 0
+    warnings: list[Problem] = field(default_factory=list)
+    fraction: float = 0.0
+    untold: int = 0
+
+    def warn(self, line: int, message: str) -> None:
+        """Keep a warning; after the first hundred only their number, so that no file fills the memory."""
+        if len(self.warnings) < _WARNINGS:
+            self.warnings.append(Problem(line, message))
+        else:
+            self.untold += 1
+
+
+class Stream:
+    """A file being read: iterate once over its items, in the order of the file.
+
+    The number of items equals `announced` at the end: iterating checks it, and raises where the file
+    announces more or fewer records than could be told apart, so nothing is ever lost in silence.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+    announced : int
+        Records announced by what was read so far; the file's number once the iteration is over.
+    fraction : float
+        How much of the file was read, from 0 to 1: for a progress bar.
+    warnings : list of Problem
+        What is worth telling and lost no record; complete once the iteration is over.
+
+    Examples
+    --------
+    >>> for line, found, label in open_records(path):  # doctest: +SKIP
+    ...     if isinstance(found, Problem): ...
+    """
+
+    def __init__(self, path: Path, format: str, items: Iterator[Item], tally: Tally):
+        self.path, self.format = path, format
+        self._items, self._tally = items, tally
+
+    @property
+    def announced(self) -> int:
+        return self._tally.announced
+
+    @property
+    def fraction(self) -> float:
+        return self._tally.fraction
+
+    @property
+    def warnings(self) -> list[Problem]:
+        rest = self._tally.untold
+        more = [Problem(0, f"{rest} more warnings like these")] if rest else []
+        return [*self._tally.warnings, *more]
+
+    def __iter__(self) -> Iterator[Item]:
+        read = 0
+        for item in self._items:
+            read += 1
+            yield item
+        if read != self.announced:
+            raise InputError(
+                f"{self.path} announces {self.announced} records as {self.format}, but {read} could be told apart; "
+                f"it is damaged, so nothing of it was taken. Export it again, or in another format."
+            )
+        if not read:
+            raise InputError(f"{self.path} announces no record as {self.format}; is it the right file?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +127,8 @@ class Reading:
     warnings : list of Problem
         What is worth telling and lost no record.
     labels : list of str or None
-        For a table read with a label column: its text for each record.
+        Each record's label, "" where it has none: of the label column asked for, else of a format
+        that is made to carry decisions (ASReview, Rayyan, Covidence); None when there is none at all.
     """
 
     format: str
@@ -64,59 +148,6 @@ class ExportRow:
     decision: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a file.
-
-    Raises
-    ------
-    InputError
-        When there is none, it is a folder, or it is empty.
-    """
-    try:
-        content = path.read_bytes()
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder; give the export files in it.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    if not content.strip():
-        raise InputError(f"{path} is empty; export it again from the database.")
-    return content
-
-
-def decode(content: bytes, path: Path) -> tuple[str, list[Problem]]:
-    """Decode a text file: UTF-8, UTF-16, else Windows-1252, with a warning at the first odd byte.
-
-    Raises
-    ------
-    InputError
-        When the bytes are no text.
-    """
-    head = content[:4000]
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    encoding = "utf-8-sig"
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif max(even, odd) > len(head) // 8:
-        # UTF-16 without its mark: Latin text has a zero in every other byte.
-        if min(even, odd) > len(head) // 50:
-            raise InputError(f"{path} is no text file, so it is no export that triage reads.")
-        encoding = "utf-16-le" if odd > even else "utf-16-be"
-    try:
-        return content.decode(encoding), []
-    except UnicodeDecodeError as error:
-        if encoding != "utf-8-sig":
-            raise InputError(f"{path} is damaged: it is not the UTF-16 text that it begins as.") from error
-        line = len(re.findall(rb"\r\n|\n|\r", content[: error.start])) + 1
-    # Five bytes mean nothing in Windows-1252; as Latin-1 they are control characters, and kept.
-    text = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in content)
-    return text, [Problem(line, "not UTF-8 from here on; read as Windows-1252: check accents and dashes")]
-
-
-def lines_of(text: str) -> list[str]:
-    """Split at line ends of any system, and at nothing else."""
-    return re.split(r"\r\n|\n|\r", text)
-
-
 def one_line(text: str) -> str:
     """Fold white space, as titles and names have it."""
     return " ".join(text.split())
@@ -125,16 +156,18 @@ def one_line(text: str) -> str:
 def first_year(values: Iterable[str]) -> int | None:
     """Return the first plausible year of publication in some texts."""
     for value in values:
-        if found := re.search(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?!\d)", value):
+        if found := _YEAR.search(value):
             return int(found.group())
     return None
 
 
 def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the abstract and, where a text only says that there is none, that text."""
-    texts = [value.strip() for value in values if value.strip()]
-    real = [text for text in texts if not is_placeholder(text)]
-    return "\n".join(real), tuple(text for text in texts if is_placeholder(text))
+    """Return the abstract, and the texts that are none: that there is none, or a copyright notice alone."""
+    real, other = [], []
+    for value in values:
+        if text := value.strip():
+            (other if is_placeholder(text) or _BOILERPLATE.match(text) else real).append(text)
+    return "\n".join(real), tuple(other)
 
 
 def remainder(wanted: Record, got: Record) -> str:
@@ -165,8 +198,10 @@ def with_remainder(record: Record, text: str) -> Record:
                 changes[name] = tuple(map(str, value))
             elif name == "year":
                 changes[name] = None if value is None else int(value)
+                if value is not None and not 0 < changes[name] < 10_000:
+                    raise ValueError
             else:
                 changes[name] = str(value)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return replace(record, extra={**record.extra, REMAINDER: (text,)})
     return replace(record, **changes)

@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Problem, Reading, decode, first_year, lines_of, one_line, read_bytes, split_abstract
-from .tagged import Entry, entries
+from .common import Item, Problem, Tally, first_year, one_line, split_abstract
+from .tagged import Outside, Values, first_paragraph, pieces, values_of
+from .text import TextFile
 
-_TAG = re.compile(r"([A-Z][A-Z0-9]{1,4}) {0,3}- ?(.*)$")
-_OPENS = re.compile(r"^\ufeff?PMID ?-", re.MULTILINE)
-
-
-def _unified(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def announces(text: str) -> int:
-    """Count the records that a text announces: its PMID lines, else its blocks of tag lines."""
-    text = _unified(text)
-    return len(_OPENS.findall(text)) or sum(
-        1 for block in re.split(r"\n\s*\n", text) if any(_TAG.match(line) for line in block.split("\n"))
-    )
+_TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
+_OPENS = re.compile(r"\n(?=PMID ?-)")
+# Without PMID lines, a record is what stands between blank lines and begins with a tag, or with Ovid's
+# number and a tag.
+_OPENS_BLOCK = re.compile(r"\n[ \t]*\n(?=(?:\W*\d+\W*\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )")
 
 
-def read(path: Path) -> Reading:
+def looks_like(head: str) -> int:
+    """Return where a text's first PMID line begins, or -1."""
+    found = _OPENS.search(f"\n{head}")
+    return -1 if found is None else found.start()
+
+
+def looks_tagged(head: str) -> bool:
+    """Tell whether a text without PMID lines is MEDLINE's all the same: several of its lines have tags."""
+    return len(_TAG.findall(f"\n{head[:4000]}")) >= 4
+
+
+def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read PubMed nbib or MEDLINE text."""
-    text, warnings = decode(read_bytes(path), path)
-    by_pmid = _OPENS.search(_unified(text)) is not None
-    records, lines, problems = [], [], []
-    for entry in entries(
-        lines_of(text), _TAG, opens="PMID" if by_pmid else "", by_blank_lines=not by_pmid, warnings=warnings,
-    ):
-        if not any(value for tag, values in entry.values.items() if tag != "PMID" for value in values):
-            problems.append(Problem(entry.line, "this record has no field but its PMID; there is nothing to screen"))
-            continue
-        records.append(_record(entry))
-        lines.append(entry.line)
-    return Reading("nbib", announces(text), records, lines, problems, warnings)
+    file = TextFile(path, tally)
+    outside = Outside(tally)
+    by_pmid = _OPENS.search(f"\n{file.head}") is not None
+    found = pieces(file, _OPENS) if by_pmid else pieces(file, _OPENS_BLOCK, feeds=2)
+    outside.note(*next(found))
+    for line, piece in found:
+        if not by_pmid:
+            piece, beyond = first_paragraph(piece)
+            outside.note(line + piece.count("\n") + 2, beyond)
+        values = values_of(_TAG.split(f"\n{piece}"))
+        if len(values) == ("PMID" in values):
+            yield Item(line, Problem(line, "this record has no field but its PMID; there is nothing to screen"))
+        else:
+            yield Item(line, _record(values))
+    outside.tell()
 
 
-def _record(entry: Entry) -> Record:
-    values = {tag: [v for v in found if v] for tag, found in entry.values.items()}
-    values = {tag: found for tag, found in values.items() if found}
+def _record(values: Values) -> Record:
     extra_first: dict[str, tuple[str, ...]] = {}
     pmid = normal_pmid(" ".join(values.get("PMID", [])))
     if pmid and values["PMID"] == [pmid]:
         del values["PMID"]
+    if not pmid and "medline" in " ".join(values.get("DB", [])).lower():  # as Ovid has it
+        pmid = normal_pmid(" ".join(values.get("UI", [])))
     abstract, placeholders = split_abstract(one_line(v) for v in values.pop("AB", []))
     if placeholders:
         extra_first["AB"] = placeholders
@@ -55,13 +62,13 @@ def _record(entry: Entry) -> Record:
     authors = values.pop("FAU", None) or values.pop("AU", None) or values.pop("CN", None) or []
     journal = values.pop("JT", None) or values.pop("TA", None) or []
     dates = values.get("DP", [])
-    year = first_year(dates)
+    year = first_year(dates) or first_year(v for tag in ("YR", "DEP", "DG") for v in values.get(tag, []))
     if year is not None and dates == [str(year)]:
         del values["DP"]
     marked = [v for tag in ("AID", "LID") for v in values.get(tag, []) if v.endswith("[doi]")]
     bare = [v for tag in ("AID", "LID") for v in values.get(tag, []) if "doi.org/" in v]
-    doi = next((d for v in (*marked, *bare) if (d := normal_doi(v.removesuffix("[doi]")))), "")
-    languages = values.pop("LA", [])
+    doi = next((d for v in (*marked, *bare, *values.get("DO", [])) if (d := normal_doi(v.removesuffix("[doi]")))), "")
+    languages = values.pop("LA", None) or values.pop("LG", [])
     types = values.pop("PT", [])
     words = values.pop("OT", [])
     headings = values.pop("MH", [])
@@ -74,9 +81,3 @@ def _record(entry: Entry) -> Record:
         journal=one_line(" ".join(journal)), doi=doi, pmid=pmid, language=one_line("; ".join(languages)),
         type=one_line("; ".join(types)), keywords=tuple(map(one_line, (*headings, *words))), extra={**extra_first, **extra},
     )
-
-
-def looks_like(text: str) -> bool:
-    """Tell whether a text is MEDLINE tagged: PMID lines, or several tag lines at its start."""
-    lines = [line for line in _unified(text).lstrip("\ufeff").split("\n")[:40] if line.strip()]
-    return _OPENS.search(_unified(text)) is not None or sum(_TAG.match(line) is not None for line in lines) >= 4

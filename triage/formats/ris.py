@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
+from . import votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Problem, Reading, decode, first_year, lines_of, one_line, read_bytes,
-    remainder, split_abstract, with_remainder,
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, remainder, split_abstract,
+    with_remainder,
 )
-from .tagged import Entry, entries
+from .tagged import Outside, Values, first_paragraph, pieces, values_of
+from .text import TextFile, lines_of
 
-_STRICT = re.compile(r"([A-Z][A-Z0-9])(?:  |(?<=ER) ?)-(?: |$)?(.*)$")
-_LOOSE = re.compile(r"([A-Z][A-Z0-9]) {0,4}-(?: |$)?(.*)$")
-_OPENS = re.compile(r"^\ufeff?TY {0,4}-", re.MULTILINE)
+# A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
+_OPENS = re.compile(r"\nTY(?:  -| {0,4}-(?=[ \t]*[\w-]{0,20}[ \t]*(?:\n|\Z)))")
+# A line that begins a value. Abstracts hold lines such as "US - based studies", so one blank makes a
+# tag only for tags that no abstract's line begins with, or in records that are written so throughout.
+_TAG = re.compile(
+    r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?|PMID(?= ))"
+    r"(?:  |(?<=\n(?:ER)) ?|(?<=\n(?:TI|T1|T2|AU|A1|KW|PY|Y1|JO|JF|UR|DO|N2)) |(?<=\nPMID) )-"
+)
+_TWO_BLANKS = re.compile(r"\n[A-Z][A-Z0-9]  -")
+_LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?= |\n|\Z)")
+_TITLES = ("TI", "T1", "CT", "BT")
+# Between records without an end, Ovid's number is the last thing of a record's text.
+_NUMBERED = re.compile(r"\n[ \t]*\n\W*\d+\.?[ \t]*\s*\Z")
+_EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
+_EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
+_EBSCO_PMID = re.compile(r"\bPMID: (?:NLM)?(\d{1,9})\b")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
 _JOURNALS = ("JF", "T2", "JO", "JA", "J2")
 _DOI_TAGS = ("DO", "UR", "L3", "M3", "AN", "N1")
+_DOI = re.compile(r"\s*(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\S+\s*$", re.IGNORECASE)
+_PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
+_OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.IGNORECASE)
+# PsycINFO's classification stands where others have the type: "Health Psychology & Medicine [3360]".
+_CLASSIFICATION = re.compile(r".*\D\[?\d{4}\]?$")
 _TYPE_CODES = {
     "JOUR": "Journal article", "JFULL": "Journal article", "EJOUR": "Journal article", "BOOK": "Book",
     "CHAP": "Book chapter", "CONF": "Conference paper", "CPAPER": "Conference paper", "THES": "Thesis",
@@ -28,97 +47,152 @@ _TYPE_CODES = {
 }
 
 
-def announces(text: str) -> int:
-    """Count the records that a text announces: its TY lines."""
-    return len(_OPENS.findall(text.replace("\r\n", "\n").replace("\r", "\n")))
+def looks_like(head: str) -> int:
+    """Return where a text's first TY line begins, or -1."""
+    found = _OPENS.search("\n" + head)
+    return -1 if found is None else found.start()
 
 
-def read(path: Path) -> Reading:
+def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read a RIS file."""
-    text, warnings = decode(read_bytes(path), path)
-    # Abstracts hold lines such as "US - based studies": one blank makes a tag only in files that
-    # write their TY lines so.
-    tag_line = _STRICT if re.search(r"^\ufeff?TY  -", text, re.MULTILINE) else _LOOSE
-    records, lines, problems = [], [], []
-    for entry in entries(lines_of(text), tag_line, opens="TY", closes="ER", lists=_LISTS, warnings=warnings):
-        if not any(value for tag, values in entry.values.items() if tag != "TY" for value in values):
-            problems.append(Problem(entry.line, "this record has no field but its type; there is nothing to screen"))
-            continue
-        records.append(_record(entry))
-        lines.append(entry.line)
-    return Reading("ris", announces(text), records, lines, problems, warnings)
+    outside = Outside(tally)
+    found = pieces(TextFile(path, tally), _OPENS)
+    outside.note(*next(found))
+    for line, piece in found:
+        values = _values(piece, line, outside)
+        if len(values) == ("TY" in values):
+            yield Item(line, Problem(line, "this record has no field but its type; there is nothing to screen"))
+        else:
+            label = votes.in_notes(values.get("N1", ()), line, tally)
+            yield Item(line, _record(values), label)
+    outside.tell()
 
 
-def _record(entry: Entry) -> Record:
-    values = {tag: [v for v in found if v] for tag, found in entry.values.items()}
-    values = {tag: found for tag, found in values.items() if found}
+def _values(piece: str, line: int, outside: Outside) -> Values:
+    parts = (_TAG if _TWO_BLANKS.search(piece) else _LOOSE_TAG).split(piece)
+    if not any(tag in parts for tag in _TITLES):
+        loose = _LOOSE_TAG.split(piece)
+        parts = loose if any(tag in loose for tag in _TITLES) else parts
+    if "ER" in parts:
+        parts = _closed(parts, line, outside)
+    else:
+        parts[-1] = _NUMBERED.sub("", parts[-1])
+    return values_of(["", "TY", *parts], _LISTS)
 
+
+def _closed(parts: list[str], line: int, outside: Outside) -> list[str]:
+    """Leave out what follows a record's end, but for tags: Ovid writes some after it."""
+    at = parts.index("ER", 1)
+    kept = parts[:at]
+    for i in range(at, len(parts), 2):
+        text, beyond = parts[i + 1], ""
+        if parts[i] == "ER":
+            # What stands in the line itself says nothing: "End of reference".
+            text, _, beyond = text.partition("\n")
+        else:
+            text, beyond = first_paragraph(text)
+            kept += [parts[i], text]
+        if beyond and not beyond.isspace():
+            before = "".join(parts[: i + 1]).count("\n") + (i + 1) // 2
+            outside.note(line + before + parts[i + 1].count("\n") - beyond.count("\n"), beyond)
+    return kept
+
+
+def _record(values: Values) -> Record:
     def take(*tags: str) -> list[str]:
         """Take the first of some tags that has values; the others stay extra fields."""
-        return next((values.pop(tag) for tag in tags if tag in values), [])
+        for tag in tags:
+            if tag in values:
+                return values.pop(tag)
+        return []
 
     kept = {}
-    code = " ".join(values.get("TY", []))
-    kind = one_line("; ".join(v for v in values.get("M3", []) if not normal_doi(v)))
-    if kind:
-        values["M3"] = [v for v in values["M3"] if normal_doi(v)]
-    else:
-        kind = _TYPE_CODES.get(code, code)
+    code = " ".join(values.get("TY", ()))
+    kind = ""
+    if "M3" in values:
+        kind = one_line("; ".join(v for v in values["M3"] if not (_CLASSIFICATION.match(v) or normal_doi(v))))
+        if kind:
+            values["M3"] = [v for v in values["M3"] if _CLASSIFICATION.match(v) or normal_doi(v)]
     if code == "JOUR":
-        values.pop("TY", None)
-    titles = take("TI", "T1", "CT", "BT")
+        del values["TY"]
+    titles = take(*_TITLES)
     if len(titles) > 1:
         kept["TI"] = tuple(titles[1:])
-    abstract, placeholders = split_abstract(take("AB", "N2"))
-    if placeholders:
-        kept["AB"] = placeholders
+    abstract, others = split_abstract(take("AB"))
+    if not abstract and "N2" in values:
+        abstract, more = split_abstract(values.pop("N2"))
+        if more:
+            values["N2"] = list(more)
+    if others:
+        kept["AB"] = others
     journals = take(*_JOURNALS)
     if len(journals) > 1:
         kept["T2"] = tuple(journals[1:])
-    dates = next(((tag, values[tag]) for tag in ("PY", "Y1", "DA") if tag in values), ("", []))
-    year = first_year(dates[1])
-    if year is not None and dates[1] == [str(year)]:
-        del values[dates[0]]
-    doi = next((d for tag in _DOI_TAGS for v in values.get(tag, []) if (d := _doi(tag, v))), "")
+    tag = "PY" if "PY" in values else "Y1" if "Y1" in values else "DA"
+    dates = values.get(tag, [])
+    year = first_year(dates)
+    if year is not None and len(dates) == 1 and dates[0] == str(year):
+        del values[tag]
+    doi = ""
+    for tag in _DOI_TAGS:
+        for value in values.get(tag, ()):
+            # Outside DO only where the value is a DOI, or its resolver's address.
+            if not doi and (tag == "DO" or _DOI.match(value)):
+                doi = normal_doi(value)
     if doi and values.get("DO") == [doi]:
         del values["DO"]
     pmid = _pmid(values)
-    languages = take("LA")
-    record = Record(
-        title=one_line(" ".join(titles[:1])), abstract=abstract,
-        authors=tuple(map(one_line, take("AU", "A1") or take("A2", "A3", "A4"))), year=year,
-        journal=one_line(" ".join(journals[:1])), doi=doi, pmid=pmid, language=one_line("; ".join(languages)),
-        type=kind, keywords=tuple(map(one_line, take("KW"))),
-    )
+    language = one_line("; ".join(take("LA", "LG")))
+    notes = values.get("N1", ())
     left_over = ""
-    notes = values.get("N1", [])
-    for note in notes:
-        if note.startswith(f"{REMAINDER} "):
-            left_over = note.removeprefix(f"{REMAINDER} ")
-    values["N1"] = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
+    if notes:
+        language, kind, pmid = _from_ebsco(notes, language, kind, pmid)
+        left_over = next((n for n in notes if n.startswith(f"{REMAINDER} ")), "").removeprefix(f"{REMAINDER} ")
+        values["N1"] = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
+    authors = take("AU", "A1") or take("A2", "A3", "A4")
+    words = take("KW")
     extra = {tag: tuple(found) for tag, found in values.items() if found}
     for tag, found in kept.items():
         extra[tag] = found + extra.get(tag, ())
-    record = replace(record, extra=extra)
+    record = Record(
+        title=one_line(titles[0]) if titles else "", abstract=abstract, authors=tuple(map(one_line, authors)), year=year,
+        journal=one_line(journals[0]) if journals else "", doi=doi, pmid=pmid, language=language,
+        type=kind or _TYPE_CODES.get(code, code), keywords=tuple(map(one_line, words)), extra=extra,
+    )
     return with_remainder(record, left_over) if left_over else record
 
 
-def _doi(tag: str, value: str) -> str:
-    """Return the DOI in a value; outside DO only where the value is one, or its resolver address."""
-    if tag == "DO" or re.match(r"\s*(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\S+\s*$", value, re.IGNORECASE):
-        return normal_doi(value)
-    return ""
+def _from_ebsco(notes: Sequence[str], language: str, kind: str, pmid: str) -> tuple[str, str, str]:
+    """Fill from EBSCO's note, where CINAHL and others keep what has a tag elsewhere."""
+    for note in notes:
+        if "Accession Number:" in note:
+            if not language and (found := _EBSCO_LANGUAGE.search(note)):
+                language = found.group(1)
+            if not kind and (found := _EBSCO_TYPE.search(note)):
+                kind = one_line(found.group(1))
+            if not pmid and (found := _EBSCO_PMID.search(note)):
+                pmid = normal_pmid(found.group(1))
+    return language, kind, pmid
 
 
-def _pmid(values: dict[str, list[str]]) -> str:
+def _pmid(values: Values) -> str:
+    for tag in ("PMID", "U1"):
+        for value in values.get(tag, ()):
+            # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
+            if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value)):
+                return found
     database = " ".join(v for tag in ("DB", "DP") for v in values.get(tag, ())).lower()
-    if "pubmed" in database or "medline" in database:
+    medline = "pubmed" in database or "medline" in database
+    if medline:
         for value in values.get("AN", ()):
             if found := normal_pmid(value):
                 return found
-    for value in values.get("UR", ()):
-        if found := re.search(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)", value):
-            return normal_pmid(found.group(1))
+    for tag in ("UR", "L2"):
+        for value in values.get(tag, ()):
+            if found := _PUBMED_PAGE.search(value):
+                return normal_pmid(found.group(1))
+            if medline and (found := _OVID_MEDLINE.search(value)):
+                return normal_pmid(found.group(1))
     return ""
 
 
@@ -166,5 +240,4 @@ def _lines(record: Record) -> list[tuple[str, str]]:
 
 def _again(lines: list[tuple[str, str]]) -> Record:
     text = "".join(_as_lines(tag, value) for tag, value in lines)
-    entry = next(entries(lines_of(text), _STRICT, opens="TY", closes="ER", lists=_LISTS, warnings=[]))
-    return _record(entry)
+    return _record(_values(_OPENS.split(f"\n{text}")[-1], 0, Outside(Tally())))

@@ -1,80 +1,114 @@
-"""The shape that RIS and MEDLINE text share: "TAG - value" lines with continuations."""
+"""What the formats of tagged lines share: cutting a text into records, and a record into values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from .common import Problem
+from ..errors import InputError
+from .common import Tally
+from .text import LONGEST, TextFile
 
-
-@dataclass(slots=True)
-class Entry:
-    """One record's tags and values in the order of the file."""
-
-    line: int
-    values: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, tag: str, value: str) -> None:
-        self.values.setdefault(tag, []).append(value)
-
-    def go_on(self, tag: str, value: str) -> None:
-        """Continue the last value of a tag on a further line."""
-        values = self.values[tag]
-        values[-1] = f"{values[-1]}\n{value}" if values[-1] else value
+Values = dict[str, list[str]]
+_NUMBERING = re.compile(r"\W*\d+\W*")  # Ovid numbers its records ("1.", "<1>"), and that says nothing
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
-def entries(
-    lines: Iterable[str], tag_line: re.Pattern[str], *, opens: str, closes: str = "", lists: frozenset[str] = frozenset(),
-    by_blank_lines: bool = False, warnings: list[Problem],
-) -> Iterator[Entry]:
-    """Yield the entries of a tagged text.
+def pieces(
+    file: TextFile, opens: re.Pattern[str], *, feeds: int = 1, counts: re.Pattern[str] | None = None,
+) -> Iterator[tuple[int, str]]:
+    """Cut a text before each line that opens a record; such lines are counted apart, into the tally.
 
     Parameters
     ----------
-    lines : iterable of str
-    tag_line : pattern
-        Matches a line that begins a value: group 1 the tag, group 2 the value.
-    opens, closes : str
-        The tag that begins an entry, whether or not the last one was closed, and the one that ends it.
-    lists : frozenset of str
-        Tags whose continuation lines are further values.
-    by_blank_lines : bool
-        A blank line ends an entry, and any tag begins one (MEDLINE text without PMID lines).
-    warnings : list of Problem
-        Lines that belong to no record are told here.
+    file : TextFile
+    opens : pattern
+        Begins with the line feed before that line, or with two where a blank line must stand before
+        it; what it matches is left out of the pieces.
+    feeds : int
+        How many line feeds it matches.
+    counts : pattern, optional
+        Matches the opening lines that announce a record, where not all of them do.
+
+    Yields
+    ------
+    line, text : int, str
+        First what stands before the first record, then each record.
+
+    Raises
+    ------
+    InputError
+        At a record of more than `LONGEST` characters.
     """
-    entry: Entry | None = None
-    tag = ""
-    for number, raw in enumerate(lines, 1):
-        line = raw.lstrip("\ufeff")
-        found = tag_line.match(line)
-        if found is not None:
-            tag, value = found.group(1), found.group(2).strip()
-            if tag == opens or (by_blank_lines and entry is None):
-                if entry is not None:
-                    yield entry
-                entry = Entry(number)
-            if entry is None:
-                warnings.append(Problem(number, f"this line stands outside any record: {line.strip()[:60]!r}"))
-            elif tag == closes:
-                yield entry
-                entry = None
-            else:
-                entry.add(tag, value)
-        elif not line.strip():
-            if by_blank_lines and entry is not None:
-                yield entry
-                entry = None
-        elif entry is None:
-            # Ovid numbers its records ("1.", "<1>") and that says nothing.
-            if not re.fullmatch(r"\W*\d+\W*", line.strip()):
-                warnings.append(Problem(number, f"this line stands outside any record: {line.strip()[:60]!r}"))
-        elif tag in entry.values:
+    rest = before = "\n" * feeds
+    line = 1 - feeds
+    for block in file.blocks():
+        file.tally.announced += len((counts or opens).findall(before + block))
+        before = (before if block.isspace() else "") + block[len(block.rstrip()):]
+        found = opens.split(rest + block)
+        rest = found.pop()
+        for piece in found:
+            yield line, piece
+            line += piece.count("\n") + feeds
+        if len(rest) > LONGEST:
+            raise InputError(
+                f"{file.path}: the record that begins in line {line} is longer than {LONGEST:,} characters, "
+                f"which no record is; the file is damaged. Export it again."
+            )
+    yield line, rest
+
+
+def values_of(parts: list[str], lists: frozenset[str] = frozenset()) -> Values:
+    """Return the values of a record that was split at its tags: text, tag, value, tag, value, ...
+
+    Further lines continue a value, but are values of their own for the tags in `lists`.
+    """
+    values: Values = {}
+    found = iter(parts)
+    next(found)
+    for tag, value in zip(found, found):
+        value = value.strip()
+        if "\n" in value:
+            lines = [line for part in value.split("\n") if (line := part.strip())]
             if tag in lists:
-                entry.add(tag, line.strip())
+                values.setdefault(tag, []).extend(lines)
+                continue
+            value = "\n".join(lines)
+        if value:
+            if tag in values:
+                values[tag].append(value)
             else:
-                entry.go_on(tag, line.strip())
-    if entry is not None:
-        yield entry
+                values[tag] = [value]
+    return values
+
+
+def first_paragraph(text: str) -> tuple[str, str]:
+    """Cut a text at its first blank line."""
+    found = _BLANK_LINE.search(text)
+    return (text, "") if found is None else (text[: found.start()], text[found.end():])
+
+
+class Outside:
+    """Lines that stand outside any record: told once, with their number."""
+
+    def __init__(self, tally: Tally):
+        self._tally = tally
+        self._first: tuple[int, str] | None = None
+        self._n = 0
+
+    def note(self, line: int, text: str) -> None:
+        """Look at text between records that begins in a line."""
+        if not text or text.isspace():
+            return
+        for number, part in enumerate(text.split("\n"), line):
+            part = part.strip()
+            if part and not _NUMBERING.fullmatch(part):
+                self._n += 1
+                self._first = self._first or (number, part)
+
+    def tell(self) -> None:
+        """Add the warning, when there was any such line."""
+        if self._first is not None:
+            line, text = self._first
+            n = "this line stands" if self._n == 1 else f"{self._n} lines stand"
+            self._tally.warn(line, f"{n} outside any record, such as {text[:60]!r}")

@@ -1,0 +1,167 @@
+"""What a row of a table means: the columns of a record's fields, and the row that gives a record back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ..records import Record, is_placeholder, normal_doi, normal_pmid
+from .common import DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, remainder, with_remainder
+
+# Column names as databases and reference managers write them, compared as letters alone; the first
+# of a field's names that the table has is its column. The two-letter names are those of Web of
+# Science, Ovid and MEDLINE.
+COLUMNS = {
+    "title": ("title", "primarytitle", "articletitle", "documenttitle", "itemtitle", "studytitle", "publictitle", "ti"),
+    "abstract": ("abstract", "abstractnote", "abstracttext", "notesabstract", "ab"),
+    "authors": ("authors", "author", "authornames", "authorfullnames", "firstauthors", "au"),
+    "year": ("year", "publicationyear", "pubyear", "publishedyear", "py", "date"),
+    "journal": ("journal", "journaltitle", "publicationtitle", "sourcetitle", "journalbook", "journalname",
+                "publication", "secondarytitle", "so"),
+    "doi": ("doi", "itemdoi", "di"),
+    "pmid": ("pmid", "pubmedid", "pm"),
+    "language": ("language", "languageoforiginaldocument", "la"),
+    "type": ("type", "documenttype", "publicationtype", "itemtype", "typeofreference", "contenttype", "dt"),
+    "keywords": ("keywords", "authorkeywords", "manualtags", "de"),
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OURS = "imported "  # before an imported column's name that an export needs for itself
+_LIST = re.compile(r"\[(?:\s*(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*,?)*\]")  # as pandas writes a list
+_MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
+
+
+def letters(name: str) -> str:
+    """Return a column's name as letters and digits alone, in lower case: by these names are compared."""
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+class Columns:
+    """The columns of a table, by the names in its header.
+
+    Attributes
+    ----------
+    header : list of str
+    at : dict of str to int
+        Where each field of a record stands.
+    """
+
+    def __init__(self, header: Sequence[str]):
+        names = [letters(name) for name in header]
+        self.header = list(header)
+        self.at = {
+            field: names.index(alias)
+            for field, aliases in COLUMNS.items()
+            for alias in [next((a for a in aliases if a in names), None)] if alias is not None
+        }
+        self._ours = REMAINDER in header
+        self._skipped = set(self.at.values())
+        self._remainder: set[int] = set()
+        if self._ours:
+            # An export of our own: its decisions come by other ways, its remainder goes back into the record.
+            self._remainder = {i for i, name in enumerate(header) if name.startswith(REMAINDER)}
+            self._skipped |= {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")} | self._remainder
+        self._names = [
+            (_armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}" for i, name in enumerate(header, 1)
+        ]
+
+    def record(self, cells: Sequence[str]) -> Record:
+        """Return the record that a row holds."""
+        def cell(field: str) -> str:
+            at = self.at.get(field, -1)
+            return _armed(cells[at]).strip() if 0 <= at < len(cells) else ""
+
+        extra: dict[str, tuple[str, ...]] = {}
+        for at, raw in enumerate(cells):
+            if raw and at not in self._skipped and (value := _armed(raw)).strip():
+                name = self._names[at] if at < len(self._names) else f"column {at + 1}"
+                extra[name] = (*extra.get(name, ()), value)
+        abstract, raw_year, raw_doi, raw_pmid = cell("abstract"), cell("year"), cell("doi"), cell("pmid")
+        year, doi, pmid = first_year([raw_year]), normal_doi(raw_doi), normal_pmid(raw_pmid)
+        if is_placeholder(abstract):
+            kept, abstract = abstract, ""
+        else:
+            kept = ""
+        for field, raw, clean in (("year", raw_year, str(year)), ("doi", raw_doi, doi), ("pmid", raw_pmid, pmid),
+                                  ("abstract", kept, "")):
+            if raw and raw != clean:
+                extra[self.header[self.at[field]]] = (raw,)
+        record = Record(
+            title=one_line(cell("title")), abstract=abstract, authors=_people(cell("authors")), year=year,
+            journal=one_line(cell("journal")), doi=doi, pmid=pmid, language=one_line(cell("language")),
+            type=one_line(cell("type")), keywords=_several(cell("keywords")), extra=extra,
+        )
+        left_over = "".join(cells[at] for at in sorted(self._remainder) if at < len(cells))
+        return with_remainder(record, left_over) if left_over else record
+
+
+def _listed(text: str) -> list[str] | None:
+    """Return the members of a list as Python writes one, as ASReview's and pandas' tables hold; else None."""
+    if not text.startswith("[") or not _LIST.fullmatch(text):
+        return None
+    return [re.sub(r"\\(.)", r"\1", a or b) for a, b in _MEMBER.findall(text)]
+
+
+def _several(text: str) -> tuple[str, ...]:
+    members = _listed(text)
+    pieces = re.split(r"[;\n|]", text) if members is None else members
+    return tuple(part for piece in pieces if (part := one_line(piece)))
+
+
+def _people(text: str) -> tuple[str, ...]:
+    """Split authors: at semicolons; else at "and" or commas, where these part whole names."""
+    if ";" in text or "|" in text or "\n" in text or text.startswith("["):
+        return _several(text)
+    # Rayyan: "Doe, Jane and Roe, R"; a name alone may hold the word.
+    people = [one_line(part) for part in text.split(" and ")]
+    if len(people) > 1 and all("," in part for part in people):
+        return tuple(people)
+    parts = [one_line(part) for part in text.split(",")]
+    whole_names = len(parts) > 1 and all(" " in part for part in parts)
+    return tuple(parts) if whole_names else tuple(filter(None, [one_line(text)]))
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+def disarmed(value: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _plain(value: str) -> str:
+    """Write every line end as one, and no zero byte: what a table can hold."""
+    return value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+
+
+def _armed(value: str) -> str:
+    """Take the apostrophe off again."""
+    return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
+
+
+def _layout(rows: Sequence[ExportRow]) -> tuple[list[str], list[str], list[str]]:
+    """Return the decision columns, the record's and the extra ones, each name once."""
+    decisions = [name for name in DECISION_FIELDS if any(name in row.decision for row in rows)]
+    taken = {*DECISION_FIELDS, "source", REMAINDER}
+    aliases = {alias for names in COLUMNS.values() for alias in names}
+    extra = dict.fromkeys(name for row in rows for name in row.record.extra)
+    # An imported column that would be read as a field, or that is named like one of ours, gets our
+    # mark, which is taken off when the file is read again.
+    named = [name if name not in taken and letters(name) not in aliases else _OURS + name for name in extra]
+    return decisions, named, list(extra)
+
+
+def cells_of(rows: Sequence[ExportRow]) -> Iterator[list[str]]:
+    """Yield the header of an export, then the cells of each row, what they cannot say in the last."""
+    decisions, named, extra = _layout(rows)
+    fields = ["title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords"]
+    header = [*map(_plain, (*decisions, *fields, "source", *named)), REMAINDER]
+    columns = Columns([disarmed(name).strip() for name in header])
+    yield header
+    for row in rows:
+        r = row.record
+        cells = [_plain(cell) for cell in (
+            *(row.decision.get(name, "") for name in decisions), r.title, r.abstract, "; ".join(r.authors),
+            "" if r.year is None else str(r.year), r.journal, r.doi, r.pmid, r.language, r.type, "; ".join(r.keywords),
+            r.source, *("; ".join(r.extra.get(name, ())) for name in extra),
+        )]
+        yield [*cells, remainder(r, columns.record([*map(disarmed, cells), ""]))]

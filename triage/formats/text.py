@@ -1,0 +1,227 @@
+"""Text files, whatever their encoding and line ends, in pieces of bounded size."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import InputError
+from .common import Tally
+
+# Characters of one line or one record. Abstracts have a few thousand; a file that goes past this is
+# damaged or made to harm, and is refused before it fills the memory.
+LONGEST = 16 * 2**20
+HEAD = 2**16  # bytes by which a file is known
+_CHUNK = 2**20
+_DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})")
+# Windows-1252; five bytes mean nothing in it and are kept as Latin-1 has them, as control characters.
+_WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+_MARKS = re.compile(r"^\ufeff+", re.MULTILINE)
+
+
+def read_head(path: Path, size: int = HEAD) -> bytes:
+    """Read the beginning of a file.
+
+    Raises
+    ------
+    InputError
+        When there is none, it is a folder, or it is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(size)
+            while head and not head.strip():
+                if not (more := file.read(size)):
+                    head = b""
+                else:
+                    head = more
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder; give the export files in it.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    if not head:
+        raise InputError(f"{path} is empty; export it again from the database.")
+    return head
+
+
+def lines_of(text: str) -> list[str]:
+    """Split at line ends of any system, and at nothing else."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
+class TextFile:
+    """A text file: UTF-8, UTF-16 or UTF-32, else Windows-1252 line by line, with one warning.
+
+    Line by line, because files joined from several exports hold both.
+    """
+
+    def __init__(self, path: Path, tally: Tally):
+        self.path, self.tally = path, tally
+        self._head = read_head(path)
+        self._size = max(path.stat().st_size, 1)
+        self._encoding = _encoding(self._head, path)
+        self._other = "windows-1252"
+        if (declared := _DECLARED.match(self._head.lstrip())) and self._encoding == "utf-8":
+            self._other = _known(declared.group(1).decode("ascii", "replace")) or self._other
+        self._told = ""
+        self._lines = 0
+
+    @property
+    def head(self) -> str:
+        """Its first characters, line ends made one kind."""
+        if self._encoding != "utf-8":
+            whole = len(self._head) == self._size
+            try:
+                text = codecs.getincrementaldecoder(self._encoding)().decode(self._head, final=whole)
+            except UnicodeDecodeError as error:
+                raise self._damaged() from error
+        else:
+            text = self._head.decode("utf-8", "replace")
+        return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+    def chunks(self) -> Iterator[str]:
+        """Yield the text in pieces cut anywhere, every line end made a line feed.
+
+        Raises
+        ------
+        InputError
+            When the bytes are not what they begin as.
+        """
+        with self.path.open("rb") as file:
+            for text in self._utf8(file) if self._encoding == "utf-8" else self._wide(file):
+                self.tally.fraction = min(file.tell() / self._size, 1.0)
+                if text:
+                    yield text
+        self.tally.fraction = 1.0
+
+    def blocks(self, *, marks: bool = True) -> Iterator[str]:
+        """Yield the text in pieces that end at a line end, but for the last.
+
+        Parameters
+        ----------
+        marks : bool
+            Drop byte order marks at the beginning of lines: files joined by hand hold some.
+
+        Raises
+        ------
+        InputError
+            At a line of more than `LONGEST` characters.
+        """
+        rest, line = "", 1
+        for chunk in self.chunks():
+            text = rest + chunk
+            cut = text.rfind("\n") + 1
+            block, rest = text[:cut], text[cut:]
+            if block:
+                yield _MARKS.sub("", block) if marks and "\ufeff" in block else block
+                line += block.count("\n")
+            if len(rest) > LONGEST:
+                raise InputError(
+                    f"{self.path}, line {line}: longer than {LONGEST:,} characters, which no record's line is; "
+                    f"the file is damaged or no export. Export it again."
+                )
+        if rest:
+            yield rest.lstrip("\ufeff") if marks else rest
+
+    def _wide(self, file) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        held = ""
+        try:
+            while raw := file.read(_CHUNK):
+                text = held + decoder.decode(raw)
+                # A carriage return at the end may be half of a line end.
+                held = "\r" if text.endswith("\r") else ""
+                text = text[: len(text) - len(held)]
+                yield text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+            yield held.replace("\r", "\n") + decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> InputError:
+        name = self._encoding.upper().removesuffix("-LE").removesuffix("-BE")
+        return InputError(f"{self.path} is damaged: it is not the {name} text that it begins as.")
+
+    def _utf8(self, file) -> Iterator[str]:
+        held, first = b"", True
+        while raw := file.read(_CHUNK):
+            raw = held + raw
+            if first:
+                raw, first = raw.removeprefix(codecs.BOM_UTF8), False
+            held = b"\r" if raw.endswith(b"\r") else b""
+            raw = raw[: len(raw) - len(held)]
+            if b"\r" in raw:
+                raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            text, cut = self._decoded(raw, final=False)
+            held = raw[cut:] + held
+            yield text
+        yield self._decoded(held.replace(b"\r", b"\n"), final=True)[0]
+
+    def _decoded(self, raw: bytes, *, final: bool) -> tuple[str, int]:
+        """Return the text, and how many bytes of it: the last ones may be half of a character."""
+        try:
+            text, cut = raw.decode("utf-8"), len(raw)
+        except UnicodeDecodeError as error:
+            if not final and error.end == len(raw) and error.reason == "unexpected end of data":
+                text, cut = raw[: error.start].decode("utf-8"), error.start
+            else:
+                cut = len(raw) if final else _whole(raw)
+                text = "\n".join(self._line(line, n) for n, line in enumerate(raw[:cut].split(b"\n")))
+        self._lines += text.count("\n")
+        return text, cut
+
+    def _line(self, raw: bytes, number: int) -> str:
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+        if self._other:
+            name = "Windows-1252" if self._other == "windows-1252" else self._other
+            self.tally.warn(
+                self._lines + number + 1,
+                f"not UTF-8; this line and others like it read as {name}: check accents and dashes",
+            )
+            self._told, self._other = self._other, ""
+        if self._told == "windows-1252":
+            return codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
+        return raw.decode(self._told, "replace")
+
+
+def _whole(raw: bytes) -> int:
+    """Return how many bytes are left without the half of a character at the end, where there is one."""
+    tail = raw[-3:]
+    for at in range(len(tail)):
+        if tail[at] >= 0xC0:
+            try:
+                tail[at:].decode("utf-8")
+            except UnicodeDecodeError as error:
+                if error.reason == "unexpected end of data":
+                    return len(raw) - len(tail) + at
+    return len(raw)
+
+
+def _encoding(head: bytes, path: Path) -> str:
+    for mark, name in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+                       (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if head.startswith(mark):
+            return name
+    sample = head[:4000]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if max(even, odd) <= len(sample) // 16:
+        return "utf-8"
+    # UTF-16 without its mark: Latin text has a zero in every other byte, other text at least at its
+    # blanks, digits and line ends.
+    if min(even, odd) > len(sample) // 50:
+        raise InputError(f"{path} is no text file, so it is no export that triage reads.")
+    return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def _known(name: str) -> str:
+    """Return an XML declaration's encoding when it can stand for bytes that are not UTF-8."""
+    try:
+        b"a".decode(name)  # not every codec is one of text
+        known = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return ""
+    return "" if known.startswith("utf") or known in ("ascii", "iso8859-1", "cp1252") else known

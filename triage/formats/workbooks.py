@@ -1,0 +1,175 @@
+"""Excel workbooks and Parquet files: their rows as text, and the writing of workbooks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from ..records import Record
+from . import archives
+from .columns import Columns, cells_of
+from .common import REMAINDER, ExportRow, Tally, remainder
+
+Rows = Iterator[tuple[int, list[str]]]
+
+_CELL = 32_767  # characters that an Excel cell holds
+_MOST_CELLS = 20_000_000  # of a sheet, empty ones among them: more than that fills the memory
+_BYTES = 2 * 2**30  # of a file once unpacked
+_ROWS = 50_000_000
+_REFERENCE = re.compile(rb"<c [^>]{0,40}?\br=\"([A-Z]{1,3})(\d{1,7})\"")
+_ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+
+
+def rows(path: Path, format: str, tally: Tally, is_header: Callable[[Sequence[str]], bool]) -> tuple[Rows, int]:
+    """Return a file's rows with their numbers, and how many have text, counted apart.
+
+    Parameters
+    ----------
+    path : Path
+    format : str
+        xlsx, xls or parquet.
+    tally : Tally
+    is_header : callable
+        Tells a row of column names, by which the sheet of records is chosen.
+    """
+    if format == "parquet":
+        return _parquet(path, tally)
+    if format == "xlsx":
+        _check_size(path)
+    return _excel(path, tally, is_header)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a workbook that unpacks to more than memory holds, before it is unpacked."""
+    with archives.opened(path) as archive:
+        unpacked = 0
+        for info in archive.infolist():
+            columns = last = 0
+            for chunk in archives.inflated(path, archive, info):
+                unpacked += len(chunk)
+                if unpacked > _BYTES:
+                    raise InputError(f"{path} unpacks to more than {_BYTES >> 30} GiB; it is no workbook of records.")
+                if "worksheets/" in info.filename:
+                    for letters, number in _REFERENCE.findall(chunk):
+                        columns, last = max(columns, _column(letters)), max(last, int(number))
+                    if columns * last > _MOST_CELLS:
+                        raise InputError(
+                            f"{path} spans {last:,} rows and {columns:,} columns, more than {_MOST_CELLS:,} cells; "
+                            f"delete what stands far outside the table, or save it as CSV."
+                        )
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool]) -> tuple[Rows, int]:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        book = CalamineWorkbook.from_path(str(path))
+        sheets = [(name, book.get_sheet_by_name(name).to_python(skip_empty_area=False)) for name in book.sheet_names]
+    except (CalamineError, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as an Excel workbook ({error}).") from error
+    except BaseException as error:
+        # What the library's own code trips over comes as none of the usual exceptions.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InputError(f"{path} cannot be read as an Excel workbook; it is damaged.") from None
+    filled = [(name, found) for name, found in sheets if any(cell not in ("", None) for row in found for cell in row)]
+    if not filled:
+        raise InputError(f"{path} holds no cell with text.")
+    chosen = next((s for s in filled if any(is_header([_text(c) for c in row]) for row in s[1][:20])), filled[0])
+    name, found = chosen
+    others = [n for n, _ in filled if n != name]
+    if others:
+        tally.warn(1, f"read the sheet {name!r}; not read: {', '.join(others)}")
+    count = sum(any(_text(cell).strip() for cell in row) for row in found)
+    return ((number, [_text(cell) for cell in row]) for number, row in enumerate(found, 1)), count
+
+
+def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        meta = file.metadata
+        unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        names = file.schema_arrow.names
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
+    if meta.num_rows > _ROWS or unpacked > 8 * _BYTES:
+        raise InputError(f"{path} holds {meta.num_rows:,} rows of {unpacked >> 20:,} MiB; it is too large for a review.")
+
+    def all_rows() -> Rows:
+        yield 1, list(names)
+        number = 1
+        try:
+            for batch in file.iter_batches(batch_size=1000):
+                for row in zip(*(column.to_pylist() for column in batch.columns)):
+                    number += 1
+                    yield number, [_text(value) for value in row]
+                tally.fraction = (number - 1) / max(meta.num_rows, 1)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise InputError(f"{path}, row {number}: not readable as Parquet ({str(error).splitlines()[0]}).") from error
+
+    return all_rows(), meta.num_rows + 1
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, float):
+        return "" if value != value else str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_text, value))
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+def write(path: Path, rows: Sequence[ExportRow]) -> None:
+    """Write an Excel workbook: every cell is text, and what a cell cannot hold is in the last columns."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("records")
+    sheet.freeze_panes = "A2"
+
+    def text(value: str) -> object:
+        cell = WriteOnlyCell(sheet, value=None)
+        # As text: openpyxl takes a leading "=" for a formula. Excel reads "_x0041_" as an escaped
+        # character, so an underscore that would begin one is escaped itself.
+        cell._value, cell.data_type = _ESCAPE.sub("_x005F_", value), "s"
+        return cell
+
+    made = cells_of(rows)
+    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in next(made)]
+    columns = Columns([name.strip() for name in header])
+    fit = [_fit(row.record, columns, cells) for row, cells in zip(rows, made, strict=True)]
+    wide = max((len(parts) for _, parts in fit), default=1)
+    names = [*header, *(f"{REMAINDER}_{i}" for i in range(2, wide + 1))]
+    sheet.append([text(name) for name in names])
+    for cells, parts in fit:
+        sheet.append([text(value) for value in (*cells, *parts, *[""] * (wide - len(parts)))])
+    book.save(path)
+
+
+def _fit(record: Record, columns: Columns, cells: list[str]) -> tuple[list[str], list[str]]:
+    """Cut what a cell cannot hold, and keep the whole of it in the remainder, cut into cells too."""
+    short = [_ILLEGAL.sub("\ufffd", cell)[:_CELL] for cell in cells[:-1]]
+    rest = remainder(record, columns.record([*short, ""]))
+    return short, [rest[i: i + _CELL] for i in range(0, len(rest), _CELL)] or [""]

@@ -1,0 +1,169 @@
+"""Records of an XML file, one by one: cut out at their elements, each parsed on its own.
+
+No DOCTYPE ever reaches the parser, because what is parsed begins at a record's own element: entities and
+external references cannot be declared, whatever the file says. A broken record is a problem of its own and
+hides no other, and memory holds one record at a time.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ..errors import InputError
+from .common import Problem, Tally, one_line
+from .text import LONGEST, TextFile
+
+_DEEPEST = 100
+_MARKUP = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
+# Characters and references that XML forbids and exports hold, and ampersands that stand for themselves.
+_ILLEGAL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]"
+    "|&#(?:x0*(?:[0-8bcef]|1[0-9a-f]|d[89a-f][0-9a-f]{2}|fff[ef])|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));",
+    re.IGNORECASE,
+)
+_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)(\w{2,31};)?")
+
+
+def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, ElementTree.Element | Problem]]:
+    """Yield each element of some names with its line; what cannot be parsed comes as a problem.
+
+    Parameters
+    ----------
+    path : Path
+    tally : Tally
+        `announced` grows by every start tag of these names, counted apart.
+    names : str
+        They do not nest.
+
+    Raises
+    ------
+    InputError
+        When the file declares entities, or a record is longer than `LONGEST`.
+    """
+    opens = re.compile(rf"<({'|'.join(names)})(?=[\s/>])")
+    rest, line, repaired = "", 1, 0
+    before_first = True
+    for text in _whole_tags(TextFile(path, tally)):
+        tally.announced += len(opens.findall(text))
+        text = rest + text
+        at = 0
+        while (found := opens.search(text, at)) is not None:
+            start = found.start()
+            if before_first:
+                _refuse_entities(path, text[:start])
+                before_first = False
+            close = text.find(f"</{found.group(1)}>", start)
+            following = opens.search(text, found.end())
+            end = close + len(found.group(1)) + 3
+            if close < 0 or (following is not None and following.start() < close):
+                if following is None:
+                    break  # it goes on
+                end = following.start()
+            line += text.count("\n", at, start)
+            element, mended = _parsed(text[start:end], line)
+            repaired += mended
+            yield line, element
+            line += text.count("\n", start, end)
+            at = end
+        start = len(text) if found is None else found.start()
+        if before_first:
+            _refuse_entities(path, text)
+        line += text.count("\n", at, start)
+        rest = text[start:]
+        if len(rest) > LONGEST:
+            raise InputError(
+                f"{path}: the record that begins in line {line} is longer than {LONGEST:,} characters, "
+                f"which no record is; the file is damaged. Export it again."
+            )
+    if rest:
+        element, mended = _parsed(rest, line)
+        repaired += mended
+        yield line, element
+    if repaired:
+        tally.warn(0, f"{repaired} records held characters that XML forbids; they were mended")
+
+
+def _whole_tags(file: TextFile) -> Iterator[str]:
+    """Yield the text cut after a tag's end, so that no start tag is cut in two."""
+    rest = ""
+    for chunk in file.chunks():
+        cut = chunk.rfind(">") + 1
+        if cut:
+            yield rest + chunk[:cut]
+            rest = chunk[cut:]
+        else:
+            rest += chunk
+        if len(rest) > LONGEST:
+            raise InputError(
+                f"{file.path} holds {LONGEST:,} characters without a tag, which no XML export does; it is damaged. "
+                f"Export it again."
+            )
+    if rest:
+        yield rest
+
+
+def _refuse_entities(path: Path, text: str) -> None:
+    if "<!ENTITY" in text:
+        raise InputError(
+            f"{path} declares XML entities, which no database's export does and which can be made to harm; "
+            f"it is not read. Export the records again, as RIS where XML comes so."
+        )
+
+
+def _parsed(text: str, line: int) -> tuple[ElementTree.Element | Problem, bool]:
+    if text.count("</") > 2 * _DEEPEST and _depth(text) > _DEEPEST:
+        return Problem(line, f"this record's XML is nested deeper than {_DEEPEST} elements, which no export is"), False
+    try:
+        return ElementTree.fromstring(text), False
+    except (ElementTree.ParseError, ValueError) as error:
+        told = str(error).split(":")[0]
+    mended = _ILLEGAL.sub(" ", text)
+    mended = _AMPERSAND.sub(_character, mended)
+    if mended != text:
+        try:
+            return ElementTree.fromstring(mended), True
+        except (ElementTree.ParseError, ValueError) as error:
+            told = str(error).split(":")[0]
+    return Problem(line, f"this record's XML is broken ({told}); mend it, or export the record again"), False
+
+
+def _character(found: re.Match[str]) -> str:
+    """Return an entity of HTML as its character; anything else as what it says."""
+    name = found.group(1) or ""
+    character = html.unescape(f"&{name}") if name else ""
+    known = name and character != f"&{name}"
+    return html.escape(character) if known else f"&amp;{name}"
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for closes, empty in _MARKUP.findall(text):
+        if closes:
+            depth -= 1
+        elif not empty:
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
+def text_of(element: ElementTree.Element | None) -> str:
+    """Return an element's text on one line, markup left out; "" for none."""
+    return "" if element is None else one_line("".join(element.itertext()))
+
+
+def paragraphs_of(element: ElementTree.Element | None) -> str:
+    """Return an element's text with its line ends, each line folded."""
+    if element is None:
+        return ""
+    lines = "".join(element.itertext()).replace("\r", "\n").split("\n")
+    return "\n".join(folded for part in lines if (folded := one_line(part)))
+
+
+def add(extra: dict[str, tuple[str, ...]], name: str, value: str) -> None:
+    """Add a value to extra fields, where it says anything."""
+    if value:
+        extra[name] = (*extra.get(name, ()), value)
