@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.text import Text
 
 from triage import terminal
-from triage.decisions import Label, Origin
+from triage.decisions import History, Label, Origin
 from triage.eligibility import Proposal
+from triage.protocol import parse
 from triage.records import Record
 from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, Showing
+from triage.status import one_line
 from triage.terminal import BACKSPACE, ENTER, ESCAPE, EXCLUDE_STYLE, INCLUDE_STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -262,6 +264,17 @@ def test_the_state_is_renewed_after_ten_decisions_only():
                           state=state)
     assert asked == [0, 9, 19]  # after the tenth decision (one of them was taken back) and the twentieth
     assert "state at 0\n" in said and "state at 0 (9 decisions ago)" in said and "state at 9 (1 decision ago)" in said
+
+
+def test_the_state_says_what_is_screened_found_and_certified():
+    protocol = parse("[stopping]\ntarget = 0.9")
+    said = [one_line(History.of(range(len(y)), y, n_records=100), protocol)
+            for y in ([0] * 10, [1] * 3 + [0] * 7, [1] * 3 + [0] * 97)]
+    assert said == [
+        "10 of 100 screened | nothing relevant found yet",
+        "10 of 100 screened | 3 relevant found | recall at least 3.2 %, target 90 %",   # 3 of 3 + 90, cut
+        "100 of 100 screened | 3 relevant found | recall at least 100 %, CERTIFIED",
+    ]
 
 
 def test_what_was_typed_before_a_record_was_shown_is_forgotten():

@@ -303,13 +303,14 @@ def rule_says_stop(history: History, stopping: Stopping) -> bool:
 
 def one_line(history: History, protocol: Protocol) -> str:
     """Return the state of the review in one line, for the screening session."""
-    certificate = recall.certificate(history, protocol.stopping.target, protocol.stopping.confidence)
-    known = "nothing found yet"
-    if certificate.recall_lower is not None:
-        known = f"recall at least {_cut_percent(certificate.recall_lower)}"
-        if certificate.certified:
-            known += ", CERTIFIED"
-    return f"{history.n_screened} of {history.n_total} screened | {history.n_found} relevant found | {known}"
+    stopping = protocol.stopping
+    certificate = recall.certificate(history, stopping.target, stopping.confidence)
+    if certificate.recall_lower is None:
+        found = "nothing relevant found yet"
+    else:
+        reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
+        found = f"{history.n_found} relevant found | recall at least {_cut_percent(certificate.recall_lower)}, {reached}"
+    return f"{history.n_screened} of {history.n_total} screened | {found}"
 
 
 def _cut_percent(bound: float) -> str:
