@@ -154,7 +154,7 @@ def examine(
         elif said != written:
             problems.append(f"{said} was acknowledged; in its place the log has {written}")
     unanswered = logged[len(acknowledged):]
-    # Which record an undo hits is told by its answer alone.
+    # An undo that has no answer may have hit any record.
     if len(unanswered) > 1 or any(typed is None or (s != typed and (s.label or typed.label)) for s in unanswered):
         problems.append(f"in the log without an answer: {unanswered}; typed last: {typed}")
     return problems
@@ -306,15 +306,17 @@ class Sitting:
 
     def _take_answer(self) -> None:
         """Take down what the newest page acknowledges, if it came after what was typed last."""
-        said, (head, body, _) = self.typed, self._page()
-        if said is None or self._n_pages <= self._pages_seen:
+        if self.typed is None or self._n_pages <= self._pages_seen:
             return
-        if said.label is None and body:
-            said = Said(None, self._title())
-        answer = f"{DONE[said.label]}{f' ({said.reason})' if said.reason else ''}: {said.title}"
-        if answer[:WIDTH].rstrip() in [line.rstrip() for line in head]:
-            self.acknowledged.append(said)
-            self.typed = None
+        head = [line.rstrip() for line in self._page()[0]]
+        # Which record an undo hits is told by its answer.
+        asked = [self.typed] if self.typed.label else [Said(None, title) for title in self._titles]
+        for said in asked:
+            answer = f"{DONE[said.label]}{f' ({said.reason})' if said.reason else ''}: {said.title}"
+            if answer[:WIDTH].rstrip() in head:
+                self.acknowledged.append(said)
+                self.typed = None
+                return
 
     # -- the keyboard ---------------------------------------------------------------------------
 
@@ -419,14 +421,14 @@ def kill_at_once(
 def in_words(outcomes: Sequence[Outcome]) -> str:
     """Return the summary of some kills."""
     moments = Counter(outcome.moment for outcome in outcomes)
-    acknowledged = [said for outcome in outcomes for said in outcome.acknowledged]
+    labels = Counter(said.label for outcome in outcomes for said in outcome.acknowledged)
     lines = [
-        f"{len(outcomes)} times killed: " + ", ".join(f"{moments[moment]} {moment}" for moment in MOMENTS if moments[moment]),
+        f"{len(outcomes)} times killed: " + ", ".join(f"{moments[moment]} {moment}" for moment in MOMENTS),
         f"{sum(outcome.in_a_write for outcome in outcomes)} fell within a write, which was rolled back",
         f"{sum(outcome.typed is not None for outcome in outcomes)} fell between the keys of a decision and its answer; "
         f"{sum(outcome.unanswered for outcome in outcomes)} of these decisions are in the log",
-        f"{len(acknowledged)} decisions acknowledged, all checked against the log: "
-        + ", ".join(f"{sum(said.label is label for said in acknowledged)} {name.lower()}" for label, name in DONE.items()),
+        f"{labels.total()} decisions acknowledged, each looked up in the log: "
+        + ", ".join(f"{labels[label]} {name.lower()}" for label, name in DONE.items()),
     ]
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     return "\n".join([*lines, f"{len(problems)} problems", *problems])

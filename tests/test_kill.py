@@ -104,7 +104,8 @@ def test_the_check_takes_what_is_right(script, sat):
 def test_the_check_finds_what_is_not_in_the_log(script, sat):
     review, before, said = sat
     more = script.Said(Label.MAYBE, "one more")
-    assert script.examine(review, before, [*said, more], None) == [f"LOST: {more} was acknowledged and is not in the log"]
+    problems = script.examine(review, before, [*said, more], None)
+    assert problems == [f"LOST: {more} was acknowledged and is not in the log"]
     problems = script.examine(review, before, [more, *said[1:]], None)
     assert len(problems) == 1 and "in its place the log has" in problems[0]
 

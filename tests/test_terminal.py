@@ -246,7 +246,8 @@ def test_the_next_record_is_asked_for_only_after_the_decision_is_kept():
 def test_an_audit_draw_looks_like_any_other_record():
     said = [
         screen_with(["q"], OneByOne([showing]), some_records(900))[1]
-        for showing in (Showing(811, Origin.RANKED, 1), Showing(811, Origin.AUDIT, 345), Showing(811, Origin.AUDIT, None))
+        for showing in (Showing(811, Origin.RANKED, 1), Showing(811, Origin.AUDIT, 345),
+                        Showing(811, Origin.AUDIT, None))
     ]
     assert said[0] == said[1] == said[2]
     assert "345" not in said[0] and "812" not in said[0]  # neither its rank nor its number in the review
@@ -465,8 +466,8 @@ def test_missing_fields_say_so():
 
 
 def test_hostile_text_is_shown_and_never_interpreted():
-    hostile = full_record(**dict.fromkeys(("title", "abstract", "journal", "language", "type", "source", "doi"), HOSTILE),
-                          authors=(HOSTILE,), keywords=(HOSTILE,))
+    fields = ("title", "abstract", "journal", "language", "type", "source", "doi")
+    hostile = full_record(**dict.fromkeys(fields, HOSTILE), authors=(HOSTILE,), keywords=(HOSTILE,))
     console = paper(200, terminal_like=True)
     _, said = screen_with(
         ["e", ESCAPE, "c", "i", "q"], real_session(2, MemoryJournal()), [hostile] * 2, console=console,
@@ -557,24 +558,41 @@ def test_a_page_is_drawn_fast():
 def test_questions_are_asked_one_by_one():
     console = paper()
     keys = ScriptedKeys("u", "y", "x", "n", "u", "y", ENTER, "n", "q")
-    answers = terminal.ask_one_by_one(["a", "b", "c", "d"], Text, "Same?", console=console, keys=keys)
+    kept = []
+    answers = terminal.ask_one_by_one(["a", "b", "c", "d"], Text, "Same?", console=console, keys=keys,
+                                      keep=lambda place, answer: kept.append((place, answer)))
     assert answers == [True, True, False, None]
+    assert kept == [(0, True), (1, False), (1, None), (1, True), (2, False)]
     said = console.file.getvalue()
     assert "3 of 4" in said and said.count("2 of 4") == 2 and "Same?" in said
 
 
+def test_an_answer_is_kept_before_the_next_question():
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        terminal.ask_one_by_one(["a", "b"], Text, "Same?", console=paper(), keys=ScriptedKeys("y", KeyboardInterrupt()),
+                                keep=lambda place, answer: kept.append((place, answer)))
+    assert kept == [(0, True)]
+
+
 def test_questions_end_with_the_lines():
-    answers = terminal.ask_one_by_one([1, 2, 3], lambda i: Text(str(i)), "Same?", console=paper(),
+    def keep(place, answer):
+        pass
+
+    answers = terminal.ask_one_by_one([1, 2, 3], lambda i: Text(str(i)), "Same?", console=paper(), keep=keep,
                                       keys=terminal._LineKeys(io.StringIO("y\n")))
     assert answers == [True, None, None]
-    assert terminal.ask_one_by_one([], Text, "Same?", console=paper(), keys=ScriptedKeys()) == []
+    assert terminal.ask_one_by_one([], Text, "Same?", console=paper(), keys=ScriptedKeys(), keep=keep) == []
 
 
 def test_proposals_show_record_and_reason():
     console = paper()
     proposals = [(full_record(title=HOSTILE), Proposal("language", "a detector takes it for French")),
                  (full_record(), Proposal("language", HOSTILE))]
-    assert terminal.decide_proposals(proposals, console=console, keys=ScriptedKeys("y", "n")) == [True, False]
+    kept = []
+    answers = terminal.decide_proposals(proposals, console=console, keys=ScriptedKeys("y", "n"),
+                                        keep=lambda *answer: kept.append(answer))
+    assert answers == [True, False] and kept == [(0, True), (1, False)]
     said = console.file.getvalue()
     assert "a detector takes it for French" in said and "Remove this record?" in said and "PMID 12345" in said
     assert "\x1b" not in said and "\x07" not in said

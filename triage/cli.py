@@ -284,8 +284,11 @@ def filter(
         if decide and done.proposed:
             from . import terminal
 
-            answers = terminal.decide_proposals(done.proposed)
-            done = intake.accept(project, done, answers, reviewer=who)
+            answers = terminal.decide_proposals(
+                done.proposed,
+                keep=lambda place, answer: intake.settle(project, done.proposed[place], answer, reviewer=who),
+            )
+            done = intake.accept(done, answers)
     if as_json:
         _print_json({
             "checked": done.checked, "removed": done.removed, "left": done.left,

@@ -16,6 +16,7 @@ from . import protocol as protocols
 from .decisions import Event, Kind, Label, Origin, fold
 from .errors import InputError
 from .project import Project, Stage
+from .records import Record
 from .screening import commit_audit
 
 _LABELS = {
@@ -276,12 +277,22 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     )
 
 
-def accept(project: Project, filtered: Filtered, answers: Sequence[bool | None], *, reviewer: str) -> Filtered:
-    """Remove the proposed records that a person agreed to remove; None leaves a proposal open."""
+def settle(
+    project: Project, proposal: tuple[Record, eligibility.Proposal], answer: bool | None, *, reviewer: str,
+) -> None:
+    """Write a person's answer to a proposal: True removes the record, None takes the removal back."""
+    record, found = proposal
+    if answer:
+        project.remove([(record.id, found.kind, found.reason)], reviewer=reviewer)
+    elif answer is None and (removal := fold(project.events()).removals.get(record.id)) is not None:
+        project.undo(removal.seq, reviewer=reviewer)
+
+
+def accept(filtered: Filtered, answers: Sequence[bool | None]) -> Filtered:
+    """Return what was filtered once the answers to its proposals are settled; None left one open."""
     pairs = list(zip(filtered.proposed, answers, strict=True))
-    agreed = [(record.id, found.kind, found.reason) for (record, found), answer in pairs if answer]
-    project.remove(agreed, reviewer=reviewer)
-    removed = Counter(filtered.removed) + Counter(kind for _, kind, _ in agreed)
+    agreed = [found.kind for (_, found), answer in pairs if answer]
+    removed = Counter(filtered.removed) + Counter(agreed)
     return Filtered(
         checked=filtered.checked, removed=dict(removed), left=filtered.left - len(agreed),
         proposed=[proposal for proposal, answer in pairs if answer is None],

@@ -952,8 +952,8 @@ def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 def ask_one_by_one(
-    items: Sequence[Item], show: Callable[[Item], RenderableType], question: str, *, console: Console | None = None,
-    keys: Keys | None = None,
+    items: Sequence[Item], show: Callable[[Item], RenderableType], question: str, *,
+    keep: Callable[[int, bool | None], None], console: Console | None = None, keys: Keys | None = None,
 ) -> list[bool | None]:
     """Show each item and ask one question about it.
 
@@ -964,6 +964,9 @@ def ask_one_by_one(
         Returns what is printed of an item. Text in it that was imported must be `plain`.
     question : str
         To be answered by yes or no.
+    keep : callable
+        Called with an item's position and each answer as it is given, and with None when it is taken
+        back: what is written here is safe whatever happens to the rest.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -981,7 +984,7 @@ def ask_one_by_one(
             while len(answers) < len(items):
                 screen.page(number=f"{len(answers) + 1} of {len(items)}", body=show(items[len(answers)]))
                 typed.flush()
-                if not _answer(screen, typed, question, answers):
+                if not _answer(screen, typed, question, answers, keep):
                     break
         except EOFError:
             pass
@@ -990,7 +993,9 @@ def ask_one_by_one(
     return [*answers, *[None] * (len(items) - len(answers))]
 
 
-def _answer(screen: _Screen, keys: Keys, question: str, answers: list[bool]) -> bool:
+def _answer(
+    screen: _Screen, keys: Keys, question: str, answers: list[bool], keep: Callable[[int, bool | None], None],
+) -> bool:
     """Add an answer, or take the last one back; return False to quit."""
     while True:
         screen.ask(Text(f"{question}  ") + _keys_line(("y", "yes"), ("n", "no"), ("u", "back"), ("q", "quit")))
@@ -998,11 +1003,11 @@ def _answer(screen: _Screen, keys: Keys, question: str, answers: list[bool]) -> 
         if screen.turn(key):
             continue
         match key.casefold():
-            case "y":
-                answers.append(True)
-            case "n":
-                answers.append(False)
+            case "y" | "n" as answer:
+                keep(len(answers), answer == "y")
+                answers.append(answer == "y")
             case "u" if answers:
+                keep(len(answers) - 1, None)
                 answers.pop()
             case "q":
                 return False
@@ -1012,16 +1017,20 @@ def _answer(screen: _Screen, keys: Keys, question: str, answers: list[bool]) -> 
 
 
 def decide_proposals(
-    proposals: Sequence[tuple[Record, Proposal]], *, console: Console | None = None, keys: Keys | None = None,
+    proposals: Sequence[tuple[Record, Proposal]], *, keep: Callable[[int, bool | None], None],
+    console: Console | None = None, keys: Keys | None = None,
 ) -> list[bool | None]:
-    """Ask about each record that only a detector speaks against: True removes it, None leaves it open."""
+    """Ask about each record that only a detector speaks against: True removes it, None leaves it open.
+
+    Parameters and the answers are those of `ask_one_by_one`.
+    """
     screen = _Screen(console)
 
     def show(proposal: tuple[Record, Proposal]) -> RenderableType:
         record, found = proposal
         return Group(Text(screen.line(found.reason), "bold"), Text(), _record(screen, record))
 
-    return ask_one_by_one(proposals, show, "Remove this record?", console=screen.console, keys=keys)
+    return ask_one_by_one(proposals, show, "Remove this record?", keep=keep, console=screen.console, keys=keys)
 
 
 # -- progress -----------------------------------------------------------------------------------
