@@ -1,12 +1,14 @@
 """What several tests share: small reviews, and the shared labelled reviews where they are there."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from triage import intake, ranking
-from triage.project import Project
+from triage.decisions import Event, Kind, Label, Origin
+from triage.project import Project, Stage, stage_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
@@ -48,6 +50,44 @@ def sample_ris(n: int, first: int = 0, relevant_every: int = 6) -> str:
             f"AU  - Author{i}, A\nPY  - {1990 + i % 30}\nU1  - kept {i}\nER  - \n"
         )
     return "\n".join(lines)
+
+
+class Log:
+    """A log in memory, with one stage whose audit permutations it holds; a project writes the same events."""
+
+    def __init__(self, stage: str = "abstract", earlier: tuple[str, ...] = ()) -> None:
+        self.events: list[Event] = []
+        self.plans: list[tuple[int, np.ndarray]] = []
+        self.name = stage
+        self.earlier = earlier
+
+    def add(self, kind: Kind, **fields) -> Event:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.events.append(Event(len(self.events) + 1, kind, at, **fields))
+        return self.events[-1]
+
+    def show(self, record_id: int, origin: Origin = Origin.RANKED, pool_size: int = 1, reviewer: str = "ann") -> Event:
+        return self.add(Kind.SHOWN, stage=self.name, record_id=record_id, reviewer=reviewer, origin=origin, pool_size=pool_size)
+
+    def decide(self, record_id: int, label: Label, reviewer: str = "ann", stage: str = "", **fields) -> Event:
+        return self.add(Kind.DECISION, stage=stage or self.name, record_id=record_id, reviewer=reviewer, label=label,
+                        **{"origin": Origin.CHOSEN, **fields})
+
+    def link(self, copy: int, kept: int) -> Event:
+        return self.add(Kind.DUPLICATE, record_id=copy, other_id=kept)
+
+    def remove(self, record_id: int) -> Event:
+        return self.add(Kind.REMOVAL, record_id=record_id, reason="language")
+
+    def undo(self, event: Event) -> Event:
+        return self.add(Kind.UNDO, stage=event.stage, record_id=event.record_id, undoes=event.seq)
+
+    def plan(self, record_ids) -> Event:
+        self.plans.append((len(self.events) + 1, np.array(record_ids)))
+        return self.add(Kind.PLAN, stage=self.name)
+
+    def stage(self, n: int) -> Stage:
+        return stage_of(self.name, self.earlier, np.arange(1, n + 1), self.events, self.plans)
 
 
 @pytest.fixture

@@ -35,13 +35,14 @@ class Run:
 
 def replay(
     y: np.ndarray, model: Callable[[np.ndarray, np.ndarray], np.ndarray | None], *, prior_rows: list[int],
-    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None, policy: recall.Policy | None = None,
-    tick: Callable[[int, int], None] | None = None,
+    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None,
+    policy: recall.Policy | None = None, tick: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
 
     The loop sees a label only when it has shown the record. The policy goes on past the stop, so one
-    run serves every target.
+    run serves every target. Rule and policy see a review without the priors: what was known beforehand
+    is no evidence of what the screening finds, and the recall promised is that of the records screened.
 
     Parameters
     ----------
@@ -63,39 +64,50 @@ def replay(
     for row in prior_rows:
         pool.show(row, Origin.PRIOR)
         pool.y[row] = y[row]
+    rest = np.setdiff1d(np.arange(len(y)), prior_rows)
+    place = np.full(len(y), -1)
+    place[rest] = np.arange(len(rest))
+
+    def without_priors(history: History) -> History:
+        k = len(prior_rows)
+        return History(
+            place[history.rows[k:]], history.y[k:], history.origin[k:], history.pool_size[k:], history.stratum[k:],
+            np.array([len(rest)]),
+        )
+
     session = Session(
         Desk(pool, [], [], np.zeros(len(y), bool)), model, start=start, retrain_after=retrain_after,
-        next_origin=None if policy is None else policy.next_origin,
+        next_origin=None if policy is None else lambda history: policy.next_origin(without_priors(history)),
     )
     session.retrain()
-    total = len(y) - len(prior_rows)
+    total = len(rest)
     stop_at, certified, looked = None, False, -1
     for screened in range(1, total + 1):
         row = session.next().row
         session.decide(row, Label.INCLUDE if y[row] else Label.EXCLUDE)
         if tick is not None:
             tick(screened, total)
-        # A rule of audit draws looks after every record; the others, which are dearer and see
-        # nothing new from the model in between, look when the model has been trained anew.
-        if rule is None or stop_at is not None or policy is None and session.trained_on == looked:
+        # The rules that cost little look after every record; the others when the model has been trained
+        # anew, which is as often as a reviewer would be told something new.
+        if rule is None or stop_at is not None or isinstance(rule, _DEAR) and session.trained_on == looked:
             continue
         looked = session.trained_on
-        verdict = _look(rule, model, session, pool)
+        history = without_priors(pool.history())
+        if isinstance(rule, recall.QuantRule) and session.scores is not None:
+            # Its probabilities come from models that had not seen the label.
+            rows = pool.labelled()
+            verdict = rule(history, session.scores[rest], held_out_scores(model, pool.n, rows, pool.y[rows])[rest])
+        else:
+            verdict = rule(history)
         if verdict.stop and screened < total:
             stop_at, certified = screened, verdict.certified
     history = pool.history()
     order = history.rows[len(prior_rows):]
-    return Run(prior_rows, order, y[order], history.origin[len(prior_rows):],
+    return Run(prior_rows, order, history.y[len(prior_rows):], history.origin[len(prior_rows):],
                None if rule is None else stop_at or total, certified)
 
 
-def _look(rule, model, session: Session, pool: Pool):
-    """Ask a rule; one that needs probabilities gets scores of models that had not seen the label."""
-    history = pool.history()
-    if not isinstance(rule, recall.QuantRule) or session.scores is None:
-        return rule(history)
-    rows = pool.labelled()
-    return rule(history, session.scores, held_out_scores(model, pool.n, rows, pool.y[rows]))
+_DEAR = (recall.CmhRule, recall.QuantRule, recall.IpPRule)
 
 
 def simulate(
@@ -204,6 +216,11 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
         raise InputError(f"{file} is a {reading.format} file; simulate needs a CSV, Excel or Parquet table.")
+    for line in formats.tables.blank_rows(file, reading.format):
+        raise InputError(
+            f"{file}, line {line}: the row is blank; every row counts as a record, so give it its title and label, or "
+            "take it out."
+        )
     if reading.problems:
         problem = reading.problems[0]
         raise InputError(f"{file}, line {problem.line}: {problem.message}; every row must be a record.")

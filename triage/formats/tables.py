@@ -25,26 +25,27 @@ class Table:
 
     format: str
     delimiter: str
+    at: int  # where its header begins
     titles: bool  # its header names titles or abstracts
     searches: bool  # its header is that of a search history
 
 
 def detect(path: Path, head: str) -> Table | None:
     """Tell what kind of table a text is by its first lines; None when it is none."""
-    first = None
-    for n, line in enumerate(head.split("\n")[:_HEADER_WITHIN]):
+    first, at = None, 0
+    for line in head.split("\n")[:_HEADER_WITHIN]:
         cells, delimiter = _cells_of(line)
         names = [letters(cell) for cell in cells]
         known = sum(any(name in aliases for aliases in COLUMNS.values()) for name in names)
-        titles = _names_titles(names)
-        alone = n == 0 and path.suffix.lower() in (".csv", ".tsv", ".tab")
-        table = Table(
-            "tsv" if delimiter == "\t" else "csv", delimiter, titles and (len(names) > 1 or alone) and (n == 0 or known >= 2),
-            _is_search_history(names),
-        )
+        alone = first is None and path.suffix.lower() in (".csv", ".tsv", ".tab")
+        # Below the first line a title alone is no header: other formats have lines that look so.
+        titles = _names_titles(names) and (len(names) > 1 or alone) and (first is None or known >= 3)
+        table = Table("tsv" if delimiter == "\t" else "csv", delimiter, at, titles, _is_search_history(names))
         if table.titles or table.searches:
             return table
-        first = first or (table if line.strip() else None)
+        if line.strip():
+            first = first or table
+        at += len(line) + 1
     return first
 
 

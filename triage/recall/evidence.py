@@ -313,37 +313,42 @@ def _upper_of_sum(strata: Sequence[_Stratum], log_level: float, parameters: Audi
     the largest sum is had by taking the cheapest records of all strata: all that cost at most a
     price, which is found by bisection.
     """
+    known: list[dict[int, float]] = [{} for _ in strata]
 
-    def value(s: _Stratum, total: int) -> float:
-        return float(log_evidence(s.draws, float(total), parameters))
+    def value(i: int, total: int) -> float:
+        if total not in known[i]:
+            known[i][total] = float(log_evidence(strata[i].draws, float(total), parameters))
+        return known[i][total]
 
-    def at_price(s: _Stratum, price: float) -> int:
+    def at_price(i: int, price: float, low: int, high: int) -> int:
         """The largest total of a stratum, each record of which costs at most the price."""
-        low, high = s.found, s.most
         while low < high:
             middle = (low + high + 1) // 2
-            below, above = log_evidence(s.draws, np.array([middle - 1.0, middle]), parameters)
-            if above < np.inf and above - below <= price:
+            if value(i, middle) < np.inf and value(i, middle) - value(i, middle - 1) <= price:
                 low = middle
             else:
                 high = middle - 1
         return low
 
-    spare = log_level - sum(value(s, s.found) for s in strata)
+    def cost(totals: Sequence[int]) -> float:
+        return sum(value(i, total) for i, total in enumerate(totals))
+
+    taken = [s.found for s in strata]
+    spare = log_level - cost(taken)
     if spare <= 0:
-        return sum(s.found for s in strata)
+        return sum(taken)
     # A price of all that is to be spent buys everything that can be bought.
     cheap, dear = -1.0, spare
-    taken, dearer = [s.found for s in strata], [at_price(s, spare) for s in strata]
-    if sum(map(value, strata, dearer)) < log_level:
+    dearer = [at_price(i, dear, s.found, s.most) for i, s in enumerate(strata)]
+    if cost(dearer) < log_level:
         return sum(dearer)
     while sum(dearer) - sum(taken) > 1 and dear - cheap > 1e-12 * spare:
         price = (cheap + dear) / 2
-        totals = [at_price(s, price) for s in strata]
-        if sum(map(value, strata, totals)) < log_level:
+        totals = [at_price(i, price, low, high) for i, (low, high) in enumerate(zip(taken, dearer, strict=True))]
+        if cost(totals) < log_level:
             cheap, taken = price, totals
         else:
             dear, dearer = price, totals
     # Between the two are records of the very same price, of which some can be had but not all.
-    rest = log_level - sum(map(value, strata, taken))
+    rest = log_level - cost(taken)
     return sum(taken) + min(sum(dearer) - sum(taken) - 1, math.floor(rest / dear + SLACK))

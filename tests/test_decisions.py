@@ -1,0 +1,341 @@
+"""What is current in a log: cases by hand, and random logs against a naive reading of the same words."""
+
+import numpy as np
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from conftest import Log
+from triage.decisions import (
+    History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold,
+)
+
+INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
+
+
+def labels(log):
+    return {(r, who): e.label for (stage, r, who), e in fold(log.events).decisions.items() if stage == log.name}
+
+
+# -- fold -------------------------------------------------------------------------------------
+
+
+def test_an_empty_log():
+    live = fold([])
+    assert (live.decisions, live.duplicates, live.removals, live.shown, live.last_seq) == ({}, {}, {}, {}, 0)
+
+
+def test_the_newest_decision_holds_and_an_undo_brings_back_the_one_before():
+    log = Log()
+    log.decide(1, INCLUDE)
+    second, third = log.decide(1, EXCLUDE), log.decide(1, MAYBE)
+    assert labels(log) == {(1, "ann"): MAYBE}
+    log.undo(second)  # one in the midst: nothing changes
+    assert labels(log) == {(1, "ann"): MAYBE}
+    log.undo(third)
+    assert labels(log) == {(1, "ann"): INCLUDE}
+    assert fold(log.events).last_seq == 5
+
+
+def test_stages_and_reviewers_keep_apart():
+    log = Log()
+    log.decide(1, INCLUDE)
+    log.decide(1, EXCLUDE, reviewer="bob")
+    log.decide(1, MAYBE, stage="full-text")
+    decisions = fold(log.events).decisions
+    assert {key: e.label for key, e in decisions.items()} == {
+        ("abstract", 1, "ann"): INCLUDE, ("abstract", 1, "bob"): EXCLUDE, ("full-text", 1, "ann"): MAYBE,
+    }
+
+
+def test_a_record_once_shown_stays_shown_when_its_decision_is_undone():
+    log = Log()
+    log.undo(log.decide(2, INCLUDE))
+    shown = log.show(1, Origin.AUDIT)
+    log.show(1, reviewer="bob")
+    log.decide(1, EXCLUDE)
+    live = fold(log.events)
+    assert live.shown == {("abstract", 2): log.events[0], ("abstract", 1): shown}
+    assert list(live.decisions) == [("abstract", 1, "ann")]
+
+
+def test_links_form_chains_and_the_lowest_id_is_kept():
+    log = Log()
+    links = [log.link(5, 4), log.link(9, 7), log.link(7, 5)]
+    assert fold(log.events).duplicates == {5: 4, 7: 4, 9: 4}
+    log.link(4, 2)
+    assert fold(log.events).duplicates == {4: 2, 5: 2, 7: 2, 9: 2}
+    log.undo(links[2])
+    assert fold(log.events).duplicates == {4: 2, 5: 2, 9: 7}
+    assert fold(log.events).kept(9) == 7 and fold(log.events).kept(7) == 7
+
+
+def test_a_link_named_the_other_way_round_keeps_the_lowest_all_the_same():
+    log = Log()
+    log.link(2, 8)
+    assert fold(log.events).duplicates == {8: 2}
+
+
+def test_a_group_is_shown_at_the_place_of_its_first_member():
+    log = Log()
+    copy = log.show(6)
+    log.show(3)
+    root = log.show(2)
+    link = log.link(6, 2)
+    assert fold(log.events).shown["abstract", 2] == copy and ("abstract", 6) not in fold(log.events).shown
+    log.undo(link)
+    assert fold(log.events).shown["abstract", 2] == root and fold(log.events).shown["abstract", 6] == copy
+
+
+def test_what_was_decided_on_a_group_settles_what_the_reviewer_said_of_its_members():
+    log = Log()
+    log.decide(1, INCLUDE)
+    log.decide(2, EXCLUDE)
+    log.decide(2, EXCLUDE, reviewer="bob")
+    link = log.link(2, 1)
+    both = consensus(fold(log.events), "abstract")
+    assert both.conflicts == {1} and both.labels == {}  # ann said both
+    settled = log.decide(1, EXCLUDE)
+    assert consensus(fold(log.events), "abstract").labels == {1: EXCLUDE}
+    log.undo(settled)
+    assert consensus(fold(log.events), "abstract").conflicts == {1}
+    log.undo(link)
+    assert consensus(fold(log.events), "abstract").labels == {1: INCLUDE, 2: EXCLUDE}
+
+
+def test_removals_are_undone_like_anything_else():
+    log = Log()
+    first, second = log.remove(3), log.remove(3)
+    log.undo(second)
+    assert fold(log.events).removals == {3: first}
+    log.undo(first)
+    assert fold(log.events).removals == {}
+
+
+# -- consensus and entering a stage -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("votes, label, relevant", [
+    ([INCLUDE], INCLUDE, True), ([EXCLUDE], EXCLUDE, False), ([MAYBE], MAYBE, True),
+    ([EXCLUDE, EXCLUDE], EXCLUDE, False), ([INCLUDE, EXCLUDE], None, True), ([EXCLUDE, MAYBE], None, True),
+    ([INCLUDE, MAYBE], None, True), ([], None, None),
+])
+def test_consensus(votes, label, relevant):
+    log = Log()
+    for who, vote in zip(("ann", "bob"), votes):
+        log.decide(1, vote, reviewer=who)
+    agreed = consensus(fold(log.events), "abstract")
+    assert agreed.labels.get(1) == label and agreed.relevant(1) is relevant
+    assert (1 in agreed.conflicts) == (len(set(votes)) > 1)
+    assert consensus(fold(log.events), "full-text").labels == {}
+
+
+def test_a_stage_is_entered_by_what_every_earlier_one_passed():
+    log = Log()
+    ids = np.arange(1, 9)
+    for record_id, label in enumerate([INCLUDE, MAYBE, EXCLUDE, INCLUDE, INCLUDE, INCLUDE, INCLUDE], 1):
+        log.decide(record_id, label)
+    log.decide(4, EXCLUDE, reviewer="bob")  # a conflict passes nothing on
+    log.link(5, 1)
+    log.remove(6)
+    assert entered(ids, fold(log.events), []).tolist() == [1, 2, 3, 4, 7, 8]
+    assert entered(ids, fold(log.events), ["abstract"]).tolist() == [1, 2, 7]
+    log.decide(1, INCLUDE, stage="quality")
+    log.decide(7, EXCLUDE, stage="quality")
+    assert entered(ids, fold(log.events), ["abstract", "quality"]).tolist() == [1]
+
+
+# -- audit draws and who was away -------------------------------------------------------------
+
+
+def draws_of(log):
+    draws, passed_by = audited(log.events, log.name, log.earlier, log.plans)
+    return [(e.record_id, number) for e, number in draws], passed_by
+
+
+def test_only_what_was_first_shown_as_a_draw_after_a_permutation_is_one():
+    log = Log()
+    log.show(1, Origin.AUDIT)             # nothing was committed yet
+    log.plan([4, 3, 2, 1])
+    log.decide(2, INCLUDE, origin=Origin.AUDIT)  # decided on without having been shown
+    log.show(2, Origin.AUDIT)
+    log.show(4, Origin.AUDIT)
+    log.show(4, Origin.AUDIT, reviewer="bob")
+    log.show(3)
+    log.show(3, Origin.AUDIT)
+    log.show(9, Origin.AUDIT)             # in no permutation
+    assert draws_of(log) == ([(4, 0)], [set()])
+
+
+def test_a_draw_comes_from_the_newest_permutation_of_its_record():
+    log = Log()
+    log.plan([1, 2])
+    log.plan([2, 3])
+    for record_id in (3, 2, 1):
+        log.show(record_id, Origin.AUDIT)
+    assert draws_of(log)[0] == [(3, 1), (2, 1), (1, 0)]
+
+
+def test_records_away_at_a_draw_are_passed_by():
+    log = Log()
+    log.plan([1, 2, 3, 4, 5, 6])
+    gone = log.remove(2)
+    log.undo(gone)                 # back before the first draw
+    removal, link = log.remove(3), log.link(6, 5)
+    log.show(1, Origin.AUDIT)
+    assert draws_of(log)[1] == [{3, 6}]
+    log.undo(removal)
+    log.undo(link)
+    log.remove(4)                  # no draw after it
+    log.show(2)
+    assert draws_of(log)[1] == [{3, 6}]
+
+
+def test_at_a_later_stage_a_label_changed_earlier_takes_a_record_away():
+    log = Log("full-text", ("abstract",))
+    for record_id in (1, 2, 3):
+        log.decide(record_id, INCLUDE, stage="abstract")
+    log.plan([1, 2, 3])
+    changed = log.decide(2, EXCLUDE, stage="abstract")
+    log.decide(7, INCLUDE, stage="abstract")
+    log.show(1, Origin.AUDIT)
+    log.undo(changed)
+    assert draws_of(log) == ([(1, 0)], [{2}])
+    assert [rows.tolist() for rows in log.stage(8).strata] == [[0, 2], [1, 3]]
+
+
+# -- History ----------------------------------------------------------------------------------
+
+
+def test_a_history_from_plain_lists():
+    history = History.of([5, 3, 0], [1, -1, 0], n_records=[4, 2], stratum=[0, 1, 0])
+    assert history.pool_size.tolist() == [4, 2, 3] and history.origin.tolist() == ["ranked"] * 3
+    assert (history.n_found, history.n_screened, history.n_total, history.n_unscreened) == (1, 2, 6, 4)
+    assert history.judged.tolist() == [True, False, True]
+    with pytest.raises(ValueError, match="read-only"):
+        history.y[0] = 0
+
+
+def test_past_draws_stand_in_the_sequence_where_they_were_made():
+    history = History.of(
+        [7, 8], [0, 1], [Origin.RANKED, Origin.AUDIT], n_records=[5, 3], stratum=[0, 1],
+        past=PastDraws.of([(0, True, 5, 0), (1, False, 4, 1), (1, True, 3, 0), (2, False, 2, 1)]),
+    )
+    shown = history.sequence()
+    assert shown.y.tolist() == [1, 0, 0, 1, 1, 0]
+    assert shown.origin.tolist() == ["audit", "ranked", "audit", "audit", "audit", "audit"]
+    assert shown.here.tolist() == [False, True, False, False, True, False]
+    assert shown.stratum.tolist() == [0, 0, 1, 0, 1, 1] and shown.pool_size.tolist() == [5, 5, 4, 3, 3, 2]
+    assert history.n_found == 1 and history.n_screened == 2  # they are no records of the stage
+
+
+# -- random logs ------------------------------------------------------------------------------
+
+IDS = st.integers(1, 6)
+WHO = st.sampled_from(["ann", "bob"])
+
+
+class Logs(RuleBasedStateMachine):
+    """Grow a log step by step; after each, `fold` must say what a naive reading of its words says."""
+
+    def __init__(self):
+        super().__init__()
+        self.log = Log()
+        self.copy = ()
+
+    @rule(record_id=IDS, reviewer=WHO, origin=st.sampled_from([Origin.RANKED, Origin.AUDIT]))
+    def show(self, record_id, reviewer, origin):
+        self.log.show(record_id, origin, reviewer=reviewer)
+
+    @rule(record_id=IDS, reviewer=WHO, label=st.sampled_from(list(Label)), stage=st.sampled_from(["", "full-text"]))
+    def decide(self, record_id, reviewer, label, stage):
+        self.log.decide(record_id, label, reviewer, stage)
+
+    @rule(copy=IDS, kept=IDS)
+    def link(self, copy, kept):
+        if copy != kept:
+            self.log.link(copy, kept)
+
+    @rule(record_id=IDS)
+    def remove(self, record_id):
+        self.log.remove(record_id)
+
+    def to_undo(self):
+        undone = {e.undoes for e in self.log.events}
+        return [e for e in self.log.events if e.kind not in (Kind.UNDO, Kind.SHOWN) and e.seq not in undone]
+
+    @precondition(lambda self: self.to_undo())
+    @rule(data=st.data())
+    def undo(self, data):
+        event = data.draw(st.sampled_from(self.to_undo()))
+        before = fold(self.log.events)
+        self.log.undo(event)
+        after = fold(self.log.events)
+        never = fold([e for e in self.log.events if event.seq not in (e.seq, e.undoes)])
+        # As if it had never been written; but what was shown stays shown.
+        assert (after.decisions, after.duplicates, after.removals) == (never.decisions, never.duplicates, never.removals)
+        if event.kind is not Kind.DUPLICATE:
+            assert after.shown == before.shown
+
+    @rule(record_id=IDS, reviewer=WHO, label=st.sampled_from(list(Label)))
+    def decide_and_undo(self, record_id, reviewer, label):
+        before = fold(self.log.events)
+        self.log.undo(self.log.decide(record_id, label, reviewer))
+        after = fold(self.log.events)
+        assert (after.decisions, after.duplicates, after.removals) == (before.decisions, before.duplicates, before.removals)
+
+    @invariant()
+    def says_what_a_naive_reading_says(self):
+        events = self.log.events
+        undone = {e.undoes for e in events}
+        standing = [e for e in events if e.seq not in undone and e.kind is not Kind.UNDO]
+        live = fold(events)
+
+        def group(record_id, before=len(events) + 1):
+            members, grown = {record_id}, True
+            while grown:
+                ends = [{e.record_id, e.other_id} for e in standing if e.kind is Kind.DUPLICATE and e.seq < before]
+                wider = members.union(*(pair for pair in ends if pair & members))
+                members, grown = wider, wider != members
+            return members
+
+        assert live.duplicates == {i: min(group(i)) for i in range(1, 7) if min(group(i)) != i}
+        assert live.removals == {e.record_id: e for e in standing if e.kind is Kind.REMOVAL}
+        decided = [e for e in standing if e.kind is Kind.DECISION]
+        expected = {}
+        for e in decided:
+            later = [d for d in decided if d.seq > e.seq and (d.stage, d.reviewer) == (e.stage, e.reviewer)]
+            if not any(e.record_id in group(d.record_id, d.seq) for d in later):
+                expected[e.stage, e.record_id, e.reviewer] = e
+        assert live.decisions == expected
+        for stage in ("abstract", "full-text"):
+            votes = {}
+            for (at, record_id, _), e in expected.items():
+                if at == stage:
+                    votes.setdefault(min(group(record_id)), set()).add(e.label)
+            agreed = consensus(live, stage)
+            assert agreed.conflicts == {r for r, v in votes.items() if len(v) > 1}
+            assert agreed.labels == {r: min(v) for r, v in votes.items() if len(v) == 1}
+        seen = [e for e in events if e.kind in (Kind.SHOWN, Kind.DECISION)]
+        for stage in ("abstract", "full-text"):
+            for i in range(1, 7):
+                first = next((e for e in seen if e.stage == stage and e.record_id in group(i)), None)
+                assert live.shown.get((stage, live.kept(i))) == first
+
+    @invariant()
+    def nothing_in_the_log_changes(self):
+        assert tuple(self.log.events[: len(self.copy)]) == self.copy
+        self.copy = tuple(self.log.events)
+
+    @invariant()
+    def a_record_once_shown_keeps_its_place(self):
+        """The order of any two records that both stand for themselves is that in which they were shown."""
+        live = fold(self.log.events)
+        places = [live.kept(e.record_id) for e in self.log.events if e.kind in (Kind.SHOWN, Kind.DECISION)
+                  and e.stage == "abstract"]
+        order = [r for (stage, r), e in sorted(live.shown.items(), key=lambda item: item[1].seq) if stage == "abstract"]
+        assert order == list(dict.fromkeys(places))
+
+
+TestLogs = Logs.TestCase
+TestLogs.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
