@@ -68,10 +68,7 @@ def _is_search_history(names: Sequence[str]) -> bool:
 
 def records(path: Path, format: str, tally: Tally, label_column: str | None = None) -> Iterator[Item]:
     """Read a table; `format` is csv, tsv, xlsx, xls or parquet."""
-    if format in ("csv", "tsv"):
-        rows, count = _delimited(path, "\t" if format == "tsv" else None, tally)
-    else:
-        rows, count = workbooks.rows(path, format, tally, lambda cells: _names_titles([letters(cell) for cell in cells]))
+    rows, count = _table_rows(path, format, tally)
     header, above = _header(path, rows)
     tally.announced = count - above
     columns = Columns(header)
@@ -88,6 +85,28 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
         if len(cells) > len(header):
             tally.warn(line, f"{len(cells)} cells where the header has {len(header)}; all are kept")
         yield Item(line, columns.record(cells), label(cells, line))
+
+
+def blank_rows(path: Path, format: str) -> list[int]:
+    """Return the lines of a table's rows without any text that stand among its records.
+
+    `records` passes them over. A line of a text file with nothing on it is no row.
+    """
+    blank, since, begun = [], [], False
+    for line, cells in _table_rows(path, format, Tally())[0]:
+        if any(cell.strip() for cell in cells):
+            blank += since
+            since, begun = [], True
+        elif cells and begun:
+            since.append(line)
+    return blank
+
+
+def _table_rows(path: Path, format: str, tally: Tally) -> tuple[Rows, int]:
+    """Return a table's rows with their lines, and how many have text, counted apart."""
+    if format in ("csv", "tsv"):
+        return _delimited(path, "\t" if format == "tsv" else None, tally)
+    return workbooks.rows(path, format, tally, lambda cells: _names_titles([letters(cell) for cell in cells]))
 
 
 def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
