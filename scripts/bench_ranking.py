@@ -97,7 +97,7 @@ def measure(review: Review, preset: ranking.Preset, options: argparse.Namespace)
         from_criteria = options.criteria is not None
         start = np.random.default_rng([seed, 1]).permutation(len(review.y)) if from_criteria else np.arange(len(review.y))
         labels = replay(
-            review.y, lambda rows, y: ranking.score(preset, views, rows, y),
+            review.y, ranking.Learner(preset, views),
             [] if from_criteria else draw_priors(review.y, seed), start, options.batch,
         )
         runs.append({

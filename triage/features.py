@@ -49,9 +49,6 @@ class Views:
     terms : mapping of str to callable
         For the word views, gives the names of the matrix's columns.
 
-    Notes
-    -----
-    Indexed by rows like an array, so that scikit-learn can split it into folds.
     """
 
     matrices: Mapping[str, object]
@@ -61,20 +58,7 @@ class Views:
     @property
     def n(self) -> int:
         """Records."""
-        return self.shape[0]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Records, and columns of all matrices together."""
-        matrices = self.matrices.values()
-        return next(iter(matrices)).shape[0], sum(m.shape[1] for m in matrices)
-
-    def __getitem__(self, rows: np.ndarray) -> Views:
-        """Return the views of some records: `rows` is an array of positions, or a mask."""
-        return Views(
-            {name: matrix[rows] for name, matrix in self.matrices.items()},
-            {name: values[rows] for name, values in self.criteria.items()}, self.terms,
-        )
+        return next(iter(self.matrices.values())).shape[0]
 
 
 def build_views(
@@ -110,7 +94,8 @@ def build_views(
     for name in views:
         if name == "embedding":
             extractor = SentenceEmbedding(encoder, device=device)
-            matrices[name] = centred(embed(texts, extractor, cache_dir=cache_dir, progress=progress))
+            vectors = embed(texts, extractor, cache_dir=cache_dir, progress=progress)
+            matrices[name] = centred(vectors)
         else:
             vectorizers[name] = _VECTORIZERS[name]()
             matrices[name] = _fit(vectorizers[name], titles if name == "titles" else texts)
@@ -124,7 +109,6 @@ def build_views(
         if words is not None and exclude:
             criteria["words_excluded"] = _cosines(matrices["words"], words.transform(list(exclude))).max(axis=1)
         if "embedding" in matrices:
-            vectors = embed(texts, extractor, cache_dir=cache_dir)
             queries = embed([whole, *wanted, *exclude], extractor, cache_dir=cache_dir)
             near = vectors @ queries.T
             if wanted:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from . import bundled
 from .errors import InputError
@@ -19,14 +19,11 @@ _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 
 
 class Views(Protocol):
-    """What a ranker reads: named matrices of the same records, and their nearness to the criteria."""
+    """What a learner reads: named matrices of the same records, and their nearness to the criteria."""
 
     matrices: Mapping[str, object]
     criteria: Mapping[str, np.ndarray]
     n: int
-
-    def __getitem__(self, rows: np.ndarray) -> Views:
-        """Return the views of some records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,10 @@ class Score:
     score: str
     weight: float
     C: float = 0.0
+
+    def begin(self, matrix) -> LinearMachine | NearestFound:
+        """Return what scores the view's matrix, before any label."""
+        return NearestFound(matrix) if self.score == "nearest" else LinearMachine(matrix, self.C)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,103 +103,308 @@ def load_preset(name: str) -> Preset:
     )
 
 
-class Ranker(ClassifierMixin, BaseEstimator):
-    """A blend of views, each scored on its own and put on one scale.
+class LinearMachine:
+    """A linear support vector machine with squared hinge loss that learns on from where it was.
 
-    With z the standardised and r the rank of a record among those not labelled, by view:
-    score = z(sum of weight z) + rank_weight z(sum of 1 / (20 + r)).
+    It minimises |w|^2 / 2 + sum_i C s_i max(0, 1 - y_i (w x_i + b))^2, y in {-1, 1}, with b among the
+    weights: the problem of scikit-learn's `LinearSVC(loss="squared_hinge")`. The dual solution solves
+    (K + D) beta = y over the records whose margin is below one, K the inner products plus one and
+    D = 1 / (2 C s); conjugate gradients take some four steps from the last solution to the next when one
+    label more is there, where coordinate descent begins anew.
 
     Parameters
     ----------
-    scores : sequence of Score
-    balance : float
-        Total weight of the relevant labels in units of that of the irrelevant (ASReview's `Balanced`).
-    rank_weight : float
-        Weight of the reciprocal ranks.
+    matrix : sparse matrix or ndarray, shape (n, d)
+        One row for each record.
+    C : float
 
     Attributes
     ----------
-    svms_ : dict of int to LinearSVC
-        The fitted machine of each term of `scores` that has one, by its position.
-    relevant_ : dict of int to matrix
-        The relevant rows that each `nearest` term compares with.
+    coef_ : ndarray, shape (d,)
+    intercept_ : float
+    scores_ : ndarray, shape (n,)
+        The decision values of all records, higher more likely relevant.
     """
 
-    def __init__(self, scores: Sequence[Score], balance: float = 9.8, rank_weight: float = 0.0) -> None:
-        self.scores = scores
-        self.balance = balance
-        self.rank_weight = rank_weight
+    _TOLERANCE = 1e-4       # of a record's margin, which is about one: LinearSVC's own
+    _MOST_STEPS = 200
 
-    def fit(self, X: Views, y: np.ndarray) -> Ranker:
+    def __init__(self, matrix, C: float) -> None:
+        n, d = matrix.shape
+        self.C = C
+        self._matrix = matrix
+        self._labelled = _Labelled(matrix)
+        self._duals = np.zeros(n)
+        self.coef_ = np.zeros(d, matrix.dtype)
+        self.intercept_ = 0.0
+        self.scores_ = np.zeros(n, matrix.dtype)
+
+    def fit(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> LinearMachine:
         """Learn from labelled records.
 
         Parameters
         ----------
-        X : Views
-            Views of the labelled records.
+        rows : ndarray of int, shape (n_labelled,)
         y : ndarray of int, shape (n_labelled,)
             1 relevant, 0 not.
-
-        Raises
-        ------
-        ValueError
-            When one of the labels is missing.
+        weights : ndarray of float, shape (n_labelled,)
+            s, the weight of each label.
         """
-        from sklearn import config_context
-        from sklearn.svm import LinearSVC
-
-        y = np.asarray(y)
-        self.classes_ = np.array([0, 1])
-        if not np.array_equal(np.unique(y), self.classes_):
-            raise ValueError("a ranker learns from relevant and irrelevant records; one label is missing")
-        self.svms_, self.relevant_ = {}, {}
-        weights = balanced_weights(y, self.balance)
-        for i, term in enumerate(self.scores):
-            matrix = X.matrices[term.view]
-            if term.score == "nearest":
-                self.relevant_[i] = matrix[np.flatnonzero(y == 1)]
-            else:
-                # Fewer labels than terms: the dual problem is the small one. The seed only orders the
-                # solver's passes. Our own matrices need no checks, which cost a tenth of a short fit.
-                machine = LinearSVC(loss="squared_hinge", C=term.C, dual=True, random_state=0)
-                with config_context(assume_finite=True, skip_parameter_validation=True):
-                    self.svms_[i] = machine.fit(matrix, y, sample_weight=weights)
+        sign = np.where(y == 1, 1.0, -1.0)
+        beta = self._begin(rows, sign)
+        products = self.scores_[rows].astype(np.float64)
+        penalty = 1 / (2 * self.C * weights)
+        scale = 1 / (penalty + 1)
+        steps = 0
+        while steps < self._MOST_STEPS:
+            slack = 1 - sign * (products + penalty * beta)
+            active = (beta * sign > 0) | (slack > 0)
+            residual = np.where(active, sign * slack, 0.0)
+            if np.abs(residual).max() < self._TOLERANCE:
+                break
+            # Conjugate gradients on the active records; one that would get a dual of the wrong sign goes out.
+            preconditioned = scale * residual
+            direction, size = preconditioned, residual @ preconditioned
+            while steps < self._MOST_STEPS:
+                steps += 1
+                change = self._labelled.inner(direction)
+                curved = np.where(active, change + penalty * direction, 0.0)
+                step = size / (direction @ curved)
+                beta = beta + step * direction
+                products = products + step * change
+                residual = residual - step * curved
+                if np.abs(residual).max() < self._TOLERANCE / 2:
+                    break
+                preconditioned = scale * residual
+                size, before = residual @ preconditioned, size
+                direction = preconditioned + (size / before) * direction
+            wrong = beta * sign < 0
+            if wrong.any():
+                products = products - self._labelled.inner(np.where(wrong, beta, 0.0))
+                beta = np.where(wrong, 0.0, beta)
+        self._move(rows, beta - self._duals[rows])
         return self
 
-    def decision_function(self, X: Views, labelled: np.ndarray | None = None) -> np.ndarray:
-        """Score records, higher more likely relevant.
+    def _begin(self, rows: np.ndarray, sign: np.ndarray) -> np.ndarray:
+        """Return the duals to begin with: the last ones of the records whose label still stands."""
+        beta = self._duals[rows]
+        if self._labelled.extend(rows) and not (beta * sign < 0).any():
+            return beta
+        # A label was changed or taken back: what it taught goes with it.
+        beta = np.where(beta * sign > 0, beta, 0.0)
+        self._labelled = _Labelled(self._matrix)
+        self._labelled.extend(rows)
+        self._duals[:], self.coef_[:], self.intercept_ = 0, 0, 0.0
+        self._move(rows, beta)
+        return beta
+
+    def _move(self, rows: np.ndarray, change: np.ndarray) -> None:
+        """Change the duals, and with them the weights and the scores."""
+        self._duals[rows] += change
+        self.coef_ += self._labelled.weights(change)
+        self.intercept_ += float(change.sum())
+        self.scores_ = self._matrix @ self.coef_ + self.intercept_
+
+
+class _Labelled:
+    """The labelled rows of a matrix, one after the other, and their inner products plus one.
+
+    One more label copies one row, and computes one row of the products. They are kept while that is
+    cheaper than multiplying by the rows twice: a product of theirs is read at memory's speed, an entry of
+    a sparse row several times slower.
+    """
+
+    _MOST_KEPT = 4096       # rows: 64 MiB of products
+    _SPARSE_COST = 6        # entries of the products read in the time of one of a sparse row, twice
+
+    def __init__(self, matrix) -> None:
+        n, d = matrix.shape
+        self._matrix = matrix
+        self._rows = np.zeros(0, np.int64)
+        self._buffers: list[np.ndarray | None] = [None, None, None]
+        dense = isinstance(matrix, np.ndarray)
+        self._kept = min(self._MOST_KEPT, int(2 * d if dense else self._SPARSE_COST * matrix.nnz / max(n, 1)))
+        self._products: np.ndarray | None = None
+
+    def extend(self, rows: np.ndarray) -> bool:
+        """Take the rows in; False, and nothing done, when they do not begin with those that are there."""
+        old = len(self._rows)
+        if len(rows) < old or not np.array_equal(rows[:old], self._rows):
+            return False
+        if len(rows) > old:
+            fresh = self._matrix[rows[old:]]
+            self._append(fresh, old)
+            self._multiply(fresh, old)
+            self._rows = np.array(rows)
+        return True
+
+    def _append(self, fresh, old: int) -> None:
+        if isinstance(fresh, np.ndarray):
+            self._buffers[0] = _grown(self._buffers[0], fresh, old)
+            self._sub = self._buffers[0][: old + len(fresh)]
+            return
+        data, indices, ends = self._buffers
+        filled = int(ends[old - 1]) if old else 0
+        data, indices = _grown(data, fresh.data, filled), _grown(indices, fresh.indices, filled)
+        ends = _grown(ends, fresh.indptr[1:].astype(np.int64) + filled, old)
+        self._buffers = [data, indices, ends]
+        n, full = old + fresh.shape[0], filled + len(fresh.data)
+        pointers = np.concatenate([[0], ends[:n]]).astype(indices.dtype if full < 2**31 else np.int64)
+        self._sub = type(fresh)((data[:full], indices[:full], pointers), shape=(n, fresh.shape[1]), copy=False)
+        self._transposed = self._sub.T
+
+    def _multiply(self, fresh, old: int) -> None:
+        n = old + fresh.shape[0]
+        if n > self._kept:
+            self._products = None
+            return
+        if old and self._products is None:
+            return
+        if self._products is None or len(self._products) < n:
+            larger = np.empty((min(self._kept, max(64, 2 * n)),) * 2, np.float32)
+            if old:
+                larger[:old, :old] = self._products[:old, :old]
+            self._products = larger
+        rows = self._sub @ fresh.T
+        rows = 1 + (rows if isinstance(rows, np.ndarray) else rows.toarray())
+        self._products[:n, old:n] = rows
+        self._products[old:n, :old] = rows[:old].T
+
+    def inner(self, duals: np.ndarray) -> np.ndarray:
+        """Return the inner products plus one, times a vector of duals, shape (n_labelled,)."""
+        if self._products is None:
+            return self._sub @ self.weights(duals) + duals.sum()
+        n = len(duals)
+        return self._products[:n, :n] @ duals.astype(np.float32)
+
+    def weights(self, duals: np.ndarray) -> np.ndarray:
+        """Return the sum of the rows, each times its dual, shape (d,)."""
+        duals = duals.astype(self._matrix.dtype, copy=False)
+        return duals @ self._sub if isinstance(self._sub, np.ndarray) else self._transposed @ duals
+
+
+def _grown(buffer: np.ndarray | None, fresh: np.ndarray, filled: int) -> np.ndarray:
+    """Write `fresh` behind the filled part of a buffer, which doubles when it is full."""
+    needed = filled + len(fresh)
+    if buffer is None or len(buffer) < needed:
+        larger = np.empty((max(needed, 2 * filled), *fresh.shape[1:]), fresh.dtype)
+        if buffer is not None:
+            larger[:filled] = buffer[:filled]
+        buffer = larger
+    buffer[filled:needed] = fresh
+    return buffer
+
+
+class NearestFound:
+    """The mean of a record's largest similarities to relevant records found, for every record.
+
+    Parameters
+    ----------
+    matrix : sparse matrix or ndarray, shape (n, d)
+        Rows of length one, so that inner products are cosines.
+    """
+
+    _AT_ONCE = 64           # relevant records compared with all at a time, which bounds the memory
+
+    def __init__(self, matrix) -> None:
+        self._matrix = matrix
+        self._known = np.zeros(0, np.int64)
+        self._largest = np.zeros((matrix.shape[0], 0), matrix.dtype)
+
+    def fit(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> NearestFound:
+        """Take the relevant records among the labelled ones in; see `LinearMachine.fit`."""
+        relevant = rows[y == 1]
+        if not np.isin(self._known, relevant).all():  # a label was changed: begin anew
+            self._known, self._largest = self._known[:0], self._largest[:, :0]
+        fresh = relevant[~np.isin(relevant, self._known)]
+        for start in range(0, len(fresh), self._AT_ONCE):
+            near = self._matrix @ self._matrix[fresh[start: start + self._AT_ONCE]].T
+            near = np.concatenate([self._largest, near if isinstance(near, np.ndarray) else near.toarray()], axis=1)
+            keep = min(_NEAREST, near.shape[1])
+            self._largest = np.partition(near, near.shape[1] - keep, axis=1)[:, -keep:]
+        self._known = relevant
+        return self
+
+    @property
+    def scores_(self) -> np.ndarray:
+        """The mean of the largest similarities, shape (n,)."""
+        return self._largest.mean(axis=1)
+
+
+class Learner:
+    """Scores the records of one review by what is known: the criteria, the labels, or both.
+
+    Before both labels are known the criteria alone rank; from then on a blend of views does, each scored on
+    its own and put on one scale, and the criteria fade as relevant records are found. With z the
+    standardised score and r the rank of a record among those not labelled, by term of the preset:
+
+        learned = z(sum of weight z) + rank_weight z(sum of 1 / (20 + r))
+        score = z(learned) + criteria_weight k / (k + relevant found) criteria
+
+    A learner remembers what it learned last, so that one more label costs a few products and no new
+    training; the scores are those of a new learner up to the solver's tolerance.
+
+    Parameters
+    ----------
+    preset : Preset
+    views : Views
+        Views of n records.
+    """
+
+    def __init__(self, preset: Preset, views: Views) -> None:
+        self._preset = preset
+        self._views = views
+        self._by_criteria = criteria_scores(preset, views)
+        self._terms: list[LinearMachine | NearestFound] | None = None
+
+    def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """Score every record.
 
         Parameters
         ----------
-        X : Views
-            Views of n records.
-        labelled : ndarray of int, optional
-            Rows that have a label; ranks are taken among the others.
+        rows : ndarray of int, shape (n_labelled,)
+        y : ndarray of int, shape (n_labelled,)
+            1 relevant, 0 not.
 
         Returns
         -------
-        ndarray of float, shape (n,)
+        ndarray of float, shape (n,), or None
+            None when there is neither a criterion nor both labels: nothing to rank by.
         """
-        by_term = [self._term(i, X.matrices[term.view]) for i, term in enumerate(self.scores)]
-        if len(by_term) == 1 and not self.rank_weight:
-            return by_term[0]
-        total = sum(term.weight * standardised(values) for term, values in zip(self.scores, by_term, strict=True))
-        if not self.rank_weight:
-            return total
-        open_rows = np.ones(X.n, bool)
-        if labelled is not None:
-            open_rows[labelled] = False
-        fused = sum(1.0 / (_RANK_OFFSET + _ranks(values, open_rows)) for values in by_term)
-        return standardised(total) + self.rank_weight * standardised(fused)
+        found = int((y == 1).sum())
+        if not 0 < found < len(y):
+            return self._by_criteria
+        # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
+        with _threads().limit(limits=1, user_api="blas"):
+            learned = self._learned(np.asarray(rows), np.asarray(y))
+        if self._by_criteria is None:
+            return learned
+        fade = self._preset.criteria_fade
+        return standardised(learned) + self._preset.criteria_weight * fade / (fade + found) * self._by_criteria
 
-    def _term(self, i: int, matrix) -> np.ndarray:
-        if i in self.svms_:
-            machine = self.svms_[i]
-            return matrix @ machine.coef_[0].astype(matrix.dtype, copy=False) + machine.intercept_[0]
-        near = matrix @ self.relevant_[i].T
-        near = np.asarray(near.todense() if hasattr(near, "todense") else near)
-        k = min(_NEAREST, near.shape[1])
-        return np.partition(near, near.shape[1] - k, axis=1)[:, -k:].mean(axis=1)
+    def _learned(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+        preset = self._preset
+        if self._terms is None:
+            self._terms = [term.begin(self._views.matrices[term.view]) for term in preset.scores]
+        weights = balanced_weights(y, preset.balance)
+        by_term = [term.fit(rows, y, weights).scores_ for term in self._terms]
+        if len(by_term) == 1 and not preset.rank_weight:
+            return by_term[0]
+        total = sum(term.weight * standardised(values) for term, values in zip(preset.scores, by_term, strict=True))
+        if not preset.rank_weight:
+            return total
+        open_rows = np.ones(self._views.n, bool)
+        open_rows[rows] = False
+        fused = sum(1.0 / (_RANK_OFFSET + _ranks(values, open_rows)) for values in by_term)
+        return standardised(total) + preset.rank_weight * standardised(fused)
+
+
+@lru_cache(maxsize=1)
+def _threads():
+    """Return what limits the threads of the linear algebra; to find the libraries takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def balanced_weights(y: np.ndarray, ratio: float) -> np.ndarray:
@@ -232,42 +438,6 @@ def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
     return standardised(sum(parts)) if parts else None
 
 
-def score(preset: Preset, views: Views, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """Score every record by what is known: the criteria, the labels, or both.
-
-    Before both labels are known the criteria alone rank; from then on the blend does, and the
-    criteria fade as relevant records are found: weight k / (k + relevant found).
-
-    Parameters
-    ----------
-    preset : Preset
-    views : Views
-        Views of n records.
-    rows : ndarray of int, shape (n_labelled,)
-    y : ndarray of int, shape (n_labelled,)
-
-    Returns
-    -------
-    ndarray of float, shape (n,), or None
-        None when there is neither a criterion nor both labels: nothing to rank by.
-    """
-    by_criteria = criteria_scores(preset, views)
-    found = int(y.sum())
-    if not 0 < found < len(y):
-        return by_criteria
-    ranker = Ranker(preset.scores, preset.balance, preset.rank_weight).fit(views[rows], y)
-    learned = ranker.decision_function(views, rows)
-    if by_criteria is None:
-        return learned
-    fading = preset.criteria_weight * preset.criteria_fade / (preset.criteria_fade + found)
-    return standardised(learned) + fading * by_criteria
-
-
-def best_first(scores: np.ndarray, n: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Return the positions of the n highest scores, the highest first and ties in file order."""
-    return np.argsort(-scores, kind="stable")[:n]
-
-
 def explain(
     preset: Preset, views: Views, terms: np.ndarray, rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
 ) -> list[tuple[str, float]]:
@@ -279,7 +449,7 @@ def explain(
     Parameters
     ----------
     preset, views, rows, y
-        As for `score`.
+        As for `Learner`.
     terms : ndarray of str
         Names of the columns of the word view.
     row : int
@@ -290,8 +460,10 @@ def explain(
     words = next((s for s in preset.scores if s.view == "words" and s.score == "svm"), None)
     if words is None or not 0 < int(y.sum()) < len(y):
         return []
-    machine = Ranker([words], preset.balance).fit(views[rows], y).svms_[0]
-    record = views.matrices["words"][row].tocoo()
-    parts = record.data * machine.coef_[0, record.col]
+    matrix = views.matrices["words"]
+    machine = LinearMachine(matrix, words.C).fit(rows, y, balanced_weights(y, preset.balance))
+    start, end = matrix.indptr[row: row + 2]
+    columns = matrix.indices[start:end]
+    parts = matrix.data[start:end] * machine.coef_[columns]
     order = np.argsort(-np.abs(parts), kind="stable")[:n]
-    return [(str(terms[record.col[i]]), float(parts[i])) for i in order]
+    return [(str(terms[columns[i]]), float(parts[i])) for i in order]
