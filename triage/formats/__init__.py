@@ -62,10 +62,11 @@ def detect(path: Path) -> str:
     text = TextFile(path, Tally()).head.lstrip()
     if text.startswith("<"):
         return _detect_xml(path, text)
-    # A cell of a table may hold a line that looks like RIS, so a header that names titles goes first.
-    if (table := tables.detect(path, text)) is not None and table.titles:
-        return table.format
+    table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
+    # What stands first counts: a cell of a table may hold a line that looks like RIS.
+    if table is not None and table.titles:
+        found.append((table.at, table.format))
     if found:
         return min(found)[1]
     if nbib.looks_tagged(text):
@@ -86,9 +87,8 @@ def _detect_xml(path: Path, text: str) -> str:
         kind = "a search history as a web page" if "search history" in start else "a web page"
         raise InputError(f"{path} is {kind}, no records; export the records themselves: {_READABLE}.")
     found = [(m.start(), format) for format, names in _XML_RECORDS if (m := re.search(rf"<(?:{names})[\s>/]", text))]
-    if found:
+    if found and (min(found)[1] != "endnote-xml" or _ENDNOTE.search(text)):
         return min(found)[1]
-    # A long preamble (a DOCTYPE, a database's description) may come before the first record.
     root = re.search(r"<([A-Za-z_][\w.-]*)", text)
     if "<!ENTITY" in text:
         return "endnote-xml"  # refused there, with the reason

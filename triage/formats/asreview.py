@@ -167,21 +167,42 @@ def _kept(row: sqlite3.Row) -> Record:
 
 
 def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:
-    """Read a project of version 1: its data set, its labels by the records' numbers in it."""
+    """Read a project of version 1: its data set, its labels by the numbers it gave the rows."""
     labels = _results(project, tally)
     data = _from_data(project, tally)
     if not data:
         raise InputError(f"{project.path} holds no data set that triage reads; import the data set by itself.")
     tally.announced = len(data)
-    ids = [found.extra.get("record_id", ("",))[0] if isinstance(found, Record) else "" for _, found in data]
-    # A data set's own numbers count where it has them for every record, each once; else the rows'.
-    own = all(text.strip().isdigit() for text in ids) and len(set(map(str.strip, ids))) == len(ids)
-    numbers = [int(text) for text in ids] if own else list(range(len(data)))
-    unknown = set(labels) - set(numbers)
-    if unknown:
-        tally.warn(0, f"{len(unknown)} labels belong to no record of the data set, such as that of number {min(unknown)}")
+    numbers = _numbers(project)
+    if len(numbers) != len(data):
+        # Its reading of the data set and ours differ; a data set's own numbers are what is left to go by.
+        numbers = [_own_number(found) for _, found in data]
+        if labels and not set(labels) <= set(numbers):
+            raise InputError(
+                f"{project.path}: its data set has {len(data)} records where ASReview counted otherwise, so its labels "
+                f"cannot be told apart; export the labelled data set from ASReview as CSV and import that."
+            )
     for (line, found), number in zip(data, numbers):
         label, extra = labels.get(number, ("", {}))
         if isinstance(found, Record) and extra:
             found = replace(found, extra={**found.extra, **extra})
         yield Item(line, found, label if isinstance(found, Record) else "")
+
+
+def _numbers(project: _Project) -> list[int]:
+    """Return the numbers of a data set's rows, in their order, as version 1 keeps them with each review."""
+    for review in project.reviews:
+        if (place := f"reviews/{review}/results.sql") in project.names:
+            connection = project.open(place)
+            try:
+                return [int(row[0]) for row in connection.execute("SELECT record_id FROM record_table ORDER BY rowid")]
+            except (sqlite3.Error, ValueError, TypeError) as error:
+                raise project.damaged(error) from error
+            finally:
+                connection.close()
+    return []
+
+
+def _own_number(found: Record | Problem) -> int:
+    text = found.extra.get("record_id", ("",))[0].strip() if isinstance(found, Record) else ""
+    return int(text) if text.isdigit() and len(text) < 10 else -1

@@ -13,16 +13,18 @@ from pathlib import Path
 from ..records import Record, normal_doi, normal_pmid
 from . import latex, votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, remainder, split_abstract,
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, pmid_in_notes, remainder,
+    split_abstract,
     with_remainder,
 )
-from .tagged import pieces
+from .tagged import Opening, pieces
 from .text import TextFile
 
 Fields = dict[str, str]
 
-_OPENS = re.compile(r"\n[ \t]*@(?=[A-Za-z]+[ \t]*[{(])")
-_RECORD = re.compile(r"\n[ \t]*@(?!(?:comment|preamble|string)\b)(?=[A-Za-z]+[ \t]*[{(])", re.IGNORECASE)
+_OPENS = Opening(
+    r"\n[ \t]*@(?=[A-Za-z]+[ \t]*[{(])", counts=r"\n[ \t]*@(?!(?:comment|preamble|string)\b)(?=[A-Za-z]+[ \t]*[{(])",
+)
 _BEGIN = re.compile(r"([A-Za-z]+)[ \t]*([{(])")
 _ON_THE_LINE = re.compile(r"@([A-Za-z]+)[ \t]*([{(])")
 _SPACE = re.compile(r"\s*")
@@ -35,7 +37,6 @@ _MARKS = re.compile(r"\\.|[{}\"]", re.DOTALL)
 _NAME_OF_LINE = re.compile(r"\n[ \t]*([A-Za-z][\w-]{0,60})[ \t]*=[ \t]*(?=[{\"\w])")
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 _WRAPPED = re.compile(r"\n[ \t]+")
-_PMID = re.compile(r"\bPMID:\s*(\d{1,9})\b", re.IGNORECASE)
 _OUR_KEY = re.compile(r"\w*_triage\d+x*")
 _CLOSES = {"{": "}", "(": ")"}
 _MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
@@ -56,7 +57,7 @@ def looks_like(head: str) -> int:
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read BibTeX."""
     strings: dict[str, str] = dict(_MONTHS)
-    found = pieces(TextFile(path, tally), _OPENS, counts=_RECORD)
+    found = pieces(TextFile(path, tally), _OPENS)
     next(found)  # what stands outside entries is a comment, by BibTeX's own rule
     for line, piece in found:
         begin, at = _BEGIN.match(piece), 0
@@ -187,8 +188,8 @@ def _record(kind: str, fields: Fields) -> Record:
     for name, value in (("year", str(year)), ("doi", doi), ("pmid", pmid)):
         if raw[name] == value:  # else the field stays, as it was
             fields.pop(name, None)
-    if not pmid and (found := _PMID.search(f"{fields.get('note', '')} {key}")):  # as Taylor & Francis, Europe PMC have it
-        pmid = normal_pmid(found.group(1))
+    # As Taylor & Francis and Zotero have it, and as Europe PMC has it in the key.
+    pmid = pmid or pmid_in_notes([fields.get("note", "")]) or normal_pmid(key if key.startswith("PMID:") else "")
     words = latex.plain(take("keywords", "author_keywords", "keyword"))
     keywords = tuple(word for part in re.split(r"[;\n]" if ";" in words else r"[,\n]", words) if (word := one_line(part)))
     record = Record(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
-from .common import DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, remainder, with_remainder
+from .common import DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, pmid_in_notes, remainder, with_remainder
 
 # Column names as databases and reference managers write them, compared as letters alone; the first
 # of a field's names that the table has is its column. The two-letter names are those of Web of
@@ -19,12 +19,13 @@ COLUMNS = {
     "journal": ("journal", "journaltitle", "publicationtitle", "sourcetitle", "journalbook", "journalname",
                 "publication", "secondarytitle", "so"),
     "doi": ("doi", "itemdoi", "di"),
-    "pmid": ("pmid", "pubmedid", "pm"),
+    "pmid": ("pmid", "pubmedid", "medlinepmid", "pm"),
     "language": ("language", "languageoforiginaldocument", "la"),
     "type": ("type", "documenttype", "publicationtype", "itemtype", "typeofreference", "contenttype", "dt"),
     "keywords": ("keywords", "authorkeywords", "manualtags", "de"),
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SOURCE = re.compile(r"(.{1,300}?) \((1[5-9]\d\d|20\d\d)\) ")  # Embase: "Gut (2014) 63:1 (5-9). Date of ..."
 _OURS = "imported "  # before an imported column's name that an export needs for itself
 _LIST = re.compile(r"\[(?:\s*(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*,?)*\]")  # as pandas writes a list
 _MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
@@ -40,57 +41,64 @@ class Columns:
 
     Attributes
     ----------
-    header : list of str
-    at : dict of str to int
-        Where each field of a record stands.
+    at : dict of str to list of int
+        Where each field of a record may stand, the best place first.
     """
 
     def __init__(self, header: Sequence[str]):
         names = [letters(name) for name in header]
-        self.header = list(header)
         self.at = {
-            field: names.index(alias)
-            for field, aliases in COLUMNS.items()
-            for alias in [next((a for a in aliases if a in names), None)] if alias is not None
+            field: places for field, aliases in COLUMNS.items()
+            if (places := [names.index(alias) for alias in aliases if alias in names])
         }
+        self._header = list(header)
         self._ours = REMAINDER in header
-        self._skipped = set(self.at.values())
-        self._remainder: set[int] = set()
+        self._remainder: list[int] = []
+        self._skipped: set[int] = set()
         if self._ours:
             # An export of our own: its decisions come by other ways, its remainder goes back into the record.
-            self._remainder = {i for i, name in enumerate(header) if name.startswith(REMAINDER)}
-            self._skipped |= {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")} | self._remainder
+            self._remainder = [i for i, name in enumerate(header) if name.startswith(REMAINDER)]
+            self._skipped = {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")}.union(self._remainder)
         self._names = [
             (_armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}" for i, name in enumerate(header, 1)
         ]
+        self._notes = [i for i, name in enumerate(names) if name in ("extra", "notes", "note")]
+        self._source = names.index("source") if "source" in names and not self._ours else -1
 
     def record(self, cells: Sequence[str]) -> Record:
         """Return the record that a row holds."""
-        def cell(field: str) -> str:
-            at = self.at.get(field, -1)
-            return _armed(cells[at]).strip() if 0 <= at < len(cells) else ""
-
+        found: dict[str, str] = {}
+        taken: dict[str, int] = {}
+        for field, places in self.at.items():
+            for at in places:
+                if at < len(cells) and (text := cells[at]) and (text := _armed(text).strip()):
+                    found[field], taken[field] = text, at
+                    break
+        cell = found.get
+        year, doi, pmid = first_year([cell("year", "")]), normal_doi(cell("doi", "")), normal_pmid(cell("pmid", ""))
+        abstract = cell("abstract", "")
+        if is_placeholder(abstract):
+            abstract = ""
         extra: dict[str, tuple[str, ...]] = {}
+        used = {*taken.values(), *self._skipped}
         for at, raw in enumerate(cells):
-            if raw and at not in self._skipped and (value := _armed(raw)).strip():
+            if raw and at not in used and (value := _armed(raw)).strip():
                 name = self._names[at] if at < len(self._names) else f"column {at + 1}"
                 extra[name] = (*extra.get(name, ()), value)
-        abstract, raw_year, raw_doi, raw_pmid = cell("abstract"), cell("year"), cell("doi"), cell("pmid")
-        year, doi, pmid = first_year([raw_year]), normal_doi(raw_doi), normal_pmid(raw_pmid)
-        if is_placeholder(abstract):
-            kept, abstract = abstract, ""
-        else:
-            kept = ""
-        for field, raw, clean in (("year", raw_year, str(year)), ("doi", raw_doi, doi), ("pmid", raw_pmid, pmid),
-                                  ("abstract", kept, "")):
-            if raw and raw != clean:
-                extra[self.header[self.at[field]]] = (raw,)
+        for field, clean in (("year", str(year)), ("doi", doi), ("pmid", pmid), ("abstract", abstract)):
+            if cell(field, clean) != clean:  # what it said is kept beside what was made of it
+                extra[self._header[taken[field]]] = (found[field],)
+        journal = one_line(cell("journal", ""))
+        if not self._ours:
+            pmid = pmid or pmid_in_notes(cells[at] for at in self._notes if at < len(cells))
+            if 0 <= self._source < len(cells) and (source := _SOURCE.match(cells[self._source])):
+                journal, year = journal or one_line(source.group(1)), year or int(source.group(2))
         record = Record(
-            title=one_line(cell("title")), abstract=abstract, authors=_people(cell("authors")), year=year,
-            journal=one_line(cell("journal")), doi=doi, pmid=pmid, language=one_line(cell("language")),
-            type=one_line(cell("type")), keywords=_several(cell("keywords")), extra=extra,
+            title=one_line(cell("title", "")), abstract=abstract, authors=_people(cell("authors", "")), year=year,
+            journal=journal, doi=doi, pmid=pmid, language=one_line(cell("language", "")), type=one_line(cell("type", "")),
+            keywords=_several(cell("keywords", "")), extra=extra,
         )
-        left_over = "".join(cells[at] for at in sorted(self._remainder) if at < len(cells))
+        left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record
 
 

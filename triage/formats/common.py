@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,10 @@ DECISION_FIELDS = ("record_id", "label", "reason", "note", "reviewer", "decided_
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
 _WARNINGS = 100
-_YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?!\d)")
+_SHORT = 200  # characters: what only says that there is no abstract is shorter
+_UNFOLDED = re.compile(r"[^\S ]|  ")
+_YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?:(?!\d)|(?=(?:0[1-9]|1[0-2])[0-3]\d(?!\d)))")  # 2019, 20190231
+_PMID_NOTE = re.compile(r"(?<!\S)PMID: ?(?:NLM)?([1-9]\d{0,8})(?!\d)")
 _BOILERPLATE = re.compile(r"Copyright of .{1,300}? is the property of ")
 
 
@@ -153,20 +156,35 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def folded(values: Sequence[str]) -> tuple[str, ...]:
+    """Return texts with their white space folded: many at once, for most need nothing."""
+    return tuple(values) if _UNFOLDED.search("|".join(values)) is None else tuple(map(one_line, values))
+
+
 def first_year(values: Iterable[str]) -> int | None:
     """Return the first plausible year of publication in some texts."""
     for value in values:
+        if len(value) == 4 and value.isascii() and value.isdigit() and "1500" <= value < "2100":
+            return int(value)
         if found := _YEAR.search(value):
             return int(found.group())
     return None
 
 
+def pmid_in_notes(values: Iterable[str]) -> str:
+    """Return the PubMed identifier that notes name, as Zotero and EBSCO keep it; "" for none or several."""
+    found = {pmid for value in values if "PMID:" in value for pmid in _PMID_NOTE.findall(value)}
+    return found.pop() if len(found) == 1 else ""
+
+
 def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """Return the abstract, and the texts that are none: that there is none, or a copyright notice alone."""
-    real, other = [], []
+    real: list[str] = []
+    other: list[str] = []
     for value in values:
         if text := value.strip():
-            (other if is_placeholder(text) or _BOILERPLATE.match(text) else real).append(text)
+            none = (len(text) < _SHORT and is_placeholder(text)) or _BOILERPLATE.match(text) is not None
+            (other if none else real).append(text)
     return "\n".join(real), tuple(other)
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Outside, Values, pieces, values_of
+from .tagged import Opening, Outside, Values, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n(%[0-9A-Z!@?&+#$^~<>\[\]=|(){*:])(?: |(?=\n|\Z))")
 # Every record of EndNote's begins with its type. Other sites begin with the title, leave the type out
 # where they have none, and put blank lines between records.
-_OPENS = re.compile(r"\n(?=%0 )|(?<=\n)\n(?=%T )")
-_OPENS_BLOCK = re.compile(r"\n[ \t]*\n(?=%[0-9A-Z@] )")
+_OPENS = Opening(r"\n(?=%0 )|(?<=\n)\n(?=%T )")
+_OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=%[0-9A-Z@] )", feeds=2)
 _FIRST = re.compile(r"\n[ \t]*(%[0-9A-Z@]) \S")
 _LISTS = frozenset({"%A", "%E", "%K", "%Y", "%?"})
 
@@ -32,7 +32,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     outside = Outside(tally)
     first = _FIRST.search(f"\n{file.head}")
     by_type = first is not None and first.group(1) == "%0"
-    found = pieces(file, _OPENS) if by_type else pieces(file, _OPENS_BLOCK, feeds=2)
+    found = pieces(file, _OPENS if by_type else _OPENS_BLOCK)
     outside.note(*next(found))
     for line, piece in found:
         values = values_of(_TAG.split(f"\n{piece}"), _LISTS)

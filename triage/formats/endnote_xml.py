@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Problem, Tally, first_year, split_abstract
+from .common import Item, Problem, Tally, first_year, pmid_in_notes, split_abstract
 from .xml_records import add, elements, paragraphs_of, text_of
 
 # Elements that become fields of a record; every other text is kept under its own element's name.
@@ -65,6 +65,7 @@ def _record(found: Element) -> Record:
         # A number alone names a record of PubMed only where the database is said to be PubMed.
         if not pmid and any(word in provider for word in ("pubmed", "medline", "nlm")):
             pmid = normal_pmid(value)
+    pmid = pmid or pmid_in_notes(extra.get("notes", ()))
     kind = found.find("ref-type")
     name = "" if kind is None else (kind.get("name") or text_of(kind))
     work = next(iter(extra.pop("work-type", ())), "")

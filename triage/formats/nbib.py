@@ -8,20 +8,19 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Outside, Values, first_paragraph, pieces, values_of
+from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
-_OPENS = re.compile(r"\n(?=PMID ?-)")
+_OPENS = Opening(r"\n(?=PMID ?-)")
 # Without PMID lines, a record is what stands between blank lines and begins with a tag, or with Ovid's
 # number and a tag.
-_OPENS_BLOCK = re.compile(r"\n[ \t]*\n(?=(?:\W*\d+\W*\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )")
+_OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=(?:\W*\d+\W*\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )", feeds=2)
 
 
 def looks_like(head: str) -> int:
     """Return where a text's first PMID line begins, or -1."""
-    found = _OPENS.search(f"\n{head}")
-    return -1 if found is None else found.start()
+    return _OPENS.first(f"\n{head}")
 
 
 def looks_tagged(head: str) -> bool:
@@ -33,8 +32,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read PubMed nbib or MEDLINE text."""
     file = TextFile(path, tally)
     outside = Outside(tally)
-    by_pmid = _OPENS.search(f"\n{file.head}") is not None
-    found = pieces(file, _OPENS) if by_pmid else pieces(file, _OPENS_BLOCK, feeds=2)
+    by_pmid = _OPENS.first(f"\n{file.head}") >= 0
+    found = pieces(file, _OPENS if by_pmid else _OPENS_BLOCK)
     outside.note(*next(found))
     for line, piece in found:
         if not by_pmid:

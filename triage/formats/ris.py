@@ -10,30 +10,29 @@ from pathlib import Path
 from ..records import Record, normal_doi, normal_pmid
 from . import votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, remainder, split_abstract,
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, folded, one_line, pmid_in_notes, remainder,
+    split_abstract,
     with_remainder,
 )
-from .tagged import Outside, Values, first_paragraph, pieces, values_of
+from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
-_OPENS = re.compile(r"\nTY(?:  -| {0,4}-(?=[ \t]*[\w-]{0,20}[ \t]*(?:\n|\Z)))")
+_OPENS = Opening(r"\nTY(?:  -| {0,4}-(?=[ \t]*[\w-]{0,20}[ \t]*(?:\n|\Z)))")
 # A line that begins a value. Abstracts hold lines such as "US - based studies", so one blank makes a
 # tag only for tags that no abstract's line begins with, or in records that are written so throughout.
 _TAG = re.compile(
     r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?|PMID(?= ))"
-    r"(?:  |(?<=\n(?:ER)) ?|(?<=\n(?:TI|T1|T2|AU|A1|KW|PY|Y1|JO|JF|UR|DO|N2)) |(?<=\nPMID) )-"
+    r"(?:  |(?<=\nER) ?|(?<=\n(?:TI|T1|T2|AU|A1|KW|PY|Y1|JO|JF|UR|DO|N2)) |(?<=\nPMID) )- ?"
 )
 _TWO_BLANKS = re.compile(r"\n[A-Z][A-Z0-9]  -")
-_LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?= |\n|\Z)")
+_LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?: |(?=\n|\Z))")
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
 _NUMBERED = re.compile(r"\n[ \t]*\n\W*\d+\.?[ \t]*\s*\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
-_EBSCO_PMID = re.compile(r"\bPMID: (?:NLM)?(\d{1,9})\b")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
-_JOURNALS = ("JF", "T2", "JO", "JA", "J2")
 _DOI_TAGS = ("DO", "UR", "L3", "M3", "AN", "N1")
 _DOI = re.compile(r"\s*(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\S+\s*$", re.IGNORECASE)
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
@@ -49,8 +48,7 @@ _TYPE_CODES = {
 
 def looks_like(head: str) -> int:
     """Return where a text's first TY line begins, or -1."""
-    found = _OPENS.search("\n" + head)
-    return -1 if found is None else found.start()
+    return _OPENS.first(f"\n{head}")
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
@@ -69,6 +67,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
 
 
 def _values(piece: str, line: int, outside: Outside) -> Values:
+    """Return a record's values by tag; `piece` begins after "TY  -", in a line of the file."""
     parts = (_TAG if _TWO_BLANKS.search(piece) else _LOOSE_TAG).split(piece)
     if not any(tag in parts for tag in _TITLES):
         loose = _LOOSE_TAG.split(piece)
@@ -77,12 +76,16 @@ def _values(piece: str, line: int, outside: Outside) -> Values:
         parts = _closed(parts, line, outside)
     else:
         parts[-1] = _NUMBERED.sub("", parts[-1])
-    return values_of(["", "TY", *parts], _LISTS)
+    parts[:0] = ("", "TY")
+    return values_of(parts, _LISTS)
 
 
 def _closed(parts: list[str], line: int, outside: Outside) -> list[str]:
     """Leave out what follows a record's end, but for tags: Ovid writes some after it."""
     at = parts.index("ER", 1)
+    if at == len(parts) - 2 and not parts[-1].strip():
+        del parts[at:]
+        return parts
     kept = parts[:at]
     for i in range(at, len(parts), 2):
         text, beyond = parts[i + 1], ""
@@ -99,70 +102,71 @@ def _closed(parts: list[str], line: int, outside: Outside) -> list[str]:
 
 
 def _record(values: Values) -> Record:
-    def take(*tags: str) -> list[str]:
-        """Take the first of some tags that has values; the others stay extra fields."""
-        for tag in tags:
-            if tag in values:
-                return values.pop(tag)
-        return []
-
+    pop = values.pop
     kept = {}
     code = " ".join(values.get("TY", ()))
     kind = ""
     if "M3" in values:
         kind = one_line("; ".join(v for v in values["M3"] if not (_CLASSIFICATION.match(v) or normal_doi(v))))
         if kind:
-            values["M3"] = [v for v in values["M3"] if _CLASSIFICATION.match(v) or normal_doi(v)]
+            other = [v for v in pop("M3") if _CLASSIFICATION.match(v) or normal_doi(v)]
+            if other:
+                values["M3"] = other
     if code == "JOUR":
         del values["TY"]
-    titles = take(*_TITLES)
+    # Of each field's tags the first that is there is taken; the others stay extra fields.
+    titles = pop("TI", None) or pop("T1", None) or pop("CT", None) or pop("BT", None) or ("",)
     if len(titles) > 1:
         kept["TI"] = tuple(titles[1:])
-    abstract, others = split_abstract(take("AB"))
+    abstract, others = split_abstract(pop("AB", ()))
     if not abstract and "N2" in values:
-        abstract, more = split_abstract(values.pop("N2"))
+        abstract, more = split_abstract(pop("N2"))
         if more:
             values["N2"] = list(more)
     if others:
         kept["AB"] = others
-    journals = take(*_JOURNALS)
+    journals = pop("JF", None) or pop("T2", None) or pop("JO", None) or pop("JA", None) or pop("J2", None) or ("",)
     if len(journals) > 1:
         kept["T2"] = tuple(journals[1:])
     tag = "PY" if "PY" in values else "Y1" if "Y1" in values else "DA"
-    dates = values.get(tag, [])
-    year = first_year(dates)
-    if year is not None and len(dates) == 1 and dates[0] == str(year):
-        del values[tag]
+    year = None
+    if tag in values:
+        dates = values[tag]
+        year = first_year(dates)
+        if year is not None and len(dates) == 1 and dates[0] == str(year):
+            del values[tag]
     doi = ""
     for tag in _DOI_TAGS:
-        for value in values.get(tag, ()):
+        if tag in values and not doi:
             # Outside DO only where the value is a DOI, or its resolver's address.
-            if not doi and (tag == "DO" or _DOI.match(value)):
-                doi = normal_doi(value)
+            doi = next((d for v in values[tag] if (tag == "DO" or _DOI.match(v)) and (d := normal_doi(v))), "")
     if doi and values.get("DO") == [doi]:
         del values["DO"]
     pmid = _pmid(values)
-    language = one_line("; ".join(take("LA", "LG")))
-    notes = values.get("N1", ())
+    languages = pop("LA", None) or pop("LG", None)
+    language = one_line("; ".join(languages)) if languages else ""
     left_over = ""
-    if notes:
-        language, kind, pmid = _from_ebsco(notes, language, kind, pmid)
+    if "N1" in values:
+        notes = pop("N1")
+        language, kind = _from_ebsco(notes, language, kind)
+        pmid = pmid or pmid_in_notes(notes)
         left_over = next((n for n in notes if n.startswith(f"{REMAINDER} ")), "").removeprefix(f"{REMAINDER} ")
-        values["N1"] = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
-    authors = take("AU", "A1") or take("A2", "A3", "A4")
-    words = take("KW")
-    extra = {tag: tuple(found) for tag, found in values.items() if found}
+        notes = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
+        if notes:
+            values["N1"] = notes
+    authors = pop("AU", None) or pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+    words = pop("KW", ())
+    extra = {tag: tuple(found) for tag, found in values.items()}
     for tag, found in kept.items():
         extra[tag] = found + extra.get(tag, ())
     record = Record(
-        title=one_line(titles[0]) if titles else "", abstract=abstract, authors=tuple(map(one_line, authors)), year=year,
-        journal=one_line(journals[0]) if journals else "", doi=doi, pmid=pmid, language=language,
-        type=kind or _TYPE_CODES.get(code, code), keywords=tuple(map(one_line, words)), extra=extra,
+        title=one_line(titles[0]), abstract=abstract, authors=folded(authors), year=year, journal=one_line(journals[0]),
+        doi=doi, pmid=pmid, language=language, type=kind or _TYPE_CODES.get(code, code), keywords=folded(words), extra=extra,
     )
     return with_remainder(record, left_over) if left_over else record
 
 
-def _from_ebsco(notes: Sequence[str], language: str, kind: str, pmid: str) -> tuple[str, str, str]:
+def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, str]:
     """Fill from EBSCO's note, where CINAHL and others keep what has a tag elsewhere."""
     for note in notes:
         if "Accession Number:" in note:
@@ -170,18 +174,16 @@ def _from_ebsco(notes: Sequence[str], language: str, kind: str, pmid: str) -> tu
                 language = found.group(1)
             if not kind and (found := _EBSCO_TYPE.search(note)):
                 kind = one_line(found.group(1))
-            if not pmid and (found := _EBSCO_PMID.search(note)):
-                pmid = normal_pmid(found.group(1))
-    return language, kind, pmid
+    return language, kind
 
 
 def _pmid(values: Values) -> str:
     for tag in ("PMID", "U1"):
         for value in values.get(tag, ()):
             # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
-            if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value)):
+            if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
                 return found
-    database = " ".join(v for tag in ("DB", "DP") for v in values.get(tag, ())).lower()
+    database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
     medline = "pubmed" in database or "medline" in database
     if medline:
         for value in values.get("AN", ()):
@@ -189,7 +191,7 @@ def _pmid(values: Values) -> str:
                 return found
     for tag in ("UR", "L2"):
         for value in values.get(tag, ()):
-            if found := _PUBMED_PAGE.search(value):
+            if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
                 return normal_pmid(found.group(1))
             if medline and (found := _OVID_MEDLINE.search(value)):
                 return normal_pmid(found.group(1))

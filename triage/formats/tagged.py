@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 from ..errors import InputError
@@ -14,21 +15,40 @@ _NUMBERING = re.compile(r"\W*\d+\W*")  # Ovid numbers its records ("1.", "<1>"),
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
-def pieces(
-    file: TextFile, opens: re.Pattern[str], *, feeds: int = 1, counts: re.Pattern[str] | None = None,
-) -> Iterator[tuple[int, str]]:
-    """Cut a text before each line that opens a record; such lines are counted apart, into the tally.
+class Opening:
+    """Lines that open a record.
 
     Parameters
     ----------
-    file : TextFile
-    opens : pattern
+    pattern : str
         Begins with the line feed before that line, or with two where a blank line must stand before
         it; what it matches is left out of the pieces.
     feeds : int
         How many line feeds it matches.
-    counts : pattern, optional
-        Matches the opening lines that announce a record, where not all of them do.
+    counts : str, optional
+        Matches the lines that announce a record, where not all of them do.
+    """
+
+    def __init__(self, pattern: str, *, feeds: int = 1, counts: str = ""):
+        self._pattern, self.feeds = re.compile(pattern), feeds
+        self._counts = re.compile(counts or pattern, re.IGNORECASE if counts else 0)
+
+    def count(self, text: str) -> int:
+        """Count the records that a text announces."""
+        return len(self._counts.findall(text))
+
+    def split(self, text: str) -> list[str]:
+        """Cut a text at the openings."""
+        return self._pattern.split(text)
+
+    def first(self, text: str) -> int:
+        """Return where the first opening stands, or -1."""
+        found = self._pattern.search(text)
+        return -1 if found is None else found.start()
+
+
+def pieces(file: TextFile, opens: Opening) -> Iterator[tuple[int, str]]:
+    """Cut a text before each line that opens a record; such lines are counted apart, into the tally.
 
     Yields
     ------
@@ -40,16 +60,16 @@ def pieces(
     InputError
         At a record of more than `LONGEST` characters.
     """
-    rest = before = "\n" * feeds
-    line = 1 - feeds
+    rest = before = "\n" * opens.feeds
+    line = 1 - opens.feeds
     for block in file.blocks():
-        file.tally.announced += len((counts or opens).findall(before + block))
+        file.tally.announced += opens.count(before + block)
         before = (before if block.isspace() else "") + block[len(block.rstrip()):]
         found = opens.split(rest + block)
         rest = found.pop()
         for piece in found:
             yield line, piece
-            line += piece.count("\n") + feeds
+            line += piece.count("\n") + opens.feeds
         if len(rest) > LONGEST:
             raise InputError(
                 f"{file.path}: the record that begins in line {line} is longer than {LONGEST:,} characters, "
@@ -63,22 +83,21 @@ def values_of(parts: list[str], lists: frozenset[str] = frozenset()) -> Values:
 
     Further lines continue a value, but are values of their own for the tags in `lists`.
     """
-    values: Values = {}
-    found = iter(parts)
-    next(found)
-    for tag, value in zip(found, found):
-        value = value.strip()
-        if "\n" in value:
-            lines = [line for part in value.split("\n") if (line := part.strip())]
+    values: Values = defaultdict(list)
+    texts = list(map(str.strip, parts[2::2]))
+    if "" not in texts and "\n" not in "|".join(texts):  # as in most records
+        for tag, text in zip(parts[1::2], texts):
+            values[tag].append(text)
+        return values
+    for tag, text in zip(parts[1::2], texts):
+        if "\n" in text:
+            lines = [line for part in text.split("\n") if (line := part.strip())]
             if tag in lists:
-                values.setdefault(tag, []).extend(lines)
-                continue
-            value = "\n".join(lines)
-        if value:
-            if tag in values:
-                values[tag].append(value)
+                values[tag].extend(lines)
             else:
-                values[tag] = [value]
+                values[tag].append("\n".join(lines))
+        elif text:
+            values[tag].append(text)
     return values
 
 

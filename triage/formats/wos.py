@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Outside, Values, pieces, values_of
+from .tagged import Opening, Outside, Values, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9])(?: |(?=\n|\Z))")
-_OPENS = re.compile(r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))")
+_OPENS = Opening(r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))")
 _FILE_LINES = re.compile(r"(?:(?:\A|(?<=\n))(?:FN|VR|EF)\b[^\n]*)")
 # One value a line; in the others a line goes on with the one before it.
 _LISTS = frozenset({"AU", "AF", "BA", "BF", "BE", "GP", "CA", "CR", "C1", "C3"})
@@ -22,10 +22,10 @@ _TYPES = {"J": "Journal", "B": "Book", "S": "Series", "P": "Patent"}
 def looks_like(head: str) -> int:
     """Return where a text's first record begins, or -1."""
     text = f"\n{head}"
-    found = _OPENS.search(text)
-    if found is None or not (text.lstrip().startswith("FN ") or re.search(r"\n(?:AU|TI|SO|ER)\b", text)):
+    found = _OPENS.first(text)
+    if found < 0 or not (text.lstrip().startswith("FN ") or re.search(r"\n(?:AU|TI|SO|ER)\b", text)):
         return -1
-    return found.start()
+    return found
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
