@@ -1,6 +1,7 @@
 """The certificate against hand-computed values, an independent reference, and simulations on the boundary."""
 
 import importlib.util
+import itertools
 import math
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import beta, hypergeom
 
-from conftest import SHARED
-from triage import recall
-from triage.decisions import History, Origin
+from conftest import SHARED, Log
+from triage import project as projects, recall
+from triage.decisions import History, Label, Origin, PastDraws
+from triage.screening import Pool
 
 REFERENCE = SHARED / "checks" / "audit_e_reference.py"
 
@@ -44,20 +46,35 @@ def test_zero_hits_is_the_exact_hypergeometric_test_at_any_look():
         assert recall.log_evidence(draws, float(r0), only_zero) == pytest.approx(-hypergeom.logpmf(0, n, r0, misses))
 
 
-@pytest.mark.skipif(not REFERENCE.is_file(), reason="shared/checks is not there")
-@settings(max_examples=150, deadline=None)
-@given(st.integers(2, 200), st.floats(0, 0.6), st.integers(0, 2**32 - 1))
-def test_agrees_with_an_independent_implementation(n, share, seed):
+def reference():
+    """Return the independent implementation, set to the weights of this one."""
     spec = importlib.util.spec_from_file_location("reference", REFERENCE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     ours = recall.AuditE()
     module.AuditEvidence.C, module.AuditEvidence.V = np.array(ours.bets), np.array(ours.weights)
     module.AuditEvidence.DECAY = ours.decay
+    return module.AuditEvidence()
+
+
+def log_e(theirs, total):
+    # Where a total makes a miss impossible the reference may give NaN: infinity minus infinity.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = theirs.log_e(total)
+    return np.inf if np.isnan(value) else value
+
+
+with_reference = pytest.mark.skipif(not REFERENCE.is_file(), reason="shared/checks is not there")
+
+
+@with_reference
+@settings(max_examples=150, deadline=None)
+@given(st.integers(2, 200), st.floats(0, 0.6), st.integers(0, 2**32 - 1))
+def test_agrees_with_an_independent_implementation(n, share, seed):
     rng = np.random.default_rng(seed)
     y = (rng.random(n) < share).astype(int)[: rng.integers(1, n + 1)]
     origin = rng.choice(list("ra"), len(y))
-    theirs, found = module.AuditEvidence(), 0
+    theirs, found = reference(), 0
     for i, (label, how) in enumerate(zip(y, origin)):
         if how == "a":
             theirs.add(n - i, found, label)
@@ -65,15 +82,77 @@ def test_agrees_with_an_independent_implementation(n, share, seed):
     h = history(y, origin, n)
     draws = recall.audit_draws(h)
     for r0 in {found, found + 1, (found + n) // 2, n}:
-        with np.errstate(invalid="ignore"):
-            expected = theirs.log_e(r0)
-        value = float(recall.log_evidence(draws, float(r0)))
-        # Where R0 makes a miss impossible the reference may give NaN: infinity minus infinity.
-        assert (np.isnan(expected) and value == np.inf) or value == pytest.approx(expected, abs=1e-9)
+        assert float(recall.log_evidence(draws, float(r0))) == pytest.approx(log_e(theirs, r0), abs=1e-9)
     for alpha in (0.2, 0.05):
         with np.errstate(invalid="ignore"):
             upper = theirs.upper_R(found, n - len(y), alpha)
         assert recall.certificate(h, 0.95, 1 - alpha).relevant_upper == upper
+        for target in (0.5, 0.8, 0.95):
+            certified = found > 0 and found / upper >= target - 1e-9
+            assert recall.certificate(h, target, 1 - alpha).certified == certified
+            assert recall.evidence.is_certified(h, target, 1 - alpha) == certified
+
+
+@with_reference
+def test_that_comparison_sees_hits_and_several_epochs():
+    """The random histories above have many hits; here is one whose evidence turns on them."""
+    theirs, y = reference(), [1, 0, 1, 0, 0, 1, 1, 0, 0, 0]
+    for i, label in enumerate(y):
+        theirs.add(30 - i, sum(y[:i]), label)
+    assert theirs.epoch == 4
+    draws = recall.audit_draws(history(y, "a" * 10, 30))
+    for r0 in (4, 5, 6, 10, 20, 24):
+        assert float(recall.log_evidence(draws, float(r0))) == pytest.approx(log_e(theirs, r0), abs=1e-9)
+    assert float(recall.log_evidence(draws, 25.0)) == log_e(theirs, 25) == np.inf
+    assert float(recall.log_evidence(draws, 3.0)) == log_e(theirs, 3) == np.inf
+
+
+@with_reference
+@settings(max_examples=80, deadline=None)
+@given(st.integers(5, 100), st.integers(0, 2**32 - 1))
+def test_what_awaits_a_label_is_read_as_the_reference_would_read_it(n, seed):
+    """Draws up to the first without a label; a record shown before a draw without one counts as found."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice([0, 0, 0, 0, 1, -1], rng.integers(1, n + 1))
+    origin = rng.choice(list("ra"), len(y))
+    theirs = reference()
+    for i, (label, how) in enumerate(zip(y, origin)):
+        if how == "a":
+            if label < 0:
+                break
+            theirs.add(n - i, int((y[:i] != 0).sum()), label)
+    draws = recall.audit_draws(history(y, origin, n))
+    most = int((y != 0).sum())
+    for r0 in {most + 1, (most + n) // 2, n}:
+        assert float(recall.log_evidence(draws, float(r0))) == pytest.approx(log_e(theirs, r0), abs=1e-9)
+
+
+@with_reference
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 3), st.sampled_from([0.2, 0.05]))
+def test_the_bound_of_several_strata_is_the_largest_sum_that_some_allocation_allows(seed, n_strata, alpha):
+    """Every allocation tried, with the reference's evidence for each stratum."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(3, 14, n_strata)
+    stratum = rng.permutation(np.repeat(np.arange(n_strata), sizes))[: rng.integers(2, sizes.sum() + 1)]
+    y = (rng.random(len(stratum)) < 0.2).astype(int)
+    origin = rng.choice(list("raaa"), len(y))
+    evidence, possible = [], []
+    for s in range(n_strata):
+        theirs, mine = reference(), np.flatnonzero(stratum == s)
+        for i, at in enumerate(mine):
+            if origin[at] == "a":
+                theirs.add(sizes[s] - i, int(y[mine[:i]].sum()), y[at])
+        found = int(y[mine].sum())
+        totals = range(found, int(sizes[s] - len(mine)) + found + 1)
+        possible.append(totals)
+        evidence.append({total: log_e(theirs, total) if len(theirs.m) else 0.0 for total in totals})
+    allowed = [
+        sum(totals) for totals in itertools.product(*possible)
+        if sum(e[total] for e, total in zip(evidence, totals)) < math.log(1 / alpha) - 1e-12
+    ]
+    h = history(y, origin, sizes, stratum=stratum)
+    assert recall.certificate(h, 0.95, 1 - alpha).relevant_upper == max(allowed, default=int(y.sum()))
 
 
 @settings(max_examples=60, deadline=None)
@@ -118,6 +197,63 @@ def test_records_added_later_have_evidence_of_their_own():
     both = recall.certificate(history(
         first["y"] + [0] * 25, first["origin"] + "a" * 25, [160, 30], stratum=[0] * 140 + [1] * 25))
     assert alone.relevant_upper <= both.relevant_upper < grown.relevant_upper
+
+
+def test_a_draw_without_a_label_ends_the_evidence_of_every_stratum():
+    y = [1] * 20 + [0] * 40 + [-1] + [0] * 40
+    stratum = [0] * 20 + [0, 1] * 20 + [0] + [0, 1] * 20
+    h = history(y, "r" * 20 + "a" * 81, [80, 60], stratum=stratum)
+    assert [len(recall.audit_draws(h, s)) for s in (0, 1)] == [20, 20]
+
+
+def test_the_draws_of_records_that_left_stay_evidence():
+    # Of 10 records, one found; the draws: a miss, a hit that became a copy, a miss. All at R0 = 3.
+    h = history([1, 0, 0], "raa", 9, pool_size=[9, 9, 7], past=PastDraws.of([(2, True, 8, 0)]))
+    draws = recall.audit_draws(h)
+    assert (draws.left.tolist(), draws.found.tolist()) == ([9, 8, 7], [1, 1, 1])
+    assert (draws.hit.tolist(), draws.here.tolist(), draws.known) == ([False, True, False], [True, False, True], 1)
+    one_bet = recall.AuditE(bets=(0.5,), weights=(1.0,), decay=0.2)
+    first, last = (1 - 1 / 9) / (1 - 2 / 9), (1 - 1 / 7) / (1 - 2 / 7)
+    expected = 0.8 * first * 0.5 * last + 0.8 * 0.2 * last
+    assert recall.log_evidence(draws, 3.0, one_bet) == pytest.approx(math.log(expected))
+    # A hit that left does not refute that nothing but what is found is relevant; one that stayed does.
+    assert np.isfinite(recall.log_evidence(draws, 1.0))
+    assert recall.log_evidence(recall.audit_draws(history([1, 1], "ra", 9)), 1.0) == np.inf
+    assert recall.certificate(h).audit_draws == 3
+
+
+def test_a_record_that_left_costs_evidence_and_never_gives_any():
+    y, origin = [1] * 12 + [0] * 60, "r" * 12 + "a" * 60
+    whole = recall.certificate(history(y, origin, 120))
+    for hit, compare in ((False, "eq"), (True, "gt")):
+        past = PastDraws.of([(40, hit, 81, 0)])
+        h = history(y[:40] + y[41:], origin[:-1], 119, pool_size=[*range(120, 80, -1), *range(80, 49, -1)], past=past)
+        left = recall.certificate(h)
+        assert left.missed_upper == whole.missed_upper if compare == "eq" else left.missed_upper > whole.missed_upper
+
+
+@pytest.mark.parametrize("weights", [
+    dict(bets=(0.0, 1.0), weights=(0.5, 0.5)), dict(bets=(0.0,), weights=(0.5, 0.5)), dict(bets=(0.0, 0.1), weights=(0.5, 0.6)),
+    dict(bets=(0.0, 0.1), weights=(1.0, 0.0)), dict(decay=0.0), dict(decay=1.0), dict(bets=(0.9,), weights=(1.0,), decay=0.2),
+])
+def test_weights_that_make_no_martingale_are_refused(weights):
+    with pytest.raises(ValueError):
+        recall.AuditE(**weights)
+
+
+def test_the_weights_come_back_from_the_log():
+    weights = recall.AuditE(bets=(0.0, 0.3), weights=(0.6, 0.4), decay=0.25)
+    assert recall.AuditE.logged({"seed": 1, **weights.parameters()}) == weights
+
+
+def test_draws_go_to_the_stratum_least_looked_into():
+    left, drawn, taken = np.array([90, 0, 30]), np.array([10, 5, 0]), []
+    for _ in range(44):
+        taken.append(recall.next_stratum(left, drawn))
+        left[taken[-1]] -= 1
+        drawn[taken[-1]] += 1
+    assert taken[:4] == [2, 2, 2, 0] and 1 not in taken  # 3 of 30 is as much as 10 of 100
+    assert abs(drawn[0] / 100 - drawn[2] / 30) < 1 / 30
 
 
 # -- validity, by simulation, with the truth on the boundary -----------------------------------
@@ -204,6 +340,107 @@ def test_a_broken_bound_turns_that_test_red(broken):
 def test_a_permutation_shuffled_until_it_suits_turns_that_test_red():
     _, _, at_least = false_certification_rate(ours, 100, seed=1, share_audit=1.0, lucky=True)
     assert at_least > ALPHA
+
+
+# -- validity when records leave the stage and come back --------------------------------------
+
+LEVEL = 0.1
+
+
+def screen_while(adversary, seed, *, n, found, missed, draws, seen=lambda history: history):
+    """Audit a stage whose records somebody links, removes and brings back; tell whether the truth was ever rejected.
+
+    `adversary` is a generator that is sent (stage, pool, record drawn) after each draw, and yields
+    whether it moved records. `seen` is what the certificate sees of the history.
+    """
+    rng = np.random.default_rng(seed)
+    log = Log()
+    y = np.zeros(n + 1, int)
+    y[1: found + 1] = 1
+    y[rng.choice(np.arange(found + 1, n + 1), missed, replace=False)] = 1
+    log.plan(rng.permutation(np.arange(1, n + 1)))
+    for record_id in range(1, found + 1):
+        log.show(record_id)
+        log.decide(record_id, Label.INCLUDE)
+    moves = adversary(log, y)
+    next(moves)
+
+    def sit():
+        if len(more := log.stage(n).to_commit):
+            log.plan(rng.permutation(more))
+        stage = log.stage(n)
+        return stage, Pool.of(stage)
+
+    stage, pool = sit()
+    for _ in range(draws):
+        row = pool.audit_row()
+        record_id = int(stage.record_ids[row])
+        log.show(record_id, Origin.AUDIT, pool.left(row))
+        pool.show(row, Origin.AUDIT)
+        log.decide(record_id, Label.INCLUDE if y[record_id] else Label.EXCLUDE)
+        pool.y[row] = y[record_id]
+        if moves.send((stage, pool, record_id)):
+            stage, pool = sit()
+        if recall.certificate(seen(pool.history()), 0.95, 1 - LEVEL).relevant_upper < y[stage.record_ids].sum():
+            return True
+    return False
+
+
+def hits_become_copies(log, y):
+    """Whatever the audit finds turns out to be a copy of a record found before."""
+    got = yield
+    while True:
+        if y[got[2]]:
+            log.link(got[2], 1)
+        got = yield bool(y[got[2]])
+
+
+def away_and_back(wanted, most, after):
+    """Some records are removed after the first draw and brought back some draws later."""
+    def moves(log, y):
+        stage, pool, _ = yield
+        unshown = [int(r) for r in stage.record_ids[~pool.shown] if y[r] == wanted]
+        removals = [log.remove(record_id) for record_id in unshown[:most]]
+        for draw in range(after):
+            yield draw == 0
+        for removal in removals:
+            log.undo(removal)
+        yield True
+        while True:
+            yield False
+    return moves
+
+
+ADVERSARIES = {
+    "hits become copies": (hits_become_copies, dict(n=66, found=6, missed=5, draws=40)),
+    "irrelevant away and back": (away_and_back(0, 174, 5), dict(n=200, found=6, missed=4, draws=70)),
+    "relevant away and back": (away_and_back(1, 3, 25), dict(n=66, found=6, missed=5, draws=40)),
+}
+
+
+def rejected(name, runs, **options):
+    adversary, setting = ADVERSARIES[name]
+    failed = sum(screen_while(adversary, seed, **setting, **options) for seed in range(runs))
+    return beta.ppf(0.01, max(failed, 1e-9), runs - failed + 1)
+
+
+@pytest.mark.parametrize("name", list(ADVERSARIES))
+def test_the_truth_is_rejected_no_more_often_when_records_come_and_go(name):
+    assert rejected(name, 30) <= LEVEL
+
+
+def test_a_draw_forgotten_when_its_record_left_turns_that_test_red():
+    def forgetful(h):
+        return History(h.rows, h.y, h.origin, h.pool_size, h.stratum, h.n_records)
+
+    assert rejected("hits become copies", 150, seen=forgetful) > LEVEL
+
+
+@pytest.mark.parametrize("name", ["irrelevant away and back", "relevant away and back"])
+def test_a_place_kept_while_away_turns_that_test_red(name, monkeypatch):
+    audited = projects.audited
+    monkeypatch.setattr(projects, "audited", lambda *log: (audited(*log)[0], [set() for _ in log[3]]))
+    assert rejected(name, 150) > LEVEL
 
 
 # -- rules, estimates, workload ---------------------------------------------------------------
@@ -335,6 +572,68 @@ def test_audit_hits_raise_the_estimate():
     calm = History.of([*h.rows, *rest], [*h.y, *[0] * 40], origin, n_records=1500)
     totals = [recall.estimate_from_scores(x, scores, scores).relevant_total - x.n_found for x in (surprised, calm)]
     assert totals[0] > 2 * totals[1]
+
+
+def carried_out(h, target, confidence, policy):
+    """Screen on with nothing relevant left, record by record, until the certificate is there."""
+    y, origin, pool, stratum = list(h.y), list(h.origin), list(h.pool_size), list(h.stratum)
+    done = 0
+    while not recall.certificate(now := History.of(
+        range(len(y)), y, origin, n_records=h.n_records, pool_size=pool, stratum=stratum, past=h.past,
+    ), target, confidence).certified:
+        if not now.n_unscreened:
+            break
+        done += 1
+        if -1 in y:
+            y[y.index(-1)] = 0
+            continue
+        origin.append(policy.next_origin(now))
+        shown = now.sequence()
+        left = h.n_records - np.bincount(now.stratum, minlength=len(h.n_records))
+        drawn = np.bincount(shown.stratum[shown.origin == Origin.AUDIT], minlength=len(h.n_records))
+        # Which stratum a ranked record comes from is open where there are several: evenly, as forecast.
+        evenly = drawn if origin[-1] is Origin.AUDIT else h.n_records - left
+        stratum.append(recall.next_stratum(left, evenly))
+        pool.append(left[stratum[-1]])
+        y.append(0)
+    return done
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(15, 140), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.9]), st.sampled_from([0.8, 0.95]),
+       st.booleans())
+def test_the_zero_hit_forecast_carried_out(n, seed, target, confidence, open_labels):
+    """On the very certificate: hits before, draws whose record left, plateaus begun, labels awaited."""
+    rng = np.random.default_rng(seed)
+    policy = recall.Policy(least=6, share=0.0)
+    shown = int(rng.integers(3, n))
+    y = [1] * int(rng.integers(1, 12))
+    origin = ["ranked"] * len(y)
+    while len(y) < shown:
+        origin.append(str(policy.next_origin(History.of(range(len(y)), y, origin, n_records=n))))
+        y.append(int(rng.random() < 0.06))
+    y, origin = y[:n], origin[:n]
+    if open_labels:
+        for at in range(len(y) - 5, len(y)):
+            y[at] = -1 if at > 0 and rng.random() < 0.5 else y[at]
+    past = PastDraws.of([(len(y), bool(rng.random() < 0.3), n - len(y) + 1, 0)] if rng.random() < 0.3 else [])
+    h = History.of(range(len(y)), y, origin, n_records=n, past=past)
+    work = recall.forecast(h, target, confidence, np.random.default_rng(0), policy=policy)
+    if not h.n_found:
+        assert work.zero_hit == h.n_unscreened
+    else:
+        assert work.zero_hit == carried_out(h, target, confidence, policy)
+    assert 0 <= work.p10 <= work.p50 <= work.p90 <= h.n_unscreened
+
+
+@pytest.mark.parametrize("drawn", [(10, 10), (30, 5), (0, 0), (40, 0)])
+def test_the_zero_hit_forecast_carried_out_over_two_strata(drawn):
+    stratum = [0] * 30 + [0] * drawn[0] + [1] * drawn[1]
+    y, origin = [1] * 10 + [0] * (len(stratum) - 10), "r" * 30 + "a" * sum(drawn)
+    h = history(y, origin, [120, 50], stratum=stratum)
+    policy = recall.Policy(least=20, share=0.0)
+    work = recall.forecast(h, 0.8, 0.8, np.random.default_rng(0), policy=policy)
+    assert work.zero_hit == carried_out(h, 0.8, 0.8, policy) > 0
 
 
 def test_the_forecast_ends_where_the_certificate_does():

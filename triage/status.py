@@ -276,9 +276,10 @@ def _warnings(
     waiting = int((history.y < 0).sum())
     if waiting:
         told.append(
-            f"{waiting} records were shown or handed out and await a label; the certificate counts audit draws up to "
-            "the first of them."
+            f"{waiting} records were shown or handed out and await a label; the certificate counts them as relevant, "
+            "and audit draws up to the first of them."
         )
+    told += _unfinished(project, stage)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
@@ -292,6 +293,29 @@ def _warnings(
         before = [toml for at, toml in project.protocol_versions() if at <= first]
         if before and parse(before[-1]).stopping != project.protocol().stopping:
             told.append("The stopping rule, its target or its confidence was changed after screening had begun.")
+    return told
+
+
+def _unfinished(project: Project, stage: Stage) -> list[str]:
+    """Tell what is still to come before the stage's labels are final, or its records complete."""
+    protocol = project.protocol()
+    told = []
+    judged = {(stage.live.kept(record_id), who) for name, record_id, who in stage.live.decisions if name == stage.name}
+    reviewers = Counter(record_id for record_id, _ in judged)
+    once = sum(1 for r in stage.record_ids.tolist() if 0 < reviewers[r] < protocol.reviewers_per_record)
+    if once:
+        told.append(f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change.")
+    for earlier in [s.name for s in protocol.stages]:
+        if earlier == stage.name:
+            break
+        before = project.stage(earlier)
+        agreed = before.consensus.labels
+        open_records = sum(1 for r in before.record_ids.tolist() if r not in agreed)
+        if open_records:
+            told.append(
+                f"The stage {earlier!r} is not finished ({open_records} records have no agreed label), so more records may "
+                f"come to {stage.name!r}; nothing is said of them."
+            )
     return told
 
 
