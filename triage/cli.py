@@ -204,11 +204,12 @@ def new(
 def import_(
     review: Review,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False,
-                                                help="Exports: RIS, PubMed nbib, CSV, TSV, Excel, Parquet.")],
+                                                help="Exports of databases and reference managers: RIS, PubMed, EndNote, "
+                                                     "BibTeX, Web of Science, CSV, Excel and others.")],
     source: Annotated[str | None, typer.Option(metavar="NAME", help="The database they came from, for the flow "
                                                                     "figure; the file's name when left out.")] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="ris, nbib, csv, tsv, xlsx, xls or parquet; auto finds it "
-                                                             "by what is in the file.")] = "auto",
+    format: Annotated[str, typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their "
+                                                             "content not tell it.")] = "auto",
     label_column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds decisions "
                                                      "already made (include, exclude, maybe, 1, 0, or blank).")] = None,
     reviewer: Reviewer = None,
