@@ -1,15 +1,15 @@
-"""Measure `triage.dedupe` on labelled sets, beside bib-dedupe, and on many records.
+"""Measure `triage.dedupe` on labelled sets, beside bib-dedupe and splink, and on many records.
 
 Usage:
-    python scripts/bench_dedupe.py FOLDER [--sets copper,stroke] [--bib-dedupe PYTHON] [--scale 10000,100000]
-        [--json FILE]
+    python scripts/bench_dedupe.py FOLDER [--sets copper,stroke] [--bib-dedupe PYTHON] [--splink PYTHON]
+        [--scale 10000,100000] [--json FILE]
 
 Each folder in FOLDER holds a set: `records.csv`, and `clusters_derived.csv` or `pairs_or_clusters.csv`
 (`cluster_id,record_id`; a record not listed is single). --bib-dedupe names the Python of an environment
-with bib-dedupe (`python -m venv X; X/bin/pip install bib-dedupe==0.11.0`). --scale measures time and
-memory on so many records, recombined from those of the sets, a quarter of them altered copies.
-Every measurement is a process of its own; its time is that of the search alone, its memory the whole
-process's peak.
+with bib-dedupe (`python -m venv X; X/bin/pip install bib-dedupe==0.11.0`), --splink one with splink
+(5.0.0, on DuckDB). --scale measures time and memory on so many records, recombined from those of the
+sets, a quarter of them altered copies. Every measurement is a process of its own; its time is that of
+the search alone, its memory the peak of the largest process.
 
 Removed is right when the record's group holds another of its cluster: a group of records from k clusters
 counts k - 1 wrongly removed, and a cluster spread over k groups k - 1 missed. With the maybes: after a
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -32,6 +33,8 @@ from pathlib import Path
 from random import Random
 
 Pairs = list[tuple[str, str]]
+# Of .9, .99, ...: the least at which nothing wrong is joined on cytology_screening, respiratory and copper.
+SPLINK_SURE = 0.999999
 
 
 # -- in the measured process ------------------------------------------------------------------
@@ -83,18 +86,75 @@ def bib_dedupe(folder: Path) -> dict:
     }
 
 
+def splink(folder: Path) -> dict:
+    """Find duplicates with splink: Fellegi and Sunter's model, its weights learnt from the set itself."""
+    import logging
+
+    import duckdb
+    import splink.comparison_library as compare
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+
+    logging.disable(logging.CRITICAL)
+    with (folder / "records.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    start = time.perf_counter()
+    table = duckdb.connect()
+    table.execute(
+        "CREATE TABLE records (unique_id int, title text, author text, year int, journal text, volume text, page text)")
+    table.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", [
+        (i, *(value or None for value in (
+            "".join(re.findall(r"\w", row["title"].lower())), " ".join(re.findall(r"\w+", row["authors"].lower())[:1]),
+            row["year"], " ".join(re.findall(r"\w+", row["journal"].lower())),
+            " ".join(re.findall(r"\d+", row["volume"])[:1]), " ".join(re.findall(r"\d+", row["pages"])[:1]))))
+        for i, row in enumerate(rows)
+    ])
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        comparisons=[
+            compare.JaroWinklerAtThresholds("title", [0.98, 0.94, 0.88]), compare.ExactMatch("year"),
+            compare.JaroWinklerAtThresholds("author", [0.92, 0.8]), compare.ExactMatch("volume"),
+            compare.JaroWinklerAtThresholds("journal", [0.92, 0.8]), compare.ExactMatch("page"),
+        ],
+        blocking_rules_to_generate_predictions=[
+            block_on("substr(title, 1, 20)"), block_on("substr(title, -20)"), block_on("volume", "page"),
+            block_on("author", "year"),
+        ],
+    )
+    api = DuckDBAPI(connection=table)
+    linker = Linker(api.register("records"), settings)
+    linker.training.estimate_probability_two_random_records_match([block_on("title", "volume")], recall=0.8)
+    linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
+    for rule in (block_on("title"), block_on("volume", "page")):
+        linker.training.estimate_parameters_using_expectation_maximisation(rule)
+    pairs = linker.inference.predict(threshold_match_probability=0.5).as_record_list()
+    found = [(*(rows[p[f"unique_id_{side}"]]["record_id"] for side in "lr"), p["match_probability"]) for p in pairs]
+    return {
+        "seconds": time.perf_counter() - start, "sure": [(a, b) for a, b, p in found if p >= SPLINK_SURE],
+        "maybe": [(a, b) for a, b, p in found if p < SPLINK_SURE],
+    }
+
+
 def at_scale(folder: Path, n: int) -> dict:
     """Find duplicates among n records made from those of the sets."""
     from triage import dedupe
 
     sources = [record for name in sets_in(folder) for record in read(folder / name)]
     copies: dict[int, int] = {}
+    making = 0.0
+
+    def timed() -> Iterator:
+        nonlocal making
+        records = recombined(sources, n, copies)
+        while True:
+            began = time.perf_counter()
+            record = next(records, None)
+            making += time.perf_counter() - began
+            if record is None:
+                return
+            yield record
+
     start = time.perf_counter()
-    for _ in recombined(sources, n, {}):
-        pass
-    making = time.perf_counter() - start
-    start = time.perf_counter()
-    links = dedupe.find_duplicates(recombined(sources, n, copies))
+    links = dedupe.find_duplicates(timed())
     seconds = time.perf_counter() - start - making
     sure = [(x.copy_id, x.kept_id) for x in links if x.sure]
     right = sum(copies.get(copy, copy) == copies.get(kept, kept) for copy, kept in sure)
@@ -141,7 +201,7 @@ def altered(record, i: int, rng: Random):
     if rng.random() < 0.3:
         changes["abstract"] = record.abstract[: rng.choice((0, 250, 600))]
     if rng.random() < 0.3:
-        changes["title"] = rng.choice((str.upper, lambda t: f"[{t}]", lambda t: f"{t}. [Review] [12 refs]"))(record.title)
+        changes["title"] = rng.choice((record.title.upper(), f"[{record.title}]", f"{record.title}. [Review] [12 refs]"))
     if rng.random() < 0.3:
         changes["journal"] = " ".join(word[:4] for word in record.journal.split())
     if rng.random() < 0.1:
@@ -161,8 +221,10 @@ def gold(folder: Path) -> dict[str, str]:
     """Give each record's cluster; a single record's is its own."""
     with (folder / "records.csv").open(newline="", encoding="utf-8-sig") as file:
         cluster_of = {row["record_id"]: f"single {row['record_id']}" for row in csv.DictReader(file)}
-    derived = folder / "clusters_derived.csv"
-    with (derived if derived.exists() else folder / "pairs_or_clusters.csv").open(newline="", encoding="utf-8-sig") as file:
+    clusters = folder / "clusters_derived.csv"
+    if not clusters.exists():
+        clusters = folder / "pairs_or_clusters.csv"
+    with clusters.open(newline="", encoding="utf-8-sig") as file:
         cluster_of.update((row["record_id"], row["cluster_id"]) for row in csv.DictReader(file))
     return cluster_of
 
@@ -211,9 +273,11 @@ def measured(python: str, *arguments: str) -> dict:
 
 def work(task: str, folder: str, *arguments: str) -> None:
     """Do one measurement in this process."""
-    tasks: dict[str, Callable[..., dict]] = {"triage": ours, "bib-dedupe": bib_dedupe, "scale": at_scale}
+    tasks: dict[str, Callable[..., dict]] = {
+        "triage": ours, "bib-dedupe": bib_dedupe, "splink": splink, "scale": at_scale,
+    }
     result = tasks[task](Path(folder), *map(int, arguments))
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({**result, "mib": kib / 1024}))
 
 
@@ -224,16 +288,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", help="names, with commas; all when left out")
     parser.add_argument("--bib-dedupe", metavar="PYTHON")
+    parser.add_argument("--splink", metavar="PYTHON")
     parser.add_argument("--scale", default="", help="numbers of records, with commas")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []
-    tools = {"triage": sys.executable} | ({"bib-dedupe": options.bib_dedupe} if options.bib_dedupe else {})
+    tools = {"triage": sys.executable, "bib-dedupe": options.bib_dedupe, "splink": options.splink}
     print("| set | records | to remove | tool | found | recall | wrong | with maybes | maybes | true | s | MiB |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in options.sets.split(",") if options.sets else sets_in(options.folder):
         cluster_of = gold(options.folder / name)
-        for tool, python in tools.items():
+        for tool, python in ((tool, python) for tool, python in tools.items() if python):
             got = measured(python, tool, str(options.folder / name))
             row = {"set": name, "tool": tool, **score(cluster_of, got["sure"], got["maybe"]),
                    "seconds": got["seconds"], "mib": got["mib"]}
@@ -243,7 +308,8 @@ def main() -> None:
                   f"| {row['found_with_maybes'] / row['to_remove']:.4f} | {row['maybes']} | {row['maybes_true']} "
                   f"| {row['seconds']:.2f} | {row['mib']:.0f} |", flush=True)
     if options.scale:
-        print("\n| records | copies | rightly removed | wrongly | maybes | s | records/s | MiB |\n|---|---|---|---|---|---|---|---|")
+        print("\n| records | copies | rightly removed | wrongly | maybes | s | records/s | MiB |")
+        print("|---|---|---|---|---|---|---|---|")
     for n in filter(None, options.scale.split(",")):
         got = measured(sys.executable, "scale", str(options.folder), n)
         results.append({"records": int(n), **got})

@@ -387,8 +387,8 @@ def test_side_by_side_of_any_records(one, other):
 
 
 @pytest.mark.parametrize(("name", "least_pairs", "most_false", "least_with_answers", "most_questions"), [
-    ("copper", 173, 0, 173, 0), ("cytology_screening", 890, 0, 899, 6), ("respiratory", 500, 0, 510, 6),
-    ("haematology", 115, 0, 125, 20), ("stroke", 470, 0, 475, 5),
+    ("copper", 174, 0, 174, 0), ("cytology_screening", 902, 0, 909, 5), ("respiratory", 500, 0, 507, 6),
+    ("haematology", 127, 0, 136, 15), ("stroke", 477, 0, 478, 2),
     # Records 7 and 11 are one article (same volume, issue and pages), told by hand in two cases and listed in no cluster.
     ("special_cases", 2, 1, 2, 1),
 ])
@@ -442,7 +442,7 @@ def test_time_grows_with_the_number_of_records():
     assert {(link.copy_id, link.kept_id) for link in links} == {(8001 + i, 1 + i) for i in range(4000)}
 
 
-def test_twice_the_records_take_about_twice_the_time():
+def test_four_times_the_records_take_about_four_times_the_time():
     def seconds(n: int) -> float:
         rng = random.Random(n)
         words = [f"w{i}x" for i in range(3000)]
@@ -456,8 +456,8 @@ def test_twice_the_records_take_about_twice_the_time():
         find_duplicates(records)
         return time.process_time() - start
 
-    seconds(500)
-    assert seconds(12_000) < 8 * seconds(3000)
+    seconds(200)
+    assert seconds(4000) < 8 * seconds(1000)
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "[a " * 2000, "a:" * 5000, "(vol " * 900, "\ud800\x00 " * 900, "9" * 5000, "1," * 5000, "-" * 9000])
