@@ -237,7 +237,7 @@ BAD_FILES = {
     "blank.csv": (b" \n\n", "empty"),
     "binary.ris": (bytes(range(256)) * 40, "binary.ris"),
     "cut16.ris": ("TY  - JOUR\nTI  - caf\u00e9\nER  - \n".encode("utf-16") + b"\xd8", "cut16.ris"),
-    "untitled.csv": (b"name,abstract\nx,y\n", "title"),
+    "untitled.csv": (b"name,notes\nx,y\n", "title"),
     "header.csv": (b"title,abstract\n", "header.csv"),
     "picture.ris": (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "picture.ris"),
     "broken.xlsx": (b"PK\x03\x04" + b"\0" * 50, "broken.xlsx"),
