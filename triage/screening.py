@@ -330,6 +330,7 @@ class Session:
         """Set a record aside: it comes back after some decisions, and is never dropped."""
         if row in self._mine:
             self._mine.remove(row)
+        self._set_aside.pop(row, None)  # to the end of those that come back at the same time
         self._set_aside[row] = self._decisions + SKIP_DISTANCE
 
     def undo(self) -> int | None:

@@ -1,0 +1,749 @@
+"""The screening loop: what comes next, for whom and why; and that the log alone says where a review stands."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from conftest import PROTOCOL, sample_ris
+from triage import intake, screening
+from triage.decisions import Kind, Label, Origin, PastDraws
+from triage.errors import InputError
+from triage.project import Project
+from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_session
+
+INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
+
+
+# -- a session over a pool, without a project ---------------------------------------------------
+
+
+class Paper:
+    """A journal on paper: it forgets nothing, and others may write into it."""
+
+    def __init__(self, **options):
+        self.shown, self.decisions, self.saved = [], [], []
+        self.fresh_desk = None
+        self.overtaken = 0
+
+    def news(self):
+        desk, self.fresh_desk = self.fresh_desk, None
+        return desk
+
+    def show(self, row, origin, pool_size, ranking_id):
+        if self.overtaken:
+            self.overtaken -= 1
+            return True
+        self.shown.append((row, origin, pool_size, ranking_id))
+
+    def decide(self, row, label, reason, note):
+        self.decisions.append((row, label))
+        return int(label is not EXCLUDE)
+
+    def undo(self):
+        return (self.decisions.pop()[0], -1) if self.decisions else None
+
+    def mark(self):
+        return len(self.decisions)
+
+    def save(self, scores, held_out, as_of):
+        self.saved.append((as_of, scores.copy(), held_out.copy()))
+        return len(self.saved)
+
+
+def desk_of(pool, mine=(), elsewhere=(), second=()):
+    more = np.zeros(pool.n, bool)
+    more[list(second)] = True
+    return Desk(pool, list(mine), list(elsewhere), more)
+
+
+def new_session(n=8, scorer=lambda rows, y: None, permutation=None, desk=None, **options):
+    pool = Pool(n, [np.arange(n)[::-1] if permutation is None else np.array(permutation)])
+    journal = Paper()
+    return Session(desk or desk_of(pool), scorer, **{"journal": journal, **options}), journal
+
+
+def by_row(rows, y):
+    """Score the last row highest."""
+    return np.arange(8.0)
+
+
+def test_without_a_ranking_the_order_is_the_files_or_the_start_given():
+    session, journal = new_session()
+    assert [session.next().row for _ in range(3)] == [0, 0, 0]  # until it is judged
+    session.decide(0, EXCLUDE)
+    assert session.next().row == 1 and session.next().rank is None
+    session, _ = new_session(start=np.array([5, 2, 7, 0, 1, 3, 4, 6]))
+    for row in (5, 2, 7):
+        assert session.next().row == row
+        session.decide(row, EXCLUDE)
+    assert [row for row, *_ in journal.shown] == [0, 1]  # each logged once
+
+
+def test_the_best_scored_comes_next_with_its_rank_among_those_not_shown():
+    session, journal = new_session(scorer=by_row)
+    session.retrain()
+    for row in (7, 6, 5):
+        showing = session.next()
+        assert (showing.row, showing.origin, showing.rank) == (row, Origin.RANKED, 1)
+        session.decide(row, EXCLUDE)
+    assert [ranking_id for *_, ranking_id in journal.shown] == [1, 2, 3] and [as_of for as_of, *_ in journal.saved] == [0, 1, 2, 3]
+
+
+def test_the_policy_calls_for_audit_draws_in_the_order_of_the_permutation():
+    session, journal = new_session(
+        scorer=by_row, permutation=[3, 7, 0, 6, 1, 2, 5, 4],
+        next_origin=lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED,
+    )
+    session.retrain()
+    seen = []
+    while (showing := session.next()) is not None:
+        seen.append((showing.row, str(showing.origin), showing.rank))
+        session.decide(showing.row, EXCLUDE)
+    # The second draw skips row 7, which the ranking has shown before.
+    assert seen == [(7, "ranked", 1), (3, "audit", 4), (6, "ranked", 1), (0, "audit", 5), (5, "ranked", 1),
+                    (1, "audit", 3), (4, "ranked", 1), (2, "audit", 1)]
+    assert [size for _, _, size, _ in journal.shown] == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_skipped_record_comes_back_and_is_never_dropped():
+    n = SKIP_DISTANCE + 5
+    session, _ = new_session(n)
+    session.skip(session.next().row)
+    seen = []
+    for _ in range(SKIP_DISTANCE + 1):
+        seen.append(session.next().row)
+        session.decide(seen[-1], EXCLUDE)
+    assert seen == [*range(1, SKIP_DISTANCE + 1), 0]
+
+
+def test_what_is_skipped_to_the_very_end_is_asked_for_again_in_turn():
+    session, _ = new_session(4)
+    for _ in range(4):
+        session.skip(session.next().row)
+    asked = []
+    for _ in range(8):
+        asked.append(session.next().row)
+        session.skip(asked[-1])
+    assert asked == [0, 1, 2, 3] * 2
+    for row in (0, 1, 2, 3):
+        session.decide(row, MAYBE)
+    assert session.next() is None
+
+
+def test_records_that_await_a_file_come_last_and_can_be_skipped():
+    pool = Pool(4, [np.arange(4)])
+    for row in (1, 2):
+        pool.show(row, Origin.RANKED)
+    session, _ = new_session(4, desk=desk_of(pool, elsewhere=[1, 2]))
+    for row in (0, 3):
+        assert session.next().row == row
+        session.decide(row, EXCLUDE)
+    assert session.next().row == 1
+    session.skip(1)
+    assert session.next().row == 2
+    session.decide(2, EXCLUDE)
+    assert session.next().row == 1
+    session.decide(1, EXCLUDE)
+    assert session.next() is None
+
+
+def test_what_awaits_this_reviewer_comes_first():
+    pool = Pool(5, [np.arange(5)])
+    for row in (3, 1):
+        pool.show(row, Origin.AUDIT if row == 1 else Origin.RANKED)
+    session, journal = new_session(5, desk=desk_of(pool, mine=[3, 1]))
+    assert session.next().row == 3
+    session.decide(3, EXCLUDE)
+    showing = session.next()
+    assert (showing.row, showing.origin, showing.rank) == (1, Origin.AUDIT, None)
+    assert journal.shown == []  # they were logged when first shown
+
+
+def test_undo_puts_the_record_back_first():
+    session, _ = new_session()
+    for row in (0, 1):
+        session.next()
+        session.decide(row, INCLUDE)
+    assert session.next().row == 2
+    assert session.undo() == 1 and session.pool.y[1] == -1
+    assert session.next().row == 1
+    session.decide(1, EXCLUDE)
+    assert session.next().row == 2  # which was on the screen before
+    assert session.pool.history().rows.tolist() == [0, 1, 2] and session.pool.history().y.tolist() == [1, 0, -1]
+    assert session.undo() == 1 and session.undo() == 0 and session.undo() is None
+
+
+def test_the_second_reviewers_records_are_asked_for_once_and_skipped_ones_come_back():
+    pool = Pool(3, [np.arange(3)])
+    for row in (0, 1):
+        pool.show(row, Origin.RANKED)
+        pool.y[row] = 0
+    session, journal = new_session(3, desk=desk_of(pool, second=[0, 1]))
+    assert session.next().row == 0
+    session.skip(0)
+    for row in (1, 2):
+        assert session.next().row == row
+        session.decide(row, EXCLUDE)
+    assert session.next().row == 0
+    session.decide(0, EXCLUDE)
+    assert session.next() is None
+    assert [row for row, *_ in journal.shown] == [0, 1, 2] and pool.history().rows.tolist() == [0, 1, 2]
+
+
+def test_a_record_that_somebody_else_judged_is_not_asked_for_again():
+    session, journal = new_session(4)
+    session.skip(session.next().row)
+    assert session.next().row == 1
+    pool = Pool(4, [np.arange(4)])
+    for row in (0, 1):
+        pool.show(row, Origin.RANKED)
+        pool.y[row] = 1
+    journal.fresh_desk = desk_of(pool)
+    assert session.next().row == 2
+    for row in (2, 3):
+        session.next()
+        session.decide(row, EXCLUDE)
+    assert session.next() is None
+
+
+def test_a_choice_that_the_log_has_overtaken_is_made_anew():
+    session, journal = new_session(4)
+    pool = Pool(4, [np.arange(4)])
+    pool.show(0, Origin.RANKED)  # by somebody else, just now
+    journal.overtaken = 1
+    news = journal.news
+
+    def late_news():
+        if not journal.overtaken and session.pool is not pool:
+            return desk_of(pool, elsewhere=[0])
+        return news()
+
+    journal.news = late_news
+    assert session.next().row == 1 and journal.shown == [(1, Origin.RANKED, 3, None)]
+    assert pool.history().rows.tolist() == [0, 1]
+
+
+# -- training -----------------------------------------------------------------------------------
+
+
+def test_trainings_follow_the_schedule_and_see_only_labels_given():
+    seen = []
+    session, _ = new_session(30, scorer=lambda rows, y: seen.append((rows.tolist(), y.tolist())), journal=None,
+                             retrain_after=lambda labelled: max(1, labelled // 2))
+    for _ in range(10):
+        row = session.next().row
+        session.decide(row, INCLUDE if row == 0 else EXCLUDE)
+    assert [len(rows) for rows, _ in seen] == [1, 2, 3, 4, 6, 9]
+    assert all(rows == list(range(len(rows))) and y == [1] + [0] * (len(y) - 1) for rows, y in seen)
+
+
+def test_the_first_label_of_the_other_kind_trains_at_once():
+    seen = []
+    session, _ = new_session(30, scorer=lambda rows, y: seen.append(len(rows)), journal=None, retrain_after=lambda labelled: 9)
+    for row in range(12):
+        session.next()
+        session.decide(row, INCLUDE if row == 4 else EXCLUDE)
+    assert seen == [5]
+
+
+def test_an_undo_and_a_changed_label_train_too():
+    seen = []
+    session, _ = new_session(8, scorer=lambda rows, y: seen.append(dict(zip(rows.tolist(), y.tolist()))))
+    session.next()
+    session.decide(0, INCLUDE)
+    session.undo()
+    session.decide(0, EXCLUDE)
+    session.decide(0, INCLUDE)
+    assert seen == [{0: 1}, {}, {0: 0}, {0: 1}]
+
+
+class SlowScorer:
+    """A scorer that trains until it is let go."""
+
+    def __init__(self):
+        self.go, self.begun, self.seen = threading.Event(), threading.Event(), []
+
+    def __call__(self, rows, y):
+        self.begun.set()
+        assert self.go.wait(30)
+        self.seen.append(len(rows))
+        return np.arange(100.0) + len(rows) * 1000
+
+
+def test_training_in_the_background_keeps_nobody_waiting():
+    scorer = SlowScorer()
+    session, journal = new_session(100, scorer=scorer, background=True)
+    try:
+        longest, rows = 0.0, []
+        for _ in range(20):
+            began = time.perf_counter()
+            rows.append(session.next().row)
+            longest = max(longest, time.perf_counter() - began)
+            session.decide(rows[-1], EXCLUDE)
+        assert longest < 1 and rows == list(range(20)) and scorer.begun.is_set() and scorer.seen == []
+        scorer.go.set()
+        session.wait()
+        # The labels given meanwhile are learned from in one more training, not in nineteen.
+        assert scorer.seen == [1, 20] and session.ranking_id == 2 and [as_of for as_of, *_ in journal.saved] == [1, 20]
+        assert session.next().row == 99
+    finally:
+        scorer.go.set()
+        session.close()
+
+
+def test_a_training_that_fails_is_told_and_loses_no_decision():
+    def scorer(rows, y):
+        raise RuntimeError("no memory")
+
+    session, journal = new_session(8, scorer=scorer, background=True)
+    session.next()
+    session.decide(0, INCLUDE)
+    with pytest.raises(RuntimeError, match="no memory"):
+        session.wait()
+    session.close()
+    assert journal.decisions == [(0, INCLUDE)]
+
+
+def test_held_out_scores_come_from_models_that_did_not_see_the_label():
+    rows, y = np.array([4, 0, 7, 2, 9, 5]), np.array([1, 0, 0, 1, 0, 1])
+
+    def scorer(known, labels):
+        assert len(set(labels.tolist())) == 2
+        scores = np.full(10, 1.0)
+        scores[known] = 100
+        return scores
+
+    scores = held_out_scores(scorer, 10, rows, y)
+    assert (scores[rows] == 1).all() and np.isnan(np.delete(scores, rows)).all()
+    for too_few in ([1, 0, 0, 0, 0, 0], [0] * 6, [1] * 6):
+        assert np.isnan(held_out_scores(scorer, 10, rows, np.array(too_few))).all()
+
+
+# -- the pool -----------------------------------------------------------------------------------
+
+
+def test_a_pool_draws_each_stratum_in_its_own_order():
+    pool = Pool(10, [np.array([2, 0, 1, 3, 4]), np.array([9, 5, 8, 6, 7])], PastDraws.of([(0, True, 5, 0)]))
+    pool.show(9, Origin.RANKED)
+    drawn = []
+    while not pool.shown.all():
+        drawn.append(pool.audit_row())
+        assert pool.left(drawn[-1]) == sum(1 for row in range(10) if not pool.shown[row] and row // 5 == drawn[-1] // 5)
+        pool.show(drawn[-1], Origin.AUDIT)
+    assert [row for row in drawn if row < 5] == [2, 0, 1, 3, 4] and [row for row in drawn if row >= 5] == [5, 8, 6, 7]
+    assert drawn[0] == 5  # a draw was made from the first already
+    assert pool.history().pool_size.tolist()[0] == 5 and len(pool.history().past) == 1
+
+
+def test_what_the_mathematics_sees_cannot_be_written_and_does_not_change():
+    pool = Pool(4, [np.arange(4)])
+    pool.show(2, Origin.RANKED)
+    before = pool.history()
+    with pytest.raises(ValueError, match="read-only"):
+        before.rows[0] = 1
+    pool.y[2] = 1
+    pool.show(0, Origin.AUDIT)
+    assert before.y.tolist() == [-1] and before.rows.tolist() == [2]
+    assert pool.history().y.tolist() == [1, -1]
+
+
+# -- over a project -----------------------------------------------------------------------------
+
+
+def same(a, b):
+    """Tell whether two histories are equal, their strata and past draws included."""
+    fields = ("rows", "y", "origin", "pool_size", "stratum", "n_records")
+    past = ("place", "hit", "pool_size", "stratum")
+    return all(getattr(a, f).tolist() == getattr(b, f).tolist() for f in fields) and all(
+        getattr(a.past, f).tolist() == getattr(b.past, f).tolist() for f in past
+    )
+
+
+def is_relevant(record_id):
+    return record_id % 6 == 1
+
+
+def answer(session, records, count=None):
+    """Judge records by their known labels; return the showings."""
+    seen = []
+    while (count is None or len(seen) < count) and (showing := session.next()) is not None:
+        seen.append(showing)
+        session.decide(showing.row, INCLUDE if is_relevant(records[showing.row].id) else EXCLUDE)
+    return seen
+
+
+def at_desk(project, reviewer="ann", **options):
+    return open_session(project, reviewer=reviewer, background=False, **options)
+
+
+def test_a_whole_review(review):
+    """To the last record: every one once, audit draws by the permutation, and what the log says is what was seen."""
+    project = review(150)
+    with at_desk(project, retrain_after=lambda labelled: 15) as (session, records):
+        seen = answer(session, records)
+        assert same(session.pool.history(), project.history())
+    stage = project.stage()
+    assert sorted(showing.row for showing in seen) == list(range(150))
+    order, left = stage.strata[0].tolist(), []
+    for showing in seen:
+        if showing.origin is Origin.AUDIT:
+            assert showing.row == next(row for row in order if row not in left)
+        left.append(showing.row)
+    audits = [s for s in seen if s.origin is Origin.AUDIT]
+    assert audits and seen.index(audits[0]) > 50  # after a plateau
+    shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+    assert [e.pool_size for e in shown] == list(range(150, 0, -1))
+    assert [e.record_id - 1 for e in shown] == left and all(e.ranking_id is not None for e in shown)
+    history = project.history()
+    assert history.n_found == 25 and history.n_unscreened == 0
+    # The ranking puts the relevant ones first, long before chance would.
+    assert np.flatnonzero(history.y == 1)[:20].max() < 40
+
+
+def committed_before_all(project):
+    """Check that the first permutation was committed before anything was shown or decided; return its records."""
+    events = project.events()
+    kinds = [e.kind for e in events]
+    plan = kinds.index(Kind.PLAN)
+    assert not set(kinds[:plan]) & {Kind.SHOWN, Kind.DECISION} and set(kinds[plan:]) & {Kind.SHOWN, Kind.DECISION}
+    note = json.loads(events[plan].note)
+    with sqlite3.connect(project.path) as connection:
+        (blob,) = connection.execute("SELECT permutation FROM plans WHERE seq = ?", (events[plan].seq,)).fetchone()
+    assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.2
+    ids = np.frombuffer(blob, "<i8")
+    assert np.random.default_rng(note["seed"]).permutation(np.sort(ids)).tolist() == ids.tolist()
+    return sorted(ids.tolist())
+
+
+def test_the_permutation_is_committed_before_a_session_shows(review):
+    project = review(12)
+    with at_desk(project) as (session, _):
+        session.next()
+    assert committed_before_all(project) == list(range(1, 13))
+
+
+def test_the_permutation_is_committed_before_a_batch_is_handed_out(review):
+    project = review(12)
+    hand_out(project, 3, file="next.csv", reviewer="ann")
+    assert committed_before_all(project) == list(range(1, 13))
+
+
+def test_the_permutation_is_committed_before_decisions_made_elsewhere(review, tmp_path):
+    project = review(12)
+    (tmp_path / "d.csv").write_text("record_id,label\n3,include\n")
+    intake.label(project, tmp_path / "d.csv", reviewer="ann")
+    assert committed_before_all(project) == list(range(1, 13))
+
+
+def test_the_permutation_is_committed_before_imported_decisions(tmp_path):
+    (tmp_path / "a.csv").write_text("title,abstract,mine\nOne,a,1\nTwo,b,0\nThree,c,\n")
+    with Project.create(tmp_path / "r.triage", PROTOCOL) as project:
+        intake.import_files(project, [tmp_path / "a.csv"], reviewer="ann", label_column="mine")
+        assert committed_before_all(project) == [1, 2, 3]
+        assert project.history().origin.tolist() == ["imported", "imported"]
+
+
+def test_the_permutation_of_a_later_stage_is_committed_before_it_begins(tmp_path, review):
+    project = review(12, PROTOCOL + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n')
+    with at_desk(project) as (session, records):
+        answer(session, records)
+    with at_desk(project, stage_name="full-text") as (session, records):
+        assert [r.id for r in records] == [1, 7]
+        answer(session, records)
+    plans = [e for e in project.events() if e.kind is Kind.PLAN]
+    later = next(e for e in project.events() if e.kind is Kind.SHOWN and e.stage == "full-text")
+    assert [e.stage for e in plans] == ["abstract", "full-text"] and plans[1].seq < later.seq
+
+
+def test_every_decision_is_durable_at_once_and_a_session_goes_on_where_it_was_left(review):
+    project = review(20)
+    with at_desk(project) as (session, records):
+        first = session.next().row
+        session.decide(first, INCLUDE, note="a note")
+        with Project.open(project.path) as other:
+            assert other.history().rows.tolist() == [first] and other.events()[-1].note == "a note"
+        second = session.next().row
+    with at_desk(project) as (session, records):
+        assert session.next().row == second  # shown and not judged
+        session.decide(second, EXCLUDE)
+    with at_desk(project, "bob") as (session, _):
+        assert session.next().row not in (first, second)
+
+
+def test_what_one_reviewer_has_on_the_screen_another_gets_only_at_the_end(review):
+    project = review(6)
+    with at_desk(project) as (session, _):
+        on_screen = session.next().row
+        with Project.open(project.path) as other, at_desk(other, "bob") as (bobs, records):
+            seen = answer(bobs, records, 5)
+            assert on_screen not in [s.row for s in seen] and bobs.next().row == on_screen
+            bobs.decide(on_screen, EXCLUDE)
+        assert session.next() is None
+
+
+def test_an_undo_brings_back_what_the_log_says(review):
+    """An earlier label of an earlier sitting, too."""
+    project = review(12)
+    with at_desk(project) as (session, _):
+        row = session.next().row
+        session.decide(row, INCLUDE)
+        session.decide(row, EXCLUDE)
+    with at_desk(project) as (session, _):
+        assert session.undo() == row and session.pool.y[row] == 1
+        assert same(session.pool.history(), project.history())
+        assert session.undo() == row and session.pool.y[row] == -1
+        assert session.undo() is None
+        assert same(session.pool.history(), project.history()) and session.next().row == row
+
+
+def test_nobody_undoes_what_another_decided(review):
+    project = review(12)
+    with at_desk(project) as (session, records):
+        answer(session, records, 2)
+    with at_desk(project, "bob") as (session, _):
+        assert session.undo() is None
+    assert not any(e.kind is Kind.UNDO for e in project.events())
+
+
+def test_what_others_write_is_taken_up_while_screening(review):
+    project = review(20)
+    with at_desk(project) as (session, records), Project.open(project.path) as other:
+        mine = session.next().row
+        with at_desk(other, "bob") as (bobs, _):
+            theirs = [s.row for s in answer(bobs, records, 3)]
+            bobs.decide(mine, MAYBE)  # somebody else was faster
+        following = session.next().row
+        assert following not in (mine, *theirs) and session.pool.n_shown == 5
+        assert same(session.pool.history(), project.history())
+        last = max(e.seq for e in other.events() if e.kind is Kind.DECISION)
+        other.undo(last, reviewer="bob")
+        session.decide(following, EXCLUDE)
+        session.next()
+        assert session.pool.y[mine] == -1 and same(session.pool.history(), project.history())
+
+
+def test_what_somebody_else_took_in_the_same_moment_is_not_shown_too(review, monkeypatch):
+    """Between choosing a record and logging it, another program shows the same one."""
+    project = review(12)
+    show, taken = Project.show, []
+
+    def slow(self, stage, record_ids, origins, sizes, **kwargs):
+        if not taken:
+            taken.append(record_ids[0])
+            with Project.open(self.path) as other:
+                show(other, stage, record_ids, [Origin.RANKED], sizes, reviewer="bob")
+        return show(self, stage, record_ids, origins, sizes, **kwargs)
+
+    monkeypatch.setattr(Project, "show", slow)
+    with at_desk(project) as (session, records):
+        session._next_origin = lambda history: Origin.AUDIT
+        showing = session.next()
+        assert records[showing.row].id != taken[0] and same(session.pool.history(), project.history())
+    assert project.history().origin.tolist() == ["ranked", "audit"] and project.history().pool_size.tolist() == [12, 11]
+
+
+def test_an_undo_of_what_another_program_took_back_already_is_no_error(review):
+    project = review(12)
+    with at_desk(project) as (session, records):
+        rows = [s.row for s in answer(session, records, 2)]
+        with Project.open(project.path) as other:
+            other.undo(other.events()[-1].seq, reviewer="ann")
+        assert session.undo() == rows[0] and same(session.pool.history(), project.history())
+
+
+def test_records_added_while_screening_stop_the_session_and_lose_nothing(review, tmp_path):
+    project = review(12)
+    with at_desk(project) as (session, records):
+        answer(session, records, 4)
+        (tmp_path / "more.ris").write_text(sample_ris(6, first=100))
+        with Project.open(project.path) as other:
+            intake.import_files(other, [tmp_path / "more.ris"], reviewer="bob")
+        # An import writes no event; whatever comes first tells of it.
+        with Project.open(project.path) as other:
+            commit_audit(other)
+        with pytest.raises(InputError, match="added to or removed from this stage.*start the session again"):
+            session.next()
+    with at_desk(project) as (session, records):
+        assert len(records) == 18 and session.pool.n_shown == 4
+        answer(session, records)
+    assert project.history().n_screened == 18
+
+
+def test_each_record_is_judged_by_two_where_the_protocol_asks_for_two(review):
+    project = review(10, PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2'))
+    with at_desk(project) as (session, records):
+        assert len(answer(session, records, 6)) == 6
+    with Project.open(project.path) as other, at_desk(other, "bob") as (session, records):
+        assert len(answer(session, records)) == 10
+    with at_desk(project) as (session, records):
+        assert len(answer(session, records)) == 4
+    with at_desk(project, "eve") as (session, _):
+        assert session.next() is None
+    judged = {}
+    for e in project.events():
+        if e.kind is Kind.DECISION:
+            judged.setdefault(e.record_id, []).append(e.reviewer)
+    assert {tuple(sorted(who)) for who in judged.values()} == {("ann", "bob")} and len(judged) == 10
+    assert project.history().rows.tolist() == [e.record_id - 1 for e in project.stage().live.shown.values()]
+
+
+def test_a_conflict_counts_as_relevant_until_it_is_settled(review):
+    project = review(10, PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2'))
+    with at_desk(project) as (session, _):
+        row = session.next().row
+        session.decide(row, EXCLUDE)
+        assert session.pool.y[row] == 0
+    with at_desk(project, "bob") as (session, _):
+        session.decide(row, INCLUDE)
+        assert session.pool.y[row] == 1
+        session.decide(row, EXCLUDE)
+        assert session.pool.y[row] == 0 and same(session.pool.history(), project.history())
+
+
+# -- batches ------------------------------------------------------------------------------------
+
+
+def test_a_batch_holds_audit_draws_and_keeps_their_origin_when_its_labels_come_back(review, tmp_path):
+    project = review(150)
+    with at_desk(project, retrain_after=lambda labelled: 15) as (session, records):
+        while session._next_origin(session.pool.history()) is not Origin.AUDIT:
+            answer(session, records, 1)
+        screened = session.pool.n_shown
+    batch = hand_out(project, 20, file="next.csv", reviewer="ann")
+    assert len(set(batch)) == 20
+    history = project.history()
+    assert history.origin[screened:].tolist() == ["audit"] * 20 and (history.y[screened:] == -1).all()
+    assert [e.note for e in project.events() if e.kind is Kind.SHOWN][screened:] == ["next.csv"] * 20
+    order = [row + 1 for row in project.stage().strata[0].tolist()]
+    seen = set((history.rows[:screened] + 1).tolist())
+    assert batch == [record_id for record_id in order if record_id not in seen][:20]
+    (tmp_path / "d.csv").write_text("record_id,label\n" + "".join(f"{i},{int(is_relevant(i))}\n" for i in batch[::-1]))
+    intake.label(project, tmp_path / "d.csv", reviewer="ann")
+    labelled = project.history()
+    assert labelled.origin.tolist() == history.origin.tolist() and labelled.rows.tolist() == history.rows.tolist()
+    assert (labelled.y >= 0).all()
+
+
+def test_a_record_goes_into_one_batch_until_no_other_is_left(review):
+    project = review(10)
+    first, second = (hand_out(project, 4, file=f"{i}.csv", reviewer="ann") for i in (1, 2))
+    third = hand_out(project, 4, file="3.csv", reviewer="ann")
+    assert not set(first) & set(second) and len(third) == 4
+    assert third == [*sorted(set(range(1, 11)) - {*first, *second}, key=third.index), *first[:2]]
+    for record_id in range(1, 11):
+        project.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer="ann")
+    with pytest.raises(InputError, match="is judged; there is no next batch"):
+        hand_out(project, 4, file="4.csv", reviewer="ann")
+
+
+def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatch):
+    project = review(10)
+    show, interrupted = Project.show, []
+
+    def slow(self, stage, record_ids, *args, **kwargs):
+        if not interrupted:
+            interrupted.append(list(record_ids))
+            with Project.open(self.path) as other:
+                other.decide(stage, [{"record_id": record_ids[0], "label": EXCLUDE}], reviewer="bob")
+        return show(self, stage, record_ids, *args, **kwargs)
+
+    monkeypatch.setattr(Project, "show", slow)
+    batch = hand_out(project, 3, file="a.csv", reviewer="ann")
+    assert interrupted[0][0] not in batch and len(batch) == 3
+    assert [e.pool_size for e in project.events() if e.kind is Kind.SHOWN] == [9, 8, 7]
+
+
+# -- rankings -----------------------------------------------------------------------------------
+
+
+def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(review):
+    project = review(30)
+    first = screening.rank(project, top=5)
+    assert [r["rank"] for r in first["records"]] == [1, 2, 3, 4, 5] and first["basis"] == "criteria"
+    assert all(is_relevant(r["record_id"]) for r in first["records"])
+    hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
+    again = screening.rank(project, top=5)
+    assert again["as_of"] == first["as_of"] and project.ranking("abstract").id == 1
+    decided = project.decide("abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}],
+                             reviewer="ann")
+    learned = screening.rank(project, top=50)
+    assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
+    project.undo(decided[-1].seq, reviewer="ann")
+    assert screening.rank(project, top=5)["as_of"] == decided[-1].seq + 1
+    (project.path.parent / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
+    project.refresh_protocol()
+    newest = project.ranking("abstract").id
+    screening.rank(project, top=5)
+    assert project.ranking("abstract").id == newest + 1
+
+
+def test_a_session_ranks_before_it_shows_and_keeps_what_it_ranked_by(review):
+    project = review(30)
+    with at_desk(project) as (session, records):
+        assert project.ranking("abstract").as_of == project.stage().live.last_seq
+        showing = session.next()
+        assert is_relevant(records[showing.row].id) and showing.rank == 1
+        answer(session, records, 3)
+        saved = project.ranking("abstract")
+        assert saved.as_of == max(e.seq for e in project.events() if e.kind is Kind.DECISION)
+        assert saved.record_ids.tolist() == list(range(1, 31)) and saved.model["name"] == "fast"
+
+
+def test_an_empty_stage_is_told(tmp_path):
+    with Project.create(tmp_path / "r.triage", PROTOCOL) as project:
+        for use in (lambda: hand_out(project, 3, file="a", reviewer="ann"), lambda: screening.rank(project, top=3),
+                    lambda: at_desk(project).__enter__()):
+            with pytest.raises(InputError, match="holds no records yet"):
+                use()
+
+
+# -- the log alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
+    """Random use by two people, files and programs; after each step memory equals what the log says."""
+    rng = np.random.default_rng(seed)
+    project = review(24, PROTOCOL.replace('model = "fast"', f'model = "fast"\nreviewers_per_record = {1 + seed % 2}'))
+    ids = np.arange(1, 25)
+    order: list[int] = []
+    with Project.open(project.path) as other, at_desk(project, retrain_after=lambda labelled: 10**6) as (session, records), \
+            at_desk(other, "bob", retrain_after=lambda labelled: 10**6) as (bobs, _):
+        # Half of all records by audit draws, so that both streams mix.
+        session._next_origin = bobs._next_origin = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED
+        for step in range(60):
+            desk, room = (session, project) if rng.random() < 0.6 else (bobs, other)
+            what = rng.choice(["decide", "decide", "decide", "skip", "undo", "file", "hand out"])
+            if what in ("decide", "skip"):
+                if (showing := desk.next()) is None:
+                    continue
+                if what == "skip":
+                    desk.skip(showing.row)
+                else:
+                    desk.decide(showing.row, rng.choice(list(Label)))
+            elif what == "undo":
+                desk.undo()
+            elif what == "file":
+                (tmp_path / "d.csv").write_text(f"record_id,label\n{rng.choice(ids)},{rng.choice(list(Label))}\n")
+                intake.label(room, tmp_path / "d.csv", reviewer="ann")
+            elif not room.history().n_total == len(room.history().rows):
+                hand_out(room, 2, file=f"{step}.csv", reviewer="bob")
+            for one in (session, bobs):
+                one._catch_up()
+                assert same(one.pool.history(), project.history())
+            now = project.history().rows.tolist()
+            assert now[: len(order)] == order  # a record once shown keeps its place
+            order = now
+            permutation = project.stage().strata[0].tolist()
+            history = project.history()
+            for at in np.flatnonzero(history.origin == "audit"):
+                before = set(history.rows[:at].tolist())
+                assert history.rows[at] == next(row for row in permutation if row not in before)
+                assert history.pool_size[at] == 24 - at
+    events = project.events()
+    assert [e.seq for e in events] == list(range(1, len(events) + 1))
