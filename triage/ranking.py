@@ -209,21 +209,22 @@ class LinearMachine:
 class _Labelled:
     """The labelled rows of a matrix, one after the other, and their inner products plus one.
 
-    One more label copies one row, and computes one row of the products. They are kept while that is
-    cheaper than multiplying by the rows twice: a product of theirs is read at memory's speed, an entry of
-    a sparse row several times slower.
+    One more label copies one row, and computes one row of the products. They are kept from the first
+    labels on while that is cheaper than multiplying by the rows twice: a product of theirs is read at
+    memory's speed, an entry of a sparse row several times slower.
     """
 
     _MOST_KEPT = 4096       # rows: 64 MiB of products
     _SPARSE_COST = 6        # entries of the products read in the time of one of a sparse row, twice
+    _FEW = 16               # rows added at once
 
     def __init__(self, matrix) -> None:
         n, d = matrix.shape
         self._matrix = matrix
         self._rows = np.zeros(0, np.int64)
         self._buffers: list[np.ndarray | None] = [None, None, None]
-        dense = isinstance(matrix, np.ndarray)
-        self._kept = min(self._MOST_KEPT, int(2 * d if dense else self._SPARSE_COST * matrix.nnz / max(n, 1)))
+        self._is_dense = isinstance(matrix, np.ndarray)
+        self._kept = min(self._MOST_KEPT, int(2 * d if self._is_dense else self._SPARSE_COST * matrix.nnz / max(n, 1)))
         self._products: np.ndarray | None = None
 
     def extend(self, rows: np.ndarray) -> bool:
@@ -239,7 +240,7 @@ class _Labelled:
         return True
 
     def _append(self, fresh, old: int) -> None:
-        if isinstance(fresh, np.ndarray):
+        if self._is_dense:
             self._buffers[0] = _grown(self._buffers[0], fresh, old)
             self._sub = self._buffers[0][: old + len(fresh)]
             return
@@ -255,20 +256,18 @@ class _Labelled:
 
     def _multiply(self, fresh, old: int) -> None:
         n = old + fresh.shape[0]
-        if n > self._kept:
+        # Many rows at once are a training from the beginning, which the rows themselves serve faster.
+        if n > self._kept or n - old > self._FEW or (old and self._products is None):
             self._products = None
             return
-        if old and self._products is None:
-            return
         if self._products is None or len(self._products) < n:
-            larger = np.empty((min(self._kept, max(64, 2 * n)),) * 2, np.float32)
+            larger = np.empty((min(self._kept, 2 * n + 64),) * 2, np.float32)
             if old:
                 larger[:old, :old] = self._products[:old, :old]
             self._products = larger
-        rows = self._sub @ fresh.T
-        rows = 1 + (rows if isinstance(rows, np.ndarray) else rows.toarray())
-        self._products[:n, old:n] = rows
-        self._products[old:n, :old] = rows[:old].T
+        # Each by a whole vector: a product of two sparse matrices counts before it multiplies.
+        for i, row in enumerate(fresh if self._is_dense else fresh.toarray(), old):
+            self._products[:n, i] = self._products[i, :n] = self._sub @ row + 1
 
     def inner(self, duals: np.ndarray) -> np.ndarray:
         """Return the inner products plus one, times a vector of duals, shape (n_labelled,)."""
@@ -280,7 +279,7 @@ class _Labelled:
     def weights(self, duals: np.ndarray) -> np.ndarray:
         """Return the sum of the rows, each times its dual, shape (d,)."""
         duals = duals.astype(self._matrix.dtype, copy=False)
-        return duals @ self._sub if isinstance(self._sub, np.ndarray) else self._transposed @ duals
+        return duals @ self._sub if self._is_dense else self._transposed @ duals
 
 
 def _grown(buffer: np.ndarray | None, fresh: np.ndarray, filled: int) -> np.ndarray:

@@ -1,0 +1,140 @@
+"""Time what a reviewer waits for: views, the first training, and each retrain after one label more.
+
+Usage:
+    python scripts/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
+    python scripts/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
+
+`retrain` pools the labelled tables (CSV with title, abstract, label) of FOLDER, and repeats them with a
+number appended where more records are asked for. `asreview` replays TABLE by `asreview simulate` (an
+installation of its own) and by `triage simulate --model elas-u4 --batch 1`, whole processes in turn, and
+compares their seconds and the positions at which they find the relevant records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+
+def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
+    """Return titles, abstracts and labels of n records."""
+    csv.field_size_limit(10**9)
+    rows = []
+    for table in sorted(folder.glob("*.csv")):
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows += list(csv.DictReader(file))
+    copies = [(row, i // len(rows)) for i, row in zip(range(n), rows * (1 + n // len(rows)))]
+    return (
+        [row["title"] + (f" {k}" if k else "") for row, k in copies], [row["abstract"] for row, _ in copies],
+        np.array([int(row["label"]) for row, _ in copies]),
+    )
+
+
+def retrain(options: argparse.Namespace) -> None:
+    """Print seconds for the views, the first training, a retrain after one label, and held-out scores."""
+    from triage import features, ranking, screening
+
+    titles, abstracts, y = pooled(options.folder, options.records)
+    rng = np.random.default_rng(0)
+    labelled = rng.permutation(len(y))[: options.labels + options.retrains]
+    for name in options.presets.split(","):
+        preset = ranking.load_preset(name)
+        began = time.perf_counter()
+        views = features.build_views(
+            titles, abstracts, preset.views, include=["Adults in mental health care"], cache_dir=screening.user_cache_dir(),
+        )
+        built = time.perf_counter() - began
+        learner = ranking.Learner(preset, views)
+        began = time.perf_counter()
+        learner(labelled[: options.labels], y[labelled[: options.labels]])
+        first = time.perf_counter() - began
+        seconds = []
+        for n in range(options.labels + 1, len(labelled) + 1):
+            began = time.perf_counter()
+            learner(labelled[:n], y[labelled[:n]])
+            seconds.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        rows = labelled[: options.labels]
+        screening.held_out_scores(ranking.Learner(preset, views), len(y), rows, y[rows])
+        held_out = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{name}: {len(y)} records, {options.labels} labels: views {built:.1f} s, first training {first:.2f} s, "
+              f"retrain median {statistics.median(seconds):.3f} s, largest {max(seconds):.3f} s, held-out scores "
+              f"{held_out:.2f} s, peak {peak:.2f} GiB", flush=True)
+
+
+def seconds_of(command: list[str], cwd: Path | None = None) -> tuple[float, float, str]:
+    """Run a command; return its wall and processor seconds, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=cwd)
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+
+
+def asreview_positions(project: Path) -> list[int]:
+    """Return where an ASReview project found its relevant records, counted from 0 after the priors."""
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(project).extractall(folder)
+        with sqlite3.connect(next(Path(folder).rglob("results.db"))) as database:
+            found = database.execute("SELECT label FROM results WHERE querier IS NOT NULL ORDER BY rowid").fetchall()
+    return [i for i, (label,) in enumerate(found) if label]
+
+
+def compare_with_asreview(options: argparse.Namespace) -> None:
+    """Replay one table by both programs in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        ratios = []
+        for turn in range(options.rounds):
+            project = Path(folder) / f"{turn}.asreview"
+            theirs = seconds_of([options.asreview, "simulate", str(options.table.resolve()), "--prior-idx",
+                                 *options.priors.split(","), "--seed", str(turn + 1), "-o", str(project)], Path(folder))
+            ours = seconds_of([sys.executable, "-m", "triage", "simulate", str(options.table), "--label-column", "label",
+                               "--prior-rows", options.priors, "--model", "elas-u4", "--batch", "1", "--json"])
+            labels = json.loads(ours[2])["runs"][0]["labels"]
+            here = [i for i, label in enumerate(labels) if label]
+            there = asreview_positions(project)
+            ratios.append(theirs[0] / ours[0])
+            print(f"{options.table.stem}: asreview {theirs[0]:.1f} s ({theirs[1]:.1f} of processor, to its last relevant "
+                  f"record, {there[-1] + 1} screened), triage {ours[0]:.1f} s ({ours[1]:.1f}, all {len(labels)}): "
+                  f"{ratios[-1]:.1f} times as fast; {sum(a == b for a, b in zip(here, there))} of {len(there)} relevant "
+                  f"records at the same positions", flush=True)
+        print(f"median {statistics.median(ratios):.1f} times as fast")
+
+
+def main() -> None:
+    """Run one of the benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("retrain")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--records", type=int, default=10_000)
+    one.add_argument("--labels", type=int, default=2_000)
+    one.add_argument("--retrains", type=int, default=20)
+    one.add_argument("--presets", default="default,fast,elas-u4")
+    one.set_defaults(run=retrain)
+    one = commands.add_parser("asreview")
+    one.add_argument("table", type=Path)
+    one.add_argument("--priors", required=True)
+    one.add_argument("--asreview", required=True)
+    one.add_argument("--rounds", type=int, default=3)
+    one.set_defaults(run=compare_with_asreview)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
