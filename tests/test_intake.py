@@ -162,18 +162,18 @@ def test_a_decision_on_a_copy_counts_for_its_group(review, tmp_path):
 def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review, tmp_path):
     project = review(10)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
-    intake.label(project, decisions_file(tmp_path / "e.csv", [[7, "0", "", ""]]), reviewer="bob")
+    intake.label(project, decisions_file(tmp_path / "e.csv", [[7, "maybe", "", ""]]), reviewer="bob")
     link = project.link([(7, 2, "same DOI")], reviewer="ann")[0]
     assert project.stage().consensus.conflicts == {2}    # ann said both: she must say which
-    path = decisions_file(tmp_path / "f.csv", [[2, "0", "", ""]])
+    path = decisions_file(tmp_path / "f.csv", [[2, "maybe", "", ""]])
     assert intake.label(project, path, reviewer="ann")["decisions"] == 1
-    assert project.stage().consensus.labels == {2: Label.EXCLUDE} and not project.stage().consensus.conflicts
+    assert project.stage().consensus.labels == {2: Label.MAYBE} and not project.stage().consensus.conflicts
     # Taken back, both of her earlier labels are there again, and so they are without the link.
     intake.undo(project, reviewer="ann")
     assert project.stage().consensus.conflicts == {2}
     project.undo(link.seq, reviewer="ann")
     assert {(r, who): e.label for (_, r, who), e in project.stage().live.decisions.items()} == {
-        (2, "ann"): Label.INCLUDE, (7, "ann"): Label.EXCLUDE, (7, "bob"): Label.EXCLUDE,
+        (2, "ann"): Label.INCLUDE, (7, "ann"): Label.EXCLUDE, (7, "bob"): Label.MAYBE,
     }
 
 
