@@ -196,6 +196,9 @@ def test_the_same_bytes_again_are_there_already_and_under_another_source_are_kep
     assert empty.n_records() == 10 and [f.source for f in empty.files()] == ["PubMed", "Scopus"]
     twice = intake.import_files(empty, [tmp_path / "a.ris"] * 2, reviewer="ann", source="Embase")
     assert [(d.kept, d.already_there) for d in twice] == [(5, 0), (0, 5)]
+    # A blank source is none.
+    assert [intake.import_files(empty, [tmp_path / "a.ris"], reviewer="ann", source=blank)[0].already_there
+            for blank in ("", " ", None)] == [5, 5, 5]
 
 
 def test_one_bad_file_keeps_all_out(empty, tmp_path):

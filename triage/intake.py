@@ -126,6 +126,7 @@ def import_files(
     InputError
         When a file is none that can be read, or a label is none.
     """
+    source = (source or "").strip() or None
     read = []
     for path in paths:
         if path.is_dir():
