@@ -18,6 +18,7 @@ from triage.errors import InputError
 from triage.project import Project
 from triage.protocol import Protocol, parse
 from triage.records import Record
+from triage.screening import commit_audit
 from triage.status import NO_REASON, Flow, StageFlow
 
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -99,6 +100,9 @@ def project(tmp_path):
             0, {"name": "tiny", "C": 0.11, "scores": [{"view": "embedding", "weight": 1.0}]},
             np.array([1]), np.zeros(1), np.zeros(1),
         ))
+        commit_audit(made)
+        origins = [Origin.RANKED, Origin.RANKED, Origin.AUDIT, Origin.AUDIT, Origin.AUDIT, Origin.RANKED]
+        made.show("abstract", range(1, 7), origins, range(9, 3, -1), reviewer="a")
         made.decide("abstract", [
             {"record_id": 1, "label": "include", "origin": Origin.RANKED},
             {"record_id": 2, "label": "maybe", "origin": Origin.RANKED},
