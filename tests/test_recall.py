@@ -518,6 +518,26 @@ def test_the_fixed_audit_looks_once():
     assert not look.stop and "spent" in look.why and not again.stop
 
 
+def test_the_fixed_audit_when_nothing_is_left_to_draw():
+    """Others chose most of the first stratum's records between two draws; a second stratum is still open."""
+    rule = recall.FixedAuditRule(0.5, 0.8, size=20)
+    y, origin = [1] * 10 + [0] + [0] * 18 + [0], "r" * 10 + "a" + "p" * 18 + "a"
+    look = rule(history(y, origin, [30, 4], stratum=[0] * 30))
+    assert "2 draws" in look.why and look.stop  # all of the first stratum is known: 10 of at most 14
+
+
+def test_a_draw_whose_record_left_stays_in_the_fixed_sample():
+    rule = recall.FixedAuditRule(0.9, 0.95, size=50)
+    y = [1] * 60 + [0] * 89
+    origin = "r" * 100 + "a" * 49
+    sizes = [*range(600, 500, -1), *range(499, 450, -1)]
+    samples = [
+        rule.sample(history(y, origin, 599, pool_size=sizes, past=PastDraws.of([(100, hit, 500, 0)]))) for hit in (False, True)
+    ]
+    for sample, hit in zip(samples, (0, 1)):
+        assert (len(sample.y), sample.size, sample.left, int((sample.y == 1).sum())) == (50, 50, 500, hit)
+
+
 def test_the_policy_audits_after_a_plateau_until_a_hit():
     policy = recall.Policy(least=4, share=0.0)
     def after(y, origin):

@@ -228,6 +228,17 @@ def test_a_choice_that_the_log_has_overtaken_is_made_anew():
     assert pool.history().rows.tolist() == [0, 1]
 
 
+def test_a_record_that_somebody_chose_is_shown_and_judged_at_once():
+    session, _ = new_session(4)
+    session.decide(2, INCLUDE)
+    assert session.pool.history().rows.tolist() == [2] and session.pool.history().origin.tolist() == ["chosen"]
+    seen = []
+    while (showing := session.next()) is not None:
+        seen.append(showing.row)
+        session.decide(showing.row, EXCLUDE)
+    assert seen == [0, 1, 3]
+
+
 # -- training -----------------------------------------------------------------------------------
 
 
@@ -499,6 +510,27 @@ def test_an_undo_brings_back_what_the_log_says(review):
         assert session.undo() == row and session.pool.y[row] == -1
         assert session.undo() is None
         assert same(session.pool.history(), project.history()) and session.next().row == row
+
+
+def test_a_record_chosen_in_a_session_is_chosen_in_the_log(review):
+    project = review(12)
+    with at_desk(project) as (session, _):
+        session.decide(7, INCLUDE)
+        session.decide(7, EXCLUDE)
+        assert same(session.pool.history(), project.history()) and project.history().origin.tolist() == ["chosen"]
+
+
+def test_what_others_only_looked_at_trains_nobody(review):
+    project = review(12)
+    with at_desk(project) as (session, records), Project.open(project.path) as other:
+        answer(session, records, 2)
+        session.next()
+        saved = project.ranking("abstract").id
+        with at_desk(other, "bob") as (bobs, _):
+            made = project.ranking("abstract").id - saved
+            bobs.next()
+            session.next()
+            assert project.ranking("abstract").id == saved + made
 
 
 def test_nobody_undoes_what_another_decided(review):

@@ -280,8 +280,10 @@ class Session:
 
     def _catch_up(self) -> None:
         if self._journal is not None and (desk := self._journal.news()) is not None:
+            before = self.pool.y
             self._sit_at(desk)
-            self._label_changed()
+            if not np.array_equal(before, desk.pool.y):
+                self._label_changed()
 
     def _again(self, row: int) -> Showing:
         history = self.pool.history()
@@ -322,6 +324,9 @@ class Session:
         if row in self._elsewhere:
             self._elsewhere.remove(row)
         self._set_aside.pop(row, None)
+        self._second[row] = False
+        if not self.pool.shown[row]:  # somebody chose it
+            self.pool.show(row, Origin.CHOSEN)
         self.pool.y[row] = y
         self._decisions += 1
         self._label_changed()
@@ -621,7 +626,7 @@ class ProjectJournal:
     def _note(self, event: Event) -> None:
         if event.seq == self._seq + 1:  # otherwise somebody wrote in between: news() must see it
             self._seq = event.seq
-        if event.kind is Kind.SHOWN:
+        if event.kind in (Kind.SHOWN, Kind.DECISION):
             self._live.shown.setdefault((event.stage, event.record_id), event)
 
     def mark(self) -> int:

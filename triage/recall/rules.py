@@ -189,7 +189,10 @@ class FixedAuditRule:
         left, found = int(shown.pool_size[first]), int(((shown.y == 1) & shown.here)[:first].sum())
         size = min(left, self.size or max(1, draws_needed(found, left, self.target, self.confidence)))
         later = np.arange(len(mine)) >= first
-        draws = np.flatnonzero(mine & later & (shown.origin == Origin.AUDIT))[:size]
+        draws = np.flatnonzero(mine & later & (shown.origin == Origin.AUDIT))
+        # Where so many were shown between the draws that none is left, these are all there will be.
+        size = min(size, len(draws) + int(history.n_records[stratum]) - int((mine & shown.here).sum()))
+        draws = draws[:size]
         between = mine & later & shown.here
         between[draws] = False
         between[draws[-1]:] = False
