@@ -19,7 +19,8 @@ LEVELS = {
 # Level 3 modules lean on each other only in these ways.
 SIDEWAYS = {("intake", "screening"), ("simulation", "screening"), ("report", "status"), ("status", "recall")}
 ONLY_IN = {
-    "sqlalchemy": {"project"}, "sqlite3": {"project"}, "torch": {"features"}, "sentence_transformers": {"features"},
+    # An ASReview project is SQLite files, so its reader needs the module; our own storage stays in project.
+    "sqlalchemy": {"project"}, "sqlite3": {"project", "formats"}, "torch": {"features"}, "sentence_transformers": {"features"},
     "typer": {"cli"},
 }
 LAZY = {"torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl"}

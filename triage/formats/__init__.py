@@ -60,7 +60,7 @@ def detect(path: Path) -> str:
         if head.startswith(magic):
             raise InputError(f"{path} is {kind}, no export; give {_READABLE}.")
     text = TextFile(path, Tally()).head.lstrip()
-    if text.startswith("<"):
+    if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
     table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]

@@ -14,6 +14,9 @@ _OTHERS = (
     ("xl/workbook.bin", "a binary Excel workbook; save it as .xlsx"),
 )
 _CHUNK = 2**20
+# Tables of records pack 5- to 50-fold, what is made to fill a memory a thousandfold.
+_FOLD = 500
+_ANY_FOLD = 2**26  # bytes up to which it does not matter
 
 
 def opened(path: Path) -> zipfile.ZipFile:
@@ -58,7 +61,7 @@ def inflated(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Ite
     """
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"{path} is encrypted or packed in an unusual way; save it again without a password.")
-    file = archive.fp
+    file, taken, made = archive.fp, 0, 0
     try:
         file.seek(info.header_offset + 26)
         sizes = file.read(4)
@@ -67,13 +70,20 @@ def inflated(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Ite
         unpack = zlib.decompressobj(-15) if info.compress_type == zipfile.ZIP_DEFLATED else None
         while left > 0 and (raw := file.read(min(left, _CHUNK // 16))):
             left -= len(raw)
+            taken += len(raw)
             if unpack is None:
                 yield raw
                 continue
             while raw:
-                yield unpack.decompress(raw, _CHUNK)
+                chunk = unpack.decompress(raw, _CHUNK)
+                made += len(chunk)
+                if made > max(_FOLD * taken, _ANY_FOLD):
+                    raise InputError(
+                        f"{path} unpacks more than {_FOLD}-fold, as no workbook or project of records does; it is not read."
+                    )
+                yield chunk
                 raw = unpack.unconsumed_tail
-    except (zlib.error, OSError, ValueError) as error:
+    except (zlib.error, OSError) as error:
         raise InputError(f"{path} is damaged: {info.filename} in it cannot be unpacked ({error}).") from error
 
 

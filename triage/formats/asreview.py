@@ -40,18 +40,19 @@ class _Project:
     def __init__(self, path: Path, archive: zipfile.ZipFile, folder: Path):
         self.path, self._archive, self._folder = path, archive, folder
         self.names = set(archive.namelist())
+        settings = self.file("project.json", _SETTINGS)
         try:
-            self.config = json.loads(self.file("project.json", _SETTINGS).read_text(encoding="utf-8"))
+            self.config = json.loads(settings.read_text(encoding="utf-8"))
             self.version = int(str(self.config.get("version", "0")).split(".")[0])
             reviews = self.config.get("reviews") or []
             self.reviews = [str(review["id"]) for review in reviews]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path} is damaged: its project.json cannot be read. Export the project again.") from error
 
-    def file(self, name: str, limit: int = _LARGEST) -> Path:
+    def file(self, name: str, limit: int | None = None) -> Path:
         """Unpack a member and return where it lies, under a name that is ours but for its ending."""
         to = self._folder / f"{len(list(self._folder.iterdir()))}{PurePosixPath(name).suffix}"
-        archives.extract(self.path, self._archive, name, to, limit)
+        archives.extract(self.path, self._archive, name, to, limit or _LARGEST)
         return to
 
     def data(self) -> Path | None:

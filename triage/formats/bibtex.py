@@ -17,6 +17,7 @@ from .common import (
     split_abstract,
     with_remainder,
 )
+from .details import details
 from .tagged import Opening, pieces
 from .text import TextFile
 
@@ -41,6 +42,7 @@ _OUR_KEY = re.compile(r"\w*_triage\d+x*")
 _CLOSES = {"{": "}", "(": ")"}
 _MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
 _TYPES = {"book": "book", "chapter": "incollection", "conference": "inproceedings", "thesis": "phdthesis", "report": "techreport"}
+_DETAILS = {"volume": "volume", "issue": "number", "pages": "pages", "issn": "issn", "publisher": "publisher", "url": "url"}
 _KINDS = {
     "article": "Journal article", "book": "Book", "inbook": "Book chapter", "incollection": "Book chapter",
     "inproceedings": "Conference paper", "conference": "Conference paper", "proceedings": "Conference proceedings",
@@ -71,12 +73,12 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 strings |= {name: latex.plain(value) for name, value in fields.items()}
             if kind in ("comment", "preamble", "string"):
                 break
-            if not balanced:
-                tally.warn(here, "this entry's braces or quotes do not balance; its fields were read line by line")
             if not any(value.strip() for name, value in fields.items() if name != _KEY_FIELD):
                 message = "this entry cannot be read; it should be @type{key, field = {text}, ...}"
                 yield Item(here, Problem(here, message))
             else:
+                if not balanced:
+                    tally.warn(here, "this entry's braces or quotes do not balance; its fields were read line by line")
                 label = votes.in_notes([fields.get("note", "")], here, tally)
                 yield Item(here, _record(kind, fields), label)
             begin = _ON_THE_LINE.search(piece, at)
@@ -254,10 +256,16 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
     for name, values in r.extra.items():
         if re.fullmatch(r"[a-z][\w-]{0,60}", name) and name not in fields and not name.startswith("triage"):
             fields[name] = "\n".join(values)
-    for name, said in (("year", first_year), ("doi", lambda raw: normal_doi(*raw)), ("pmid", lambda raw: normal_pmid(*raw))):
+    for name, conversion in (("year", first_year), ("doi", lambda raw: normal_doi(*raw)), ("pmid", lambda raw: normal_pmid(*raw))):
         raw = r.extra.get(name, ())
-        if len(raw) == 1 and said(raw) == getattr(r, name):
+        if len(raw) == 1 and conversion(raw) == getattr(r, name):
             fields[name] = raw[0]
+    # What other formats call by other names, so that a reference manager finds it.
+    said = details(r.extra)
+    said["pages"] = "--".join(said[part] for part in ("first page", "last page") if part in said)
+    for detail, name in _DETAILS.items():
+        if said.get(detail) and name not in fields and not (detail == "issue" and "issue" in fields):
+            fields[name] = said[detail]
     fields.pop("citekey", None)
     return kind, fields
 

@@ -15,7 +15,6 @@ from .xml_records import add, elements, paragraphs_of, text_of
 _TAKEN = ("ref-type", "contributors/authors/author", "titles/title", "titles/secondary-title", "dates/year", "abstract",
           "keywords/keyword", "language", "electronic-resource-num", "accession-num")
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
-_LEAVES = frozenset({"style"})
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
@@ -85,7 +84,7 @@ def _leaves(element: Element, where: str = "") -> Iterator[tuple[str, Element]]:
     """Yield the elements that hold text, with their path; styles are part of the text."""
     for child in element:
         path = f"{where}/{child.tag}" if where else child.tag
-        if all(part.tag in _LEAVES for part in child):
+        if path in _TAKEN or all(part.tag == "style" for part in child):
             yield path, child
         else:
             yield from _leaves(child, path)

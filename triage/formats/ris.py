@@ -14,6 +14,7 @@ from .common import (
     split_abstract,
     with_remainder,
 )
+from .details import details, is_medline
 from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
 from .text import TextFile, lines_of
 
@@ -44,6 +45,15 @@ _TYPE_CODES = {
     "CHAP": "Book chapter", "CONF": "Conference paper", "CPAPER": "Conference paper", "THES": "Thesis",
     "RPRT": "Report", "NEWS": "News", "MGZN": "Magazine article",
 }
+_CODES = {
+    "book": "BOOK", "book chapter": "CHAP", "book section": "CHAP", "conference paper": "CONF", "conference proceedings": "CONF",
+    "thesis": "THES", "report": "RPRT", "misc": "GEN",
+}
+_DETAILS = {
+    "volume": "VL", "issue": "IS", "first page": "SP", "last page": "EP", "issn": "SN", "publisher": "PB", "url": "UR",
+    "short journal": "J2", "place": "CY", "address": "AD",
+}
+_MEDLINE_TOO = ("AB", "AD", "PB")  # of MEDLINE's tags, those that mean the same here
 
 
 def looks_like(head: str) -> int:
@@ -221,8 +231,12 @@ def _as_lines(tag: str, value: str) -> str:
 
 
 def _lines(record: Record) -> list[tuple[str, str]]:
-    extra = {tag: list(found) for tag, found in record.extra.items() if re.fullmatch(r"[A-Z][A-Z0-9]", tag)}
-    code = (extra.pop("TY", None) or ["JOUR"])[0]
+    foreign = is_medline(record.extra)
+    extra = {
+        tag: list(found) for tag, found in record.extra.items()
+        if re.fullmatch(r"[A-Z][A-Z0-9]", tag) and not (foreign and tag not in _MEDLINE_TOO)
+    }
+    code = (extra.pop("TY", None) or [_CODES.get(record.type.lower(), "JOUR")])[0]
     lines = [("TY", code), ("TI", record.title), *(("TI", v) for v in extra.pop("TI", []))]
     lines += [("AU", name) for name in record.authors]
     if record.year is not None and not any(tag in extra for tag in ("PY", "Y1", "DA")):
@@ -236,6 +250,10 @@ def _lines(record: Record) -> list[tuple[str, str]]:
     lines += [("LA", record.language), *(("KW", word) for word in record.keywords)]
     if record.pmid and not any(tag in extra for tag in ("AN", "DB", "DP")):
         lines += [("AN", record.pmid), ("DB", "PubMed")]
+    # What other formats call by other names, so that a reference manager finds it; the names themselves are
+    # kept in the remainder.
+    said = details(record.extra)
+    lines += [(tag, said[name]) for name, tag in _DETAILS.items() if name in said and tag not in extra]
     lines += [(tag, value) for tag, found in extra.items() for value in found if tag not in ("ER", "TY")]
     return [(tag, value) for tag, value in lines if value or tag == "TY"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from .common import REMAINDER, ExportRow, Item, Problem, Tally
 from .text import LONGEST, TextFile
 
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
+_LINES_OF_A_ROW = 100
 Rows = Iterator[tuple[int, list[str]]]
 
 
@@ -171,7 +172,7 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
     options = {"delimiter": delimiter, "strict": True}
     count, uneven = 0, 0
     try:
-        count, uneven = _count(path, csv.reader(_lines(path, Tally()), **options))
+        count, uneven = _count(csv.reader(_lines(path, Tally()), **options))
     except csv.Error as error:
         if "limit" in str(error):
             raise InputError(
@@ -181,24 +182,60 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
     if uneven < 0 or (uneven and delimiter == "\t"):
         # Quotes that stand for themselves: Web of Science's tables have no quoting at all.
         plain = {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
-        plain_count, plain_uneven = _count(path, csv.reader(_lines(path, Tally()), **plain))
+        plain_count, plain_uneven = _count(csv.reader(_lines(path, Tally()), **plain))
         if not plain_uneven:
             options, count = plain, plain_count
         elif uneven < 0:
-            options = {"delimiter": delimiter}
-            count, _ = _count(path, csv.reader(_lines(path, Tally()), **options))
-            tally.warn(1, "quotation marks in it do not open and close cells as CSV has it; check that its records are whole")
-    return _rows(path, csv.reader(_lines(path, tally), **options)), count
+            count = _count(cells for _, cells in _mended(path, delimiter, Tally()))[0]
+            return _mended(path, delimiter, tally), count
+    rows = _rows(path, csv.reader(_lines(path, tally), **options))
+    if "quoting" in options and delimiter != "\t":
+        rows = ((line, [_unquoted(cell) for cell in cells]) for line, cells in rows)
+    return rows, count
 
 
-def _count(path: Path, reader) -> tuple[int, int]:
-    """Return how many rows have text, and how many have another number of cells than the most frequent one."""
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _count(rows: Iterable[Sequence[str]]) -> tuple[int, int]:
+    """Return how many rows have text, and how many have another number of cells than most."""
     widths: dict[int, int] = {}
-    for cells in reader:
+    for cells in rows:
         if any(cells) and any(cell.strip() for cell in cells):
             widths[len(cells)] = widths.get(len(cells), 0) + 1
     count = sum(widths.values())
     return count, count - max(widths.values(), default=0)
+
+
+def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
+    """Yield the rows of a text whose quotation marks do not all open and close cells.
+
+    A row is as many lines as make cells as CSV has them; where none do, a line is cut at each delimiter,
+    and that is told.
+    """
+    lines = _lines(path, tally)
+    held: list[str] = []
+    number = 1
+    while line := held.pop(0) if held else next(lines, ""):
+        taken = [line]
+        while True:
+            try:
+                cells = next(csv.reader(taken, delimiter=delimiter, strict=True), [])
+                break
+            except csv.Error as error:
+                following = held[len(taken) - 1: len(taken)] or [next(lines, "")]
+                if "end of data" not in str(error) or len(taken) == _LINES_OF_A_ROW or not following[0]:
+                    held[len(taken) - 1: len(taken)] = [text for text in following if text]
+                    cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
+                    tally.warn(number, "its quotation marks do not open and close cells; it was cut at each delimiter")
+                    taken = [line]
+                    break
+                held[len(taken) - 1: len(taken)] = following
+                taken.append(following[0])
+        del held[: len(taken) - 1]
+        yield number, cells
+        number += len(taken)
 
 
 def _lines(path: Path, tally: Tally) -> Iterator[str]:

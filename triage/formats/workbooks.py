@@ -103,7 +103,7 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
         meta = file.metadata
         unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         names = file.schema_arrow.names
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
     if meta.num_rows > _ROWS or unpacked > 8 * _BYTES:
         raise InputError(f"{path} holds {meta.num_rows:,} rows of {unpacked >> 20:,} MiB; it is too large for a review.")
@@ -117,7 +117,7 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
                     number += 1
                     yield number, [_text(value) for value in row]
                 tally.fraction = (number - 1) / max(meta.num_rows, 1)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{path}, row {number}: not readable as Parquet ({str(error).splitlines()[0]}).") from error
 
     return all_rows(), meta.num_rows + 1

@@ -115,7 +115,7 @@ def _refuse_entities(path: Path, text: str) -> None:
 
 
 def _parsed(text: str, line: int) -> tuple[ElementTree.Element | Problem, bool]:
-    if text.count("</") > 2 * _DEEPEST and _depth(text) > _DEEPEST:
+    if text.count("</") > _DEEPEST and _depth(text) > _DEEPEST:
         return Problem(line, f"this record's XML is nested deeper than {_DEEPEST} elements, which no export is"), False
     try:
         return ElementTree.fromstring(text), False
