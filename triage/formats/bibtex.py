@@ -231,7 +231,7 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
 
     def text(kind: str, key: str, fields: Fields) -> str:
         library = bibtexparser.Library()
-        library.add(Entry(kind, key, [Field(name, latex.escaped(value)) for name, value in fields.items() if value]))
+        library.add(Entry(kind, key, [Field(name, latex.escaped(value, ligatures=name != "pages")) for name, value in fields.items() if value]))
         return bibtexparser.write_string(library)
 
     keys: set[str] = set()
@@ -277,7 +277,7 @@ def _again(text: str) -> Record:
 
 
 def _key(record: Record, number: int, keys: set[str]) -> str:
-    imported = "".join(record.extra.get("key", ()))
+    imported = "".join(record.extra.get("citekey", ()))
     family = re.split(r"[,\s]", record.authors[0])[0] if record.authors else ""
     base = re.sub(r"[^A-Za-z0-9]", "", family) + ("" if record.year is None else str(record.year))
     key = imported if re.fullmatch(r"[\w:./+-]{1,100}", imported) else f"{base or 'record'}_triage{record.id or number}"

@@ -31,6 +31,7 @@ _ESCAPED = {
     "#": r"\#", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}",
 }
 _ESCAPABLE = re.compile(r"[\\{}&%$#_~^]")
+_LIGATURE = re.compile(r"([-`'])(?=\1)|([?!])(?=`)")
 # At a line's beginning these would open an entry, or be taken for a byte order mark.
 _UNSAFE = re.compile(r"(^|\n)([ \t]*)([@\ufeff])")
 
@@ -73,9 +74,18 @@ def _character(found: re.Match[str]) -> str:
     return ""
 
 
-def escaped(text: str) -> str:
-    """Return a text with the characters escaped that BibTeX and LaTeX would act on."""
+def escaped(text: str, *, ligatures: bool = True) -> str:
+    """Return a text with the characters escaped that BibTeX and LaTeX would act on.
+
+    Parameters
+    ----------
+    text : str
+    ligatures : bool
+        Keep two hyphens or quotes from being read as a dash or quotation mark; not wanted in pages.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
     # Braces must balance whatever the text says, so a brace is written as its LaTeX name.
     text = _ESCAPABLE.sub(lambda found: _ESCAPED[found.group()], text)
+    if ligatures:
+        text = _LIGATURE.sub(lambda found: f"{found.group()}{{}}", text)
     return _UNSAFE.sub(r"\1\2{\3}", text)

@@ -53,6 +53,7 @@ _DETAILS = {
     "volume": "VL", "issue": "IS", "first page": "SP", "last page": "EP", "issn": "SN", "publisher": "PB", "url": "UR",
     "short journal": "J2", "place": "CY", "address": "AD",
 }
+_NOT_TWICE = ("AU", "KW", "LA")  # other formats' further forms of what the record's own fields say
 _MEDLINE_TOO = ("AB", "AD", "PB")  # of MEDLINE's tags, those that mean the same here
 
 
@@ -234,12 +235,16 @@ def _lines(record: Record) -> list[tuple[str, str]]:
     foreign = is_medline(record.extra)
     extra = {
         tag: list(found) for tag, found in record.extra.items()
-        if re.fullmatch(r"[A-Z][A-Z0-9]", tag) and not (foreign and tag not in _MEDLINE_TOO)
+        if re.fullmatch(r"[A-Z][A-Z0-9]", tag) and tag not in _NOT_TWICE and not (foreign and tag not in _MEDLINE_TOO)
     }
+    if "UT" in extra:  # Web of Science's words, not a reference's number
+        extra.pop("ID", None)
     code = (extra.pop("TY", None) or [_CODES.get(record.type.lower(), "JOUR")])[0]
     lines = [("TY", code), ("TI", record.title), *(("TI", v) for v in extra.pop("TI", []))]
     lines += [("AU", name) for name in record.authors]
-    if record.year is not None and not any(tag in extra for tag in ("PY", "Y1", "DA")):
+    dates = next((extra[tag] for tag in ("PY", "Y1", "DA") if tag in extra), [])
+    if record.year is not None and first_year(dates) != record.year:
+        extra.pop("PY", None)
         lines.append(("PY", str(record.year)))
     lines += [("T2", record.journal), *(("T2", v) for v in extra.pop("T2", []))]
     lines += [("AB", record.abstract), *(("AB", v) for v in extra.pop("AB", []))]
