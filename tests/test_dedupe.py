@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triage import formats
@@ -312,6 +312,7 @@ some_records = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(some_records, max_size=12))
 def test_links_of_any_records(records):
     records = numbered(*records)
@@ -346,6 +347,7 @@ def contents(records: list[Record], links: list[Link]) -> tuple[Counter, Counter
     return Counter(said.values()), asked
 
 
+@settings(deadline=None)
 @given(st.lists(some_records, max_size=10), st.randoms(use_true_random=False))
 def test_the_order_of_records_changes_nothing(records, rng):
     shuffled = records[:]
@@ -362,12 +364,14 @@ told_apart = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(told_apart, min_size=1, max_size=8), st.data())
 def test_an_exact_copy_adds_exactly_one_link(records, data):
     copied = data.draw(st.sampled_from(records))
     assert len(pairs(*records, copied)) == len(pairs(*records)) + 1
 
 
+@settings(deadline=None)
 @given(st.lists(some_records, min_size=2, max_size=12), st.data())
 def test_any_two_told_apart_stay_apart(records, data):
     records = numbered(*records)
@@ -379,6 +383,7 @@ def test_any_two_told_apart_stay_apart(records, data):
     assert all({link.copy_id, link.kept_id} != groups for link in links)
 
 
+@settings(deadline=None)
 @given(st.lists(some_records, max_size=12))
 def test_no_two_pmids_in_one_group(records):
     records = numbered(*records)
@@ -410,6 +415,7 @@ def test_side_by_side():
     assert (pages.kept, pages.copy) == ("101-109", "301")
 
 
+@settings(deadline=None)
 @given(some_records, some_records)
 def test_side_by_side_of_any_records(one, other):
     for field in side_by_side(one, other):
