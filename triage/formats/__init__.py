@@ -14,8 +14,8 @@ from .common import ExportRow, Item, Problem, Reading, Stream, Tally
 from .text import TextFile, read_head
 
 __all__ = [
-    "FORMATS", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "check_writable", "detect", "open_records",
-    "read", "write",
+    "FORMATS", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "check_writable", "detect",
+    "open_records", "read", "write",
 ]
 
 TABLES = ("csv", "tsv", "xlsx", "xls", "parquet")
@@ -33,13 +33,18 @@ _READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, CSV, 
 _MAGIC = ((b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
 _NOT_EXPORTS = (
     (b"%PDF", "a PDF"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
-    (b"SQLite format 3", "a database, perhaps EndNote's own library"), (b"\x1f\x8b", "a packed file, to be unpacked first"),
+    (b"SQLite format 3", "a database, perhaps EndNote's own library"),
+    (b"\x1f\x8b", "a packed file, to be unpacked first"),
     (b"7z\xbc\xaf", "a packed file, to be unpacked first"), (b"Rar!", "a packed file, to be unpacked first"),
 )
-_XML_RECORDS = (("pubmed-xml", r"PubmedArticleSet|PubmedArticle|PubmedBookArticle"), ("ebsco-xml", r"rec"), ("endnote-xml", r"record"))
+_XML_RECORDS = (
+    ("pubmed-xml", "PubmedArticleSet|PubmedArticle|PubmedBookArticle"), ("ebsco-xml", "rec"), ("endnote-xml", "record"),
+)
 _ENDNOTE = re.compile(r"<(?:xml|ref-type|contributors|titles|source-app)[\s>/]")  # others have <record> elements, too
-_TEXTS = (("ris", ris.looks_like), ("nbib", nbib.looks_like), ("wos", wos.looks_like), ("enw", endnote_tagged.looks_like),
-          ("bibtex", bibtex.looks_like))
+_TEXTS = (
+    ("ris", ris.looks_like), ("nbib", nbib.looks_like), ("wos", wos.looks_like), ("enw", endnote_tagged.looks_like),
+    ("bibtex", bibtex.looks_like),
+)
 
 
 def detect(path: Path) -> str:

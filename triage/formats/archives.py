@@ -10,8 +10,8 @@ from pathlib import Path
 from ..errors import InputError
 
 _OTHERS = (
-    ("word/document.xml", "a Word document"), ("ppt/presentation.xml", "a presentation"), ("content.xml", "an OpenDocument file"),
-    ("xl/workbook.bin", "a binary Excel workbook; save it as .xlsx"),
+    ("word/document.xml", "a Word document"), ("ppt/presentation.xml", "a presentation"),
+    ("content.xml", "an OpenDocument file"), ("xl/workbook.bin", "a binary Excel workbook; save it as .xlsx"),
 )
 _CHUNK = 2**20
 # Tables of records pack 5- to 50-fold, what is made to fill a memory a thousandfold.
@@ -47,7 +47,8 @@ def kind_of_zip(path: Path, readable: str) -> str:
         return "asreview"
     if "xl/workbook.xml" in names:
         return "xlsx"
-    kind = next((kind for name, kind in _OTHERS if name in names), "a zip archive; unpack it and give the exports in it")
+    archive_of_files = "a zip archive; unpack it and give the exports in it"
+    kind = next((kind for name, kind in _OTHERS if name in names), archive_of_files)
     raise InputError(f"{path} is {kind}. It is no export by itself; give {readable}.")
 
 
@@ -79,7 +80,8 @@ def inflated(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Ite
                 made += len(chunk)
                 if made > max(_FOLD * taken, _ANY_FOLD):
                     raise InputError(
-                        f"{path} unpacks more than {_FOLD}-fold, as no workbook or project of records does; it is not read."
+                        f"{path} unpacks more than {_FOLD}-fold, as no workbook or project of records does; "
+                        f"it is not read."
                     )
                 yield chunk
                 raw = unpack.unconsumed_tail

@@ -47,7 +47,9 @@ class _Project:
             reviews = self.config.get("reviews") or []
             self.reviews = [str(review["id"]) for review in reviews]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path} is damaged: its project.json cannot be read. Export the project again.") from error
+            raise InputError(
+                f"{path} is damaged: its project.json cannot be read. Export the project again."
+            ) from error
 
     def file(self, name: str, limit: int | None = None) -> Path:
         """Unpack a member and return where it lies, under a name that is ours but for its ending."""
@@ -66,7 +68,9 @@ class _Project:
         """Open the first of some databases that there is."""
         name = next((name for name in names if name in self.names), None)
         if name is None:
-            raise InputError(f"{self.path} lacks {names[0]}, where ASReview keeps its records; export the project again.")
+            raise InputError(
+                f"{self.path} lacks {names[0]}, where ASReview keeps its records; export the project again."
+            )
         try:
             connection = sqlite3.connect(f"file:{self.file(name)}?mode=ro&immutable=1", uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -93,7 +97,8 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
                 keys = row.keys()
                 told = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
                 extra = {
-                    f"asreview_{name}": (str(value),) for name, value in told.items() if value not in (None, "", "[]", "null")
+                    f"asreview_{name}": (str(value),) for name, value in told.items()
+                    if value not in (None, "", "[]", "null")
                 }
                 if row["label"] in (0, 1):
                     found[int(row["record_id"])] = (str(row["label"]), extra)
@@ -162,8 +167,9 @@ def _kept(row: sqlite3.Row) -> Record:
     if row["url"]:
         extra["url"] = (str(row["url"]),)
     return Record(
-        title=one_line(str(row["title"] or "")), abstract=abstract, authors=several("authors"), keywords=several("keywords"),
-        year=first_year([str(row["year"])]), doi=normal_doi(str(row["doi"] or "")), extra=extra,
+        title=one_line(str(row["title"] or "")), abstract=abstract, authors=several("authors"),
+        keywords=several("keywords"), year=first_year([str(row["year"])]), doi=normal_doi(str(row["doi"] or "")),
+        extra=extra,
     )
 
 

@@ -41,8 +41,13 @@ _WRAPPED = re.compile(r"\n[ \t]+")
 _OUR_KEY = re.compile(r"\w*_triage\d+x*")
 _CLOSES = {"{": "}", "(": ")"}
 _MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
-_TYPES = {"book": "book", "chapter": "incollection", "conference": "inproceedings", "thesis": "phdthesis", "report": "techreport"}
-_DETAILS = {"volume": "volume", "issue": "number", "pages": "pages", "issn": "issn", "publisher": "publisher", "url": "url"}
+_TYPES = {
+    "book": "book", "chapter": "incollection", "conference": "inproceedings", "thesis": "phdthesis",
+    "report": "techreport",
+}
+_DETAILS = {
+    "volume": "volume", "issue": "number", "pages": "pages", "issn": "issn", "publisher": "publisher", "url": "url",
+}
 _KINDS = {
     "article": "Journal article", "book": "Book", "inbook": "Book chapter", "incollection": "Book chapter",
     "inproceedings": "Conference paper", "conference": "Conference paper", "proceedings": "Conference proceedings",
@@ -193,7 +198,8 @@ def _record(kind: str, fields: Fields) -> Record:
     # As Taylor & Francis and Zotero have it, and as Europe PMC has it in the key.
     pmid = pmid or pmid_in_notes([fields.get("note", "")]) or normal_pmid(key if key.startswith("PMID:") else "")
     words = latex.plain(take("keywords", "author_keywords", "keyword"))
-    keywords = tuple(word for part in re.split(r"[;\n]" if ";" in words else r"[,\n]", words) if (word := one_line(part)))
+    parts = re.split(r"[;\n]" if ";" in words else r"[,\n]", words)
+    keywords = tuple(word for part in parts if (word := one_line(part)))
     record = Record(
         title=title, abstract=abstract, authors=authors, year=year,
         journal=plain("journal", "journaltitle", "booktitle"), doi=doi, pmid=pmid, language=plain("language", "langid"),
@@ -230,8 +236,11 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
     from bibtexparser.model import Entry, Field
 
     def text(kind: str, key: str, fields: Fields) -> str:
+        written = [
+            Field(name, latex.escaped(value, ligatures=name != "pages")) for name, value in fields.items() if value
+        ]
         library = bibtexparser.Library()
-        library.add(Entry(kind, key, [Field(name, latex.escaped(value, ligatures=name != "pages")) for name, value in fields.items() if value]))
+        library.add(Entry(kind, key, written))
         return bibtexparser.write_string(library)
 
     keys: set[str] = set()
@@ -256,9 +265,10 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
     for name, values in r.extra.items():
         if re.fullmatch(r"[a-z][\w-]{0,60}", name) and name not in fields and not name.startswith("triage"):
             fields[name] = "\n".join(values)
-    for name, conversion in (("year", first_year), ("doi", lambda raw: normal_doi(*raw)), ("pmid", lambda raw: normal_pmid(*raw))):
+    for name, meant, said in (("year", lambda raw: first_year([raw]), r.year), ("doi", normal_doi, r.doi),
+                              ("pmid", normal_pmid, r.pmid)):
         raw = r.extra.get(name, ())
-        if len(raw) == 1 and conversion(raw) == getattr(r, name):
+        if len(raw) == 1 and meant(raw[0]) == said:  # as it was imported
             fields[name] = raw[0]
     # What other formats call by other names, so that a reference manager finds it.
     said = details(r.extra)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
-from .common import DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, pmid_in_notes, remainder, with_remainder
+from .common import (
+    DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, pmid_in_notes, remainder, with_remainder,
+)
 
 # Column names as databases and reference managers write them, compared as letters alone; the first
 # of a field's names that the table has is its column. The two-letter names are those of Web of
@@ -58,9 +60,11 @@ class Columns:
         if self._ours:
             # An export of our own: its decisions come by other ways, its remainder goes back into the record.
             self._remainder = [i for i, name in enumerate(header) if name.startswith(REMAINDER)]
-            self._skipped = {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")}.union(self._remainder)
+            decided = {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")}
+            self._skipped = decided.union(self._remainder)
         self._names = [
-            (_armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}" for i, name in enumerate(header, 1)
+            (_armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}"
+            for i, name in enumerate(header, 1)
         ]
         self._notes = [i for i, name in enumerate(names) if name in ("extra", "notes", "note")]
         self._source = names.index("source") if "source" in names and not self._ours else -1
@@ -95,8 +99,8 @@ class Columns:
                 journal, year = journal or one_line(source.group(1)), year or int(source.group(2))
         record = Record(
             title=one_line(cell("title", "")), abstract=abstract, authors=_people(cell("authors", "")), year=year,
-            journal=journal, doi=doi, pmid=pmid, language=one_line(cell("language", "")), type=one_line(cell("type", "")),
-            keywords=_several(cell("keywords", "")), extra=extra,
+            journal=journal, doi=doi, pmid=pmid, language=one_line(cell("language", "")),
+            type=one_line(cell("type", "")), keywords=_several(cell("keywords", "")), extra=extra,
         )
         left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record

@@ -9,13 +9,14 @@ _NAMES = {
     "volume": ("vl", "volume", "%v", "vid"), "issue": ("is", "number", "issue", "%n", "iid"),
     "first page": ("sp", "bp", "pages", "startpage", "pagestart", "%p"), "last page": ("ep", "endpage", "pageend"),
     "issn": ("sn", "issn", "isbn", "%@"), "publisher": ("pb", "pu", "publisher", "%i"), "url": ("ur", "url", "%u"),
-    "short journal": ("j2", "ja", "j9", "ji", "abbr1", "journalabbreviation"), "place": ("cy", "pi", "placepublished", "%c"),
+    "short journal": ("j2", "ja", "j9", "ji", "abbr1", "journalabbreviation"),
+    "place": ("cy", "pi", "placepublished", "%c"),
     "address": ("ad", "c1", "authaddress", "affiliations", "affiliation", "%+"),
 }
 # MEDLINE text and PubMed XML use some of the same tags for other things.
 _MEDLINE = {
-    "volume": ("vi",), "issue": ("ip",), "first page": ("pg",), "issn": ("is", "issn"), "publisher": ("pb",), "short journal": ("ta",),
-    "place": ("pl",), "address": ("ad",),
+    "volume": ("vi",), "issue": ("ip",), "first page": ("pg",), "issn": ("is", "issn"), "publisher": ("pb",),
+    "short journal": ("ta",), "place": ("pl",), "address": ("ad",),
 }
 
 
@@ -29,7 +30,7 @@ def details(extra: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     by_name = {"".join(c for c in name.lower() if c.isalnum() or c in "%@+"): values for name, values in extra.items()}
     found = {}
     for detail, names in (_MEDLINE if is_medline(extra) else _NAMES).items():
-        value = next((" ".join(values[0].split()) for name in names if (values := by_name.get(name)) and values[0].strip()), "")
-        if value:
+        said = (" ".join(values[0].split()) for name in names if (values := by_name.get(name)))
+        if value := next(filter(None, said), ""):
             found[detail] = value
     return found

@@ -8,7 +8,8 @@ import unicodedata
 
 _COMBINING = {
     "`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", "=": "\u0304", "u": "\u0306", ".": "\u0307",
-    '"': "\u0308", "r": "\u030a", "H": "\u030b", "v": "\u030c", "d": "\u0323", "c": "\u0327", "k": "\u0328", "b": "\u0331",
+    '"': "\u0308", "r": "\u030a", "H": "\u030b", "v": "\u030c", "d": "\u0323", "c": "\u0327", "k": "\u0328",
+    "b": "\u0331",
 }
 _DOTLESS = {"\\i": "i", "\\j": "j"}
 _TOKEN = re.compile(
@@ -20,12 +21,14 @@ _TOKEN = re.compile(
 )
 _OWN = {
     "textbraceleft": "{", "textbraceright": "}", "textasciicircum": "^", "textless": "<", "textgreater": ">",
-    "textbar": "|", "textdollar": "$", "textunderscore": "_", "lbrace": "{", "rbrace": "}", "copyright": "\u00a9", "pounds": "\u00a3",
-    "S": "\u00a7", "P": "\u00b6", "degree": "\u00b0", "backslash": "\\",
+    "textbar": "|", "textdollar": "$", "textunderscore": "_", "lbrace": "{", "rbrace": "}", "copyright": "\u00a9",
+    "pounds": "\u00a3", "S": "\u00a7", "P": "\u00b6", "degree": "\u00b0", "backslash": "\\",
 }
 # They say how their text looks, and the text stays.
-_STYLES = frozenset("textit emph textbf textsc textrm textsf texttt textup textsuperscript textsubscript mathrm mathit mathbf "
-                    "text mbox rm it bf sc em tt sf ensuremath url".split())
+_STYLES = frozenset(
+    "textit emph textbf textsc textrm textsf texttt textup textsuperscript textsubscript mathrm mathit mathbf text "
+    "mbox rm it bf sc em tt sf ensuremath url".split()
+)
 _ESCAPED = {
     "\\": r"{\textbackslash}", "{": r"{\textbraceleft}", "}": r"{\textbraceright}", "&": r"\&", "%": r"\%", "$": r"\$",
     "#": r"\#", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}",
@@ -55,8 +58,8 @@ def plain(text: str) -> str:
 
 
 def _character(found: re.Match[str]) -> str:
-    accent, letter = found.group(1) or found.group(4), found.group(2) or found.group(3) or found.group(5) or found.group(6)
-    if accent:
+    if accent := found.group(1) or found.group(4):
+        letter = next(found.group(n) for n in (2, 3, 5, 6) if found.group(n))
         letter = _DOTLESS.get(letter, letter)
         return unicodedata.normalize("NFC", letter + _COMBINING[accent]) if len(letter) == 1 else found.group()
     if name := found.group(7):

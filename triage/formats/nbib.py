@@ -78,5 +78,6 @@ def _record(values: Values) -> Record:
     return Record(
         title=one_line(" ".join(titles)), abstract=abstract, authors=tuple(map(one_line, authors)), year=year,
         journal=one_line(" ".join(journal)), doi=doi, pmid=pmid, language=one_line("; ".join(languages)),
-        type=one_line("; ".join(types)), keywords=tuple(map(one_line, (*headings, *words))), extra={**extra_first, **extra},
+        type=one_line("; ".join(types)), keywords=tuple(map(one_line, (*headings, *words))),
+        extra={**extra_first, **extra},
     )

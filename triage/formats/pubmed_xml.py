@@ -21,7 +21,9 @@ _NAMES = {
     "VernacularTitle": "TT", "Country": "PL", "NlmUniqueID": "JID", "GrantID": "GR", "PublicationStatus": "PST",
     "CopyrightInformation": "CI", "NameOfSubstance": "RN", "RegistryNumber": "RN",
 }
-_DATES = {"PubDate": "DP", "ArticleDate": "DEP", "DateRevised": "LR", "DateCompleted": "DCOM", "ContributionDate": "CTDT"}
+_DATES = {
+    "PubDate": "DP", "ArticleDate": "DEP", "DateRevised": "LR", "DateCompleted": "DCOM", "ContributionDate": "CTDT",
+}
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
@@ -78,7 +80,8 @@ def _record(found: Element) -> Record:
     return Record(
         title=title, abstract=abstract, authors=_authors(people), year=year,
         journal=text_of(article.find("Journal/Title")) or text_of(citation.find("MedlineJournalInfo/MedlineTA")),
-        doi=next((d for value in dois if (d := normal_doi(value))), ""), pmid=normal_pmid(text_of(citation.find("PMID"))),
+        doi=next((d for value in dois if (d := normal_doi(value))), ""),
+        pmid=normal_pmid(text_of(citation.find("PMID"))),
         language="; ".join(filter(None, map(text_of, article.findall("Language")))),
         type="; ".join(filter(None, map(text_of, (
             *article.findall("PublicationTypeList/PublicationType"), *article.findall("PublicationType"))))),
@@ -99,8 +102,9 @@ def _abstract(found: Element | None) -> str:
 def _authors(people: Element | None) -> tuple[str, ...]:
     names = []
     for author in () if people is None else people.findall("Author"):
-        family, given = text_of(author.find("LastName")), text_of(author.find("ForeName")) or text_of(author.find("Initials"))
-        names.append(", ".join(filter(None, (family, given))) or text_of(author.find("CollectiveName")))
+        given = text_of(author.find("ForeName")) or text_of(author.find("Initials"))
+        name = ", ".join(filter(None, (text_of(author.find("LastName")), given)))
+        names.append(name or text_of(author.find("CollectiveName")))
     return tuple(filter(None, names))
 
 

@@ -46,8 +46,8 @@ _TYPE_CODES = {
     "RPRT": "Report", "NEWS": "News", "MGZN": "Magazine article",
 }
 _CODES = {
-    "book": "BOOK", "book chapter": "CHAP", "book section": "CHAP", "conference paper": "CONF", "conference proceedings": "CONF",
-    "thesis": "THES", "report": "RPRT", "misc": "GEN",
+    "book": "BOOK", "book chapter": "CHAP", "book section": "CHAP", "conference paper": "CONF",
+    "conference proceedings": "CONF", "thesis": "THES", "report": "RPRT", "misc": "GEN",
 }
 _DETAILS = {
     "volume": "VL", "issue": "IS", "first page": "SP", "last page": "EP", "issn": "SN", "publisher": "PB", "url": "UR",
@@ -172,7 +172,8 @@ def _record(values: Values) -> Record:
         extra[tag] = found + extra.get(tag, ())
     record = Record(
         title=one_line(titles[0]), abstract=abstract, authors=folded(authors), year=year, journal=one_line(journals[0]),
-        doi=doi, pmid=pmid, language=language, type=kind or _TYPE_CODES.get(code, code), keywords=folded(words), extra=extra,
+        doi=doi, pmid=pmid, language=language, type=kind or _TYPE_CODES.get(code, code), keywords=folded(words),
+        extra=extra,
     )
     return with_remainder(record, left_over) if left_over else record
 

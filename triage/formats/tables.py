@@ -145,7 +145,8 @@ def _labeller(
 
     if label_column is not None:
         if label_column not in header:
-            raise InputError(f"{path} has no column {label_column!r}; its columns are: {', '.join(filter(None, header))[:200]}.")
+            named = ", ".join(filter(None, header))[:200]
+            raise InputError(f"{path} has no column {label_column!r}; its columns are: {named}.")
         wanted = header.index(label_column)
         return lambda cells, line: cell(wanted, cells)
     if votes.is_covidence(names):
@@ -176,7 +177,8 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
     except csv.Error as error:
         if "limit" in str(error):
             raise InputError(
-                f"{path}: a cell is longer than {LONGEST:,} characters; a quotation mark may lack its end, or it is no table."
+                f"{path}: a cell is longer than {LONGEST:,} characters; a quotation mark may lack its end, "
+                f"or it is no table."
             ) from error
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):

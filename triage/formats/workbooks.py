@@ -106,7 +106,9 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
     if meta.num_rows > _ROWS or unpacked > 8 * _BYTES:
-        raise InputError(f"{path} holds {meta.num_rows:,} rows of {unpacked >> 20:,} MiB; it is too large for a review.")
+        raise InputError(
+            f"{path} holds {meta.num_rows:,} rows of {unpacked >> 20:,} MiB; it is too large for a review."
+        )
 
     def all_rows() -> Rows:
         yield 1, list(names)
@@ -118,7 +120,8 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
                     yield number, [_text(value) for value in row]
                 tally.fraction = (number - 1) / max(meta.num_rows, 1)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{path}, row {number}: not readable as Parquet ({str(error).splitlines()[0]}).") from error
+            told = str(error).splitlines()[0]
+            raise InputError(f"{path}, row {number}: not readable as Parquet ({told}).") from error
 
     return all_rows(), meta.num_rows + 1
 
