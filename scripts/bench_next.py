@@ -46,14 +46,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Project.create(Path(folder) / "bench.triage", protocols.template())
         records = made_up(args.records, rng)
-        project.add(records, range(args.records), name="a.ris", source="a", format="ris", sha256="0", announced=args.records,
-                    problems=[])
+        project.add(records, range(args.records), name="a.ris", source="a", format="ris", sha256="0",
+                    announced=args.records, problems=[])
         stage = commit_audit(project)
         ids = rng.permutation(stage.record_ids)[: args.labels].tolist()
         project.show(stage.name, ids, [Origin.RANKED] * len(ids), range(args.records, args.records - len(ids), -1),
                      reviewer="ann")
         project.decide(stage.name, [
-            {"record_id": i, "label": Label.INCLUDE if i % 20 == 1 else Label.EXCLUDE, "origin": Origin.RANKED} for i in ids
+            {"record_id": i, "label": Label.INCLUDE if i % 20 == 1 else Label.EXCLUDE, "origin": Origin.RANKED}
+            for i in ids
         ], reviewer="ann")
         began = time.perf_counter()
         with open_session(project, reviewer="ann", preset=args.model) as (session, _):

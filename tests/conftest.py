@@ -67,7 +67,8 @@ class Log:
         return self.events[-1]
 
     def show(self, record_id: int, origin: Origin = Origin.RANKED, pool_size: int = 1, reviewer: str = "ann") -> Event:
-        return self.add(Kind.SHOWN, stage=self.name, record_id=record_id, reviewer=reviewer, origin=origin, pool_size=pool_size)
+        return self.add(Kind.SHOWN, stage=self.name, record_id=record_id, reviewer=reviewer, origin=origin,
+                        pool_size=pool_size)
 
     def decide(self, record_id: int, label: Label, reviewer: str = "ann", stage: str = "", **fields) -> Event:
         return self.add(Kind.DECISION, stage=stage or self.name, record_id=record_id, reviewer=reviewer, label=label,

@@ -17,6 +17,10 @@ def labels(log):
     return {(r, who): e.label for (stage, r, who), e in fold(log.events).decisions.items() if stage == log.name}
 
 
+def current(live):
+    return live.decisions, live.duplicates, live.removals
+
+
 # -- fold -------------------------------------------------------------------------------------
 
 
@@ -273,7 +277,7 @@ class Logs(RuleBasedStateMachine):
         after = fold(self.log.events)
         never = fold([e for e in self.log.events if event.seq not in (e.seq, e.undoes)])
         # As if it had never been written; but what was shown stays shown.
-        assert (after.decisions, after.duplicates, after.removals) == (never.decisions, never.duplicates, never.removals)
+        assert current(after) == current(never)
         if event.kind is not Kind.DUPLICATE:
             assert after.shown == before.shown
 
@@ -282,7 +286,7 @@ class Logs(RuleBasedStateMachine):
         before = fold(self.log.events)
         self.log.undo(self.log.decide(record_id, label, reviewer))
         after = fold(self.log.events)
-        assert (after.decisions, after.duplicates, after.removals) == (before.decisions, before.duplicates, before.removals)
+        assert current(after) == current(before)
 
     @invariant()
     def says_what_a_naive_reading_says(self):

@@ -66,7 +66,8 @@ def test_the_summary_has_the_names_that_programs_read():
     y = [1] * 19 + [0] * 80 + [1]
     assert metrics.summary(y) == {
         "work@0.95": 0.19,  # ceil(.95 x 20) = 19, though .95 * 20 is 19.000000000000004 in some orders
-        "work@1.0": 1.0, "wss@0.95": pytest.approx(0.81 - 0.05), "atd": pytest.approx((sum(range(1, 20)) + 100) / 20 / 100),
+        "work@1.0": 1.0, "wss@0.95": pytest.approx(0.81 - 0.05),
+        "atd": pytest.approx((sum(range(1, 20)) + 100) / 20 / 100),
         "recall@0.1": 0.5, "recall@0.2": 0.95,
     }
 

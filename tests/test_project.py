@@ -150,7 +150,8 @@ def test_a_permutation_that_nobody_has_drawn_from_gives_way_to_one_of_all(projec
     assert stage.committed == len(stage.strata) == 2
     assert stage.strata[1].tolist() == np.random.default_rng(9).permutation(8).tolist()
     history = stage.history()
-    assert history.n_records.tolist() == [0, 8] and history.stratum.tolist() == [1] and history.pool_size.tolist() == [8]
+    assert history.n_records.tolist() == [0, 8]
+    assert history.stratum.tolist() == [1] and history.pool_size.tolist() == [8]
 
 
 def test_a_choice_from_a_pool_that_is_no_longer_so_is_not_logged(project):
@@ -192,7 +193,8 @@ def test_history_keeps_the_order_of_first_showing(project):
 def test_rankings_keep_their_parameters_and_only_the_newest_scores(project):
     for as_of in (1, 2):
         scores = np.array([as_of, 2.5], np.float32)
-        project.save("abstract", Ranking(as_of, {"name": "m"}, np.array([4, 2]), scores, np.full(2, np.nan, np.float32)))
+        unknown = np.full(2, np.nan, np.float32)
+        project.save("abstract", Ranking(as_of, {"name": "m"}, np.array([4, 2]), scores, unknown))
     newest = project.ranking("abstract")
     assert newest.as_of == 2 and newest.record_ids.tolist() == [4, 2] and newest.scores.tolist() == [2.0, 2.5]
     assert newest.id == 2 and np.isnan(newest.held_out).all()

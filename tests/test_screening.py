@@ -91,7 +91,8 @@ def test_the_best_scored_comes_next_with_its_rank_among_those_not_shown():
         showing = session.next()
         assert (showing.row, showing.origin, showing.rank) == (row, Origin.RANKED, 1)
         session.decide(row, EXCLUDE)
-    assert [ranking_id for *_, ranking_id in journal.shown] == [1, 2, 3] and [as_of for as_of, *_ in journal.saved] == [0, 1, 2, 3]
+    assert [ranking_id for *_, ranking_id in journal.shown] == [1, 2, 3]
+    assert [as_of for as_of, *_ in journal.saved] == [0, 1, 2, 3]
 
 
 def test_the_policy_calls_for_audit_draws_in_the_order_of_the_permutation():
@@ -255,7 +256,8 @@ def test_trainings_follow_the_schedule_and_see_only_labels_given():
 
 def test_the_first_label_of_the_other_kind_trains_at_once():
     seen = []
-    session, _ = new_session(30, scorer=lambda rows, y: seen.append(len(rows)), journal=None, retrain_after=lambda labelled: 9)
+    session, _ = new_session(30, scorer=lambda rows, y: seen.append(len(rows)), journal=None,
+                             retrain_after=lambda labelled: 9)
     for row in range(12):
         session.next()
         session.decide(row, INCLUDE if row == 4 else EXCLUDE)
@@ -744,8 +746,11 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
     project = review(24, PROTOCOL.replace('model = "fast"', f'model = "fast"\nreviewers_per_record = {1 + seed % 2}'))
     ids = np.arange(1, 25)
     order: list[int] = []
-    with Project.open(project.path) as other, at_desk(project, retrain_after=lambda labelled: 10**6) as (session, records), \
-            at_desk(other, "bob", retrain_after=lambda labelled: 10**6) as (bobs, _):
+    untrained = dict(retrain_after=lambda labelled: 10**6)
+    with (
+        Project.open(project.path) as other, at_desk(project, **untrained) as (session, _),
+        at_desk(other, "bob", **untrained) as (bobs, _),
+    ):
         # Half of all records by audit draws, so that both streams mix.
         session._next_origin = bobs._next_origin = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED
         for step in range(60):

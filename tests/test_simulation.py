@@ -158,7 +158,8 @@ def test_tables_of_every_kind_give_the_same_run(file, tmp_path):
     with file.open(encoding="utf-8", newline="") as text:
         header, *rows = csv.reader(text)
     other_tables(tmp_path / "review", header, [[title, abstract, float(label)] for title, abstract, label in rows])
-    orders = [run_of(path, priors="1,1")[1]["order"] for path in (file, tmp_path / "review.xlsx", tmp_path / "review.parquet")]
+    paths = (file, tmp_path / "review.xlsx", tmp_path / "review.parquet")
+    orders = [run_of(path, priors="1,1")[1]["order"] for path in paths]
     assert orders[0] == orders[1] == orders[2]
 
 
@@ -175,7 +176,7 @@ class Oracle:
         return len(self.y)
 
     def __getitem__(self, row):
-        assert np.ndim(row) == 0 and int(row) in self.allowed, f"looked at the label of row {row}, which nobody has shown"
+        assert np.ndim(row) == 0 and int(row) in self.allowed, f"looked at the label of row {row}, not shown yet"
         return self.y[row]
 
 
@@ -193,13 +194,13 @@ def noisy_model(y, rng, noise=1.0, seen=None):
     return model
 
 
-def replayed(y, seed=0, rule=None, stop="none", target=0.8, confidence=0.8, priors=(), batch="auto", model=None, oracle=False):
+def replayed(y, seed=0, stop="none", target=0.8, confidence=0.8, priors=(), batch="auto", model=None):
     rng = np.random.default_rng(seed)
     model = model or noisy_model(y, rng)
     return replay(
-        Oracle(y, priors) if oracle else y, model, prior_rows=list(priors), start=np.arange(len(y)),
-        permutation=rng.permutation(len(y)), retrain_after=simulation._schedule(batch),
-        rule=rule or (recall.rule_of(stop, target, confidence) if stop != "none" else None),
+        y, model, prior_rows=list(priors), start=np.arange(len(y)), permutation=rng.permutation(len(y)),
+        retrain_after=simulation._schedule(batch),
+        rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
         policy=recall.policy_of(stop, target, confidence),
     )
 
@@ -239,8 +240,9 @@ def test_no_label_is_asked_for_before_its_record_is_shown(stop, monkeypatch):
         return rule(history, *scores)
 
     run = replay(
-        oracle, watched, prior_rows=list(priors), start=np.arange(160), permutation=np.random.default_rng(0).permutation(160),
-        retrain_after=simulation._schedule("auto"), rule=None if rule is None else looking,
+        oracle, watched, prior_rows=list(priors), start=np.arange(160),
+        permutation=np.random.default_rng(0).permutation(160), retrain_after=simulation._schedule("auto"),
+        rule=None if rule is None else looking,
         policy=recall.policy_of(stop, 0.8, 0.8),
     )
     assert len(run.order) == 158 and seen and run.labels.tolist() == y[run.order].tolist()
@@ -295,10 +297,12 @@ def test_every_rule_stops_where_it_first_says_so_of_what_was_screened(stop, n_pr
     rest = np.setdiff1d(np.arange(1400), priors)
     place = {row: i for i, row in enumerate(rest.tolist())}
     whole = History.of([place[row] for row in run.order.tolist()], run.labels, run.origin, n_records=total)
-    asked = range(1, total) if stop in ("audit-e", "fixed-audit", "knee", "consecutive") else looks(run, n_priors, total, "auto")
+    always = ("audit-e", "fixed-audit", "knee", "consecutive")
+    asked = range(1, total) if stop in always else looks(run, n_priors, total, "auto")
     first, certified = total, False
     for k in asked:
-        h = History(whole.rows[:k], whole.y[:k], whole.origin[:k], whole.pool_size[:k], whole.stratum[:k], whole.n_records)
+        begun = (whole.rows[:k], whole.y[:k], whole.origin[:k], whole.pool_size[:k], whole.stratum[:k])
+        h = History(*begun, whole.n_records)
         if stop == "quant":
             known = np.array([*priors, *run.order[:k]])
             scores = model(known, y[known])
@@ -361,7 +365,8 @@ def test_priors_count_on_neither_side():
     assert not run.certified or found == 2  # four fifths of two are two
     # With the priors among what is found, a few draws would do.
     shown = [0] * 60
-    with_priors = History.of(range(78), [1] * 18 + shown, ["prior"] * 18 + ["ranked"] * 50 + ["audit"] * 10, n_records=220)
+    origin = ["prior"] * 18 + ["ranked"] * 50 + ["audit"] * 10
+    with_priors = History.of(range(78), [1] * 18 + shown, origin, n_records=220)
     assert recall.certificate(with_priors, 0.8, 0.2).relevant_upper < 40
 
 
@@ -376,7 +381,8 @@ def test_a_certified_run_has_its_recall_as_often_as_promised():
         scores = rng.normal(size=90) + y * (rng.random(90) < 0.7)
         run = replay(
             y, lambda rows, labels: scores, prior_rows=priors, start=np.arange(90), permutation=rng.permutation(90),
-            retrain_after=lambda labelled: 1000, rule=recall.AuditRule(0.8, 0.8), policy=recall.Policy(least=4, share=0.0),
+            retrain_after=lambda labelled: 1000, rule=recall.AuditRule(0.8, 0.8),
+            policy=recall.Policy(least=4, share=0.0),
         )
         if run.certified:
             certified += 1
@@ -412,12 +418,14 @@ def test_auto_batches_grow_by_a_twentieth_of_what_is_labelled():
 @pytest.mark.parametrize("options, message", [
     (dict(prior_rows="3", priors="1,1"), "not both"),
     (dict(prior_rows="72"), "'72' is no row.*from 0 to 71"), (dict(prior_rows="-1"), "'-1' is no row"),
-    (dict(prior_rows="3,x"), "'x' is no row"), (dict(prior_rows=""), "is no row"), (dict(prior_rows="3,3"), "row 3 twice"),
+    (dict(prior_rows="3,x"), "'x' is no row"), (dict(prior_rows=""), "is no row"),
+    (dict(prior_rows="3,3"), "row 3 twice"),
     (dict(priors="9,1"), "9 relevant records; the file has 8"), (dict(priors="1"), "two numbers"),
     (dict(priors="1,1,1"), "two numbers"), (dict(priors="a,b"), "two numbers"), (dict(priors="-1,1"), "two numbers"),
     (dict(start="criteria"), "needs --criteria"), (dict(start="best"), "'best' is none of"),
     (dict(stop="luck"), "'luck' is none of"), (dict(batch="0"), "--batch '0'"), (dict(batch="1.5"), "--batch"),
-    (dict(target=1.0), "--target 1.0"), (dict(confidence=0.0), "--confidence 0.0"), (dict(target=float("nan")), "--target"),
+    (dict(target=1.0), "--target 1.0"), (dict(confidence=0.0), "--confidence 0.0"),
+    (dict(target=float("nan")), "--target"),
     (dict(preset="none-such"), "no model preset"),
 ])
 def test_options_that_make_no_sense(file, options, message):
@@ -426,7 +434,8 @@ def test_options_that_make_no_sense(file, options, message):
 
 
 @pytest.mark.parametrize("rows, message", [
-    (["A,a,1", "B,b,"], "line 3: the label ''"), (["A,a,1", "B,b"], "line 3: the label ''"), (["A,a,2"], "line 2: the label '2'"),
+    (["A,a,1", "B,b,"], "line 3: the label ''"), (["A,a,1", "B,b"], "line 3: the label ''"),
+    (["A,a,2"], "line 2: the label '2'"),
     (["A,a,yes"], "line 2"), (['A,"a\nb\nc",1', "B,b,nan"], "line 5: the label 'nan'"),
     (["A,a,1", ",,", "B,b,0"], "line 3: the row is blank"), (["A,a,1", " , ,", "B,b,0"], "line 3: the row is blank"),
 ])

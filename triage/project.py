@@ -220,6 +220,7 @@ class Stage:
         left = [len(rows) for rows in self.strata] or [0]
         sizes = list(left)
         drawn_from = {e.seq: number for e, number in self.draws}
+        relevant = self.consensus.relevant
         shown = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name and r in row_of)
         rows, y, origin, pool_size, strata = [], [], [], [], []
         for seq, record_id, e in shown:
@@ -227,8 +228,8 @@ class Stage:
             stratum = int(owner[row])
             rows.append(row)
             strata.append(stratum)
-            relevant = self.consensus.relevant(record_id)
-            y.append(-1 if relevant is None else int(relevant))
+            judged = relevant(record_id)
+            y.append(-1 if judged is None else int(judged))
             if drawn_from.get(seq) == stratum:
                 del drawn_from[seq]
                 origin.append(Origin.AUDIT)
@@ -243,7 +244,7 @@ class Stage:
             left[stratum] -= 1
         seqs = [seq for seq, _, _ in shown]
         past = PastDraws.of([
-            (bisect_left(seqs, e.seq), self.consensus.relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
+            (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
             for e, number in self.draws if e.seq in drawn_from
         ])
         return History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
@@ -660,10 +661,13 @@ class Project:
         with self._write() as connection:
             row = connection.execute(select(_events).where(_events.c.seq == seq)).one_or_none()
             if row is None:
-                raise InputError(f"Event {seq} is not in the log, so it cannot be undone; `triage log` lists the events.")
+                raise InputError(
+                    f"Event {seq} is not in the log, so it cannot be undone; `triage log` lists the events."
+                )
             if row.kind == Kind.UNDO:
                 raise InputError(
-                    f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide again."
+                    f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide "
+                    f"again."
                 )
             if row.kind not in (Kind.DECISION, Kind.DUPLICATE, Kind.REMOVAL):
                 raise InputError(f"Event {seq} is no decision, duplicate link or removal, so it cannot be undone.")

@@ -617,7 +617,8 @@ class ProjectJournal:
 
     def _decided(self, record_id: int) -> list[tuple[str, int, str]]:
         """Return the keys of the decisions on a record and its copies."""
-        return [key for key in self._live.decisions if key[0] == self.stage.name and self._live.kept(key[1]) == record_id]
+        kept, stage = self._live.kept, self.stage.name
+        return [key for key in self._live.decisions if key[0] == stage and kept(key[1]) == record_id]
 
     def _relevance(self, record_id: int) -> int:
         votes = {self._live.decisions[key].label for key in self._decided(record_id)}

@@ -305,7 +305,8 @@ def in_words(facts: dict) -> str:
         told = "-"
         if stop is not None:
             recall_then = "-" if stop["recall"] is None else f"{stop['recall']:.3f}"
-            told = f"{stop['rule']} at {stop['at']}, recall {recall_then}" + (", certified" if stop["certified"] else "")
+            certified = ", certified" if stop["certified"] else ""
+            told = f"{stop['rule']} at {stop['at']}, recall {recall_then}{certified}"
         lines.append(f"{run['seed']:6} " + "".join(_cell(run["metrics"][name]) for name in names) + f"   {told}")
     lines.append("  mean " + "".join(_cell(facts["mean"][name]) for name in names))
     return "\n".join(lines)

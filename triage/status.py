@@ -181,9 +181,9 @@ def status(
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     certificate = recall.certificate(history, target, confidence, parameters)
-    verdicts = [_ask(name, protocol.stopping.rule, history, target, confidence, protocol.stopping.audit_size, parameters,
-                     ranking)
-                for name in recall.RULES]
+    verdicts = [
+        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in recall.RULES
+    ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
@@ -237,12 +237,12 @@ def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
 
 
 def _ask(
-    name: str, chosen: str, history: History, target: float, confidence: float, audit_size: int | None,
-    parameters: recall.AuditE, ranking: Ranking | None,
+    name: str, chosen: Stopping, history: History, target: float, confidence: float, parameters: recall.AuditE,
+    ranking: Ranking | None,
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
-    rule = recall.rule_of(name, target, confidence, audit_size=audit_size, parameters=parameters)
-    if name == "fixed-audit" != chosen:
+    rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
+    if name == "fixed-audit" != chosen.rule:
         return Verdict(name, False, False, "certificate",
                        "Not set up: its sample must be named in the protocol before screening begins.")
     if isinstance(rule, recall.QuantRule) and ranking is not None:
@@ -304,7 +304,9 @@ def _unfinished(project: Project, stage: Stage) -> list[str]:
     reviewers = Counter(record_id for record_id, _ in judged)
     once = sum(1 for r in stage.record_ids.tolist() if 0 < reviewers[r] < protocol.reviewers_per_record)
     if once:
-        told.append(f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change.")
+        told.append(
+            f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change."
+        )
     for earlier in [s.name for s in protocol.stages]:
         if earlier == stage.name:
             break
@@ -313,8 +315,8 @@ def _unfinished(project: Project, stage: Stage) -> list[str]:
         open_records = sum(1 for r in before.record_ids.tolist() if r not in agreed)
         if open_records:
             told.append(
-                f"The stage {earlier!r} is not finished ({open_records} records have no agreed label), so more records may "
-                f"come to {stage.name!r}; nothing is said of them."
+                f"The stage {earlier!r} is not finished ({open_records} records have no agreed label), so more records "
+                f"may come to {stage.name!r}; nothing is said of them."
             )
     return told
 
@@ -333,7 +335,8 @@ def one_line(history: History, protocol: Protocol) -> str:
         found = "nothing relevant found yet"
     else:
         reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
-        found = f"{history.n_found} relevant found | recall at least {_cut_percent(certificate.recall_lower)}, {reached}"
+        bound = _cut_percent(certificate.recall_lower)
+        found = f"{history.n_found} relevant found | recall at least {bound}, {reached}"
     return f"{history.n_screened} of {history.n_total} screened | {found}"
 
 
@@ -358,13 +361,14 @@ def in_words(facts: dict) -> str:
     else:
         lines.append(
             f"Certificate  at least {_cut_percent(c['recall_lower'])} of the relevant records are found, at most "
-            f"{c['missed_upper']} missed ({confidence} confidence,\n             whatever the ranking does and whenever "
-            f"you look; {c['audit_draws']} audit draws)."
+            f"{c['missed_upper']} missed ({confidence} confidence,\n             whatever the ranking does and "
+            f"whenever you look; {c['audit_draws']} audit draws)."
         )
     if e["recall"] is not None:
         lines.append(
-            f"Estimate     about {100 * e['recall']:.1f} % are found ({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), "
-            f"{e['relevant_total']:g} relevant in all. No guarantee:\n             {e['method']}, assuming {e['assumes']}."
+            f"Estimate     about {100 * e['recall']:.1f} % are found "
+            f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
+            f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
     if c["certified"]:
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
@@ -375,7 +379,8 @@ def in_words(facts: dict) -> str:
               "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts["rules"]:
         mark = "*" if rule["name"] == v["rule"] else " "
-        lines.append(f"  {mark} {rule['name']:<12}{'stop' if rule['stop'] else 'go on':<7}{rule['promise']:<12}{rule['why']}")
+        says = "stop" if rule["stop"] else "go on"
+        lines.append(f"  {mark} {rule['name']:<12}{says:<7}{rule['promise']:<12}{rule['why']}")
     lines += ["", "Verdict      " + ("Screening can stop" if v["stop"] else "Go on screening")
               + (" (certified)." if v["certified"] else f" (promise: {v['promise']}).") + f" {v['why']}"]
     return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])

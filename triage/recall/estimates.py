@@ -10,7 +10,9 @@ import numpy as np
 from ..decisions import Estimate, History, Origin
 
 
-def _estimate(history: History, missed: float, variance: float, confidence: float, method: str, assumes: str) -> Estimate:
+def _estimate(
+    history: History, missed: float, variance: float, confidence: float, method: str, assumes: str,
+) -> Estimate:
     """Turn a mean and the variance of the mean into an estimate with an interval.
 
     The number missed is Poisson about an uncertain mean: a negative binomial, whose quantiles are

@@ -250,10 +250,11 @@ def is_certified(history: History, target: float, confidence: float, parameters:
     strata = _strata(history)
     if len(strata) != 1:
         return certificate(history, target, confidence, parameters).certified
-    found, broken = history.n_found, history.n_found + least_missed(history.n_found, target)
-    if not found or broken <= strata[0].most:
-        return bool(found) and bool(log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
-    return True
+    found = history.n_found
+    broken = found + least_missed(found, target)
+    if not found or broken > strata[0].most:
+        return found > 0
+    return bool(log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
 
 
 def _strata(history: History) -> list[_Stratum]:

@@ -321,7 +321,9 @@ class QuantRule:
     target: float
     confidence: float
 
-    def __call__(self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Verdict:
+    def __call__(
+        self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None,
+    ) -> Verdict:
         done = _exhausted("quant", "estimate", history, False)
         if done is not None:
             return done
@@ -371,8 +373,8 @@ class IpPRule:
             self.confidence, "that relevant records go on becoming rarer by the fitted power law",
         )
         return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
-                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall of "
-                       f"at least {_floor_percent(estimate.lower)} if it goes on as it did.", estimate)
+                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall "
+                       f"of at least {_floor_percent(estimate.lower)} if it goes on as it did.", estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +434,9 @@ RULES: Mapping[str, Callable[[float, float], object]] = {
 AUDITED = ("audit-e", "fixed-audit")
 
 
-def rule_of(name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE()):
+def rule_of(
+    name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE(),
+):
     """Return the rule of that name, one of `RULES`, with what only some rules take."""
     if name == "audit-e":
         return AuditRule(target, confidence, parameters)
