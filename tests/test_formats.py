@@ -78,7 +78,8 @@ ER  -
     assert record.extra["Y1"] == ("2019/12/30",) and record.extra["JA"] == ("J",)
 
 
-@pytest.mark.parametrize("placeholder", ["NA", "N/A", "[No abstract available]", "No abstract available.", "none"])
+@pytest.mark.parametrize("placeholder", ["NA", "N/A", "[No abstract available]", "No abstract available.", "none", "-", "[Abstract unavailable]",
+                                         "This article has no abstract.", "Abstract: No abstract available", "(No Abstract)"])
 def test_a_placeholder_is_no_abstract(tmp_path, placeholder):
     record = read(tmp_path, f"TY  - JOUR\nTI  - x\nAB  - {placeholder}\nER  - \n").records[0]
     assert record.abstract == "" and record.extra["AB"] == (placeholder,)

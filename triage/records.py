@@ -12,8 +12,9 @@ from urllib.parse import unquote
 _DOI = re.compile(r"10\.\d{4,9}/\S+", re.IGNORECASE)
 _PMID = re.compile(r"^\s*(?:pmid:?\s*)?0*([1-9]\d{0,8})(?:\.0)?\s*(?:\[pmid\])?\s*$", re.IGNORECASE)
 _NO_ABSTRACT = re.compile(
-    r"\W*(?:n\.?/?a\.?|none|null|nan|no abstract|abstract not available|not available"
-    r"|(?:there is )?no abstract (?:is )?(?:available|provided|supplied)(?: for this \w+)?)\W*",
+    r"\W*(?:n\.?/?a\.?|none|null|nan|(?:abstract )?(?:not available|unavailable|not applicable)|none available"
+    r"|(?:abstract:? )?(?:(?:there is|this \w+ has) )?no (?:abstract|summary)"
+    r"(?: (?:is )?(?:available|provided|supplied|present|found))?(?: for this \w+)?)?\W*",
     re.IGNORECASE,
 )
 
