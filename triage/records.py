@@ -101,7 +101,8 @@ def normal_title(text: str) -> str:
 
 def is_placeholder(text: str) -> bool:
     """Tell whether an abstract only says that there is none ("NA", "[No abstract available]")."""
-    return not text.strip() or _NO_ABSTRACT.fullmatch(text.strip()) is not None
+    text = text.strip()
+    return not text or (len(text) < 200 and _NO_ABSTRACT.fullmatch(text) is not None)
 
 
 def content_hash(text: str) -> bytes:

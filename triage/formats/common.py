@@ -19,7 +19,6 @@ DECISION_FIELDS = ("record_id", "label", "reason", "note", "reviewer", "decided_
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
 _WARNINGS = 100
-_SHORT = 200  # characters: what only says that there is no abstract is shorter
 _UNFOLDED = re.compile(r"[^\S ]|  ")
 _YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?:(?!\d)|(?=(?:0[1-9]|1[0-2])[0-3]\d(?!\d)))")  # 2019, 20190231
 _PMID_NOTE = re.compile(r"(?<!\S)PMID: ?(?:NLM)?([1-9]\d{0,8})(?!\d)")
@@ -183,7 +182,7 @@ def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     other: list[str] = []
     for value in values:
         if text := value.strip():
-            none = (len(text) < _SHORT and is_placeholder(text)) or _BOILERPLATE.match(text) is not None
+            none = is_placeholder(text) or _BOILERPLATE.match(text) is not None
             (other if none else real).append(text)
     return "\n".join(real), tuple(other)
 
