@@ -221,11 +221,11 @@ def import_(
     as a problem with its line. Nothing is removed: equal records wait for `triage dedupe`. When one
     file cannot be read, none is taken.
     """
-    from . import intake
+    from . import intake, terminal
 
     with _open(review) as project:
         done = intake.import_files(project, files, reviewer=_user(reviewer), source=source, format=format,
-                                   label_column=label_column)
+                                   label_column=label_column, progress=terminal.progress_bar)
         total = project.n_records()
     if as_json:
         _print_json({"files": [intake.as_json(file) for file in done], "records": total})

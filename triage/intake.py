@@ -7,8 +7,8 @@ import hashlib
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import dedupe, eligibility, formats
@@ -17,7 +17,7 @@ from .decisions import Event, Kind, Label, Origin, fold
 from .errors import InputError
 from .project import Project, Stage
 from .records import Record
-from .screening import commit_audit
+from .screening import commit_audit, no_progress
 
 _LABELS = {
     "include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE, "maybe": Label.MAYBE,
@@ -100,7 +100,7 @@ def parse_label(text: str, where: str, labels: Mapping[str, Label] = _LABELS) ->
 
 def import_files(
     project: Project, paths: Sequence[Path], *, reviewer: str, source: str | None = None,
-    format: str = "auto", label_column: str | None = None,
+    format: str = "auto", label_column: str | None = None, progress=no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
 
@@ -120,6 +120,8 @@ def import_files(
     label_column : str, optional
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
+    progress : callable
+        See `screening.ReviewModel`.
 
     Raises
     ------
@@ -127,38 +129,28 @@ def import_files(
         When a file is none that can be read, or a label is none.
     """
     source = (source or "").strip() or None
-    read = []
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give the export files in it.")
-        reading = formats.read(path, format, label_column)
-        labels: list[Label | None] = [None] * len(reading.records)
-        if reading.labels is not None:
-            labels = [
-                parse_label(text, f"{path}, line {line}", _IMPORTED_LABELS) if text.strip() else None
-                for text, line in zip(reading.labels, reading.lines, strict=True)
-            ]
-        sha256 = _sha256(path)
-        before = project.imported(sha256, source)
-        if before is not None and before.kept != len(labels):
+    looked = [_look(path, format, label_column, progress) for path in paths]
+    for look in looked:
+        before = project.imported(look.sha256, source)
+        if before is not None and before.kept != len(look.lines):
             raise InputError(
-                f"{path} was imported before as {before.format}, and gave {before.kept} records; read as "
-                f"{reading.format} it gives {len(labels)}: leave --format out."
+                f"{look.path} was imported before as {before.format}, and gave {before.kept} records; read as "
+                f"{look.format} it gives {len(look.lines)}: leave --format out."
             )
-        read.append((path, reading, labels, sha256))
     added = []
-    for path, reading, labels, sha256 in read:
-        before = project.imported(sha256, source)
+    for look in looked:
+        before = project.imported(look.sha256, source)
         if before is None:
-            ids = project.add(
-                reading.records, reading.lines, name=path.name, source=source or path.stem,
-                format=reading.format, sha256=sha256, announced=reading.announced,
-                problems=[(p.line, p.message) for p in reading.problems],
-            )
+            with progress(f"Storing {look.path.name}") as tick:
+                ids = project.add(
+                    look.records(label_column, tick), look.lines, name=look.path.name, source=source or look.path.stem,
+                    format=look.format, sha256=look.sha256, announced=look.announced,
+                    problems=[(p.line, p.message) for p in look.problems],
+                )
         else:
             record_ids, file_ids = project.record_files()
             ids = record_ids[file_ids == before.id].tolist()
-        added.append((before, {i: label for i, label in zip(ids, labels, strict=True) if label is not None}))
+        added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
@@ -169,13 +161,67 @@ def import_files(
         ], reviewer=reviewer)
     return [
         Imported(
-            file=str(path), format=reading.format, source=before.source if before else source or path.stem,
-            announced=reading.announced, kept=0 if before else len(reading.records),
-            already_there=len(reading.records) if before else 0, decisions=len(decided),
-            problems=reading.problems, warnings=reading.warnings,
+            file=str(look.path), format=look.format, source=before.source if before else source or look.path.stem,
+            announced=look.announced, kept=0 if before else len(look.lines),
+            already_there=len(look.lines) if before else 0, decisions=len(decided),
+            problems=look.problems, warnings=look.warnings,
         )
-        for (path, reading, _, _), (before, _), decided in zip(read, added, missing, strict=True)
+        for look, (before, _), decided in zip(looked, added, missing, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a first reading of a file found; its records are read again when they are stored.
+
+    A file of a million records so needs no room for them, neither in memory nor on the disk.
+    """
+
+    path: Path
+    format: str
+    sha256: str
+    announced: int
+    lines: list[int]
+    labels: list[Label | None]
+    problems: list[formats.Problem]
+    warnings: list[formats.Problem]
+
+    def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
+        """Yield the records that are kept.
+
+        Raises
+        ------
+        InputError
+            At the end, when the file is no longer the one that was looked at.
+        """
+        done = 0
+        for _, found, _ in formats.open_records(self.path, self.format, label_column):
+            if isinstance(found, Record):
+                done += 1
+                if done <= len(self.lines):
+                    yield found
+                tick(done, len(self.lines))
+        if done != len(self.lines) or _sha256(self.path) != self.sha256:
+            raise InputError(f"{self.path} was changed while it was read, so nothing of it was taken; import it again.")
+
+
+def _look(path: Path, format: str, label_column: str | None, progress) -> _Look:
+    """Read a file to its end, keep none of its records, and check every label."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the export files in it.")
+    stream = formats.open_records(path, format, label_column)
+    look = _Look(path, stream.format, _sha256(path), 0, [], [], [], [])
+    with progress(f"Reading {path.name}") as tick:
+        for line, found, label in stream:
+            if isinstance(found, Record):
+                look.lines.append(line)
+                where = f"{path}, line {line}"
+                look.labels.append(parse_label(label, where, _IMPORTED_LABELS) if label.strip() else None)
+            else:
+                look.problems.append(found)
+            if stream.fraction:
+                tick(stream.announced, max(stream.announced, int(stream.announced / stream.fraction)))
+    return replace(look, announced=stream.announced, warnings=stream.warnings)
 
 
 def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[dict[int, Label]]:

@@ -478,15 +478,17 @@ class Project:
             ]
 
     def add(
-        self, records: Sequence[Record], lines: Sequence[int], *, name: str, source: str, format: str,
+        self, records: Iterable[Record], lines: Sequence[int], *, name: str, source: str, format: str,
         sha256: str, announced: int, problems: Sequence[tuple[int, str]],
-    ) -> list[int]:
+    ) -> range:
         """Add the records of one file, whole or not at all, and return their new ids.
 
         Parameters
         ----------
-        records, lines : sequences of one length
-            What was read, and the line of the file where each record begins.
+        records : iterable of Record
+            What was read: taken page by page, so that a file of any length fits.
+        lines : sequence of int, one for each record
+            The line of the file where it begins.
         name, source, format, sha256, announced, problems
             What is kept of the file itself (see `SourceFile`).
         """
@@ -496,14 +498,14 @@ class Project:
                 raise InputError(f"{name} was imported as {source!r} already; nothing of it was added.")
             file_id = connection.execute(insert(_files).values(
                 name=name, source=source, format=format, sha256=sha256, announced=announced,
-                kept=len(records), problems=json.dumps([list(p) for p in problems]), at=_now(),
+                kept=len(lines), problems=json.dumps([list(p) for p in problems]), at=_now(),
             )).inserted_primary_key[0]
             first = (connection.execute(select(func.max(_records.c.id))).scalar() or 0) + 1
             rows = (_to_row(record, first + i, file_id, line)
                     for i, (record, line) in enumerate(zip(records, lines, strict=True)))
             for page in _pages(rows, _PAGE):
                 connection.execute(insert(_records), page)
-        return list(range(first, first + len(records)))
+        return range(first, first + len(lines))
 
     def records(self, ids: Iterable[int] | None = None) -> Iterator[Record]:
         """Yield records in the order of their ids: all, or those of `ids`.
