@@ -89,13 +89,15 @@ class Exports:
 def real_works(data: Path) -> tuple[dict[str, list[Work]], list[Work]]:
     """Return distinct real works: the English ones by kind, and those in other languages."""
     abbreviations: dict[str, str] = {}
-    works = _distinct([work for read in (_exports, _labelled, _deduplication_sets) for work in read(data, abbreviations)])
+    readers = (_exports, _labelled, _deduplication_sets)
+    works = _distinct([work for read in readers for work in read(data, abbreviations)])
     english: dict[str, list[Work]] = {kind: [] for kind in KINDS}
     foreign = []
     for work in works:
         work = replace(work, abbreviation=work.abbreviation or abbreviations.get(normal_title(work.journal), ""))
         if work.language == "English":
-            kind = "full" if work.abstract and work.volume and work.first_page else "abstract" if work.abstract else "bare"
+            placed = work.volume and work.first_page
+            kind = "bare" if not work.abstract else "full" if placed else "abstract"
             if kind != "bare" or work.first_page:
                 english[kind].append(work)
         else:
@@ -314,10 +316,12 @@ class Teller:
         told = self._maybe(0.3, "part of a double family name missing", told, " " in told.authors[0][0],
                            authors=((told.authors[0][0].rsplit(" ", 1)[-1], told.authors[0][1]), *told.authors[1:]))
         short = re.sub(r"^The |\s*(?:: .*|\([^()]*\))$", "", told.journal)
-        told = self._maybe(0.5, "journal without article or subtitle", told, short not in ("", told.journal), journal=short)
+        told = self._maybe(0.5, "journal without article or subtitle", told, short not in ("", told.journal),
+                           journal=short)
         other = _otherwise_spelt(told.title)
         told = self._maybe(0.3, "British, American or numeral spelling", told, other != told.title, title=other)
-        swapped = told.journal.replace(" & ", " and ") if " & " in told.journal else told.journal.replace(" and ", " & ")
+        signs = (" & ", " and ") if " & " in told.journal else (" and ", " & ")
+        swapped = told.journal.replace(*signs)
         told = self._maybe(0.4, "& for and in the journal", told, swapped != told.journal, journal=swapped)
         told = self._maybe(0.1, "title in other letters", told, ": " in told.title,
                            title=re.sub(r": (\w)", lambda m: f": {m.group(1).upper()}", told.title, count=1))
@@ -395,13 +399,15 @@ def _pubmed(told: Work, work: Work, rng: np.random.Generator) -> str:
     pages = _short_pages(told)
     doi = told.doi and f"{told.doi} [doi]"
     fields = [
-        ("PMID", work.pmid or work.made_pmid), ("OWN", "NLM"), ("STAT", "MEDLINE"), ("VI", told.volume), ("IP", told.issue),
-        ("DP", str(told.year)), ("TI", told.title), ("PG", pages), ("LID", doi), ("AB", told.abstract),
+        ("PMID", work.pmid or work.made_pmid), ("OWN", "NLM"), ("STAT", "MEDLINE"),
+        ("VI", told.volume), ("IP", told.issue), ("DP", str(told.year)), ("TI", told.title),
+        ("PG", pages), ("LID", doi), ("AB", told.abstract),
         *((tag, value) for family, given in told.authors for tag, value in (
             ("FAU", ", ".join(filter(None, (family, given)))), ("AU", f"{family} {initials(given)}".strip()),
         )),
-        ("LA", LANGUAGE_CODES[told.language]), ("PT", "Journal Article"), ("TA", told.abbreviation), ("JT", told.journal),
-        ("AID", doi), ("SO", f"{told.abbreviation or told.journal}. {told.year};{told.volume}({told.issue}):{pages}."),
+        ("LA", LANGUAGE_CODES[told.language]), ("PT", "Journal Article"),
+        ("TA", told.abbreviation), ("JT", told.journal), ("AID", doi),
+        ("SO", f"{told.abbreviation or told.journal}. {told.year};{told.volume}({told.issue}):{pages}."),
     ]
     return "".join(f"{tag:<4}- {_wrapped(value)}\n" for tag, value in fields if value) + "\n"
 
@@ -420,11 +426,17 @@ def _medline(told: Work, work: Work, rng: np.random.Generator) -> str:
     link = "http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=med4&NEWS=N&AN="
     return _tagged([
         ("TY", "JOUR"), ("DB", "Ovid MEDLINE(R) <1980 to August Week 4 2010>"), ("ID", work.pmid), ("T1", told.title),
-        *(("A1", f"{family} {given}" if given.isupper() else _comma((family, given))) for family, given in told.authors),
+        *(("A1", " ".join(author) if author[1].isupper() else _comma(author)) for author in told.authors),
         ("Y1", f"{told.year}//"), ("N2", told.abstract), ("JF", told.journal), ("JA", told.abbreviation),
         ("VL", told.volume), ("IS", told.issue), ("SP", told.first_page), ("EP", told.last_page),
         ("DO", told.doi and f"http://dx.doi.org/{told.doi}"), ("L2", work.pmid and link + work.pmid), ("ER", ""),
     ])
+
+
+_COPYRIGHT = (
+    " is the property of its publisher and its content may not be copied or emailed to multiple sites without the "
+    "copyright holder's express written permission. (Copyright applies to all Abstracts.)"
+)
 
 
 def _cinahl(told: Work, work: Work, rng: np.random.Generator) -> str:
@@ -435,12 +447,11 @@ def _cinahl(told: Work, work: Work, rng: np.random.Generator) -> str:
         note += f" PMID: NLM{work.pmid}."
     return _tagged([
         ("TY", "JOUR"), *(("AU", _comma(author)) for author in told.authors), ("T1", told.title), ("JO", told.journal),
-        ("JF", told.journal), ("Y1", f"{told.year}/{rng.integers(1, 13):02}//"), ("VL", told.volume), ("IS", told.issue),
+        ("JF", told.journal), ("Y1", f"{told.year}/{rng.integers(1, 13):02}//"),
+        ("VL", told.volume), ("IS", told.issue),
         ("M3", "Article"), ("SP", told.first_page), ("EP", told.last_page),
         ("AB", told.abstract and f"{told.abstract} [ABSTRACT FROM AUTHOR]"),
-        ("AB", told.abstract and f"Copyright of {told.journal} is the property of its publisher and its content may not be "
-                                 "copied or emailed to multiple sites without the copyright holder's express written "
-                                 "permission. (Copyright applies to all Abstracts.)"),
+        ("AB", told.abstract and f"Copyright of {told.journal}{_COPYRIGHT}"),
         ("N1", note), ("L3", told.doi),
         ("UR", f"https://search.ebscohost.com/login.aspx?direct=true&db=c8h&AN={number}&site=ehost-live&scope=site"),
         ("DP", "EBSCOhost"), ("DB", "c8h"), ("ER", ""),
@@ -455,12 +466,13 @@ def _psycinfo(told: Work, work: Work, rng: np.random.Generator) -> str:
         ("TY", "JOUR"), ("ID", number), ("T1", told.title), *(("A1", _comma(author)) for author in told.authors),
         ("Y1", f"{told.year}//"), ("N2", told.abstract and told.abstract + note),
         ("M3", "Health & Mental Health Treatment & Prevention [3300]"), ("JF", told.journal), ("VL", told.volume),
-        ("IS", told.issue), ("SP", told.first_page if paged else "No"), ("EP", told.last_page if paged else "Specified"),
+        ("IS", told.issue), ("SP", told.first_page if paged else "No"),
+        ("EP", told.last_page if paged else "Specified"),
         ("DO", told.doi and f"http://dx.doi.org/{told.doi}"),
         ("L2", f"http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=psyc6&NEWS=N&AN={number}"),
         ("ER", ""), ("NL", told.abbreviation),
-    ]) + (f"\r\nLink to the Ovid Full Text or citation: http://ovidsp.ovid.com/ovidweb.cgi?T=JS&CSC=Y&NEWS=N&PAGE=fulltext"
-          f"&D=psyc6&AN={number}\r\n\r\n")
+    ]) + ("\r\nLink to the Ovid Full Text or citation: http://ovidsp.ovid.com/ovidweb.cgi?T=JS&CSC=Y&NEWS=N"
+          f"&PAGE=fulltext&D=psyc6&AN={number}\r\n\r\n")
 
 
 def _psycarticles(told: Work, work: Work, rng: np.random.Generator) -> str:
@@ -482,7 +494,8 @@ _WRITERS: dict[str, Callable[[Work, Work, np.random.Generator], str]] = {
     "PubMed": _pubmed, "Medline": _medline, "CINAHL": _cinahl, "PsycINFO": _psycinfo, "PsycARTICLES": _psycarticles,
 }
 _PSYCNET_HEAD = (
-    "Provider: American Psychological Association\nDatabase: PsycARTICLES\nContent: application/x-research-info-systems\n\n"
+    "Provider: American Psychological Association\nDatabase: PsycARTICLES\n"
+    "Content: application/x-research-info-systems\n\n"
 )
 
 
@@ -510,7 +523,8 @@ def build(data: Path, folder: Path) -> Exports:
         texts = [teller.tell(works[i], source, bool(is_copy)) for i, is_copy in here]
         if source in ("Medline", "PsycINFO"):   # Ovid numbers its records
             texts = [f"{n}.\r\n{text}\r\n" for n, text in enumerate(texts, 1)]
-        path.write_text((_PSYCNET_HEAD if source == "PsycARTICLES" else "") + "".join(texts), encoding="utf-8", newline="")
+        head = _PSYCNET_HEAD if source == "PsycARTICLES" else ""
+        path.write_text(head + "".join(texts), encoding="utf-8", newline="")
         for place, (i, _) in enumerate(here, 1):
             members[int(i)].append(before + place)
         before += len(here)
