@@ -12,6 +12,7 @@ from triage import intake
 from triage.decisions import Kind, Label, Origin, fold
 from triage.errors import InputError
 from triage.project import Project
+from triage.records import Record
 
 LABELS = {"include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE,
           "maybe": Label.MAYBE}
@@ -292,3 +293,44 @@ def test_each_answer_to_a_proposal_is_in_the_log_at_once_and_can_be_taken_back(t
     done = intake.accept(filtered, [False, True])
     assert (done.left, done.removed, done.proposed) == (1, {"language": 1}, [])
     assert intake.accept(filtered, [True, None]).proposed == filtered.proposed[1:]
+
+
+# -- questions about duplicates ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def maybes(empty):
+    """Two records that differ in the page, and one of another work."""
+    records = [
+        Record(title="Peer support for adults with severe mental illness: a randomised trial", year=2009,
+               authors=("Smith, J",), journal="Psychiatric Services", extra={"VL": ("60",), "SP": ("11",)}),
+        Record(title="Peer support for adults with severe mental illness: a randomised trial", year=2009,
+               authors=("Smith, J",), journal="Psychiatric Services", extra={"VL": ("60",), "SP": ("19",)}),
+        Record(title="Soil bacteria of legumes in dry land farming", year=2009, authors=("Jones, A",)),
+    ]
+    empty.add(records, [1, 2, 3], name="a.ris", source="a", format="ris", sha256="0", announced=3, problems=[])
+    return empty
+
+
+def test_what_may_be_a_duplicate_is_asked_and_the_answer_kept(maybes):
+    (question,) = intake.find_duplicates(maybes, reviewer="ann").maybes
+    assert (question.kept.id, question.copy.id) == (1, 2) and question.why
+    intake.settle_maybe(maybes, question, False, reviewer="ann")
+    assert intake.find_duplicates(maybes, reviewer="ann").maybes == []
+    intake.settle_maybe(maybes, question, None, reviewer="ann")  # the answer taken back: asked again
+    assert len(intake.find_duplicates(maybes, reviewer="ann").maybes) == 1
+    intake.settle_maybe(maybes, question, True, reviewer="ann")
+    done = intake.find_duplicates(maybes, reviewer="ann")
+    assert (done.duplicates, done.maybes) == (1, []) and maybes.stage().record_ids.tolist() == [1, 3]
+    intake.settle_maybe(maybes, question, None, reviewer="ann")
+    assert maybes.stage().record_ids.tolist() == [1, 2, 3]
+    assert [str(e.kind) for e in maybes.events()] == ["apart", "undo", "duplicate", "undo"]
+
+
+def test_a_pair_told_apart_is_not_linked_by_a_later_import_either(maybes):
+    (question,) = intake.find_duplicates(maybes, reviewer="ann").maybes
+    intake.settle_maybe(maybes, question, False, reviewer="ann")
+    maybes.add([question.copy], [1], name="b.ris", source="b", format="ris", sha256="1", announced=1, problems=[])
+    intake.find_duplicates(maybes, reviewer="ann")
+    live = maybes.stage().live
+    assert live.kept(1) != live.kept(2)

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from triage import terminal
 from triage.decisions import History, Label, Origin
+from triage.dedupe import Agreement, FieldPair
 from triage.eligibility import Proposal
 from triage.protocol import parse
 from triage.records import Record
@@ -864,3 +865,18 @@ def _child(log: Path) -> None:
 
 if __name__ == "__main__":
     _child(Path(sys.argv[1]))
+
+
+def test_two_records_side_by_side():
+    pairs = [
+        ("one word of the title differs", [FieldPair("title", f"Kept {HOSTILE}", "Copy", Agreement.DIFFERENT),
+                                           FieldPair("year", "2009", "2009", Agreement.SAME)]),
+        ("the page differs", [FieldPair("pages", "1-9", "11-19", Agreement.DIFFERENT)]),
+    ]
+    kept, console = [], paper()
+    answers = terminal.decide_maybes(pairs, keep=lambda place, answer: kept.append((place, answer)), console=console,
+                                     keys=ScriptedKeys("x", "y", "u", "n", "q"))
+    said = console.file.getvalue()
+    assert answers == [False, None] and kept == [(0, True), (0, None), (0, False)]
+    assert "one word of the title differs" in said and "Are these one record?" in said and "11-19" in said
+    assert "\x1b]0;owned" not in said and "\u202e" not in said

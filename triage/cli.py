@@ -240,24 +240,49 @@ def import_(
 
 
 @app.command()
-def dedupe(review: Review, reviewer: Reviewer = None, as_json: AsJson = False) -> None:
-    """Link the records that are surely duplicates.
+def dedupe(
+    review: Review,
+    decide: Annotated[bool, typer.Option("--decide", help="Ask about each pair that only looks like copies, side "
+                                                          "by side.")] = False,
+    reviewer: Reviewer = None, as_json: AsJson = False,
+) -> None:
+    """Link the records that are surely duplicates, and list those that may be.
 
     Nothing is deleted: the copies of a record are shown as one, with their gaps filled from each
     other, and each link is in the log. `triage undo REVIEW --event SEQ` takes one back.
     """
     from . import intake
 
+    who = _user(reviewer)
     with _open(review) as project:
-        done = intake.find_duplicates(project, reviewer=_user(reviewer))
+        done = intake.find_duplicates(project, reviewer=who)
+        linked = done.linked
+        if decide and done.maybes:
+            from . import dedupe as duplicates
+            from . import terminal
+
+            terminal.decide_maybes(
+                [(maybe.why, duplicates.side_by_side(maybe.kept, maybe.copy)) for maybe in done.maybes],
+                keep=lambda place, answer: intake.settle_maybe(project, done.maybes[place], answer, reviewer=who),
+            )
+            before, done = done.duplicates, intake.find_duplicates(project, reviewer=who)
+            linked += done.duplicates - before
     if as_json:
-        _print_json({"records": done.records, "linked": done.linked, "duplicates": done.duplicates,
-                     "left": done.records - done.duplicates, "reasons": done.reasons})
+        _print_json({
+            "records": done.records, "linked": linked, "duplicates": done.duplicates,
+            "left": done.records - done.duplicates, "reasons": done.reasons,
+            "maybes": [{"kept_id": m.kept.id, "copy_id": m.copy.id, "why": m.why} for m in done.maybes],
+        })
         return
-    print(f"{done.linked} new duplicates linked, {done.duplicates} in all; "
+    print(f"{linked} new duplicates linked, {done.duplicates} in all; "
           f"{done.records - done.duplicates} of {done.records} records are left.")
     for why, count in done.reasons.items():
         print(f"  {count:6}  {why}")
+    if done.maybes:
+        print(f"{len(done.maybes)} more pairs may be duplicates:")
+        for maybe in done.maybes[:10]:
+            print(f"  records {maybe.kept.id} and {maybe.copy.id}: {_line(maybe.why)} | {_short(maybe.kept.title)}")
+        print("Decide on each with --decide; until then both are kept.")
     print(f"Next: triage filter {_quoted(review)}")
 
 

@@ -34,7 +34,9 @@ class Kind(StrEnum):
     SHOWN = "shown"          # a record was put before a reviewer, or handed out in a file
     DECISION = "decision"    # a reviewer judged a record
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
+    APART = "apart"          # a person told that record_id is no copy of other_id
     REMOVAL = "removal"      # record_id leaves before screening (language, date, type)
+    STAYS = "stays"          # a person told that a proposed removal of record_id is none
     PLAN = "plan"            # an audit permutation was committed for a stage
     UNDO = "undo"            # takes back the event that `undoes` names
 

@@ -252,37 +252,72 @@ def _sha256(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Maybe:
+    """Two records that look like copies, and why; a person decides."""
+
+    kept: Record
+    copy: Record
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deduped:
-    """What `find_duplicates` did: new links, and the records left."""
+    """What `find_duplicates` did: new links, the records left, and the questions that are open."""
 
     records: int
     linked: int
     duplicates: int
     reasons: dict[str, int]
+    maybes: list[Maybe]
 
 
 def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     """Link the sure duplicates that are not linked yet; nothing is deleted, each link can be undone.
 
-    A link that somebody took back is not made again.
+    A link that somebody took back is not made again, nor are records asked about that a person told apart.
     """
-    stage = project.stage()
     events = project.events()
     undone = {e.undoes for e in events}
-    refused = {
-        frozenset((e.record_id, e.other_id)) for e in events if e.other_id is not None and e.seq in undone
-    }
-    links = [
-        link for link in dedupe.find_duplicates(list(project.records()))
-        if link.sure and stage.live.kept(link.copy_id) != stage.live.kept(link.kept_id)
-        and frozenset((link.copy_id, link.kept_id)) not in refused
+    apart = [
+        (e.record_id, e.other_id) for e in events
+        if (e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone)
     ]
+    live = fold(events)
+    found = dedupe.find_duplicates(project.records(), apart)
+    links = [link for link in found if link.sure and live.kept(link.copy_id) != live.kept(link.kept_id)]
     project.link([(link.copy_id, link.kept_id, link.why) for link in links], reviewer=reviewer)
-    live = project.stage().live
+    live = fold(project.events())
+    open_pairs = {
+        (min(pair), max(pair)): link.why for link in found if not link.sure
+        and len(pair := {live.kept(link.copy_id), live.kept(link.kept_id)}) == 2
+    }
+    records = {r.id: r for r in project.records({i for pair in open_pairs for i in pair})} if open_pairs else {}
     return Deduped(
         records=project.n_records(), linked=len(links), duplicates=len(live.duplicates),
         reasons=dict(Counter(link.why for link in links)),
+        maybes=[Maybe(records[kept], records[copy], why) for (kept, copy), why in open_pairs.items()],
     )
+
+
+def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewer: str) -> None:
+    """Write a person's answer: True links the copy, False tells the two apart, None takes the answer back."""
+    pair = maybe.copy.id, maybe.kept.id
+    if answer:
+        project.link([(*pair, f"{maybe.why}; a person decided")], reviewer=reviewer)
+    elif answer is False:
+        project.tell_apart(*pair, reviewer=reviewer)
+    else:
+        _take_back(project, lambda e: e.kind in (Kind.DUPLICATE, Kind.APART) and (e.record_id, e.other_id) == pair, reviewer)
+
+
+def _take_back(project: Project, is_answer: Callable[[Event], bool], reviewer: str) -> None:
+    """Undo the newest event of a kind that is not undone."""
+    events = project.events()
+    undone = {e.undoes for e in events}
+    for event in reversed(events):
+        if event.seq not in undone and is_answer(event):
+            project.undo(event.seq, reviewer=reviewer)
+            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +342,15 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     """
     limits = project.protocol().limits
     stage = project.stage()
+    events = project.events()
+    undone = {e.undoes for e in events}
+    stays = {(e.record_id, e.reason) for e in events if e.kind is Kind.STAYS and e.seq not in undone}
     removals, proposals = [], []
     for record in project.shown_records(stage):
         found = eligibility.check(record, limits)
         if isinstance(found, eligibility.Removal):
             removals.append((record.id, found.kind, found.reason))
-        elif isinstance(found, eligibility.Proposal):
+        elif isinstance(found, eligibility.Proposal) and (record.id, found.kind) not in stays:
             proposals.append((record, found))
     if accept_proposals:
         removals += [(record.id, found.kind, found.reason) for record, found in proposals]
@@ -327,12 +365,14 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
 def settle(
     project: Project, proposal: tuple[Record, eligibility.Proposal], answer: bool | None, *, reviewer: str,
 ) -> None:
-    """Write a person's answer to a proposal: True removes the record, None takes the removal back."""
+    """Write a person's answer to a proposal: True removes the record, False keeps it for good, None takes it back."""
     record, found = proposal
     if answer:
         project.remove([(record.id, found.kind, found.reason)], reviewer=reviewer)
-    elif answer is None and (removal := fold(project.events()).removals.get(record.id)) is not None:
-        project.undo(removal.seq, reviewer=reviewer)
+    elif answer is False:
+        project.let_stay(record.id, found.kind, reviewer=reviewer)
+    else:
+        _take_back(project, lambda e: e.kind in (Kind.REMOVAL, Kind.STAYS) and e.record_id == record.id, reviewer)
 
 
 def accept(filtered: Filtered, answers: Sequence[bool | None]) -> Filtered:

@@ -652,8 +652,18 @@ class Project:
             for record_id, kind, why in removals
         ])
 
+    def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
+        """Log that a person told two records apart that looked like copies."""
+        return self._append([{"kind": Kind.APART, "record_id": one, "other_id": other, "reviewer": reviewer}])[0]
+
+    def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
+        """Log that a person kept a record whose removal by a kind of limit was proposed."""
+        return self._append([
+            {"kind": Kind.STAYS, "record_id": record_id, "reason": kind, "reviewer": reviewer}
+        ])[0]
+
     def undo(self, seq: int, *, reviewer: str) -> Event:
-        """Log that a decision, a duplicate link or a removal is taken back.
+        """Log that a decision, a duplicate link, a removal or an answer is taken back.
 
         Raises
         ------
@@ -671,7 +681,7 @@ class Project:
                     f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide "
                     f"again."
                 )
-            if row.kind not in (Kind.DECISION, Kind.DUPLICATE, Kind.REMOVAL):
+            if row.kind in (Kind.SHOWN, Kind.PLAN):
                 raise InputError(f"Event {seq} is no decision, duplicate link or removal, so it cannot be undone.")
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")

@@ -36,6 +36,7 @@ from .decisions import Label
 from .records import Record
 
 if TYPE_CHECKING:
+    from .dedupe import FieldPair
     from .eligibility import Proposal
     from .screening import Session
 
@@ -1031,6 +1032,34 @@ def decide_proposals(
         return Group(Text(screen.line(found.reason), "bold"), Text(), _record(screen, record))
 
     return ask_one_by_one(proposals, show, "Remove this record?", keep=keep, console=screen.console, keys=keys)
+
+
+_AGREEMENT_STYLES = {"same": "dim", "alike": "", "different": EXCLUDE_STYLE, "only one": "italic"}
+
+
+def decide_maybes(
+    pairs: Sequence[tuple[str, Sequence[FieldPair]]], *, keep: Callable[[int, bool | None], None],
+    console: Console | None = None, keys: Keys | None = None,
+) -> list[bool | None]:
+    """Show two records side by side and ask whether they are one: True links them, False tells them apart.
+
+    Each pair comes as the reason why it is asked about and its fields compared. Parameters and the answers
+    are otherwise those of `ask_one_by_one`.
+    """
+    screen = _Screen(console)
+
+    def show(pair: tuple[str, Sequence[FieldPair]]) -> RenderableType:
+        why, fields = pair
+        table = Table(box=None, padding=(0, 2, 0, 0), expand=True, header_style="bold")
+        table.add_column("")
+        table.add_column("kept", ratio=1)
+        table.add_column("copy", ratio=1)
+        for field in fields:
+            style = _AGREEMENT_STYLES.get(field.agreement, "")
+            table.add_row(Text(field.name, "dim"), *(Text(screen.line(value), style) for value in (field.kept, field.copy)))
+        return Group(Text(screen.line(why), "bold"), Text(), table)
+
+    return ask_one_by_one(pairs, show, "Are these one record?", keep=keep, console=screen.console, keys=keys)
 
 
 # -- progress -----------------------------------------------------------------------------------
