@@ -784,3 +784,22 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
                 assert history.pool_size[at] == 24 - at
     events = project.events()
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
+
+
+def test_a_batch_is_handed_out_only_when_its_file_is_there(review, tmp_path, monkeypatch):
+    project, file = review(30), tmp_path / "next.csv"
+
+    def full_disk(ids):
+        raise OSError(28, "No space left on device")
+
+    before = [e for e in project.events() if e.kind is Kind.SHOWN]
+    with pytest.raises(OSError, match="No space"):
+        hand_out(project, 3, file=file, reviewer="ann", write=full_disk)
+    monkeypatch.setattr(project, "show", lambda *args, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        hand_out(project, 3, file=file, reviewer="ann", write=lambda ids: file.write_text(str(ids)))
+    assert not file.exists() and [e for e in project.events() if e.kind is Kind.SHOWN] == before
+    monkeypatch.undo()
+    batch = hand_out(project, 3, file=file, reviewer="ann", write=lambda ids: file.write_text(str(ids)))
+    shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+    assert file.read_text() == str(batch) and [e.record_id for e in shown] == batch and shown[0].note == "next.csv"

@@ -540,11 +540,14 @@ def export(
         raise typer.BadParameter("next goes with no other", param_hint="--only")
     with _open(review) as project:
         formats.check_writable(output)
-        batch = None
         if wanted == ["next"]:
-            batch = screening.hand_out(project, top, file=output.name, stage_name=stage, reviewer=_user(reviewer),
-                                       preset=model, device=device, progress=terminal.progress_bar)
-        count = intake.export(project, output, only=wanted, stage_name=stage, record_ids=batch)
+            count = len(screening.hand_out(
+                project, top, file=output, stage_name=stage, reviewer=_user(reviewer), preset=model, device=device,
+                progress=terminal.progress_bar,
+                write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids),
+            ))
+        else:
+            count = intake.export(project, output, only=wanted, stage_name=stage)
     if as_json:
         _print_json({"file": str(output), "records": count})
     else:

@@ -703,16 +703,26 @@ def _policy(project: Project) -> Callable[[History], Origin] | None:
 
 
 def hand_out(
-    project: Project, count: int, *, file: str, reviewer: str, stage_name: str | None = None,
-    preset: str | None = None, device: str = "auto", progress=None,
+    project: Project, count: int, *, file: str | Path, reviewer: str, write: Callable[[list[int]], object] | None = None,
+    stage_name: str | None = None, preset: str | None = None, device: str = "auto", progress=None,
 ) -> list[int]:
-    """Choose the next batch to be screened outside, audit draws among it, and log it as handed out.
+    """Hand out the next batch to be screened outside, audit draws among it; return its ids.
 
-    Returns
-    -------
-    list of int
-        Record ids in the order in which they are to be screened. Records handed out before and not
-        judged come only when no others are left.
+    The file is there before the log says that it was handed out: were it the other way round, a full disk
+    would leave records that wait for an answer from nobody.
+
+    Parameters
+    ----------
+    project : Project
+    count : int
+    file : path
+        The file of the batch, whose name the log tells.
+    reviewer : str
+    write : callable, optional
+        Writes the file: the records of these ids in the order in which they are to be screened. Those handed
+        out before and not judged come only when no others are left.
+    stage_name, preset, device, progress : optional
+        See `open_session`.
 
     Raises
     ------
@@ -735,17 +745,24 @@ def hand_out(
             sizes.append(pool.left(row))
             pool.show(row, origin)
         ids = stage.record_ids[rows].tolist()
-        if not rows or project.show(
-            stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id, file=file,
-            after=stage.live.last_seq,
-        ):
-            break  # otherwise somebody wrote meanwhile, and the batch is chosen anew
-    handed_out = set(rows)
-    again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
-    ids += stage.record_ids[again].tolist()
-    if not ids:
-        raise InputError(f"Every record of the stage {stage.name!r} is judged; there is no next batch.")
-    return ids
+        handed_out = set(rows)
+        again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
+        batch = ids + stage.record_ids[again].tolist()
+        if not batch:
+            raise InputError(f"Every record of the stage {stage.name!r} is judged; there is no next batch.")
+        if write is not None:
+            write(batch)
+        logged = False
+        try:
+            logged = not rows or project.show(
+                stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id,
+                file=Path(file).name, after=stage.live.last_seq,
+            )
+        finally:
+            if write is not None and not logged:  # or somebody wrote meanwhile, and the batch is chosen anew
+                Path(file).unlink(missing_ok=True)
+        if logged:
+            return batch
 
 
 def _ranked(
