@@ -310,3 +310,26 @@ def test_what_was_read_and_what_was_announced_must_agree(tmp_path, monkeypatch):
     monkeypatch.setitem(formats._READERS, "ris", lambda path, tally: (item for n, item in enumerate(lost(path, tally)) if n != 1))
     with pytest.raises(InputError, match="announces 2 records as ris, but 1 could be told apart"):
         read(tmp_path, SAMPLES["x.ris"].format("a"), "x.ris")
+
+
+# What makes a pattern try again and again, were one careless.
+TIRING = [
+    " ", "\n", "\t\n", "-", ")", "$\\aa", "$ {x}", "@a{", "@a{b,", "{", "}", '"', "'", "\\'", " and", "<record>", "<record><titles>", "</record>", "&", "&a", ";", ",",
+    "1.\n\n", "\n\n1.", "TY - ", "\nTY -  ", "PMID-", "\n%0 ", "\nPT J", "10.1000/", "&D=med&", "ovid?D=med&", "Language: A,", "Publication Type: ", "PMID: 1 ", "['a' ",
+    "RAYYAN-INCLUSION: {\"a\"", "no abstract ", "(", "x", "\ufeff", "=", "a = ", "AU  -\n", "\nER",
+]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_text_takes_long(tmp_path, name):
+    """60,000 characters of anything, at once a value and by themselves, in a second or so."""
+    import time
+
+    for piece in TIRING:
+        tiring = piece * (60_000 // len(piece))
+        for text in (SAMPLES[name].replace("{}", "{0}").replace("One", "One {0}").format(tiring), SAMPLES[name].format("a") + tiring, tiring):
+            path = tmp_path / name
+            path.write_text(text, encoding="utf-8")
+            started = time.process_time()
+            holds_or_is_refused(path)
+            assert time.process_time() - started < 10, (name, piece)

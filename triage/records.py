@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
-_DOI = re.compile(r"10\.\d{4,9}/\S+", re.IGNORECASE)
+_DOI = re.compile(r"10\.\d{4,9}/\S{1,500}", re.IGNORECASE)
 _PMID = re.compile(r"^\s*(?:pmid:?\s*)?0*([1-9]\d{0,8})(?:\.0)?\s*(?:\[pmid\])?\s*$", re.IGNORECASE)
 _NO_ABSTRACT = re.compile(
     r"\W*(?:n\.?/?a\.?|none|null|nan|(?:abstract )?(?:not available|unavailable|not applicable)|none available"

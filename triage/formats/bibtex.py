@@ -30,7 +30,7 @@ _BEGIN = re.compile(r"([A-Za-z]+)[ \t]*([{(])")
 _ON_THE_LINE = re.compile(r"@([A-Za-z]+)[ \t]*([{(])")
 _SPACE = re.compile(r"\s*")
 _KEY_FIELD = "@"  # under which an entry's key stands among its fields
-_KEY = re.compile(r"\s*([^,={}\"\n]*?)\s*(?:,|(?=[})]))")
+_KEY = re.compile(r"\s*+([^,={}\"\n]*)(?:,|(?=[})]))")
 _NAME = re.compile(r"[\s,]*([A-Za-z][^\s={}\",#]*(?:[ \t]+[^\s={}\",#]+)*)\s*=\s*")
 _BETWEEN = re.compile(r"[\s,]*")
 _BARE = re.compile(r"[^\s,{}\"#()]+")
@@ -57,7 +57,7 @@ _KINDS = {
 
 def looks_like(head: str) -> int:
     """Return where a text's first entry begins, or -1."""
-    found = re.search(r"\n[ \t]*@[A-Za-z]+[ \t]*[{(]\s*[^\n=]*[,=}]", f"\n{head}")
+    found = re.search(r"\n[ \t]*@[A-Za-z]+[ \t]*[{(][^,=}]{0,300}[,=}]", f"\n{head}")
     return -1 if found is None else found.start()
 
 
@@ -67,9 +67,9 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     found = pieces(TextFile(path, tally), _OPENS)
     next(found)  # what stands outside entries is a comment, by BibTeX's own rule
     for line, piece in found:
-        begin, at = _BEGIN.match(piece), 0
+        begin, at, here, counted = _BEGIN.match(piece), 0, line, 0
         while begin is not None:
-            here = line + piece.count("\n", 0, begin.start())
+            here, counted = here + piece.count("\n", counted, begin.start()), begin.start()
             # A second entry on the line where the first ends is announced by no line of its own.
             tally.announced += at > 0
             kind = begin.group(1).lower()
@@ -94,7 +94,7 @@ def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple
     fields: Fields = {}
     at, closes = begin.end(), _CLOSES[begin.group(2)]
     if begin.group(1).lower() != "string" and (key := _KEY.match(text, at)):
-        fields[_KEY_FIELD], at = key.group(1), key.end()
+        fields[_KEY_FIELD], at = key.group(1).strip(), key.end()
     while True:
         end = _BETWEEN.match(text, at).end()
         if text[end: end + 1] == closes:
@@ -214,8 +214,9 @@ def _record(kind: str, fields: Fields) -> Record:
 
 def _names(text: str) -> list[str]:
     """Split authors at "and", but not inside braces: {Health and Care Council} is one."""
+    text = one_line(text)
     names, begin, depth = [], 0, 0
-    for found in re.finditer(r"\\.|[{}]|\s+and\s+", text, re.IGNORECASE | re.DOTALL):
+    for found in re.finditer(r"\\.|[{}]| and ", text, re.IGNORECASE):
         mark = found.group()
         if mark == "{":
             depth += 1
@@ -289,7 +290,7 @@ def _again(text: str) -> Record:
 def _key(record: Record, number: int, keys: set[str]) -> str:
     imported = "".join(record.extra.get("citekey", ()))
     family = re.split(r"[,\s]", record.authors[0])[0] if record.authors else ""
-    base = re.sub(r"[^A-Za-z0-9]", "", family) + ("" if record.year is None else str(record.year))
+    base = re.sub(r"[^A-Za-z0-9]", "", family)[:40] + ("" if record.year is None else str(record.year))
     key = imported if re.fullmatch(r"[\w:./+-]{1,100}", imported) else f"{base or 'record'}_triage{record.id or number}"
     while key in keys:
         key += "x"

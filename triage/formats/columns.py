@@ -29,7 +29,7 @@ COLUMNS = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SOURCE = re.compile(r"(.{1,300}?) \((1[5-9]\d\d|20\d\d)\) ")  # Embase: "Gut (2014) 63:1 (5-9). Date of ..."
 _OURS = "imported "  # before an imported column's name that an export needs for itself
-_LIST = re.compile(r"\[(?:\s*(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*,?)*\]")  # as pandas writes a list
+_LIST = re.compile(r"\[\s*+(?:(?:'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")\s*+(?:,\s*+)?)*+\]")  # as pandas writes a list
 _MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 

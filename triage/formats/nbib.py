@@ -15,7 +15,7 @@ _TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
 _OPENS = Opening(r"\n(?=PMID ?-)")
 # Without PMID lines, a record is what stands between blank lines and begins with a tag, or with Ovid's
 # number and a tag.
-_OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=(?:\W*\d+\W*\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )", feeds=2)
+_OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=(?:[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )", feeds=2)
 
 
 def looks_like(head: str) -> int:

@@ -19,7 +19,7 @@ from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
-_OPENS = Opening(r"\nTY(?:  -| {0,4}-(?=[ \t]*[\w-]{0,20}[ \t]*(?:\n|\Z)))")
+_OPENS = Opening(r"\nTY(?:  -| {0,4}-(?=[ \t]{0,9}[\w-]{0,20}[ \t]{0,99}(?:\n|\Z)))")
 # A line that begins a value. Abstracts hold lines such as "US - based studies", so one blank makes a
 # tag only for tags that no abstract's line begins with, or in records that are written so throughout.
 _TAG = re.compile(
@@ -30,7 +30,7 @@ _TWO_BLANKS = re.compile(r"\n[A-Z][A-Z0-9]  -")
 _LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?: |(?=\n|\Z))")
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
-_NUMBERED = re.compile(r"\n[ \t]*\n\W*\d+\.?[ \t]*\s*\Z")
+_NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
@@ -86,7 +86,7 @@ def _values(piece: str, line: int, outside: Outside) -> Values:
     if "ER" in parts:
         parts = _closed(parts, line, outside)
     else:
-        parts[-1] = _NUMBERED.sub("", parts[-1])
+        parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
     parts[:0] = ("", "TY")
     return values_of(parts, _LISTS)
 
@@ -205,7 +205,7 @@ def _pmid(values: Values) -> str:
         for value in values.get(tag, ()):
             if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
                 return normal_pmid(found.group(1))
-            if medline and (found := _OVID_MEDLINE.search(value)):
+            if medline and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
                 return normal_pmid(found.group(1))
     return ""
 

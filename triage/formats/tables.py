@@ -16,7 +16,7 @@ from .common import REMAINDER, ExportRow, Item, Problem, Tally
 from .text import LONGEST, TextFile
 
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
-_LINES_OF_A_ROW = 100
+_LINES_OF_A_ROW, _LENGTH_OF_A_ROW = 100, 2**20
 Rows = Iterator[tuple[int, list[str]]]
 
 
@@ -227,7 +227,8 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
                 break
             except csv.Error as error:
                 following = held[len(taken) - 1: len(taken)] or [next(lines, "")]
-                if "end of data" not in str(error) or len(taken) == _LINES_OF_A_ROW or not following[0]:
+                long = len(taken) == _LINES_OF_A_ROW or sum(map(len, taken)) > _LENGTH_OF_A_ROW
+                if "end of data" not in str(error) or long or not following[0]:
                     held[len(taken) - 1: len(taken)] = [text for text in following if text]
                     cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
                     tally.warn(number, "its quotation marks do not open and close cells; it was cut at each delimiter")

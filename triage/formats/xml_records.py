@@ -56,10 +56,10 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
             if before_first:
                 _refuse_entities(path, text[:start])
                 before_first = False
-            close = text.find(f"</{found.group(1)}>", start)
             following = opens.search(text, found.end())
+            close = text.find(f"</{found.group(1)}>", start, len(text) if following is None else following.start())
             end = close + len(found.group(1)) + 3
-            if close < 0 or (following is not None and following.start() < close):
+            if close < 0:
                 if following is None:
                     break  # it goes on
                 end = following.start()
