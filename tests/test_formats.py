@@ -174,6 +174,8 @@ def test_excel_and_parquet(tmp_path):
     (b"<html><body>TY  - JOUR</body></html>", "x.ris", "web page"), (b"%PDF-1.7 ...", "x.ris", "a PDF"),
     (b"just words\n", "x.txt", "no export that triage knows"), (b"a,b\n1,2\n", "x.csv", "no title column; its columns are: a, b"),
     (b"title,b\n", "x.csv", "no record under it"), (b"[{\"title\": 1}]", "x.json", "JSON"), (b"\x1f\x8b..", "x.ris", "packed"),
+    (b"1. J Psych. 2010;5:1.\n\nA title.\n\nDoe J.\n\nPMID: 123  [Indexed for MEDLINE]\n", "x.txt", "Abstract .text."),
+    (b"123\n456\n789\n", "x.txt", "list of identifiers"),
     (b"<?xml version='1.0'?><OAI><record><header/></record></OAI>", "x.xml", "XML of no kind"),
     (b"Search number,Query,Results\n1,peer,20\n", "x.csv", "search history"), (b"<a><b/></a>", "x.xml", "its root is 'a'"), (bytes(range(256)) * 20, "x.ris", "no"),
     (b"PK\x03\x04 broken", "x.xlsx", "Excel"), (b"PAR1 broken", "x.parquet", "Parquet"), (b"\xff\xfeT\0Y", "x.ris", "damaged"),

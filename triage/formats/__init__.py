@@ -40,6 +40,13 @@ _NOT_EXPORTS = (
 _XML_RECORDS = (
     ("pubmed-xml", "PubmedArticleSet|PubmedArticle|PubmedBookArticle"), ("ebsco-xml", "rec"), ("endnote-xml", "record"),
 )
+# Texts that come from databases and hold records in a form for people, or none.
+_NEAR_EXPORTS = (
+    ("PubMed's format 'Abstract (text)', made for reading; save the search in the format 'PubMed'.",
+     re.compile(r"^PMID: \d+", re.MULTILINE)),
+    ("a list of identifiers, no records; search for them in PubMed and save what it finds in the format 'PubMed'.",
+     re.compile(r"\A(?:\d{1,9}\n){2,}\s*(?:\d{1,9})?\Z")),
+)
 _ENDNOTE = re.compile(r"<(?:xml|ref-type|contributors|titles|source-app)[\s>/]")  # others have <record> elements, too
 _TEXTS = (
     ("ris", ris.looks_like), ("nbib", nbib.looks_like), ("wos", wos.looks_like), ("enw", endnote_tagged.looks_like),
@@ -78,6 +85,9 @@ def detect(path: Path) -> str:
         return "nbib"
     if text[:1] in "[{":
         raise InputError(f"{path} looks like JSON, which triage does not read; give {_READABLE}.")
+    for kind, sign in _NEAR_EXPORTS:
+        if sign.search(text):
+            raise InputError(f"{path} is {kind}")
     if table is not None and (table.searches or path.suffix.lower() in (".csv", ".tsv", ".tab")):
         return table.format
     raise InputError(
