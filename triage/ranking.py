@@ -216,7 +216,8 @@ class _Labelled:
 
     _MOST_KEPT = 4096       # rows: 64 MiB of products
     _SPARSE_COST = 6        # entries of the products read in the time of one of a sparse row, twice
-    _FEW = 16               # rows added at once
+    _START = 512            # rows up to which the products are made from any number at once
+    _AT_ONCE = 16           # rows, each a vector of the width of the matrix
 
     def __init__(self, matrix) -> None:
         n, d = matrix.shape
@@ -257,7 +258,8 @@ class _Labelled:
     def _multiply(self, fresh, old: int) -> None:
         n = old + fresh.shape[0]
         # Many rows at once are a training from the beginning, which the rows themselves serve faster.
-        if n > self._kept or n - old > self._FEW or (old and self._products is None):
+        few = n <= self._START or n - old <= self._AT_ONCE
+        if n > self._kept or not few or (old and self._products is None):
             self._products = None
             return
         if self._products is None or len(self._products) < n:
@@ -266,8 +268,10 @@ class _Labelled:
                 larger[:old, :old] = self._products[:old, :old]
             self._products = larger
         # Each by a whole vector: a product of two sparse matrices counts before it multiplies.
-        for i, row in enumerate(fresh if self._is_dense else fresh.toarray(), old):
-            self._products[:n, i] = self._products[i, :n] = self._sub @ row + 1
+        for start in range(0, n - old, self._AT_ONCE):
+            block = fresh[start: start + self._AT_ONCE]
+            for i, row in enumerate(block if self._is_dense else block.toarray(), old + start):
+                self._products[:n, i] = self._products[i, :n] = self._sub @ row + 1
 
     def inner(self, duals: np.ndarray) -> np.ndarray:
         """Return the inner products plus one, times a vector of duals, shape (n_labelled,)."""
