@@ -1,4 +1,4 @@
-"""Replays: CLI.md's words on `triage simulate`, one by one, and no look at a label before its time."""
+"""Replays: what `triage simulate` promises, one by one, and no look at a label before its time."""
 
 import csv
 import json
@@ -122,6 +122,14 @@ def test_the_same_seed_gives_the_same_run(file, options):
     for run in several["runs"]:
         alone = run_of(file, seed=run["seed"], **options)[1]
         assert {**alone, "seconds": None} == {**run, "seconds": None}
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_a_seed_gives_the_same_run_alone_or_beside_others(file, monkeypatch, processors):
+    monkeypatch.setattr(simulation, "_processors", lambda: processors)
+    together = [run["order"] for run in simulate(file, "label", preset="fast", priors="1,1", seeds=3)["runs"]]
+    alone = [simulate(file, "label", preset="fast", priors="1,1", seed=k)["runs"][0]["order"] for k in range(3)]
+    assert together == alone
 
 
 def test_without_priors_or_criteria_the_start_is_the_files_order_until_both_labels_are_known(file):

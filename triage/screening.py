@@ -219,12 +219,15 @@ class Session:
         From the number of labels at the last training, how many new ones call for the next.
     background : bool
         Train in a thread, so that the next record never waits.
+    held_out_by : Scorer, optional
+        What makes the scores for the estimates; the scorer itself when left out.
     """
 
     def __init__(
         self, desk: Desk, scorer: Scorer, *, next_origin: Callable[[History], Origin] | None = None,
         start: np.ndarray | None = None, journal: Journal | None = None,
         retrain_after: Callable[[int], int] = lambda labelled: 1, background: bool = False,
+        held_out_by: Scorer | None = None,
     ) -> None:
         n = desk.pool.n
         self.scores: np.ndarray | None = None
@@ -232,6 +235,7 @@ class Session:
         self.held_out = np.full(n, np.nan, np.float32)
         self.trained_on = 0        # labels that the last training saw
         self._scorer = scorer
+        self._held_out_by = held_out_by or scorer
         self._next_origin = next_origin
         self._place = np.arange(n)
         if start is not None:
@@ -379,7 +383,7 @@ class Session:
         scores, ranking_id = self._scorer(rows, y), None
         if self._journal is not None and scores is not None:
             if len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
-                self.held_out = held_out_scores(self._scorer, self.pool.n, rows, y)
+                self.held_out = held_out_scores(self._held_out_by, self.pool.n, rows, y)
                 self._held_out_on = len(y)
             ranking_id = self._journal.save(scores, self.held_out, seen)
         return scores, ranking_id
@@ -485,6 +489,15 @@ class ReviewModel:
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return self._learner(rows, y)
+
+    def anew(self) -> Scorer:
+        """Return a scorer that has learned nothing, over the same views.
+
+        What is asked of it leaves the model where it was: held-out scores, or another replay.
+        """
+        from . import ranking
+
+        return ranking.Learner(self.preset, self.views)
 
 
 @contextmanager
@@ -684,7 +697,7 @@ def open_session(
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
         journal.desk(), model, next_origin=_policy(project), journal=journal, background=background,
-        retrain_after=retrain_after,
+        retrain_after=retrain_after, held_out_by=model.anew(),
     )
     try:
         session.retrain()
@@ -792,7 +805,7 @@ def _ranked(
         scores = -np.arange(len(stage.record_ids), dtype=np.float32)
     fresh = Ranking(
         stage.live.last_seq, model.parameters, stage.record_ids, scores.astype(np.float32),
-        held_out_scores(model, len(scores), rows, y),
+        held_out_scores(model.anew(), len(scores), rows, y),
     )
     return stage, fresh.scores, replace(fresh, id=project.save(stage.name, fresh))
 

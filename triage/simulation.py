@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from .decisions import History, Label, Origin
 from .errors import InputError
 from .records import Record
 from .screening import (
-    Desk, Pool, ReviewModel, Session, criteria_of, held_out_scores, no_progress, user_cache_dir,
+    Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores, no_progress, user_cache_dir,
 )
 
 _STARTS = ("criteria", "file", "random")
@@ -34,9 +35,9 @@ class Run:
 
 
 def replay(
-    y: np.ndarray, model: Callable[[np.ndarray, np.ndarray], np.ndarray | None], *, prior_rows: list[int],
-    start: np.ndarray, permutation: np.ndarray, retrain_after: Callable[[int], int], rule=None,
-    policy: recall.Policy | None = None, tick: Callable[[int, int], None] | None = None,
+    y: np.ndarray, model: Scorer, *, prior_rows: list[int], start: np.ndarray, permutation: np.ndarray,
+    retrain_after: Callable[[int], int], rule=None, policy: recall.Policy | None = None,
+    tick: Callable[[int, int], None] | None = None, aside: Scorer | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
 
@@ -59,7 +60,10 @@ def replay(
     policy : Policy, optional
         When to make audit draws; none are made without one.
     tick : callable of (done, total), optional
+    aside : callable of (rows, labels) to scores, optional
+        Makes the held-out scores for a rule that asks for them; the model when left out.
     """
+    aside = aside or model
     pool = Pool(len(y), [permutation])
     for row in prior_rows:
         pool.show(row, Origin.PRIOR)
@@ -96,7 +100,7 @@ def replay(
         if isinstance(rule, recall.QuantRule) and session.scores is not None:
             # Its probabilities come from models that had not seen the label.
             rows = pool.labelled()
-            verdict = rule(history, session.scores[rest], held_out_scores(model, pool.n, rows, pool.y[rows])[rest])
+            verdict = rule(history, session.scores[rest], held_out_scores(aside, pool.n, rows, pool.y[rows])[rest])
         else:
             verdict = rule(history)
         if verdict.stop and screened < total:
@@ -167,27 +171,56 @@ def simulate(
     query = read_criteria(criteria) if criteria is not None else None
     model = ReviewModel(records, preset, query, device=device, cache_dir=user_cache_dir(), progress=progress)
     features_seconds = time.perf_counter() - began
-    runs = []
-    for number in range(seed, seed + seeds):
+
+    def one(number: int, tick: Callable[[int, int], None] | None = None) -> dict[str, object]:
+        """Replay with one seed; each run begins with a model that has learned nothing."""
         began = time.perf_counter()
         rng_priors, rng_order, rng_audit = (np.random.default_rng([number, use]) for use in range(3))
         known = fixed if fixed is not None else _draw_priors(y, wanted, rng_priors) if wanted else []
         order = rng_order.permutation(len(y)) if start == "random" else np.arange(len(y))
-        with (progress or no_progress)(f"Screening, seed {number}") as tick:
-            run = replay(
-                y, model if start == "criteria" else _once_both_are_known(model), prior_rows=known, start=order,
-                permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
-                rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
-                policy=recall.policy_of(stop, target, confidence), tick=tick,
-            )
-        runs.append(_as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds))
+        scorer = model.anew()
+        run = replay(
+            y, scorer if start == "criteria" else _once_both_are_known(scorer), prior_rows=known, start=order,
+            permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
+            rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
+            policy=recall.policy_of(stop, target, confidence), tick=tick, aside=model.anew(),
+        )
+        return _as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds)
+
+    runs = _side_by_side(one, range(seed, seed + seeds), len(y), progress or no_progress)
     return {
         "records": len(y), "relevant": int(y.sum()), "model": model.parameters, "runs": runs,
         "mean": _mean([run["metrics"] for run in runs]),
     }
 
 
-def _once_both_are_known(model: ReviewModel) -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _side_by_side(
+    one: Callable[..., dict[str, object]], numbers: range, n: int, progress,
+) -> list[dict[str, object]]:
+    """Run every seed, several at a time where there are processors for it."""
+    workers = min(len(numbers), _processors())
+    if workers == 1:
+        runs = []
+        for number in numbers:
+            with progress(f"Screening, seed {number}") as tick:
+                runs.append(one(number, tick))
+        return runs
+    from joblib import Parallel, delayed
+
+    with progress(f"Screening, {len(numbers)} seeds on {workers} processors") as tick:
+        runs = []
+        for run in Parallel(n_jobs=workers, return_as="generator")(delayed(one)(number) for number in numbers):
+            runs.append(run)
+            tick(len(runs) * n, len(numbers) * n)
+        return runs
+
+
+def _once_both_are_known(model: Scorer) -> Scorer:
     """Keep the criteria from ordering records before both labels are known."""
     return lambda rows, y: model(rows, y) if 0 < y.sum() < len(y) else None
 
