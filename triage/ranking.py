@@ -14,7 +14,7 @@ import numpy as np
 from . import bundled
 from .errors import InputError
 
-_NEAREST = 3         # RANKING prototype: the mean of the three largest similarities
+_NEAREST = 3         # the mean of the three largest similarities
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 
 
