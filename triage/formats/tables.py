@@ -74,7 +74,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
     tally.announced = count - above
     columns = Columns(header)
     if "title" not in columns.at:
-        tally.warn(1, "no column of titles; the records have none")
+        raise InputError(_without_titles(path, header))
     label = _labeller(path, header, label_column, tally)
     if not tally.announced:
         raise InputError(f"{path} has a header and no record under it.")
@@ -128,9 +128,14 @@ def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
             )
         if len(seen) == _HEADER_WITHIN:
             break
-    named = ", ".join(filter(None, seen[0][:12])) if seen else "none"
-    raise InputError(
-        f"{path} has no title column; its columns are: {named[:200]}. Rename the one that holds the titles to 'title'."
+    raise InputError(_without_titles(path, seen[0] if seen else []))
+
+
+def _without_titles(path: Path, header: Sequence[str]) -> str:
+    named = ", ".join(filter(None, header[:12])) or "none"
+    return (
+        f"{path} has no title column; its columns are: {named[:200]}. Rename the one that holds the titles to 'title', "
+        "or add an empty one of that name."
     )
 
 
