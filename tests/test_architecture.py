@@ -23,7 +23,9 @@ ONLY_IN = {
     "sqlalchemy": {"project"}, "sqlite3": {"project", "formats"}, "torch": {"features"}, "sentence_transformers": {"features"},
     "typer": {"cli"},
 }
-LAZY = {"torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl"}
+LAZY = {
+    "torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl", "matplotlib", "PIL",
+}
 # An estimator's class needs scikit-learn's base classes, so these two are loaded by what ranks alone.
 ESTIMATORS = {"features", "ranking"}
 LOADS_ESTIMATORS = {"simulation"}

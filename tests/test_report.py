@@ -12,29 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from test_figure import HOSTILE, PEER_SUPPORT, SVG, texts
+
 from triage import report
 from triage.decisions import History, Origin, Ranking
 from triage.errors import InputError
 from triage.project import Project
 from triage.protocol import Protocol, parse
 from triage.records import Record
+from triage.report import curve, words
+from triage.report.curve import discovery_curve
 from triage.screening import commit_audit
 from triage.status import NO_REASON, Flow, StageFlow
 
-HOSTILE = "<script>alert(1)</script>\"'&"
-SVG = "{http://www.w3.org/2000/svg}"
-
-# The flow of Miyamoto & Sono 2012, whose sums were taken from its figure.
-PEER_SUPPORT = Flow(
-    retrieved={"PubMed": 2103, "Medline": 1500, "CINAHL": 1200, "PsycINFO": 1000, "PsycARTICLES": 454},
-    duplicates={"Medline": 1466},
-    removed={"language": {"PubMed": 142}},
-    stages=(
-        StageFlow("abstract", 4649, 0, 0, {"PHYSICAL": 2000, "CARER": 2500, NO_REASON: 11}, 138, 0),
-        StageFlow("quality", 138, 0, 0, {"EDITORIAL": 33}, 105, 0),
-        StageFlow("full-text", 105, 0, 0, {"PROGRAMME": 54}, 51, 0),
-    ),
-)
 PROTOCOL = """
 title = "Peer support"
 question = "Does it help?"
@@ -132,126 +122,6 @@ class Page(HTMLParser):
         self.text += f"{data} "
 
 
-def texts(svg):
-    return [t.text for t in ET.fromstring(svg).iter(SVG + "text")]
-
-
-# -- the flow figure --------------------------------------------------------------------------
-
-
-def test_the_flow_of_a_published_review():
-    lines = texts(report.flow_figure(PEER_SUPPORT, {"CARER": "Caregivers."}))
-    assert lines == [
-        "Records identified (n = 6,257)", "PubMed", "2,103", "Medline", "1,500", "CINAHL", "1,200",
-        "PsycINFO", "1,000",
-        "PsycARTICLES", "454", "Duplicates removed (n = 1,466)",
-        "Records after duplicates removed", "(n = 4,791)", "Removed by the language limit (n = 142)",
-        "Records screened: abstract (n = 4,649)",
-        "Records excluded (n = 4,511)", "CARER: Caregivers.", "2,500", "PHYSICAL", "2,000", NO_REASON, "11",
-        "Records screened: quality (n = 138)", "Records excluded (n = 33)", "EDITORIAL", "33",
-        "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "PROGRAMME", "54",
-        "Included (n = 51)", "Identification", "Screening", "Included",
-    ]
-
-
-def test_what_is_open_is_shown_in_broken_frames():
-    flow = Flow({"a": 30}, {}, {}, (
-        StageFlow("abstract", 30, 9, 2, {}, 15, 4), StageFlow("full", 19, 19, 0, {}, 0, 0),
-    ))
-    svg = report.flow_figure(flow, {})
-    lines = texts(svg)
-    assert "Duplicates removed (n = 0)" in lines
-    assert not any("limit" in line for line in lines)
-    assert {"Not yet screened (n = 9)", "Reviewers disagree, to be settled (n = 2)",
-            "Not yet screened (n = 19)",
-            "Included so far (n = 0)"} <= set(lines)
-    at = lines.index("of these, maybe at the stage “abstract”")
-    assert lines[at + 1] == "4"
-    dashed = [r for r in ET.fromstring(svg).iter(SVG + "rect") if r.get("stroke-dasharray")]
-    assert len(dashed) == 3
-
-
-def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
-    flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 17, 4),))
-    lines = texts(report.flow_figure(flow, {}, stopped=["abstract"]))
-    assert "Not screened, the stopping rule is met (n = 9)" in lines
-    assert lines[lines.index("Included (n = 17)") + 1:][:2] == ["Maybe, to be settled", "4"]
-
-
-@pytest.mark.parametrize("flow, sums", [
-    (Flow({"a": 10}, {"a": 1}, {"date": {"a": 2}}, (StageFlow("s", 8, 8, 0, {}, 0, 0),)),
-     "10 identified - 1 duplicates - 2 removed = 7, but 8 entered 's'"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 1, 2, {"x": 3}, 4, 1),)),
-     r"3 excluded \+ 1 unscreened \+ 2 conflicts \+ 4 included \+ 1 maybe = 11, but 10 entered"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 0, 0, {"x": 4}, 5, 1), StageFlow("t", 5, 5, 0, {}, 0, 0))),
-     r"5 included \+ 1 maybe at 's' = 6, but 5 entered 't'"),
-    (Flow({"a": 10, "b": 1}, {"b": 2}, {}, (StageFlow("s", 9, 9, 0, {}, 0, 0),)),
-     "2 records left from 'b', which gave 1"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 11, 0, {"x": -1}, 0, 0),)), r"negative \(-1\)"),
-])
-def test_numbers_that_do_not_add_up_are_not_drawn(flow, sums):
-    with pytest.raises(InputError, match=sums):
-        report.flow_figure(flow, {})
-
-
-def boxes_of(svg):
-    root = ET.fromstring(svg)
-    rects = [tuple(float(r.get(k)) for k in ("x", "y", "width", "height")) for r in root.iter(SVG + "rect")]
-    rotated = {id(t) for g in root.iter(SVG + "g") for t in g.iter(SVG + "text")}
-    set_texts = [(float(t.get("x")), float(t.get("y")),
-                  t) for t in root.iter(SVG + "text") if id(t) not in rotated]
-    return root, rects, set_texts
-
-
-names = st.text(max_size=120) | st.sampled_from(["W" * 90, "数据库" * 30, HOSTILE, "a " * 200, ""])
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    sources=st.dictionaries(names, st.integers(0, 10**7), max_size=30),
-    kinds=st.lists(names, max_size=3, unique=True),
-    reasons=st.dictionaries(names, st.integers(1, 5), max_size=20),
-    stage=names, open_=st.booleans(),
-)
-def test_every_text_stands_in_a_box_and_no_boxes_overlap(sources, kinds, reasons, stage, open_):
-    excluded = sum(reasons.values())
-    sources = {**sources, "the rest": excluded + len(kinds) + 9}
-    removed = {kind: {"the rest": 1} for kind in kinds}
-    left = sum(sources.values()) - len(kinds) - excluded
-    flow = Flow(sources, {}, removed, (
-        StageFlow(stage, left + excluded, 3 * open_, 2 * open_, reasons, left - 5 * open_, 0),
-    ))
-    root, rects, set_texts = boxes_of(report.flow_figure(flow, dict.fromkeys(reasons, "in full")))
-    width, height = map(float, root.get("viewBox").split()[2:])
-    for x, y, w, h in rects:
-        assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
-    for i, (x, y, w, h) in enumerate(rects):
-        for x2, y2, w2, h2 in rects[:i]:
-            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
-    for x, y, text in set_texts:
-        wide = report._text_width(text.text or "") * (1.1 if text.get("font-weight") else 1)
-        left, right = (x - wide, x) if text.get("text-anchor") == "end" else (x, x + wide)
-        assert any(bx <= left and right <= bx + w + 1e-6 and by < y < by + h for bx, by, w, h in rects), (
-            f"{text.text!r} stands in no box"
-        )
-
-
-def test_a_long_stage_name_is_cut_but_keeps_its_count():
-    flow = Flow({"a": 7}, {}, {}, (StageFlow("x" * 5000, 7, 0, 0, {}, 7, 0),))
-    lines = texts(report.flow_figure(flow, {}))
-    assert "(n = 7)" in lines
-    assert sum("x" in line for line in lines) < 10
-
-
-def test_the_figure_says_itself_in_words():
-    root = ET.fromstring(report.flow_figure(PEER_SUPPORT, {}))
-    assert root.find(SVG + "title").text == "Flow of records through the review"
-    told = root.find(SVG + "desc").text
-    assert "Records screened: quality: 138. Records excluded: 33; EDITORIAL: 33." in told
-    assert root.get("aria-labelledby") == "flow-title flow-desc"
-    assert root.get("width") == "100%"
-
-
 # -- the curve --------------------------------------------------------------------------------
 
 
@@ -265,7 +135,7 @@ def polyline(svg):
 
 
 def test_the_curve_climbs_with_every_find_and_leaves_out_unjudged_records():
-    svg = report.discovery_curve(a_history([1, -1, 0, 1]), a_status(estimate=None, certificate=None))
+    svg = discovery_curve(a_history([1, -1, 0, 1]), a_status(estimate=None, certificate=None))
     points = polyline(svg)
     up = [a[1] - b[1] for a, b in zip(points, points[1:])]
     assert len(points) == 4  # the origin and three judged records
@@ -275,7 +145,7 @@ def test_the_curve_climbs_with_every_find_and_leaves_out_unjudged_records():
 
 def test_a_long_curve_is_thinned_and_ends_where_it_should():
     y = (np.arange(100_000) % 5 == 0).astype(int)
-    svg = report.discovery_curve(a_history(y), a_status(estimate=None, certificate=None))
+    svg = discovery_curve(a_history(y), a_status(estimate=None, certificate=None))
     assert len(polyline(svg)) == 1001
     assert len(svg) < 40_000
     end = ET.fromstring(svg).find(SVG + "circle")
@@ -284,12 +154,12 @@ def test_a_long_curve_is_thinned_and_ends_where_it_should():
 
 
 def test_there_is_no_curve_before_the_first_label():
-    assert report.discovery_curve(a_history([-1]), a_status()) == ""
+    assert discovery_curve(a_history([-1]), a_status()) == ""
 
 
 def test_bounds_and_audit_draws_are_drawn_and_labels_kept_apart():
     history = a_history([1] * 20 + [0] * 40, [Origin.RANKED] * 48 + [Origin.AUDIT] * 12, 100)
-    svg = report.discovery_curve(history, a_status())
+    svg = discovery_curve(history, a_status())
     root = ET.fromstring(svg)
     lines = texts(svg)
     assert {"Certificate:", "at most 22 relevant in all", "Estimate (no guarantee):", "21 relevant in all",
@@ -304,25 +174,25 @@ def test_bounds_and_audit_draws_are_drawn_and_labels_kept_apart():
 def test_a_bound_far_above_the_finds_does_not_flatten_the_curve():
     history = a_history([1] * 5 + [0] * 5, None, 1000)
     status = a_status(estimate=None, certificate={"method": "audit-e", "missed_upper": 990, "audit_draws": 1})
-    svg = report.discovery_curve(history, status)
+    svg = discovery_curve(history, status)
     assert "Certificate (off the scale):" in texts(svg)
     assert "at most 995 relevant in all" in texts(svg)
     undrawn = {**status, "certificate": {**status["certificate"], "audit_draws": 0}}
-    assert not any("Certificate" in line for line in texts(report.discovery_curve(history, undrawn)))
+    assert not any("Certificate" in line for line in texts(discovery_curve(history, undrawn)))
     assert 200 < polyline(svg)[0][1] - polyline(svg)[-1][1]
 
 
 @pytest.mark.parametrize("end, ticks, step", [(1, 6, 1), (6, 6, 1), (7, 6, 2), (110, 6, 20), (4649, 6, 1000),
                                               (0, 6, 1)])
 def test_ticks_are_round_numbers(end, ticks, step):
-    assert report._nice_step(end, ticks) == step
+    assert curve._nice_step(end, ticks) == step
 
 
 # -- words ------------------------------------------------------------------------------------
 
 
 def test_every_statement_carries_its_promise_and_no_more():
-    said = [(s.promise, s.text) for s in report.statements(a_status())]
+    said = [(s.promise, s.text) for s in words.statements(a_status())]
     assert said == [
         ("count", "60 of 100 records are screened at the stage “abstract”, and 20 of them are relevant."),
         ("certificate", "At least 89.6% of the records you would label relevant are found (95% confidence, "
@@ -341,7 +211,7 @@ def test_nulls_say_that_nothing_is_known():
                "assumes": None}
     certificate = {"method": "audit-e", "recall_lower": None, "missed_upper": 1, "audit_draws": 1,
                    "certified": False}
-    said = report.statements(a_status(
+    said = words.statements(a_status(
         screened=1, records=2, unscreened=1, relevant_found=0, estimate=nothing, certificate=certificate,
         workload={"records_to_certificate": {"p10": None, "p50": None, "p90": None},
                   "seconds_per_record": None,
@@ -358,7 +228,7 @@ def test_nulls_say_that_nothing_is_known():
 def test_without_audit_draws_nothing_is_certified():
     certificate = {"method": "audit-e", "recall_lower": 0.3, "missed_upper": 40, "audit_draws": 0,
                    "certified": False}
-    said = report.statements(a_status(certificate=certificate))
+    said = words.statements(a_status(certificate=certificate))
     assert said[1].text == "No record has been drawn at random yet, so nothing is certified."
     assert not any("30%" in s.text for s in said)
 
@@ -366,11 +236,11 @@ def test_without_audit_draws_nothing_is_certified():
 def test_the_headline_names_a_certificate_only_where_there_is_one():
     stop = {"stop": True, "why": ""}
     certified = {**a_status()["certificate"], "certified": True}
-    assert report._headline(a_status(verdict=stop)) == "The stopping rule is met, without a certificate."
-    assert report._headline(a_status(verdict=stop, certificate=certified)) == "Screening can stop, certified."
-    assert report._headline(a_status(verdict={**stop, "certified": True})) == "Screening can stop, certified."
-    assert report._headline(a_status()) == "Screening goes on."
-    assert report._headline(a_status(unscreened=0, verdict=stop)) == "Every record is screened."
+    assert words.headline(a_status(verdict=stop)) == "The stopping rule is met, without a certificate."
+    assert words.headline(a_status(verdict=stop, certificate=certified)) == "Screening can stop, certified."
+    assert words.headline(a_status(verdict={**stop, "certified": True})) == "Screening can stop, certified."
+    assert words.headline(a_status()) == "Screening goes on."
+    assert words.headline(a_status(unscreened=0, verdict=stop)) == "Every record is screened."
 
 
 @pytest.mark.parametrize("share, rounding, text", [
@@ -379,7 +249,7 @@ def test_the_headline_names_a_certificate_only_where_there_is_one():
     (0.99999, round, "99.9%"), (1.0, round, "100%"), (0.00001, round, "0.1%"), (0.0, round, "0%"),
 ])
 def test_bounds_are_never_rounded_to_the_stronger_claim(share, rounding, text):
-    assert report._percent(share, rounding) == text
+    assert words.percent(share, rounding) == text
 
 
 def test_the_methods_paragraph_of_a_review_under_way():
@@ -388,7 +258,7 @@ def test_the_methods_paragraph_of_a_review_under_way():
         StageFlow("abstract", 100, 40, 1, {"x": 40}, 18, 1), StageFlow("full-text", 19, 19, 0, {}, 0, 0),
     ))
     model = {"preset": "tiny", "C": 0.11}
-    text = report.methods_text(parse(PROTOCOL), flow, history, a_status(maybe=1), model)
+    text = words.methods_text(parse(PROTOCOL), flow, history, a_status(maybe=1), model)
     for said in (
         "Screening is being done with triage",
         "104 records were imported from 1 source: PubMed (searched on 2010-08-31, n = 104).",
@@ -417,7 +287,7 @@ def test_the_methods_paragraph_of_a_finished_review():
         '[[stages]]\nname="abstract"\n[[stages]]\nname="quality"\n[[stages]]\nname="full-text"'
     ).stages)
     history = a_history([1] * 105 + [0] * 33, [Origin.CHOSEN] * 138)
-    text = report.methods_text(protocol, PEER_SUPPORT, history, status, None)
+    text = words.methods_text(protocol, PEER_SUPPORT, history, status, None)
     for said in (
         "Screening was done with triage", "138 of 138 records were screened", "The stopping rule was",
         "Every record was screened, so no recall had to be estimated.",
@@ -432,10 +302,10 @@ def test_the_methods_paragraph_of_a_finished_review():
 def test_a_model_with_many_parameters_is_listed_in_the_report_only():
     model = {"name": "default", "criteria": {"whole": 1.0}, "scores": [{"view": "embedding", "C": 0.3}],
              **{f"p{i}": i for i in range(20)}}
-    assert report._parameters(model)[:3] == [
+    assert words.flat_parameters(model)[:3] == [
         ("name", "default"), ("criteria.whole", "1.0"), ("scores[1]", "view embedding, C 0.3"),
     ]
-    said = report._said_of_model(model)
+    said = words._said_of_model(model)
     assert said == ("The model was the preset “default”, whose 22 parameters are listed in the report, with "
                     "sentence embeddings (Reimers & Gurevych 2019) among its features.")
 
@@ -599,16 +469,46 @@ def test_the_last_stage_begun_lists_its_records(project):
 
 def test_the_ending_decides_what_is_written(project, tmp_path):
     report.write_report(project, tmp_path / "r.html", STATUS, notice="Simulated.")
-    report.write_report(project, tmp_path / "f.svg", STATUS)
+    for name in ("f.svg", "f.png", "F.PDF"):
+        report.write_report(project, tmp_path / name, STATUS)
     assert "Simulated." in (tmp_path / "r.html").read_text("utf-8")
     figure = ET.fromstring((tmp_path / "f.svg").read_bytes())
     assert figure.tag == SVG + "svg" and figure.find(SVG + "rect").get("fill") == "#fff"
-    assert {p.name for p in tmp_path.iterdir()} == {"peer.triage", "r.html", "f.svg"}
+    assert (figure.get("width"), figure.get("color")) == ("784", "#000")
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "F.PDF").read_bytes().startswith(b"%PDF")
+    assert {p.name for p in tmp_path.iterdir()} == {"peer.triage", "r.html", "f.svg", "f.png", "F.PDF"}
+
+
+def test_the_figure_of_page_and_file_leaves_out_what_is_hidden(project, tmp_path):
+    for name in ("r.html", "f.svg"):
+        report.write_report(project, tmp_path / name, STATUS, hide=["sources", "full-text"])
+        shown = (tmp_path / name).read_text("utf-8")
+        assert "Records for screening: abstract, full-text" in shown
+        assert "<text" in shown and ">CINAHL</text>" not in shown
+    with pytest.raises(InputError, match="no 'reason' to hide"):
+        report.write_report(project, tmp_path / "g.html", STATUS, hide=["reason"])
+    with pytest.raises(InputError, match="leave --hide out"):
+        report.write_report(project, tmp_path / "g.csv", STATUS, hide=["reasons"])
+    assert not (tmp_path / "g.html").exists() and not (tmp_path / "g.csv").exists()
+
+
+def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path):
+    with pytest.raises(InputError, match="'abstract' 3 records are not screened"):
+        report.write_report(project, tmp_path / "prisma.csv", STATUS)
+    project.decide("abstract", [{"record_id": i, "label": "exclude"} for i in (7, 8, 11)], reviewer="a")
+    project.decide("full-text", [{"record_id": i, "label": "include"} for i in (1, 2)], reviewer="a")
+    report.write_report(project, tmp_path / "prisma.csv", STATUS)
+    lines = (tmp_path / "prisma.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "data,node,box,description,boxtext,tooltips,url,n" and len(lines) == 33
+    ends = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines}
+    assert (ends["database_results"], ends["duplicates"], ends["records_screened"], ends["records_excluded"],
+            ends["new_studies"]) == ("12", "2", "9", "7", "2")
 
 
 @pytest.mark.parametrize("name, why", [
     ("there.html", "exists already"), ("no/where.html", "folder .* does not exist"),
-    ("report.pdf", r"ends in \.html"),
+    ("report.docx", r"ends in \.html; the flow figure alone in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
 ])
 def test_a_path_that_cannot_be_taken_is_refused(project, tmp_path, name, why):
     (tmp_path / "there.html").write_text("mine")

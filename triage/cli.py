@@ -493,19 +493,25 @@ def status(
 def report(
     review: Review,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
-                                         help="report.html, or flow.svg for the flow figure alone.")],
+                                         help="report.html; flow.svg, flow.png or flow.pdf for the flow figure alone; "
+                                              "prisma.csv for its counts as the R package PRISMA2020 reads them.")],
+    hide: Annotated[str, typer.Option(metavar="PARTS", show_default=False,
+                                      help="What the flow figure leaves out (several with commas): sources, reasons, "
+                                           "steps (all that leaves before screening is then one box), or a stage, "
+                                           "whose records are then counted with the stage before.")] = "",
     stage: StageName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report, one HTML page.
+    """Write the report, one HTML page, or the flow figure.
 
-    In it: the PRISMA flow figure with counts by source and reason, the curve of relevant records
-    found, the estimates with their promises, and a methods paragraph to paste.
+    In the report: the PRISMA flow figure with counts by source and reason, the curve of relevant records
+    found, the estimates with their promises, and a methods paragraph to paste. FILE's ending decides.
     """
     from . import report as reports, status as facts
 
+    hidden = [part.strip() for part in hide.split(",") if part.strip()]
     with _open(review) as project:
-        reports.write_report(project, output, facts.status(project, stage))
+        reports.write_report(project, output, facts.status(project, stage), hide=hidden)
     if as_json:
         _print_json({"file": str(output)})
     else:

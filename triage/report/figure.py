@@ -1,0 +1,292 @@
+"""The flow figure: boxes for the records that are left and, beside them, for those that leave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import InputError
+from ..protocol import Protocol
+from ..status import NO_REASON, Flow, StageFlow
+from .drawing import BOLD, LINE, PAD, WIDTH, arrow, set_text, svg, text_width, wrapped
+
+HIDEABLE = ("sources", "reasons", "steps")
+_BAND = 24.0               # width of the strips that name the phases
+_MAIN_X, _MAIN_WIDTH = 36.0, 332.0
+_SIDE_X = 410.0
+_SIDE_WIDTH = WIDTH - _SIDE_X - 1
+_ROW_GAP = 28.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A box of the flow figure: a heading and n, entries with their counts, dashed for what is still open."""
+
+    heading: str
+    n: int
+    entries: tuple[tuple[str, int], ...] = ()
+    is_open: bool = False
+
+    def lines(self, width: float) -> list[tuple[str, int | None, bool]]:
+        """Return the lines to set in a box of this width: text, the count beside it, whether bold."""
+        inner = width - 2 * PAD
+        # Unbroken spaces keep the count on one line; a heading cut short must not lose it.
+        count = f"(n\u00a0=\u00a0{self.n:,})"
+        heading = wrapped(f"{self.heading} {count}", inner / BOLD)
+        if not heading[-1].endswith(count):
+            heading.append(count)
+        lines: list[tuple[str, int | None, bool]] = [(line, None, True) for line in heading]
+        for text, count in self.entries:
+            first, *rest = wrapped(text, inner - text_width(f"{count:,}") - 14)
+            lines += [(first, count, False), *((line, None, False) for line in rest)]
+        return lines
+
+    def height(self, width: float) -> float:
+        return len(self.lines(width)) * LINE + 2 * PAD - 4
+
+    def draw(self, x: float, y: float, width: float, height: float) -> list[str]:
+        lines = self.lines(width)
+        dashes = ' stroke-dasharray="5 3"' if self.is_open else ""
+        drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+                 f'rx="2" fill="none" stroke="currentColor"{dashes}/>']
+        first = y + PAD + 10 + (height - self.height(width)) / 2
+        for i, (line, count, bold) in enumerate(lines):
+            baseline = first + i * LINE
+            drawn.append(set_text(x + PAD, baseline, line, bold=bold))
+            if count is not None:
+                drawn.append(set_text(x + width - PAD, baseline, f"{count:,}", anchor="end"))
+        return drawn
+
+    def __str__(self) -> str:
+        return f"{self.heading}: {self.n:,}" + "".join(f"; {text}: {count:,}" for text, count in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A step of the flow figure: the records that are left, and beside them those that leave."""
+
+    phase: str
+    main: _Box
+    sides: tuple[_Box, ...] = ()
+
+
+def flow_figure(
+    counted: Flow, reason_texts: Mapping[str, str], *, stopped: Collection[str] = (), hide: Collection[str] = (),
+    standalone: bool = False,
+) -> str:
+    """Draw the flow of records after PRISMA 2020, as SVG in black and white.
+
+    Parameters
+    ----------
+    counted : Flow
+    reason_texts : mapping of str to str
+        What the codes of the reasons stand for; a reason without an entry is shown as it is.
+    stopped : collection of str
+        Stages whose stopping rule is met: what is unscreened there may stay so.
+    hide : collection of str
+        What to leave out: "sources" and "reasons", the counts by these; "steps", the boxes between what was
+        retrieved and the first stage, so that all that leaves before screening is one box; the name of a
+        stage, whose records are then counted with the stage before (for the first, with the one after), so
+        that the boxes that are left still add up.
+    standalone : bool
+        For a file of its own: black on white, whatever the viewer's colours.
+
+    Raises
+    ------
+    InputError
+        When the numbers do not add up, with the sums, or there is nothing of a name in `hide`.
+    """
+    check_sums(counted)
+    counted, stopped = _without_stages(counted, stopped, hide)
+    rows = _rows(counted, reason_texts, stopped, hide)
+    tops, heights = _row_places(rows)
+    body = []
+    for i, (row, top) in enumerate(zip(rows, tops, strict=True)):
+        # Where a row was made higher for its phase's name and nothing stands beside it, the box is, too.
+        main_height = row.main.height(_MAIN_WIDTH) if row.sides else heights[i]
+        body += row.main.draw(_MAIN_X, top, _MAIN_WIDTH, main_height)
+        if i + 1 < len(rows):
+            middle = _MAIN_X + _MAIN_WIDTH / 2
+            body.append(arrow((middle, top + main_height), (middle, tops[i + 1])))
+        side_top, trunk = top, (_MAIN_X + _MAIN_WIDTH + _SIDE_X) / 2
+        leave = top + min([main_height, *(s.height(_SIDE_WIDTH) for s in row.sides[:1])]) / 2
+        for n, side in enumerate(row.sides):
+            side_height = side.height(_SIDE_WIDTH)
+            enter = leave if n == 0 else side_top + side_height / 2
+            body.append(arrow((_MAIN_X + _MAIN_WIDTH, leave), (trunk, leave), (trunk, enter), (_SIDE_X, enter)))
+            body += side.draw(_SIDE_X, side_top, _SIDE_WIDTH, side_height)
+            side_top += side_height + 10
+    for phase in dict.fromkeys(row.phase for row in rows):
+        mine = [i for i, row in enumerate(rows) if row.phase == phase]
+        top, bottom = tops[mine[0]], tops[mine[-1]] + heights[mine[-1]]
+        x, y = 1 + _BAND / 2, (top + bottom) / 2
+        body.append(f'<rect x="1" y="{top:.1f}" width="{_BAND}" height="{bottom - top:.1f}" rx="2" '
+                    f'fill="currentColor" fill-opacity="0.09" stroke="currentColor"/>')
+        body.append(f'<g transform="rotate(-90 {x:.1f} {y:.1f})">'
+                    f'{set_text(x, y + 4.4, phase, anchor="middle", bold=True)}</g>')
+    desc = ". ".join(str(box) for row in rows for box in (row.main, *row.sides)) + "."
+    return svg("flow", "Flow of records through the review", desc, tops[-1] + heights[-1] + 1, body,
+               standalone=standalone)
+
+
+def _without_stages(
+    counted: Flow, stopped: Collection[str], hide: Collection[str],
+) -> tuple[Flow, Collection[str]]:
+    """Count the records of the stages to hide with a stage beside them; and which stages are then stopped."""
+    names = [s.name for s in counted.stages]
+    for name in hide:
+        if name not in (*HIDEABLE, *names):
+            raise InputError(
+                f"There is no {name!r} to hide in the flow figure; there are {', '.join(HIDEABLE)}, and the stages "
+                f"{', '.join(map(repr, names))}."
+            )
+    hidden = set(hide) - set(HIDEABLE)
+    groups: list[list[StageFlow]] = []
+    for stage in counted.stages:
+        # Nothing stands before the first, so what is hidden there waits for the next that is shown.
+        if groups and (stage.name in hidden or all(s.name in hidden for s in groups[-1])):
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    stopped = {_as_one(group).name for group in groups if all(s.name in stopped for s in group if s.unscreened)}
+    return replace(counted, stages=tuple(map(_as_one, groups))), stopped
+
+
+def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
+    excluded: Counter[str] = Counter()
+    for stage in stages:
+        excluded.update(stage.excluded)
+    return StageFlow(
+        name=", ".join(s.name for s in stages), entered=stages[0].entered, excluded=dict(excluded),
+        unscreened=sum(s.unscreened for s in stages), conflicts=sum(s.conflicts for s in stages),
+        included=stages[-1].included, maybe=stages[-1].maybe,
+    )
+
+
+def _row_places(rows: Sequence[_Row]) -> tuple[list[float], list[float]]:
+    """Return the top and the height of every row, so that each phase's name fits beside its rows."""
+    heights = []
+    for row in rows:
+        side = sum(s.height(_SIDE_WIDTH) + 10 for s in row.sides) - 10
+        heights.append(max(row.main.height(_MAIN_WIDTH), side))
+    for phase in dict.fromkeys(row.phase for row in rows):
+        mine = [i for i, row in enumerate(rows) if row.phase == phase]
+        room = sum(heights[i] for i in mine) + _ROW_GAP * (len(mine) - 1)
+        heights[mine[-1]] += max(0.0, BOLD * text_width(phase) + 12 - room)
+    tops = [1.0]
+    for height in heights[:-1]:
+        tops.append(tops[-1] + height + _ROW_GAP)
+    return tops, heights
+
+
+def _rows(
+    counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str], hide: Collection[str],
+) -> list[_Row]:
+    left = counted.n_retrieved
+    identified = _Box("Records identified", left, () if "sources" in hide else tuple(counted.retrieved.items()))
+    gone = [("Duplicates removed", counted.n_duplicates)]
+    gone += [(f"Removed by the {kind} limit", n) for kind, by in counted.removed.items() if (n := sum(by.values()))]
+    rows = []
+    if "steps" in hide and len(gone) > 1:
+        before_screening = _Box("Records removed before screening", sum(n for _, n in gone), tuple(gone))
+        rows.append(_Row("Identification", identified, (before_screening,)))
+    else:
+        for what, n in gone:
+            rows.append(_Row("Identification", identified, (_Box(what, n),)))
+            left -= n
+            after = "duplicates removed" if len(rows) == 1 else what.removeprefix("Removed by ")
+            identified = _Box(f"Records after {after}", left)
+    for before, stage in zip((None, *counted.stages), counted.stages):
+        sides = _left_boxes(stage, reason_texts, stage.name in stopped, "reasons" not in hide)
+        rows.append(_Row("Screening", _screened_box(stage, before), sides))
+    last = counted.stages[-1]
+    # A review is open while any stage has records to settle; one that may stay unread is not.
+    is_open = any(s.conflicts or (s.unscreened and s.name not in stopped) for s in counted.stages)
+    maybe = (("Maybe, to be settled", last.maybe),) if last.maybe else ()
+    rows.append(_Row("Included", _Box("Included so far" if is_open else "Included", last.included, maybe)))
+    return rows
+
+
+def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
+    entries = []
+    if before is not None and before.maybe:
+        entries.append((f"of these, maybe at the stage “{before.name}”", before.maybe))
+    if stage.unscreened or stage.conflicts:
+        entries.append(("of these, screened", stage.entered - stage.unscreened))
+        return _Box(f"Records for screening: {stage.name}", stage.entered, tuple(entries))
+    return _Box(f"Records screened: {stage.name}", stage.entered, tuple(entries))
+
+
+def _left_boxes(
+    stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool,
+) -> tuple[_Box, ...]:
+    reasons: tuple[tuple[str, int], ...] = ()
+    if with_reasons and set(stage.excluded) != {NO_REASON}:
+        reasons = tuple(
+            (f"{code}: {reason_texts[code]}" if reason_texts.get(code) else code, n)
+            for code, n in by_count(stage.excluded)
+        )
+    boxes = [_Box("Records excluded", sum(stage.excluded.values()), reasons)]
+    if stage.unscreened:
+        what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
+        boxes.append(_Box(what, stage.unscreened, is_open=True))
+    if stage.conflicts:
+        boxes.append(_Box("Reviewers disagree, to be settled", stage.conflicts, is_open=True))
+    return tuple(boxes)
+
+
+def check_sums(counted: Flow) -> None:
+    """Check that every record of a flow is in exactly one place at every step.
+
+    Raises
+    ------
+    InputError
+        With the sum that does not hold.
+    """
+    counts = [
+        *counted.retrieved.values(), *counted.duplicates.values(),
+        *(n for by_source in counted.removed.values() for n in by_source.values()),
+        *(n for s in counted.stages
+          for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())),
+    ]
+    if min(counts, default=0) < 0:
+        raise InputError(f"The flow figure cannot be drawn: a count is negative ({min(counts)}).")
+    for source in {*counted.duplicates, *(s for by_source in counted.removed.values() for s in by_source)}:
+        gone = counted.duplicates.get(source, 0) + sum(b.get(source, 0) for b in counted.removed.values())
+        if gone > counted.retrieved.get(source, 0):
+            raise InputError(
+                f"The flow figure cannot be drawn: {gone} records left from {source!r}, which gave "
+                f"{counted.retrieved.get(source, 0)}."
+            )
+    expected = counted.n_retrieved - counted.n_duplicates - counted.n_removed
+    came = (f"{counted.n_retrieved} identified - {counted.n_duplicates} duplicates - "
+            f"{counted.n_removed} removed")
+    for stage in counted.stages:
+        if stage.entered != expected:
+            raise InputError(f"The flow figure cannot be drawn: {came} = {expected}, but {stage.entered} "
+                             f"entered {stage.name!r}.")
+        excluded = sum(stage.excluded.values())
+        total = excluded + stage.unscreened + stage.conflicts + stage.included + stage.maybe
+        if total != stage.entered:
+            raise InputError(
+                f"The flow figure cannot be drawn: at {stage.name!r} {excluded} excluded + "
+                f"{stage.unscreened} unscreened + {stage.conflicts} conflicts + {stage.included} included + "
+                f"{stage.maybe} maybe = {total}, but {stage.entered} entered."
+            )
+        expected = stage.included + stage.maybe
+        came = f"{stage.included} included + {stage.maybe} maybe at {stage.name!r}"
+
+
+def reason_texts(protocol: Protocol) -> dict[str, str]:
+    """Return what the codes of a protocol's reasons stand for."""
+    texts: dict[str, set[str]] = {}
+    for criterion in (*protocol.exclude, *(reason for stage in protocol.stages for reason in stage.reasons)):
+        texts.setdefault(criterion.code, set()).add(criterion.text)
+    # A code that two stages use in two senses stands for itself.
+    return {code: next(iter(meant)) for code, meant in texts.items() if len(meant) == 1}
+
+
+def by_count(excluded: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Sort reasons by count, the largest first; records without a reason come last."""
+    return sorted(excluded.items(), key=lambda item: (item[0] == NO_REASON, -item[1], item[0]))

@@ -1,0 +1,360 @@
+"""The report's sentences: what a status says, each with its promise, and a methods paragraph to paste.
+
+Nothing is estimated in here, and every statement on recall repeats the status it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import __version__
+from ..decisions import History, Origin
+from ..protocol import Limits, Protocol
+from ..status import Flow, StageFlow
+
+PROMISES = {
+    "certificate": "holds whatever the ranking does",
+    "conditional": "holds only if its assumption does",
+    "estimate": "a model's figure, no guarantee",
+    "heuristic": "a rule of thumb, says nothing of recall",
+}
+RULES = {
+    "audit-e": "an audit of random draws whose evidence may be looked at any time",
+    "fixed-audit": "one look at a random sample of a size set beforehand",
+    "cmh": "a hypergeometric test that takes ranked records for random draws",
+    "quant": "a model's estimate of recall",
+    "ip-p": "a fitted curve of the finds",
+    "knee": "the bend of the curve of finds",
+    "consecutive": "a run of irrelevant records",
+}
+REFERENCES = {
+    "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
+    "reliable high-recall text classification. CIKM 2016, 1039–1048. doi:10.1145/2983323.2983776",
+    "Page et al. 2021": "Page MJ, McKenzie JE, Bossuyt PM, et al. The PRISMA 2020 statement: an updated "
+    "guideline for reporting systematic reviews. BMJ 2021;372:n71. doi:10.1136/bmj.n71",
+    "Reimers & Gurevych 2019": "Reimers N, Gurevych I. Sentence-BERT: sentence embeddings using Siamese "
+    "BERT-networks. EMNLP-IJCNLP 2019, 3982–3992. doi:10.18653/v1/D19-1410",
+    "Ville 1939": "Ville J. Étude critique de la notion de collectif. Paris: Gauthier-Villars, 1939.",
+    "Waudby-Smith & Ramdas 2020": "Waudby-Smith I, Ramdas A. Confidence sequences for sampling without "
+    "replacement. Advances in Neural Information Processing Systems 33 (2020). arXiv:2006.04347",
+}
+_MOST_PARAMETERS = 12      # more of them go to the report's table, not into the methods paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence on the state of the review and what it rests on: "count" or one of the promises."""
+
+    promise: str
+    text: str
+
+
+def statements(status: dict) -> list[Statement]:
+    """Say in plain sentences what a status says, each with its promise and claiming no more than it.
+
+    Parameters
+    ----------
+    status : dict
+        What `triage status --json` prints; recall keys may be None.
+    """
+    screened, unscreened = status["screened"], status["unscreened"]
+    found, maybe = status["relevant_found"], status["maybe"]
+    text = (f"{screened:,} of {plural(status['records'], 'record')} {_were(screened, 'is', 'are')} screened "
+            f"at the stage “{status['stage']}”, and {found:,} of them {_were(found, 'is', 'are')} relevant")
+    text += f" ({maybe:,} labelled maybe)." if maybe else "."
+    said = [Statement("count", text)]
+    if not status["records"]:
+        return said
+    if unscreened == 0:
+        said.append(Statement("count", "Every record is screened, so nothing is left to estimate."))
+        return said
+    certificate = status.get("certificate")
+    if certificate:
+        said.append(Statement("certificate", _certificate_now(status, certificate)))
+    estimate = status.get("estimate")
+    if estimate and estimate.get("recall") is not None:
+        said.append(Statement("estimate", _estimate_now(status, estimate)))
+    else:
+        said.append(Statement("estimate", "There is no estimate of recall yet."))
+    ahead = _work_ahead(status.get("workload") or {})
+    if ahead and not _is_certified(status):
+        said.append(Statement("estimate", ahead))
+    return said
+
+
+def headline(status: dict) -> str:
+    """Say in a few words whether screening can stop, and without a certificate that there is none."""
+    if not status["records"]:
+        return "No record has come to this stage."
+    if status["unscreened"] == 0:
+        return "Every record is screened."
+    if not (status.get("verdict") or {}).get("stop"):
+        return "Screening goes on."
+    if _is_certified(status):
+        return "Screening can stop, certified."
+    return "The stopping rule is met, without a certificate."
+
+
+def _is_certified(status: dict) -> bool:
+    # The review's own rule may have certified its stop by other evidence than the running certificate.
+    return any((status.get(key) or {}).get("certified") for key in ("certificate", "verdict"))
+
+
+def _certificate_now(status: dict, certificate: dict) -> str:
+    unscreened, target = status["unscreened"], percent(status["target"])
+    missed, lower = certificate.get("missed_upper"), certificate.get("recall_lower")
+    if not certificate.get("audit_draws"):
+        return "No record has been drawn at random yet, so nothing is certified."
+    if missed is None:
+        return "Nothing is certified yet."
+    among = (f"at most {missed:,} {_were(missed, 'is', 'are')} missed among the "
+             f"{plural(unscreened, 'record')} not screened")
+    if lower is None:
+        return (f"No relevant record is known yet, so recall is undefined; {among} "
+                f"({_held_how(status, certificate)}).")
+    certifies = "certifies" if certificate.get("certified") else "does not certify"
+    return (f"At least {percent(lower, math.floor)} of the records you would label relevant are found "
+            f"({_held_how(status, certificate)}); {among}. This {certifies} the target of {target}.")
+
+
+def _held_how(status: dict, certificate: dict) -> str:
+    when = {"audit-e": ", holds whenever you look", "fixed-audit": ", holds for one look only"}
+    return f"{percent(status['confidence'])} confidence{when.get(certificate.get('method', ''), '')}"
+
+
+def _estimate_now(status: dict, estimate: dict) -> str:
+    text = f"Recall is estimated at {percent(estimate['recall'])}"
+    lower, upper = estimate.get("lower"), estimate.get("upper")
+    if lower is not None and upper is not None:
+        text += (f" ({percent(status['confidence'])} interval {percent(lower, math.floor)} to "
+                 f"{percent(upper, math.ceil)})")
+    if (total := estimate.get("relevant_total")) is not None:
+        text += f", of {plural(round(total), 'relevant record')} in all"
+    text += f". This is a point estimate{_by_method(estimate)} with no guarantee"
+    assumes = (estimate.get("assumes") or "").strip().rstrip(".")
+    if not assumes:
+        return f"{text}."
+    return f"{text}; it assumes{'' if assumes.startswith('that ') else ':'} {assumes}."
+
+
+def _by_method(estimate: dict) -> str:
+    return f" ({estimate['method']})" if estimate.get("method") else ""
+
+
+def _work_ahead(workload: dict) -> str:
+    records, hours = workload.get("records_to_certificate"), workload.get("hours")
+    pace = workload.get("seconds_per_record")
+    if not records or records.get("p50") is None:
+        return ""
+    text = f"A certified stop is about {plural(round(records['p50']), 'record')} away"
+    if records.get("p10") is not None and records.get("p90") is not None:
+        text += f" (8 times in 10 between {round(records['p10']):,} and {round(records['p90']):,})"
+    if hours and hours.get("p50") is not None:
+        text += f", or {hours['p50']:,.1f} hours"
+        if pace is not None:
+            text += f" at {pace:,.1f} seconds a record"
+    return text + ". This is a forecast with no guarantee."
+
+
+def methods_text(
+    protocol: Protocol, counted: Flow, history: History, status: dict, model: Mapping[str, object] | None,
+) -> str:
+    """Return a methods paragraph to paste: what was done, with which figures and which promise.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    counted : Flow
+    history : History
+        Of the stage that `status` speaks of.
+    status : dict
+        What `triage status --json` prints.
+    model : mapping or None
+        Name and parameters of the ranking model; None when no ranking was made.
+    """
+    at = next(i for i, s in enumerate(counted.stages) if s.name == status["stage"])
+    later = counted.stages[at + 1:]
+    complete = bool(status["records"]) and not status["unscreened"]
+    over = complete or bool(stopped_stages(status)) or any(s.unscreened < s.entered for s in later)
+    said = [
+        f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records "
+        f"is reported after PRISMA 2020 (Page et al. 2021).",
+        *_said_of_search(protocol, counted),
+        *_said_of_screening(protocol, history, status, counted.stages[at].conflicts, model, over),
+        *(_said_of_recall(protocol, status, over) if status["records"] else ()),
+        *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
+    ]
+    return " ".join(said)
+
+
+def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
+    dates = {s.name.casefold(): s.searched_on for s in protocol.sources}
+    sources = [
+        f"{name} (" + (f"searched on {day}, " if (day := dates.get(name.casefold())) else "") + f"n = {n:,})"
+        for name, n in counted.retrieved.items()
+    ]
+    n = counted.n_retrieved
+    said = [f"{plural(n, 'record')} {_were(n)} imported from {plural(len(sources), 'source')}"
+            + (f": {_listed(sources)}." if sources else ".")]
+    copies, removed = counted.n_duplicates, counted.n_removed
+    if copies:
+        said.append(f"{plural(copies, 'duplicate')} {_were(copies)} linked to the record kept, which left "
+                    f"{plural(n - copies, 'record')}.")
+    else:
+        said.append("No duplicates were found.")
+    if removed:
+        kinds = [f"{sum(counts.values()):,} by the {kind} limit" for kind, counts in counted.removed.items()]
+        said.append(f"{plural(removed, 'record')} {_were(removed)} removed before screening "
+                    f"({_listed(kinds)}), which left {plural(n - copies - removed, 'record')}.")
+    elif limit_lines(protocol.limits):
+        said.append("No record was removed by the limits of the protocol.")
+    return said
+
+
+def _said_of_screening(
+    protocol: Protocol, history: History, status: dict, conflicts: int, model: Mapping[str, object] | None,
+    over: bool,
+) -> list[str]:
+    n = status["screened"]
+    done = _were(n) if over else _were(n, "has been", "have been")
+    parts = [f"{k:,} {what}" for k, what in ((status["maybe"], "as maybe"), (conflicts, "in conflict")) if k]
+    said = [f"At the stage “{status['stage']}”, {n:,} of {plural(status['records'], 'record')} {done} "
+            f"screened and {status['relevant_found']:,} counted as relevant"
+            + (f" ({_listed(parts)} among them)." if parts else ".")]
+    if protocol.reviewers_per_record > 1:
+        said.append(f"Every record needed the decisions of {protocol.reviewers_per_record} reviewers.")
+    origins = history.origin[history.judged]
+    n_audit, n_ranked = (int((origins == str(o)).sum()) for o in (Origin.AUDIT, Origin.RANKED))
+    if n_ranked and model is not None:
+        criteria = "the protocol's criteria and by " if protocol.include or protocol.exclude else ""
+        said.append(
+            f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of a ranking by {criteria}what a "
+            f"model learned from the decisions made so far, trained anew as screening went on (continuous "
+            f"active learning, Cormack & Grossman 2016)."
+        )
+        said.append(_said_of_model(model))
+    elif n_ranked:
+        said.append(f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of import, not ranked.")
+    if n_audit:
+        said.append(
+            f"{n_audit:,} {_were(n_audit)} drawn at random from the records not yet shown, in an order "
+            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
+        )
+    return said
+
+
+def _said_of_model(model: Mapping[str, object]) -> str:
+    name = model.get("preset") or model.get("name") or ""
+    parameters = [(k, v) for k, v in flat_parameters(model) if k not in ("preset", "name")]
+    text = f"The model was the preset “{name}”" if name else "The model's preset has no name"
+    if len(parameters) > _MOST_PARAMETERS:
+        text += f", whose {len(parameters)} parameters are listed in the report"
+    elif parameters:
+        text += f" ({'; '.join(f'{k} = {v}' for k, v in parameters)})"
+    scores = model.get("scores") or ()
+    if any(isinstance(score, Mapping) and score.get("view") == "embedding" for score in scores):
+        text += ", with sentence embeddings (Reimers & Gurevych 2019) among its features"
+    return text + "."
+
+
+def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
+    rule, verb = protocol.stopping.rule, "was" if over else "is"
+    confidence = f"{percent(status['confidence'])} confidence"
+    said = [f"The stopping rule {verb} “{rule}” ({RULES[rule]}), with a target recall of "
+            f"{percent(status['target'])} at {confidence}."]
+    if not status["unscreened"]:
+        return [*said, "Every record was screened, so no recall had to be estimated."]
+    certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
+    lower, missed = certificate.get("recall_lower"), certificate.get("missed_upper")
+    if certificate.get("audit_draws") and missed is not None:
+        anytime = certificate.get("method") == "audit-e"
+        bound = (f"at least {percent(lower, math.floor)} of the records that the reviewers would label "
+                 f"relevant were found, and " if lower is not None else "")
+        said.append(
+            f"By the audit, {bound}at most {missed:,} {_were(missed)} missed among the "
+            f"{plural(status['unscreened'], 'record')} not screened ({confidence}"
+            + (", a bound valid at any time and for any ranking; Ville 1939, Waudby-Smith & Ramdas 2020)."
+               if anytime else ", a bound valid for one look).")
+        )
+    if _is_certified(status) and not certificate.get("certified"):
+        said.append(f"By the stopping rule: {status['verdict']['why']}")
+    met = "was" if _is_certified(status) else "was not"
+    said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
+    if estimate.get("recall") is not None:
+        said.append(f"The point estimate of recall{_by_method(estimate)}, which carries no guarantee, was "
+                    f"{percent(estimate['recall'])}.")
+    said.append("Recall is relative to the reviewers' own decisions and to the records imported: it says "
+                "nothing of records that the searches missed.")
+    return said
+
+
+def _said_of_stage(stage: StageFlow) -> str:
+    excluded, assessed = sum(stage.excluded.values()), stage.entered - stage.unscreened
+    parts = [f"{n:,} {what}" for n, what in (
+        (excluded, "excluded"), (stage.included, "included"), (stage.maybe, "left as maybe"),
+        (stage.conflicts, "in conflict"),
+    ) if n]
+    return (f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
+            f"{_were(assessed)} screened: {_listed(parts)}.")
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _were(n: int, one: str = "was", many: str = "were") -> str:
+    return one if n == 1 else many
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def percent(share: float, rounding: Callable[[float], int] = round) -> str:
+    """Write a share with one decimal at most; bounds are rounded away from the stronger claim.
+
+    A share below 1 is never written as 100%, nor one above 0 as 0%.
+    """
+    # 0.57 * 1000 is 569.9999999999999: a bound must not lose a tenth to that.
+    slack = {math.floor: 1e-9, math.ceil: -1e-9}.get(rounding, 0.0)
+    tenths = rounding(share * 1000 + slack)
+    if rounding is round and 0 < share < 1:
+        tenths = min(max(tenths, 1), 999)
+    return f"{tenths / 10:g}%"
+
+
+def stopped_stages(status: dict) -> frozenset[str]:
+    verdict = status.get("verdict") or {}
+    return frozenset([status["stage"]] if verdict.get("stop") else [])
+
+
+def limit_lines(limits: Limits) -> list[tuple[str, str]]:
+    lines = []
+    if limits.languages:
+        lines.append(("Language", ", ".join(limits.languages)))
+    if limits.published_from or limits.published_to:
+        lines.append(("Published", " ".join(
+            [f"from {limits.published_from}"] * bool(limits.published_from)
+            + [f"to {limits.published_to}"] * bool(limits.published_to)
+        )))
+    if limits.exclude_types:
+        lines.append(("Types not wanted", ", ".join(limits.exclude_types)))
+    return lines
+
+
+def flat_parameters(model: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Flatten a model's parameters to names such as `criteria.whole` and `scores[1]`, with their values."""
+    flat = []
+    for name, value in model.items():
+        if isinstance(value, Mapping):
+            flat += [(f"{name}.{inner}", text) for inner, text in flat_parameters(value)]
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            for i, entry in enumerate(value, 1):
+                flat.append((f"{name}[{i}]", ", ".join(f"{k} {text}" for k, text in flat_parameters(entry))))
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            flat.append((str(name), text))
+    return flat
