@@ -193,8 +193,11 @@ def _name(name: str) -> tuple[str, str]:
         family, _, given = name.partition(",")
         return family.strip(" ."), given.strip(" ,")
     words = name.split(" ")
-    if len(words) > 1 and re.fullmatch(r"[A-Z]{1,3}|(?:[A-Z]\.-?)+", words[-1]):
-        return " ".join(words[:-1]), words[-1]
+    at = len(words)
+    while at > 1 and re.fullmatch(r"[A-Z]{1,3}|(?:[A-Z]\.-?)+", words[at - 1]):
+        at -= 1
+    if at < len(words):
+        return " ".join(words[:at]), " ".join(words[at:])
     return words[-1], " ".join(words[:-1])
 
 

@@ -35,7 +35,7 @@ PUBLISHED = (6257, 1466, 4791, 142, 4649, 4511, 138, 33, 105, 54, 51)
 STAGES = {"abstract": 138, "quality": 105, "full-text": 51}
 # The abstract gives the first two; how the others spread is ours.
 TAGS = {"review": 8, "qualitative": 19, "quantitative": 14, "case report": 4, "mixed methods": 6}
-PICTURES = ("report.html", "flow.svg")
+PICTURES = ("report.html", "flow.svg", "flow.png", "flow.pdf", "prisma.csv")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_the_flow_of_a_published_review():
         "PsycARTICLES", "454", "Duplicates removed (n = 1,466)",
         "Records after duplicates removed (n = 4,791)", "Removed by the language limit (n = 142)",
         "Records screened: abstract (n = 4,649)",
-        "Records excluded (n = 4,511)", "CARER: Caregivers.", "2,500", "PHYSICAL", "2,000", NO_REASON, "11",
+        "Records excluded (n = 4,511)", "Caregivers", "2,500", "PHYSICAL", "2,000", NO_REASON, "11",
         "Records screened: quality (n = 138)", "Records excluded (n = 33)", "EDITORIAL", "33",
         "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "PROGRAMME", "54",
         "Included (n = 51)", "Identification", "Screening", "Included",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..errors import InputError
 from ..protocol import Protocol
@@ -17,6 +18,16 @@ _MAIN_X, _MAIN_WIDTH = 36.0, 332.0
 _SIDE_X = 410.0
 _SIDE_WIDTH = WIDTH - _SIDE_X - 1
 _ROW_GAP = 28.0
+_INDENT = 10.0             # of an entry's further lines
+
+
+class _Line(NamedTuple):
+    """A line of a box, and the count that stands at its end."""
+
+    text: str
+    count: int | None = None
+    bold: bool = False
+    indent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +39,18 @@ class _Box:
     entries: tuple[tuple[str, int], ...] = ()
     is_open: bool = False
 
-    def lines(self, width: float) -> list[tuple[str, int | None, bool]]:
-        """Return the lines to set in a box of this width: text, the count beside it, whether bold."""
+    def lines(self, width: float) -> list[_Line]:
+        """Return the lines to set in a box of this width."""
         inner = width - 2 * PAD
         # Unbroken spaces keep the count on one line; a heading cut short must not lose it.
         count = f"(n\u00a0=\u00a0{self.n:,})"
         heading = wrapped(f"{self.heading} {count}", inner / BOLD)
         if not heading[-1].endswith(count):
             heading.append(count)
-        lines: list[tuple[str, int | None, bool]] = [(line, None, True) for line in heading]
+        lines = [_Line(line, bold=True) for line in heading]
         for text, count in self.entries:
-            first, *rest = wrapped(text, inner - text_width(f"{count:,}") - 14)
-            lines += [(first, count, False), *((line, None, False) for line in rest)]
+            first, *rest = wrapped(text, inner - text_width(f"{count:,}") - 14 - _INDENT)
+            lines += [_Line(first, count), *(_Line(line, indent=_INDENT) for line in rest)]
         return lines
 
     def height(self, width: float) -> float:
@@ -51,11 +62,11 @@ class _Box:
         drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
                  f'rx="2" fill="none" stroke="currentColor"{dashes}/>']
         first = y + PAD + 10 + (height - self.height(width)) / 2
-        for i, (line, count, bold) in enumerate(lines):
+        for i, line in enumerate(lines):
             baseline = first + i * LINE
-            drawn.append(set_text(x + PAD, baseline, line, bold=bold))
-            if count is not None:
-                drawn.append(set_text(x + width - PAD, baseline, f"{count:,}", anchor="end"))
+            drawn.append(set_text(x + PAD + line.indent, baseline, line.text, bold=line.bold))
+            if line.count is not None:
+                drawn.append(set_text(x + width - PAD, baseline, f"{line.count:,}", anchor="end"))
         return drawn
 
     def __str__(self) -> str:
@@ -224,7 +235,7 @@ def _left_boxes(
     reasons: tuple[tuple[str, int], ...] = ()
     if with_reasons and set(stage.excluded) != {NO_REASON}:
         reasons = tuple(
-            (f"{code}: {reason_texts[code]}" if reason_texts.get(code) else code, n)
+            (reason_texts.get(code, "").rstrip(". ") or code, n)
             for code, n in by_count(stage.excluded)
         )
     boxes = [_Box("Records excluded", sum(stage.excluded.values()), reasons)]
