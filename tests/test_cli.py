@@ -578,8 +578,10 @@ def test_report_is_written_once(review):
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0]]))
     assert triage.json("report", "r.triage", "-o", "report.html") == {"file": "report.html"}
     assert "<svg" in (triage.folder / "report.html").read_text(encoding="utf-8")
-    for output, told in (("report.html", "report.html"), ("x.pdf", ".html"), ("nowhere/x.html", "nowhere")):
+    assert triage.json("report", "r.triage", "-o", "flow.svg", "--hide", " sources, reasons ") == {"file": "flow.svg"}
+    for output, told in (("report.html", "report.html"), ("x.docx", ".html"), ("nowhere/x.html", "nowhere")):
         assert told in triage.refused("report", "r.triage", "-o", output, unchanged=("r.triage", "report.html"))
+    assert "'colour'" in triage.refused("report", "r.triage", "-o", "x.svg", "--hide", "sources,colour")
 
 
 # -- as a program ---------------------------------------------------------------------------------------
