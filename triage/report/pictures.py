@@ -103,7 +103,10 @@ def _families(text: str) -> list[str]:
 def _letters(path: str) -> set[int]:
     from matplotlib.font_manager import get_font
 
-    return set(get_font(path).get_charmap())
+    try:
+        return set(get_font(path).get_charmap())
+    except (RuntimeError, OSError):  # a font of pictures, or one that was taken off since
+        return set()
 
 
 class _Painter:
