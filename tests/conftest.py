@@ -74,6 +74,9 @@ class Log:
         return self.add(Kind.DECISION, stage=stage or self.name, record_id=record_id, reviewer=reviewer, label=label,
                         **{"origin": Origin.CHOSEN, **fields})
 
+    def tag(self, record_id: int, tag: str, reviewer: str = "ann", stage: str = "") -> Event:
+        return self.add(Kind.TAG, stage=stage or self.name, record_id=record_id, reviewer=reviewer, reason=tag)
+
     def link(self, copy: int, kept: int) -> Event:
         return self.add(Kind.DUPLICATE, record_id=copy, other_id=kept)
 

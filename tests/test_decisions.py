@@ -18,7 +18,7 @@ def labels(log):
 
 
 def current(live):
-    return live.decisions, live.duplicates, live.removals
+    return live.decisions, live.duplicates, live.removals, live.tags
 
 
 # -- fold -------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ def current(live):
 
 def test_an_empty_log():
     live = fold([])
-    assert (live.decisions, live.duplicates, live.removals, live.shown, live.last_seq) == ({}, {}, {}, {}, 0)
+    assert current(live) == ({}, {}, {}, {}) and (live.shown, live.last_seq) == ({}, 0)
 
 
 def test_the_newest_decision_holds_and_an_undo_brings_back_the_one_before():
@@ -114,6 +114,30 @@ def test_removals_are_undone_like_anything_else():
     assert fold(log.events).removals == {3: first}
     log.undo(first)
     assert fold(log.events).removals == {}
+
+
+def test_tags_stand_for_each_reviewer_and_stage_until_they_are_taken_back():
+    log = Log()
+    review, qualitative = log.tag(1, "review"), log.tag(1, "qualitative")
+    bobs, later = log.tag(1, "review", "bob"), log.tag(1, "review", stage="full-text")
+    assert fold(log.events).tags == {
+        ("abstract", 1, "ann"): (review, qualitative), ("abstract", 1, "bob"): (bobs,),
+        ("full-text", 1, "ann"): (later,),
+    }
+    log.undo(review)
+    assert fold(log.events).tagged("abstract") == {1: [qualitative, bobs]}
+    log.undo(later)
+    assert fold(log.events).tagged("full-text") == {}
+
+
+def test_a_group_has_the_tags_of_its_members():
+    log = Log()
+    copys, kepts, bobs = log.tag(5, "review"), log.tag(2, "qualitative"), log.tag(5, "review", "bob")
+    link = log.link(5, 2)
+    assert fold(log.events).tagged("abstract") == {2: [copys, kepts, bobs]}
+    assert fold(log.events).tagged("abstract", "ann") == {2: [copys, kepts]}
+    log.undo(link)
+    assert fold(log.events).tagged("abstract") == {5: [copys, bobs], 2: [kepts]}
 
 
 # -- consensus and entering a stage -----------------------------------------------------------
@@ -255,6 +279,10 @@ class Logs(RuleBasedStateMachine):
     def decide(self, record_id, reviewer, label, stage):
         self.log.decide(record_id, label, reviewer, stage)
 
+    @rule(record_id=IDS, reviewer=WHO, tag=st.sampled_from(["review", "qualitative"]))
+    def tag(self, record_id, reviewer, tag):
+        self.log.tag(record_id, tag, reviewer)
+
     @rule(copy=IDS, kept=IDS)
     def link(self, copy, kept):
         if copy != kept:
@@ -305,6 +333,11 @@ class Logs(RuleBasedStateMachine):
 
         assert live.duplicates == {i: min(group(i)) for i in range(1, 7) if min(group(i)) != i}
         assert live.removals == {e.record_id: e for e in standing if e.kind is Kind.REMOVAL}
+        tags = [e for e in standing if e.kind is Kind.TAG]
+        assert sorted((e for given in live.tags.values() for e in given), key=lambda e: e.seq) == tags
+        assert all(key == (e.stage, e.record_id, e.reviewer) for key, given in live.tags.items() for e in given)
+        tagged = {i: [e for e in tags if e.record_id in group(i)] for i in range(1, 7) if i == min(group(i))}
+        assert live.tagged("abstract") == {i: given for i, given in tagged.items() if given}
         decided = [e for e in standing if e.kind is Kind.DECISION]
         expected = {}
         for e in decided:

@@ -2,13 +2,14 @@
 
 import csv
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import PROTOCOL, sample_ris
 from hypothesis import given, settings, strategies as st
 
-from triage import intake
+from triage import formats, intake
 from triage.decisions import Kind, Label, Origin, fold
 from triage.errors import InputError
 from triage.project import Project
@@ -131,7 +132,103 @@ def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(rev
         1: "CHILD", 2: "ONLINE", 3: "Wrong Dose", 4: "Wrong Dose", 5: "", 6: "CHILD",
     }
     assert counts == {"decisions": 6, "unchanged": 0, "include": 1, "exclude": 5, "maybe": 0,
-                      "unlisted_reasons": {"Wrong Dose": 2}}
+                      "unlisted_reasons": {"Wrong Dose": 2}, "tags": {"given": 0, "taken_back": 0},
+                      "unlisted_tags": {}}
+
+
+def tags_of(project, stage=None):
+    live = project.stage(stage).live
+    return {i: [e.reason for e in given] for i, given in live.tagged(stage or "abstract").items()}
+
+
+TAGGED = 'tags = ["Review", "case report", "qualitative"]' + PROTOCOL
+WITH_TAGS = ("record_id", "label", "tags")
+
+
+def test_tags_come_with_decisions_in_any_case_and_those_from_elsewhere_as_written(review, tmp_path):
+    project = review(8, TAGGED)
+    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
+        [1, "include", "REVIEW;  Case  Report"], [2, "exclude", ""], [3, "include", "Pilot; pilot ; review"],
+    ], WITH_TAGS), reviewer="ann")
+    assert tags_of(project) == {1: ["Review", "case report"], 3: ["pilot", "Review"]}
+    assert (counts["tags"], counts["unlisted_tags"]) == ({"given": 4, "taken_back": 0}, {"pilot": 1})
+    times = {e.at for e in project.events() if e.kind in (Kind.DECISION, Kind.TAG)}
+    assert len(times) == 1  # one transaction
+
+
+def test_tags_of_a_file_take_the_place_of_the_reviewers_and_of_no_one_elses(review, tmp_path):
+    project = review(8, TAGGED)
+
+    def label(rows, columns=WITH_TAGS, reviewer="ann"):
+        return intake.label(project, decisions_file(tmp_path / "d.csv", rows, columns), reviewer=reviewer)
+
+    label([[1, "1", "review; qualitative"], [2, "1", "review"]])
+    label([[1, "1", "Pilot"]], reviewer="bob")
+    seen = len(project.events())
+    assert label([[1, "1", "Qualitative;Review"], [2, "1", "REVIEW"]])["tags"] == {"given": 0, "taken_back": 0}
+    assert label([[1, "1"], [2, "1"]], ("record_id", "label"))["unchanged"] == 2
+    assert len(project.events()) == seen
+    counts = label([[1, "1", "case report; review"], [2, "0", ""]])
+    assert (counts["decisions"], counts["tags"]) == (1, {"given": 1, "taken_back": 2})
+    assert tags_of(project) == {1: ["Review", "Pilot", "case report"]}
+
+
+def test_a_protocol_without_tags_takes_any(review, tmp_path):
+    project = review(8)
+    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "a; B"]], WITH_TAGS), reviewer="ann")
+    assert tags_of(project) == {1: ["a", "B"]} and counts["unlisted_tags"] == {}
+
+
+def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
+    project = review(8, TAGGED)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"], [2, "1", "review"]], WITH_TAGS),
+                 reviewer="ann")
+    assert intake.undo(project, reviewer="ann")["record_id"] == 2 and tags_of(project) == {1: ["Review"]}
+    tag = next(e for e in project.events() if e.kind is Kind.TAG and e.record_id == 1)
+    undone = intake.undo(project, reviewer="ann", seq=tag.seq)
+    assert (undone["kind"], undone["reason"], undone["label"]) == ("tag", "Review", None)
+    assert tags_of(project) == {} and len(project.stage().live.decisions) == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, ending):
+    project = review(8, TAGGED)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [
+        [1, "include", "", "=SUM(A1) of it", "review; case report"], [2, "exclude", "CHILD", "", "=1+1; x"],
+        [3, "maybe", "", "", ""],
+    ], ("record_id", "label", "reason", "note", "tags")), reviewer="ann")
+    seen = project.events()
+    intake.export(project, tmp_path / f"e{ending}", only=["included", "excluded", "maybe"])
+    counts = intake.label(project, tmp_path / f"e{ending}", reviewer="ann")
+    assert counts["unchanged"] == 3 and project.events() == seen
+    assert tags_of(project) == {1: ["Review", "case report"], 2: ["=1+1", "x"]}
+
+
+def test_every_format_is_written_with_the_tags_and_read_without_them(review, tmp_path):
+    project = review(8, TAGGED)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review; pilot"]], WITH_TAGS), reviewer="ann")
+    whole = next(project.records([1]))
+    for ending, said in ((".ris", '"tags": "Review; pilot"'), (".csv", "Review; pilot"), (".bib", "Review; pilot"),
+                         (".xlsx", "")):
+        path = tmp_path / f"e{ending}"
+        intake.export(project, path, only=["included"])
+        assert said.encode() in path.read_bytes()
+        (record,) = formats.read(path).records
+        assert replace(record, id=whole.id, source=whole.source) == whole
+
+
+def test_without_tags_no_export_has_a_column_for_them(review, tmp_path):
+    intake.export(review(8), tmp_path / "e.csv")
+    assert "tags" not in (tmp_path / "e.csv").read_text("utf-8").splitlines()[0].split(",")
+
+
+@pytest.mark.parametrize("columns", ["record_id,label,tags,tags", "record_id,label,note,Note"])
+def test_a_column_named_twice_is_refused(review, tmp_path, columns):
+    project = review(8)
+    (tmp_path / "d.csv").write_text(f"{columns}\n1,1,a,b\n", encoding="utf-8")
+    with pytest.raises(InputError, match="once each"):
+        intake.label(project, tmp_path / "d.csv", reviewer="ann")
+    assert project.events() == []
 
 
 def test_an_equal_decision_is_not_written_again_and_a_changed_one_is(review, tmp_path):

@@ -64,7 +64,7 @@ from triage.cli import main
 from triage.decisions import Kind
 from triage.project import Project
 
-def decide(self, stage, decisions, *, reviewer):
+def decide(self, stage, decisions, *, reviewer, tags=None):
     return [dataclasses.replace(self.events()[-1], kind=Kind.DECISION, **d) for d in decisions]
 
 Project.decide = decide

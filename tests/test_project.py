@@ -84,6 +84,44 @@ def test_undo_brings_the_earlier_label_back(project):
         project.undo(99, reviewer="ann")
 
 
+def test_tags_take_the_place_of_those_before_in_one_transaction_with_the_decisions(project):
+    include = [{"record_id": 1, "label": Label.INCLUDE}]
+    kinds = [str(e.kind) for e in project.decide("abstract", include, reviewer="ann", tags={1: ["b", "a"], 2: []})]
+    assert kinds == ["decision", "tag", "tag"]
+    written = project.decide("abstract", [], reviewer="ann", tags={1: ["a", "c"]})
+    assert [(str(e.kind), e.reason, e.undoes) for e in written] == [("undo", "", 2), ("tag", "c", None)]
+    assert project.decide("abstract", [], reviewer="ann", tags={1: ["c", "a", "c"]}) == []
+    project.decide("abstract", include, reviewer="bob", tags={1: ["d"]})
+    tags = fold(project.events()).tagged("abstract", "ann")
+    assert {i: [e.reason for e in given] for i, given in tags.items()} == {1: ["a", "c"]}
+
+
+def test_tags_of_a_copy_count_for_its_group_and_are_replaced_with_it(project):
+    project.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann", tags={4: ["a", "b"]})
+    project.link([(4, 2, "same DOI")], reviewer="ann")
+    project.decide("abstract", [], reviewer="ann", tags={2: ["b", "c"]})
+    assert [e.reason for e in fold(project.events()).tagged("abstract")[2]] == ["b", "c"]
+
+
+def test_tags_go_with_the_last_decision_that_is_taken_back_and_not_before(project):
+    first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
+    project.decide("abstract", [{"record_id": 1, "label": Label.MAYBE}], reviewer="bob", tags={1: ["b"]})
+    second = project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann", tags={1: ["a", "c"]})
+    project.undo(second[0].seq, reviewer="ann")
+    assert [e.reason for e in fold(project.events()).tagged("abstract", "ann")[1]] == ["a", "c"]
+    project.undo(first[0].seq, reviewer="eve")
+    live = fold(project.events())
+    assert {key: [e.reason for e in given] for key, given in live.tags.items()} == {("abstract", 1, "bob"): ["b"]}
+    assert [e.undoes for e in project.events() if e.undoes] == [second[0].seq, first[0].seq, first[1].seq, second[1].seq]
+
+
+def test_one_tag_can_be_taken_back(project):
+    _, tag = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
+    project.undo(tag.seq, reviewer="ann")
+    live = fold(project.events())
+    assert live.tags == {} and len(live.decisions) == 1
+
+
 def test_each_reviewer_has_a_label_of_their_own(project):
     project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}],
                    reviewer="ann")

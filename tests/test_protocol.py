@@ -149,6 +149,8 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
     ("[[stages]]\nname = ' '", "stages[1].name must be a text in quotes"),
     ("[[stages]]\nname = 'x'\ntags = ['y']", "stages[1].tags is unknown; tags is of the whole protocol, so move it above the first line"),
     ("tags = 'review'", "tags must be a list of texts"),
+    ("tags = ['review', 'Review']", "tags must be a list of different texts without"),
+    ("tags = ['review; trial']", "tags must be a list of different texts without"),
     ("[stopping]\nrule = 'audit'", "stopping.rule must be one of audit-e, fixed-audit, cmh, quant, ip-p, knee, consecutive"),
     ("[stopping]\ntarget = 1", "stopping.target must be a number between 0 and 1"),
     ("[stopping]\ntarget = 0", "stopping.target must be a number between 0 and 1"),

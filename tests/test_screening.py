@@ -11,10 +11,12 @@ import pytest
 
 from conftest import PROTOCOL, sample_ris
 from triage import intake, screening
-from triage.decisions import Kind, Label, Origin, PastDraws
+from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project
-from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_session
+from triage.screening import (
+    SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_session, rank,
+)
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 
@@ -40,7 +42,7 @@ class Paper:
             return True
         self.shown.append((row, origin, pool_size, ranking_id))
 
-    def decide(self, row, label, reason, note):
+    def decide(self, row, label, reason, note, tags):
         self.decisions.append((row, label))
         return int(label is not EXCLUDE)
 
@@ -392,6 +394,31 @@ def answer(session, records, count=None):
 
 def at_desk(project, reviewer="ann", **options):
     return open_session(project, reviewer=reviewer, background=False, **options)
+
+
+def test_tags_are_written_with_the_decision_and_go_with_it(review):
+    project = review(20)
+    with at_desk(project) as (session, _):
+        row = session.next().row
+        session.decide(row, INCLUDE, tags=["a", "b"])
+        assert session.tags(row) == ["a", "b"]
+        assert session.undo() == row and session.tags(row) == [] and session.next().row == row
+        session.decide(row, INCLUDE, tags=["b"])
+        other = session.next().row
+        session.decide(other, EXCLUDE)
+        session.decide(row, EXCLUDE, tags=None)   # untouched, they stay
+        assert session.tags(row) == ["b"] and session.tags(other) == []
+        session.decide(row, MAYBE, tags=[])
+    assert fold(project.events()).tags == {}
+    assert same(session.pool.history(), project.history())
+
+
+def test_a_tag_makes_no_ranking_stale(review):
+    project = review(20)
+    project.decide("abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann")
+    before = rank(project, top=1)["as_of"]
+    project.decide("abstract", [], reviewer="ann", tags={1: ["a"]})
+    assert rank(project, top=1)["as_of"] == before
 
 
 def test_a_whole_review(review):

@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
     SHOWN = "shown"          # a record was put before a reviewer, or handed out in a file
     DECISION = "decision"    # a reviewer judged a record
+    TAG = "tag"              # a reviewer gave record_id the tag that `reason` holds
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
     APART = "apart"          # a person told that record_id is no copy of other_id
     REMOVAL = "removal"      # record_id leaves before screening (language, date, type)
@@ -74,6 +75,8 @@ class Live:
         The copy's record id to the id of the record kept (the lowest of its group).
     removals : dict of int to Event
         The removal in force for each removed record.
+    tags : dict of (stage, record_id, reviewer) to tuple of Event
+        The tags that stand, in the order in which they were given.
     shown : dict of (stage, record_id) to Event
         The event by which a record was first put before anyone at a stage: a `shown` event,
         or a decision on a record that nobody handed out.
@@ -84,12 +87,31 @@ class Live:
     decisions: dict[tuple[str, int, str], Event]
     duplicates: dict[int, int]
     removals: dict[int, Event]
+    tags: dict[tuple[str, int, str], tuple[Event, ...]]
     shown: dict[tuple[str, int], Event]
     last_seq: int
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
         return self.duplicates.get(record_id, record_id)
+
+    def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
+        """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
+
+        Those of one reviewer, or of all; each record under the id that it is shown under.
+        """
+        found: dict[int, list[Event]] = {}
+        for (name, record_id, who), events in self.tags.items():
+            if name == stage and reviewer in (None, who):
+                found.setdefault(self.kept(record_id), []).extend(events)
+        return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
+
+    def has_decided(self, stage: str, record_id: int, reviewer: str) -> bool:
+        """Tell whether a reviewer's decision on a record, or on a copy of it, stands at a stage."""
+        root = self.kept(record_id)
+        return any(
+            (name, who) == (stage, reviewer) and self.kept(member) == root for name, member, who in self.decisions
+        )
 
 
 def fold(events: Iterable[Event]) -> Live:
@@ -103,6 +125,7 @@ def fold(events: Iterable[Event]) -> Live:
     decisions: dict[tuple[str, int, str], Event] = {}
     groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
     removals: dict[int, Event] = {}
+    tags: dict[tuple[str, int, str], list[Event]] = {}
     first_seen: list[Event] = []
     for e in events:
         if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
@@ -117,13 +140,15 @@ def fold(events: Iterable[Event]) -> Live:
             _join(groups, e.record_id, e.other_id)
         elif e.kind is Kind.REMOVAL:
             removals[e.record_id] = e
+        elif e.kind is Kind.TAG:
+            tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
     lowest = {id(members): min(members) for members in groups.values()}
     duplicates = {i: root for i, members in groups.items() if (root := lowest[id(members)]) != i}
     shown: dict[tuple[str, int], Event] = {}
     for e in first_seen:
         shown.setdefault((e.stage, duplicates.get(e.record_id, e.record_id)), e)
     last_seq = max((e.seq for e in events), default=0)
-    return Live(decisions, duplicates, removals, shown, last_seq)
+    return Live(decisions, duplicates, removals, {key: tuple(given) for key, given in tags.items()}, shown, last_seq)
 
 
 def _join(groups: dict[int, list[int]], a: int, b: int) -> None:

@@ -390,18 +390,21 @@ def accept(filtered: Filtered, answers: Sequence[bool | None]) -> Filtered:
 
 
 def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, object]:
-    """Take decisions made elsewhere: a CSV with `record_id`, `label` and optional `reason`, `note`.
+    """Take decisions made elsewhere: a CSV with `record_id`, `label` and optional `reason`, `note`, `tags`.
 
     The whole file is checked first and written in one transaction. A record that was handed out
     keeps the origin with which it was; any other is `chosen`. A decision equal to the one in force
     is not written again. A reason that is a code of the stage, or its text, becomes that code, in
-    whatever case; any other is kept as it is written.
+    whatever case; any other is kept as it is written. So it is with tags ("review; qualitative") and the
+    protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
+    without a column `tags` they stay.
 
     Returns
     -------
     dict
-        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, and
-        `unlisted_reasons`: how often each reason was given that is none of the stage's.
+        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`,
+        `unlisted_reasons`: how often each reason was given that is none of the stage's, the `tags` given
+        and taken back, and `unlisted_tags`.
 
     Raises
     ------
@@ -416,7 +419,9 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     for (name, record_id, who), event in stage.live.decisions.items():
         if name == stage.name and who == reviewer:
             in_force[stage.live.kept(record_id)].append(event)
+    protocol_tags = {_folded(tag): tag for tag in project.protocol().tags}
     decisions, seen, unchanged, counts, unlisted = [], {}, 0, Counter(), Counter()
+    tags, unlisted_tags = {}, Counter()
     for line, row in rows:
         where = f"{path}, line {line}"
         record_id = _record_id(row["record_id"], where)
@@ -435,6 +440,11 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
             if _folded(reason) not in codes:
                 unlisted[reason] += 1
             reason = codes.get(_folded(reason), reason)
+        if "tags" in row:
+            given = {_folded(tag): tag.strip() for tag in row["tags"].split(";") if tag.strip()}
+            if protocol_tags:
+                unlisted_tags.update(tag for key, tag in given.items() if key not in protocol_tags)
+            tags[kept] = [protocol_tags.get(key, tag) for key, tag in given.items()]
         note = row.get("note", "").strip()
         counts[str(judged)] += 1
         before = in_force[kept]
@@ -445,9 +455,11 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
                           "origin": _origin_of(stage, kept)})
     if decisions:
         commit_audit(project, stage.name)
-        project.decide(stage.name, decisions, reviewer=reviewer)
+    written = Counter(e.kind for e in project.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
     return {"decisions": len(decisions), "unchanged": unchanged, **{str(k): counts[str(k)] for k in Label},
-            "unlisted_reasons": dict(unlisted.most_common())}
+            "unlisted_reasons": dict(unlisted.most_common()),
+            "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
+            "unlisted_tags": dict(unlisted_tags.most_common())}
 
 
 def _folded(reason: str) -> str:
@@ -489,18 +501,20 @@ def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
                 continue
             if not names:
                 names = [name.strip().lower() for name in cells]
-                for wanted in ("record_id", "label"):
-                    if names.count(wanted) != 1:
-                        raise InputError(
-                            f"{path}: the first line must name the columns record_id and label once each "
-                            f"(and may name reason and note); it names: {', '.join(filter(None, names))[:200]}."
-                        )
+                wrong = any(names.count(wanted) != 1 for wanted in ("record_id", "label"))
+                if wrong or any(names.count(name) > 1 for name in ("reason", "note", "tags")):
+                    raise InputError(
+                        f"{path}: the first line must name the columns record_id and label once each "
+                        f"(and may name reason, note and tags); it names: {', '.join(filter(None, names))[:200]}."
+                    )
             elif len(cells) != len(names):
                 raise InputError(
                     f"{path}, line {begins}: {len(cells)} cells where the header has {len(names)}; "
                     f"put text that holds {delimiter!r} in double quotes."
                 )
             else:
+                if formats.REMAINDER in names:  # an export of our own, its formulas disarmed
+                    cells = list(map(formats.armed, cells))
                 rows.append((begins, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
         raise InputError(f"{path}, line {line}: not a readable CSV ({error}).") from error
@@ -533,7 +547,8 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
     project.undo(seq, reviewer=reviewer)
     undone = next(e for e in project.events(since=seq - 1, until=seq))
     return {"undone": seq, "kind": str(undone.kind), "record_id": undone.record_id,
-            "label": None if undone.label is None else str(undone.label), "reviewer": undone.reviewer}
+            "label": None if undone.label is None else str(undone.label), "reason": undone.reason,
+            "reviewer": undone.reviewer}
 
 
 LOG_COLUMNS = (
@@ -584,7 +599,14 @@ def export(
         ids = [r for r in row_of if not wanted or _standing(stage, r) in wanted]
     shown = {r.id: r for r in project.shown_records(stage, sorted(row_of[i] for i in ids))}
     votes = _decision_fields(stage)
-    rows = [formats.ExportRow(shown[i], {"record_id": str(i), **votes.get(i, _UNDECIDED)}) for i in ids]
+    tags = stage.live.tagged(stage.name)
+    with_tags = bool(tags or project.protocol().tags)
+    rows = []
+    for i in ids:
+        fields = {"record_id": str(i), **votes.get(i, _UNDECIDED)}
+        if with_tags:
+            fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in tags.get(i, ())))
+        rows.append(formats.ExportRow(shown[i], fields))
     formats.write(path, rows)
     return len(rows)
 

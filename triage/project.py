@@ -621,8 +621,11 @@ class Project:
             for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
         ], after)
 
-    def decide(self, stage: str, decisions: Sequence[Mapping[str, object]], *, reviewer: str) -> list[Event]:
-        """Log decisions, all in one transaction, and return their events.
+    def decide(
+        self, stage: str, decisions: Sequence[Mapping[str, object]], *, reviewer: str,
+        tags: Mapping[int, Sequence[str]] | None = None,
+    ) -> list[Event]:
+        """Log decisions and tags, all in one transaction, and return their events.
 
         Parameters
         ----------
@@ -631,11 +634,20 @@ class Project:
             Each with `record_id` and `label`, and optionally `reason`, `note`, `origin`,
             `pool_size` and `ranking_id`.
         reviewer : str
+        tags : mapping of int to sequence of str, optional
+            By record, all the tags that it is to have of this reviewer at this stage: they take the place
+            of those it has. Nothing is written of a tag that stays.
         """
-        return self._append([
+        rows = [
             {"kind": Kind.DECISION, "stage": stage, "reviewer": reviewer, "origin": Origin.CHOSEN, **d}
             for d in decisions
-        ])
+        ]
+        if not tags:
+            return self._append(rows)
+        with self._write() as connection:
+            # Read while nobody else can write, so that no tag is taken back twice.
+            rows += _retagged(fold(self.events()), stage, reviewer, tags)
+            return _insert_events(connection, rows) if rows else []
 
     def link(self, links: Sequence[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
         """Log duplicates: (the copy's id, the kept record's id, why)."""
@@ -663,7 +675,10 @@ class Project:
         ])[0]
 
     def undo(self, seq: int, *, reviewer: str) -> Event:
-        """Log that a decision, a duplicate link, a removal or an answer is taken back.
+        """Log that a decision, a tag, a duplicate link, a removal or an answer is taken back.
+
+        With the last decision that a reviewer has on a record at a stage, the tags go that the reviewer
+        gave it there.
 
         Raises
         ------
@@ -682,13 +697,19 @@ class Project:
                     f"again."
                 )
             if row.kind in (Kind.SHOWN, Kind.PLAN):
-                raise InputError(f"Event {seq} is no decision, duplicate link or removal, so it cannot be undone.")
+                raise InputError(
+                    f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone."
+                )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
-            return _insert_events(connection, [{
-                "kind": Kind.UNDO, "stage": row.stage, "record_id": row.record_id, "reviewer": reviewer,
-                "undoes": seq,
-            }])[0]
+            before = self.events()
+            undo = _insert_events(connection, [_taken_back(_to_event(row), reviewer)])[0]
+            if row.kind == Kind.DECISION:
+                live = fold([*before, undo])
+                if not live.has_decided(row.stage, row.record_id, row.reviewer):
+                    left = live.tagged(row.stage, row.reviewer).get(live.kept(row.record_id), ())
+                    _insert_events(connection, [_taken_back(e, reviewer) for e in left])
+            return undo
 
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
         """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
@@ -938,6 +959,29 @@ def _insert_events(connection: Connection, rows: list[dict]) -> list[Event]:
     for page in _pages(full, _PAGE):
         connection.execute(insert(_events), page)
     return [_event(row) for row in full]
+
+
+def _taken_back(event: Event, reviewer: str) -> dict:
+    return {"kind": Kind.UNDO, "stage": event.stage, "record_id": event.record_id, "reviewer": reviewer,
+            "undoes": event.seq}
+
+
+def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict]:
+    """Return the events after which each record has the tags wanted of a reviewer, and no other."""
+    before = live.tagged(stage, reviewer)
+    rows = []
+    for record_id, tags in wanted.items():
+        has: dict[str, Event] = {}
+        for e in before.get(live.kept(record_id), ()):
+            if e.reason in tags and e.reason not in has:
+                has[e.reason] = e
+            else:
+                rows.append(_taken_back(e, reviewer))
+        rows += [
+            {"kind": Kind.TAG, "stage": stage, "record_id": record_id, "reviewer": reviewer, "reason": tag}
+            for tag in dict.fromkeys(tags) if tag not in has
+        ]
+    return rows
 
 
 def _seq(e: Event) -> int:

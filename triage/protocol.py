@@ -169,7 +169,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         include=include,
         exclude=exclude,
         stages=_stages(top, exclude),
-        tags=top.texts("tags"),
+        tags=_tags(top),
         stopping=Stopping(
             rule=stopping.choice("rule", RULES, "audit-e"),
             target=stopping.share("target", 0.95),
@@ -189,6 +189,14 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol
+
+
+def _tags(top: _Table) -> tuple[str, ...]:
+    tags = top.texts("tags")
+    # They are told apart without regard to case, and stand side by side in one cell.
+    if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
+        top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
+    return tags
 
 
 def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:

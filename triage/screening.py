@@ -181,8 +181,11 @@ class Journal(Interface):
         record was chosen from a pool that is no longer so.
         """
 
-    def decide(self, row: int, label: Label, reason: str, note: str) -> int:
-        """Log a decision; return the record's agreed relevance (1 or 0) with it."""
+    def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
+        """Log a decision, and the tags unless None; return the record's agreed relevance (1 or 0) with it."""
+
+    def tags(self, row: int) -> list[str]:
+        """Return the tags that the reviewer has given a record."""
 
     def undo(self) -> tuple[int, int] | None:
         """Take the reviewer's last decision back; return its row and the relevance left (-1: none)."""
@@ -318,11 +321,20 @@ class Session:
         self._mine.append(row)
         return Showing(row, origin, rank)
 
-    def decide(self, row: int, label: Label, reason: str = "", note: str = "") -> None:
-        """Judge a record. The decision is durable when this returns."""
+    def tags(self, row: int) -> list[str]:
+        """Return the tags that the reviewer has given a record."""
+        return [] if self._journal is None else self._journal.tags(row)
+
+    def decide(
+        self, row: int, label: Label, reason: str = "", note: str = "", tags: Sequence[str] | None = None,
+    ) -> None:
+        """Judge a record. The decision is durable when this returns.
+
+        `tags` take the place of those that the reviewer has given it; they stay as they are when None.
+        """
         y = int(label is not Label.EXCLUDE)
         if self._journal is not None:
-            y = self._journal.decide(row, label, reason, note)
+            y = self._journal.decide(row, label, reason, note, tags)
         if row in self._mine:
             self._mine.remove(row)
         if row in self._elsewhere:
@@ -602,17 +614,24 @@ class ProjectJournal:
             self._note(event)
         return not events
 
-    def decide(self, row: int, label: Label, reason: str, note: str) -> int:
+    def tags(self, row: int) -> list[str]:
+        given = self._live.tagged(self.stage.name, self._reviewer).get(int(self.stage.record_ids[row]), ())
+        return [e.reason for e in given]
+
+    def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
         record_id = int(self.stage.record_ids[row])
         first = self._live.shown.get((self.stage.name, record_id))
         origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
-        decided = self._project.decide(self.stage.name, [{
+        decided, *tagged = self._project.decide(self.stage.name, [{
             "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
-        }], reviewer=self._reviewer)[0]
+        }], reviewer=self._reviewer, tags=None if tags is None else {record_id: tags})
         for key in [key for key in self._decided(record_id) if key[2] == self._reviewer]:
             del self._live.decisions[key]
         self._live.decisions[self.stage.name, record_id, self._reviewer] = decided
-        self._note(decided)
+        for event in (decided, *tagged):
+            self._note(event)
+        if tagged:
+            self._live = fold(self._project.events())
         return self._relevance(record_id)
 
     def undo(self) -> tuple[int, int] | None:
@@ -624,7 +643,12 @@ class ProjectJournal:
             return None
         last = max(mine, key=lambda e: e.seq)
         row = self._row_of[self._live.kept(last.record_id)]
-        self._note(self._project.undo(last.seq, reviewer=self._reviewer))
+        tags = {e.seq for given in self._live.tags.values() for e in given}
+        undo = self._project.undo(last.seq, reviewer=self._reviewer)
+        self._note(undo)
+        for event in self._project.events(since=undo.seq):
+            if event.undoes in tags:  # they went with the decision
+                self._note(event)
         self._live = fold(self._project.events())  # what comes back in its place, the log says
         return row, self._relevance(self._live.kept(last.record_id))
 
@@ -792,7 +816,7 @@ def _ranked(
         **models.load_preset(preset or project.protocol().model).parameters(),
         "queries": asdict(criteria_of(project.protocol())),
     }
-    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN)), default=0)
+    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG)), default=0)
     if (
         saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)

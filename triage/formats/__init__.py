@@ -10,12 +10,13 @@ from pathlib import Path
 from ..errors import InputError
 from . import asreview, bibtex, ebsco_xml, endnote_tagged, endnote_xml, nbib, pubmed_xml, ris, tables, workbooks, wos
 from .archives import kind_of_zip
-from .common import ExportRow, Item, Problem, Reading, Stream, Tally
+from .columns import armed
+from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .text import TextFile, read_head
 
 __all__ = [
-    "FORMATS", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "check_writable", "detect",
-    "open_records", "read", "write",
+    "FORMATS", "REMAINDER", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "armed", "check_writable",
+    "detect", "open_records", "read", "write",
 ]
 
 TABLES = ("csv", "tsv", "xlsx", "xls", "parquet")

@@ -63,7 +63,7 @@ class Columns:
             decided = {i for i, name in enumerate(header) if name in (*DECISION_FIELDS, "source")}
             self._skipped = decided.union(self._remainder)
         self._names = [
-            (_armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}"
+            (armed(name).removeprefix(_OURS) if self._ours else name) or f"column {i}"
             for i, name in enumerate(header, 1)
         ]
         self._notes = [i for i, name in enumerate(names) if name in ("extra", "notes", "note")]
@@ -75,7 +75,7 @@ class Columns:
         taken: dict[str, int] = {}
         for field, places in self.at.items():
             for at in places:
-                if at < len(cells) and (text := cells[at]) and (text := _armed(text).strip()):
+                if at < len(cells) and (text := cells[at]) and (text := armed(text).strip()):
                     found[field], taken[field] = text, at
                     break
         cell = found.get
@@ -86,7 +86,7 @@ class Columns:
         extra: dict[str, tuple[str, ...]] = {}
         used = {*taken.values(), *self._skipped}
         for at, raw in enumerate(cells):
-            if raw and at not in used and (value := _armed(raw)).strip():
+            if raw and at not in used and (value := armed(raw)).strip():
                 name = self._names[at] if at < len(self._names) else f"column {at + 1}"
                 extra[name] = (*extra.get(name, ()), value)
         for field, clean in (("year", str(year)), ("doi", doi), ("pmid", pmid), ("abstract", abstract)):
@@ -145,7 +145,7 @@ def _plain(value: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def _armed(value: str) -> str:
+def armed(value: str) -> str:
     """Take the apostrophe off again."""
     return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
 

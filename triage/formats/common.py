@@ -15,7 +15,7 @@ from ..records import Record, is_placeholder
 # Under this name a writer keeps what its format cannot hold, as JSON, so that reading it again
 # gives the same record.
 REMAINDER = "triage_fields"
-DECISION_FIELDS = ("record_id", "label", "reason", "note", "reviewer", "decided_at")
+DECISION_FIELDS = ("record_id", "label", "reason", "tags", "note", "reviewer", "decided_at")
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
 _WARNINGS = 100
