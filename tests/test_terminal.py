@@ -43,6 +43,7 @@ class MemoryJournal:
 
     def __init__(self):
         self.decisions = []  # (row, label, reason, note), those taken back removed
+        self.given = {}      # the tags of each row
         self.shown = []
 
     def news(self):
@@ -51,9 +52,14 @@ class MemoryJournal:
     def show(self, row, origin, pool_size, ranking_id):
         self.shown.append((row, origin))
 
-    def decide(self, row, label, reason, note):
+    def decide(self, row, label, reason, note, tags):
         self.decisions.append((row, label, reason, note))
+        if tags is not None:
+            self.given[row] = list(tags)
         return int(label is not Label.EXCLUDE)
+
+    def tags(self, row):
+        return list(self.given.get(row, ()))
 
     def undo(self):
         return (self.decisions.pop()[0], -1) if self.decisions else None
@@ -108,11 +114,13 @@ def paper(width=80, terminal_like=False, height=40):
                    color_system="256" if terminal_like else None)
 
 
-def screen_with(keys, session, records, *, reasons=REASONS, criteria=CRITERIA, state=lambda: "the state", console=None):
+def screen_with(
+    keys, session, records, *, reasons=REASONS, criteria=CRITERIA, state=lambda: "the state", tags=(), console=None,
+):
     console = console or paper()
     keys = keys if hasattr(keys, "key") else ScriptedKeys(*keys)
-    summary = terminal.run(session, records, reasons=reasons, criteria=criteria, state=state, console=console,
-                           keys=keys)
+    summary = terminal.run(session, records, reasons=reasons, criteria=criteria, state=state, tags=tags,
+                           console=console, keys=keys)
     return summary, console.file.getvalue()
 
 
@@ -206,6 +214,47 @@ def test_going_back_from_the_reasons_decides_nothing(back):
     assert journal.decisions == [(0, Label.MAYBE, "", "")]
 
 
+TAGS = ("review", "case report", "qualitative", "quantitative")
+
+
+@pytest.mark.parametrize("keys, tags", [
+    ([*"t1", ENTER], ["review"]), ([*"t3", *"1", ENTER], ["qualitative", "review"]),
+    ([*"t1", *"1", ENTER], []), ([*"t", *"case report", ENTER], ["case report"]),
+    ([*"t", *"Quan", ENTER, ESCAPE], ["quantitative"]), ([*"t", *"qua", ENTER, BACKSPACE, BACKSPACE, BACKSPACE, ENTER], []),
+    ([*"t1", ENTER, *"t2", ENTER], ["review", "case report"]), ([*"tx", ENTER], []), ([], None),
+])
+def test_tags_are_given_and_taken_off_and_kept_with_the_decision(keys, tags):
+    journal = MemoryJournal()
+    screen_with([*keys, "i", "q"], real_session(3, journal), some_records(3), tags=TAGS)
+    assert journal.decisions == [(0, Label.INCLUDE, "", "")]
+    assert journal.given == ({} if tags is None else {0: tags})
+
+
+def test_tags_given_before_are_shown_and_go_on_from_there():
+    journal = MemoryJournal()
+    journal.given[0] = ["review"]
+    _, said = screen_with(["t", "2", ENTER, "e", ENTER, "u", "m", "q"], real_session(3, journal), some_records(3),
+                          tags=TAGS)
+    assert journal.given[0] == ["review", "case report"] and "Tags  review; case report" in said
+
+
+def test_tags_come_as_lines_from_a_pipe():
+    journal = MemoryJournal()
+    lines = terminal._LineKeys(io.StringIO("t\n2\nQuali\n\ni\n"))
+    screen_with(lines, real_session(3, journal), some_records(3), tags=TAGS)
+    assert journal.given == {0: ["case report", "qualitative"]} and len(journal.decisions) == 1
+
+
+def test_tags_without_a_decision_are_told_to_be_lost():
+    assert "Not kept: 1 record(s) with tags" in screen_with(
+        ["t", "1", ENTER, "q"], real_session(3, MemoryJournal()), some_records(3), tags=TAGS)[1]
+
+
+def test_without_tags_in_the_protocol_there_is_no_key_for_them():
+    _, said = screen_with(["t", "?", "q"], OneByOne([Showing(0, Origin.RANKED, 1)]), some_records(1))
+    assert "'t' is no key here." in said and "tags" not in said
+
+
 def test_without_reasons_none_is_asked():
     journal = MemoryJournal()
     screen_with(["e", "i", "q"], real_session(3, journal), some_records(3), reasons=[])
@@ -230,7 +279,7 @@ class OneByOne:
         self.calls.append("next")
         return self.showings[0] if self.showings else None
 
-    def decide(self, row, label, reason="", note=""):
+    def decide(self, row, label, reason="", note="", tags=None):
         self.calls.append(f"decide {row} {label}")
         self.showings.pop(0)
 

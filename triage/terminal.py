@@ -645,7 +645,7 @@ _COMMANDS = (
     ("i", "include"), ("e", "exclude"), ("m", "maybe"), ("u", "undo"), ("n", "note"), ("s", "skip"), ("c", "criteria"),
     ("?", "help"), ("q", "quit"),
 )
-_LESS_NEEDED = "csnum"      # on a narrow line they go in this order; the help names them too
+_LESS_NEEDED = "csntum"     # on a narrow line they go in this order; the help names them too
 _HELP = (
     ("i", "include"),
     ("e", "exclude; then the number or the code of the reason, Enter for none, Esc to go back"),
@@ -659,13 +659,15 @@ _HELP = (
     ("Esc", "close a list such as this one"),
     ("q", "quit; everything decided is kept, and this record comes first next time"),
 )
+_TAGS_COMMAND = ("t", "tags")
+_TAGS_HELP = ("t", "tags, kept with your decision: the number or the name of one gives it or takes it off, Enter ends")
 _PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "Maybe"}
 
 
 def run(
     session: Session, records: Sequence[Record], *, reasons: Sequence[tuple[str, str]],
-    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], console: Console | None = None,
-    keys: Keys | None = None,
+    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], tags: Sequence[str] = (),
+    console: Console | None = None, keys: Keys | None = None,
 ) -> Summary:
     """Put one record after the other before the reviewer until nothing is left, or the reviewer quits.
 
@@ -687,6 +689,8 @@ def run(
         Returns the state of the review in one line. It is asked anew after every ten decisions only:
         the certificate moves with audit draws, so a line renewed after each decision would tell which
         records were such, and a second reviewer would see what the first had decided.
+    tags : sequence of str
+        The protocol's; without any, none can be given.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -700,7 +704,7 @@ def run(
     with keys or open_keys() as typed:
         screen = _Screen(console, typed)
         try:
-            return _Sitting(session, records, reasons, criteria, state, screen, typed).go()
+            return _Sitting(session, records, reasons, criteria, tags, state, screen, typed).go()
         finally:
             screen.settle()
 
@@ -710,12 +714,14 @@ class _Sitting:
 
     def __init__(
         self, session: Session, records: Sequence[Record], reasons: Sequence[tuple[str, str]],
-        criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], screen: _Screen, keys: Keys,
+        criteria: tuple[Sequence[str], Sequence[str]], tags: Sequence[str], state: Callable[[], str],
+        screen: _Screen, keys: Keys,
     ) -> None:
         self._session = session
         self._records = records
         self._reasons = reasons
         self._criteria = criteria
+        self._tags = tags
         self._ask_state = state
         self._screen = screen
         self._keys = keys
@@ -723,6 +729,7 @@ class _Sitting:
         self._marking = True
         self._numbers: dict[int, int] = {}            # row -> how many records were shown with it
         self._notes: dict[int, str] = {}              # by row; kept past a decision, for an undo
+        self._tagged: dict[int, list[str]] = {}       # the same, of rows whose tags were looked at
         self._decided: list[tuple[int, Label]] = []   # the decisions that stand, in their order
         self._seconds: list[float] = []               # spent on each decision
         self._state = screen.line(state())
@@ -743,9 +750,11 @@ class _Sitting:
         except EOFError:  # the terminal was closed, or the file of answers has ended
             pass
         standing = {row for row, _ in self._decided}
-        lost = sum(1 for row, note in self._notes.items() if note and row not in standing)
-        if lost:
-            self._screen.say(Text(f"Not kept: {lost} note(s) on records without a decision."))
+        for given, what in ((self._notes, "note(s)"), (self._tagged, "record(s) with tags")):
+            lost = sum(1 for row, text in given.items() if text and row not in standing)
+            if lost:
+                told = "on records without a decision" if given is self._notes else "but without a decision"
+                self._screen.say(Text(f"Not kept: {lost} {what} {told}."))
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
         return Summary(len(self._decided), found, finished)
 
@@ -785,13 +794,16 @@ class _Sitting:
                     if note is not None:
                         self._notes[row] = note
                         self._show(row, again=True)
+                case "t" if self._tags:
+                    self._pick_tags(row)
+                    self._show(row, again=True)
                 case "h":
                     self._marking = not self._marking
                     self._show(row, again=True)
                 case "c":
                     self._screen.open_list("The criteria", self._criteria_text())
                 case "?":
-                    self._screen.open_list("The keys", _two_columns(_HELP))
+                    self._screen.open_list("The keys", _two_columns(self._help()))
                 case "q":
                     return False
                 case "\x1b":
@@ -802,7 +814,7 @@ class _Sitting:
     # -- what is done -------------------------------------------------------------------------
 
     def _decide(self, row: int, label: Label, reason: str, began: float) -> bool:
-        self._session.decide(row, label, reason, self._notes.get(row, ""))
+        self._session.decide(row, label, reason, self._notes.get(row, ""), self._tagged.get(row))
         self._decided.append((row, label))
         self._last = f"{_PAST[label]}{f' ({self._screen.line(reason)})' if reason else ''}: {self._title(row)}"
         spent = time.monotonic() - began
@@ -823,19 +835,39 @@ class _Sitting:
         return True
 
     def _pick_reason(self) -> str | None:
-        """Return the code of the reason picked, "" for none; None to go back to the record.
-
-        A number or a code counts as soon as no longer one begins with it: were the letters of a code
-        taken one by one, the rest of them would decide on the next record.
-        """
+        """Return the code of the reason picked, "" for none; None to go back to the record."""
         if not self._reasons:
             return ""
-        options = {code.casefold(): code for code, _ in self._reasons}
-        options |= {str(number): code for number, (code, _) in enumerate(self._reasons, 1)}
         self._screen.open_list("Why is it excluded?", self._reason_list())
-        typed, hint = "", "number or code, Enter: no reason, Esc: back"
+        codes = [code for code, _ in self._reasons]
+        return self._pick("Reason", "reason", codes, "number or code, Enter: no reason, Esc: back")
+
+    def _pick_tags(self, row: int) -> None:
+        """Give a record tags, or take them off, until the reviewer has done."""
+        given = self._tagged.setdefault(row, self._session.tags(row))
         while True:
-            self._screen.ask(Text(f"Reason: {typed}", "bold").append(f"   {hint}" if hint else "", "dim"))
+            self._screen.close_list()
+            self._screen.open_list("Which tags?", self._tag_list(given))
+            tag = self._pick("Tag", "tag", self._tags, "number or name gives it or takes it off, Enter: done")
+            if not tag:
+                self._screen.close_list()
+                return
+            if tag in given:
+                given.remove(tag)
+            else:
+                given.append(tag)
+
+    def _pick(self, prompt: str, what: str, names: Sequence[str], hint: str) -> str | None:
+        """Return the name picked, by itself or by its number; "" for none, None to go back.
+
+        A number or a name counts as soon as no longer one begins with it: were the letters of a code
+        taken one by one, the rest of them would decide on the next record.
+        """
+        options = {self._letters(name): name for name in names}
+        options |= {str(number): name for number, name in enumerate(names, 1)}
+        typed = ""
+        while True:
+            self._screen.ask(Text(f"{prompt}: {typed}", "bold").append(f"   {hint}" if hint else "", "dim"))
             key = self._keys.key()
             if (typed == "" or key != " ") and self._screen.turn(key):
                 continue
@@ -850,18 +882,22 @@ class _Sitting:
             if key != ENTER and not key.isprintable():
                 continue
             complete = key == ENTER or self._keys.whole_lines
-            wanted = typed if key == ENTER else self._screen.line(typed + key.casefold())
+            text = typed if key == ENTER else (typed + self._screen.plain(key.casefold())).lstrip()
+            wanted = self._letters(text)
             matching = [option for option in options if option.startswith(wanted)]
             if wanted in options and (complete or len(matching) == 1):
                 return options[wanted]
             if complete and len({options[option] for option in matching}) == 1:
                 return options[matching[0]]
             if not matching:
-                hint = f"no reason begins with {wanted!r}"
+                hint = f"no {what} begins with {self._screen.line(text)!r}"
             elif complete:
-                hint = f"several reasons begin with {wanted!r}"
+                hint = f"several {what}s begin with {self._screen.line(text)!r}"
             else:
-                typed = wanted
+                typed = text
+
+    def _letters(self, name: str) -> str:
+        return "".join(self._screen.plain(name.casefold()).split())
 
     def _edit(self, prompt: str, text: str) -> str | None:
         """Let the reviewer write a line; None when it is given up."""
@@ -905,17 +941,23 @@ class _Sitting:
         note = self._notes.get(row)
         if note:
             head.append(Text("Note  ", "bold").append(screen.line(note), "not bold"))
+        if given := self._tagged.get(row):
+            head.append(Text("Tags  ", "bold").append(screen.line("; ".join(given)), "not bold"))
         screen.page(*head, number=sitting, title=self._title(row), body=record, again=again)
 
     def _commands(self) -> Text:
         """Return what the keys do, as far as it has place on one line."""
-        shown, left_out = _keys_line(*_COMMANDS), ""
+        commands = [*_COMMANDS[:5], *([_TAGS_COMMAND] if self._tags else ()), *_COMMANDS[5:]]
+        shown, left_out = _keys_line(*commands), ""
         for key in _LESS_NEEDED:
             if shown.cell_len < self._screen.width:
                 break
             left_out += key
-            shown = _keys_line(*(command for command in _COMMANDS if command[0] not in left_out))
+            shown = _keys_line(*(command for command in commands if command[0] not in left_out))
         return shown
+
+    def _help(self) -> Sequence[tuple[str, str]]:
+        return [*_HELP[:5], _TAGS_HELP, *_HELP[5:]] if self._tags else _HELP
 
     def _title(self, row: int) -> str:
         return untagged(self._screen.line(self._records[row].title)) or "(no title)"
@@ -928,6 +970,14 @@ class _Sitting:
         for number, (code, text) in enumerate(self._reasons, 1):
             code, text = self._screen.line(code), self._screen.line(text)
             table.add_row(Text(str(number), "bold"), Text(code), Text("" if text == code else text, "dim"))
+        return table
+
+    def _tag_list(self, given: Sequence[str]) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(justify="right")
+        for number, tag in enumerate(self._tags, 1):
+            mark = Text("x" if tag in given else " ", INCLUDE_STYLE)
+            table.add_row(Text(str(number), "bold"), mark, Text(self._screen.line(tag)))
         return table
 
     def _criteria_text(self) -> Group:
