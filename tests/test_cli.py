@@ -15,6 +15,7 @@ import pytest
 from conftest import PROTOCOL, sample_ris
 
 from triage import cli, project as projects
+from triage.decisions import Kind
 
 STATUS_KEYS = {
     "stage", "records", "screened", "relevant_found", "maybe", "unscreened", "target", "confidence", "certificate",
@@ -341,6 +342,24 @@ def test_label_refuses_missing_files_folders_and_stages(review):
     assert "abstract" in triage.refused("label", "r.triage", "d.csv", "--stage", "x")
 
 
+def test_label_takes_tags_and_warns_of_those_from_elsewhere(review):
+    triage = review(protocol='tags = ["Review"]' + PROTOCOL)
+    labels(triage, "d.csv", [[1, "include", "review; \x1b[2Jpilot"], [2, "include", "REVIEW"]], "record_id,label,tags")
+    assert cli.run(["label", "r.triage", "d.csv", "--reviewer", "ann"]) == 0
+    out, err = triage._capsys.readouterr()
+    assert "3 tags given, 0 taken back." in out and err.count("\n") == 1
+    assert err.startswith("1 tags are none of the protocol's and were kept as they are written:") and "\x1b[" not in err
+    tag = next(e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "tag" and e["record_id"] == 2)
+    assert tag["reason"] == "Review" and tag["stage"] == "abstract" and tag["reviewer"] == "ann"
+    said = triage("undo", "r.triage", "--event", str(tag["seq"]), "--reviewer", "ann")
+    assert f"Took back event {tag['seq']}: tag Review on record 2." in said
+
+
+def test_the_help_of_log_names_every_kind_of_event(review):
+    said = review()("log", "--help")
+    assert [kind for kind in Kind if f"{kind}" not in said] == []
+
+
 def test_label_takes_any_case_keeps_reasons_from_elsewhere_and_warns(review):
     triage = review()
     rows = [[1, "Include", ""], [2, "EXCLUDE", "child"], [3, "mAyBe", ""], [4, 0, "Wrong dose"], [5, 1, ""]]
@@ -348,7 +367,8 @@ def test_label_takes_any_case_keeps_reasons_from_elsewhere_and_warns(review):
     assert cli.run(["label", "r.triage", "d.csv", "--reviewer", "ann", "--json"]) == 0
     out, err = triage._capsys.readouterr()
     assert one_object(out) == {"decisions": 5, "unchanged": 0, "include": 2, "maybe": 1, "exclude": 2,
-                               "unlisted_reasons": {"Wrong dose": 1}}
+                               "unlisted_reasons": {"Wrong dose": 1}, "tags": {"given": 0, "taken_back": 0},
+                               "unlisted_tags": {}}
     assert "'Wrong dose' (1)" in err and err.count("\n") == 1
     taken = {e["record_id"]: e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "decision"}
     assert {i: (e["label"], e["reason"]) for i, e in taken.items()} == {
@@ -372,7 +392,7 @@ def test_undo_goes_back_step_by_step_and_says_why_it_cannot(review):
     triage("label", "r.triage", labels(triage, "e.csv", [[2, "maybe"]]), "--reviewer", "ann")
     assert "bob has no decision" in triage.refused("undo", "r.triage", "--reviewer", "bob")
     undone = triage.json("undo", "r.triage", "--reviewer", "ann")
-    assert undone == {"undone": 4, "kind": "decision", "record_id": 2, "label": "maybe", "reviewer": "ann"}
+    assert undone == {"undone": 4, "kind": "decision", "record_id": 2, "label": "maybe", "reason": "", "reviewer": "ann"}
     exported = decisions_of(triage, "after.csv")
     assert exported[2] == "exclude"    # the earlier label is back
     assert "undone already, by event 5" in triage.refused("undo", "r.triage", "--event", "4")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -53,6 +54,17 @@ def test_the_flow_of_a_published_review():
         "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "PROGRAMME", "54",
         "Included (n = 51)", "Identification", "Screening", "Included",
     ]
+
+
+def test_the_included_are_counted_by_tag():
+    flow = replace(PEER_SUPPORT, tags={"review": 8, "qualitative": 50})
+    lines = texts(flow_figure(flow, {}))
+    at = lines.index("Included (n = 51)")
+    assert lines[at + 1: at + 5] == ["review", "8", "qualitative", "50"]
+    assert texts(flow_figure(flow, {}, hide=["tags"])) == texts(flow_figure(PEER_SUPPORT, {}))
+    for wrong in ({"review": 52}, {"review": -1}):
+        with pytest.raises(InputError, match="cannot be drawn"):
+            flow_figure(replace(flow, tags=wrong), {})
 
 
 def test_what_is_open_is_shown_in_broken_frames():
@@ -222,7 +234,7 @@ def test_whatever_is_hidden_the_boxes_add_up(leave, hidden, words, left, gone):
 
 
 def test_what_is_not_there_cannot_be_hidden():
-    with pytest.raises(InputError, match="no 'qality' to hide .* sources, reasons, steps, and the stages 'abstract', "):
+    with pytest.raises(InputError, match="no 'qality' to hide .* sources, reasons, tags, steps, and the stages 'abstract', "):
         flow_figure(PEER_SUPPORT, {}, hide=["qality"])
 
 

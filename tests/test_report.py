@@ -23,7 +23,7 @@ from triage.records import Record
 from triage.report import curve, words
 from triage.report.curve import discovery_curve
 from triage.screening import commit_audit
-from triage.status import NO_REASON, Flow, StageFlow
+from triage.status import NO_REASON, Flow, StageFlow, flow
 
 PROTOCOL = """
 title = "Peer support"
@@ -105,6 +105,24 @@ def project(tmp_path):
 
 
 STATUS = a_status(records=9, screened=6, relevant_found=2, maybe=1, unscreened=3)
+
+
+def test_the_included_are_tagged(tmp_path):
+    stages = '[[stages]]\nname = "abstract"\n[[stages]]\nname = "full-text"\n'
+    with Project.create(tmp_path / "r.triage", f'tags = ["qualitative", "review"]\n{stages}') as project:
+        add(project, [Record(title=f"Title {i}") for i in range(1, 6)])
+        include = [{"record_id": i, "label": "include"} for i in range(1, 6)]
+        project.decide("abstract", include, reviewer="a", tags={1: ["review"], 2: ["review"], 5: ["review"]})
+        project.decide("full-text", [*include[:3], {"record_id": 5, "label": "exclude"}], reviewer="a",
+                       tags={1: ["qualitative", "<b>"], 5: ["qualitative"]})
+        project.decide("full-text", [{"record_id": 3, "label": "include"}], reviewer="b", tags={3: ["review"]})
+        # Record 1 by its last stage; 5 is excluded, 4 not screened.
+        assert flow(project).tags == {"qualitative": 1, "review": 2, "<b>": 1}
+        assert list(flow(project).tags) == ["qualitative", "review", "<b>"]
+        page = Page(report.render(project, a_status(stage="full-text", records=5, screened=4, unscreened=1)))
+        said = " ".join(page.text.split())
+        assert "By tag Tag Included qualitative 1 review 2 <b> 1" in said
+        assert "qualitative; <b>" in said and "Year Journal Tags Links" in said
 
 
 class Page(HTMLParser):

@@ -399,7 +399,7 @@ def screen(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=lambda: facts.one_line(session.pool.history(), protocol),
+                state=lambda: facts.one_line(session.pool.history(), protocol), tags=protocol.tags,
             )
     print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
     print(f"Next: triage status {_quoted(review)}")
@@ -409,41 +409,48 @@ def screen(
 def label(
     review: Review,
     decisions: Annotated[Path, typer.Argument(metavar="DECISIONS.csv", show_default=False,
-                                              help="Columns record_id and label, and if you like reason and note.")],
+                                              help="Columns record_id and label, and if you like reason, note and "
+                                                   "tags.")],
     reviewer: Reviewer = None, stage: StageName = None, as_json: AsJson = False,
 ) -> None:
     """Take decisions made elsewhere, such as in a spreadsheet.
 
     The CSV has a line for each record: its record_id as `triage export` wrote it, and a label:
     include, exclude or maybe, in any case, or 1, 0. The whole file is checked first, then written in
-    one go; a decision that is in force already is not written again.
+    one go; a decision that is in force already is not written again. A column tags ("review;
+    qualitative") replaces the tags that you gave these records at this stage.
     """
     from . import intake
 
     with _open(review) as project:
         counts = intake.label(project, decisions, reviewer=_user(reviewer), stage_name=stage)
-    if unlisted := counts["unlisted_reasons"]:
-        named = ", ".join(f"{reason!r} ({count})" for reason, count in list(unlisted.items())[:5])
-        _say(f"{sum(unlisted.values())} reasons are none of the stage's codes and were kept as they are written: "
-             f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
+    for what, unlisted in (("reasons are none of the stage's codes", counts["unlisted_reasons"]),
+                           ("tags are none of the protocol's", counts["unlisted_tags"])):
+        if unlisted:
+            named = ", ".join(f"{text!r} ({count})" for text, count in list(unlisted.items())[:5])
+            _say(f"{sum(unlisted.values())} {what} and were kept as they are written: "
+                 f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
     if as_json:
         _print_json(counts)
     else:
         print(f"{counts['decisions']} decisions written ({counts['unchanged']} were there already): "
               f"{counts['include']} include, {counts['maybe']} maybe, {counts['exclude']} exclude in the file.")
+        if any(counts["tags"].values()):
+            print(f"{counts['tags']['given']} tags given, {counts['tags']['taken_back']} taken back.")
 
 
 @app.command()
 def undo(
     review: Review, reviewer: Reviewer = None,
     event: Annotated[int | None, typer.Option(metavar="SEQ", help="Take back this event of `triage log` instead: a "
-                                                                  "decision, a duplicate link or a removal.")] = None,
+                                                                  "decision, a tag, a duplicate link, a removal "
+                                                                  "or an answer.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the reviewer's last decision back.
 
-    The log keeps both, and the label that the record had before is in force again. Called again, it
-    takes back the decision before that.
+    The log keeps both, and the label that the record had before is in force again; without one before,
+    its tags go too. Called again, it takes back the decision before that.
     """
     from . import intake
 
@@ -452,8 +459,8 @@ def undo(
     if as_json:
         _print_json(undone)
     else:
-        what = f"{undone['kind']} {undone['label'] or ''}".strip()
-        print(f"Took back event {undone['undone']}: {what} on record {undone['record_id']}.")
+        what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
+        print(f"Took back event {undone['undone']}: {_line(what)} on record {undone['record_id']}.")
 
 
 # -- where the review stands ------------------------------------------------------------------
@@ -497,7 +504,7 @@ def report(
                                               "prisma.csv for its counts as the R package PRISMA2020 reads them.")],
     hide: Annotated[str, typer.Option(metavar="PARTS", show_default=False,
                                       help="What the flow figure leaves out (several with commas): sources, reasons, "
-                                           "steps (all that leaves before screening is then one box), or a stage, "
+                                           "tags, steps (all that leaves before screening is then one box), or a stage, "
                                            "whose records are then counted with the stage before.")] = "",
     stage: StageName = None,
     as_json: AsJson = False,
@@ -564,8 +571,9 @@ def export(
 def log(review: Review, as_json: AsJson = False) -> None:
     """Print the log: every event in its order, for audit.
 
-    Tab-separated, or with --json as one object. Events are only ever added: shown, decision,
-    duplicate, removal, plan (the order of the random draws, fixed beforehand) and undo.
+    Tab-separated, or with --json as one object. Events are only ever added: shown, decision, tag,
+    duplicate, apart (no copy, a person told), removal, stays (no removal, a person told), plan (the
+    order of the random draws, fixed beforehand) and undo.
     """
     from . import intake
 

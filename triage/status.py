@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -57,12 +57,16 @@ class Flow:
     removed : dict of str to dict of str to int
         Records removed before screening, by kind of limit and then by source.
     stages : tuple of StageFlow
+    tags : dict of str to int
+        Records included at the last stage, by tag, those of the protocol first and in its order. A record
+        with two tags counts in both; where it was tagged at several stages, the last of them counts.
     """
 
     retrieved: dict[str, int]
     duplicates: dict[str, int]
     removed: dict[str, dict[str, int]]
     stages: tuple[StageFlow, ...]
+    tags: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_retrieved(self) -> int:
@@ -88,8 +92,14 @@ def flow(project: Project) -> Flow:
     sources = {file.id: file.source for file in project.files()}
     ids, file_ids = project.record_files()
     source_of = dict(zip(ids.tolist(), (sources[f] for f in file_ids.tolist()), strict=True))
-    stages = [project.stage(s.name) for s in project.protocol().stages]
+    protocol = project.protocol()
+    stages = [project.stage(s.name) for s in protocol.stages]
     live = stages[0].live
+    tags_of, last = tags_of_records(stages), stages[-1]
+    tagged = Counter(
+        tag for record_id in last.record_ids.tolist() if last.consensus.labels.get(record_id) is Label.INCLUDE
+        for tag in tags_of.get(record_id, ())
+    )
     removed: dict[str, Counter] = {}
     for record_id, event in live.removals.items():
         if record_id not in live.duplicates:
@@ -99,7 +109,17 @@ def flow(project: Project) -> Flow:
         duplicates=dict(Counter(source_of[copy] for copy in live.duplicates)),
         removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
         stages=tuple(map(_stage_flow, stages)),
+        tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
     )
+
+
+def tags_of_records(stages: Iterable[Stage]) -> dict[int, list[str]]:
+    """Return the tags that all reviewers gave each record, at the last stage at which it was given any."""
+    tags: dict[int, list[str]] = {}
+    for stage in stages:
+        for record_id, given in stage.live.tagged(stage.name).items():
+            tags[record_id] = list(dict.fromkeys(e.reason for e in given))
+    return tags
 
 
 def _stage_flow(stage: Stage) -> StageFlow:

@@ -21,7 +21,7 @@ from ..decisions import Kind, Label
 from ..errors import InputError
 from ..project import Project
 from ..records import Record
-from ..status import NO_REASON, Flow, flow
+from ..status import NO_REASON, Flow, flow, tags_of_records
 from .curve import discovery_curve
 from .drawing import UNPRINTABLE
 from .figure import by_count, flow_figure, reason_texts
@@ -179,6 +179,7 @@ class _Included:
 
     record: Record
     maybe: bool
+    tags: tuple[str, ...]
     doi_link: str
     pmid_link: str
 
@@ -187,11 +188,13 @@ def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Include
     """Return the last stage that has decisions, whether it is the review's last, and who passed it."""
     begun = [s for s in counted.stages if s.unscreened < s.entered] or counted.stages[:1]
     stage = project.stage(begun[-1].name)
+    tags = tags_of_records(project.stage(s.name) for s in begun)
     labels = stage.consensus.labels
     passed = (Label.INCLUDE, Label.MAYBE)
     rows = [i for i, r in enumerate(stage.record_ids.tolist()) if labels.get(r) in passed]
     table = [
-        _Included(record, labels[record.id] is Label.MAYBE, doi_link(record.doi), pmid_link(record.pmid))
+        _Included(record, labels[record.id] is Label.MAYBE, tuple(tags.get(record.id, ())), doi_link(record.doi),
+                  pmid_link(record.pmid))
         for record in project.shown_records(stage, rows)
     ]
     return stage.name, begun[-1] is counted.stages[-1], table

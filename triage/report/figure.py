@@ -12,7 +12,7 @@ from ..protocol import Protocol
 from ..status import NO_REASON, Flow, StageFlow
 from .drawing import BOLD, LINE, PAD, WIDTH, arrow, set_text, svg, text_width, wrapped
 
-HIDEABLE = ("sources", "reasons", "steps")
+HIDEABLE = ("sources", "reasons", "tags", "steps")
 _BAND = 24.0               # width of the strips that name the phases
 _MAIN_X, _MAIN_WIDTH = 36.0, 332.0
 _SIDE_X = 410.0
@@ -96,7 +96,7 @@ def flow_figure(
     stopped : collection of str
         Stages whose stopping rule is met: what is unscreened there may stay so.
     hide : collection of str
-        What to leave out: "sources" and "reasons", the counts by these; "steps", the boxes between what was
+        What to leave out: "sources", "reasons" and "tags", the counts by these; "steps", the boxes between what was
         retrieved and the first stage, so that all that leaves before screening is one box; the name of a
         stage, whose records are then counted with the stage before (for the first, with the one after), so
         that the boxes that are left still add up.
@@ -214,8 +214,10 @@ def _rows(
     last = counted.stages[-1]
     # A review is open while any stage has records to settle; one that may stay unread is not.
     is_open = any(s.conflicts or (s.unscreened and s.name not in stopped) for s in counted.stages)
-    maybe = (("Maybe, to be settled", last.maybe),) if last.maybe else ()
-    rows.append(_Row("Included", _Box("Included so far" if is_open else "Included", last.included, maybe)))
+    entries = () if "tags" in hide else tuple(counted.tags.items())
+    if last.maybe:
+        entries += (("Maybe, to be settled", last.maybe),)
+    rows.append(_Row("Included", _Box("Included so far" if is_open else "Included", last.included, entries)))
     return rows
 
 
@@ -260,6 +262,7 @@ def check_sums(counted: Flow) -> None:
         *(n for by_source in counted.removed.values() for n in by_source.values()),
         *(n for s in counted.stages
           for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())),
+        *counted.tags.values(),
     ]
     if min(counts, default=0) < 0:
         raise InputError(f"The flow figure cannot be drawn: a count is negative ({min(counts)}).")
@@ -287,6 +290,10 @@ def check_sums(counted: Flow) -> None:
             )
         expected = stage.included + stage.maybe
         came = f"{stage.included} included + {stage.maybe} maybe at {stage.name!r}"
+    for tag, n in counted.tags.items():
+        if n > counted.stages[-1].included:
+            raise InputError(f"The flow figure cannot be drawn: {n} records are tagged {tag!r}, of "
+                             f"{counted.stages[-1].included} included.")
 
 
 def reason_texts(protocol: Protocol) -> dict[str, str]:
