@@ -16,14 +16,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from peer_support_exports import Exports, Work, build
-
-from triage import dedupe
-from triage.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -48,6 +46,7 @@ class Replayed:
     reasons: dict[str, int]
     stated: int
     proposed: int
+    tags: dict[str, int]
     exports: Exports
 
 
@@ -61,7 +60,7 @@ def replay(folder: Path, *, data: Path = DATA, say: Callable[[str], None] = prin
     for source, path in exports.files.items():
         run("import", path.name, "--source", source, "--reviewer", REVIEWER)
     found = run("dedupe", "--reviewer", REVIEWER)
-    decided = decide_maybes(folder / run.review, exports)
+    decided = decide_maybes(run, found["maybes"], exports)
     checked = run("filter", "--reviewer", REVIEWER)
     filtered = run("filter", "--accept-proposals", "--reviewer", REVIEWER)
     duplicates, stated = found["duplicates"] + decided, checked["removed"].get("language", 0)
@@ -78,8 +77,11 @@ def replay(folder: Path, *, data: Path = DATA, say: Callable[[str], None] = prin
         numbers += [status["screened"] - status["relevant_found"], status["relevant_found"]]
     for name in PICTURES:
         run("report", "-o", name)
+    run("export", "-o", "included.csv", "--stage", stage, "--only", "included")
+    with (folder / "included.csv").open(encoding="utf-8-sig", newline="") as file:
+        tags = Counter(tag for row in csv.DictReader(file) for tag in row["tags"].split("; ") if tag)
     return Replayed(
-        tuple(numbers), found["duplicates"], decided, found["reasons"], stated, removed - stated, exports,
+        tuple(numbers), found["duplicates"], decided, found["reasons"], stated, removed - stated, dict(tags), exports,
     )
 
 
@@ -92,30 +94,24 @@ class Triage:
         self.folder, self.say = folder, say
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def __call__(self, command: str, *arguments: str) -> dict:
+    def __call__(self, command: str, *arguments: str, keys: str = "") -> dict:
         self.say(" ".join(("triage", command, self.review, *arguments)))
         done = subprocess.run(
             [sys.executable, "-m", "triage", command, self.review, *arguments, "--json"], cwd=self.folder,
-            env=self.environment, capture_output=True, text=True, encoding="utf-8",
+            env=self.environment, input=keys, capture_output=True, text=True, encoding="utf-8",
         )
         if done.returncode:
             raise RuntimeError(f"triage {command} ended with {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
 
-def decide_maybes(review: Path, exports: Exports) -> int:
-    """Link the pairs that dedupe leaves to a person and that are copies; return how many."""
+def decide_maybes(run: Triage, questions: Sequence[dict], exports: Exports) -> int:
+    """Answer what dedupe asks as a person at the keys would, knowing the works; return how many pairs are linked."""
+    if not questions:
+        return 0
     work = {i: ids[0] for ids in exports.groups for i in ids}
-    with Project.open(review) as project:
-        live = project.stage().live
-        questions = [link for link in dedupe.find_duplicates(list(project.records())) if not link.sure]
-        yes = {}
-        for link in questions:
-            copy, kept = live.kept(link.copy_id), live.kept(link.kept_id)
-            if copy != kept and work[copy] == work[kept]:
-                yes[max(copy, kept)] = (max(copy, kept), min(copy, kept), f"decided: {link.why}")
-        project.link(list(yes.values()), reviewer=REVIEWER)
-    return len(yes)
+    keys = ["y" if work[pair["copy_id"]] == work[pair["kept_id"]] else "n" for pair in questions]
+    return run("dedupe", "--decide", "--reviewer", REVIEWER, keys="\n".join([*keys, ""]))["linked"]
 
 
 # -- the decisions -----------------------------------------------------------------------------
@@ -186,7 +182,8 @@ def main(arguments: list[str]) -> int:
     print(f"{done.stated} removed by their language field, {done.proposed} proposed without one")
     print("published", *PUBLISHED)
     print("replayed ", *done.numbers)
-    return 0 if done.numbers == PUBLISHED else 1
+    print("included, by tag:", done.tags)
+    return 0 if done.numbers == PUBLISHED and done.tags == TAGS else 1
 
 
 if __name__ == "__main__":

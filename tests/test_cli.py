@@ -1,6 +1,7 @@
 """The command line as another program calls it: exit codes, both streams, and nothing written on bad input."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -493,6 +494,21 @@ def test_a_later_stage_holds_what_the_earlier_one_passed(review):
 
 
 # -- dedupe, filter, rank ----------------------------------------------------------------------------
+
+
+def test_dedupe_asks_with_keys_from_a_pipe_and_its_json_stays_alone(review, monkeypatch):
+    triage = review(0)
+    entry = "TY  - JOUR\nTI  - Lessons of peer support in wards {0}\nAU  - Sono, T\nPY  - {1}\nER  - \n"
+    lines = [entry.format(ward, year) for ward in ("one", "two", "three") for year in (2007, 2008)]
+    write(triage, "a.ris", "".join([*lines, *([entry.format("four", 2009)] * 2)]))
+    triage("import", "r.triage", "a.ris")
+    asked = [(m["kept_id"], m["copy_id"]) for m in triage.json("dedupe", "r.triage")["maybes"]]
+    assert asked == [(1, 2), (3, 4), (5, 6)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n"))
+    done = triage.json("dedupe", "r.triage", "--decide")
+    assert (done["linked"], done["duplicates"], done["left"]) == (1, 2, 6)
+    assert done["reasons"] == {"a person decided": 1}
+    assert [(m["kept_id"], m["copy_id"]) for m in done["maybes"]] == [(5, 6)]
 
 
 def test_dedupe_and_filter_tell_what_they_did_and_take_nothing_out_of_the_review(review):

@@ -38,6 +38,7 @@ def test_the_published_numbers_come_out(replayed):
     assert done.sure + done.decided == 1466 and done.sure > 1450
     assert done.stated + done.proposed == 142 and min(done.stated, done.proposed) > 50
     assert len(done.reasons) > 4
+    assert done.tags == {"review": 8, "qualitative": 19, "quantitative": 14, "case report": 4, "mixed methods": 6}
 
 
 @pytest.mark.slow
@@ -60,6 +61,8 @@ def test_the_figure_is_the_published_one(replayed):
                 "Records screened: quality (n = 138)", "Records excluded (n = 33)",
                 "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "Included (n = 51)"):
         assert box in lines
+    included = lines.index("Included (n = 51)")
+    assert lines[included + 1: included + 5] == ["review", "8", "qualitative", "19"]
     for source in exports.FILES:
         assert int(lines[lines.index(source) + 1].replace(",", "")) == exports.FIRSTS[source] + exports.COPIES[source]
     assert ET.fromstring((folder / "flow.svg").read_bytes()).get("width") == "784"
@@ -113,8 +116,9 @@ def test_the_script_decides_only_the_pairs_left_to_a_person(tmp_path):
         asked = {(link.kept_id, link.copy_id) for link in find_duplicates(list(project.records())) if not link.sure}
     assert asked == {(1, 2), (3, 4)}
     known = exports.Exports({}, groups=[[1, 2], [3], [4]])      # the second pair are two works
-    assert replay.decide_maybes(tmp_path / "review.triage", known) == 1
-    assert replay.decide_maybes(tmp_path / "review.triage", known) == 0
+    run = replay.Triage(tmp_path, say=lambda line: None)
+    assert replay.decide_maybes(run, run("dedupe")["maybes"], known) == 1
+    assert run("dedupe")["maybes"] == [] and replay.decide_maybes(run, [], known) == 0
     with Project.open(tmp_path / "review.triage") as project:
         assert project.stage().live.duplicates == {2: 1}
 

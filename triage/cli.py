@@ -256,7 +256,6 @@ def dedupe(
     who = _user(reviewer)
     with _open(review) as project:
         done = intake.find_duplicates(project, reviewer=who)
-        linked = done.linked
         if decide and done.maybes:
             from . import dedupe as duplicates
             from . import terminal
@@ -264,17 +263,17 @@ def dedupe(
             terminal.decide_maybes(
                 [(maybe.why, duplicates.side_by_side(maybe.kept, maybe.copy)) for maybe in done.maybes],
                 keep=lambda place, answer: intake.settle_maybe(project, done.maybes[place], answer, reviewer=who),
+                console=terminal.on_standard_error() if as_json else None,
             )
-            before, done = done.duplicates, intake.find_duplicates(project, reviewer=who)
-            linked += done.duplicates - before
+            done = intake.after_answers(project, done, reviewer=who)
     if as_json:
         _print_json({
-            "records": done.records, "linked": linked, "duplicates": done.duplicates,
+            "records": done.records, "linked": done.linked, "duplicates": done.duplicates,
             "left": done.records - done.duplicates, "reasons": done.reasons,
             "maybes": [{"kept_id": m.kept.id, "copy_id": m.copy.id, "why": m.why} for m in done.maybes],
         })
         return
-    print(f"{linked} new duplicates linked, {done.duplicates} in all; "
+    print(f"{done.linked} new duplicates linked, {done.duplicates} in all; "
           f"{done.records - done.duplicates} of {done.records} records are left.")
     for why, count in done.reasons.items():
         print(f"  {count:6}  {why}")
@@ -313,6 +312,7 @@ def filter(
             answers = terminal.decide_proposals(
                 done.proposed,
                 keep=lambda place, answer: intake.settle(project, done.proposed[place], answer, reviewer=who),
+                console=terminal.on_standard_error() if as_json else None,
             )
             done = intake.accept(done, answers)
     if as_json:

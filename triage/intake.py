@@ -310,6 +310,14 @@ def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewe
         _take_back(project, lambda e: e.kind in (Kind.DUPLICATE, Kind.APART) and (e.record_id, e.other_id) == pair, reviewer)
 
 
+def after_answers(project: Project, before: Deduped, *, reviewer: str) -> Deduped:
+    """Return what was found once the answers to the questions of `before` are settled, all links counted."""
+    now = find_duplicates(project, reviewer=reviewer)
+    reasons = Counter(before.reasons) + Counter(now.reasons)
+    reasons["a person decided"] = now.duplicates - before.duplicates - now.linked
+    return replace(now, linked=before.linked + now.duplicates - before.duplicates, reasons=dict(+reasons))
+
+
 def _take_back(project: Project, is_answer: Callable[[Event], bool], reviewer: str) -> None:
     """Undo the newest event of a kind that is not undone."""
     events = project.events()

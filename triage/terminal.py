@@ -1002,6 +1002,11 @@ def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
 # -- questions ----------------------------------------------------------------------------------
 
 
+def on_standard_error() -> Console:
+    """Return where to ask while standard output is a program's."""
+    return Console(stderr=True, highlight=False)
+
+
 def ask_one_by_one(
     items: Sequence[Item], show: Callable[[Item], RenderableType], question: str, *,
     keep: Callable[[int, bool | None], None], console: Console | None = None, keys: Keys | None = None,
