@@ -219,7 +219,7 @@ class _Labelled:
     """
 
     _MOST_KEPT = 4096       # rows: 64 MiB of products
-    _SPARSE_COST = 6        # entries of the products read in the time of one of a sparse row, twice
+    _SPARSE_COST = 14       # entries of the products read in the time of one of a sparse row, twice
     _START = 512            # rows up to which the products are made from any number at once
     _AT_ONCE = 16           # rows, each a vector of the width of the matrix
 
