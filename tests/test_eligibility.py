@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -74,6 +75,29 @@ def test_a_detector_only_proposes_and_only_where_the_field_is_blank(field):
 
 def test_an_abstract_with_its_translation_behind_it():
     assert check(Record(title="Peer support", abstract=f"{ENGLISH_TEXT * 5} {FRENCH_TEXT * 5}"), ENGLISH) is None
+
+
+@pytest.mark.parametrize(("title", "abstract", "proposed"), [
+    # An English title, whatever its abstract begins with; one too short to tell, with English further on.
+    ("Peer support for adults with schizophrenia in four towns", FRENCH_TEXT * 8, False),
+    ("Schizophrenia", f"{FRENCH_TEXT * 4} {ENGLISH_TEXT * 4}", False),
+    ("Schizophrenia", FRENCH_TEXT * 8, True),
+    ("Le soutien par les pairs chez les adultes souffrant de schizophrénie", f"{FRENCH_TEXT * 4} {ENGLISH_TEXT * 4}", True),
+])
+def test_an_abstract_in_several_languages(title, abstract, proposed):
+    assert isinstance(check(Record(title=title, abstract=abstract), ENGLISH), Proposal) == proposed
+
+
+@pytest.mark.skipif(not EXPORTS.is_dir(), reason="the exports stand in shared/data, which is not there")
+@pytest.mark.parametrize(("file", "title", "proposed"), [
+    ("citesource/lens_343.ris", "The fate of pyrogenic organic matter in soil", False),     # the thesis is English
+    ("asysd/mendeley_export.xml", "Congenital Ichthyosis in Two Cavalier King", False),     # so is the article
+    ("../screening/report/oud_2018.csv", "Faut-il hospitaliser les patients suicidants", True),
+])
+def test_real_abstracts_in_several_languages(file, title, proposed):
+    """Each begins in French or German and goes on in English."""
+    found = [r for r in formats.read(EXPORTS / file).records if r.title.startswith(title)]
+    assert found and {isinstance(check(replace(r, language=""), ENGLISH), Proposal) for r in found} == {proposed}
 
 
 @pytest.mark.parametrize("title", ["", "Oui", "Schizophrénie", "12 34 56 78 90 12 34 56 78 90 12 34 56 78 90"])

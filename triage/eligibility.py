@@ -42,7 +42,7 @@ _DATE_FIELDS = frozenset({"dp", "da", "py", "y1", "pd", "date", "publicationdate
 _ONLINE_FIELDS = frozenset({"dep", "ea", "earlyaccessdate", "electronicdateofpublication", "edate"})
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LEAST_CHARACTERS = 40      # a shorter text is too little for a detector
-_MOST_CHARACTERS = 600      # translations of the abstract stand behind it
+_PIECE = 600                # characters that the detector is shown at a time
 _LEAST_PROBABILITY = 0.95
 
 
@@ -149,18 +149,37 @@ def _seeming_language(record: Record, limits: Limits) -> Proposal | None:
     if list(allowed) == ["English"] and re.fullmatch(r"\[[^\[\]]+\]\W*", record.title):
         return Proposal("language", "no language given, and its title is in brackets, as databases mark a "
                                     f"translated one; {_told(limits)}")
-    detected = _detected(f"{record.title} {record.abstract}".strip())
-    if detected is not None and detected not in allowed:
-        return Proposal("language", f"no language given, a detector takes it for {detected}; {_told(limits)}")
-    return None
+    text = f"{record.title} {record.abstract}".strip()
+    detected = _detected(text[:_PIECE])
+    if detected is None or detected in allowed or _may_be_allowed(record.title, text[_PIECE:], detected, allowed):
+        return None
+    return Proposal("language", f"no language given, a detector takes it for {detected}; {_told(limits)}")
+
+
+def _may_be_allowed(title: str, later: str, detected: str, allowed: Mapping[str, None]) -> bool:
+    """Tell whether a text that begins in another language may be of an article in an allowed one.
+
+    Journals of several languages print the abstract in each of them, in any order, and only the title
+    is in the article's own: where it tells which of the two it is, that settles it, and else any part of
+    the abstract does.
+    """
+    chances = _chances(title)
+    one, other = sum(chances.get(name, 0.0) for name in allowed), chances.get(detected, 0.0)
+    if max(one, other) >= _LEAST_PROBABILITY * (one + other) > 0:
+        return one > other
+    return any(_detected(later[at: at + _PIECE]) in allowed for at in range(0, len(later), _PIECE))
 
 
 def _detected(text: str) -> str | None:
     """Return the language that a detector is sure of, None otherwise."""
+    return next((name for name, chance in _chances(text).items() if chance >= _LEAST_PROBABILITY), None)
+
+
+def _chances(text: str) -> dict[str, float]:
+    """Return a detector's probability of each language; of none when the text is too short to tell."""
     if len(text) < _LEAST_CHARACTERS:
-        return None
-    code, probability = _detector().classify(text[:_MOST_CHARACTERS])
-    return (language_name(code) or code) if probability >= _LEAST_PROBABILITY else None
+        return {}
+    return {language_name(code) or code: float(chance) for code, chance in _detector().rank(text)}
 
 
 @lru_cache(maxsize=1)
