@@ -394,9 +394,10 @@ def in_words(facts: dict) -> str:
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
-    price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
-    lines += [f"Price        audit draws without a hit that any certificate needs now, by target: {price}.", "",
-              "Rules        (the protocol's decides; the others are shown beside it)"]
+    if facts["relevant_found"]:
+        price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
+        lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
+    lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts["rules"]:
         mark = "*" if rule["name"] == v["rule"] else " "
         says = "stop" if rule["stop"] else "go on"
