@@ -55,7 +55,29 @@ M3  - Editorial
     assert (one.title, two.title) == ("One", "Two") and reading.lines == [2, 11]
     assert one.extra["NL"] == ("Clin Psychol",) and one.extra["M3"] == ("Health Psychology & Medicine [3360]",)
     assert (one.type, two.type) == ("Journal article", "Editorial")
-    assert [(w.line, "Link to the Ovid" in w.message) for w in reading.warnings] == [(8, True)]
+    assert reading.warnings == []
+
+
+@pytest.mark.parametrize("line, told", [
+    ("Provider: American Psychological Association\nDatabase: PsycINFO\nContent: application/x-research-info-systems", False),
+    ("Provider: JSTOR http://www.jstor.org\nDatabase: JSTOR\nContent: text/plain; charset=\"us-ascii\"", False),
+    ("Record #1 of 2", False), ("<12>", False), ("Record 12.", False),
+    ("Link to the Ovid Full Text or citation:\nhttps://ovidsp.ovid.com/ovidweb.cgi?T=JS&AN=1", False),
+    ("Content: what a study held.", True), ("Peer support in wards", True), ("https://example.com/paper", True),
+])
+def test_only_lines_that_say_something_are_told(tmp_path, line, told):
+    record = "TY  - JOUR\nTI  - One\nAB  - Text.\nProvider: in an abstract\nER  - \n"
+    for text in (f"{line}\n\n{record}{record}", f"{record}\n{line}\n\n{record}", f"{record}{record}\n{line}\n"):
+        reading = ris(tmp_path, text)
+        assert [r.abstract for r in reading.records] == ["Text.\nProvider: in an abstract"] * 2
+        assert bool(reading.warnings) == told
+
+
+@needs_exports
+@pytest.mark.parametrize("name", ["asreview/ovid_psycinfo.ris", "colrev/psycinfo_ris.ris", "colrev/jstor_ris.ris",
+                                  "rispy/example_extraneous_data.ris"])
+def test_real_lines_between_records_are_routine(name):
+    assert formats.read(EXPORTS / name).warnings == []
 
 
 def test_ebsco_keeps_language_type_and_pmid_in_a_note(tmp_path):
@@ -74,6 +96,9 @@ ER  -
     ("U1  - 35957633 [PMID]", "35957633"), ("U1  - 35957633", ""), ("PMID - 12345", "12345"), ("PMID  - 12345", "12345"),
     ("AN  - 12345\nDB  - MEDLINE", "12345"), ("AN  - 12345\nDB  - Embase", ""), ("N1  - Place: x\n  PMID: 777", "777"),
     ("DB  - Ovid MEDLINE(R)\nL2  - http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=medp&NEWS=N&AN=39012781", "39012781"),
+    ("DB  - Ovid MEDLINE(R) <1946 to 2018>\nID  - 29490001", "29490001"), ("ID  - 29490001", ""),
+    ("DB  - Ovid MEDLINE(R) ALL\nID  - 2019-29490-001", ""), ("DB  - Embase\nID  - 29490001", ""),
+    ("DB  - PsycINFO\nID  - 29490001", ""), ("DB  - MEDLINE\nID  - 29490001", ""),
     ("L2  - https://pubmed.ncbi.nlm.nih.gov/32789069/", "32789069"), ("N1  - Comment on PMID: 1 and PMID: 2", ""),
 ])
 def test_pmids_wherever_they_stand(tmp_path, lines, pmid):

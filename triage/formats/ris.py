@@ -201,6 +201,11 @@ def _pmid(values: Values) -> str:
         for value in values.get("AN", ()):
             if found := normal_pmid(value):
                 return found
+    # Elsewhere this tag holds any number.
+    if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())):
+        for value in values.get("ID", ()):
+            if found := normal_pmid(value):
+                return found
     for tag in ("UR", "L2"):
         for value in values.get(tag, ()):
             if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):

@@ -11,7 +11,12 @@ from .common import Tally
 from .text import LONGEST, TextFile
 
 Values = dict[str, list[str]]
-_NUMBERING = re.compile(r"\W*\d+\W*")  # Ovid numbers its records ("1.", "<1>"), and that says nothing
+# What databases write between records and what says nothing of them: numbers ("1.", "<1>", "Record #1 of 2"), Ovid's
+# address of the record, and the header of PsycNET and JSTOR.
+_ROUTINE = re.compile(
+    r"\W*\d+\W*|Record #?\d+(?: of \d+)?\W*|Link to the Ovid Full Text or citation:.*|https?://\S{0,40}\bovid\S*"
+    r"|(?:Provider|Database): .{1,100}|Content: [\w.+-]+/[\w.+-]+(?:; ?charset=\S+)?"
+)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -121,7 +126,7 @@ class Outside:
             return
         for number, part in enumerate(text.split("\n"), line):
             part = part.strip()
-            if part and not _NUMBERING.fullmatch(part):
+            if part and not _ROUTINE.fullmatch(part):
                 self._n += 1
                 self._first = self._first or (number, part)
 
