@@ -204,6 +204,22 @@ def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, endi
     assert tags_of(project) == {1: ["Review", "case report"], 2: ["=1+1", "x"]}
 
 
+@pytest.mark.parametrize("tags", ["", "tags = ['review']"])
+def test_imported_columns_named_like_ours_are_no_decisions(tmp_path, tags):
+    (tmp_path / "protocol.toml").write_text(f"{tags}\n{PROTOCOL}", encoding="utf-8")
+    intake.new(tmp_path / "r.triage", tmp_path / "protocol.toml")
+    with Project.open(tmp_path / "r.triage") as project:
+        path = table(tmp_path / "a.csv", ["One,x,old,seen,tags too"], "title,abstract,Tags,Note,tags")
+        intake.import_files(project, [path], reviewer="ann")
+        intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"]], WITH_TAGS), reviewer="ann")
+        seen = project.events()
+        intake.export(project, tmp_path / "e.csv", only=["included"])
+        assert intake.label(project, tmp_path / "e.csv", reviewer="ann")["unchanged"] == 1
+        assert project.events() == seen
+        (record,) = formats.read(tmp_path / "e.csv").records
+        assert record.extra == next(project.records([1])).extra
+
+
 def test_every_format_is_written_with_the_tags_and_read_without_them(review, tmp_path):
     project = review(8, TAGGED)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review; pilot"]], WITH_TAGS), reviewer="ann")

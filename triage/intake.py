@@ -500,6 +500,7 @@ def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
+    own = False
     rows = []
     line = 1
     try:
@@ -508,7 +509,9 @@ def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
             if not any(cell.strip() for cell in cells):
                 continue
             if not names:
-                names = [name.strip().lower() for name in cells]
+                # In an export of our own, a column named in another case is an imported field.
+                own = formats.REMAINDER in cells
+                names = [name.strip() if own else name.strip().lower() for name in cells]
                 wrong = any(names.count(wanted) != 1 for wanted in ("record_id", "label"))
                 if wrong or any(names.count(name) > 1 for name in ("reason", "note", "tags")):
                     raise InputError(
@@ -521,7 +524,7 @@ def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
                     f"put text that holds {delimiter!r} in double quotes."
                 )
             else:
-                if formats.REMAINDER in names:  # an export of our own, its formulas disarmed
+                if own:  # its formulas are disarmed
                     cells = list(map(formats.armed, cells))
                 rows.append((begins, dict(zip(names, cells, strict=True))))
     except csv.Error as error:
