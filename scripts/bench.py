@@ -3,11 +3,15 @@
 Usage:
     python scripts/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
     python scripts/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
+    python scripts/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
 
 `retrain` pools the labelled tables (CSV with title, abstract, label) of FOLDER, and repeats them with a
 number appended where more records are asked for. `asreview` replays TABLE by `asreview simulate` (an
 installation of its own) and by `triage simulate --model elas-u4 --batch 1`, whole processes in turn, and
-compares their seconds and the positions at which they find the relevant records.
+compares their seconds and the positions at which they find the relevant records. `encode` encodes
+records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
+and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
+that other work on the machine slows all alike.
 """
 
 from __future__ import annotations
@@ -28,13 +32,19 @@ from pathlib import Path
 import numpy as np
 
 
-def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
-    """Return titles, abstracts and labels of n records."""
+def labelled(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of every table of a folder."""
     csv.field_size_limit(10**9)
     rows = []
     for table in sorted(folder.glob("*.csv")):
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows += list(csv.DictReader(file))
+    return rows
+
+
+def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
+    """Return titles, abstracts and labels of n records."""
+    rows = labelled(folder)
     copies = [(row, i // len(rows)) for i, row in zip(range(n), rows * (1 + n // len(rows)))]
     return (
         [row["title"] + (f" {k}" if k else "") for row, k in copies], [row["abstract"] for row, _ in copies],
@@ -44,7 +54,7 @@ def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
 
 def retrain(options: argparse.Namespace) -> None:
     """Print seconds for the views, the first training, a retrain after one label, and held-out scores."""
-    from triage import features, ranking, screening
+    from triage import bundled, features, ranking, screening
 
     titles, abstracts, y = pooled(options.folder, options.records)
     rng = np.random.default_rng(0)
@@ -53,7 +63,7 @@ def retrain(options: argparse.Namespace) -> None:
         preset = ranking.load_preset(name)
         began = time.perf_counter()
         views = features.build_views(
-            titles, abstracts, preset.views, include=["Adults in mental health care"], cache_dir=screening.user_cache_dir(),
+            titles, abstracts, preset.views, include=["Adults in mental health care"], cache_dir=bundled.user_cache_dir(),
         )
         built = time.perf_counter() - began
         learner = ranking.Learner(preset, views)
@@ -115,6 +125,47 @@ def compare_with_asreview(options: argparse.Namespace) -> None:
         print(f"median {statistics.median(ratios):.1f} times as fast")
 
 
+def encode(options: argparse.Namespace) -> None:
+    """Print abstracts a second, times plain float32 and the least cosine to it, for each runtime."""
+    from sentence_transformers import SentenceTransformer
+
+    from triage import features
+
+    rows = [row for row in labelled(options.folder) if row["abstract"].strip()]
+    chosen = np.random.default_rng(0).permutation(len(rows))[: options.records]
+    texts = [f"{rows[i]['title']} {rows[i]['abstract']}" for i in chosen]
+    folder = features.model_folder(features.PACKAGED_MODEL)
+    if options.runtimes:
+        runtimes = [features.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")]
+    else:
+        runtimes = list(dict.fromkeys((features.fastest_runtime(folder), features.fastest_torch())))
+    plain = SentenceTransformer(str(folder), device="cpu")
+    encoders = {"plain float32": lambda some: plain.encode(some, show_progress_bar=False)}
+    for runtime in runtimes:
+        encoders[f"{runtime.library} {runtime.precision}"] = features.SentenceEmbedding(runtime=runtime).transform
+    for run in encoders.values():
+        run(texts[:8])  # loads, and converts the first time
+    seconds: dict[str, list[float]] = {name: [] for name in encoders}
+    processor: dict[str, list[float]] = {name: [] for name in encoders}
+    cosines: dict[str, list[float]] = {name: [] for name in encoders}
+    for start in range(0, len(texts), options.chunk):
+        chunk = texts[start: start + options.chunk]
+        for name, run in encoders.items():
+            began, began_processor = time.perf_counter(), time.process_time()
+            vectors = run(chunk)
+            seconds[name].append((time.perf_counter() - began) / len(chunk))
+            processor[name].append((time.process_time() - began_processor) / len(chunk))
+            if name == "plain float32":
+                exact = vectors
+            cosines[name] += list((vectors * exact).sum(axis=1))
+    for name in encoders:
+        times = statistics.median(a / b for a, b in zip(seconds["plain float32"], seconds[name], strict=True))
+        less = statistics.median(a / b for a, b in zip(processor["plain float32"], processor[name], strict=True))
+        print(f"{name}: {1 / statistics.median(seconds[name]):.1f} abstracts a second, {times:.2f} times plain (medians of "
+              f"{len(seconds[name])} chunks; {less:.2f} times by processor seconds), least cosine {min(cosines[name]):.5f}, "
+              f"mean {statistics.mean(cosines[name]):.5f}", flush=True)
+
+
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,6 +183,12 @@ def main() -> None:
     one.add_argument("--asreview", required=True)
     one.add_argument("--rounds", type=int, default=3)
     one.set_defaults(run=compare_with_asreview)
+    one = commands.add_parser("encode")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--records", type=int, default=2_000)
+    one.add_argument("--chunk", type=int, default=250)
+    one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
+    one.set_defaults(run=encode)
     options = parser.parse_args()
     options.run(options)
 

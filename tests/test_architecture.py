@@ -21,6 +21,7 @@ SIDEWAYS = {("intake", "screening"), ("simulation", "screening"), ("report", "st
 ONLY_IN = {
     # An ASReview project is SQLite files, so its reader needs the module; our own storage stays in project.
     "sqlalchemy": {"project"}, "sqlite3": {"project", "formats"}, "torch": {"features"}, "sentence_transformers": {"features"},
+    "openvino": {"features"},
     "typer": {"cli"},
 }
 LAZY = {

@@ -1,5 +1,7 @@
-"""Where the files that come with the package are: inside the wheel, or in the clone."""
+"""Where the files that come with the package are, inside the wheel or in the clone, and the user's cache."""
 
+import os
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -9,3 +11,16 @@ def path(name: str) -> Path:
     """Return the path of a bundled file or folder, such as "models/presets.toml"."""
     installed = _PACKAGE / "_bundled" / name
     return installed if installed.exists() else _PACKAGE.parent / name
+
+
+def user_cache_dir() -> Path:
+    """Return the folder for what can be computed again: `TRIAGE_CACHE`, else the user's cache folder."""
+    if chosen := os.environ.get("TRIAGE_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "triage"

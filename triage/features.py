@@ -1,25 +1,34 @@
 """What the models read of a record: word and character counts, sentence embeddings, their cache.
 
-The only module that knows torch and sentence-transformers, and it imports them only to encode.
+The only module that knows torch, sentence-transformers and OpenVINO, and it imports them only to encode.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib.util
+import json
 import os
 import re
+import shutil
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import lru_cache, partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from . import bundled
 from .errors import InputError
 from .records import content_hash
 
@@ -33,6 +42,15 @@ _PACKAGES = {
 }
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 LONE_TERMS = "(terms of this record alone)"
+_PART = 2048               # texts that are sorted by length, and encoded, together
+_PROCESSOR_TOKENS = 1024   # in a batch: four long abstracts, with all that is made of them, stay in a core's cache
+_DEVICE_TOKENS = 65_536
+_MOST_WORKERS = 16
+_LONGEST = 512             # tokens, where a model does not say
+_GROUPS = (96, 64, 32)     # numbers that share a scale in eight bits; wider is faster, and rounds more
+_AGREES = 0.999            # the least cosine to float32
+_OPENVINO_SINCE = 2026     # its year; models are converted through its front end, which changes
+_CONVERSION = 1            # counted up when models are converted in another way
 _SAVE_EVERY_SECONDS = 30.0
 _SAVE_SHARE = 0.05   # of the time goes at most into saving what an interruption would lose
 
@@ -287,8 +305,28 @@ def centred(vectors: np.ndarray) -> np.ndarray:
 # -- sentence embeddings ----------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What computes vectors.
+
+    Attributes
+    ----------
+    library : {"openvino", "torch"}
+    device : {"cpu", "cuda"}
+    precision : {"float32", "bfloat16", "float16", "int8"}
+        Of the matrix products; every one agrees with float32 to a cosine of .999.
+    """
+
+    library: str
+    device: str
+    precision: str
+
+
 class SentenceEmbedding(TransformerMixin, BaseEstimator):
     """Sentence embeddings of texts, by a sentence-transformers model on this machine.
+
+    Computed by the fastest runtime that agrees with float32: a CUDA device; else OpenVINO where it is
+    installed and the model is a transformer with the mean of its tokens and nothing more; else torch.
 
     Parameters
     ----------
@@ -297,17 +335,18 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         Nothing is ever downloaded.
     max_tokens : int
         Longer texts are cut; the packaged model was trained on up to 256 tokens.
-    batch_size : int
     device : {"auto", "cpu", "cuda"}
+    runtime : Runtime, optional
+        In place of the one that is chosen.
     """
 
     def __init__(
-        self, model: str = PACKAGED_MODEL, max_tokens: int = 256, batch_size: int = 32, device: str = "auto",
+        self, model: str = PACKAGED_MODEL, max_tokens: int = 256, device: str = "auto", runtime: Runtime | None = None,
     ) -> None:
         self.model = model
         self.max_tokens = max_tokens
-        self.batch_size = batch_size
         self.device = device
+        self.runtime = runtime
 
     def fit(self, texts: Sequence[str], y: object = None) -> SentenceEmbedding:
         """Do nothing: the model is trained already."""
@@ -318,9 +357,14 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
 
     def key(self) -> str:
         """Return a digest of everything that can change a vector: the cache's key."""
+        folder = model_folder(self.model)
+        runtime = self.runtime or fastest_runtime(folder, self.device)
+        libraries = ["sentence-transformers", "transformers", "tokenizers", "torch"]
+        if runtime.library == "openvino":
+            libraries.append("openvino")
         parts = (
-            type(self).__name__, _model_digest(_model_folder(self.model)), self.max_tokens, self._dtype_name(),
-            *(f"{name} {metadata.version(name)}" for name in ("sentence-transformers", "transformers", "torch")),
+            type(self).__name__, _model_digest(folder), self.max_tokens, astuple(runtime),
+            *(f"{name} {metadata.version(name)}" for name in libraries),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
@@ -342,52 +386,238 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         InputError
             When the model cannot be found or read, or the device is not there.
         """
-        folder = _model_folder(self.model)
-        encoder = _encoder(folder, _model_digest(folder), self._device_name(), self._dtype_name())
-        encoder.max_seq_length = min(self.max_tokens, encoder.get_max_seq_length() or self.max_tokens)
-        # Long texts first: a batch is as slow as its longest, and memory is at its peak at once.
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        vectors = np.zeros((len(texts), encoder.get_embedding_dimension()), np.float32)
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start: start + self.batch_size]
-            made = encoder.encode(
-                [texts[i] for i in batch], batch_size=self.batch_size, show_progress_bar=False, convert_to_tensor=True,
-            )
-            vectors[batch] = made.float().cpu().numpy()
-            if progress is not None:
-                progress(min(start + self.batch_size, len(order)), len(order))
-        # Here and not by the model: in bfloat16 a row's length is one to two digits only.
-        return _of_length_one(vectors)
+        folder = model_folder(self.model)
+        runtime = self.runtime or fastest_runtime(folder, self.device)
+        encode = _encoder(folder, _model_digest(folder), runtime, self.max_tokens)
+        vectors = []
+        for start in range(0, len(texts), _PART):
+            part = texts[start: start + _PART]
 
-    def _device_name(self) -> str:
+            def tick(done: int, start: int = start) -> None:
+                if progress is not None:
+                    progress(start + done, len(texts))
+
+            # Here and not by the model: in bfloat16 a row's length is one to two digits only.
+            vectors.append(_of_length_one(encode(part, tick)))
+        return np.concatenate(vectors) if vectors else encode([], lambda done: None)
+
+
+def fastest_runtime(folder: Path, device: str = "auto") -> Runtime:
+    """Return the fastest runtime that is safe for a model on this machine, by what the machine has.
+
+    That a processor knows bfloat16 is not enough: AMX computes in it many times as fast as in float32,
+    AMD's units twice, but Intel's AVX-512 without AMX no faster. There eight bits are, by OpenVINO.
+
+    Raises
+    ------
+    InputError
+        When the device is not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {device}: there are auto, cpu and cuda.")
+    # torch takes seconds to import, and its builds for processors alone say so in their version.
+    there = device != "cpu" and not metadata.version("torch").endswith("+cpu") and _cuda_is_there()
+    if device == "cuda" and not there:
+        raise InputError("--device cuda: no CUDA device is there; use --device cpu, or auto.")
+    if there:
         import torch
 
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise InputError(f"--device {self.device}: there are auto, cpu and cuda.")
-        there = torch.cuda.is_available()
-        if self.device == "cuda" and not there:
-            raise InputError("--device cuda: no CUDA device is there; use --device cpu, or auto.")
-        return "cuda" if there and self.device != "cpu" else "cpu"
+        return Runtime("torch", "cuda", "bfloat16" if torch.cuda.is_bf16_supported() else "float16")
+    on_torch = fastest_torch()
+    able, _ = _processor()
+    if "avx2" not in able or not _openvino_is_there() or not _is_mean_of_tokens(folder):
+        return on_torch
+    in_int8 = on_torch.precision == "float32" and able & {"avx512_vnni", "avx_vnni"}
+    return replace(on_torch, library="openvino", precision="int8" if in_int8 else on_torch.precision)
 
-    def _dtype_name(self) -> str:
-        """Return bfloat16 where the processor computes in it, else float32.
 
-        Vectors agree to cosine .9999; without hardware for it bfloat16 would be slower, not faster.
-        """
-        import torch
+def fastest_torch() -> Runtime:
+    """Return how torch computes fastest on this processor."""
+    able, is_intel = _processor()
+    has_fast_bfloat16 = "amx_bf16" in able or ("avx512_bf16" in able and not is_intel)
+    return Runtime("torch", "cpu", "bfloat16" if has_fast_bfloat16 else "float32")
 
-        if self._device_name() == "cuda":
-            return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        try:
-            fast = torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
-        except (AttributeError, RuntimeError):  # private names: they may go with any version
-            fast = False
-        return "bfloat16" if fast else "float32"
+
+def _openvino_is_there() -> bool:
+    try:
+        return int(metadata.version("openvino").partition(".")[0]) >= _OPENVINO_SINCE
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+
+
+def _cuda_is_there() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @lru_cache(maxsize=1)
-def _encoder(folder: Path, digest: str, device: str, dtype: str):
+def _processor() -> tuple[frozenset[str], bool]:
+    """Return the names of what the processor can do, as Linux writes them, and whether Intel made it."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        import torch
+
+        if not hasattr(torch.cpu, "get_capabilities"):
+            return frozenset(), False
+        able = torch.cpu.get_capabilities()
+        return frozenset(name for name, there in able.items() if there is True), "Intel" in str(able.get("cpu_name"))
+    flags = next((line for line in told.splitlines() if line.startswith("flags")), "")
+    return frozenset(flags.split()), "GenuineIntel" in told
+
+
+def _is_mean_of_tokens(folder: Path) -> bool:
+    """Tell whether a model is a transformer and the mean over its tokens, with nothing before or after."""
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        kinds = [module["type"].rpartition(".")[2] for module in modules]
+        pooling = json.loads((folder / modules[1]["path"] / "config.json").read_text(encoding="utf-8"))
+        settings = folder / "config_sentence_transformers.json"
+        prompt = json.loads(settings.read_text(encoding="utf-8")).get("default_prompt_name") if settings.exists() else None
+        modes = pooling.get("pooling_mode", [name for name in pooling if name.startswith("pooling_mode_") and pooling[name]])
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return False
+    return (
+        kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+        and modes in ("mean", ["mean"], ["pooling_mode_mean_tokens"]) and not prompt
+    )
+
+
+@lru_cache(maxsize=1)
+def _encoder(
+    folder: Path, digest: str, runtime: Runtime, max_tokens: int,
+) -> Callable[[Sequence[str], Callable[[int], None]], np.ndarray]:
     """Load a model; the last one stays loaded. The digest tells one state of a folder from the next."""
+    if runtime.library == "openvino":
+        try:
+            return _openvino_encoder(folder, digest, runtime, max_tokens)
+        except (RuntimeError, ImportError):
+            # OpenVINO cannot take every model, nor be loaded on every system; torch always can.
+            runtime = fastest_torch()
+    return _torch_encoder(folder, digest, runtime, max_tokens)
+
+
+class _TokenEncoder:
+    """Encodes texts in batches of so many tokens, sorted by length, several batches at a time.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+        Cuts long texts, and knows what to pad with.
+    run : callable of (ids, mask)
+        Both ndarray of int64, shape (n, longest); returns the vectors, shape (n, width).
+    width : int
+    workers : int
+    most_tokens : int
+        In a batch: what stays in a processor's cache, or fills a device.
+    on_worker : callable, optional
+        Called first on each of the workers.
+    after : callable, optional
+        Called at the end.
+    """
+
+    def __init__(self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None) -> None:
+        self._padding = (tokenizer.padding or {}).get("pad_id", 0)
+        tokenizer.no_padding()
+        self._tokenizer, self._run, self._width = tokenizer, run, width
+        self._workers, self._most_tokens = workers, most_tokens
+        self._on_worker, self._after = on_worker, after
+
+    def __call__(self, texts: Sequence[str], tick: Callable[[int], None]) -> np.ndarray:
+        vectors = np.zeros((len(texts), self._width), np.float32)
+        pool = ThreadPoolExecutor(self._workers, initializer=self._on_worker)
+        try:
+            slices = [texts[i: i + 64] for i in range(0, len(texts), 64)]
+            ids = [found.ids for some in pool.map(self._tokenizer.encode_batch_fast, slices) for found in some]
+            done = 0
+            for rows, made in pool.map(self._batch, self._batches(ids)):
+                vectors[rows] = made
+                done += len(rows)
+                tick(done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            if self._after is not None:
+                self._after()
+        return vectors
+
+    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], list[Sequence[int]]]]:
+        # Long texts first: memory is at its peak at once, and the last batches are the smallest.
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        while order:
+            n = max(1, self._most_tokens // len(ids[order[0]]))
+            yield order[:n], [ids[i] for i in order[:n]]
+            order = order[n:]
+
+    def _batch(self, batch: tuple[list[int], list[Sequence[int]]]) -> tuple[list[int], np.ndarray]:
+        rows, ids = batch
+        padded = np.full((len(ids), len(ids[0])), self._padding, np.int64)
+        mask = np.zeros_like(padded)
+        for i, found in enumerate(ids):
+            padded[i, : len(found)] = found
+            mask[i, : len(found)] = 1
+        return rows, self._run(padded, mask)
+
+
+def _torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int):
+    import torch
+
+    model = _sentence_transformer(folder, digest, runtime)
+    longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
+    width = model.get_embedding_dimension()
+    if not _is_mean_of_tokens(folder) or (tokenizer := _fast_tokenizer(model, longest)) is None:
+        return partial(_encode_whole, model, longest, width)
+    transformer = model[0].auto_model
+    threads = torch.get_num_threads()
+    workers = min(threads, _MOST_WORKERS) if runtime.device == "cpu" else 1
+
+    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            seen = torch.from_numpy(mask).to(runtime.device)
+            tokens = transformer(
+                input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False,
+            )[0].float()
+            weight = seen.unsqueeze(-1).float()
+            return ((tokens * weight).sum(1) / weight.sum(1)).cpu().numpy()
+
+    # Threads that share one product wait for each other; threads with products of their own do not.
+    return _TokenEncoder(
+        tokenizer, run, width, workers, _DEVICE_TOKENS if runtime.device == "cuda" else _PROCESSOR_TOKENS,
+        on_worker=partial(torch.set_num_threads, max(threads // workers, 1)), after=partial(torch.set_num_threads, threads),
+    )
+
+
+def _fast_tokenizer(model, longest: int):
+    """Return a copy of a model's tokenizer that cuts and pads as the model wants it, or None."""
+    from tokenizers import Tokenizer
+
+    tokenizer = model.tokenizer
+    if not getattr(tokenizer, "is_fast", False) or tokenizer.padding_side != "right" or tokenizer.pad_token_id is None:
+        return None
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.enable_truncation(longest, direction=tokenizer.truncation_side)
+    copy.enable_padding(pad_id=tokenizer.pad_token_id)
+    return copy
+
+
+def _encode_whole(model, longest: int, width: int, texts: Sequence[str], tick: Callable[[int], None]) -> np.ndarray:
+    """Encode by sentence-transformers itself: any model that it can load."""
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    vectors = np.zeros((len(texts), width), np.float32)
+    own, model.max_seq_length = model.max_seq_length, longest
+    try:
+        for start in range(0, len(order), 32):
+            rows = order[start: start + 32]
+            made = model.encode([texts[i] for i in rows], show_progress_bar=False, convert_to_tensor=True)
+            vectors[rows] = made.float().cpu().numpy()
+            tick(start + len(rows))
+    finally:
+        model.max_seq_length = own
+    return vectors
+
+
+@lru_cache(maxsize=1)
+def _sentence_transformer(folder: Path, digest: str, runtime: Runtime):
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with _quiet():
@@ -397,11 +627,191 @@ def _encoder(folder: Path, digest: str, device: str, dtype: str):
 
         try:
             return SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs={"dtype": getattr(torch, dtype)},
+                str(folder), device=runtime.device, local_files_only=True,
+                model_kwargs={"dtype": getattr(torch, runtime.precision)},
             )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
+
+
+def _openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int) -> _TokenEncoder:
+    """Load a model in OpenVINO's form from the user's cache; it is converted the first time.
+
+    Neither torch nor sentence-transformers is imported for a model that is there.
+
+    Raises
+    ------
+    RuntimeError
+        When OpenVINO cannot compute the model, or computes something else than torch does.
+    """
+    import openvino
+    from tokenizers import Tokenizer
+
+    name = f"{digest[:24]}-{runtime.precision}-openvino-{metadata.version('openvino')}-{_CONVERSION}"
+    home = bundled.user_cache_dir() / "models" / name
+    try:
+        model = openvino.Core().read_model(home / "model.xml")
+        described = (home / "tokenizer.json").read_text(encoding="utf-8")
+        json.loads(described)
+    except (OSError, RuntimeError, ValueError):  # not there, or damaged
+        model, described = _converted(folder, digest, runtime)
+        _keep(home, model, described)
+    return _openvino_runner(model, Tokenizer.from_str(described), max_tokens)
+
+
+def _keep(home: Path, model, tokenizer: str) -> None:
+    """Save a converted model as one folder, at once; where that cannot be it is converted each time."""
+    import openvino
+
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=home.parent))
+    except OSError:
+        return
+    try:
+        openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
+        (made / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+        shutil.rmtree(home, ignore_errors=True)
+        made.rename(home)
+    except (OSError, RuntimeError):
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _converted(folder: Path, digest: str, runtime: Runtime):
+    """Convert a model by tracing it, in the wanted precision if it agrees with torch in float32, else in float32.
+
+    Returns
+    -------
+    model : openvino.Model
+    tokenizer : str
+        As JSON, with the lengths to cut and what to pad with.
+    """
+    from tokenizers import Tokenizer
+
+    exact = _sentence_transformer(folder, digest, Runtime("torch", "cpu", "float32"))
+    tokenizer = _fast_tokenizer(exact, exact.get_max_seq_length() or _LONGEST)
+    if tokenizer is None:
+        raise RuntimeError("a tokenizer of its own kind")
+    described = tokenizer.to_str()
+    texts = _sample_texts()
+    expected = _of_length_one(exact.encode(texts, show_progress_bar=False))
+    for precision in dict.fromkeys((runtime.precision, "float32")):
+        model = _traced(exact[0].auto_model)
+        group = _to_int8(model) if precision == "int8" else 0
+        model.set_rt_info("bf16" if precision == "bfloat16" else "f32", ["triage", "precision"])
+        model.set_rt_info(str(group), ["triage", "group"])
+        run = _openvino_runner(model, Tokenizer.from_str(described), _LONGEST)
+        made = _of_length_one(run(texts, lambda done: None))
+        if (made * expected).sum(axis=1).min() >= _AGREES:
+            return model, described
+    raise RuntimeError("the converted model computes other vectors than the model")
+
+
+def _sample_texts() -> list[str]:
+    """Return texts to compare runtimes on: abstracts and titles of the demonstration."""
+    with bundled.path("data/demo/web_of_science.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(islice(csv.DictReader(file), 40))
+    whole = [f"{row['Article Title']} {row['Abstract']}" for row in rows[:20]]
+    return [*whole, *(row["Article Title"] for row in rows[20:])]
+
+
+def _traced(transformer):
+    """Return a transformer and the mean over its tokens as an OpenVINO model of ids and mask.
+
+    By the front end itself: `openvino.convert_model` reports its use over the network.
+    """
+    import openvino
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    class MeanOfTokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.transformer = transformer
+
+        def forward(self, ids, mask):
+            tokens = self.transformer(input_ids=ids, attention_mask=mask, return_dict=False)[0]
+            weight = mask.unsqueeze(-1).to(tokens.dtype)
+            return (tokens * weight).sum(1) / weight.sum(1)
+
+    ids = torch.full((2, 7), 5)
+    mask = torch.ones_like(ids)
+    mask[1, 4:] = 0
+    with warnings.catch_warnings(), _quiet(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of tracing: what it freezes is compared with the model afterwards
+        decoder = TorchScriptPythonDecoder(MeanOfTokens().eval(), example_input=(ids, mask))
+        front_end = FrontEndManager().load_by_framework("pytorch")
+        model = front_end.convert(front_end.load(decoder))
+    for given in model.inputs:
+        given.get_node().set_element_type(openvino.Type.i64)
+        given.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _to_int8(model) -> int:
+    """Put the weights of a traced model into eight bits, in groups with a scale each; return a group's length.
+
+    OpenVINO then rounds what is multiplied with them in groups as long. The projection to the values
+    of attention stays: its errors go into the vector undamped, and of all products it is the most
+    sensitive and one of the smallest.
+    """
+    import openvino
+    from openvino import opset13 as operations
+
+    products, values = [], set()
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind == "ScaledDotProductAttention":
+            source = node.input_value(2).get_node()
+            while source.get_type_name() in ("Transpose", "Reshape", "Add"):
+                source = source.input_value(0).get_node()
+            values.add(source.get_friendly_name())
+        elif kind == "MatMul" and node.get_attributes()["transpose_b"]:
+            weight = node.input_value(1).get_node()
+            if weight.get_type_name() == "Constant" and len(weight.get_output_shape(0)) == 2:
+                products.append((node, weight.get_data()))
+    group = next((n for n in _GROUPS if all(weight.shape[1] % n == 0 for _, weight in products)), 0)
+    for node, weight in products if group else ():
+        if node.get_friendly_name() in values:
+            continue
+        grouped = weight.reshape(len(weight), -1, group)
+        scale = np.maximum(np.abs(grouped).max(axis=2, keepdims=True) / 127, np.finfo(np.float32).tiny)
+        rounded = operations.constant(np.rint(grouped / scale).astype(np.int8), dtype=openvino.Type.i8)
+        restored = operations.multiply(operations.convert(rounded, "f32"), operations.constant(scale.astype(np.float32)))
+        shaped = operations.reshape(restored, operations.constant(np.array(weight.shape)), False)
+        node.input(1).replace_source_output(shaped.output(0))
+    model.validate_nodes_and_infer_types()
+    return group
+
+
+def _openvino_runner(model, tokenizer, max_tokens: int) -> _TokenEncoder:
+    import openvino
+
+    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(able, _MOST_WORKERS)
+    compiled = openvino.Core().compile_model(model, "CPU", {
+        "INFERENCE_PRECISION_HINT": model.get_rt_info(["triage", "precision"]).astype(str),
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": int(model.get_rt_info(["triage", "group"]).astype(str)),
+        "NUM_STREAMS": workers,
+        "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core while others are free
+    })
+    idle = SimpleQueue()
+    for _ in range(workers):
+        idle.put(compiled.create_infer_request())
+
+    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        request = idle.get()
+        try:
+            return request.infer([ids, mask])[0].copy()
+        finally:
+            idle.put(request)
+
+    cut = tokenizer.truncation
+    tokenizer.enable_truncation(min(max_tokens, cut["max_length"]), direction=cut["direction"])
+    return _TokenEncoder(tokenizer, run, compiled.output(0).partial_shape[1].get_length(), workers, _PROCESSOR_TOKENS)
 
 
 def _of_length_one(rows: np.ndarray) -> np.ndarray:
@@ -409,7 +819,7 @@ def _of_length_one(rows: np.ndarray) -> np.ndarray:
     return rows / np.where(length > 0, length, 1)
 
 
-def _model_folder(model: str) -> Path:
+def model_folder(model: str) -> Path:
     """Return the folder of a model; the packaged one's weights are checked.
 
     Raises
@@ -513,20 +923,18 @@ def embed(
     hashes = [content_hash(text) for text in texts]
     cache = _Cache(None if cache_dir is None else cache_dir / f"{extractor.key()}.npy")
     missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in cache.rows}
-    # Within a part texts are sorted by length, so parts must be much larger than a batch.
-    size = 64 * extractor.batch_size
     keys = sorted(missing, key=lambda h: -len(missing[h]))
     unsaved: dict[bytes, np.ndarray] = {}
     saved_at, pause = time.monotonic(), _SAVE_EVERY_SECONDS
-    for start in range(0, len(keys), size):
-        part = keys[start: start + size]
+    for start in range(0, len(keys), _PART):
+        part = keys[start: start + _PART]
 
         def tick(done: int, _: int, start: int = start) -> None:
             if progress is not None:
                 progress(start + done, len(keys))
 
         unsaved.update(zip(part, extractor.transform([missing[h] for h in part], tick), strict=True))
-        if start + size >= len(keys) or time.monotonic() - saved_at > pause:
+        if start + _PART >= len(keys) or time.monotonic() - saved_at > pause:
             began = time.monotonic()
             cache.add(unsaved)
             unsaved, saved_at = {}, time.monotonic()

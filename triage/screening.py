@@ -7,9 +7,7 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -525,19 +523,6 @@ def criteria_of(protocol: Protocol):
     return ranking.Criteria(
         protocol.question, tuple(c.text for c in protocol.include), tuple(c.text for c in protocol.exclude),
     )
-
-
-def user_cache_dir() -> Path:
-    """Return the folder where simulations keep vectors: `TRIAGE_CACHE`, else the user's cache folder."""
-    if chosen := os.environ.get("TRIAGE_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "triage"
 
 
 def commit_audit(project: Project, stage_name: str | None = None) -> Stage:

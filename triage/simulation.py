@@ -12,12 +12,11 @@ import numpy as np
 
 from . import formats, metrics, ranking, recall
 from . import protocol as protocols
+from .bundled import user_cache_dir
 from .decisions import History, Label, Origin
 from .errors import InputError
 from .records import Record
-from .screening import (
-    Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores, no_progress, user_cache_dir,
-)
+from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores, no_progress
 
 _STARTS = ("criteria", "file", "random")
 
