@@ -130,19 +130,20 @@ def encode(options: argparse.Namespace) -> None:
     from sentence_transformers import SentenceTransformer
 
     from triage import features
+    from triage.features import embedding
 
     rows = [row for row in labelled(options.folder) if row["abstract"].strip()]
     chosen = np.random.default_rng(0).permutation(len(rows))[: options.records]
     texts = [f"{rows[i]['title']} {rows[i]['abstract']}" for i in chosen]
-    folder = features.model_folder(features.PACKAGED_MODEL)
+    folder = embedding.model_folder(features.PACKAGED_MODEL)
     if options.runtimes:
-        runtimes = [features.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")]
+        runtimes = [embedding.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")]
     else:
-        runtimes = list(dict.fromkeys((features.fastest_runtime(folder), features.fastest_torch())))
+        runtimes = list(dict.fromkeys((embedding.fastest_runtime(folder), embedding.fastest_torch())))
     plain = SentenceTransformer(str(folder), device="cpu")
     encoders = {"plain float32": lambda some: plain.encode(some, show_progress_bar=False)}
     for runtime in runtimes:
-        encoders[f"{runtime.library} {runtime.precision}"] = features.SentenceEmbedding(runtime=runtime).transform
+        encoders[f"{runtime.library} {runtime.precision}"] = embedding.SentenceEmbedding(runtime=runtime).transform
     for run in encoders.values():
         run(texts[:8])  # loads, and converts the first time
     seconds: dict[str, list[float]] = {name: [] for name in encoders}

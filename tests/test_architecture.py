@@ -1,6 +1,8 @@
 """Who may import whom, kept by reading the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,8 @@ ONLY_IN = {
 LAZY = {
     "torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl", "matplotlib", "PIL",
 }
-# An estimator's class needs scikit-learn's base classes, so these two are loaded by what ranks alone.
-ESTIMATORS = {"features", "ranking"}
-LOADS_ESTIMATORS = {"simulation"}
+# An estimator's class needs scikit-learn's base classes, so this file is loaded by what reads vectors alone.
+LOADS_SKLEARN = "embedding.py"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -74,10 +75,9 @@ def test_imports_go_down_the_levels(path):
         if ours and name != "__version__":
             allowed = level(name) < level(me) or (me, name) in SIDEWAYS or name == me
             assert allowed, f"{me} may not import {name}"
-            assert not (top and name in ESTIMATORS and me not in LOADS_ESTIMATORS), f"{me} must import {name} inside the function that needs it"
         elif not ours:
             assert me in ONLY_IN.get(name, {me}), f"{me} may not import {name}"
-            lazy = top and name in LAZY and not (name == "sklearn" and me in ESTIMATORS)
+            lazy = top and name in LAZY and not (name == "sklearn" and path.name == LOADS_SKLEARN)
             assert not lazy, f"{me} must import {name} inside the function that needs it"
 
 
@@ -94,3 +94,10 @@ def test_house_rules(path):
             assert node.attr in ("Generator", "default_rng", "SeedSequence"), f"{where}: global random state"
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             assert node.args.kwarg is None, f"{where}: **{getattr(node.args.kwarg, 'arg', '')} in a signature"
+
+
+def test_what_reads_no_vectors_loads_no_heavy_library():
+    code = ("import sys; from triage import cli, intake, features, ranking, screening, simulation, status, report, "
+            f"terminal; print(*(set({sorted(LAZY)!r}) & sys.modules.keys()))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

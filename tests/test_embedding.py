@@ -10,15 +10,16 @@ import pytest
 
 from conftest import DEMO
 from triage import features
+from triage.features import embedding
 from triage.errors import InputError
-from triage.features import Runtime
+from triage.features.embedding import Runtime
 from triage.records import content_hash
 
 TEXTS = ["Peer support workers in mental health services.", "Steel bridges corrode in sea air.", "", "Peer support workers in mental health services."]
 WORDS = "peer support steel bridge worker health recovery service bacteria soil".split()
 
-needs_openvino = pytest.mark.skipif(not features._openvino_is_there(), reason="openvino is not installed")
-needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in features._processor()[0], reason="a processor without bfloat16")
+needs_openvino = pytest.mark.skipif(not embedding._openvino_is_there(), reason="openvino is not installed")
+needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in embedding._processor()[0], reason="a processor without bfloat16")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -33,13 +34,13 @@ def converted(tmp_path_factory):
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     """Start without converted models, and forget what is loaded afterwards."""
-    features._encoder.cache_clear()
+    embedding._encoder.cache_clear()
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "own"))
     yield tmp_path / "own" / "models"
-    features._encoder.cache_clear()
+    embedding._encoder.cache_clear()
 
 
-class Counting(features.SentenceEmbedding):
+class Counting(embedding.SentenceEmbedding):
     """An extractor without a model that counts what it is asked and can be interrupted."""
 
     encoded: list[str] = []
@@ -98,12 +99,12 @@ def plain(folder, texts):
 
 def test_the_packaged_model_tells_texts_apart():
     seen = []
-    vectors = features.SentenceEmbedding().transform(TEXTS, lambda done, total: seen.append((done, total)))
+    vectors = embedding.SentenceEmbedding().transform(TEXTS, lambda done, total: seen.append((done, total)))
     assert vectors.shape == (4, 384) and vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
     assert vectors[0] @ vectors[1] < 0.3 and vectors[0] @ vectors[3] > 0.999
     assert seen[-1] == (4, 4)
-    assert features.SentenceEmbedding().transform([]).shape == (0, 384)
+    assert embedding.SentenceEmbedding().transform([]).shape == (0, 384)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def abstracts():
     with (DEMO / "web_of_science.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["Abstract"]][-40:]
     texts = [f"{row['Article Title']} {row['Abstract']}" for row in rows]
-    return texts, plain(features.model_folder(features.PACKAGED_MODEL), texts)
+    return texts, plain(embedding.model_folder(features.PACKAGED_MODEL), texts)
 
 
 @pytest.mark.parametrize("library, precision", [
@@ -124,7 +125,7 @@ def abstracts():
 ])
 def test_every_runtime_agrees_with_float32(abstracts, converted, library, precision):
     texts, expected = abstracts
-    vectors = features.SentenceEmbedding(runtime=Runtime(library, "cpu", precision)).transform(texts)
+    vectors = embedding.SentenceEmbedding(runtime=Runtime(library, "cpu", precision)).transform(texts)
     cosines = (vectors * expected).sum(axis=1)
     assert cosines.min() >= (0.99999 if precision == "float32" else 0.999)
     if precision in ("int8", "bfloat16"):
@@ -141,26 +142,26 @@ def test_every_runtime_agrees_with_float32(abstracts, converted, library, precis
     ({"avx2"}, False, "float32", "float32"),
 ])
 def test_the_runtime_follows_the_processor(monkeypatch, able, is_intel, with_openvino, without):
-    folder = features.model_folder(features.PACKAGED_MODEL)
-    monkeypatch.setattr(features, "_processor", lambda: (frozenset(able), is_intel))
-    monkeypatch.setattr(features, "_cuda_is_there", lambda: False)
+    folder = embedding.model_folder(features.PACKAGED_MODEL)
+    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), is_intel))
+    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
     for there, precision in ((True, with_openvino), (False, without)):
-        monkeypatch.setattr(features, "_openvino_is_there", lambda there=there: there)
+        monkeypatch.setattr(embedding, "_openvino_is_there", lambda there=there: there)
         expected = Runtime("openvino" if there else "torch", "cpu", precision)
-        assert features.fastest_runtime(folder) == features.fastest_runtime(folder, "cpu") == expected
-    monkeypatch.setattr(features, "_processor", lambda: (frozenset({"asimd"}), False))
-    monkeypatch.setattr(features, "_openvino_is_there", lambda: True)
-    assert features.fastest_runtime(folder) == Runtime("torch", "cpu", "float32")
+        assert embedding.fastest_runtime(folder) == embedding.fastest_runtime(folder, "cpu") == expected
+    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset({"asimd"}), False))
+    monkeypatch.setattr(embedding, "_openvino_is_there", lambda: True)
+    assert embedding.fastest_runtime(folder) == Runtime("torch", "cpu", "float32")
 
 
 def test_what_this_processor_can_do_is_read_alike_from_linux_and_from_torch(monkeypatch):
     import torch
 
-    if not hasattr(torch.cpu, "get_capabilities") or not features.Path("/proc/cpuinfo").exists():
+    if not hasattr(torch.cpu, "get_capabilities") or not embedding.Path("/proc/cpuinfo").exists():
         pytest.skip("one of the two is not there")
-    told, is_intel = features._processor.__wrapped__()
-    monkeypatch.setattr(features.Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
-    asked, is_intel_too = features._processor.__wrapped__()
+    told, is_intel = embedding._processor.__wrapped__()
+    monkeypatch.setattr(embedding.Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    asked, is_intel_too = embedding._processor.__wrapped__()
     names = {"avx2", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16"}
     assert told & names == asked & names and is_intel == is_intel_too
 
@@ -177,9 +178,9 @@ def dense():
 ], ids=str)
 def test_a_model_of_another_kind_stays_with_torch(tmp_path, options):
     folder = tiny_model(tmp_path, **options)
-    assert features.fastest_runtime(folder).library == "torch"
+    assert embedding.fastest_runtime(folder).library == "torch"
     texts = [*sentences(70), ""]
-    made = features.SentenceEmbedding(str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")).transform(texts)
+    made = embedding.SentenceEmbedding(str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")).transform(texts)
     assert (made * plain(folder, texts)).sum(axis=1).min() > 0.99999
 
 
@@ -189,13 +190,13 @@ def test_a_local_folder_is_a_model(tmp_path, library):
     texts = [*sentences(70), "", "Unheard PEER"]
 
     def vectors(max_tokens):
-        return features.SentenceEmbedding(str(folder), max_tokens, runtime=Runtime(library, "cpu", "float32")).transform(texts)
+        return embedding.SentenceEmbedding(str(folder), max_tokens, runtime=Runtime(library, "cpu", "float32")).transform(texts)
 
     short, whole = vectors(16), vectors(256)
     assert (whole * plain(folder, texts)).sum(axis=1).min() > 0.99999, "64 tokens, as the model says"
     assert (short * whole).sum(axis=1).min() < 0.999
     assert short == pytest.approx(vectors(16), abs=1e-6)
-    backwards = features.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(texts[::-1])
+    backwards = embedding.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(texts[::-1])
     assert backwards[::-1] == pytest.approx(whole, abs=1e-5)
 
 
@@ -203,21 +204,21 @@ def test_a_pooling_of_another_kind_is_cut_where_asked(tmp_path):
     folder = tiny_model(tmp_path, pooling="cls")
     runtime = Runtime("torch", "cpu", "float32")
     texts = sentences(40)
-    whole = features.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts)
-    features.SentenceEmbedding(str(folder), 8, runtime=runtime).transform(texts)
-    assert features.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(whole, abs=1e-6)
+    whole = embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts)
+    embedding.SentenceEmbedding(str(folder), 8, runtime=runtime).transform(texts)
+    assert embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(whole, abs=1e-6)
 
 
 @pytest.mark.parametrize("able", [{"avx2"}, set()], ids=["openvino", "torch"])
 def test_the_key_covers_the_runtime_and_its_version(monkeypatch, able):
-    monkeypatch.setattr(features, "_processor", lambda: (frozenset(able), True))
+    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), True))
     version = metadata.version
     versions = {"openvino": "2026.4.1", "torch": "2.13.0+cpu"}
-    monkeypatch.setattr(features.metadata, "version", lambda name: versions.get(name) or version(name))
-    extractor, library = features.SentenceEmbedding(), "openvino" if able else "torch"
+    monkeypatch.setattr(embedding.metadata, "version", lambda name: versions.get(name) or version(name))
+    extractor, library = embedding.SentenceEmbedding(), "openvino" if able else "torch"
     before = extractor.key()
-    assert before == extractor.key() != features.SentenceEmbedding(max_tokens=128).key()
-    assert before != features.SentenceEmbedding(runtime=Runtime(library, "cpu", "bfloat16")).key()
+    assert before == extractor.key() != embedding.SentenceEmbedding(max_tokens=128).key()
+    assert before != embedding.SentenceEmbedding(runtime=Runtime(library, "cpu", "bfloat16")).key()
     versions[library] = "9999+cpu"
     assert extractor.key() != before
 
@@ -229,17 +230,17 @@ def test_an_openvino_that_is_too_old_is_left_alone(monkeypatch, version, is_ther
             raise metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr(features.metadata, "version", told)
-    assert features._openvino_is_there() is is_there
+    monkeypatch.setattr(embedding.metadata, "version", told)
+    assert embedding._openvino_is_there() is is_there
 
 
 @needs_openvino
 def test_a_converted_model_needs_torch_no_more(abstracts):
     texts, expected = abstracts
     runtime = Runtime("openvino", "cpu", "float32")
-    features.SentenceEmbedding(runtime=runtime).transform(texts[:1])
+    embedding.SentenceEmbedding(runtime=runtime).transform(texts[:1])
     told = subprocess.run([sys.executable, "-c", (
-        "import sys; from triage.features import Runtime, SentenceEmbedding; "
+        "import sys; from triage.features.embedding import Runtime, SentenceEmbedding; "
         "print(SentenceEmbedding(runtime=Runtime('openvino', 'cpu', 'float32')).transform(['peer support']).shape, "
         "*({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
     )], capture_output=True, text=True, check=True)
@@ -249,11 +250,11 @@ def test_a_converted_model_needs_torch_no_more(abstracts):
 @needs_openvino
 @pytest.mark.parametrize("file, damage", [("model.xml", b"<net"), ("model.bin", b"short"), ("tokenizer.json", b"{")])
 def test_a_damaged_converted_model_is_converted_anew(tmp_path, own_cache, file, damage):
-    extractor = features.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32"))
+    extractor = embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32"))
     expected = extractor.transform(TEXTS)
     (home,) = own_cache.iterdir()
     (home / file).write_bytes(damage)
-    features._encoder.cache_clear()
+    embedding._encoder.cache_clear()
     assert np.array_equal(extractor.transform(TEXTS), expected)
     assert len((home / file).read_bytes()) > len(damage) and list(own_cache.iterdir()) == [home]
 
@@ -263,7 +264,7 @@ def test_where_no_cache_can_be_written_the_model_is_converted_each_time(tmp_path
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "a file"))
     folder = tiny_model(tmp_path)
-    made = features.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
+    made = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
     assert (made * plain(folder, TEXTS)).sum(axis=1).min() > 0.99999
 
 
@@ -280,18 +281,18 @@ def spoilt(model):
 
 @needs_openvino
 def test_a_precision_that_loses_too_much_is_not_used(tmp_path, own_cache, monkeypatch):
-    monkeypatch.setattr(features, "_to_int8", spoilt)
+    monkeypatch.setattr(embedding, "_to_int8", spoilt)
     folder = tiny_model(tmp_path)
-    extractor = features.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "int8"))
+    extractor = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "int8"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.99999
     assert len(list(own_cache.iterdir())) == 1, "the float32 model in its place is kept"
 
 
 @needs_openvino
 def test_a_model_that_openvino_computes_otherwise_stays_with_torch(tmp_path, own_cache, monkeypatch):
-    monkeypatch.setattr(features, "_AGREES", 1.1)
+    monkeypatch.setattr(embedding, "_AGREES", 1.1)
     folder = tiny_model(tmp_path)
-    extractor = features.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32"))
+    extractor = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.999
     assert not own_cache.exists()
 
@@ -301,7 +302,7 @@ def test_a_conversion_reports_nothing_to_anyone(tmp_path, own_cache, monkeypatch
     telemetry = pytest.importorskip("openvino_telemetry")
     started = []
     monkeypatch.setattr(telemetry.Telemetry, "init", lambda self, *args: started.append(args))
-    features.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
+    embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
     assert list(own_cache.iterdir()) and not started
 
 
@@ -309,7 +310,7 @@ def test_a_conversion_reports_nothing_to_anyone(tmp_path, own_cache, monkeypatch
 def test_an_encoding_can_be_interrupted_between_batches(tmp_path, library):
     import torch
 
-    extractor = features.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime(library, "cpu", "float32"))
+    extractor = embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime(library, "cpu", "float32"))
     texts, threads = sentences(400), torch.get_num_threads()
     expected = extractor.transform(texts)
 
@@ -324,58 +325,58 @@ def test_an_encoding_can_be_interrupted_between_batches(tmp_path, library):
 
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="no model folder"):
-        features.SentenceEmbedding(str(tmp_path / "none")).transform(["x"])
+        embedding.SentenceEmbedding(str(tmp_path / "none")).transform(["x"])
     with pytest.raises(InputError, match="no model that sentence-transformers can load"):
-        features.SentenceEmbedding(str(tmp_path)).transform(["x"])
+        embedding.SentenceEmbedding(str(tmp_path)).transform(["x"])
     with pytest.raises(InputError, match="there are auto, cpu and cuda"):
-        features.SentenceEmbedding(device="gpu").transform(["x"])
+        embedding.SentenceEmbedding(device="gpu").transform(["x"])
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(features, "_cuda_is_there", lambda: False)
+    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
     with pytest.raises(InputError, match="no CUDA device"):
-        features.SentenceEmbedding(device="cuda").transform(["x"])
+        embedding.SentenceEmbedding(device="cuda").transform(["x"])
 
 
 def test_changed_weights_are_noticed(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"other")
-    monkeypatch.setattr(features, "_packaged_weights", lambda: [tmp_path / "model.safetensors"])
+    monkeypatch.setattr(embedding, "_packaged_weights", lambda: [tmp_path / "model.safetensors"])
     with pytest.raises(InputError, match="not the model that triage was tested with"):
-        features.SentenceEmbedding().key()
+        embedding.SentenceEmbedding().key()
 
 
 def test_the_cache_encodes_each_text_once(tmp_path, counting):
-    first = features.embed(TEXTS, counting, cache_dir=tmp_path)
+    first = embedding.embed(TEXTS, counting, cache_dir=tmp_path)
     assert sorted(counting.encoded) == sorted(set(TEXTS))
-    again = features.embed(["new", *TEXTS], counting, cache_dir=tmp_path)
+    again = embedding.embed(["new", *TEXTS], counting, cache_dir=tmp_path)
     assert counting.encoded[3:] == ["new"] and np.array_equal(again[1:], first)
     assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_another_parameter_is_another_cache(tmp_path, counting):
-    features.embed(TEXTS, counting, cache_dir=tmp_path)
-    features.embed(TEXTS, Counting(max_tokens=128), cache_dir=tmp_path)
+    embedding.embed(TEXTS, counting, cache_dir=tmp_path)
+    embedding.embed(TEXTS, Counting(max_tokens=128), cache_dir=tmp_path)
     assert len(counting.encoded) == 6
 
 
 def test_an_interrupted_encoding_goes_on_where_it_was(tmp_path, counting, monkeypatch):
-    monkeypatch.setattr(features, "_PART", 64)
-    monkeypatch.setattr(features, "_SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(features, "_SAVE_SHARE", np.inf)
+    monkeypatch.setattr(embedding, "_PART", 64)
+    monkeypatch.setattr(embedding, "_SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(embedding, "_SAVE_SHARE", np.inf)
     texts = [f"text {i}" for i in range(200)]
     monkeypatch.setattr(Counting, "fail_after", 100)
     with pytest.raises(KeyboardInterrupt):
-        features.embed(texts, counting, cache_dir=tmp_path)
+        embedding.embed(texts, counting, cache_dir=tmp_path)
     done = len(counting.encoded)
     monkeypatch.setattr(Counting, "fail_after", None)
-    out = features.embed(texts, counting, cache_dir=tmp_path)
+    out = embedding.embed(texts, counting, cache_dir=tmp_path)
     assert done >= 100 and len(counting.encoded) == 200
     assert np.array_equal(out, Counting().transform(texts))
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY broken", b"x" * 500])
 def test_a_damaged_cache_is_made_anew(tmp_path, counting, damage):
-    expected = features.embed(TEXTS, counting, cache_dir=tmp_path)
+    expected = embedding.embed(TEXTS, counting, cache_dir=tmp_path)
     (path,) = tmp_path.glob("*.npy")
     path.write_bytes(damage)
-    assert np.array_equal(features.embed(TEXTS, counting, cache_dir=tmp_path), expected)
+    assert np.array_equal(embedding.embed(TEXTS, counting, cache_dir=tmp_path), expected)
