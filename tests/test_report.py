@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from test_figure import HOSTILE, PEER_SUPPORT, SVG, texts
 
@@ -23,7 +22,7 @@ from triage.records import Record
 from triage.report import curve, words
 from triage.report.curve import discovery_curve
 from triage.screening import commit_audit
-from triage.status import NO_REASON, Flow, StageFlow, flow
+from triage.status import Flow, StageFlow, flow
 
 PROTOCOL = """
 title = "Peer support"

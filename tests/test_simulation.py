@@ -13,7 +13,7 @@ from scipy.stats import beta
 
 from conftest import TOPICS
 from triage import recall, simulation
-from triage.decisions import History, Origin
+from triage.decisions import History
 from triage.errors import InputError
 from triage.screening import Session, held_out_scores
 from triage.simulation import read_labelled, replay, simulate

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import (
     URL, Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
-    create_engine, event, func, insert, select, text, update,
+    create_engine, event, func, insert, select, update,
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError
 

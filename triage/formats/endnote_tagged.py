@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Opening, Outside, Values, pieces, values_of
+from .common import Item, Tally, first_year, one_line, split_abstract
+from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n(%[0-9A-Z!@?&+#$^~<>\[\]=|(){*:])(?: |(?=\n|\Z))")
@@ -36,10 +36,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     outside.note(*next(found))
     for line, piece in found:
         values = values_of(_TAG.split(f"\n{piece}"), _LISTS)
-        if len(values) == ("%0" in values):
-            yield Item(line, Problem(line, "this record has no field but its type; there is nothing to screen"))
-        else:
-            yield Item(line, _record(values))
+        yield nothing_but("%0", values, line) or Item(line, _record(values))
     outside.tell()
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
+from .common import Item, Tally, first_year, one_line, split_abstract
+from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
@@ -40,10 +40,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
             piece, beyond = first_paragraph(piece)
             outside.note(line + piece.count("\n") + 2, beyond)
         values = values_of(_TAG.split(f"\n{piece}"))
-        if len(values) == ("PMID" in values):
-            yield Item(line, Problem(line, "this record has no field but its PMID; there is nothing to screen"))
-        else:
-            yield Item(line, _record(values))
+        yield nothing_but("PMID", values, line, "PMID") or Item(line, _record(values))
     outside.tell()
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from ..records import Record, normal_doi, normal_pmid
 from . import votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, folded, one_line, pmid_in_notes, remainder,
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Tally, first_year, folded, one_line, pmid_in_notes, remainder,
     split_abstract,
     with_remainder,
 )
 from .details import details, is_medline
-from .tagged import Opening, Outside, Values, first_paragraph, pieces, values_of
+from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
@@ -69,8 +69,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     outside.note(*next(found))
     for line, piece in found:
         values = _values(piece, line, outside)
-        if len(values) == ("TY" in values):
-            yield Item(line, Problem(line, "this record has no field but its type; there is nothing to screen"))
+        if (problem := nothing_but("TY", values, line)) is not None:
+            yield problem
         else:
             label = votes.in_notes(values.get("N1", ()), line, tally)
             yield Item(line, _record(values), label)

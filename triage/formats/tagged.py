@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ..errors import InputError
-from .common import Tally
+from .common import Item, Problem, Tally
 from .text import LONGEST, TextFile
 
 Values = dict[str, list[str]]
@@ -81,6 +81,13 @@ def pieces(file: TextFile, opens: Opening) -> Iterator[tuple[int, str]]:
                 f"which no record is; the file is damaged. Export it again."
             )
     yield line, rest
+
+
+def nothing_but(opening: str, values: Values, line: int, what: str = "type") -> Item | None:
+    """Return the problem that a record has no field but the one that opens it; None where it has."""
+    if len(values) > (opening in values):
+        return None
+    return Item(line, Problem(line, f"this record has no field but its {what}; there is nothing to screen"))
 
 
 def values_of(parts: list[str], lists: frozenset[str] = frozenset()) -> Values:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .tagged import Opening, Outside, Values, pieces, values_of
+from .common import Item, Tally, first_year, one_line, split_abstract
+from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9])(?: |(?=\n|\Z))")
@@ -43,10 +43,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 outside.note(line + "".join(parts[:at]).count("\n") + at // 2, beyond)
             parts = parts[:at]
         values = values_of(parts, _LISTS)
-        if len(values) == ("PT" in values):
-            yield Item(line, Problem(line, "this record has no field but its type; there is nothing to screen"))
-        else:
-            yield Item(line, _record(values))
+        yield nothing_but("PT", values, line) or Item(line, _record(values))
     outside.tell()
 
 
