@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.svm import LinearSVC
 
 from conftest import SHARED
-from triage import features, metrics, ranking
+from triage import features, learning, metrics, ranking
 from triage.errors import InputError
 
 TUNE = SHARED / "data" / "screening" / "tune"
@@ -95,7 +95,7 @@ def test_the_machine_is_scikit_learns_at_every_label(kind):
     for seed in range(3):
         *both, y = matrices(seed)
         matrix = both[kind]
-        machine = ranking.LinearMachine(matrix, 0.3)
+        machine = learning.LinearMachine(matrix, 0.3)
         order = np.random.default_rng(seed).permutation(len(y))
         order = np.concatenate([[np.flatnonzero(y)[0], np.flatnonzero(y == 0)[0]], order])
         order = order[np.sort(np.unique(order, return_index=True)[1])]
@@ -121,7 +121,7 @@ def test_a_learner_that_goes_on_agrees_with_a_new_one(views):
 
 def test_nearest_by_hand(views):
     words = views.matrices["words"].toarray()
-    nearest = ranking.NearestFound(views.matrices["words"])
+    nearest = learning.NearestFound(views.matrices["words"])
     assert nearest.fit(np.array([0, 1]), np.array([1, 0]), None).scores_ == pytest.approx(words @ words[0])
     all_five = nearest.fit(np.arange(5), np.ones(5, int), None).scores_
     assert all_five == pytest.approx(np.sort(words @ words.T, axis=1)[:, -3:].mean(axis=1))
@@ -137,7 +137,7 @@ def test_explanations_add_up_to_the_score(views):
     preset = ranking.load_preset("elas-u4")
     rows, y = np.array([0, 1, 3]), np.array([1, 0, 0])
     parts = ranking.explain(preset, views, views.terms["words"](), rows, y, 2, n=1000)
-    machine = ranking.LinearMachine(views.matrices["words"], 0.11).fit(rows, y, ranking.balanced_weights(y, 9.8))
+    machine = learning.LinearMachine(views.matrices["words"], 0.11).fit(rows, y, ranking.balanced_weights(y, 9.8))
     assert sum(w for _, w in parts) + machine.intercept_ == pytest.approx(score(preset, views, rows, y)[2])
     assert any(term == "peer" and weight > 0 for term, weight in parts)
     assert ranking.explain(preset, views, views.terms["words"](), rows[:1], y[:1], 2) == []
