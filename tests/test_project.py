@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from triage import protocol as protocols
 from triage.decisions import Kind, Label, Origin, Ranking, consensus, fold
 from triage.errors import InputError
-from triage.project import Project
-from triage.records import Record
+from triage.project import SCHEMA_VERSION, Project
+from triage.records import Record, content_hash
 
 STAGES = protocols.template() + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 
@@ -336,7 +336,7 @@ def test_the_log_folds_like_a_stack_of_labels(steps):
 WRITER = """
 import sys
 from triage.decisions import Label
-from triage.project import Project
+from triage.project import SCHEMA_VERSION, Project
 project = Project.open(sys.argv[1])
 for i in range(1, 100_000):
     event = project.decide("abstract", [{"record_id": 1 + i % 5, "label": Label.INCLUDE}], reviewer=f"r{i}")[0]
@@ -360,3 +360,37 @@ def test_kill_9_loses_no_acknowledged_decision(project):
             seqs = {e.seq for e in reopened.events()}
             assert set(acknowledged) <= seqs
             assert raw(project).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_hash_of_each_text_is_read_without_the_records(project, monkeypatch):
+    monkeypatch.setattr("triage.project._PAGE", 2)
+    add(project, 6, "scopus", "1")
+    hashes = project.text_hashes(np.array([1, 2, 5, 6, 9, 11]))
+    wanted = [content_hash(project.record(i).text) for i in (1, 2, 5, 6, 9, 11)]
+    assert [bytes(row) for row in hashes] == wanted and wanted[0] == wanted[3] != wanted[1]
+    assert project.text_hashes(np.empty(0, np.int64)).shape == (0, 16)
+
+
+def test_a_review_of_the_first_version_is_brought_up_to_date(project):
+    project.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")
+    project.close()
+    with raw(project) as connection:
+        connection.execute("DROP INDEX records_text_hashes")
+        connection.execute("PRAGMA user_version = 1")
+    with Project.open(project.path) as opened:
+        assert bytes(opened.text_hashes(np.array([5]))) == content_hash("Title 4 Abstract 4")
+        assert opened.stage().consensus.labels == {2: Label.INCLUDE}
+    with raw(project) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypatch):
+    monkeypatch.setattr("triage.project._PAGE", 2)
+    project.add([Record(doi="10.1/x", journal="J")], [1], name="b.ris", source="b", format="ris", sha256="1",
+                announced=1, problems=[])
+    project.link([(6, 2, "same title"), (3, 2, "same title")], reviewer="ann")
+    stage = project.stage()
+    assert [r.id for r in project.iter_shown_records(stage)] == [1, 2, 4, 5]
+    last_first = list(project.iter_shown_records(stage, [3, 1, 0]))
+    assert [(r.id, r.doi, r.journal) for r in last_first] == [(5, "", ""), (2, "10.1/x", "J"), (1, "", "")]
+    assert project.shown_records(stage, [1]) == last_first[1:2]

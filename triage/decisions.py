@@ -95,6 +95,15 @@ class Live:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
         return self.duplicates.get(record_id, record_id)
 
+    def copies_of(self, record_ids: Iterable[int]) -> dict[int, list[int]]:
+        """Return the copies of each of these records that has any, ascending."""
+        wanted = set(map(int, record_ids))
+        copies: dict[int, list[int]] = {}
+        for copy, kept in self.duplicates.items():
+            if kept in wanted:
+                copies.setdefault(kept, []).append(copy)
+        return {kept: sorted(found) for kept, found in copies.items()}
+
     def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
         """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from .decisions import (
 from .errors import InputError
 from .records import Record, content_hash, filled
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
 _PAGE = 5_000                 # records read at a time, so that no read holds the file for long
 _BUSY_SECONDS = 30
@@ -77,6 +78,8 @@ _records = Table(
     Column("extra", Text, nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
 )
+# What is asked of all records at once is read from this index, a hundredth of the table.
+_text_hashes = Index("records_text_hashes", _records.c.id, _records.c.content_hash)
 _events = Table(
     "events", _schema,
     Column("seq", Integer, primary_key=True),
@@ -142,8 +145,12 @@ def _first_schema(connection: Connection) -> None:
     _create_triggers(connection)
 
 
+def _index_text_hashes(connection: Connection) -> None:
+    _text_hashes.create(connection, checkfirst=True)
+
+
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
-_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema,)
+_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema, _index_text_hashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +309,8 @@ class Project:
     def __init__(self, path: Path, engine) -> None:
         self.path = path
         self._engine = engine
-        # Both tables only grow, so what was read once is not read again.
+        # The log only grows, so what was read once is not read again.
         self._known_events: list[Event] = []
-        self._record_files = np.empty((0, 2), np.int64)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -524,8 +530,10 @@ class Project:
                 last = page[-1].id
         # SQLite takes at most 32,766 variables in one statement.
         for wanted in _pages(sorted(set(map(int, ids))), _PAGE):
+            dense = wanted[-1] - wanted[0] < len(wanted)
+            some = _records.c.id.between(wanted[0], wanted[-1]) if dense else _records.c.id.in_(wanted)
             with self._read() as connection:
-                page = connection.execute(query.where(_records.c.id.in_(wanted))).all()
+                page = connection.execute(query.where(some)).all()
             yield from map(_to_record, page)
 
     def record(self, record_id: int) -> Record:
@@ -543,42 +551,66 @@ class Project:
     def n_records(self) -> int:
         """Return how many records were imported."""
         with self._read() as connection:
-            return connection.execute(select(func.count()).select_from(_records)).scalar_one()
+            return connection.execute(select(func.max(_records.c.id))).scalar() or 0
 
     def record_files(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of all records and, in the same order, the id of the file each came in."""
-        known = self._record_files
-        newer = select(_records.c.id, _records.c.file_id).order_by(_records.c.id)
-        if len(known):
-            newer = newer.where(_records.c.id > int(known[-1, 0]))
+        # A file's records have the ids that follow those of the file before: no record need be read.
         with self._read() as connection:
-            rows = connection.execute(newer).all()
-        if rows:
-            known = np.vstack([known, np.array([tuple(row) for row in rows], np.int64)])
-            known.setflags(write=False)
-            self._record_files = known
-        return known[:, 0], known[:, 1]
+            files = connection.execute(select(_files.c.id, _files.c.kept).order_by(_files.c.id)).all()
+        kept = np.array([row.kept for row in files], np.int64)
+        ids = np.arange(1, kept.sum() + 1)
+        file_ids = np.repeat(np.array([row.id for row in files], np.int64), kept)
+        return ids, file_ids
+
+    def text_hashes(self, record_ids: np.ndarray) -> np.ndarray:
+        """Return the content hash of each record's title and abstract, as imported.
+
+        Parameters
+        ----------
+        record_ids : ndarray of int, shape (n,)
+            Ascending.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n, 16)
+        """
+        hashes = np.empty((len(record_ids), 16), np.uint8)
+        query = select(_records.c.id, _records.c.content_hash).order_by(_records.c.id).limit(_PAGE)
+        done, last = 0, int(record_ids[-1]) if len(record_ids) else 0
+        while done < len(record_ids):
+            # From the next that is wanted, so that long gaps are not read.
+            with self._read() as connection:
+                page = connection.execute(query.where(_records.c.id.between(int(record_ids[done]), last))).all()
+            ids, texts = zip(*page, strict=True)
+            wanted = record_ids[done: np.searchsorted(record_ids, ids[-1], side="right")]
+            rows = np.searchsorted(np.array(ids), wanted)
+            hashes[done: done + len(wanted)] = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16)[rows]
+            done += len(wanted)
+        return hashes
 
     def shown_records(self, stage: Stage, rows: Iterable[int] | None = None) -> list[Record]:
-        """Return a stage's records as a reviewer sees them: gaps filled from their copies.
+        """Return a stage's records as a list (see `iter_shown_records`)."""
+        return list(self.iter_shown_records(stage, rows))
+
+    def iter_shown_records(self, stage: Stage, rows: Iterable[int] | None = None) -> Iterator[Record]:
+        """Yield a stage's records as a reviewer sees them: gaps filled from their copies.
+
+        They are read in pages, so that no more than a page of them is in memory at a time.
 
         Parameters
         ----------
         stage : Stage
         rows : iterable of int, optional
-            Positions in the stage, ascending; all when left out.
+            Positions in the stage, in the order in which the records are wanted; all when left out.
         """
         ids = stage.record_ids if rows is None else stage.record_ids[np.fromiter(rows, np.int64)]
-        wanted = set(ids.tolist())
-        copies: dict[int, list[int]] = {}
-        for copy, kept in stage.live.duplicates.items():
-            if kept in wanted:
-                copies.setdefault(kept, []).append(copy)
-        members = {r.id: r for r in self.records(wanted.union(*copies.values()))}
-        return [
-            filled(members[i], [members[c] for c in sorted(copies.get(i, ()))])
-            for i in ids.tolist()
-        ]
+        copies = stage.live.copies_of(ids)
+        for first in range(0, len(ids), _PAGE):
+            page = ids[first: first + _PAGE].tolist()
+            members = {r.id: r for r in self.records(chain(page, *(copies.get(i, ()) for i in page)))}
+            for i in page:
+                yield filled(members[i], [members[c] for c in copies.get(i, ())])
 
     # -- the log ------------------------------------------------------------------------------
 
