@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import resource
 import sqlite3
@@ -167,6 +168,26 @@ def encode(options: argparse.Namespace) -> None:
               f"mean {statistics.mean(cosines[name]):.5f}", flush=True)
 
 
+def walk(options: argparse.Namespace) -> None:
+    """Run every command on projects of several sizes."""
+    import bench_walk
+
+    sources = functools.cache(lambda: bench_walk.Sources.of(options.texts))
+    steps = [name.strip() for name in options.steps.split(",")] if options.steps else list(bench_walk.STEPS)
+    if unknown := [name for name in steps if name not in bench_walk.STEPS]:
+        sys.exit(f"There is no step {unknown[0]!r}; the steps are: {', '.join(bench_walk.STEPS)}.")
+    costs = {}
+    for n in map(int, options.sizes.split(",")):
+        one = bench_walk.Walk(options.work, n, sources)
+        one.run(steps)
+        costs[n] = one.costs
+    print(bench_walk.table(costs))
+    if options.json:
+        options.json.write_text(json.dumps(costs, indent=1), encoding="utf-8")
+    if options.plot:
+        bench_walk.plot(costs, options.plot)
+
+
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,6 +211,14 @@ def main() -> None:
     one.add_argument("--chunk", type=int, default=250)
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
+    one = commands.add_parser("walk")
+    one.add_argument("--texts", type=Path, required=True, help="the folder of labelled tables whose texts are mixed")
+    one.add_argument("--work", type=Path, required=True, help="where the projects are kept")
+    one.add_argument("--sizes", default="1000,10000,100000,1000000")
+    one.add_argument("--steps", default="", help="names, with commas; all when left out")
+    one.add_argument("--json", type=Path)
+    one.add_argument("--plot", type=Path)
+    one.set_defaults(run=walk)
     options = parser.parse_args()
     options.run(options)
 
