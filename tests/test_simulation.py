@@ -213,6 +213,32 @@ def replayed(y, seed=0, stop="none", target=0.8, confidence=0.8, priors=(), batc
     )
 
 
+def test_a_run_that_ends_with_the_last_relevant_record_is_the_same_up_to_it():
+    y = some_labels(200, 12)
+    trained = [], []
+    whole, ended = (
+        replay(
+            y, noisy_model(y, np.random.default_rng(5), seen=seen), prior_rows=[], start=np.arange(200)[::-1],
+            permutation=np.arange(200), retrain_after=simulation._schedule("1"), until_found=until,
+        )
+        for seen, until in zip(trained, (None, 12))
+    )
+    last = int(np.flatnonzero(whole.labels)[-1])
+    assert ended.order[: last + 1].tolist() == whole.order[: last + 1].tolist()
+    assert sorted(ended.order.tolist()) == list(range(200)) and ended.labels.tolist() == y[ended.order].tolist()
+    assert set(ended.origin) == {"ranked"} and len(ended.origin) == 200
+    assert len(trained[0]) == 201 and len(trained[1]) == last + 2
+
+
+def test_a_run_that_ends_before_there_is_a_ranking_goes_on_in_the_order_of_the_start():
+    y = np.zeros(6, np.int8)
+    run = replay(
+        y, lambda rows, labels: None, prior_rows=[2], start=np.array([3, 1, 0, 5, 4, 2]), permutation=np.arange(6),
+        retrain_after=simulation._schedule("1"), until_found=0,
+    )
+    assert run.order.tolist() == [3, 1, 0, 5, 4] and run.labels.tolist() == [0] * 5
+
+
 def some_labels(n=300, relevant=24, seed=1):
     y = np.zeros(n, np.int8)
     y[np.random.default_rng(seed).choice(n, relevant, replace=False)] = 1

@@ -618,7 +618,9 @@ def simulate(
     """Replay a labelled review and measure the work.
 
     Each row of FILE is a record with its known label, which is looked up only when the record's turn
-    comes. Use it to compare presets and stopping rules on a review that you have finished.
+    comes. Use it to compare presets and stopping rules on a review that you have finished. Without a
+    stopping rule training ends with the last relevant record, past which nothing is measured; the rest
+    follows in the order of the last ranking.
     """
     from . import simulation, terminal
 

@@ -36,7 +36,7 @@ class Run:
 def replay(
     y: np.ndarray, model: Scorer, *, prior_rows: list[int], start: np.ndarray, permutation: np.ndarray,
     retrain_after: Callable[[int], int], rule=None, policy: recall.Policy | None = None,
-    tick: Callable[[int, int], None] | None = None, aside: Scorer | None = None,
+    tick: Callable[[int, int], None] | None = None, aside: Scorer | None = None, until_found: int | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
 
@@ -61,6 +61,9 @@ def replay(
     tick : callable of (done, total), optional
     aside : callable of (rows, labels) to scores, optional
         Makes the held-out scores for a rule that asks for them; the model when left out.
+    until_found : int, optional
+        End the loop when so many relevant records are found, priors not counted; the rest follows in the
+        order of the last ranking.
     """
     aside = aside or model
     pool = Pool(len(y), [permutation])
@@ -84,9 +87,13 @@ def replay(
     )
     session.retrain()
     total = len(rest)
+    found = 0
     stop_at, certified, looked = None, False, -1
     for screened in range(1, total + 1):
+        if found == until_found:
+            break
         row = session.next().row
+        found += int(y[row])
         session.decide(row, Label.INCLUDE if y[row] else Label.EXCLUDE)
         if tick is not None:
             tick(screened, total)
@@ -105,9 +112,14 @@ def replay(
         if verdict.stop and screened < total:
             stop_at, certified = screened, verdict.certified
     history = pool.history()
-    order = history.rows[len(prior_rows):]
-    return Run(prior_rows, order, history.y[len(prior_rows):], history.origin[len(prior_rows):],
-               None if rule is None else stop_at or total, certified)
+    order, labels, origin = (values[len(prior_rows):] for values in (history.rows, history.y, history.origin))
+    if len(left := np.flatnonzero(~pool.shown)):
+        # As the session does: by score, and in the order of the start while there is none.
+        key = np.argsort(start) if session.scores is None else -session.scores
+        left = left[np.argsort(key[left], kind="stable")]
+        order, labels = np.concatenate([order, left]), np.concatenate([labels, y[left]])
+        origin = np.concatenate([origin, np.full(len(left), Origin.RANKED, origin.dtype)])
+    return Run(prior_rows, order, labels, origin, None if rule is None else stop_at or total, certified)
 
 
 _DEAR = (recall.CmhRule, recall.QuantRule, recall.IpPRule)
@@ -183,6 +195,8 @@ def simulate(
             permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
             rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
             policy=recall.policy_of(stop, target, confidence), tick=tick, aside=model.anew(),
+            # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
+            until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )
         return _as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds)
 
