@@ -235,6 +235,8 @@ def audited(
         For each permutation, its records that were out of the stage (a copy, removed, not passed on)
         when it was drawn from.
     """
+    if not plans:
+        return [], []
     home: dict[int, int] = {}  # the newest permutation of each record
     draws: list[tuple[Event, int]] = []
     passed_by: list[set[int]] = [set() for _ in plans]

@@ -15,8 +15,9 @@ import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -198,6 +199,15 @@ class Stage:
     committed: int
     draws: list[tuple[Event, int]]
 
+    def rows_of(self, record_ids: Iterable[int]) -> np.ndarray:
+        """Return each record's row, its position in `record_ids`; -1 for those that are not in the stage."""
+        wanted = np.fromiter(record_ids, np.int64)
+        rows = np.searchsorted(self.record_ids, wanted)
+        rows[rows == len(self.record_ids)] = -1
+        if len(self.record_ids):
+            rows[self.record_ids[rows] != wanted] = -1
+        return rows
+
     @property
     def stratum_of(self) -> np.ndarray:
         """The stratum of each record, shape (n,)."""
@@ -222,16 +232,16 @@ class Stage:
 
     def history(self) -> History:
         """Return what the mathematics may see: the shown records in the order of first showing."""
-        row_of = {int(r): i for i, r in enumerate(self.record_ids)}
         owner = self.stratum_of
         left = [len(rows) for rows in self.strata] or [0]
         sizes = list(left)
         drawn_from = {e.seq: number for e, number in self.draws}
         relevant = self.consensus.relevant
-        shown = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name and r in row_of)
+        first = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name)
+        row_of = self.rows_of(r for _, r, _ in first).tolist()
+        shown = [(*one, row) for one, row in zip(first, row_of, strict=True) if row >= 0]
         rows, y, origin, pool_size, strata = [], [], [], [], []
-        for seq, record_id, e in shown:
-            row = row_of[record_id]
+        for seq, record_id, e, row in shown:
             stratum = int(owner[row])
             rows.append(row)
             strata.append(stratum)
@@ -249,7 +259,7 @@ class Stage:
                 origin.append(how if told and how is not Origin.AUDIT else Origin.CHOSEN)
                 pool_size.append(left[stratum])
             left[stratum] -= 1
-        seqs = [seq for seq, _, _ in shown]
+        seqs = [seq for seq, *_ in shown]
         past = PastDraws.of([
             (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
             for e, number in self.draws if e.seq in drawn_from
@@ -259,7 +269,7 @@ class Stage:
 
 def stage_of(
     name: str, earlier: Sequence[str], ids: np.ndarray, events: Sequence[Event],
-    plans: Sequence[tuple[int, np.ndarray]],
+    plans: Sequence[tuple[int, np.ndarray]], live: Live | None = None,
 ) -> Stage:
     """Return a stage as a log has it.
 
@@ -278,8 +288,10 @@ def stage_of(
     events : sequence of Event
     plans : sequence of (seq, record ids)
         The stage's permutations and the events that committed them; the last that holds a record counts.
+    live : Live, optional
+        The fold of the events, where it is there already.
     """
-    live = fold(events)
+    live = fold(events) if live is None else live
     ids = entered(ids, live, earlier)
     draws, passed_by = audited(events, name, earlier, plans)
     home = np.full(len(ids), -1)
@@ -309,8 +321,9 @@ class Project:
     def __init__(self, path: Path, engine) -> None:
         self.path = path
         self._engine = engine
-        # The log only grows, so what was read once is not read again.
+        # The log only grows, so what was read once is not read again, nor folded again while nothing is new.
         self._known_events: list[Event] = []
+        self._folded: Live | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -625,6 +638,16 @@ class Project:
         first = bisect_right(known, since, key=_seq)
         return known[first:] if until is None else known[first: bisect_right(known, until, key=_seq)]
 
+    def live(self, until: int | None = None) -> Live:
+        """Return what is current in the log, all of it or up to event `until`."""
+        events = self.events(until=until)
+        if until is not None:
+            return fold(events)
+        if self._folded is None or self._folded.last_seq != (events[-1].seq if events else 0):
+            self._folded = fold(events)
+        # A session goes on with these on its own.
+        return replace(self._folded, decisions=dict(self._folded.decisions), shown=dict(self._folded.shown))
+
     def show(
         self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
         reviewer: str, ranking_id: int | None = None, file: str = "", after: int | None = None,
@@ -678,7 +701,7 @@ class Project:
             return self._append(rows)
         with self._write() as connection:
             # Read while nobody else can write, so that no tag is taken back twice.
-            rows += _retagged(fold(self.events()), stage, reviewer, tags)
+            rows += _retagged(self.live(), stage, reviewer, tags)
             return _insert_events(connection, rows) if rows else []
 
     def link(self, links: Sequence[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
@@ -805,7 +828,9 @@ class Project:
             query = query.where(_plans.c.seq <= until)
         with self._read() as connection:
             plans = [(seq, np.frombuffer(ids, "<i8")) for seq, ids in connection.execute(query)]
-        return stage_of(name, names[: names.index(name)], self.record_files()[0], self.events(until=until), plans)
+        return stage_of(
+            name, names[: names.index(name)], self.record_files()[0], self.events(until=until), plans, self.live(until),
+        )
 
     def history(self, stage: str | None = None, until: int | None = None) -> History:
         """Return what the mathematics may see of a stage (see `stage`)."""
@@ -1020,15 +1045,17 @@ def _seq(e: Event) -> int:
     return e.seq
 
 
-def _to_event(row) -> Event:
-    return _event(row._mapping)
+_KINDS, _LABELS, _ORIGINS = ({None: None, **{str(one): one for one in kind}} for kind in (Kind, Label, Origin))
+_time = lru_cache(1)(datetime.fromisoformat)  # what was written at once has one time
 
 
 def _event(row: Mapping) -> Event:
+    return _to_event(tuple(row[column.name] for column in _events.c))
+
+
+def _to_event(row: Sequence) -> Event:
+    seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = row
     return Event(
-        seq=row["seq"], kind=Kind(row["kind"]), at=datetime.fromisoformat(row["at"]), stage=row["stage"],
-        record_id=row["record_id"], reviewer=row["reviewer"],
-        label=None if row["label"] is None else Label(row["label"]), reason=row["reason"], note=row["note"],
-        origin=None if row["origin"] is None else Origin(row["origin"]), pool_size=row["pool_size"],
-        ranking_id=row["ranking_id"], other_id=row["other_id"], undoes=row["undoes"],
+        seq, _KINDS[kind], _time(at), stage, record_id, reviewer, _LABELS[label], reason, note, _ORIGINS[origin],
+        pool_size, ranking_id, other_id, undoes,
     )

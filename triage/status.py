@@ -90,23 +90,28 @@ def flow(project: Project) -> Flow:
     A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
     """
     sources = {file.id: file.source for file in project.files()}
-    ids, file_ids = project.record_files()
-    source_of = dict(zip(ids.tolist(), (sources[f] for f in file_ids.tolist()), strict=True))
+    _, file_ids = project.record_files()
+
+    def source_of(record_id: int) -> str:
+        return sources[int(file_ids[record_id - 1])]  # ids run from 1
+
     protocol = project.protocol()
     stages = [project.stage(s.name) for s in protocol.stages]
     live = stages[0].live
     tags_of, last = tags_of_records(stages), stages[-1]
     tagged = Counter(
-        tag for record_id in last.record_ids.tolist() if last.consensus.labels.get(record_id) is Label.INCLUDE
-        for tag in tags_of.get(record_id, ())
+        tag for record_id, label in _judged(last) if label is Label.INCLUDE for tag in tags_of.get(record_id, ())
     )
+    retrieved = Counter()
+    for file_id, kept in zip(*np.unique(file_ids, return_counts=True), strict=True):
+        retrieved[sources[int(file_id)]] += int(kept)
     removed: dict[str, Counter] = {}
     for record_id, event in live.removals.items():
         if record_id not in live.duplicates:
-            removed.setdefault(event.reason, Counter())[source_of[record_id]] += 1
+            removed.setdefault(event.reason, Counter())[source_of(record_id)] += 1
     return Flow(
-        retrieved=dict(Counter(source_of.values())),
-        duplicates=dict(Counter(source_of[copy] for copy in live.duplicates)),
+        retrieved=dict(retrieved),
+        duplicates=dict(Counter(map(source_of, live.duplicates))),
         removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
         stages=tuple(map(_stage_flow, stages)),
         tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
@@ -122,6 +127,13 @@ def tags_of_records(stages: Iterable[Stage]) -> dict[int, list[str]]:
     return tags
 
 
+def _judged(stage: Stage) -> list[tuple[int, Label | None]]:
+    """Return the records of a stage that have a decision and their agreed labels, None in a conflict, by id."""
+    agreed = stage.consensus
+    judged = sorted([*agreed.labels, *agreed.conflicts])
+    return [(r, agreed.labels.get(r)) for r, row in zip(judged, stage.rows_of(judged), strict=True) if row >= 0]
+
+
 def _stage_flow(stage: Stage) -> StageFlow:
     reasons: dict[int, str] = {}
     for (name, record_id, _), event in sorted(stage.live.decisions.items(), key=lambda item: item[1].seq):
@@ -129,13 +141,12 @@ def _stage_flow(stage: Stage) -> StageFlow:
             reasons.setdefault(stage.live.kept(record_id), event.reason)
     excluded, labels = Counter(), Counter()
     conflicts = 0
-    for record_id in stage.record_ids.tolist():
-        label = stage.consensus.labels.get(record_id)
-        if record_id in stage.consensus.conflicts:
+    for record_id, label in _judged(stage):
+        if label is None:
             conflicts += 1
         elif label is Label.EXCLUDE:
             excluded[reasons.get(record_id, NO_REASON)] += 1
-        elif label is not None:
+        else:
             labels[label] += 1
     return StageFlow(
         name=stage.name, entered=len(stage.record_ids), conflicts=conflicts,
@@ -211,12 +222,11 @@ def status(
         policy=policy or recall.Policy(),
     )
     seconds = seconds_per_record(events, stage.name)
-    members = set(stage.record_ids.tolist())
-    maybe = sum(1 for r, label in stage.consensus.labels.items() if label is Label.MAYBE and r in members)
+    judged = Counter(label for _, label in _judged(stage))
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     return {
         "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
-        "relevant_found": history.n_found, "maybe": maybe, "conflicts": len(stage.consensus.conflicts & members),
+        "relevant_found": history.n_found, "maybe": judged[Label.MAYBE], "conflicts": judged[None],
         "unscreened": history.n_unscreened, "awaiting_labels": int((history.y < 0).sum()),
         "target": target, "confidence": confidence,
         "certificate": {
@@ -290,7 +300,7 @@ def _warnings(
             f"Recall is that of the labels given at the stage {stage.name!r}; nothing is said of records that the "
             "search did not retrieve, or that were labelled wrongly."
         )
-    conflicts = len(stage.consensus.conflicts & set(stage.record_ids.tolist()))
+    conflicts = sum(1 for _, label in _judged(stage) if label is None)
     if conflicts:
         told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
     waiting = int((history.y < 0).sum())
@@ -322,7 +332,7 @@ def _unfinished(project: Project, stage: Stage) -> list[str]:
     told = []
     judged = {(stage.live.kept(record_id), who) for name, record_id, who in stage.live.decisions if name == stage.name}
     reviewers = Counter(record_id for record_id, _ in judged)
-    once = sum(1 for r in stage.record_ids.tolist() if 0 < reviewers[r] < protocol.reviewers_per_record)
+    once = sum(1 for r, _ in _judged(stage) if reviewers[r] < protocol.reviewers_per_record)
     if once:
         told.append(
             f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change."
@@ -331,8 +341,7 @@ def _unfinished(project: Project, stage: Stage) -> list[str]:
         if earlier == stage.name:
             break
         before = project.stage(earlier)
-        agreed = before.consensus.labels
-        open_records = sum(1 for r in before.record_ids.tolist() if r not in agreed)
+        open_records = len(before.record_ids) - sum(1 for _, label in _judged(before) if label is not None)
         if open_records:
             told.append(
                 f"The stage {earlier!r} is not finished ({open_records} records have no agreed label), so more records "

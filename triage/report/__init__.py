@@ -191,11 +191,11 @@ def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Include
     tags = tags_of_records(project.stage(s.name) for s in begun)
     labels = stage.consensus.labels
     passed = (Label.INCLUDE, Label.MAYBE)
-    rows = [i for i, r in enumerate(stage.record_ids.tolist()) if labels.get(r) in passed]
+    rows = sorted(row for row in stage.rows_of(r for r, label in labels.items() if label in passed).tolist() if row >= 0)
     table = [
         _Included(record, labels[record.id] is Label.MAYBE, tuple(tags.get(record.id, ())), doi_link(record.doi),
                   pmid_link(record.pmid))
-        for record in project.shown_records(stage, rows)
+        for record in project.iter_shown_records(stage, rows)
     ]
     return stage.name, begun[-1] is counted.stages[-1], table
 
