@@ -64,7 +64,7 @@ def retrain(options: argparse.Namespace) -> None:
         preset = ranking.load_preset(name)
         began = time.perf_counter()
         views = features.build_views(
-            titles, abstracts, preset.views, include=["Adults in mental health care"], cache_dir=bundled.user_cache_dir(),
+            features.Texts.of(titles, abstracts), preset.views, include=["Adults in mental health care"], cache_dir=bundled.user_cache_dir(),
         )
         built = time.perf_counter() - began
         learner = ranking.Learner(preset, views)

@@ -87,8 +87,8 @@ def measure(review: Review, preset: ranking.Preset, options: argparse.Namespace)
     """Return the metrics and seconds of each seed."""
     began = time.perf_counter()
     views = features.build_views(
-        review.titles, review.abstracts, preset.views, encoder=preset.encoder, include=review.include,
-        exclude=review.exclude, cache_dir=options.cache,
+        features.Texts.of(review.titles, review.abstracts), preset.views, encoder=preset.encoder,
+        include=review.include, exclude=review.exclude, cache_dir=options.cache,
     )
     features_seconds = time.perf_counter() - began
     runs = []

@@ -43,15 +43,19 @@ class Triage:
         """Run a command with --json; standard output must be one JSON object, and hold no NaN."""
         return one_object(self(*arguments, "--json", code=code))
 
+    def _there(self):
+        # What the models read may be kept beside a review that could not be written.
+        return sorted(p.name for p in self.folder.iterdir() if p.suffix != ".cache")
+
     def refused(self, *arguments, unchanged=("r.triage",)):
         """Run a command that must fail as bad input: exit code 2, one sentence, nothing printed or written."""
         before = {name: (self.folder / name).read_bytes() for name in unchanged if (self.folder / name).is_file()}
-        there = sorted(p.name for p in self.folder.iterdir())
+        there = self._there()
         got = cli.run([str(a) for a in arguments])
         out, err = self._capsys.readouterr()
         assert (got, out) == (2, ""), f"{arguments}: {got} {out}{err}"
         assert re.fullmatch(r"triage: [^\n]{20,400}[^\s]\n", err) and "Traceback" not in err
-        assert sorted(p.name for p in self.folder.iterdir()) == there
+        assert self._there() == there
         assert {name: (self.folder / name).read_bytes() for name in before} == before
         return err
 

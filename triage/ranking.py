@@ -15,6 +15,7 @@ from . import bundled
 from .errors import InputError
 from .learning import LinearMachine, NearestFound
 
+LONE_TERMS = "(terms of this record alone)"
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 
 
@@ -211,7 +212,7 @@ def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
 
 
 def explain(
-    preset: Preset, views: Views, terms: np.ndarray, rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
+    preset: Preset, views: Views, names: Mapping[int, str], rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
 ) -> list[tuple[str, float]]:
     """Return the terms of the word view that move one record's score most, with their contributions.
 
@@ -222,8 +223,8 @@ def explain(
     ----------
     preset, views, rows, y
         As for `Learner`.
-    terms : ndarray of str
-        Names of the columns of the word view.
+    names : mapping of int to str
+        Names of the word view's columns that the record has; the others are terms that no other record has.
     row : int
         The record.
     n : int
@@ -238,4 +239,4 @@ def explain(
     columns = matrix.indices[start:end]
     parts = matrix.data[start:end] * machine.coef_[columns]
     order = np.argsort(-np.abs(parts), kind="stable")[:n]
-    return [(str(terms[columns[i]]), float(parts[i])) for i in order]
+    return [(names.get(int(columns[i]), LONE_TERMS), float(parts[i])) for i in order]

@@ -6,6 +6,7 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -464,32 +465,29 @@ class ReviewModel:
 
     Parameters
     ----------
-    records : sequence of Record
+    texts : features.Texts
     preset : str
         A preset's name, or a folder of a sentence-transformers model.
     criteria : ranking.Criteria or None
     device : str
     cache_dir : Path or None
-        Where vectors are cached.
+        Where vectors and views are kept.
     progress : callable or None
         Called as progress(description), gives a context manager of a callback (done, total).
     """
 
     def __init__(
-        self, records: Sequence[Record], preset: str, criteria, *, device: str = "auto",
-        cache_dir: Path | None = None, progress=None,
+        self, texts, preset: str, criteria, *, device: str = "auto", cache_dir: Path | None = None, progress=None,
     ) -> None:
         from . import features, ranking
 
         self.preset = ranking.load_preset(preset)
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
-        with (progress or no_progress)("Encoding abstracts") as tick:
-            self.views = features.build_views(
-                [r.title for r in records], [r.abstract for r in records], self.preset.views,
-                encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
-                question=criteria.question, device=device, cache_dir=cache_dir, progress=tick,
-            )
+        self.views = features.build_views(
+            texts, self.preset.views, encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
+            question=criteria.question, device=device, cache_dir=cache_dir, progress=progress,
+        )
         self._learner = ranking.Learner(self.preset, self.views)
 
     @property
@@ -662,23 +660,50 @@ class ProjectJournal:
         )
 
 
-def _model_of(
-    project: Project, stage: Stage, preset: str | None, device: str, progress,
-) -> tuple[ReviewModel, list[Record]]:
+class StageRecords(Sequence):
+    """A stage's records by row, as a reviewer sees them, each read when it is asked for."""
+
+    def __init__(self, project: Project, stage: Stage) -> None:
+        self._project = project
+        self._stage = stage
+
+    def __len__(self) -> int:
+        return len(self._stage.record_ids)
+
+    def __getitem__(self, row: int) -> Record:
+        return self._project.shown_records(self._stage, [row])[0]
+
+
+def _fingerprint(project: Project, stage: Stage) -> str:
+    """Return what differs whenever a text of the stage does, those of the copies that fill gaps among them."""
+    ids, copies = stage.record_ids, stage.live.copies_of(stage.record_ids)
+    digest = hashlib.blake2b(project.text_hashes(ids), digest_size=16)
+    if copies:
+        pairs = np.array([(kept, copy) for kept in sorted(copies) for copy in copies[kept]])
+        digest.update(np.searchsorted(ids, pairs[:, 0]))
+        digest.update(project.text_hashes(np.unique(pairs[:, 1])))
+    return digest.hexdigest()
+
+
+def _model_of(project: Project, stage: Stage, preset: str | None, device: str, progress) -> ReviewModel:
+    from . import features
+
     protocol = project.protocol()
-    records = project.shown_records(stage)
-    model = ReviewModel(
-        records, preset or protocol.model, criteria_of(protocol), device=device, cache_dir=project.cache_dir,
+    texts = features.Texts(
+        len(stage.record_ids), lambda: ((r.title, r.abstract) for r in project.iter_shown_records(stage)),
+        _fingerprint(project, stage),
+    )
+    return ReviewModel(
+        texts, preset or protocol.model, criteria_of(protocol), device=device, cache_dir=project.cache_dir,
         progress=progress,
     )
-    return model, records
 
 
 @contextmanager
 def open_session(
     project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
     device: str = "auto", progress=None, background: bool = True, retrain_after: Callable[[int], int] = lambda _: 1,
-) -> Iterator[tuple[Session, list[Record]]]:
+) -> Iterator[tuple[Session, Sequence[Record]]]:
     """Open a screening session; give it and the stage's records by row.
 
     The audit permutation is committed, and the first ranking made, before anything is shown.
@@ -702,7 +727,7 @@ def open_session(
     stage = commit_audit(project, stage_name)
     if not len(stage.record_ids):
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
-    model, records = _model_of(project, stage, preset, device, progress)
+    model = _model_of(project, stage, preset, device, progress)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
         journal.desk(), model, next_origin=_policy(project), journal=journal, background=background,
@@ -711,7 +736,7 @@ def open_session(
     try:
         session.retrain()
         session.wait()
-        yield session, records
+        yield session, StageRecords(project, stage)
     finally:
         session.close()
 
@@ -807,7 +832,7 @@ def _ranked(
         and np.array_equal(saved.record_ids, stage.record_ids)
     ):
         return stage, saved.scores, saved
-    model, _ = _model_of(project, stage, preset, device, progress)
+    model = _model_of(project, stage, preset, device, progress)
     rows, y = _labels(stage)
     scores = model(rows, y)
     if scores is None:
@@ -871,9 +896,10 @@ def explain(
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
-    model, records = _model_of(project, stage, preset, device, progress)
-    found = models.explain(model.preset, model.views, model.views.terms["words"](), *_labels(stage), row)
+    model = _model_of(project, stage, preset, device, progress)
+    record = StageRecords(project, stage)[row]
+    found = models.explain(model.preset, model.views, model.views.names["words"](record.text), *_labels(stage), row)
     return {
-        "record_id": int(stage.record_ids[row]), "title": records[row].title,
+        "record_id": int(stage.record_ids[row]), "title": record.title,
         "terms": [{"term": term, "weight": weight} for term, weight in found],
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import formats, metrics, ranking, recall
+from . import features, formats, metrics, ranking, recall
 from . import protocol as protocols
 from .bundled import user_cache_dir
 from .decisions import History, Label, Origin
@@ -180,7 +180,8 @@ def simulate(
     fixed = None if prior_rows is None else _row_numbers(prior_rows, len(y))
     wanted = None if priors is None else _two_counts(priors, y)
     query = read_criteria(criteria) if criteria is not None else None
-    model = ReviewModel(records, preset, query, device=device, cache_dir=user_cache_dir(), progress=progress)
+    texts = features.Texts.of([r.title for r in records], [r.abstract for r in records])
+    model = ReviewModel(texts, preset, query, device=device, cache_dir=user_cache_dir(), progress=progress)
     features_seconds = time.perf_counter() - began
 
     def one(number: int, tick: Callable[[int, int], None] | None = None) -> dict[str, object]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
+from .terms import CharacterTerms, New, TermView, Tfidf, WordTerms, in_order
+
 PACKAGED_MODEL = "all-minilm-l6-v2"
-LONE_TERMS = "(terms of this record alone)"
+_LETTERS_AT_ONCE = 1 << 22
+_WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +31,13 @@ class Views:
         Sparse or dense, rows of length one, or of length zero where a record has nothing.
     criteria : mapping of str to ndarray of float32, shape (n,)
         How near each record is to the criteria, by name of the comparison; empty without criteria.
-    terms : mapping of str to callable
-        For the word views, gives the names of the matrix's columns.
+    names : mapping of str to callable
+        For the views of terms: from a record's text to the names of the columns that it has.
     """
 
     matrices: Mapping[str, object]
     criteria: Mapping[str, np.ndarray] = field(default_factory=dict)
-    terms: Mapping[str, Callable[[], np.ndarray]] = field(default_factory=dict)
+    names: Mapping[str, Callable[[str], Mapping[int, str]]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -38,16 +45,43 @@ class Views:
         return next(iter(self.matrices.values())).shape[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts that views are made of, read only when a view is made.
+
+    Attributes
+    ----------
+    n : int
+        Records.
+    read : callable
+        Gives an iterator of (title, abstract) in the order of the rows.
+    fingerprint : str
+        Differs whenever a text does: what kept views go by. None are kept without it.
+    """
+
+    n: int
+    read: Callable[[], Iterable[tuple[str, str]]]
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, titles: Sequence[str], abstracts: Sequence[str]) -> Texts:
+        """Return texts that are in memory."""
+        return cls(len(titles), lambda: zip(titles, abstracts, strict=True))
+
+
 def build_views(
-    titles: Sequence[str], abstracts: Sequence[str], views: Sequence[str], *, encoder: str = PACKAGED_MODEL,
-    include: Sequence[str] = (), exclude: Sequence[str] = (), question: str = "", device: str = "auto",
-    cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None,
+    texts: Texts, views: Sequence[str], *, encoder: str = PACKAGED_MODEL, include: Sequence[str] = (),
+    exclude: Sequence[str] = (), question: str = "", device: str = "auto", cache_dir: Path | None = None,
+    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
 ) -> Views:
     """Describe records by the named views, and by how near they are to the criteria.
 
+    Views that were kept are used again, and no text is read; else the texts are read once for the views of
+    terms together, and once for the sentence embeddings.
+
     Parameters
     ----------
-    titles, abstracts : sequence of str, length n
+    texts : Texts
     views : sequence of str
         Of "words", "characters", "titles" and "embedding".
     encoder : str
@@ -58,163 +92,192 @@ def build_views(
         The review's question; it belongs to what is included.
     device : {"auto", "cpu", "cuda"}
     cache_dir : Path, optional
-        Where vectors are cached.
-    progress : callable of (done, total), optional
+        Where vectors, and the views of texts that have a fingerprint, are kept.
+    progress : callable, optional
+        Called as progress(description), gives a context manager of a callback (done, total).
 
     Returns
     -------
     Views
-    """
-    texts = [f"{title} {abstract}" for title, abstract in zip(titles, abstracts, strict=True)]
-    matrices: dict[str, object] = {}
-    vectorizers: dict[str, Tfidf] = {}
-    for name in views:
-        if name == "embedding":
-            # Loaded here: it needs scikit-learn, and what reads no vectors does without.
-            from .embedding import SentenceEmbedding, embed
 
-            extractor = SentenceEmbedding(encoder, device=device)
-            vectors = embed(texts, extractor, cache_dir=cache_dir, progress=progress)
-            matrices[name] = centred(vectors)
+    Raises
+    ------
+    InputError
+        When the encoder cannot be used, or the folder not be written.
+    """
+    progress = progress or _no_progress
+    kept = KeptViews(cache_dir, texts.fingerprint)
+    matrices: dict[str, object] = {}
+    terms = {name: TermView.of(found, _VECTORIZERS[name]().terms) for name in views
+             if name in _VECTORIZERS and (found := kept.load(name))}
+    if missing := [name for name in views if name in _VECTORIZERS and name not in terms]:
+        terms |= _count_terms(texts, missing, kept, progress)
+    extractor = None
+    if "embedding" in views:
+        # Loaded here: it needs scikit-learn, and what reads no vectors does without.
+        from .embedding import SentenceEmbedding, embed
+
+        extractor = SentenceEmbedding(encoder, device=device)
+        name = f"embedding-{extractor.key()}"
+        if (found := kept.load(name)) is None:
+            with progress("Encoding abstracts") as tick:
+                vectors = embed(
+                    [f"{title} {abstract}" for title, abstract in texts.read()], extractor, cache_dir=cache_dir,
+                    progress=tick,
+                )
+            with kept.make(name) as new:
+                new("vectors", vectors.shape, vectors.dtype)[...] = vectors
         else:
-            vectorizers[name] = _VECTORIZERS[name]()
-            matrices[name] = vectorizers[name].fit_transform(titles if name == "titles" else texts)
+            vectors = np.asarray(found["vectors"])
+    for name in views:
+        matrices[name] = centred(vectors) if name == "embedding" else terms[name].matrix
     criteria: dict[str, np.ndarray] = {}
     wanted = [text for text in (question, *include) if text.strip()]
     whole = " ".join(wanted)
     if wanted or exclude:
-        words = vectorizers.get("words")
-        if words is not None and whole:
-            criteria["words"] = _cosines(matrices["words"], words.transform([whole]))[:, 0]
-        if words is not None and exclude:
-            criteria["words_excluded"] = _cosines(matrices["words"], words.transform(list(exclude))).max(axis=1)
-        if "embedding" in matrices:
-            queries = embed([whole, *wanted, *exclude], extractor, cache_dir=cache_dir)
-            near = vectors @ queries.T
+        if "words" in terms and whole:
+            criteria["words"] = terms["words"].cosines([whole])[:, 0]
+        if "words" in terms and exclude:
+            criteria["words_excluded"] = terms["words"].cosines(list(exclude)).max(axis=1)
+        if extractor is not None:
+            near = vectors @ embed([whole, *wanted, *exclude], extractor, cache_dir=cache_dir).T
             if wanted:
                 criteria["whole"] = near[:, 0]
                 criteria["each"] = near[:, 1: 1 + len(wanted)].mean(axis=1)
             if exclude:
                 criteria["excluded"] = near[:, 1 + len(wanted):].max(axis=1)
-    terms = {}
-    for name, vectorizer in vectorizers.items():
-        matrices[name], kept = _lone_terms_joined(matrices[name])
-        if isinstance(vectorizer.terms, WordTerms):
-            terms[name] = partial(_column_names, vectorizer, kept, matrices[name].shape[1])
-    return Views(matrices, {name: np.ascontiguousarray(v, np.float32) for name, v in criteria.items()}, terms)
+    return Views(
+        matrices, {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
+        {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms)},
+    )
 
 
-class WordTerms:
-    """The words of a text and its pairs of neighbours, as scikit-learn's `TfidfVectorizer` takes them.
+def _count_terms(texts: Texts, names: Sequence[str], kept: KeptViews, progress) -> dict[str, TermView]:
+    """Make the views of terms in one reading of the texts."""
+    makers = {name: _VECTORIZERS[name]() for name in names}
 
-    Lower case, two letters or digits at least. A term's key is its word's number, or its two words'.
-    """
+    def count(page: list[tuple[str, str]]) -> dict[str, object]:
+        titles = [title for title, _ in page]
+        whole = [f"{title} {abstract}" for title, abstract in page]
+        return {name: maker.count(titles if name == "titles" else whole) for name, maker in makers.items()}
 
-    _WORD = re.compile(r"\b\w\w+\b")
-
-    def __init__(self) -> None:
-        self._number: dict[str, int] = {}
-
-    def keys(self, text: str) -> np.ndarray:
-        """Return the key of every term of a text, as often as it is there."""
-        number = self._number
-        words = np.array(
-            [number.setdefault(word, len(number) + 1) for word in self._WORD.findall(text.lower())], np.uint64,
-        )
-        return np.concatenate([words, (words[:-1] << np.uint64(32)) | words[1:]])
-
-    def names(self, keys: np.ndarray) -> np.ndarray:
-        """Return the terms of some keys."""
-        words = np.array(["", *self._number], object)
-        first, last = (keys >> np.uint64(32)).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        return np.array([f"{words[i]} {words[j]}" if i else words[j] for i, j in zip(first, last, strict=True)], object)
+    done = 0
+    with progress("Counting terms") as tick:
+        for page in in_order(count, _pages(texts.read())):
+            for name, maker in makers.items():
+                maker.take(page[name], kept.folder)
+            done += len(page[names[0]][2])
+            tick(done, texts.n)
+    views = {}
+    for name, maker in makers.items():
+        with kept.make(name) as new:
+            views[name] = maker.finish(new)
+    return views
 
 
-class CharacterTerms:
-    """Three to five characters in a row within a word and its blanks: scikit-learn's analyzer `char_wb`.
-
-    A term's key is a hash: of a million terms two share one with a chance of 3 in 10^8.
-    """
-
-    _FEWEST, _MOST = 3, 5
-    _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
-
-    def keys(self, text: str) -> np.ndarray:
-        """Return the key of every term of a text, as often as it is there."""
-        # Two blanks part two words, so a window that holds both reaches over a word's end.
-        padded = f" {'  '.join(text.lower().split())} "
-        codes = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-        blank = codes == 32
-        between = blank[1:] & blank[:-1]
-        made, found, key, over = len(codes), [], codes, np.zeros(len(codes), bool)
-        for n in range(2, self._MOST + 1):
-            made -= 1
-            if made <= 0:
-                break
-            key = (key[:made] * self._FACTOR) ^ (codes[n - 1:] + np.uint64(n))
-            key ^= key >> self._SHIFT
-            over = over[:made] | between[n - 2: n - 2 + made]
-            if n >= self._FEWEST:
-                found.append(key[~over])
-        return np.concatenate(found) if found else np.zeros(0, np.uint64)
+def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    page, letters = [], 0
+    for title, abstract in texts:
+        page.append((title, abstract))
+        letters += len(title) + len(abstract)
+        if len(page) == Tfidf.PAGE or letters > _LETTERS_AT_ONCE:
+            yield page
+            page, letters = [], 0
+    if page:
+        yield page
 
 
-class Tfidf:
-    """TF-IDF as scikit-learn's `TfidfVectorizer(sublinear_tf=True)` computes it, three times as fast.
+class KeptViews:
+    """Views of the same texts in files of their own, mapped into memory and not read.
 
-    (1 + ln tf)(1 + ln((1 + n) / (1 + df))), rows of length one. Where no term is left (very few, or empty,
-    texts) every term is kept.
+    Each view is a folder of arrays, whole when the file that says so is there: a crash, or two programs at
+    once, leave none that is half made. Those of other texts stay while they are the last few used: a
+    review has several stages.
 
     Parameters
     ----------
-    terms : WordTerms or CharacterTerms
-    fewest : int
-        A term is kept that so many texts hold at least,
-    largest : float
-        and no more than this share of them.
-    dtype : type
+    cache_dir : Path or None
+    fingerprint : str
+        Of the texts; without one, or without a folder, arrays are made in memory alone.
     """
 
-    def __init__(self, terms, fewest: int = 1, largest: float = 1.0, dtype: type = np.float64) -> None:
-        self.terms = terms
-        self._fewest, self._largest, self._dtype = fewest, largest, dtype
+    _VERSION = 1       # counted up when a view is made in another way
+    _MOST = 3          # of one view
 
-    def fit_transform(self, texts: Sequence[str]):
-        """Learn the terms of texts; return their csr matrix, shape (n_texts, n_terms)."""
-        counted = [np.unique(self.terms.keys(text), return_counts=True) for text in texts]
-        keys = np.concatenate([k for k, _ in counted])
-        known, column, texts_with = np.unique(keys, return_inverse=True, return_counts=True)
-        kept = (texts_with >= self._fewest) & (texts_with <= self._largest * len(texts))
-        if not kept.any():
-            kept[:] = True
-        self.keys_ = known[kept]
-        self._idf = 1 + np.log((1 + len(texts)) / (1 + texts_with[kept]))
-        return self._matrix(counted, np.where(kept, np.cumsum(kept) - 1, -1)[column])
+    def __init__(self, cache_dir: Path | None, fingerprint: str) -> None:
+        self.folder = None if cache_dir is None or not fingerprint else cache_dir / "views"
+        self._fingerprint = fingerprint
+        if self.folder is not None:
+            with _written(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
 
-    def transform(self, texts: Sequence[str]):
-        """Return the csr matrix of other texts over the terms learned."""
-        counted = [np.unique(self.terms.keys(text), return_counts=True) for text in texts]
-        keys = np.concatenate([k for k, _ in counted])
-        column = np.minimum(np.searchsorted(self.keys_, keys), max(len(self.keys_) - 1, 0))
-        is_known = self.keys_[column] == keys if len(self.keys_) else np.zeros(len(keys), bool)
-        return self._matrix(counted, np.where(is_known, column, -1))
+    def load(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return a view's arrays; None when it was not kept, or is damaged."""
+        if self.folder is None:
+            return None
+        for whole in self.folder.glob(f"{self._named(name)}.*/{_WHOLE}"):
+            try:
+                arrays = {file.stem: np.load(file, mmap_mode="r") for file in whole.parent.glob("*.npy")}
+                whole.touch()
+            except (OSError, ValueError, EOFError):
+                continue
+            return arrays
+        return None
 
-    def _matrix(self, counted: Sequence[tuple[np.ndarray, np.ndarray]], column: np.ndarray):
-        from scipy import sparse
+    def _named(self, name: str) -> str:
+        return f"{name}.{self._VERSION}-{self._fingerprint}"
 
-        kept = column >= 0
-        ends = np.concatenate([[0], np.cumsum([len(k) for k, _ in counted])])
-        ends = np.concatenate([[0], np.cumsum(kept)])[ends]
-        column = column[kept]
-        times = np.concatenate([n for _, n in counted])[kept]
-        data = (1 + np.log(times)) * self._idf[column]
-        row = np.repeat(np.arange(len(counted)), np.diff(ends))
-        length = np.sqrt(np.bincount(row, data * data, minlength=len(counted)))
-        data = (data / length[row]).astype(self._dtype)
-        # With no term at all one column that says nothing keeps every view in place.
-        shape = (len(counted), max(len(self.keys_), 1))
-        wide = np.int32 if len(data) < 2**31 else np.int64
-        return sparse.csr_array((data, column.astype(wide), ends.astype(wide)), shape=shape)
+    @contextmanager
+    def make(self, name: str) -> Iterator[New]:
+        """Give what makes a view's arrays; they are kept when the block ends well."""
+        if self.folder is None:
+            yield lambda _, shape, dtype: np.empty(shape, dtype)
+            return
+        with _written(self.folder):
+            made = Path(tempfile.mkdtemp(prefix=f"{self._named(name)}.", dir=self.folder))
+            try:
+                yield partial(_new_array, made)
+                (made / _WHOLE).touch()
+            except BaseException:
+                shutil.rmtree(made, ignore_errors=True)
+                raise
+        others = {other: _used(other) for other in self.folder.glob(f"{name}.*") if other != made}
+        for other in sorted(others, key=others.__getitem__, reverse=True)[self._MOST - 1:]:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _used(folder: Path) -> float:
+    try:
+        return (folder / _WHOLE).stat().st_mtime
+    except OSError:  # being made by another program, or left by one that was stopped
+        return folder.stat().st_mtime if folder.exists() else 0.0
+
+
+def _new_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    path, size = folder / f"{name}.npy", int(np.prod(shape))
+    if not size:  # nothing can be mapped of no bytes
+        np.save(path, np.empty(shape, dtype))
+        return np.empty(shape, dtype)
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a disk that is full must say so here, not kill the program later
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return made
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"The cache {folder.parent} cannot be written ({error.strerror}); make room, or make the folder writable."
+        ) from error
+
+
+@contextmanager
+def _no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    yield lambda done, total: None
 
 
 # The words as ASReview's ELAS u4 has them: the parameters were tuned by its authors on SYNERGY.
@@ -223,36 +286,6 @@ _VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
     "characters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
     "titles": lambda: Tfidf(WordTerms()),
 }
-
-
-def _lone_terms_joined(matrix):
-    """Put the terms that a single record has into one column for each record.
-
-    The column holds the length of what it stands for, so every inner product of two records stays what
-    it was, and with it what any linear machine learns and says of them: three columns in four are
-    saved. A query of other words must be compared before.
-
-    Returns
-    -------
-    matrix : csr matrix, shape (n, n_kept + n)
-    kept : ndarray of bool
-        The columns of old that stay.
-    """
-    from scipy import sparse
-
-    kept = np.bincount(matrix.indices, minlength=matrix.shape[1]) != 1
-    lone = matrix[:, ~kept]
-    length = np.sqrt(np.asarray(lone.multiply(lone).sum(axis=1)).ravel()).astype(matrix.dtype)
-    return sparse.hstack([matrix[:, kept], sparse.diags_array(length)], format="csr"), kept
-
-
-def _column_names(vectorizer: Tfidf, kept: np.ndarray, n_columns: int) -> np.ndarray:
-    names = vectorizer.terms.names(vectorizer.keys_[kept[: len(vectorizer.keys_)]])
-    return np.concatenate([names, np.full(n_columns - len(names), LONE_TERMS, object)])
-
-
-def _cosines(matrix, queries) -> np.ndarray:
-    return np.asarray((matrix @ queries.T).todense(), np.float32)
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:
