@@ -114,7 +114,8 @@ def _refuse(message: str) -> int:
 
 def _line(text: str) -> str:
     """Return text of a file as one line without what would steer the terminal."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(c for c in line if c.isprintable())
 
 
 def _short(title: str) -> str:
@@ -578,13 +579,17 @@ def log(review: Review, as_json: AsJson = False) -> None:
     from . import intake
 
     with _open(review) as project:
-        events = [intake.event_as_json(e) for e in project.events()]
+        events = project.events()
     if as_json:
-        _print_json({"events": events})
+        # Piece by piece: a long log as one text would be many times its size.
+        print('{"events": [', end="")
+        for place, e in enumerate(events):
+            print(", " if place else "", json.dumps(intake.event_as_json(e), allow_nan=False), sep="", end="")
+        print("]}")
     else:
         print("\t".join(intake.LOG_COLUMNS))
         for e in events:
-            print("\t".join("" if v is None else _line(str(v)) for v in e.values()))
+            print("\t".join("" if v is None else _line(str(v)) for v in intake.event_as_json(e).values()))
 
 
 # -- simulation and demo ----------------------------------------------------------------------

@@ -7,13 +7,15 @@ import hashlib
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from . import dedupe, eligibility, formats
 from . import protocol as protocols
-from .decisions import Event, Kind, Label, Origin, fold
+from .decisions import Event, Kind, Label, Origin
 from .errors import InputError
 from .project import Project, Stage
 from .records import Record
@@ -282,11 +284,11 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
         (e.record_id, e.other_id) for e in events
         if (e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone)
     ]
-    live = fold(events)
+    live = project.live()
     found = dedupe.find_duplicates(project.records(), apart)
     links = [link for link in found if link.sure and live.kept(link.copy_id) != live.kept(link.kept_id)]
     project.link([(link.copy_id, link.kept_id, link.why) for link in links], reviewer=reviewer)
-    live = fold(project.events())
+    live = project.live()
     open_pairs = {
         (min(pair), max(pair)): link.why for link in found if not link.sure
         and len(pair := {live.kept(link.copy_id), live.kept(link.kept_id)}) == 2
@@ -354,7 +356,7 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     undone = {e.undoes for e in events}
     stays = {(e.record_id, e.reason) for e in events if e.kind is Kind.STAYS and e.seq not in undone}
     removals, proposals = [], []
-    for record in project.shown_records(stage):
+    for record in project.iter_shown_records(stage):
         found = eligibility.check(record, limits)
         if isinstance(found, eligibility.Removal):
             removals.append((record.id, found.kind, found.reason))
@@ -421,7 +423,6 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     """
     stage = project.stage(stage_name)
     rows = _read_decisions(path)
-    members = set(stage.record_ids.tolist())
     codes = _codes(next(s.reasons for s in project.protocol().stages if s.name == stage.name))
     in_force: dict[int, list[Event]] = defaultdict(list)
     for (name, record_id, who), event in stage.live.decisions.items():
@@ -434,7 +435,7 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
         where = f"{path}, line {line}"
         record_id = _record_id(row["record_id"], where)
         kept = stage.live.kept(record_id)
-        if kept not in members:
+        if stage.rows_of([kept])[0] < 0:
             raise InputError(
                 f"{where}: record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
                 f"included at a stage before); use the record_id that `triage export` wrote."
@@ -551,7 +552,7 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
         When the reviewer has no decision to take back, or the event cannot be undone.
     """
     if seq is None:
-        mine = [e for e in fold(project.events()).decisions.values() if e.reviewer == reviewer]
+        mine = [e for e in project.live().decisions.values() if e.reviewer == reviewer]
         if not mine:
             raise InputError(f"{reviewer} has no decision in {project.path} to take back; name the --reviewer who has.")
         seq = max(e.seq for e in mine)
@@ -602,24 +603,46 @@ def export(
     """
     formats.check_writable(path)
     stage = project.stage(stage_name)
-    row_of = {int(r): i for i, r in enumerate(stage.record_ids)}
-    if record_ids is not None:
-        ids = list(record_ids)
+    if record_ids is None:
+        rows = _rows_of(stage, set(only))
     else:
-        wanted = set(only)
-        ids = [r for r in row_of if not wanted or _standing(stage, r) in wanted]
-    shown = {r.id: r for r in project.shown_records(stage, sorted(row_of[i] for i in ids))}
-    votes = _decision_fields(stage)
+        rows = stage.rows_of(record_ids)
+        if (rows < 0).any():
+            raise InputError(f"Records were taken out of the stage {stage.name!r} meanwhile; hand out the batch again.")
     tags = stage.live.tagged(stage.name)
-    with_tags = bool(tags or project.protocol().tags)
-    rows = []
-    for i in ids:
-        fields = {"record_id": str(i), **votes.get(i, _UNDECIDED)}
-        if with_tags:
-            fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in tags.get(i, ())))
-        rows.append(formats.ExportRow(shown[i], fields))
-    formats.write(path, rows)
+    formats.write(path, _Rows(
+        project, stage, rows, _decision_fields(stage), tags if tags or project.protocol().tags else None,
+    ))
     return len(rows)
+
+
+def _rows_of(stage: Stage, only: Collection[str]) -> np.ndarray:
+    """Return the rows of the records that stand so; all when `only` is empty."""
+    wanted = np.full(len(stage.record_ids), not only or "unscreened" in only)
+    if only:
+        judged = [*stage.consensus.labels, *stage.consensus.conflicts]
+        for row, record_id in zip(stage.rows_of(judged).tolist(), judged, strict=True):
+            if row >= 0:
+                wanted[row] = _standing(stage, record_id) in only
+    return np.flatnonzero(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Records to write, read page by page each time that a writer goes over them."""
+
+    project: Project
+    stage: Stage
+    rows: np.ndarray
+    votes: Mapping[int, Mapping[str, str]]
+    tags: Mapping[int, Sequence[Event]] | None  # None where the review has none
+
+    def __iter__(self) -> Iterator[formats.ExportRow]:
+        for record in self.project.iter_shown_records(self.stage, self.rows):
+            fields = {"record_id": str(record.id), **self.votes.get(record.id, _UNDECIDED)}
+            if self.tags is not None:
+                fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in self.tags.get(record.id, ())))
+            yield formats.ExportRow(record, fields)
 
 
 _UNDECIDED = {"label": "", "reason": "", "note": "", "reviewer": "", "decided_at": ""}
@@ -627,8 +650,6 @@ _UNDECIDED = {"label": "", "reason": "", "note": "", "reviewer": "", "decided_at
 
 def _standing(stage: Stage, record_id: int) -> str:
     relevant = stage.consensus.relevant(record_id)
-    if relevant is None:
-        return "unscreened"
     if record_id in stage.consensus.conflicts or stage.consensus.labels[record_id] is Label.MAYBE:
         return "maybe"
     return "included" if relevant else "excluded"

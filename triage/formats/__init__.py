@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
@@ -26,7 +26,7 @@ _READERS: dict[str, Callable[[Path, Tally], Iterator[Item]]] = {
     "asreview": asreview.records,
 }
 FORMATS = (*_READERS, *TABLES)
-WRITERS: dict[str, Callable[[Path, Sequence[ExportRow]], None]] = {
+WRITERS: dict[str, Callable[[Path, Iterable[ExportRow]], None]] = {
     ".ris": ris.write, ".csv": tables.write_delimited, ".tsv": tables.write_tsv, ".xlsx": workbooks.write,
     ".bib": bibtex.write,
 }
@@ -186,8 +186,10 @@ def check_writable(path: Path) -> None:
         raise InputError(f"The folder {path.parent} does not exist; make it first.")
 
 
-def write(path: Path, rows: Sequence[ExportRow]) -> None:
+def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write records in the format that the path's ending names, under another name first.
+
+    A table's columns are told by all its records, so `rows` may be gone over more than once; none is kept.
 
     Raises
     ------

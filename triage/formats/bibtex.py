@@ -7,7 +7,7 @@ reading is our own; the tests hold it against the library.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
@@ -231,7 +231,7 @@ def _names(text: str) -> list[str]:
 # -- writing ----------------------------------------------------------------------------------
 
 
-def write(path: Path, rows: Sequence[ExportRow]) -> None:
+def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write BibTeX, one entry a record, its key the imported one, else of the first author and the year."""
     import bibtexparser
     from bibtexparser.model import Entry, Field

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
 from .common import (
@@ -150,30 +150,37 @@ def armed(value: str) -> str:
     return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
 
 
-def _layout(rows: Sequence[ExportRow]) -> tuple[list[str], list[str], list[str]]:
-    """Return the decision columns, the record's and the extra ones, each name once."""
-    decisions = [name for name in DECISION_FIELDS if any(name in row.decision for row in rows)]
-    taken = {*DECISION_FIELDS, "source", REMAINDER}
-    aliases = {alias for names in COLUMNS.values() for alias in names}
-    extra = dict.fromkeys(name for row in rows for name in row.record.extra)
-    # An imported column that would be read as a field, or that is named like one of ours, gets our
-    # mark, which is taken off when the file is read again.
-    named = [name if name not in taken and letters(name) not in aliases else _OURS + name for name in extra]
-    return decisions, named, list(extra)
+class Layout:
+    """The columns of an export: those of the decisions, the record's, the extra ones, each name once.
 
+    Attributes
+    ----------
+    header : list of str
+    """
 
-def cells_of(rows: Sequence[ExportRow]) -> Iterator[list[str]]:
-    """Yield the header of an export, then the cells of each row, what they cannot say in the last."""
-    decisions, named, extra = _layout(rows)
-    fields = ["title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords"]
-    header = [*map(_plain, (*decisions, *fields, "source", *named)), REMAINDER]
-    columns = Columns([disarmed(name).strip() for name in header])
-    yield header
-    for row in rows:
+    def __init__(self, rows: Iterable[ExportRow]) -> None:
+        told: dict[str, None] = {}
+        extra: dict[str, None] = {}
+        for row in rows:
+            told.update(dict.fromkeys(row.decision))
+            extra.update(dict.fromkeys(row.record.extra))
+        self._decisions = [name for name in DECISION_FIELDS if name in told]
+        self._extra = list(extra)
+        taken = {*DECISION_FIELDS, "source", REMAINDER}
+        aliases = {alias for names in COLUMNS.values() for alias in names}
+        # An imported column that would be read as a field, or that is named like one of ours, gets our
+        # mark, which is taken off when the file is read again.
+        named = [name if name not in taken and letters(name) not in aliases else _OURS + name for name in extra]
+        fields = ["title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords"]
+        self.header = [*map(_plain, (*self._decisions, *fields, "source", *named)), REMAINDER]
+        self._columns = Columns([disarmed(name).strip() for name in self.header])
+
+    def cells(self, row: ExportRow) -> list[str]:
+        """Return the cells of a row, what they cannot say in the last."""
         r = row.record
         cells = [_plain(cell) for cell in (
-            *(row.decision.get(name, "") for name in decisions), r.title, r.abstract, "; ".join(r.authors),
+            *(row.decision.get(name, "") for name in self._decisions), r.title, r.abstract, "; ".join(r.authors),
             "" if r.year is None else str(r.year), r.journal, r.doi, r.pmid, r.language, r.type, "; ".join(r.keywords),
-            r.source, *("; ".join(r.extra.get(name, ())) for name in extra),
+            r.source, *("; ".join(r.extra.get(name, ())) for name in self._extra),
         )]
-        yield [*cells, remainder(r, columns.record([*map(disarmed, cells), ""]))]
+        return [*cells, remainder(r, self._columns.record([*map(disarmed, cells), ""]))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
@@ -215,7 +215,7 @@ def _pmid(values: Values) -> str:
     return ""
 
 
-def write(path: Path, rows: Sequence[ExportRow]) -> None:
+def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write RIS; every field comes back when the file is read again."""
     with path.open("w", encoding="utf-8", newline="\r\n") as file:
         for row in rows:
@@ -232,6 +232,8 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
 
 
 def _as_lines(tag: str, value: str) -> str:
+    if "\n" not in value and "\r" not in value and "\0" not in value:  # as most are
+        return f"{tag}  - {value.strip()}\n"
     # Indented, a further line cannot be taken for a tag, whatever it says.
     parts = [part for part in lines_of(value.replace("\0", "\ufffd")) if part.strip()] or [""]
     return f"{tag}  - {parts[0].strip()}\n" + "".join(f"      {part.strip()}\n" for part in parts[1:])

@@ -7,11 +7,12 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from ..errors import InputError
 from . import votes, workbooks
-from .columns import COLUMNS, Columns, cells_of, disarmed, letters
+from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Tally
 from .text import LONGEST, TextFile
 
@@ -264,14 +265,15 @@ def _rows(path: Path, reader) -> Rows:
 # -- writing ----------------------------------------------------------------------------------
 
 
-def write_delimited(path: Path, rows: Sequence[ExportRow], delimiter: str = ",") -> None:
+def write_delimited(path: Path, rows: Iterable[ExportRow], delimiter: str = ",") -> None:
     """Write CSV that Excel opens as UTF-8; no cell of it runs as a formula."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter)
-        for cells in cells_of(rows):
+        layout = Layout(rows)
+        for cells in chain([layout.header], map(layout.cells, rows)):
             writer.writerow([disarmed(cell) for cell in cells])
 
 
-def write_tsv(path: Path, rows: Sequence[ExportRow]) -> None:
+def write_tsv(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write tab-separated text; see `write_delimited`."""
     write_delimited(path, rows, "\t")

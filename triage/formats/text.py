@@ -48,7 +48,7 @@ def read_head(path: Path, size: int = HEAD) -> bytes:
 
 def lines_of(text: str) -> list[str]:
     """Split at line ends of any system, and at nothing else."""
-    return re.split(r"\r\n|\n|\r", text)
+    return re.split(r"\r\n|\n|\r", text) if "\n" in text or "\r" in text else [text]
 
 
 class TextFile:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ..records import Record
 from . import archives
-from .columns import Columns, cells_of
+from .columns import Columns, Layout
 from .common import REMAINDER, ExportRow, Tally, remainder
 
 Rows = Iterator[tuple[int, list[str]]]
@@ -143,7 +143,7 @@ def _text(value: object) -> str:
 # -- writing ----------------------------------------------------------------------------------
 
 
-def write(path: Path, rows: Sequence[ExportRow]) -> None:
+def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write an Excel workbook: every cell is text, and what a cell cannot hold is in the last columns."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
@@ -159,14 +159,14 @@ def write(path: Path, rows: Sequence[ExportRow]) -> None:
         cell._value, cell.data_type = _ESCAPE.sub("_x005F_", value), "s"
         return cell
 
-    made = cells_of(rows)
-    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in next(made)]
+    layout = Layout(rows)
+    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in layout.header]
     columns = Columns([name.strip() for name in header])
-    fit = [_fit(row.record, columns, cells) for row, cells in zip(rows, made, strict=True)]
-    wide = max((len(parts) for _, parts in fit), default=1)
+    wide = max((len(_fit(row.record, columns, layout.cells(row))[1]) for row in rows), default=1)
     names = [*header, *(f"{REMAINDER}_{i}" for i in range(2, wide + 1))]
     sheet.append([text(name) for name in names])
-    for cells, parts in fit:
+    for row in rows:
+        cells, parts = _fit(row.record, columns, layout.cells(row))
         sheet.append([text(value) for value in (*cells, *parts, *[""] * (wide - len(parts)))])
     book.save(path)
 
