@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from conftest import Log
 from triage.decisions import (
-    History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold,
+    Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold,
 )
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -270,6 +270,8 @@ class Logs(RuleBasedStateMachine):
         super().__init__()
         self.log = Log()
         self.copy = ()
+        self.folding = Folding()
+        self.lazy = Folding()  # takes several events at once
 
     @rule(record_id=IDS, reviewer=WHO, origin=st.sampled_from([Origin.RANKED, Origin.AUDIT]))
     def show(self, record_id, reviewer, origin):
@@ -358,6 +360,23 @@ class Logs(RuleBasedStateMachine):
             for i in range(1, 7):
                 first = next((e for e in seen if e.stage == stage and e.record_id in group(i)), None)
                 assert live.shown.get((stage, live.kept(i))) == first
+
+    @rule()
+    def fold_on_after_a_while(self):
+        self.lazy.take(self.log.events[self.lazy.last_seq:])
+        assert self.lazy.live == fold(self.log.events)
+
+    @invariant()
+    def folding_on_is_folding_anew(self):
+        self.folding.take(self.log.events[self.folding.last_seq:])
+        live = self.folding.live
+        assert live == fold(self.log.events)
+        for e in live.decisions.values():
+            group = {i for i in range(1, 7) if live.kept(i) == live.kept(e.record_id)}
+            never = fold([other for other in self.log.events if e.seq not in (other.seq, other.undoes)])
+            assert self.folding.without(e) == {
+                key: d for key, d in never.decisions.items() if (key[0], key[2]) == (e.stage, e.reviewer) and key[1] in group
+            }
 
     @invariant()
     def nothing_in_the_log_changes(self):

@@ -115,13 +115,6 @@ class Live:
                 found.setdefault(self.kept(record_id), []).extend(events)
         return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
 
-    def has_decided(self, stage: str, record_id: int, reviewer: str) -> bool:
-        """Tell whether a reviewer's decision on a record, or on a copy of it, stands at a stage."""
-        root = self.kept(record_id)
-        return any(
-            (name, who) == (stage, reviewer) and self.kept(member) == root for name, member, who in self.decisions
-        )
-
 
 def fold(events: Iterable[Event]) -> Live:
     """Fold the log into what is current. The one definition of "current".
@@ -129,35 +122,98 @@ def fold(events: Iterable[Event]) -> Live:
     An undo takes its event out of the log as if it had never been written, except that a
     record once shown stays shown: its place in the order never changes.
     """
-    events = list(events)
-    undone = {e.undoes for e in events if e.undoes is not None}
-    decisions: dict[tuple[str, int, str], Event] = {}
-    groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
-    removals: dict[int, Event] = {}
-    tags: dict[tuple[str, int, str], list[Event]] = {}
-    first_seen: list[Event] = []
-    for e in events:
-        if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
-            first_seen.append(e)
-        if e.seq in undone or e.record_id is None:
-            continue
-        if e.kind is Kind.DECISION:
-            for member in groups.get(e.record_id, ()):
-                decisions.pop((e.stage, member, e.reviewer), None)
-            decisions[e.stage, e.record_id, e.reviewer] = e
-        elif e.kind is Kind.DUPLICATE and e.other_id is not None:
-            _join(groups, e.record_id, e.other_id)
-        elif e.kind is Kind.REMOVAL:
-            removals[e.record_id] = e
-        elif e.kind is Kind.TAG:
-            tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
-    lowest = {id(members): min(members) for members in groups.values()}
-    duplicates = {i: root for i, members in groups.items() if (root := lowest[id(members)]) != i}
-    shown: dict[tuple[str, int], Event] = {}
-    for e in first_seen:
-        shown.setdefault((e.stage, duplicates.get(e.record_id, e.record_id)), e)
-    last_seq = max((e.seq for e in events), default=0)
-    return Live(decisions, duplicates, removals, {key: tuple(given) for key, given in tags.items()}, shown, last_seq)
+    return Folding(events).live
+
+
+class Folding:
+    """The log folded so far, to be folded on: see `fold`.
+
+    Going on costs no more than the newer events, unless they link records, or take a link or a removal
+    back: then all is folded anew.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.last_seq = 0
+        self._events: list[Event] = []
+        self._undone: set[int] = set()
+        self._decisions: dict[tuple[str, int, str], Event] = {}
+        self._groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
+        self._duplicates: dict[int, int] = {}
+        self._removals: dict[int, Event] = {}
+        self._tags: dict[tuple[str, int, str], list[Event]] = {}
+        self._shown: dict[tuple[str, int], Event] = {}
+        self.take(events)
+
+    @property
+    def live(self) -> Live:
+        """What is current; the decisions and what was shown are the caller's own to go on with."""
+        return Live(
+            dict(self._decisions), self._duplicates, self._removals,
+            {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq,
+        )
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Fold the events in that follow those taken so far."""
+        newer = list(events)
+        undone = {e.undoes for e in newer if e.undoes is not None}
+        taken_back = [e for e in self._events if e.seq in undone] if undone else []
+        anew = any(e.kind is Kind.DUPLICATE for e in newer) or any(
+            e.kind in (Kind.DUPLICATE, Kind.REMOVAL) for e in taken_back
+        )
+        self._events += newer
+        self._undone |= undone
+        self.last_seq = max((e.seq for e in newer), default=self.last_seq)
+        if anew:
+            newer, taken_back = self._events, []
+            self._decisions, self._groups, self._removals, self._tags, self._shown = {}, {}, {}, {}, {}
+        self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
+        if anew:
+            lowest = {id(members): min(members) for members in self._groups.values()}
+            self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
+        for e in newer:
+            if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
+                self._shown.setdefault((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
+        for e in taken_back:
+            if e.kind is Kind.TAG:
+                left = self._tags[e.stage, e.record_id, e.reviewer]
+                left.remove(e)
+                if not left:
+                    del self._tags[e.stage, e.record_id, e.reviewer]
+            elif e.kind is Kind.DECISION:
+                for member in self._groups.get(e.record_id, (e.record_id,)):
+                    self._decisions.pop((e.stage, member, e.reviewer), None)
+                self._decisions.update(self.without(e))
+
+    def without(self, decision: Event) -> dict[tuple[str, int, str], Event]:
+        """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
+        members = set(self._groups.get(decision.record_id, (decision.record_id,)))
+        decisions: dict[tuple[str, int, str], Event] = {}
+        self._apply((
+            e for e in self._events
+            if e.record_id in members and e.seq != decision.seq and (
+                e.kind is Kind.DUPLICATE
+                or (e.kind is Kind.DECISION and (e.stage, e.reviewer) == (decision.stage, decision.reviewer))
+            )
+        ), decisions, {}, {}, {})
+        return decisions
+
+    def _apply(
+        self, events: Iterable[Event], decisions: dict[tuple[str, int, str], Event], groups: dict[int, list[int]],
+        removals: dict[int, Event], tags: dict[tuple[str, int, str], list[Event]],
+    ) -> None:
+        for e in events:
+            if e.seq in self._undone or e.record_id is None:
+                continue
+            if e.kind is Kind.DECISION:
+                for member in groups.get(e.record_id, ()):
+                    decisions.pop((e.stage, member, e.reviewer), None)
+                decisions[e.stage, e.record_id, e.reviewer] = e
+            elif e.kind is Kind.DUPLICATE and e.other_id is not None:
+                _join(groups, e.record_id, e.other_id)
+            elif e.kind is Kind.REMOVAL:
+                removals[e.record_id] = e
+            elif e.kind is Kind.TAG:
+                tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
 
 
 def _join(groups: dict[int, list[int]], a: int, b: int) -> None:

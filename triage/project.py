@@ -12,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 import struct
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -30,7 +31,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from . import protocol as protocols
 from .decisions import (
-    Consensus, Event, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
+    Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
 )
 from .errors import InputError
 from .records import Record, content_hash, filled
@@ -323,7 +324,8 @@ class Project:
         self._engine = engine
         # The log only grows, so what was read once is not read again, nor folded again while nothing is new.
         self._known_events: list[Event] = []
-        self._folded: Live | None = None
+        self._folding = Folding()
+        self._folding_on = threading.Lock()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -632,7 +634,7 @@ class Project:
         known = self._known_events
         query = select(_events).where(_events.c.seq > (known[-1].seq if known else 0)).order_by(_events.c.seq)
         with self._read() as connection:
-            newer = [_to_event(row) for row in connection.execute(query)]
+            newer = [_to_event(row) for page in connection.execute(query).partitions(_PAGE) for row in page]
         if newer:
             self._known_events = known = known + newer
         first = bisect_right(known, since, key=_seq)
@@ -640,13 +642,11 @@ class Project:
 
     def live(self, until: int | None = None) -> Live:
         """Return what is current in the log, all of it or up to event `until`."""
-        events = self.events(until=until)
         if until is not None:
-            return fold(events)
-        if self._folded is None or self._folded.last_seq != (events[-1].seq if events else 0):
-            self._folded = fold(events)
-        # A session goes on with these on its own.
-        return replace(self._folded, decisions=dict(self._folded.decisions), shown=dict(self._folded.shown))
+            return fold(self.events(until=until))
+        with self._folding_on:
+            self._folding.take(self.events(since=self._folding.last_seq))
+            return self._folding.live
 
     def show(
         self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
@@ -757,13 +757,12 @@ class Project:
                 )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
-            before = self.events()
-            undo = _insert_events(connection, [_taken_back(_to_event(row), reviewer)])[0]
-            if row.kind == Kind.DECISION:
-                live = fold([*before, undo])
-                if not live.has_decided(row.stage, row.record_id, row.reviewer):
-                    left = live.tagged(row.stage, row.reviewer).get(live.kept(row.record_id), ())
-                    _insert_events(connection, [_taken_back(e, reviewer) for e in left])
+            undone = _to_event(row)
+            live = self.live()
+            undo = _insert_events(connection, [_taken_back(undone, reviewer)])[0]
+            if undone.kind is Kind.DECISION and not self._folding.without(undone):
+                left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.record_id), ())
+                _insert_events(connection, [_taken_back(e, reviewer) for e in left])
             return undo
 
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 # What the names of extra fields mean, as letters alone in lower case: RIS, Web of Science, EndNote, BibTeX, tables.
 _NAMES = {
@@ -25,9 +26,14 @@ def is_medline(extra: Mapping[str, tuple[str, ...]]) -> bool:
     return any(name in extra for name in ("JID", "OWN", "STAT", "PST"))
 
 
+@lru_cache(1_000)
+def _letters(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum() or c in "%@+")
+
+
 def details(extra: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Return what extra fields say of volume, issue, pages and so on, under one set of names."""
-    by_name = {"".join(c for c in name.lower() if c.isalnum() or c in "%@+"): values for name, values in extra.items()}
+    by_name = {_letters(name): values for name, values in extra.items()}
     found = {}
     for detail, names in (_MEDLINE if is_medline(extra) else _NAMES).items():
         said = (" ".join(values[0].split()) for name in names if (values := by_name.get(name)))
