@@ -18,7 +18,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, fold
+from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
@@ -553,16 +553,16 @@ class ProjectJournal:
     def _take(self, stage: Stage) -> None:
         self.stage = stage
         self._seq = stage.live.last_seq
-        self._row_of = {int(r): i for i, r in enumerate(stage.record_ids)}
         self._live = stage.live
 
     def desk(self) -> Desk:
         """Return what this reviewer has to do, as the log has it."""
         pool = Pool.of(self.stage)
         judged_by: dict[int, set[str]] = {}
-        for name, record_id, who in self.stage.live.decisions:
-            row = self._row_of.get(self.stage.live.kept(record_id))
-            if name == self.stage.name and row is not None:
+        decided = list(self.stage.live.decisions)
+        rows = self.stage.rows_of(self.stage.live.kept(record_id) for _, record_id, _ in decided)
+        for (name, _, who), row in zip(decided, rows.tolist(), strict=True):
+            if name == self.stage.name and row >= 0:
                 judged_by.setdefault(row, set()).add(who)
         mine, elsewhere = [], []
         for row in pool.outstanding():
@@ -614,25 +614,24 @@ class ProjectJournal:
         for event in (decided, *tagged):
             self._note(event)
         if tagged:
-            self._live = fold(self._project.events())
+            self._live = self._project.live()
         return self._relevance(record_id)
 
     def undo(self) -> tuple[int, int] | None:
         mine = [
-            e for (name, record_id, who), e in self._live.decisions.items()
-            if name == self.stage.name and who == self._reviewer and self._live.kept(record_id) in self._row_of
+            e for (name, _, who), e in self._live.decisions.items() if name == self.stage.name and who == self._reviewer
         ]
-        if not mine:
+        rows = self.stage.rows_of(self._live.kept(e.record_id) for e in mine).tolist()
+        last, row = max(zip(mine, rows, strict=True), key=lambda one: (one[1] >= 0, one[0].seq), default=(None, -1))
+        if row < 0:
             return None
-        last = max(mine, key=lambda e: e.seq)
-        row = self._row_of[self._live.kept(last.record_id)]
         tags = {e.seq for given in self._live.tags.values() for e in given}
         undo = self._project.undo(last.seq, reviewer=self._reviewer)
         self._note(undo)
         for event in self._project.events(since=undo.seq):
             if event.undoes in tags:  # they went with the decision
                 self._note(event)
-        self._live = fold(self._project.events())  # what comes back in its place, the log says
+        self._live = self._project.live()  # what comes back in its place, the log says
         return row, self._relevance(self._live.kept(last.record_id))
 
     def _decided(self, record_id: int) -> list[tuple[str, int, str]]:
