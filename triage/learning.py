@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 _NEAREST = 3         # the mean of the three largest similarities
@@ -37,6 +41,7 @@ class LinearMachine:
         n, d = matrix.shape
         self.C = C
         self._matrix = matrix
+        self._rows = _Rows(matrix)
         self._labelled = _Labelled(matrix)
         self._duals = np.zeros(n)
         self.coef_ = np.zeros(d, matrix.dtype)
@@ -111,7 +116,7 @@ class LinearMachine:
         self._duals[rows] += change
         self.coef_ += self._labelled.weights(change)
         self.intercept_ += float(change.sum())
-        self.scores_ = self._matrix @ self.coef_ + self.intercept_
+        self.scores_ = self._rows.times(self.coef_) + self.intercept_
 
 
 class _Labelled:
@@ -224,24 +229,78 @@ class NearestFound:
 
     def __init__(self, matrix) -> None:
         self._matrix = matrix
+        self._rows = _Rows(matrix)
+        self._forget()
+
+    def _forget(self) -> None:
         self._known = np.zeros(0, np.int64)
-        self._largest = np.zeros((matrix.shape[0], 0), matrix.dtype)
+        self._largest = np.zeros((0, self._matrix.shape[0]), self._matrix.dtype)  # the largest first
+        self.scores_ = np.zeros(self._matrix.shape[0], self._matrix.dtype)
 
     def fit(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> NearestFound:
         """Take the relevant records among the labelled ones in; see `LinearMachine.fit`."""
         relevant = rows[y == 1]
         if not np.isin(self._known, relevant).all():  # a label was changed: begin anew
-            self._known, self._largest = self._known[:0], self._largest[:, :0]
+            self._forget()
         fresh = relevant[~np.isin(relevant, self._known)]
         for start in range(0, len(fresh), self._AT_ONCE):
-            near = self._matrix @ self._matrix[fresh[start: start + self._AT_ONCE]].T
-            near = np.concatenate([self._largest, near if isinstance(near, np.ndarray) else near.toarray()], axis=1)
-            keep = min(_NEAREST, near.shape[1])
-            self._largest = np.partition(near, near.shape[1] - keep, axis=1)[:, -keep:]
+            for near in self._rows.near(fresh[start: start + self._AT_ONCE]):
+                self._insert(near)
+        if len(fresh):
+            self.scores_ = self._largest.mean(axis=0)
         self._known = relevant
         return self
 
-    @property
-    def scores_(self) -> np.ndarray:
-        """The mean of the largest similarities, shape (n,)."""
-        return self._largest.mean(axis=1)
+    def _insert(self, near: np.ndarray) -> None:
+        for kept in self._largest:
+            # What is larger stays, and what is smaller goes on to the next place.
+            near, kept[:] = np.minimum(near, kept), np.maximum(near, kept)
+        if len(self._largest) < _NEAREST:
+            self._largest = np.vstack([self._largest, near])
+
+
+class _Rows:
+    """The rows of a matrix; the products of a large one are computed by all processors.
+
+    Parameters
+    ----------
+    matrix : sparse matrix or ndarray, shape (n, d)
+    """
+
+    _LARGE = 1 << 24        # entries from which on a second thread pays
+    _FEW = 4                # vectors up to which a sparse matrix is multiplied by each in turn
+
+    def __init__(self, matrix) -> None:
+        self._matrix = matrix
+        self._parts = [matrix]
+        if not isinstance(matrix, np.ndarray) and matrix.nnz >= self._LARGE:
+            workers = min(16, os.cpu_count() or 1)
+            ends = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
+            self._parts = [_part(matrix, a, b) for a, b in zip([0, *ends], [*ends, matrix.shape[0]])]
+
+    def times(self, right) -> np.ndarray:
+        """Return the product with a vector, shape (d,)."""
+        if len(self._parts) == 1:
+            return self._matrix @ right
+        with ThreadPoolExecutor(len(self._parts)) as pool:
+            return np.concatenate(list(pool.map(lambda part: part @ right, self._parts)))
+
+    def near(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the products with some of the rows, each of shape (n,)."""
+        right = self._matrix[rows]
+        if isinstance(right, np.ndarray):
+            yield from (self._matrix @ right.T).T
+        elif len(rows) <= self._FEW:
+            for row in right.toarray():
+                yield self.times(row)
+        else:
+            with ThreadPoolExecutor(len(self._parts)) as pool:
+                made = list(pool.map(lambda part: (part @ right.T).toarray().T, self._parts))
+            yield from np.concatenate(made, axis=1)
+
+
+def _part(matrix, start: int, end: int):
+    """Return some rows of a csr matrix, whose entries are not copied."""
+    first, last = int(matrix.indptr[start]), int(matrix.indptr[end])
+    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start: end + 1] - first
+    return type(matrix)(parts, shape=(end - start, matrix.shape[1]), copy=False)

@@ -198,8 +198,13 @@ def standardised(values: np.ndarray) -> np.ndarray:
 
 def _ranks(values: np.ndarray, open_rows: np.ndarray) -> np.ndarray:
     """Rank each record among the open ones, from 1 for the highest."""
-    ascending = np.sort(values[open_rows])
-    return 1.0 + len(ascending) - np.searchsorted(ascending, values, side="right")
+    order = np.argsort(values)
+    ascending = values[order]
+    not_above = np.cumsum(open_rows[order])                  # open ones up to this place,
+    last = np.flatnonzero(np.append(ascending[1:] != ascending[:-1], True))
+    ranks = np.empty(len(values))                            # and with all that are as high
+    ranks[order] = 1.0 + not_above[-1] - np.repeat(not_above[last], np.diff(last, prepend=-1))
+    return ranks
 
 
 def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
