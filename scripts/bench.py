@@ -4,6 +4,9 @@ Usage:
     python scripts/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
     python scripts/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
     python scripts/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
+    python scripts/bench.py next [--records 10000] [--labels 2000] [--model fast]
+    python scripts/bench.py import [--records 100000] [--exports FOLDER] [--repeats 3]
+    python scripts/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000,100000,1000000] [--plot FILE.png]
 
 `retrain` pools the labelled tables (CSV with title, abstract, label) of FOLDER, and repeats them with a
 number appended where more records are asked for. `asreview` replays TABLE by `asreview simulate` (an
@@ -11,14 +14,15 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike.
+that other work on the machine slows all alike. `next`, `import` and `walk` are told in `bench_next.py`,
+`bench_import.py` and `bench_walk.py`; ranking and duplicates are measured by `bench_ranking.py` and
+`bench_dedupe.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import functools
 import json
 import resource
 import sqlite3
@@ -30,6 +34,9 @@ import time
 import zipfile
 from pathlib import Path
 
+import bench_import
+import bench_next
+import bench_walk
 import numpy as np
 
 
@@ -168,26 +175,6 @@ def encode(options: argparse.Namespace) -> None:
               f"mean {statistics.mean(cosines[name]):.5f}", flush=True)
 
 
-def walk(options: argparse.Namespace) -> None:
-    """Run every command on projects of several sizes."""
-    import bench_walk
-
-    sources = functools.cache(lambda: bench_walk.Sources.of(options.texts))
-    steps = [name.strip() for name in options.steps.split(",")] if options.steps else list(bench_walk.STEPS)
-    if unknown := [name for name in steps if name not in bench_walk.STEPS]:
-        sys.exit(f"There is no step {unknown[0]!r}; the steps are: {', '.join(bench_walk.STEPS)}.")
-    costs = {}
-    for n in map(int, options.sizes.split(",")):
-        one = bench_walk.Walk(options.work, n, sources)
-        one.run(steps)
-        costs[n] = one.costs
-    print(bench_walk.table(costs))
-    if options.json:
-        options.json.write_text(json.dumps(costs, indent=1), encoding="utf-8")
-    if options.plot:
-        bench_walk.plot(costs, options.plot)
-
-
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -211,14 +198,10 @@ def main() -> None:
     one.add_argument("--chunk", type=int, default=250)
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
-    one = commands.add_parser("walk")
-    one.add_argument("--texts", type=Path, required=True, help="the folder of labelled tables whose texts are mixed")
-    one.add_argument("--work", type=Path, required=True, help="where the projects are kept")
-    one.add_argument("--sizes", default="1000,10000,100000,1000000")
-    one.add_argument("--steps", default="", help="names, with commas; all when left out")
-    one.add_argument("--json", type=Path)
-    one.add_argument("--plot", type=Path)
-    one.set_defaults(run=walk)
+    for name, module in (("next", bench_next), ("import", bench_import), ("walk", bench_walk)):
+        one = commands.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_options(one)
+        one.set_defaults(run=module.run)
     options = parser.parse_args()
     options.run(options)
 

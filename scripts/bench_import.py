@@ -2,7 +2,7 @@
 
 rispy's time is that of `loads` alone, its text already read; ours is that of the whole reading of the file.
 
-    python scripts/bench_import.py [--records 100000] [--exports DIR] [--file big.ris] [--repeats 3]
+    python scripts/bench.py import [--records 100000] [--exports DIR] [--file big.ris] [--repeats 3]
 
 The file is made of the RIS exports in DIR, over and over, each record with a number of its own in title and
 DOI, until it has that many records. Each reader runs in a process of its own, so that peak memory (the
@@ -59,13 +59,16 @@ def measure(name: str, path: Path) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bench.py import`."""
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--exports", type=Path, default=SHARED)
     parser.add_argument("--file", type=Path, help="keep the file here, and use it again when it is there")
     parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what each reader takes."""
     with tempfile.TemporaryDirectory() as folder:
         path = options.file or Path(folder) / "big.ris"
         if not path.exists():
@@ -84,7 +87,3 @@ def main() -> None:
             print(f"{name:8}{found['records']:>10,}{found['seconds']:>9.1f}{found['cpu']:>8.1f}{rates[name]:>11,.0f}"
                   f"{found['peak_mib']:>10,.0f}")
         print(f"triage reads {rates['triage'] / rates['rispy']:.2f} times as many records a second as rispy")
-
-
-if __name__ == "__main__":
-    main()

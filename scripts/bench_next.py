@@ -3,7 +3,7 @@
 A review of made-up abstracts is filled with decisions; then a session goes on deciding, with a retrain under way
 at every moment. Printed are the waits from a decision to the next record on the screen, and the trainings' length.
 
-    python scripts/bench_next.py --records 10000 --labels 2000 --model fast
+    python scripts/bench.py next --records 10000 --labels 2000 --model fast
 """
 
 import argparse
@@ -34,14 +34,17 @@ def made_up(n: int, rng: np.random.Generator) -> list[Record]:
     return records
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--records", type=int, default=10_000)
-    options.add_argument("--labels", type=int, default=2_000)
-    options.add_argument("--decisions", type=int, default=200)
-    options.add_argument("--pause", type=float, default=0.05, help="seconds that the reviewer takes for a record")
-    options.add_argument("--model", default="fast")
-    args = options.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bench.py next`."""
+    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--labels", type=int, default=2_000)
+    parser.add_argument("--decisions", type=int, default=200)
+    parser.add_argument("--pause", type=float, default=0.05, help="seconds that the reviewer takes for a record")
+    parser.add_argument("--model", default="fast")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the waits."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         project = Project.create(Path(folder) / "bench.triage", protocols.template())
@@ -85,7 +88,3 @@ def main() -> None:
             p50, p95, most = np.quantile(seconds, [0.5, 0.95, 1]) * 1000
             print(f"{name:20} median {p50:7.1f} ms, 95 % {p95:7.1f} ms, longest {most:7.1f} ms")
         print(f"a training was under way at {under_way} of {args.decisions} decisions; {len(trainings)} were done")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,11 @@
-"""One project of any size from its export to its report: seconds and peak memory of every command.
+"""Walk one project of any size from its export to its report: seconds and peak memory of every command.
 
-`bench.py walk` runs it; here are the records, the steps and the figures' plot. A record is made of real
-ones: half a title of each of two, sentences of several abstracts, and two names that no other record need
+    python scripts/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000] [--steps status,report]
+        [--json FILE] [--plot FILE.png]
+
+Each step is a process of its own, and each step that changes the review leaves a copy of it in the work
+folder, so that `--steps` runs some of them again alone. The records are made from the labelled tables (CSV
+with title, abstract, label) below --texts. A record is made of real ones: half a title of each of two, sentences of several abstracts, and two names that no other record need
 have (the head of one real word and the tail of another), so that the words grow with the records as they
 do in life. Every tenth is an altered copy of an earlier one, one in fifty tells of what the review looks
 for, two in five are too old or not in English.
@@ -9,8 +13,10 @@ for, two in five are too old or not in English.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import errno
+import functools
 import json
 import math
 import os
@@ -385,3 +391,34 @@ def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bench.py walk`."""
+    parser.add_argument("--texts", type=Path, required=True, help="the folder of labelled tables whose texts are mixed")
+    parser.add_argument("--work", type=Path, required=True, help="where the projects are kept")
+    parser.add_argument("--sizes", default="1000,10000,100000,1000000")
+    parser.add_argument("--steps", default="", help="names, with commas; all when left out, none with a blank")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run every command on projects of several sizes."""
+    sources = functools.cache(lambda: Sources.of(options.texts))
+    steps = [name for part in options.steps.split(",") if (name := part.strip())] if options.steps else list(STEPS)
+    if unknown := [name for name in steps if name not in STEPS]:
+        sys.exit(f"There is no step {unknown[0]!r}; the steps are: {', '.join(STEPS)}.")
+    costs = {}
+    for n in map(int, options.sizes.split(",")):
+        one = Walk(options.work, n, sources)
+        one.run(steps)
+        costs[n] = one.costs
+    print(table(costs))
+    if options.json:
+        options.json.write_text(json.dumps(costs, indent=1), encoding="utf-8")
+    if options.plot:
+        plot(costs, options.plot)
