@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .terms import CharacterTerms, New, TermView, Tfidf, WordTerms, in_order
+from .terms import CharacterTerms, New, StemTerms, TermView, Tfidf, WordTerms, in_order
 
 PACKAGED_MODEL = "all-minilm-l6-v2"
 _LETTERS_AT_ONCE = 1 << 22
@@ -83,7 +83,7 @@ def build_views(
     ----------
     texts : Texts
     views : sequence of str
-        Of "words", "characters", "titles" and "embedding".
+        Of "words", "stems", "characters", "titles", "static" and "embedding".
     encoder : str
         `PACKAGED_MODEL`, or the folder of a sentence-transformers model.
     include, exclude : sequence of str
@@ -130,15 +130,19 @@ def build_views(
         else:
             vectors = np.asarray(found["vectors"])
     for name in views:
-        matrices[name] = centred(vectors) if name == "embedding" else terms[name].matrix
+        if name == "static":
+            matrices[name] = _static(texts, kept, progress)
+        else:
+            matrices[name] = centred(vectors) if name == "embedding" else terms[name].matrix
     criteria: dict[str, np.ndarray] = {}
     wanted = [text for text in (question, *include) if text.strip()]
     whole = " ".join(wanted)
     if wanted or exclude:
-        if "words" in terms and whole:
-            criteria["words"] = terms["words"].cosines([whole])[:, 0]
-        if "words" in terms and exclude:
-            criteria["words_excluded"] = terms["words"].cosines(list(exclude)).max(axis=1)
+        for name in {"words", "stems"} & terms.keys():
+            if whole:
+                criteria[name] = terms[name].cosines([whole])[:, 0]
+            if exclude:
+                criteria[f"{name}_excluded"] = terms[name].cosines(list(exclude)).max(axis=1)
         if extractor is not None:
             near = vectors @ embed([whole, *wanted, *exclude], extractor, cache_dir=cache_dir).T
             if wanted:
@@ -148,8 +152,23 @@ def build_views(
                 criteria["excluded"] = near[:, 1 + len(wanted):].max(axis=1)
     return Views(
         matrices, {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
-        {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms)},
+        {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms | StemTerms)},
     )
+
+
+def _static(texts: Texts, kept: KeptViews, progress) -> np.ndarray:
+    """Make the view of static vectors in one more reading of the texts."""
+    from .static import StaticEmbedding
+
+    name = f"static-{StaticEmbedding.VERSION}"
+    if (found := kept.load(name)) is not None:
+        return centred(np.asarray(found["vectors"]))
+    extractor = StaticEmbedding.packaged()
+    pages = ([f"{title} {abstract}" for title, abstract in page] for page in _pages(texts.read()))
+    with progress("Looking word vectors up") as tick, kept.make(name) as new:
+        vectors = new("vectors", (texts.n, extractor.width), np.float32)
+        extractor.fill(pages, vectors, lambda done: tick(done, texts.n))
+    return centred(vectors)
 
 
 def _count_terms(texts: Texts, names: Sequence[str], kept: KeptViews, progress) -> dict[str, TermView]:
@@ -283,6 +302,7 @@ def _no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
 # The words as ASReview's ELAS u4 has them: the parameters were tuned by its authors on SYNERGY.
 _VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
     "words": lambda: Tfidf(WordTerms(), largest=0.95),
+    "stems": lambda: Tfidf(StemTerms(), largest=0.95, dtype=np.float32),
     "characters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
     "titles": lambda: Tfidf(WordTerms()),
 }

@@ -21,6 +21,7 @@ _IN_MEMORY = 1 << 25        # counts held before they go to the disk
 _SORTED_AT_ONCE = 1 << 25   # keys
 _LARGE = 100_000            # records from which on single precision is enough
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_WORD = re.compile(r"\b\w\w+\b")
 
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -38,31 +39,36 @@ class WordTerms:
     Lower case, two letters or digits at least.
     """
 
-    _WORD = re.compile(r"\b\w\w+\b")
-
     def keys(self, texts: Sequence[str]) -> np.ndarray:
         """Return the keys of some texts: those of all words, then those of all pairs."""
-        codes, starts = _codes(texts := [text.lower() for text in texts], "\n")
-        letter = _is_letter(codes)
-        edge = np.diff(letter.view(np.int8), prepend=0, append=0)
-        start, end = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
-        is_word = end - start > 1
-        start, end = start[is_word], end[is_word]
-        # Horner's rule from the first letter on, by differences of sums: sum of mixed(letter) r^k, modulo 2^64.
-        power, inverse = _powers(1 << max(len(codes) - 1, 1).bit_length())
-        sums = np.zeros(len(codes) + 1, np.uint64)
-        np.cumsum(_mixed(codes) * power[: len(codes)], out=sums[1:])
-        word = (sums[end] - sums[start]) * inverse[start]
-        text = np.searchsorted(starts, start, side="right") - 1
+        word, text = _words(texts)
         same = text[1:] == text[:-1]
         pair = (word[:-1] * _ODD + (word[1:] ^ np.uint64(2)))[same]
         return np.concatenate([_placed(word, text), _placed(pair, text[1:][same])])
 
     def names(self, text: str) -> dict[int, str]:
         """Return the terms of a text by their keys."""
-        words = self._WORD.findall(text.lower())
+        words = _WORD.findall(text.lower())
         pairs = [f"{a} {b}" for a, b in zip(words, words[1:])]
         return dict(zip(self.keys([text]).tolist(), [*words, *pairs], strict=True))
+
+
+class StemTerms:
+    """The first five characters of every word: one term for "depression", "depressed" and "depressive"."""
+
+    _LONGEST = 5
+
+    def keys(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the keys of some texts, word by word."""
+        return _placed(*_words(texts, self._LONGEST))
+
+    def names(self, text: str) -> dict[int, str]:
+        """Return the terms of a text by their keys, each as the words of the text that have it."""
+        words = _WORD.findall(text.lower())
+        named: dict[int, dict[str, None]] = {}
+        for key, word in zip(self.keys([text]).tolist(), words, strict=True):
+            named.setdefault(key, {})[word] = None
+        return {key: ", ".join(its) for key, its in named.items()}
 
 
 class CharacterTerms:
@@ -88,6 +94,23 @@ class CharacterTerms:
             if n >= self._FEWEST:
                 found.append(_placed(key[~over] ^ np.uint64(n), text[:made][~over]))
         return np.concatenate(found) if found else np.zeros(0, np.uint64)
+
+
+def _words(texts: Sequence[str], longest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return a hash of every word of some texts, of so many of its first characters, and the text it is in."""
+    codes, starts = _codes([text.lower() for text in texts], "\n")
+    letter = _is_letter(codes)
+    edge = np.diff(letter.view(np.int8), prepend=0, append=0)
+    start, end = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
+    is_word = end - start > 1
+    start, end = start[is_word], end[is_word]
+    if longest is not None:
+        end = np.minimum(end, start + longest)
+    # Horner's rule from the first letter on, by differences of sums: sum of mixed(letter) r^k, modulo 2^64.
+    power, inverse = _powers(1 << max(len(codes) - 1, 1).bit_length())
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    np.cumsum(_mixed(codes) * power[: len(codes)], out=sums[1:])
+    return (sums[end] - sums[start]) * inverse[start], np.searchsorted(starts, start, side="right") - 1
 
 
 def _codes(texts: Sequence[str], between: str) -> tuple[np.ndarray, np.ndarray]:
