@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -82,6 +82,8 @@ class Live:
         or a decision on a record that nobody handed out.
     last_seq : int
         The newest event seen; 0 for an empty log.
+    groups : mapping of int to sequence of int
+        For each linked record all members of its group, itself among them.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -90,19 +92,15 @@ class Live:
     tags: dict[tuple[str, int, str], tuple[Event, ...]]
     shown: dict[tuple[str, int], Event]
     last_seq: int
+    groups: Mapping[int, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
         return self.duplicates.get(record_id, record_id)
 
     def copies_of(self, record_ids: Iterable[int]) -> dict[int, list[int]]:
-        """Return the copies of each of these records that has any, ascending."""
-        wanted = set(map(int, record_ids))
-        copies: dict[int, list[int]] = {}
-        for copy, kept in self.duplicates.items():
-            if kept in wanted:
-                copies.setdefault(kept, []).append(copy)
-        return {kept: sorted(found) for kept, found in copies.items()}
+        """Return the copies of each of these kept records that has any, ascending."""
+        return {i: sorted(set(self.groups[i]) - {i}) for i in map(int, record_ids) if i in self.groups}
 
     def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
         """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
@@ -149,7 +147,7 @@ class Folding:
         """What is current; the decisions and what was shown are the caller's own to go on with."""
         return Live(
             dict(self._decisions), self._duplicates, self._removals,
-            {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq,
+            {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq, self._groups,
         )
 
     def take(self, events: Iterable[Event]) -> None:

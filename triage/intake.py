@@ -287,7 +287,7 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     live = project.live()
     found = dedupe.find_duplicates(project.records(), apart)
     links = [link for link in found if link.sure and live.kept(link.copy_id) != live.kept(link.kept_id)]
-    project.link([(link.copy_id, link.kept_id, link.why) for link in links], reviewer=reviewer)
+    project.link(((link.copy_id, link.kept_id, link.why) for link in links), reviewer=reviewer)
     live = project.live()
     open_pairs = {
         (min(pair), max(pair)): link.why for link in found if not link.sure

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -704,20 +704,20 @@ class Project:
             rows += _retagged(self.live(), stage, reviewer, tags)
             return _insert_events(connection, rows) if rows else []
 
-    def link(self, links: Sequence[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
+    def link(self, links: Iterable[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
         """Log duplicates: (the copy's id, the kept record's id, why)."""
-        return self._append([
+        return self._append(
             {"kind": Kind.DUPLICATE, "record_id": copy, "other_id": kept, "reason": why, "reviewer": reviewer}
             for copy, kept, why in links
-        ])
+        )
 
-    def remove(self, removals: Sequence[tuple[int, str, str]], *, reviewer: str) -> list[Event]:
+    def remove(self, removals: Iterable[tuple[int, str, str]], *, reviewer: str) -> list[Event]:
         """Log removals before screening: (record id, kind of limit, reason)."""
-        return self._append([
+        return self._append(
             {"kind": Kind.REMOVAL, "record_id": record_id, "label": None, "reason": kind, "note": why,
              "reviewer": reviewer}
             for record_id, kind, why in removals
-        ])
+        )
 
     def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
         """Log that a person told two records apart that looked like copies."""
@@ -835,13 +835,15 @@ class Project:
         """Return what the mathematics may see of a stage (see `stage`)."""
         return self.stage(stage, until).history()
 
-    def _append(self, rows: list[dict], after: int | None = None) -> list[Event]:
-        if not rows:
+    def _append(self, rows: Iterable[dict], after: int | None = None) -> list[Event]:
+        rows = iter(rows)
+        first = list(islice(rows, 1))
+        if not first:
             return []
         with self._write() as connection:
             if after is not None and _newest(connection) > after:
                 return []
-            return _insert_events(connection, rows)
+            return _insert_events(connection, chain(first, rows))
 
     # -- rankings -----------------------------------------------------------------------------
 
@@ -1003,18 +1005,24 @@ _EVENT_DEFAULTS = {
 }
 
 
+_EVENT_COLUMNS = tuple(column.name for column in _events.c)
+
+
 def _newest(connection: Connection) -> int:
     return connection.execute(select(func.max(_events.c.seq))).scalar() or 0
 
 
-def _insert_events(connection: Connection, rows: list[dict]) -> list[Event]:
-    first = _newest(connection) + 1
+def _insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
+    next_seq = _newest(connection) + 1
     at = _now()
-    full = [{**_EVENT_DEFAULTS, "at": at, "seq": first + i, **row} for i, row in enumerate(rows)]
-    full = [{k: str(v) if isinstance(v, (Kind, Label, Origin)) else v for k, v in row.items()} for row in full]
-    for page in _pages(full, _PAGE):
-        connection.execute(insert(_events), page)
-    return [_event(row) for row in full]
+    events: list[Event] = []
+    for page in _pages(rows, _PAGE):
+        full = [{**_EVENT_DEFAULTS, "at": at, "seq": next_seq + i, **row} for i, row in enumerate(page)]
+        full = [{k: str(v) if isinstance(v, (Kind, Label, Origin)) else v for k, v in row.items()} for row in full]
+        connection.execute(insert(_events), full)
+        events += [_to_event([row[name] for name in _EVENT_COLUMNS]) for row in full]
+        next_seq += len(page)
+    return events
 
 
 def _taken_back(event: Event, reviewer: str) -> dict:
@@ -1046,10 +1054,6 @@ def _seq(e: Event) -> int:
 
 _KINDS, _LABELS, _ORIGINS = ({None: None, **{str(one): one for one in kind}} for kind in (Kind, Label, Origin))
 _time = lru_cache(1)(datetime.fromisoformat)  # what was written at once has one time
-
-
-def _event(row: Mapping) -> Event:
-    return _to_event(tuple(row[column.name] for column in _events.c))
 
 
 def _to_event(row: Sequence) -> Event:
