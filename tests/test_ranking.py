@@ -20,7 +20,7 @@ ABSTRACTS = ["adults support each other", "nitrogen in roots", "", "beams corrod
 @pytest.fixture(scope="module")
 def views():
     return features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS), ["words", "characters", "titles"], include=["Peer support of adults"],
+        features.Texts.of(TITLES, ABSTRACTS), ["words", "stems", "titles", "static"], include=["Peer support of adults"],
         exclude=["Over the internet"],
     )
 
@@ -138,11 +138,11 @@ def test_ranks_are_among_the_open_records():
 def test_explanations_add_up_to_the_score(views):
     preset = ranking.load_preset("elas-u4")
     rows, y = np.array([0, 1, 3]), np.array([1, 0, 0])
-    parts = ranking.explain(preset, views, views.names["words"](f"{TITLES[2]} {ABSTRACTS[2]}"), rows, y, 2, n=1000)
+    parts = ranking.explain(preset, views, f"{TITLES[2]} {ABSTRACTS[2]}", rows, y, 2, n=1000)
     machine = learning.LinearMachine(views.matrices["words"], 0.11).fit(rows, y, ranking.balanced_weights(y, 9.8))
     assert sum(w for _, w in parts) + machine.intercept_ == pytest.approx(score(preset, views, rows, y)[2])
     assert any(term == "peer" and weight > 0 for term, weight in parts)
-    assert ranking.explain(preset, views, views.names["words"](f"{TITLES[2]} {ABSTRACTS[2]}"), rows[:1], y[:1], 2) == []
+    assert ranking.explain(preset, views, f"{TITLES[2]} {ABSTRACTS[2]}", rows[:1], y[:1], 2) == []
 
 
 # The 36 positions at which ASReview 2.2 finds the relevant records of meijboom_2021 after the priors.

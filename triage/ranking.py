@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ class Views(Protocol):
 
     matrices: Mapping[str, object]
     criteria: Mapping[str, np.ndarray]
+    names: Mapping[str, Callable[[str], Mapping[int, str]]]
     n: int
 
 
@@ -217,29 +218,29 @@ def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
 
 
 def explain(
-    preset: Preset, views: Views, names: Mapping[int, str], rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
+    preset: Preset, views: Views, text: str, rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
 ) -> list[tuple[str, float]]:
-    """Return the terms of the word view that move one record's score most, with their contributions.
+    """Return the terms that move one record's score most, with their contributions, by the first view of terms.
 
     A contribution is the machine's weight of a term times its value in the record; with the
-    intercept they add up to the word view's score.
+    intercept they add up to the view's score.
 
     Parameters
     ----------
     preset, views, rows, y
         As for `Learner`.
-    names : mapping of int to str
-        Names of the word view's columns that the record has; the others are terms that no other record has.
+    text : str
+        The record's.
     row : int
         The record.
     n : int
         Terms to return, by size of their contribution.
     """
-    words = next((s for s in preset.scores if s.view == "words" and s.score == "svm"), None)
-    if words is None or not 0 < int(y.sum()) < len(y):
+    by_terms = next((s for s in preset.scores if s.view in views.names and s.score == "svm"), None)
+    if by_terms is None or not 0 < int(y.sum()) < len(y):
         return []
-    matrix = views.matrices["words"]
-    machine = LinearMachine(matrix, words.C).fit(rows, y, balanced_weights(y, preset.balance))
+    names, matrix = views.names[by_terms.view](text), views.matrices[by_terms.view]
+    machine = LinearMachine(matrix, by_terms.C).fit(rows, y, balanced_weights(y, preset.balance))
     start, end = matrix.indptr[row: row + 2]
     columns = matrix.indices[start:end]
     parts = matrix.data[start:end] * machine.coef_[columns]

@@ -882,7 +882,7 @@ def explain(
     project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
     device: str = "auto", progress=None,
 ) -> dict[str, object]:
-    """Return the terms that speak for and against a record, by the word view of the ranking.
+    """Return the terms that speak for and against a record, by the ranking's first view of terms.
 
     Raises
     ------
@@ -897,7 +897,7 @@ def explain(
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
     model = _model_of(project, stage, preset, device, progress)
     record = StageRecords(project, stage)[row]
-    found = models.explain(model.preset, model.views, model.views.names["words"](record.text), *_labels(stage), row)
+    found = models.explain(model.preset, model.views, record.text, *_labels(stage), row)
     return {
         "record_id": int(stage.record_ids[row]), "title": record.title,
         "terms": [{"term": term, "weight": weight} for term, weight in found],

@@ -1,0 +1,82 @@
+"""Static vectors by hand, page by page, without torch; stems."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from triage import features
+from triage.features.static import StaticEmbedding
+from triage.features.terms import StemTerms
+
+TEXTS = ["Peer support, peer workers", "", "Steel bridges in sea air", "depression, depressed and Depressive moods"]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Four pieces with vectors of two numbers."""
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "peer": 1, "support": 2, "steel": 3}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    return StaticEmbedding(np.array([[0, 0], [1, 0], [0, 2], [-3, 4]], np.float32), tokenizer)
+
+
+def test_vectors_by_hand(tiny):
+    # peer twice: (1 + ln 2)(1, 0); support once: (0, 2).
+    twice = np.array([1 + np.log(2), 2.0])
+    made = tiny.transform(["Peer support PEER", "", "steel", "steel and steel", "unknown"])
+    assert made == pytest.approx(np.array([twice / np.linalg.norm(twice), [0, 0], [-.6, .8], [-.6, .8], [0, 0]]), abs=1e-6)
+    assert made.dtype == np.float32 and tiny.transform([]).shape == (0, 2)
+
+
+def test_pages_fill_the_rows_that_one_page_gives():
+    packaged = StaticEmbedding.packaged()
+    texts = [f"{text} {n}" for n in range(40) for text in TEXTS]
+    rows, told = np.full((len(texts), packaged.width), 9, np.float32), []
+    packaged.fill((texts[start: start + 7] for start in range(0, len(texts), 7)), rows, told.append)
+    assert np.array_equal(rows, packaged.transform(texts)) and np.array_equal(rows, packaged.transform(texts))
+    assert told == [*range(7, len(texts), 7), len(texts)]
+
+
+def test_the_packaged_vectors_know_what_is_alike():
+    illness, disease, bridge = StaticEmbedding.packaged().transform(["mental illness", "psychiatric disorder", "steel bridge"])
+    assert illness @ disease > illness @ bridge + 0.1
+
+
+def test_long_texts_are_read_to_their_end():
+    words = "support " * 3000
+    one, other = StaticEmbedding.packaged().transform([words, words + "steel"])
+    assert not np.array_equal(one, other)
+
+
+def test_the_view_is_centred_and_kept(tmp_path):
+    texts = features.Texts(4, lambda: iter([(text, "") for text in TEXTS]), "of these texts")
+    view = features.build_views(texts, ["static"], cache_dir=tmp_path).matrices["static"]
+    plain = StaticEmbedding.packaged().transform([f"{text} " for text in TEXTS])
+    assert view == pytest.approx(features.centred(plain), abs=1e-6)
+
+    def unreadable():
+        raise AssertionError("the texts were read again")
+
+    again = features.build_views(features.Texts(4, unreadable, "of these texts"), ["static"], cache_dir=tmp_path)
+    assert np.array_equal(again.matrices["static"], view)
+
+
+def test_no_torch_for_the_fast_views():
+    code = ("import sys; from triage import features; features.build_views(features.Texts.of(['peer support'], ['a b']), "
+            "['stems', 'titles', 'static']); print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_stems_are_the_first_five_characters_of_words():
+    terms = StemTerms()
+    keys, stems = terms.keys(TEXTS), Counter()
+    for text in TEXTS:
+        for word in text.replace(",", "").lower().split():
+            stems[word[:5]] += 1
+    assert len(keys) == sum(stems.values())
+    alone = {text: terms.keys([text]) for text in ("depression", "depre", "depr", "depressed moods")}
+    assert alone["depression"] == alone["depre"] == alone["depressed moods"][0] != alone["depr"]
+    assert sorted(terms.names(TEXTS[3]).values()) == ["and", "depression, depressed, depressive", "moods"]
