@@ -8,7 +8,7 @@ folder, so that `--steps` runs some of them again alone. The records are made fr
 with title, abstract, label) below --texts. A record is made of real ones: half a title of each of two, sentences of several abstracts, and two names that no other record need
 have (the head of one real word and the tail of another), so that the words grow with the records as they
 do in life. Every tenth is an altered copy of an earlier one, one in fifty tells of what the review looks
-for, two in five are too old or not in English.
+for, one in eleven is too old or not in English.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Walk:
 def _new(walk: Walk) -> Cost:
     protocol = walk.folder / "protocol.toml"
     protocol.write_text('model = "fast"\n' + (DEMO / "protocol.toml").read_text(encoding="utf-8")
-                        .replace("published_from = 2019", "published_from = 2003"), encoding="utf-8")
+                        .replace("published_from = 2019", "published_from = 1991"), encoding="utf-8")
     return walk.triage("new", "--protocol", protocol)
 
 
@@ -358,18 +358,18 @@ STEPS: dict[str, Step] = {
 
 
 def table(costs: dict[int, dict[str, dict]]) -> str:
-    """Return seconds and peak memory by step and size, in Markdown."""
+    """Return seconds, those of the processor in brackets, and peak memory by step and size, in Markdown."""
     sizes = sorted(costs)
     lines = ["| step | " + " | ".join(f"{n:,}" for n in sizes) + " |", "|---|" + "---|" * len(sizes)]
     for step in STEPS:
         cells = [costs[n].get(step) for n in sizes]
         lines.append(f"| {step} | " + " | ".join(
-            "" if c is None else f"{c['seconds']:.3g} s, {c['peak_gib']:.2f} GiB" for c in cells) + " |")
+            "" if c is None else f"{c['seconds']:.3g} ({c['processor']:.3g}) s, {c['peak_gib']:.2f} GiB" for c in cells) + " |")
     return "\n".join(lines)
 
 
 def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
-    """Draw seconds against records, each step a line, beside n log n."""
+    """Draw seconds of the processor against records, each step a line, beside n log n."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -379,15 +379,15 @@ def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
     shown = [step for step in STEPS if any(step in costs[n] for n in sizes)]
     colours = colormaps["tab20"]
     for number, step in enumerate(shown):
-        points = [(n, costs[n][step]["seconds"]) for n in sizes if step in costs[n]]
+        points = [(n, costs[n][step]["processor"]) for n in sizes if step in costs[n]]
         axes.plot(*zip(*points, strict=True), marker="os^Dv"[number % 5], markersize=5, linewidth=1.4, label=step,
                   color=colours(number % 20))
     grid = [sizes[0] * (sizes[-1] / sizes[0]) ** (i / 50) for i in range(51)]
     for scale, label in ((1.0, "n log n"), (0.05, None)):
-        top = max(c["seconds"] for c in costs[sizes[-1]].values()) * scale
+        top = max(c["processor"] for c in costs[sizes[-1]].values()) * scale
         unit = top / (sizes[-1] * math.log(sizes[-1]))
         axes.plot(grid, [unit * n * math.log(n) for n in grid], "k--", linewidth=1, alpha=0.6, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="Records in the project", ylabel="Seconds")
+    axes.set(xscale="log", yscale="log", xlabel="Records in the project", ylabel="Seconds of the processor")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)

@@ -238,6 +238,46 @@ def test_without_tags_no_export_has_a_column_for_them(review, tmp_path):
     assert "tags" not in (tmp_path / "e.csv").read_text("utf-8").splitlines()[0].split(",")
 
 
+@pytest.mark.parametrize("ending", sorted(formats.WRITERS))
+def test_an_export_is_written_page_by_page_in_the_order_asked_for(review, tmp_path, monkeypatch, ending):
+    project = review(11)
+    project.link([(9, 4, "same title")], reviewer="ann")
+    asked, records = [], Project.records
+
+    def counted(self, ids=None):
+        ids = set(ids)
+        asked.append(len(ids))
+        return records(self, ids)
+
+    monkeypatch.setattr(Project, "records", counted)
+    batch = [11, 2, 7, 4, 1, 3, 10]
+    intake.export(project, tmp_path / f"whole{ending}", record_ids=batch)
+    assert asked[0] == 8  # with the copy of record 4
+    asked.clear()
+    monkeypatch.setattr("triage.project._PAGE", 3)
+    assert intake.export(project, tmp_path / f"pages{ending}", record_ids=batch) == 7
+    assert max(asked) <= 4
+    whole, pages = (formats.read(tmp_path / f"{name}{ending}").records for name in ("whole", "pages"))
+    assert pages == whole and [r.title for r in pages] == [r.title for r in map(project.record, batch)]
+    with pytest.raises(InputError, match="taken out of the stage"):
+        intake.export(project, tmp_path / f"none{ending}", record_ids=[1, 9])
+    assert not (tmp_path / f"none{ending}").exists()
+
+
+def test_each_standing_is_exported_alone(review, tmp_path):
+    project = review(8)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [
+        [1, "include"], [2, "exclude"], [3, "maybe"], [4, "include"],
+    ], ("record_id", "label")), reviewer="ann")
+    intake.label(project, decisions_file(tmp_path / "e.csv", [[4, "exclude"]], ("record_id", "label")), reviewer="bob")
+    for only, expected in ((["included"], [1]), (["excluded"], [2]), (["maybe"], [3, 4]), (["unscreened"], [5, 6, 7, 8]),
+                           (["maybe", "unscreened"], [3, 4, 5, 6, 7, 8]), ([], list(range(1, 9)))):
+        path = tmp_path / f"only-{'-'.join(only)}.csv"
+        assert intake.export(project, path, only=only) == len(expected)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            assert [int(row["record_id"]) for row in csv.DictReader(file)] == expected
+
+
 @pytest.mark.parametrize("columns", ["record_id,label,tags,tags", "record_id,label,note,Note"])
 def test_a_column_named_twice_is_refused(review, tmp_path, columns):
     project = review(8)
