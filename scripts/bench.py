@@ -2,6 +2,7 @@
 
 Usage:
     python scripts/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
+    python scripts/bench.py retrain --review FILE [--labels 5000] [--presets fast]
     python scripts/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
     python scripts/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
     python scripts/bench.py next [--records 10000] [--labels 2000] [--model fast]
@@ -9,7 +10,9 @@ Usage:
     python scripts/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000,100000,1000000] [--plot FILE.png]
 
 `retrain` pools the labelled tables (CSV with title, abstract, label) of FOLDER, and repeats them with a
-number appended where more records are asked for. `asreview` replays TABLE by `asreview simulate` (an
+number appended where more records are asked for; sentence vectors, which are taken to be there, are drawn
+at random. With --review it takes the records of a review, such as `walk` makes, and draws one label in ten
+relevant among those whose words are nearest to one record's. `asreview` replays TABLE by `asreview simulate` (an
 installation of its own) and by `triage simulate --model elas-u4 --batch 1`, whole processes in turn, and
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
@@ -60,35 +63,58 @@ def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
     )
 
 
+def made_views(options: argparse.Namespace, preset):
+    """Return the views of a review, or of the pooled tables, and labels in the order in which they come."""
+    from triage import features, project, screening
+
+    rng = np.random.default_rng(0)
+    count = options.labels + options.retrains
+    if options.review:
+        with project.Project.open(options.review) as review:
+            views = screening._model_of(review, review.stage(), preset.name, "cpu", None).views
+        terms = next(matrix for name, matrix in views.matrices.items() if name in ("words", "stems"))
+        near = terms @ terms[[views.n // 2]].toarray().ravel()
+        relevant = rng.permutation(np.argsort(-near)[: count // 5])[: count // 10]
+        others = rng.choice(np.setdiff1d(np.arange(views.n), relevant), count - len(relevant), replace=False)
+        labelled = rng.permutation(np.concatenate([relevant, others]))
+        return views, labelled, np.isin(labelled, relevant).astype(int)
+    titles, abstracts, y = pooled(options.folder, options.records)
+    named = [name for name in preset.views if name != "embedding"]
+    views = features.build_views(
+        features.Texts.of(titles, abstracts), named, include=["Adults in mental health care"],
+    )
+    if "embedding" in preset.views:
+        vectors = features.of_length_one(rng.normal(size=(len(y), 384)).astype(np.float32))
+        views = features.Views({**views.matrices, "embedding": vectors}, views.criteria, views.names)
+    labelled = rng.permutation(len(y))[:count]
+    return views, labelled, y[labelled]
+
+
 def retrain(options: argparse.Namespace) -> None:
     """Print seconds for the views, the first training, a retrain after one label, and held-out scores."""
-    from triage import bundled, features, ranking, screening
+    from triage import ranking, screening
 
-    titles, abstracts, y = pooled(options.folder, options.records)
-    rng = np.random.default_rng(0)
-    labelled = rng.permutation(len(y))[: options.labels + options.retrains]
     for name in options.presets.split(","):
         preset = ranking.load_preset(name)
         began = time.perf_counter()
-        views = features.build_views(
-            features.Texts.of(titles, abstracts), preset.views, include=["Adults in mental health care"], cache_dir=bundled.user_cache_dir(),
-        )
+        views, labelled, y = made_views(options, preset)
         built = time.perf_counter() - began
         learner = ranking.Learner(preset, views)
         began = time.perf_counter()
-        learner(labelled[: options.labels], y[labelled[: options.labels]])
+        learner(labelled[: options.labels], y[: options.labels])
         first = time.perf_counter() - began
         seconds = []
         for n in range(options.labels + 1, len(labelled) + 1):
             began = time.perf_counter()
-            learner(labelled[:n], y[labelled[:n]])
+            learner(labelled[:n], y[:n])
             seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-        rows = labelled[: options.labels]
-        screening.held_out_scores(ranking.Learner(preset, views), len(y), rows, y[rows])
+        screening.held_out_scores(
+            ranking.Learner(preset, views), views.n, labelled[: options.labels], y[: options.labels],
+        )
         held_out = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{name}: {len(y)} records, {options.labels} labels: views {built:.1f} s, first training {first:.2f} s, "
+        print(f"{name}: {views.n} records, {options.labels} labels: views {built:.1f} s, first training {first:.2f} s, "
               f"retrain median {statistics.median(seconds):.3f} s, largest {max(seconds):.3f} s, held-out scores "
               f"{held_out:.2f} s, peak {peak:.2f} GiB", flush=True)
 
@@ -127,7 +153,7 @@ def compare_with_asreview(options: argparse.Namespace) -> None:
             there = asreview_positions(project)
             ratios.append(theirs[0] / ours[0])
             print(f"{options.table.stem}: asreview {theirs[0]:.1f} s ({theirs[1]:.1f} of processor, to its last relevant "
-                  f"record, {there[-1] + 1} screened), triage {ours[0]:.1f} s ({ours[1]:.1f}, all {len(labels)}): "
+                  f"record, {there[-1] + 1} screened), triage {ours[0]:.1f} s ({ours[1]:.1f}, the same): "
                   f"{ratios[-1]:.1f} times as fast; {sum(a == b for a, b in zip(here, there))} of {len(there)} relevant "
                   f"records at the same positions", flush=True)
         print(f"median {statistics.median(ratios):.1f} times as fast")
@@ -180,7 +206,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("retrain")
-    one.add_argument("folder", type=Path)
+    one.add_argument("folder", type=Path, nargs="?")
+    one.add_argument("--review", type=Path)
     one.add_argument("--records", type=int, default=10_000)
     one.add_argument("--labels", type=int, default=2_000)
     one.add_argument("--retrains", type=int, default=20)
