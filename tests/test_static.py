@@ -31,13 +31,13 @@ def test_vectors_by_hand(tiny):
     assert made.dtype == np.float32 and tiny.transform([]).shape == (0, 2)
 
 
-def test_pages_fill_the_rows_that_one_page_gives():
-    packaged = StaticEmbedding.packaged()
+def test_pages_give_the_rows_that_one_page_gives(monkeypatch):
     texts = [f"{text} {n}" for n in range(40) for text in TEXTS]
-    rows, told = np.full((len(texts), packaged.width), 9, np.float32), []
-    packaged.fill((texts[start: start + 7] for start in range(0, len(texts), 7)), rows, told.append)
-    assert np.array_equal(rows, packaged.transform(texts)) and np.array_equal(rows, packaged.transform(texts))
-    assert told == [*range(7, len(texts), 7), len(texts)]
+    whole = features.build_views(features.Texts.of(texts, texts), ["static", "titles"])
+    monkeypatch.setattr(features, "_LETTERS_AT_ONCE", 300)
+    parts = features.build_views(features.Texts.of(texts, texts), ["static", "titles"])
+    assert np.array_equal(whole.matrices["static"], parts.matrices["static"])
+    assert (whole.matrices["titles"] != parts.matrices["titles"]).nnz == 0
 
 
 def test_the_packaged_vectors_know_what_is_alike():

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .terms import CharacterTerms, New, StemTerms, TermView, Tfidf, WordTerms, in_order
+from .terms import CharacterTerms, Counts, New, StemTerms, TermView, Tfidf, WordTerms, in_order
 
 PACKAGED_MODEL = "all-minilm-l6-v2"
 _LETTERS_AT_ONCE = 1 << 22
@@ -76,8 +76,8 @@ def build_views(
 ) -> Views:
     """Describe records by the named views, and by how near they are to the criteria.
 
-    Views that were kept are used again, and no text is read; else the texts are read once for the views of
-    terms together, and once for the sentence embeddings.
+    Views that were kept are used again, and no text is read; else the texts are read once for all others
+    together, and once for the sentence embeddings.
 
     Parameters
     ----------
@@ -108,10 +108,7 @@ def build_views(
     progress = progress or _no_progress
     kept = KeptViews(cache_dir, texts.fingerprint)
     matrices: dict[str, object] = {}
-    terms = {name: TermView.of(found, _VECTORIZERS[name]().terms) for name in views
-             if name in _VECTORIZERS and (found := kept.load(name))}
-    if missing := [name for name in views if name in _VECTORIZERS and name not in terms]:
-        terms |= _count_terms(texts, missing, kept, progress)
+    terms, static = _read(texts, [name for name in views if name != "embedding"], kept, progress)
     extractor = None
     if "embedding" in views:
         # Loaded here: it needs scikit-learn, and what reads no vectors does without.
@@ -130,10 +127,10 @@ def build_views(
         else:
             vectors = np.asarray(found["vectors"])
     for name in views:
-        if name == "static":
-            matrices[name] = _static(texts, kept, progress)
+        if name in terms:
+            matrices[name] = terms[name].matrix
         else:
-            matrices[name] = centred(vectors) if name == "embedding" else terms[name].matrix
+            matrices[name] = centred(static if name == "static" else vectors)
     criteria: dict[str, np.ndarray] = {}
     wanted = [text for text in (question, *include) if text.strip()]
     whole = " ".join(wanted)
@@ -156,42 +153,46 @@ def build_views(
     )
 
 
-def _static(texts: Texts, kept: KeptViews, progress) -> np.ndarray:
-    """Make the view of static vectors in one more reading of the texts."""
-    from .static import StaticEmbedding
+def _read(
+    texts: Texts, names: Sequence[str], kept: KeptViews, progress,
+) -> tuple[dict[str, TermView], np.ndarray | None]:
+    """Return the views of terms and the static vectors: those kept, and the others made in one reading."""
+    terms = {name: TermView.of(found, _VECTORIZERS[name]().terms) for name in names
+             if name in _VECTORIZERS and (found := kept.load(name))}
+    makers = {name: _VECTORIZERS[name]() for name in names if name in _VECTORIZERS and name not in terms}
+    static = extractor = None
+    if "static" in names:
+        from .static import StaticEmbedding
 
-    name = f"static-{StaticEmbedding.VERSION}"
-    if (found := kept.load(name)) is not None:
-        return centred(np.asarray(found["vectors"]))
-    extractor = StaticEmbedding.packaged()
-    pages = ([f"{title} {abstract}" for title, abstract in page] for page in _pages(texts.read()))
-    with progress("Looking word vectors up") as tick, kept.make(name) as new:
-        vectors = new("vectors", (texts.n, extractor.width), np.float32)
-        extractor.fill(pages, vectors, lambda done: tick(done, texts.n))
-    return centred(vectors)
+        static_name = f"static-{StaticEmbedding.VERSION}"
+        if (found := kept.load(static_name)) is not None:
+            static = np.asarray(found["vectors"])
+        else:
+            extractor = StaticEmbedding.packaged()
+    if not makers and extractor is None:
+        return terms, static
 
-
-def _count_terms(texts: Texts, names: Sequence[str], kept: KeptViews, progress) -> dict[str, TermView]:
-    """Make the views of terms in one reading of the texts."""
-    makers = {name: _VECTORIZERS[name]() for name in names}
-
-    def count(page: list[tuple[str, str]]) -> dict[str, object]:
+    def seen(page: list[tuple[str, str]]) -> tuple[dict[str, Counts], np.ndarray | None, int]:
         titles = [title for title, _ in page]
         whole = [f"{title} {abstract}" for title, abstract in page]
-        return {name: maker.count(titles if name == "titles" else whole) for name, maker in makers.items()}
+        counts = {name: maker.count(titles if name == "titles" else whole) for name, maker in makers.items()}
+        return counts, None if extractor is None else extractor.transform(whole), len(page)
 
     done = 0
-    with progress("Counting terms") as tick:
-        for page in in_order(count, _pages(texts.read())):
+    with progress("Reading titles and abstracts") as tick, ExitStack() as stack:
+        if extractor is not None:
+            static = stack.enter_context(kept.make(static_name))("vectors", (texts.n, extractor.width), np.float32)
+        for counts, vectors, n in in_order(seen, _pages(texts.read())):
             for name, maker in makers.items():
-                maker.take(page[name], kept.folder)
-            done += len(page[names[0]][2])
+                maker.take(counts[name], kept.folder)
+            if vectors is not None:
+                static[done: done + n] = vectors
+            done += n
             tick(done, texts.n)
-    views = {}
     for name, maker in makers.items():
         with kept.make(name) as new:
-            views[name] = maker.finish(new)
-    return views
+            terms[name] = maker.finish(new)
+    return terms, static
 
 
 def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from .. import bundled
 from . import of_length_one
-from .terms import in_order
 
 
 class StaticEmbedding:
@@ -49,22 +48,6 @@ class StaticEmbedding:
         weights = (1 + np.log(times)).astype(np.float32)
         counted = sparse.csr_array((weights, keys % n_pieces, ends), shape=(len(texts), n_pieces))
         return of_length_one(counted @ self._vectors)
-
-    def fill(self, pages: Iterable[Sequence[str]], rows: np.ndarray, tick=lambda done: None) -> None:
-        """Write the vectors of texts that come page by page into the rows of an array.
-
-        Parameters
-        ----------
-        pages : iterable of sequence of str
-        rows : ndarray, shape (n, d)
-            As many rows as texts come.
-        tick : callable of (done), optional
-        """
-        done = 0
-        for vectors in in_order(self.transform, pages):
-            rows[done: done + len(vectors)] = vectors
-            done += len(vectors)
-            tick(done)
 
 
 @lru_cache(maxsize=1)
