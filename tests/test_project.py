@@ -394,3 +394,11 @@ def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypa
     last_first = list(project.iter_shown_records(stage, [3, 1, 0]))
     assert [(r.id, r.doi, r.journal) for r in last_first] == [(5, "", ""), (2, "10.1/x", "J"), (1, "", "")]
     assert project.shown_records(stage, [1]) == last_first[1:2]
+    assert list(project.iter_texts(stage)) == [(r.title, r.abstract) for r in project.iter_shown_records(stage)]
+
+
+def test_gaps_in_a_text_are_filled_from_the_first_copy_that_has_it(project):
+    project.add([Record(title="Alone"), Record(abstract="Seen"), Record(title="Third", abstract="Unseen")], [1, 2, 3],
+                name="b.ris", source="b", format="ris", sha256="1", announced=3, problems=[])
+    project.link([(8, 6, "same title"), (7, 6, "same title")], reviewer="ann")
+    assert list(project.iter_texts(project.stage()))[5:] == [("Alone", "Seen")]

@@ -543,13 +543,18 @@ class Project:
                 if len(page) < _PAGE:
                     return
                 last = page[-1].id
+        for row in self._rows_of(query, ids):
+            yield _to_record(row)
+
+    def _rows_of(self, query, ids: Iterable[int]) -> Iterator:
+        """Yield what a query gives of the records of these ids, in pages, in the order of the ids."""
         # SQLite takes at most 32,766 variables in one statement.
         for wanted in _pages(sorted(set(map(int, ids))), _PAGE):
             dense = wanted[-1] - wanted[0] < len(wanted)
             some = _records.c.id.between(wanted[0], wanted[-1]) if dense else _records.c.id.in_(wanted)
             with self._read() as connection:
                 page = connection.execute(query.where(some)).all()
-            yield from map(_to_record, page)
+            yield from page
 
     def record(self, record_id: int) -> Record:
         """Return one record.
@@ -620,12 +625,19 @@ class Project:
             Positions in the stage, in the order in which the records are wanted; all when left out.
         """
         ids = stage.record_ids if rows is None else stage.record_ids[np.fromiter(rows, np.int64)]
-        copies = stage.live.copies_of(ids)
-        for first in range(0, len(ids), _PAGE):
-            page = ids[first: first + _PAGE].tolist()
-            members = {r.id: r for r in self.records(chain(page, *(copies.get(i, ()) for i in page)))}
+        for page, copies in _with_copies(stage, ids):
+            members = {r.id: r for r in self.records(chain(page, *copies.values()))}
             for i in page:
                 yield filled(members[i], [members[c] for c in copies.get(i, ())])
+
+    def iter_texts(self, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Yield the title and the abstract of each of a stage's records as a reviewer sees them."""
+        query = select(_records.c.id, _records.c.title, _records.c.abstract).order_by(_records.c.id)
+        for page, copies in _with_copies(stage, stage.record_ids):
+            texts = {i: (title, abstract) for i, title, abstract in self._rows_of(query, chain(page, *copies.values()))}
+            for i in page:
+                members = [texts[i], *(texts[c] for c in copies.get(i, ()))]
+                yield next((t for t, _ in members if t), ""), next((a for _, a in members if a), "")
 
     # -- the log ------------------------------------------------------------------------------
 
@@ -879,6 +891,13 @@ class Project:
             np.frombuffer(row.scores, "<f4", n, offset=8 * n),
             np.frombuffer(row.scores, "<f4", n, offset=12 * n), row.id,
         )
+
+
+def _with_copies(stage: Stage, ids: np.ndarray) -> Iterator[tuple[list[int], dict[int, list[int]]]]:
+    """Yield ids page by page, and the copies of each record of the page that has any."""
+    for first in range(0, len(ids), _PAGE):
+        page = ids[first: first + _PAGE].tolist()
+        yield page, stage.live.copies_of(page)
 
 
 def _local_path(path: str | Path) -> Path:
