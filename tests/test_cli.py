@@ -542,7 +542,15 @@ def test_rank_prints_the_best_unscreened_records(review):
     scores = [r["score"] for r in told["records"]]
     assert scores == sorted(scores, reverse=True)
     assert len(triage("rank", "r.triage", "--top", "3").splitlines()) == 3
-    assert triage.json("rank", "r.triage", "--explain", "7")["record_id"] == 7
+    told = triage.json("rank", "r.triage", "--explain", "7")
+    ranked = triage.json("rank", "r.triage", "--top", "60")["records"]
+    assert told["record_id"] == 7 and sum(told["parts"].values()) == pytest.approx(told["score"], abs=1e-5)
+    assert told["score"] == pytest.approx(next(r["score"] for r in ranked if r["record_id"] == 7), abs=1e-4)
+    assert {known["record_id"]: known["relevant"] for known in told["known"]} == {1: True, 2: False, 3: False}
+    assert told["known"][0]["record_id"] == 1 and told["known"][0]["weight"] > 0  # the one that is like it
+    assert all(term["weight"] for term in told["terms"])
+    printed = triage("rank", "r.triage", "--explain", "7")
+    assert "score" in printed and "record 1 (relevant)" in printed
     assert "no record 99" in triage.refused("rank", "r.triage", "--explain", "99", unchanged=())
     assert "elas-u4" in triage.refused("rank", "r.triage", "--model", "best")
 

@@ -135,14 +135,48 @@ def test_ranks_are_among_the_open_records():
     assert ranks[[0, 1, 3]].tolist() == [1, 2, 2]
 
 
-def test_explanations_add_up_to_the_score(views):
-    preset = ranking.load_preset("elas-u4")
-    rows, y = np.array([0, 1, 3]), np.array([1, 0, 0])
-    parts = ranking.explain(preset, views, f"{TITLES[2]} {ABSTRACTS[2]}", rows, y, 2, n=1000)
-    machine = learning.LinearMachine(views.matrices["words"], 0.11).fit(rows, y, ranking.balanced_weights(y, 9.8))
-    assert sum(w for _, w in parts) + machine.intercept_ == pytest.approx(score(preset, views, rows, y)[2])
-    assert any(term == "peer" and weight > 0 for term, weight in parts)
-    assert ranking.explain(preset, views, f"{TITLES[2]} {ABSTRACTS[2]}", rows[:1], y[:1], 2) == []
+@pytest.mark.parametrize("name", ["elas-u4", "fast", "default"])
+@pytest.mark.parametrize("with_criteria", [True, False])
+def test_explanations_add_up_to_the_score(views, name, with_criteria):
+    preset = ranking.load_preset(name)
+    rng = np.random.default_rng(1)
+    dense = {view: features.of_length_one(rng.normal(size=(5, 6)).astype(np.float32)) for view in ("static", "embedding")}
+    named = ["stems", "characters", "titles", "words"]
+    terms = features.build_views(features.Texts.of(TITLES, ABSTRACTS), named, question="Peer support of adults")
+    criteria = {**views.criteria, **terms.criteria, "whole": rng.random(5), "each": rng.random(5)} if with_criteria else {}
+    whole = replace(
+        views, matrices={**views.matrices, **terms.matrices, **dense}, criteria=criteria,
+        names={**views.names, **terms.names},
+    )
+    learner, rows, y = ranking.Learner(preset, whole), np.array([0, 1, 3]), np.array([1, 0, 0])
+    for row in range(5):
+        told = learner.explain(rows, y, row)
+        assert told.score == pytest.approx(ranking.Learner(preset, whole)(rows, y)[row], abs=1e-5)
+        assert sum(told.parts.values()) == pytest.approx(told.score, abs=1e-6)
+        assert ("criteria stems" in told.parts) == (with_criteria and name == "fast")
+        assert told.terms and all(
+            sum(adds for _, adds in found) + told.constant[f"{view} svm"] == pytest.approx(told.parts[f"{view} svm"], abs=1e-6)
+            for view, found in told.terms.items()
+        )
+        assert [known for known, _ in told.known] == rows.tolist()
+        assert sum(adds for _, adds in told.known) == pytest.approx(
+            sum(told.parts[linear] - told.constant[linear] for linear in told.constant), abs=1e-5)
+    # The relevant record speaks for one like it; the vectors that were drawn say what they will.
+    told = learner.explain(rows, y, 2)
+    assert name != "elas-u4" or told.known[0][1] > 0
+    first = next(iter(told.terms))
+    names = whole.names[first](f"{TITLES[2]} {ABSTRACTS[2]}")
+    assert dict((names.get(column), adds) for column, adds in told.terms[first])["peer"] > 0
+
+
+def test_before_both_labels_the_criteria_explain_and_without_them_nothing_does(views):
+    preset = ranking.load_preset("fast")
+    terms = features.build_views(
+        features.Texts.of(TITLES, ABSTRACTS), ["stems", "titles", "static"], question="Peer support of adults",
+    )
+    told = ranking.Learner(preset, terms).explain(np.array([0]), np.array([1]), 2)
+    assert told.parts == {"criteria stems": pytest.approx(told.score)} and not told.known and not told.terms
+    assert ranking.Learner(preset, replace(terms, criteria={})).explain(np.array([0]), np.array([1]), 2) is None
 
 
 # The 36 positions at which ASReview 2.2 finds the relevant records of meijboom_2021 after the priors.

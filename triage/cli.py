@@ -342,8 +342,8 @@ def rank(
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Records to list.")] = 10,
     model: Model = None,
     stage: StageName = None,
-    explain: Annotated[int | None, typer.Option(metavar="ID", help="Show the words that speak for and against this "
-                                                                   "record instead.")] = None,
+    explain: Annotated[int | None, typer.Option(metavar="ID", help="Show the words, criteria and judged records "
+                                                                   "that speak for and against this one.")] = None,
     device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
@@ -364,17 +364,39 @@ def rank(
     if as_json:
         _print_json(facts)
     elif explain is not None:
-        print(_short(facts["title"]))
-        for term in facts["terms"]:
-            print(f"  {term['weight']:+.4f}  {_line(term['term'])}")
-        if not facts["terms"]:
-            print("  No label speaks yet: this record is ranked by the criteria alone.")
+        _print_explanation(facts)
     else:
         for record in facts["records"]:
             print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {_short(record['title'])}")
         if facts["basis"] == "order":
             _say("Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
                  "import. Fill in the criteria in the protocol file.")
+
+
+def _print_explanation(facts: dict) -> None:
+    print(_short(facts["title"]))
+    if facts["score"] is None:
+        print("  Nothing ranks this record yet: the protocol has no criteria and there are no labels.")
+        return
+    print(f"  score {facts['score']:+.4f}, the sum of")
+    for name, adds in facts["parts"].items():
+        print(f"    {adds:+.4f}  {name}")
+    if facts["criteria"]:
+        print("  its nearness to the criteria, and the records that are less near")
+    for one in facts["criteria"]:
+        print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {_short(one['text'])}")
+    for title, ours in (("for", lambda adds: adds > 0), ("against", lambda adds: adds < 0)):
+        terms = [term for term in facts["terms"] if ours(term["weight"])]
+        known = [record for record in facts["known"] if ours(record["weight"])]
+        if terms or known:
+            print(f"  {title}")
+        for term in terms:
+            print(f"    {term['weight']:+.4f}  {_line(term['term'])}")
+        for record in known:
+            verdict = "relevant" if record["relevant"] else "not relevant"
+            print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {_short(record['title'])}")
+    if not facts["known"]:
+        print("  No label speaks yet: this record is ranked by the criteria alone.")
 
 
 @app.command()

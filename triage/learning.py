@@ -32,6 +32,8 @@ class LinearMachine:
     intercept_ : float
     scores_ : ndarray, shape (n,)
         The decision values of all records, higher more likely relevant.
+    duals_ : ndarray, shape (n,)
+        beta: the weight of each labelled record in `coef_`, zero for the others.
     """
 
     _TOLERANCE = 1e-5       # of a record's margin, which is about one: a tenth of LinearSVC's own
@@ -43,7 +45,7 @@ class LinearMachine:
         self._matrix = matrix
         self._rows = _Rows(matrix)
         self._labelled = _Labelled(matrix)
-        self._duals = np.zeros(n)
+        self.duals_ = np.zeros(n)
         self.coef_ = np.zeros(d, matrix.dtype)
         self.intercept_ = 0.0
         self.scores_ = np.zeros(n, matrix.dtype)
@@ -95,25 +97,25 @@ class LinearMachine:
             if wrong.any():
                 products = products - self._labelled.inner(np.where(wrong, beta, 0.0))
                 beta = np.where(wrong, 0.0, beta)
-        self._move(rows, beta - self._duals[rows])
+        self._move(rows, beta - self.duals_[rows])
         return self
 
     def _begin(self, rows: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Return the duals to begin with: the last ones of the records whose label still stands."""
-        beta = self._duals[rows]
+        beta = self.duals_[rows]
         if self._labelled.extend(rows) and not (beta * sign < 0).any():
             return beta
         # A label was changed or taken back: what it taught goes with it.
         beta = np.where(beta * sign > 0, beta, 0.0)
         self._labelled = _Labelled(self._matrix)
         self._labelled.extend(rows)
-        self._duals[:], self.coef_[:], self.intercept_ = 0, 0, 0.0
+        self.duals_[:], self.coef_[:], self.intercept_ = 0, 0, 0.0
         self._move(rows, beta)
         return beta
 
     def _move(self, rows: np.ndarray, change: np.ndarray) -> None:
         """Change the duals, and with them the weights and the scores."""
-        self._duals[rows] += change
+        self.duals_[rows] += change
         self.coef_ += self._labelled.weights(change)
         self.intercept_ += float(change.sum())
         self.scores_ = self._rows.times(self.coef_) + self.intercept_

@@ -15,7 +15,6 @@ from . import bundled
 from .errors import InputError
 from .learning import LinearMachine, NearestFound
 
-LONE_TERMS = "(terms of this record alone)"
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 
 
@@ -105,6 +104,31 @@ def load_preset(name: str) -> Preset:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a record has its score, every number in the score's own units.
+
+    Attributes
+    ----------
+    score : float
+    parts : dict of str to float
+        What each term of the blend adds, such as "words svm", "ranks" or "criteria whole"; they sum to the score.
+    terms : dict of str to list of (int, float)
+        For each linear view: the columns that the record has and what each adds to the view's part.
+    known : list of (int, float)
+        The labelled rows and what each adds to the parts of all linear views together.
+    constant : dict of str to float
+        For each linear view, what every record gets: with the terms, or with what the known records add by this
+        view, it sums to the view's part.
+    """
+
+    score: float
+    parts: dict[str, float]
+    terms: dict[str, list[tuple[int, float]]]
+    known: list[tuple[int, float]]
+    constant: dict[str, float]
+
+
 class Learner:
     """Scores the records of one review by what is known: the criteria, the labels, or both.
 
@@ -156,12 +180,16 @@ class Learner:
         fade = self._preset.criteria_fade
         return standardised(learned) + self._preset.criteria_weight * fade / (fade + found) * self._by_criteria
 
+    def _by_term(self, rows: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        """Return the scores of all records by each term of the blend."""
+        if self._terms is None:
+            self._terms = [term.begin(self._views.matrices[term.view]) for term in self._preset.scores]
+        weights = balanced_weights(y, self._preset.balance)
+        return [term.fit(rows, y, weights).scores_ for term in self._terms]
+
     def _learned(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
         preset = self._preset
-        if self._terms is None:
-            self._terms = [term.begin(self._views.matrices[term.view]) for term in preset.scores]
-        weights = balanced_weights(y, preset.balance)
-        by_term = [term.fit(rows, y, weights).scores_ for term in self._terms]
+        by_term = self._by_term(rows, y)
         if len(by_term) == 1 and not preset.rank_weight:
             return by_term[0]
         total = sum(term.weight * standardised(values) for term, values in zip(preset.scores, by_term, strict=True))
@@ -171,6 +199,77 @@ class Learner:
         open_rows[rows] = False
         fused = sum(1.0 / (_RANK_OFFSET + _ranks(values, open_rows)) for values in by_term)
         return standardised(total) + preset.rank_weight * standardised(fused)
+
+    def explain(self, rows: np.ndarray, y: np.ndarray, row: int) -> Explanation | None:
+        """Take the score of one record apart.
+
+        Parameters
+        ----------
+        rows, y
+            As for a call.
+        row : int
+            The record.
+
+        Returns
+        -------
+        Explanation or None
+            None when there is nothing to rank by.
+        """
+        preset, views = self._preset, self._views
+        scores = self(rows, y)
+        if scores is None:
+            return None
+        rows, y = np.asarray(rows), np.asarray(y)
+        found = int((y == 1).sum())
+        has_learned = 0 < found < len(y)
+        parts = {}
+        if self._by_criteria is not None:
+            fade = preset.criteria_fade
+            fading = preset.criteria_weight * fade / (fade + found) if has_learned else 1.0
+            near = {name: weight * standardised(views.criteria[name])
+                    for name, weight in preset.criteria.items() if name in views.criteria and weight}
+            spread = sum(near.values()).std()
+            parts |= {f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
+                      for name, values in near.items()}
+        terms, constant, known = {}, {}, np.zeros(0)
+        if has_learned:
+            known = np.zeros(len(rows))
+            by_term = self._by_term(rows, y)
+            plain = len(by_term) == 1 and not preset.rank_weight
+            total = sum(term.weight * standardised(v) for term, v in zip(preset.scores, by_term, strict=True))
+            learned = self._learned(rows, y)
+            # The blend is linear in each term's scores but for its ranks: by these factors.
+            outer = 1 / _spread(learned) if self._by_criteria is not None else 1.0
+            inner = outer / _spread(total) if preset.rank_weight else outer
+            for term, model, values in zip(preset.scores, self._terms, by_term, strict=True):
+                factor = outer if plain else inner * term.weight / _spread(values)
+                middle = float(values.mean()) if not plain or self._by_criteria is not None else 0.0
+                name = f"{term.view} {term.score}"
+                parts[name] = factor * (float(values[row]) - middle)
+                if isinstance(model, LinearMachine):
+                    matrix = views.matrices[term.view]
+                    constant[name] = factor * (model.intercept_ - middle)
+                    known += factor * _products(matrix, rows, row) * model.duals_[rows]
+                    if not isinstance(matrix, np.ndarray):
+                        start, end = matrix.indptr[row: row + 2]
+                        columns = matrix.indices[start:end]
+                        adds = factor * matrix.data[start:end] * model.coef_[columns]
+                        terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
+            if preset.rank_weight:
+                parts["ranks"] = outer * float(learned[row] - standardised(total)[row])
+        return Explanation(
+            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), constant,
+        )
+
+
+def _spread(values: np.ndarray) -> float:
+    return float(values.std()) or 1.0
+
+
+def _products(matrix, rows: np.ndarray, row: int) -> np.ndarray:
+    """Return the inner products of some rows with one."""
+    one = matrix[row] if isinstance(matrix, np.ndarray) else matrix[[row]].toarray().ravel()
+    return np.asarray(matrix[rows] @ one, np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -215,34 +314,3 @@ def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
         for name, weight in preset.criteria.items() if name in views.criteria and weight
     ]
     return standardised(sum(parts)) if parts else None
-
-
-def explain(
-    preset: Preset, views: Views, text: str, rows: np.ndarray, y: np.ndarray, row: int, n: int = 20,
-) -> list[tuple[str, float]]:
-    """Return the terms that move one record's score most, with their contributions, by the first view of terms.
-
-    A contribution is the machine's weight of a term times its value in the record; with the
-    intercept they add up to the view's score.
-
-    Parameters
-    ----------
-    preset, views, rows, y
-        As for `Learner`.
-    text : str
-        The record's.
-    row : int
-        The record.
-    n : int
-        Terms to return, by size of their contribution.
-    """
-    by_terms = next((s for s in preset.scores if s.view in views.names and s.score == "svm"), None)
-    if by_terms is None or not 0 < int(y.sum()) < len(y):
-        return []
-    names, matrix = views.names[by_terms.view](text), views.matrices[by_terms.view]
-    machine = LinearMachine(matrix, by_terms.C).fit(rows, y, balanced_weights(y, preset.balance))
-    start, end = matrix.indptr[row: row + 2]
-    columns = matrix.indices[start:end]
-    parts = matrix.data[start:end] * machine.coef_[columns]
-    order = np.argsort(-np.abs(parts), kind="stable")[:n]
-    return [(names.get(int(columns[i]), LONE_TERMS), float(parts[i])) for i in order]

@@ -28,6 +28,7 @@ from .records import Record
 SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
+_TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
 
 
 class Pool:
@@ -498,6 +499,10 @@ class ReviewModel:
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return self._learner(rows, y)
 
+    def explain(self, rows: np.ndarray, y: np.ndarray, row: int):
+        """Take the score of one record apart (see `ranking.Learner.explain`)."""
+        return self._learner.explain(rows, y, row)
+
     def anew(self) -> Scorer:
         """Return a scorer that has learned nothing, over the same views.
 
@@ -689,7 +694,7 @@ def _model_of(project: Project, stage: Stage, preset: str | None, device: str, p
 
     protocol = project.protocol()
     texts = features.Texts(
-        len(stage.record_ids), lambda: ((r.title, r.abstract) for r in project.iter_shown_records(stage)),
+        len(stage.record_ids), lambda: project.iter_texts(stage),
         _fingerprint(project, stage),
     )
     return ReviewModel(
@@ -882,23 +887,52 @@ def explain(
     project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
     device: str = "auto", progress=None,
 ) -> dict[str, object]:
-    """Return the terms that speak for and against a record, by the ranking's first view of terms.
+    """Return why a record has its score; what `triage rank --explain` prints.
+
+    `parts` sum to the score: what each term of the blend adds. `terms` are those of the record that add most
+    to the linear views' parts, `known` the judged records that do, `criteria` how near the record is to each
+    criterion, and the share of all records that are less near.
 
     Raises
     ------
     InputError
         When the stage has no such record.
     """
-    from . import ranking as models
-
     stage = project.stage(stage_name)
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
     model = _model_of(project, stage, preset, device, progress)
-    record = StageRecords(project, stage)[row]
-    found = models.explain(model.preset, model.views, record.text, *_labels(stage), row)
-    return {
-        "record_id": int(stage.record_ids[row]), "title": record.title,
-        "terms": [{"term": term, "weight": weight} for term, weight in found],
+    records = StageRecords(project, stage)
+    record = records[row]
+    rows, y = _labels(stage)
+    facts: dict[str, object] = {
+        "record_id": int(stage.record_ids[row]), "title": record.title, "score": None, "parts": {}, "terms": [],
+        "known": [], "criteria": [],
+    }
+    if (told := model.explain(rows, y, row)) is None:
+        return facts
+    by_name: dict[str, float] = {}
+    for view, found in told.terms.items():
+        if view in model.views.names:
+            names = model.views.names[view](record.text)
+            for column, adds in found:
+                name = names.get(column, "(what no other record says)")
+                name = f"{name} (title)" if view == "titles" else name
+                by_name[name] = by_name.get(name, 0.0) + adds
+    label_of = dict(zip(rows.tolist(), y.tolist()))
+    known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
+    criteria = criteria_of(project.protocol())
+    texts = [("question", criteria.question)] * bool(criteria.question) + [
+        *(("include", text) for text in criteria.include), *(("exclude", text) for text in criteria.exclude),
+    ]
+    near = model.views.nearness([text for _, text in texts])
+    return facts | {
+        "score": told.score, "parts": told.parts,
+        "terms": [{"term": term, "weight": adds}
+                  for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD] if adds],
+        "known": [{"record_id": int(stage.record_ids[other]), "title": records[other].title,
+                   "relevant": bool(label_of[other]), "weight": adds} for other, adds in known],
+        "criteria": [{"kind": kind, "text": text, "nearness": float(near[row, i]),
+                      "less_near": float((near[:, i] < near[row, i]).mean())} for i, (kind, text) in enumerate(texts)],
     }

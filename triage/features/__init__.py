@@ -33,11 +33,15 @@ class Views:
         How near each record is to the criteria, by name of the comparison; empty without criteria.
     names : mapping of str to callable
         For the views of terms: from a record's text to the names of the columns that it has.
+    nearness : callable
+        From texts such as criteria to the nearness of each record to each of them, ndarray of float32,
+        shape (n, n_texts): cosines of sentence vectors where there are some, else of terms.
     """
 
     matrices: Mapping[str, object]
     criteria: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: Mapping[str, Callable[[str], Mapping[int, str]]] = field(default_factory=dict)
+    nearness: Callable[[Sequence[str]], np.ndarray] | None = None
 
     @property
     def n(self) -> int:
@@ -131,6 +135,13 @@ def build_views(
             matrices[name] = terms[name].matrix
         else:
             matrices[name] = centred(static if name == "static" else vectors)
+
+    def nearness(queries: Sequence[str]) -> np.ndarray:
+        if extractor is not None:
+            return vectors @ embed(queries, extractor, cache_dir=cache_dir).T
+        whole_texts = [terms[name] for name in ("words", "stems", "characters") if name in terms]
+        return whole_texts[0].cosines(queries) if whole_texts else np.zeros((texts.n, len(queries)), np.float32)
+
     criteria: dict[str, np.ndarray] = {}
     wanted = [text for text in (question, *include) if text.strip()]
     whole = " ".join(wanted)
@@ -141,7 +152,7 @@ def build_views(
             if exclude:
                 criteria[f"{name}_excluded"] = terms[name].cosines(list(exclude)).max(axis=1)
         if extractor is not None:
-            near = vectors @ embed([whole, *wanted, *exclude], extractor, cache_dir=cache_dir).T
+            near = nearness([whole, *wanted, *exclude])
             if wanted:
                 criteria["whole"] = near[:, 0]
                 criteria["each"] = near[:, 1: 1 + len(wanted)].mean(axis=1)
@@ -150,6 +161,7 @@ def build_views(
     return Views(
         matrices, {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
         {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms | StemTerms)},
+        nearness,
     )
 
 
