@@ -555,6 +555,16 @@ def test_rank_prints_the_best_unscreened_records(review):
     assert "elas-u4" in triage.refused("rank", "r.triage", "--model", "best")
 
 
+def test_poor_criteria_are_told_with_what_they_match(review):
+    triage = review(60, protocol='question = "peer support zebras"\n')
+    told = triage.json("rank", "r.triage")
+    assert told["basis"] == "criteria" and told["criteria"]["poor"] and told["criteria"]["words"] == 3
+    (match,) = told["criteria"]["matches"]
+    assert match["unknown"] == ["zebras"] and match["record_id"] % 6 == 1
+    triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0]]))
+    assert "criteria" not in triage.json("rank", "r.triage")
+
+
 # -- export and report ---------------------------------------------------------------------------------
 
 

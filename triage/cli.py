@@ -371,6 +371,14 @@ def rank(
         if facts["basis"] == "order":
             _say("Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
                  "import. Fill in the criteria in the protocol file.")
+        if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
+            _say(f"Only {facts['criteria']['words']} different words of criteria rank these records, hardly more than a "
+                 "title: say in the protocol file whom, what, compared with what, and which studies you include. What "
+                 "they match now:")
+            for match in facts["criteria"]["matches"]:
+                unknown = f"; hardly a record says {', '.join(map(_line, match['unknown']))}" if match["unknown"] else ""
+                _say(f"  {_short(match['text'])}: nearest is record {match['record_id']}, "
+                     f"{_short(match['title'])}{unknown}")
 
 
 def _print_explanation(facts: dict) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
 _TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
+_FEW_WORDS = 12          # criteria of fewer different words are hardly more than a title, and find little
 
 
 class Pool:
@@ -859,7 +861,8 @@ def rank(
 ) -> dict[str, object]:
     """Rank the unscreened records; return what `triage rank --json` prints.
 
-    `basis` says what ranked them: labels, criteria, or the order of import where there is neither.
+    `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
+    is the criteria, `criteria` says whether they are too few words to find much by, and what each matches.
     """
     stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
     rows, y = _labels(stage)
@@ -880,7 +883,28 @@ def rank(
             for place, row in enumerate(best.tolist(), 1)
         ],
         "model": ranking.model, "as_of": ranking.as_of, "basis": basis, "stage": stage.name,
-    }
+    } | ({"criteria": _matches(project, stage, preset, device, progress)} if basis == "criteria" else {})
+
+
+def _matches(project: Project, stage: Stage, preset: str | None, device: str, progress) -> dict[str, object]:
+    """Say what the criteria, which alone rank the records, match among them."""
+    criteria = criteria_of(project.protocol())
+    texts = [text for text in (criteria.question, *criteria.include) if text.strip()]
+    words = {word for text in texts for word in re.findall(r"\w\w\w+", text.lower())}
+    views = _model_of(project, stage, preset, device, progress).views
+    records = StageRecords(project, stage)
+    near = views.nearness(texts)
+    known_by = next(iter(views.names.values()))
+    matches = []
+    for i, text in enumerate(texts):
+        known = {word for name in known_by(text).values() for word in name.split(", ")}
+        best = int(near[:, i].argmax())
+        matches.append({
+            "text": text, "record_id": int(stage.record_ids[best]), "title": records[best].title,
+            "nearness": float(near[best, i]),
+            "unknown": [word for word in dict.fromkeys(re.findall(r"\w\w\w+", text.lower())) if word not in known],
+        })
+    return {"words": len(words), "poor": len(words) < _FEW_WORDS, "matches": matches}
 
 
 def explain(
