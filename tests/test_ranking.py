@@ -169,6 +169,37 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
     assert dict((names.get(column), adds) for column, adds in told.terms[first])["peer"] > 0
 
 
+@pytest.fixture
+def many():
+    """Sixty records, half of them a title alone."""
+    rng = np.random.default_rng(4)
+    words = [f"{a}{b}{c}" for a in "bdgkmp" for b in "aeiou" for c in "lnrst"]
+    titles = [" ".join(rng.choice(words, 5, replace=False)) for _ in range(60)]
+    abstracts = [" ".join(rng.choice(words, 40, replace=False)) if row % 2 else "" for row in range(60)]
+    return features.build_views(features.Texts.of(titles, abstracts), ["stems", "titles", "static"])
+
+
+def test_brief_records_are_judged_among_their_like_by_half(many):
+    preset = replace(ranking.load_preset("fast"), rank_weight=0.0)
+    rows, y = np.arange(8), np.array([1, 0, 0, 1, 0, 1, 0, 0])
+    apart, plain = (score(replace(preset, brief=brief), many, rows, y) for brief in (20, 0))
+    for among in (slice(0, None, 2), slice(1, None, 2)):
+        expected = (ranking.standardised(plain)[among] + ranking.standardised(plain[among])) / 2
+        assert apart[among] == pytest.approx(expected, abs=1e-6)
+    # No record has so many terms, or so few: nothing to judge apart.
+    for brief in (1, 1000):
+        assert np.array_equal(score(replace(preset, brief=brief), many, rows, y), plain)
+
+
+@pytest.mark.parametrize("rank_weight", [0.0, 0.5])
+def test_explanations_add_up_where_brief_records_are_judged_apart(many, rank_weight):
+    learner = ranking.Learner(replace(ranking.load_preset("fast"), rank_weight=rank_weight), many)
+    rows, y = np.arange(8), np.array([1, 0, 0, 1, 0, 1, 0, 0])
+    for row in (0, 1, 40, 41):
+        told = learner.explain(rows, y, row)
+        assert "length" in told.parts and sum(told.parts.values()) == pytest.approx(told.score, abs=1e-6)
+
+
 def test_before_both_labels_the_criteria_explain_and_without_them_nothing_does(views):
     preset = ranking.load_preset("fast")
     terms = features.build_views(

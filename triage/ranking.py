@@ -16,6 +16,7 @@ from .errors import InputError
 from .learning import LinearMachine, NearestFound
 
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
+_FEWEST_LIKE = 20    # records to be judged among
 
 
 class Views(Protocol):
@@ -62,6 +63,7 @@ class Preset:
     criteria_fade: float = 0.0
     criteria: Mapping[str, float] = field(default_factory=dict)
     encoder: str = "all-minilm-l6-v2"
+    brief: int = 0
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -112,7 +114,8 @@ class Explanation:
     ----------
     score : float
     parts : dict of str to float
-        What each term of the blend adds, such as "words svm", "ranks" or "criteria whole"; they sum to the score.
+        What each term of the blend adds, such as "words svm", "ranks", "length" or "criteria whole"; they sum to
+        the score.
     terms : dict of str to list of (int, float)
         For each linear view: the columns that the record has and what each adds to the view's part.
     known : list of (int, float)
@@ -136,8 +139,12 @@ class Learner:
     its own and put on one scale, and the criteria fade as relevant records are found. With z the
     standardised score and r the rank of a record among those not labelled, by term of the preset:
 
-        learned = z(sum of weight z) + rank_weight z(sum of 1 / (20 + r))
+        learned = z(among like(sum of weight z)) + rank_weight z(sum of 1 / (20 + r))
         score = z(learned) + criteria_weight k / (k + relevant found) criteria
+
+    A record without an abstract says little, so every view puts it in the middle or below. It is judged among
+    its like by half: with `brief` terms at most, among like(t) is the mean of z(t) over all records and z(t)
+    over those as brief, as for the others among themselves.
 
     A learner remembers what it learned last, so that one more label costs a few products and no new
     training; the scores are those of a new learner up to the solver's tolerance.
@@ -154,6 +161,7 @@ class Learner:
         self._views = views
         self._by_criteria = criteria_scores(preset, views)
         self._terms: list[LinearMachine | NearestFound] | None = None
+        self._groups = _groups_by_length(views, preset.brief)
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """Score every record.
@@ -192,13 +200,23 @@ class Learner:
         by_term = self._by_term(rows, y)
         if len(by_term) == 1 and not preset.rank_weight:
             return by_term[0]
-        total = sum(term.weight * standardised(values) for term, values in zip(preset.scores, by_term, strict=True))
+        total = self._among_like(
+            sum(term.weight * standardised(values) for term, values in zip(preset.scores, by_term, strict=True))
+        )
         if not preset.rank_weight:
             return total
         open_rows = np.ones(self._views.n, bool)
         open_rows[rows] = False
         fused = sum(1.0 / (_RANK_OFFSET + _ranks(values, open_rows)) for values in by_term)
         return standardised(total) + preset.rank_weight * standardised(fused)
+
+    def _among_like(self, total: np.ndarray) -> np.ndarray:
+        if not self._groups:
+            return total
+        apart = np.empty_like(total)
+        for group in self._groups:
+            apart[group] = standardised(total[group])
+        return (standardised(total) + apart) / 2
 
     def explain(self, rows: np.ndarray, y: np.ndarray, row: int) -> Explanation | None:
         """Take the score of one record apart.
@@ -237,10 +255,14 @@ class Learner:
             by_term = self._by_term(rows, y)
             plain = len(by_term) == 1 and not preset.rank_weight
             total = sum(term.weight * standardised(v) for term, v in zip(preset.scores, by_term, strict=True))
-            learned = self._learned(rows, y)
+            learned, blend = self._learned(rows, y), self._among_like(total)
             # The blend is linear in each term's scores but for its ranks: by these factors.
             outer = 1 / _spread(learned) if self._by_criteria is not None else 1.0
-            inner = outer / _spread(total) if preset.rank_weight else outer
+            inner = outer / _spread(blend) if preset.rank_weight else outer
+            if self._groups and not plain:
+                like = total[next(group for group in self._groups if group[row])]
+                parts["length"] = -inner * float(like.mean()) / _spread(like) / 2
+                inner *= (1 / _spread(total) + 1 / _spread(like)) / 2
             for term, model, values in zip(preset.scores, self._terms, by_term, strict=True):
                 factor = outer if plain else inner * term.weight / _spread(values)
                 middle = float(values.mean()) if not plain or self._by_criteria is not None else 0.0
@@ -256,10 +278,19 @@ class Learner:
                         adds = factor * matrix.data[start:end] * model.coef_[columns]
                         terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
             if preset.rank_weight:
-                parts["ranks"] = outer * float(learned[row] - standardised(total)[row])
+                parts["ranks"] = outer * float(learned[row] - standardised(blend)[row])
         return Explanation(
             float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), constant,
         )
+
+
+def _groups_by_length(views: Views, brief: int) -> tuple[np.ndarray, ...]:
+    """Return masks of the brief records and of the others; nothing where either are too few to compare among."""
+    if not brief or "stems" not in views.matrices:
+        return ()
+    is_brief = np.diff(views.matrices["stems"].indptr) <= brief
+    fewest = min(is_brief.sum(), len(is_brief) - is_brief.sum())
+    return (is_brief, ~is_brief) if fewest > _FEWEST_LIKE else ()
 
 
 def _spread(values: np.ndarray) -> float:
