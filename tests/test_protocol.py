@@ -161,6 +161,7 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
     ("[stopping]\nrule = 'fixed-audit'", "stopping.audit_size must be the number of audit draws"),
     ("[stopping]\naudit_size = 300", "stopping.audit_size must be left out, as audit-e has none"),
     ("[stopping]\nrule = 'fixed-audit'\naudit_size = 0", "stopping.audit_size must be a whole number from 1"),
+    ('learn_from = "both"', "learn_from must be one of stage, final"),
     ("reviewers_per_record = 3", "reviewers_per_record must be 1 or 2"),
     ("reviewers_per_record = true", "reviewers_per_record must be a whole number from 1"),
     ("reviewers_per_record = 1.0", "reviewers_per_record must be a whole number from 1"),
@@ -206,7 +207,7 @@ def test_the_template_with_its_signs_taken_off_says_all():
     filled = re.sub(r"^# ?(?!#)", "", re.sub(r"^##.*\n", "", template(), flags=re.M), flags=re.M)
     protocol = parse(filled)
     nothing = Protocol()
-    silent = {"model", "reviewers_per_record", "stopping"}   # shown with the values they have anyway
+    silent = {"model", "learn_from", "reviewers_per_record", "stopping"}   # shown with the values they have anyway
     for name in Protocol.__dataclass_fields__:
         assert (getattr(protocol, name) == getattr(nothing, name)) == (name in silent), name
     assert [s.name for s in protocol.stages] == ["abstract", "full-text"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import PROTOCOL, sample_ris
-from triage import intake, screening
+from triage import intake, ranking, screening, status
 from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project
@@ -753,6 +753,41 @@ def test_a_session_ranks_before_it_shows_and_keeps_what_it_ranked_by(review):
         saved = project.ranking("abstract")
         assert saved.as_of == max(e.seq for e in project.events() if e.kind is Kind.DECISION)
         assert saved.record_ids.tolist() == list(range(1, 31)) and saved.model["name"] == "fast"
+
+
+def test_a_ranking_can_learn_from_what_later_stages_decided(review, monkeypatch):
+    """Of three records that the first stage included, the last stage excluded one and included one."""
+    stages = 'model = "fast"\nlearn_from = "{}"\nstages = [{{ name = "abstract" }}, {{ name = "full text" }}]\n'
+    project = review(30)
+    path = project.path.parent / "protocol.toml"
+    path.write_text(stages.format("stage"))
+    project.refresh_protocol()
+    include = {"label": INCLUDE, "reason": ""}
+    commit_audit(project, "abstract")
+    project.decide("abstract", [{"record_id": i, **include} for i in (1, 2, 3)] + [
+        {"record_id": 4, "label": EXCLUDE, "reason": ""}], reviewer="ann")
+    commit_audit(project, "full text")
+    project.decide("full text", [{"record_id": 1, **include}, {"record_id": 2, "label": EXCLUDE, "reason": ""}],
+                   reviewer="ann")
+    seen = []
+    call = ranking.Learner.__call__
+
+    def watched(self, rows, y):
+        seen.append(dict(zip((rows + 1).tolist(), y.tolist())))
+        return call(self, rows, y)
+
+    monkeypatch.setattr(ranking.Learner, "__call__", watched)
+    screening.rank(project, top=3)
+    assert seen[0] == {1: 1, 2: 1, 3: 1, 4: 0}
+    path.write_text(stages.format("final"))
+    project.refresh_protocol()
+    seen.clear()
+    told = screening.rank(project, top=3)
+    assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told["model"]["learn_from"] == "final"
+    seen.clear()
+    with at_desk(project):
+        assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0}
+    assert any("recall stays that of the labels" in line for line in status.status(project)["warnings"])
 
 
 def test_an_empty_stage_is_told(tmp_path):

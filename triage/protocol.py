@@ -97,6 +97,7 @@ class Protocol:
     tags: tuple[str, ...] = ()
     stopping: Stopping = field(default_factory=Stopping)
     model: str = "default"
+    learn_from: str = "stage"
     reviewers_per_record: int = 1
 
 
@@ -177,6 +178,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             audit_size=stopping.count("audit_size"),
         ),
         model=top.text("model") or "default",
+        learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
         reviewers_per_record=top.count("reviewers_per_record") or 1,
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
@@ -248,7 +250,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 _KEYS = (
-    "title", "question", "tags", "model", "reviewers_per_record",
+    "title", "question", "tags", "model", "learn_from", "reviewers_per_record",
     "sources", "limits", "include", "exclude", "stages", "stopping",
 )
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
@@ -587,6 +589,10 @@ _TEMPLATE = '''\
 
 ## The ranking: default, fast, elas-u4, or the folder of a model.
 # model = "default"
+
+## What the ranking learns from: the decisions of the stage that is screened, or final: where a record has been
+## judged at a later stage, that judgment. Recall is that of the stage's own decisions either way.
+# learn_from = "stage"
 
 ## 2: every record needs the decisions of two reviewers, and their conflicts are settled.
 # reviewers_per_record = 1

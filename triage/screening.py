@@ -19,7 +19,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking
+from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, consensus
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
@@ -475,15 +475,19 @@ class ReviewModel:
     device : str
     cache_dir : Path or None
         Where vectors and views are kept.
+    final : ndarray of int8, shape (n,), optional
+        Labels that take the place of those learned from; -1 where there is none.
     progress : callable or None
         Called as progress(description), gives a context manager of a callback (done, total).
     """
 
     def __init__(
         self, texts, preset: str, criteria, *, device: str = "auto", cache_dir: Path | None = None, progress=None,
+        final: np.ndarray | None = None,
     ) -> None:
         from . import features, ranking
 
+        self._final = final
         self.preset = ranking.load_preset(preset)
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
@@ -496,14 +500,14 @@ class ReviewModel:
     @property
     def parameters(self) -> dict:
         """The preset's name and full parameters."""
-        return {**self.preset.parameters(), "queries": self._queries}
+        return _parameters(self.preset, self._queries, "stage" if self._final is None else "final")
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-        return self._learner(rows, y)
+        return self._learner(rows, _taught(self._final, rows, y))
 
     def explain(self, rows: np.ndarray, y: np.ndarray, row: int):
         """Take the score of one record apart (see `ranking.Learner.explain`)."""
-        return self._learner.explain(rows, y, row)
+        return self._learner.explain(rows, _taught(self._final, rows, y), row)
 
     def anew(self) -> Scorer:
         """Return a scorer that has learned nothing, over the same views.
@@ -512,7 +516,16 @@ class ReviewModel:
         """
         from . import ranking
 
-        return ranking.Learner(self.preset, self.views)
+        learner = ranking.Learner(self.preset, self.views)
+        return lambda rows, y: learner(rows, _taught(self._final, rows, y))
+
+
+def _taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return y if final is None else np.where(final[rows] >= 0, final[rows], y)
+
+
+def _parameters(preset, queries: Mapping[str, object], learn_from: str) -> dict:
+    return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
 
 
 @contextmanager
@@ -701,8 +714,28 @@ def _model_of(project: Project, stage: Stage, preset: str | None, device: str, p
     )
     return ReviewModel(
         texts, preset or protocol.model, criteria_of(protocol), device=device, cache_dir=project.cache_dir,
-        progress=progress,
+        progress=progress, final=_final_labels(protocol, stage),
     )
+
+
+def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
+    """Return what later stages say of each record, shape (n,): 1 included to the end, 0 excluded, -1 not yet known.
+
+    None where the protocol does not want the ranking to learn from them.
+    """
+    if protocol.learn_from == "stage":
+        return None
+    names = [s.name for s in protocol.stages]
+    later = names[names.index(stage.name) + 1:]
+    final = np.full(len(stage.record_ids), -1, np.int8)
+    for name in later:
+        agreed = consensus(stage.live, name)
+        for record_id, label in agreed.labels.items():
+            row = int(np.searchsorted(stage.record_ids, record_id))
+            is_final = label is Label.EXCLUDE or name == later[-1]
+            if is_final and row < len(final) and stage.record_ids[row] == record_id:
+                final[row] = label is not Label.EXCLUDE
+    return final
 
 
 @contextmanager
@@ -828,10 +861,10 @@ def _ranked(
     if not len(stage.record_ids):
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
     saved = project.ranking(stage.name)
-    wanted = {
-        **models.load_preset(preset or project.protocol().model).parameters(),
-        "queries": asdict(criteria_of(project.protocol())),
-    }
+    protocol = project.protocol()
+    wanted = _parameters(
+        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from,
+    )
     newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG)), default=0)
     if (
         saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
@@ -868,6 +901,7 @@ def rank(
     rows, y = _labels(stage)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
+    y = _taught(_final_labels(project.protocol(), stage), rows, y)
     order = np.argsort(-scores, kind="stable")
     best = order[unscreened[order]][:top]
     criteria = criteria_of(project.protocol())
@@ -944,7 +978,7 @@ def explain(
                 name = names.get(column, "(what no other record says)")
                 name = f"{name} (title)" if view == "titles" else name
                 by_name[name] = by_name.get(name, 0.0) + adds
-    label_of = dict(zip(rows.tolist(), y.tolist()))
+    label_of = dict(zip(rows.tolist(), _taught(_final_labels(project.protocol(), stage), rows, y).tolist()))
     known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
     criteria = criteria_of(project.protocol())
     texts = [("question", criteria.question)] * bool(criteria.question) + [

@@ -300,6 +300,11 @@ def _warnings(
             f"Recall is that of the labels given at the stage {stage.name!r}; nothing is said of records that the "
             "search did not retrieve, or that were labelled wrongly."
         )
+    if project.protocol().learn_from == "final" and stage.name != project.protocol().stages[-1].name:
+        told.append(
+            f"The ranking learns from the decisions of later stages where there are some; recall stays that of the labels "
+            f"of the stage {stage.name!r}, which are harder to exhaust."
+        )
     conflicts = sum(1 for _, label in _judged(stage) if label is None)
     if conflicts:
         told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
