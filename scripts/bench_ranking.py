@@ -233,7 +233,7 @@ def draw(figures: dict, reviews: list[str], names: list[str], starts: list[str],
                     continue
                 mean_curve = np.mean([run["curve"] for run in figures[start][name][review]], axis=0)
                 field.plot(GRID, mean_curve, color=colours[name], linestyle="-" if start == "priors" else ":", linewidth=1.4,
-                           label=name if start == "priors" else f"{name}, criteria alone")
+                           label=name if start == "priors" else f"{name}, no priors")
         field.axhline(0.95, color="#cccccc", linewidth=0.7)
         field.set_title(review, fontsize=9)
         field.grid(alpha=0.2)
