@@ -16,7 +16,7 @@ from .errors import InputError
 from .learning import LinearMachine, NearestFound
 
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
-_FEWEST_LIKE = 20    # records to be judged among
+_FEWEST_LIKE = 5     # more records than these to be judged among: with few the step moves few, and costs little
 
 
 class Views(Protocol):
