@@ -174,7 +174,7 @@ def dense():
 
 @pytest.mark.parametrize("options", [
     {"pooling": "cls"}, {"pooling": "max"}, {"pooling": ("mean", "max")}, {"last": [dense]},
-    {"prompts": {"query": "peer support peer support "}, "default_prompt_name": "query"},
+    {"prompts": {"all": "peer support peer support "}, "default_prompt_name": "all"},
 ], ids=str)
 def test_a_model_of_another_kind_stays_with_torch(tmp_path, options):
     folder = tiny_model(tmp_path, **options)

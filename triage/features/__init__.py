@@ -87,9 +87,9 @@ def build_views(
     ----------
     texts : Texts
     views : sequence of str
-        Of "words", "stems", "characters", "titles", "static" and "embedding".
+        Of "words", "stems", "characters", "letters", "titles", "static" and "embedding".
     encoder : str
-        `PACKAGED_MODEL`, or the folder of a sentence-transformers model.
+        `PACKAGED_MODEL`, or the folder of a model.
     include, exclude : sequence of str
         Inclusion and exclusion criteria, each its own query.
     question : str
@@ -119,11 +119,11 @@ def build_views(
         from .embedding import SentenceEmbedding, embed
 
         extractor = SentenceEmbedding(encoder, device=device)
-        name = f"embedding-{extractor.key()}"
+        name, as_read = f"embedding-{extractor.key()}", extractor.recipe().text
         if (found := kept.load(name)) is None:
             with progress("Encoding abstracts") as tick:
                 vectors = embed(
-                    [f"{title} {abstract}" for title, abstract in texts.read()], extractor, cache_dir=cache_dir,
+                    [as_read(title, abstract) for title, abstract in texts.read()], extractor, cache_dir=cache_dir,
                     progress=tick,
                 )
             with kept.make(name) as new:
@@ -138,15 +138,21 @@ def build_views(
 
     def nearness(queries: Sequence[str]) -> np.ndarray:
         if extractor is not None:
-            return vectors @ embed(queries, extractor, cache_dir=cache_dir).T
-        whole_texts = [terms[name] for name in ("words", "stems", "characters") if name in terms]
+            by = embed(queries, extractor.of_queries(), cache_dir=cache_dir)
+            if by.shape[1] != vectors.shape[1]:
+                raise InputError(
+                    f"The query encoder of {encoder} gives vectors of {by.shape[1]} numbers, and the records have "
+                    f"{vectors.shape[1]}; they must belong together."
+                )
+            return vectors @ by.T
+        whole_texts = [terms[name] for name in views if name in terms and name != "titles"]
         return whole_texts[0].cosines(queries) if whole_texts else np.zeros((texts.n, len(queries)), np.float32)
 
     criteria: dict[str, np.ndarray] = {}
     wanted = [text for text in (question, *include) if text.strip()]
     whole = " ".join(wanted)
     if wanted or exclude:
-        for name in {"words", "stems"} & terms.keys():
+        for name in {"words", "stems", "letters"} & terms.keys():
             if whole:
                 criteria[name] = terms[name].cosines([whole])[:, 0]
             if exclude:
@@ -317,6 +323,8 @@ _VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
     "words": lambda: Tfidf(WordTerms(), largest=0.95),
     "stems": lambda: Tfidf(StemTerms(), largest=0.95, dtype=np.float32),
     "characters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
+    # For every script: two letters are a word where none is set apart by blanks.
+    "letters": lambda: Tfidf(CharacterTerms(2, 4), fewest=2, largest=0.95, dtype=np.float32),
     "titles": lambda: Tfidf(WordTerms()),
 }
 

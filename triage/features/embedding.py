@@ -25,14 +25,16 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 
 from .. import bundled
 from ..errors import InputError
 from ..records import content_hash
 from . import PACKAGED_MODEL, of_length_one
+from .folder import Encoding, Recipe, read_recipe
 
 Tick = Callable[[int, int], None]
+Text = str | tuple[str, str]   # or title and abstract, as two segments
 
 # Packages that carry the same bytes, and where in them the model's folder is; the first is required.
 _PACKAGES = {
@@ -75,27 +77,32 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
     """Sentence embeddings of texts, by a sentence-transformers model on this machine.
 
     Computed by the fastest runtime that agrees with float32: a CUDA device; else OpenVINO where it is
-    installed and the model is a transformer with the mean of its tokens and nothing more; else torch.
+    installed and the model is a transformer with the mean of its tokens and nothing more; else torch. What a
+    model needs around its transformer, its folder says (`read_recipe`).
 
     Parameters
     ----------
     model : str
-        `PACKAGED_MODEL`, carried by a package, or the folder of a sentence-transformers model.
-        Nothing is ever downloaded.
+        `PACKAGED_MODEL`, carried by a package, or the folder of a model. Nothing is ever downloaded.
     max_tokens : int
-        Longer texts are cut; the packaged model was trained on up to 256 tokens.
+        Longer texts are cut where the folder says no other length; the packaged model was trained on up to 256
+        tokens.
     device : {"auto", "cpu", "cuda"}
     runtime : Runtime, optional
         In place of the one that is chosen.
+    role : {"document", "query"}
+        What the texts are: some models encode criteria otherwise than records, or by another transformer.
     """
 
     def __init__(
         self, model: str = PACKAGED_MODEL, max_tokens: int = 256, device: str = "auto", runtime: Runtime | None = None,
+        role: str = "document",
     ) -> None:
         self.model = model
         self.max_tokens = max_tokens
         self.device = device
         self.runtime = runtime
+        self.role = role
 
     def fit(self, texts: Sequence[str], y: object = None) -> SentenceEmbedding:
         """Do nothing: the model is trained already."""
@@ -104,25 +111,43 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def of_queries(self) -> SentenceEmbedding:
+        """Return what encodes criteria, to compare with records that this one encodes."""
+        return clone(self).set_params(role="query")
+
+    def recipe(self) -> Recipe:
+        """Return what the model needs around its transformer; the packaged one, which is known, needs nothing."""
+        return Recipe() if self.model == PACKAGED_MODEL else read_recipe(model_folder(self.model))
+
+    def _way(self) -> tuple[Path, Encoding, int]:
+        """Return the folder of the model that encodes, how, and the tokens that it reads."""
+        folder, recipe = model_folder(self.model), self.recipe()
+        longest = recipe.longest or self.max_tokens
+        if self.role == "query":
+            return recipe.query_folder or folder, recipe.queries, longest
+        return folder, recipe.documents, longest
+
     def key(self) -> str:
         """Return a digest of everything that can change a vector: the cache's key."""
-        folder = model_folder(self.model)
+        folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)
         libraries = ["sentence-transformers", "transformers", "tokenizers", "torch"]
         if runtime.library == "openvino":
             libraries.append("openvino")
         parts = (
-            type(self).__name__, _model_digest(folder), self.max_tokens, astuple(runtime),
+            type(self).__name__, _model_digest(folder), longest, astuple(runtime),
             *(f"{name} {metadata.version(name)}" for name in libraries),
+            *(() if encoding == Encoding() else (astuple(encoding),)),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
-    def transform(self, texts: Sequence[str], progress: Tick | None = None) -> np.ndarray:
+    def transform(self, texts: Sequence[Text], progress: Tick | None = None) -> np.ndarray:
         """Encode texts.
 
         Parameters
         ----------
         texts : sequence of str, length n
+            Or of pairs, where the recipe makes them.
         progress : callable of (done, total), optional
 
         Returns
@@ -133,11 +158,11 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            When the model cannot be found or read, or the device is not there.
+            When the model cannot be found or read, or the device is not there, or what it gives is no number.
         """
-        folder = model_folder(self.model)
+        folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)
-        encode = _encoder(folder, _model_digest(folder), runtime, self.max_tokens)
+        encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
         vectors = []
         for start in range(0, len(texts), _PART):
             part = texts[start: start + _PART]
@@ -146,8 +171,14 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
                 if progress is not None:
                     progress(start + done, len(texts))
 
+            made = encode(part, tick)
+            if not np.isfinite(made).all():
+                raise InputError(
+                    f"{folder} gives vectors that are not numbers; its weights are damaged, or cannot be computed in "
+                    f"{runtime.precision}."
+                )
             # Here and not by the model: in bfloat16 a row's length is one to two digits only.
-            vectors.append(of_length_one(encode(part, tick)))
+            vectors.append(of_length_one(made))
         return np.concatenate(vectors) if vectors else encode([], lambda done: None)
 
 
@@ -167,7 +198,7 @@ def fastest_runtime(folder: Path, device: str = "auto") -> Runtime:
     # torch takes seconds to import, and its builds for processors alone say so in their version.
     there = device != "cpu" and not metadata.version("torch").endswith("+cpu") and _cuda_is_there()
     if device == "cuda" and not there:
-        raise InputError("--device cuda: no CUDA device is there; use --device cpu, or auto.")
+        raise InputError("--device cuda, which the preset heavy asks for too: no CUDA device is there; use --device cpu.")
     if there:
         import torch
 
@@ -230,21 +261,24 @@ def _is_mean_of_tokens(folder: Path) -> bool:
     return (
         kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
         and modes in ("mean", ["mean"], ["pooling_mode_mean_tokens"]) and not prompt
+        and pooling.get("include_prompt", True)
     )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _encoder(
-    folder: Path, digest: str, runtime: Runtime, max_tokens: int,
-) -> Callable[[Sequence[str], Callable[[int], None]], np.ndarray]:
-    """Load a model; the last one stays loaded. The digest tells one state of a folder from the next."""
+    folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding,
+) -> Callable[[Sequence[Text], Callable[[int], None]], np.ndarray]:
+    """Load a model; those of records and of criteria stay loaded. The digest tells one state of a folder from the next."""
+    if encoding.pooling:
+        return _plain_encoder(folder, runtime, max_tokens, encoding)
     if runtime.library == "openvino":
         try:
-            return _openvino_encoder(folder, digest, runtime, max_tokens)
+            return _openvino_encoder(folder, digest, runtime, max_tokens, encoding.prompt)
         except (RuntimeError, ImportError):
             # OpenVINO cannot take every model, nor be loaded on every system; torch always can.
             runtime = fastest_torch()
-    return _torch_encoder(folder, digest, runtime, max_tokens)
+    return _torch_encoder(folder, digest, runtime, max_tokens, encoding)
 
 
 class _TokenEncoder:
@@ -254,8 +288,8 @@ class _TokenEncoder:
     ----------
     tokenizer : tokenizers.Tokenizer
         Cuts long texts, and knows what to pad with.
-    run : callable of (ids, mask)
-        Both ndarray of int64, shape (n, longest); returns the vectors, shape (n, width).
+    run : callable of (ids, mask, segments)
+        Each ndarray of int64, shape (n, longest); returns the vectors, shape (n, width).
     width : int
     workers : int
     most_tokens : int
@@ -264,23 +298,33 @@ class _TokenEncoder:
         Called first on each of the workers.
     after : callable, optional
         Called at the end.
+    prompt : str
+        Put before each text.
     """
 
-    def __init__(self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None) -> None:
+    def __init__(
+        self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None, prompt: str = "",
+    ) -> None:
         self._padding = (tokenizer.padding or {}).get("pad_id", 0)
         tokenizer.no_padding()
         self._tokenizer, self._run, self._width = tokenizer, run, width
         self._workers, self._most_tokens = workers, most_tokens
         self._on_worker, self._after = on_worker, after
+        self._prompt = prompt
 
-    def __call__(self, texts: Sequence[str], tick: Callable[[int], None]) -> np.ndarray:
+    def __call__(self, texts: Sequence[Text], tick: Callable[[int], None]) -> np.ndarray:
+        if self._prompt:
+            texts = [self._prompt + t if isinstance(t, str) else (self._prompt + t[0], t[1]) for t in texts]
         vectors = np.zeros((len(texts), self._width), np.float32)
         pool = ThreadPoolExecutor(self._workers, initializer=self._on_worker)
         try:
             slices = [texts[i: i + 64] for i in range(0, len(texts), 64)]
-            ids = [found.ids for some in pool.map(self._tokenizer.encode_batch_fast, slices) for found in some]
+            found = [one for some in pool.map(self._tokenizer.encode_batch_fast, slices) for one in some]
+            ids = [one.ids for one in found]
+            segments = [one.type_ids if isinstance(text, tuple) else None for one, text in zip(found, texts, strict=True)]
+            del found
             done = 0
-            for rows, made in pool.map(self._batch, self._batches(ids)):
+            for rows, made in pool.map(partial(self._batch, ids, segments), self._batches(ids)):
                 vectors[rows] = made
                 done += len(rows)
                 tick(done)
@@ -290,42 +334,85 @@ class _TokenEncoder:
                 self._after()
         return vectors
 
-    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], list[Sequence[int]]]]:
+    def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         # Long texts first: memory is at its peak at once, and the last batches are the smallest.
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         while order:
             n = max(1, self._most_tokens // len(ids[order[0]]))
-            yield order[:n], [ids[i] for i in order[:n]]
+            yield order[:n]
             order = order[n:]
 
-    def _batch(self, batch: tuple[list[int], list[Sequence[int]]]) -> tuple[list[int], np.ndarray]:
-        rows, ids = batch
-        padded = np.full((len(ids), len(ids[0])), self._padding, np.int64)
-        mask = np.zeros_like(padded)
-        for i, found in enumerate(ids):
-            padded[i, : len(found)] = found
-            mask[i, : len(found)] = 1
-        return rows, self._run(padded, mask)
+    def _batch(
+        self, ids: Sequence[Sequence[int]], segments: Sequence[Sequence[int] | None], rows: list[int],
+    ) -> tuple[list[int], np.ndarray]:
+        padded = np.full((len(rows), len(ids[rows[0]])), self._padding, np.int64)
+        mask, segment = np.zeros_like(padded), np.zeros_like(padded)
+        for i, row in enumerate(rows):
+            padded[i, : len(ids[row])] = ids[row]
+            mask[i, : len(ids[row])] = 1
+            if segments[row] is not None:
+                segment[i, : len(ids[row])] = segments[row]
+        return rows, self._run(padded, mask, segment)
 
 
-def _torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int):
-    import torch
-
+def _torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding):
     model = _sentence_transformer(folder, digest, runtime)
     longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
     width = model.get_embedding_dimension()
-    if not _is_mean_of_tokens(folder) or (tokenizer := _fast_tokenizer(model, longest)) is None:
-        return partial(_encode_whole, model, longest, width)
-    transformer = model[0].auto_model
+    if not width:
+        raise InputError(f"{folder} is no model that gives vectors of texts: it does not say how wide they are.")
+    if not _is_mean_of_tokens(folder) or (tokenizer := _fast_tokenizer(model.tokenizer, longest)) is None:
+        return partial(_encode_whole, model, longest, width, encoding)
+    return _on_torch(model[0].auto_model, tokenizer, width, runtime, Encoding("mean", encoding.prompt), False)
+
+
+def _plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encoding) -> _TokenEncoder:
+    """Load a plain transformers folder: the transformer alone, and the pooling that it wants."""
+    with _loading(folder):
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        here = {"local_files_only": True, "trust_remote_code": False}
+        model, told = AutoModel.from_pretrained(
+            str(folder), dtype=getattr(torch, runtime.precision), use_safetensors=True, output_loading_info=True, **here,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
+    if model.config.is_encoder_decoder:
+        raise InputError(f"{folder} is a model that writes texts, not one that encodes them.")
+    lacking = sorted(name for name in told["missing_keys"] if "pooler" not in name)
+    if lacking:
+        raise InputError(
+            f"The weights in {folder} are not those of its config.json: {len(lacking)} are missing, as {lacking[0]}."
+        )
+    cutting = _fast_tokenizer(tokenizer, longest)
+    if cutting is None:
+        raise InputError(f"{folder} has a tokenizer of its own kind; triage needs one with a tokenizer.json.")
+    return _on_torch(
+        model.eval().to(runtime.device), cutting, model.config.hidden_size, runtime, encoding,
+        "token_type_ids" in tokenizer.model_input_names,
+    )
+
+
+def _on_torch(
+    transformer, tokenizer, width: int, runtime: Runtime, encoding: Encoding, takes_segments: bool,
+) -> _TokenEncoder:
+    """Return an encoder of a transformer and the first, the mean or the largest of its tokens' vectors."""
+    import torch
+
     threads = torch.get_num_threads()
     workers = min(threads, _MOST_WORKERS) if runtime.device == "cpu" else 1
 
-    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def run(ids: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             seen = torch.from_numpy(mask).to(runtime.device)
+            given = {"token_type_ids": torch.from_numpy(segments).to(runtime.device)} if takes_segments else {}
             tokens = transformer(
-                input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False,
+                input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False, **given,
             )[0].float()
+            if encoding.pooling == "cls":
+                return tokens[:, 0].cpu().numpy()
+            if encoding.pooling == "max":
+                return tokens.masked_fill(seen.unsqueeze(-1) == 0, -torch.inf).amax(1).cpu().numpy()
             weight = seen.unsqueeze(-1).float()
             return ((tokens * weight).sum(1) / weight.sum(1)).cpu().numpy()
 
@@ -333,14 +420,14 @@ def _torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int)
     return _TokenEncoder(
         tokenizer, run, width, workers, _DEVICE_TOKENS if runtime.device == "cuda" else _PROCESSOR_TOKENS,
         on_worker=partial(torch.set_num_threads, max(threads // workers, 1)), after=partial(torch.set_num_threads, threads),
+        prompt=encoding.prompt,
     )
 
 
-def _fast_tokenizer(model, longest: int):
-    """Return a copy of a model's tokenizer that cuts and pads as the model wants it, or None."""
+def _fast_tokenizer(tokenizer, longest: int):
+    """Return a copy of a tokenizer of transformers that cuts and pads as its model wants it, or None."""
     from tokenizers import Tokenizer
 
-    tokenizer = model.tokenizer
     if not getattr(tokenizer, "is_fast", False) or tokenizer.padding_side != "right" or tokenizer.pad_token_id is None:
         return None
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -349,15 +436,21 @@ def _fast_tokenizer(model, longest: int):
     return copy
 
 
-def _encode_whole(model, longest: int, width: int, texts: Sequence[str], tick: Callable[[int], None]) -> np.ndarray:
+def _encode_whole(
+    model, longest: int, width: int, encoding: Encoding, texts: Sequence[str], tick: Callable[[int], None],
+) -> np.ndarray:
     """Encode by sentence-transformers itself: any model that it can load."""
+    encode = partial(model.encode, show_progress_bar=False, convert_to_tensor=True)
+    if encoding.role:
+        by_role = model.encode_query if encoding.role == "query" else model.encode_document
+        encode = partial(by_role, prompt=encoding.prompt, show_progress_bar=False, convert_to_tensor=True)
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     vectors = np.zeros((len(texts), width), np.float32)
     own, model.max_seq_length = model.max_seq_length, longest
     try:
         for start in range(0, len(order), 32):
             rows = order[start: start + 32]
-            made = model.encode([texts[i] for i in rows], show_progress_bar=False, convert_to_tensor=True)
+            made = encode([texts[i] for i in rows])
             vectors[rows] = made.float().cpu().numpy()
             tick(start + len(rows))
     finally:
@@ -367,24 +460,37 @@ def _encode_whole(model, longest: int, width: int, texts: Sequence[str], tick: C
 
 @lru_cache(maxsize=1)
 def _sentence_transformer(folder: Path, digest: str, runtime: Runtime):
+    with _loading(folder):
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(
+            str(folder), device=runtime.device, local_files_only=True,
+            model_kwargs={"dtype": getattr(torch, runtime.precision)},
+        )
+
+
+@contextmanager
+def _loading(folder: Path):
+    """Tell in one sentence what the libraries say of a folder that they cannot load."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with _quiet():
-        import torch
         from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(
-                str(folder), device=runtime.device, local_files_only=True,
-                model_kwargs={"dtype": getattr(torch, runtime.precision)},
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            yield
+        except (
+            OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError, ArithmeticError, ImportError,
+            SafetensorError,
+        ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
 
 
-def _openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int) -> _TokenEncoder:
+def _openvino_encoder(
+    folder: Path, digest: str, runtime: Runtime, max_tokens: int, prompt: str = "",
+) -> _TokenEncoder:
     """Load a model in OpenVINO's form from the user's cache; it is converted the first time.
 
     Neither torch nor sentence-transformers is imported for a model that is there.
@@ -406,7 +512,7 @@ def _openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: i
     except (OSError, RuntimeError, ValueError):  # not there, or damaged
         model, described = _converted(folder, digest, runtime)
         _keep(home, model, described)
-    return _openvino_runner(model, Tokenizer.from_str(described), max_tokens)
+    return _openvino_runner(model, Tokenizer.from_str(described), max_tokens, prompt)
 
 
 def _keep(home: Path, model, tokenizer: str) -> None:
@@ -439,7 +545,7 @@ def _converted(folder: Path, digest: str, runtime: Runtime):
     from tokenizers import Tokenizer
 
     exact = _sentence_transformer(folder, digest, Runtime("torch", "cpu", "float32"))
-    tokenizer = _fast_tokenizer(exact, exact.get_max_seq_length() or _LONGEST)
+    tokenizer = _fast_tokenizer(exact.tokenizer, exact.get_max_seq_length() or _LONGEST)
     if tokenizer is None:
         raise RuntimeError("a tokenizer of its own kind")
     described = tokenizer.to_str()
@@ -536,7 +642,7 @@ def _to_int8(model) -> int:
     return group
 
 
-def _openvino_runner(model, tokenizer, max_tokens: int) -> _TokenEncoder:
+def _openvino_runner(model, tokenizer, max_tokens: int, prompt: str = "") -> _TokenEncoder:
     import openvino
 
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -551,7 +657,7 @@ def _openvino_runner(model, tokenizer, max_tokens: int) -> _TokenEncoder:
     for _ in range(workers):
         idle.put(compiled.create_infer_request())
 
-    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def run(ids: np.ndarray, mask: np.ndarray, _: np.ndarray) -> np.ndarray:
         request = idle.get()
         try:
             return request.infer([ids, mask])[0].copy()
@@ -560,7 +666,8 @@ def _openvino_runner(model, tokenizer, max_tokens: int) -> _TokenEncoder:
 
     cut = tokenizer.truncation
     tokenizer.enable_truncation(min(max_tokens, cut["max_length"]), direction=cut["direction"])
-    return _TokenEncoder(tokenizer, run, compiled.output(0).partial_shape[1].get_length(), workers, _PROCESSOR_TOKENS)
+    width = compiled.output(0).partial_shape[1].get_length()
+    return _TokenEncoder(tokenizer, run, width, workers, _PROCESSOR_TOKENS, prompt=prompt)
 
 
 def model_folder(model: str) -> Path:
@@ -574,7 +681,7 @@ def model_folder(model: str) -> Path:
     if model != PACKAGED_MODEL:
         folder = Path(model)
         if not folder.is_dir():
-            raise InputError(f"There is no model folder {model}; give the folder of a sentence-transformers model.")
+            raise InputError(f"There is no model folder {model}; give the folder of a model.")
         return folder
     for weights in _packaged_weights():
         found = _sha256(weights, weights.stat().st_mtime_ns)
@@ -639,7 +746,7 @@ def _quiet():
 
 
 def embed(
-    texts: Sequence[str], extractor: SentenceEmbedding, *, cache_dir: Path | None = None, progress: Tick | None = None,
+    texts: Sequence[Text], extractor: SentenceEmbedding, *, cache_dir: Path | None = None, progress: Tick | None = None,
 ) -> np.ndarray:
     """Encode texts, taking from the cache what is there and adding what is not.
 
@@ -649,6 +756,7 @@ def embed(
     Parameters
     ----------
     texts : sequence of str, length n
+        Or of pairs, for a model that reads them.
     extractor : SentenceEmbedding
     cache_dir : Path, optional
         The folder of the cache; vectors are kept in memory alone when left out.
@@ -664,10 +772,10 @@ def embed(
     InputError
         When the model cannot be used, or the cache not be written.
     """
-    hashes = [content_hash(text) for text in texts]
+    hashes = [content_hash(text if isinstance(text, str) else "\0".join(text)) for text in texts]
     cache = _Cache(None if cache_dir is None else cache_dir / f"{extractor.key()}.npy")
     missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in cache.rows}
-    keys = sorted(missing, key=lambda h: -len(missing[h]))
+    keys = sorted(missing, key=lambda h: -_length(missing[h]))
     unsaved: dict[bytes, np.ndarray] = {}
     saved_at, pause = time.monotonic(), _SAVE_EVERY_SECONDS
     for start in range(0, len(keys), _PART):
@@ -685,6 +793,10 @@ def embed(
             # Each save writes the whole file: with a million vectors that takes seconds.
             pause = max(_SAVE_EVERY_SECONDS, (saved_at - began) / _SAVE_SHARE)
     return np.asarray(cache.vectors[[cache.rows[h] for h in hashes]])
+
+
+def _length(text: Text) -> int:
+    return len(text) if isinstance(text, str) else sum(map(len, text))
 
 
 class _Cache:

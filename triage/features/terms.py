@@ -72,9 +72,16 @@ class StemTerms:
 
 
 class CharacterTerms:
-    """Three to five characters in a row within a word and its blanks: scikit-learn's analyzer `char_wb`."""
+    """Some characters in a row within a word and its blanks: scikit-learn's analyzer `char_wb`.
 
-    _FEWEST, _MOST = 3, 5
+    Parameters
+    ----------
+    fewest, most : int
+        How many: at least two.
+    """
+
+    def __init__(self, fewest: int = 3, most: int = 5) -> None:
+        self._fewest, self._most = fewest, most
 
     def keys(self, texts: Sequence[str]) -> np.ndarray:
         """Return the keys of some texts, the shorter terms first."""
@@ -85,13 +92,13 @@ class CharacterTerms:
         between = blank[1:] & blank[:-1]
         codes = _mixed(codes)
         made, found, key, over = len(codes), [], codes, np.zeros(len(codes), bool)
-        for n in range(2, self._MOST + 1):
+        for n in range(2, self._most + 1):
             made -= 1
             if made <= 0:
                 break
             key = key[:made] * _ODD + codes[n - 1:]
             over = over[:made] | between[n - 2: n - 2 + made]
-            if n >= self._FEWEST:
+            if n >= self._fewest:
                 found.append(_placed(key[~over] ^ np.uint64(n), text[:made][~over]))
         return np.concatenate(found) if found else np.zeros(0, np.uint64)
 
