@@ -43,8 +43,9 @@ Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides;
 StageName = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first "
                                                                                "when left out.")]
 Model = Annotated[
-    str | None, typer.Option(metavar="PRESET", help="The ranking: default, elas-u4, fast (no transformer), or a folder "
-                                                    "of a sentence-transformers model; the protocol's when left out.")
+    str | None, typer.Option(metavar="PRESET", help="The ranking: default, elas-u4, fast (no transformer), multilingual, "
+                                                    "heavy:FOLDER (on a GPU), or a model's folder; the protocol's "
+                                                    "when left out.")
 ]
 
 
@@ -639,8 +640,8 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The first seed: it fixes the priors, a random start "
                                                                "and the audit draws.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Run the seeds S to S+K-1.")] = 1,
-    model: Annotated[str, typer.Option(metavar="PRESET", help="default, elas-u4, fast, or a model's "
-                                                              "folder.")] = "default",
+    model: Annotated[str, typer.Option(metavar="PRESET", help="default, elas-u4, fast, multilingual, "
+                                                              "heavy:FOLDER, or a model's folder.")] = "default",
     batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
                                                               "labelled.")] = "auto",
     stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, cmh, quant, ip-p, knee or "

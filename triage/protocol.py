@@ -587,7 +587,7 @@ _TEMPLATE = '''\
 ## Tags to put on included records; the report counts them.
 # tags = ["review", "qualitative"]
 
-## The ranking: default, fast, elas-u4, or the folder of a model.
+## The ranking: default, fast, elas-u4, multilingual, heavy:FOLDER, or the folder of a model.
 # model = "default"
 
 ## What the ranking learns from: the decisions of the stage that is screened, or final: where a record has been

@@ -470,7 +470,7 @@ class ReviewModel:
     ----------
     texts : features.Texts
     preset : str
-        A preset's name, or a folder of a sentence-transformers model.
+        A preset's name, or a model's folder, or both as NAME:FOLDER.
     criteria : ranking.Criteria or None
     device : str
     cache_dir : Path or None
@@ -493,7 +493,8 @@ class ReviewModel:
         self._queries = asdict(criteria)
         self.views = features.build_views(
             texts, self.preset.views, encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
-            question=criteria.question, device=device, cache_dir=cache_dir, progress=progress,
+            question=criteria.question, device=self.preset.device if device == "auto" else device,
+            cache_dir=cache_dir, progress=progress,
         )
         self._learner = ranking.Learner(self.preset, self.views)
 
