@@ -33,6 +33,7 @@ def real_texts():
 @pytest.mark.parametrize("view, options", [
     ("words", dict(ngram_range=(1, 2), min_df=1, max_df=0.95)),
     ("characters", dict(analyzer="char_wb", ngram_range=(3, 5), min_df=2, max_df=0.95)),
+    ("letters", dict(analyzer="char_wb", ngram_range=(2, 4), min_df=2, max_df=0.95)),
     ("titles", dict(ngram_range=(1, 2))),
 ])
 def test_terms_and_weights_are_those_of_scikit_learn(view, options):
@@ -44,7 +45,7 @@ def test_terms_and_weights_are_those_of_scikit_learn(view, options):
     assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-5
     queries = ["a systematic review of air pollution", "unheardof wordsonly", ""]
     assert abs(ours.cosines(queries) - expected @ theirs.transform(queries).T).max() < 1e-5
-    if view != "characters":
+    if view not in ("characters", "letters"):
         sums = np.asarray(ours.matrix.sum(axis=0)).ravel()
         names = {name: sums[column] for text in texts for column, name in ours.names(text).items()}
         expected_sums = np.asarray(expected.sum(axis=0)).ravel()
@@ -55,7 +56,8 @@ def test_terms_and_weights_are_those_of_scikit_learn(view, options):
 @given(st.lists(st.text(max_size=30), min_size=2, max_size=6))
 def test_terms_of_any_text_are_those_of_scikit_learn(texts):
     texts = [*texts, "common words", "common words"]
-    for view, options in (("words", dict(ngram_range=(1, 2))), ("characters", dict(analyzer="char_wb", ngram_range=(3, 5)))):
+    for view, options in (("words", dict(ngram_range=(1, 2))), ("characters", dict(analyzer="char_wb", ngram_range=(3, 5))),
+                          ("letters", dict(analyzer="char_wb", ngram_range=(2, 4)))):
         ours = counted(features.Tfidf(features._VECTORIZERS[view]().terms), texts)
         expected = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts)
         assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-6

@@ -256,3 +256,71 @@ def test_more_views_save_work_on_a_tune_set():
         for preset in ("elas-u4", "fast")
     }
     assert work["fast"] <= work["elas-u4"]
+
+
+# Titles with one of two subjects each, turn about: support by peers in depression, and the corrosion of bridges.
+IN_OTHER_LANGUAGES = {
+    "Chinese": ("抑郁症患者的同伴支持干预", [
+        "同伴支持对抑郁症患者康复的影响", "海洋环境中钢桥的腐蚀", "社区抑郁症患者同伴支持小组的研究", "钢桥腐蚀疲劳寿命的预测",
+        "青年抑郁患者的同伴支持服务", "混凝土桥梁在海洋中的腐蚀", "抑郁症与同伴支持的随机对照试验", "沿海钢桥腐蚀检测",
+    ]),
+    "Japanese": ("うつ病の人へのピアサポート", [
+        "うつ病患者に対するピアサポートの効果", "海岸における鋼橋の腐食", "地域でのピアサポートとうつ病の回復", "鋼橋の腐食疲労の予測",
+        "若年うつ病者のピアサポート事業", "海洋環境でのコンクリート橋の腐食", "ピアサポートのうつ病への無作為化試験", "沿岸鋼橋の腐食検査",
+    ]),
+    "Thai": ("การสนับสนุนจากเพื่อนสำหรับผู้ป่วยซึมเศร้า", [
+        "ผลของการสนับสนุนจากเพื่อนต่อผู้ป่วยซึมเศร้า", "การกัดกร่อนของสะพานเหล็กในทะเล", "กลุ่มสนับสนุนจากเพื่อนในผู้ป่วยซึมเศร้า",
+        "อายุการใช้งานของสะพานเหล็กกับการกัดกร่อน", "บริการสนับสนุนจากเพื่อนสำหรับวัยรุ่นซึมเศร้า", "การกัดกร่อนสะพานคอนกรีตในทะเล",
+        "การทดลองสนับสนุนจากเพื่อนในโรคซึมเศร้า", "การตรวจการกัดกร่อนสะพานเหล็กชายฝั่ง",
+    ]),
+    "Russian": ("Поддержка равных при депрессии", [
+        "Влияние поддержки равных на больных депрессией", "Коррозия стальных мостов в морской среде", "Группы поддержки равных при депрессии",
+        "Прогноз коррозии стального моста", "Поддержка равными молодых с депрессией", "Коррозия бетонных мостов у моря",
+        "Испытание поддержки равных при депрессиях", "Проверка стальных мостов на коррозию",
+    ]),
+}
+
+
+@pytest.mark.parametrize("language", IN_OTHER_LANGUAGES)
+def test_other_languages_and_scripts_are_ranked(language):
+    question, titles = IN_OTHER_LANGUAGES[language]
+    preset = ranking.load_preset("multilingual")
+    assert "embedding" not in preset.views
+    made = features.build_views(features.Texts.of(titles, [""] * len(titles)), preset.views, question=question)
+    nothing = np.array([], int)
+    relevant = {0, 2, 4, 6}
+    assert set(np.argsort(-score(preset, made, nothing, nothing))[:4].tolist()) == relevant
+    learned = score(preset, replace(made, criteria={}), [2, 3], [1, 0])
+    assert set(np.argsort(-learned)[:4].tolist()) == relevant
+    near = made.nearness([question])[:, 0]
+    assert near[[0, 2, 4, 6]].min() > near[[1, 3, 5, 7]].max()
+
+
+def test_a_preset_takes_the_encoder_of_a_folder(tmp_path):
+    named = ranking.load_preset(f"multilingual:{tmp_path}")
+    assert named.encoder == str(tmp_path) and named.views[-1] == "embedding"
+    heavy, default = ranking.load_preset(f"heavy:{tmp_path}"), ranking.load_preset(str(tmp_path))
+    assert heavy.device == "cuda" and heavy.scores == default.scores and heavy.criteria == default.criteria
+    assert heavy.parameters() == default.parameters() | {"name": f"heavy with {tmp_path.name}"}
+    for name, sentence in (
+        ("heavy", "The preset heavy needs the folder of an encoder: write --model heavy:FOLDER"),
+        ("heavy:nowhere", "There is no folder nowhere of a model"),
+        (f"fast:{tmp_path}", "The preset fast reads no sentence embeddings"),
+        ("nope:nowhere", "no model preset 'nope:nowhere'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            ranking.load_preset(name)
+
+
+def test_heavy_asks_for_a_gpu(tmp_path, monkeypatch):
+    from triage import screening
+    from triage.features import embedding
+
+    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
+    for name in ("config.json", "modules.json"):
+        (tmp_path / name).write_text("[]")
+    texts = features.Texts.of(TITLES, ABSTRACTS)
+    with pytest.raises(InputError, match="no CUDA device is there; use --device cpu"):
+        screening.ReviewModel(texts, f"heavy:{tmp_path}", None)
+    with pytest.raises(InputError, match="is no model"):
+        screening.ReviewModel(texts, f"heavy:{tmp_path}", None, device="cpu")

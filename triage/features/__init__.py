@@ -112,14 +112,15 @@ def build_views(
     progress = progress or _no_progress
     kept = KeptViews(cache_dir, texts.fingerprint)
     matrices: dict[str, object] = {}
-    terms, static = _read(texts, [name for name in views if name != "embedding"], kept, progress)
     extractor = None
     if "embedding" in views:
         # Loaded here: it needs scikit-learn, and what reads no vectors does without.
         from .embedding import SentenceEmbedding, embed
 
         extractor = SentenceEmbedding(encoder, device=device)
-        name, as_read = f"embedding-{extractor.key()}", extractor.recipe().text
+        name, as_read = f"embedding-{extractor.key()}", extractor.recipe().text  # what cannot be used is told at once
+    terms, static = _read(texts, [view for view in views if view != "embedding"], kept, progress)
+    if extractor is not None:
         if (found := kept.load(name)) is None:
             with progress("Encoding abstracts") as tick:
                 vectors = embed(
