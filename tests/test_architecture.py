@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"errors", "bundled"},
     0: {"records", "protocol", "decisions", "metrics"},
-    1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "recall"},
+    1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "reading", "recall"},
     2: {"project"},
-    3: {"intake", "screening", "simulation", "status", "report"},
-    4: {"terminal", "demo"},
+    3: {"intake", "screening", "simulation", "status", "report", "team"},
+    4: {"terminal", "web", "demo"},
     5: {"cli"},
     6: {"__main__"},
 }

@@ -435,7 +435,7 @@ def test_a_whole_review(review):
             assert showing.row == next(row for row in order if row not in left)
         left.append(showing.row)
     audits = [s for s in seen if s.origin is Origin.AUDIT]
-    assert audits and seen.index(audits[0]) > 50  # after a plateau
+    assert audits and seen.index(audits[0]) > 25 + 20 - 1  # the relevant ones, then a plateau
     shown = [e for e in project.events() if e.kind is Kind.SHOWN]
     assert [e.pool_size for e in shown] == list(range(150, 0, -1))
     assert [e.record_id - 1 for e in shown] == left and all(e.ranking_id is not None for e in shown)
@@ -454,7 +454,7 @@ def committed_before_all(project):
     note = json.loads(events[plan].note)
     with sqlite3.connect(project.path) as connection:
         (blob,) = connection.execute("SELECT permutation FROM plans WHERE seq = ?", (events[plan].seq,)).fetchone()
-    assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.2
+    assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.25
     ids = np.frombuffer(blob, "<i8")
     assert np.random.default_rng(note["seed"]).permutation(np.sort(ids)).tolist() == ids.tolist()
     return sorted(ids.tolist())
@@ -865,3 +865,19 @@ def test_a_batch_is_handed_out_only_when_its_file_is_there(review, tmp_path, mon
     batch = hand_out(project, 3, file=file, reviewer="ann", write=lambda ids: file.write_text(str(ids)))
     shown = [e for e in project.events() if e.kind is Kind.SHOWN]
     assert file.read_text() == str(batch) and [e.record_id for e in shown] == batch and shown[0].note == "next.csv"
+
+
+def test_records_put_up_ahead_are_those_that_come_next_and_keep_their_place(review):
+    with review(60) as project, open_session(project, reviewer="ann") as (session, _):
+        first, second, third = (one.row for one in session.ahead(3))
+        shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+        assert [e.record_id - 1 for e in shown] == [first, second, third]
+        assert session.next().row == first
+        session.decide(second, EXCLUDE)
+        assert [one.row for one in session.ahead(2)] == [first, third]
+        session.skip(first)
+        assert session.next().row == third
+        assert session.undo() == second
+        assert [one.row for one in session.ahead(2)] == [second, third]
+    with open_session(project, reviewer="ann") as (session, _):  # nothing shown is lost
+        assert {one.row for one in session.ahead(3)} == {first, second, third}

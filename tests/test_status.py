@@ -263,6 +263,15 @@ def test_the_pace_is_the_median_of_the_time_from_showing_to_deciding():
     assert seconds_per_record([], "abstract") is None
 
 
+def test_a_record_put_up_ahead_is_timed_from_the_decision_before_it():
+    shown = [e for e in timed(4, 8, 6, 10, 100) if e.kind is Kind.SHOWN]
+    decided = [e for e in timed(4, 8, 6, 10, 100) if e.kind is Kind.DECISION]
+    # Each record is put up while the one before it is read: its SHOWN event has the time of that one's.
+    early = [type(e)(**{f: getattr(e, f) for f in e.__slots__ if f != "at"}, at=shown[max(0, i - 1)].at)
+             for i, e in enumerate(shown)]
+    assert seconds_per_record([early[0], *(e for i in range(5) for e in (*early[i + 1: i + 2], decided[i]))], "abstract") == 8
+
+
 def test_hours_are_records_at_that_pace(tmp_path, monkeypatch):
     with screened(tmp_path, 10, 60, 0, 200) as project:
         monkeypatch.setattr(status, "seconds_per_record", lambda events, stage: 12.0)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -239,7 +239,7 @@ class Session:
         self.ranking_id: int | None = None
         self.held_out = np.full(n, np.nan, np.float32)
         self.trained_on = 0        # labels that the last training saw
-        self._scorer = scorer
+        self.scorer = scorer
         self._held_out_by = held_out_by or scorer
         self._next_origin = next_origin
         self._place = np.arange(n)
@@ -273,16 +273,29 @@ class Session:
 
         A record that was shown and not judged comes first, so that nothing shown is ever dropped.
         """
+        return self._next_but(())
+
+    def ahead(self, count: int) -> list[Showing]:
+        """Put the next records before the reviewer, so that one is there as soon as another is judged.
+
+        They are those that so many calls of `next` would give while nothing is decided; fewer when no more are left.
+        """
+        found: list[Showing] = []
+        while len(found) < count and (showing := self._next_but([one.row for one in found])) is not None:
+            found.append(showing)
+        return found
+
+    def _next_but(self, but: Collection[int]) -> Showing | None:
         while True:
             self._catch_up()
             self._take_ranking()
-            if self._mine:
-                return self._again(self._mine[0])
-            aside = sorted(self._set_aside, key=self._set_aside.__getitem__)
+            if mine := [row for row in self._mine if row not in but]:
+                return self._again(mine[0])
+            aside = [row for row in sorted(self._set_aside, key=self._set_aside.__getitem__) if row not in but]
             if aside and self._set_aside[aside[0]] <= self._decisions:
                 return self._again(aside[0])
             if self.pool.shown.all() and not self._second.any():
-                elsewhere = [row for row in self._elsewhere if row not in self._set_aside]
+                elsewhere = [row for row in self._elsewhere if row not in self._set_aside and row not in but]
                 return next(map(self._again, [*elsewhere, *aside]), None)
             if (showing := self._show_next()) is not None:
                 return showing
@@ -394,7 +407,7 @@ class Session:
         return rows, self.pool.y[rows].copy(), self._journal.mark() if self._journal is not None else 0
 
     def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> tuple[np.ndarray | None, int | None]:
-        scores, ranking_id = self._scorer(rows, y), None
+        scores, ranking_id = self.scorer(rows, y), None
         if self._journal is not None and scores is not None:
             if len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
                 self.held_out = held_out_scores(self._held_out_by, self.pool.n, rows, y)
@@ -507,8 +520,10 @@ class ReviewModel:
         return self._learner(rows, _taught(self._final, rows, y))
 
     def explain(self, rows: np.ndarray, y: np.ndarray, row: int):
-        """Take the score of one record apart (see `ranking.Learner.explain`)."""
-        return self._learner.explain(rows, _taught(self._final, rows, y), row)
+        """Take the score of one record apart (see `ranking.Learner.explain`); the model stays where it was."""
+        from . import ranking
+
+        return ranking.Learner(self.preset, self.views).explain(rows, _taught(self._final, rows, y), row)
 
     def anew(self) -> Scorer:
         """Return a scorer that has learned nothing, over the same views.
@@ -685,13 +700,13 @@ class StageRecords(Sequence):
 
     def __init__(self, project: Project, stage: Stage) -> None:
         self._project = project
-        self._stage = stage
+        self.stage = stage
 
     def __len__(self) -> int:
-        return len(self._stage.record_ids)
+        return len(self.stage.record_ids)
 
     def __getitem__(self, row: int) -> Record:
-        return self._project.shown_records(self._stage, [row])[0]
+        return self._project.shown_records(self.stage, [row])[0]
 
 
 def _fingerprint(project: Project, stage: Stage) -> str:
@@ -944,9 +959,11 @@ def _matches(project: Project, stage: Stage, preset: str | None, device: str, pr
 
 def explain(
     project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
-    device: str = "auto", progress=None,
+    device: str = "auto", progress=None, session: Session | None = None,
 ) -> dict[str, object]:
     """Return why a record has its score; what `triage rank --explain` prints.
+
+    With an open `session` of the stage the views need not be made: its own are used.
 
     `parts` sum to the score: what each term of the blend adds. `terms` are those of the record that add most
     to the linear views' parts, `known` the judged records that do, `criteria` how near the record is to each
@@ -961,7 +978,10 @@ def explain(
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
-    model = _model_of(project, stage, preset, device, progress)
+    if session is not None and isinstance(session.scorer, ReviewModel) and session.pool.n == len(stage.record_ids):
+        model = session.scorer
+    else:
+        model = _model_of(project, stage, preset, device, progress)
     records = StageRecords(project, stage)
     record = records[row]
     rows, y = _labels(stage)

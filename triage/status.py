@@ -158,21 +158,25 @@ def _stage_flow(stage: Stage) -> StageFlow:
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
     """Return the median time from showing a record to deciding on it, in seconds.
 
+    A record that was put up while the one before it was being read is timed from the decision on that one.
     Decisions made in a file, and gaps too long to be reading, are left out; None while fewer than
     five decisions can be timed.
     """
     shown: dict[tuple[int, str], Event] = {}
+    decided: dict[str, Event] = {}
     times = []
     for e in events:
         if e.stage != stage or e.record_id is None:
             continue
         if e.kind is Kind.SHOWN and e.note == "":
             shown[e.record_id, e.reviewer] = e
-        elif e.kind is Kind.DECISION and (start := shown.pop((e.record_id, e.reviewer), None)) is not None:
-            # The next record is put up as soon as the last is judged, so both clocks start together.
-            seconds = (e.at - start.at).total_seconds()
-            if seconds <= _BREAK_SECONDS:
-                times.append(seconds)
+        elif e.kind is Kind.DECISION:
+            if (start := shown.pop((e.record_id, e.reviewer), None)) is not None:
+                before = decided.get(e.reviewer, start)
+                seconds = (e.at - max(start.at, before.at)).total_seconds()
+                if seconds <= _BREAK_SECONDS:
+                    times.append(seconds)
+            decided[e.reviewer] = e
     return statistics.median(times) if len(times) >= _LEAST_TIMED else None
 
 
