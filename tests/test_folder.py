@@ -217,6 +217,41 @@ def test_a_prompt_may_be_left_out_of_the_mean(tmp_path):
     assert made == pytest.approx(of_length_one(theirs.encode_document(texts)), abs=2e-6)
 
 
+def test_a_router_takes_criteria_and_records_apart(tmp_path):
+    from sentence_transformers import SentenceTransformer, models
+
+    def parts(name, seed):
+        return [models.Transformer(str(plain(tmp_path / name, seed=seed))), models.Pooling(32)]
+
+    path = tmp_path / "model"
+    router = models.Router.for_query_document(parts("queries", 1), parts("documents", 2))
+    SentenceTransformer(modules=[router], device="cpu").save(str(path))
+    texts = ["peer support", "soil"]
+    asked, found = queries(path, texts), SentenceEmbedding(str(path), runtime=EXACT).transform(texts)
+    assert asked == pytest.approx(by_transformers(tmp_path / "queries", texts, pooling="mean"), abs=2e-6)
+    assert found == pytest.approx(by_transformers(tmp_path / "documents", texts, pooling="mean"), abs=2e-6)
+    assert key(path) != key(path, "query")
+
+
+def test_weights_of_a_larger_model_are_read(tmp_path):
+    from transformers import BertConfig, BertForMaskedLM
+
+    path = plain(tmp_path, settings='pooling = "cls"')
+    BertForMaskedLM(BertConfig.from_pretrained(path)).save_pretrained(path)
+    joined = [f"{t} {a}" for t, a in zip(TITLES, ABSTRACTS, strict=True)]
+    assert records(path) == pytest.approx(by_transformers(path, joined), abs=2e-6)
+
+
+def test_a_text_is_cut_to_the_places_that_a_model_has(tmp_path):
+    path = plain(tmp_path, settings='pooling = "cls"')
+    assert folder.read_recipe(path).longest == 64
+    # RoBERTa's first places, up to that of padding, are no text's.
+    told(model_type="roberta", pad_token_id=1)(path)
+    assert folder.read_recipe(path).longest == 62
+    told(max_position_embeddings=4096)(path)
+    assert folder.read_recipe(path).longest == 512
+
+
 # -- keys of the cache --------------------------------------------------------------------------
 
 
