@@ -623,6 +623,47 @@ def log(review: Review, as_json: AsJson = False) -> None:
             print("\t".join("" if v is None else _line(str(v)) for v in intake.event_as_json(e).values()))
 
 
+# -- a team -----------------------------------------------------------------------------------
+
+
+@app.command()
+def conflicts(
+    review: Review, stage: StageName = None,
+    settle: Annotated[int | None, typer.Option(metavar="ID", help="Settle what is in conflict on this record, with "
+                                                                  "--label.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="include, exclude or maybe.")] = None,
+    reason: Annotated[str, typer.Option(metavar="CODE", help="The reason of an exclusion.")] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the settlement.")] = "",
+    reviewer: Reviewer = None, as_json: AsJson = False,
+) -> None:
+    """List the records whose reviewers disagree, or settle one.
+
+    A settlement holds whatever the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
+    Where the review has people, an adjudicator or an owner settles.
+    """
+    from . import team
+
+    if (settle is None) != (label is None):
+        raise typer.BadParameter("give both, a record and its label", param_hint="--settle, --label")
+    with _open(review) as project:
+        if settle is not None:
+            event = team.settle(project, settle, label.strip().lower(), reviewer=_user(reviewer), stage_name=stage,
+                                reason=reason, note=note)
+            if not as_json:
+                print(f"Settled record {event.record_id}: {event.label}, by event {event.seq}.")
+                return
+        found = team.conflicts(project, stage)
+    if as_json:
+        _print_json(found)
+        return
+    print(f"Stage {found['stage']}: {len(found['conflicts'])} records in conflict, {len(found['settled'])} settled.")
+    for record in found["conflicts"]:
+        print(f"record {record['record_id']}: {_short(record['title'])}")
+        for one in record["decisions"]:
+            why = " | ".join(_line(text) for text in (one["reason"], one["note"]) if text)
+            print(f"  {_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
+
+
 # -- simulation and demo ----------------------------------------------------------------------
 
 

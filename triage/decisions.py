@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
     SHOWN = "shown"          # a record was put before a reviewer, or handed out in a file
     DECISION = "decision"    # a reviewer judged a record
+    SETTLED = "settled"      # a person settled what the reviewers of a record disagree on
     TAG = "tag"              # a reviewer gave record_id the tag that `reason` holds
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
     APART = "apart"          # a person told that record_id is no copy of other_id
@@ -84,6 +85,8 @@ class Live:
         The newest event seen; 0 for an empty log.
     groups : mapping of int to sequence of int
         For each linked record all members of its group, itself among them.
+    settled : dict of (stage, record_id) to Event
+        The newest settlement of each record that has one.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -93,6 +96,7 @@ class Live:
     shown: dict[tuple[str, int], Event]
     last_seq: int
     groups: Mapping[int, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
+    settled: dict[tuple[str, int], Event] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -139,6 +143,7 @@ class Folding:
         self._duplicates: dict[int, int] = {}
         self._removals: dict[int, Event] = {}
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
+        self._settled: dict[tuple[str, int], list[Event]] = {}
         self._shown: dict[tuple[str, int], Event] = {}
         self.take(events)
 
@@ -148,6 +153,7 @@ class Folding:
         return Live(
             dict(self._decisions), self._duplicates, self._removals,
             {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq, self._groups,
+            {key: given[-1] for key, given in self._settled.items()},
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -164,11 +170,14 @@ class Folding:
         if anew:
             newer, taken_back = self._events, []
             self._decisions, self._groups, self._removals, self._tags, self._shown = {}, {}, {}, {}, {}
+            self._settled = {}
         self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
             self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
         for e in newer:
+            if e.kind is Kind.SETTLED and e.seq not in self._undone and e.record_id is not None:
+                self._settled.setdefault((e.stage, e.record_id), []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
                 self._shown.setdefault((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
@@ -177,6 +186,11 @@ class Folding:
                 left.remove(e)
                 if not left:
                     del self._tags[e.stage, e.record_id, e.reviewer]
+            elif e.kind is Kind.SETTLED:
+                left = self._settled[e.stage, e.record_id]
+                left.remove(e)
+                if not left:
+                    del self._settled[e.stage, e.record_id]
             elif e.kind is Kind.DECISION:
                 for member in self._groups.get(e.record_id, (e.record_id,)):
                     self._decisions.pop((e.stage, member, e.reviewer), None)
@@ -225,10 +239,14 @@ def _join(groups: dict[int, list[int]], a: int, b: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Consensus:
-    """The agreed label of every judged record of a stage, and the records in conflict."""
+    """The agreed label of every judged record of a stage, and the records in conflict.
+
+    What was settled has the label of the settlement, `settled`, whatever the reviewers said or say.
+    """
 
     labels: dict[int, Label]
     conflicts: frozenset[int]
+    settled: Mapping[int, Event] = field(default_factory=dict)
 
     def relevant(self, record_id: int) -> bool | None:
         """Tell whether a record counts as relevant; None without a decision.
@@ -247,8 +265,46 @@ def consensus(live: Live, stage: str) -> Consensus:
     for (at_stage, record_id, _), event in live.decisions.items():
         if at_stage == stage and event.label is not None:
             votes.setdefault(live.kept(record_id), set()).add(event.label)
+    settled: dict[int, Event] = {}
+    for (at_stage, record_id), event in live.settled.items():
+        kept = live.kept(record_id)
+        if at_stage == stage and (kept not in settled or settled[kept].seq < event.seq):
+            settled[kept] = event
     labels = {r: next(iter(v)) for r, v in votes.items() if len(v) == 1}
-    return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1))
+    labels |= {r: e.label for r, e in settled.items()}
+    return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled), settled)
+
+
+def visible(
+    live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False,
+) -> dict[int, list[Event]]:
+    """Return by record, over duplicate groups, the decisions at a stage that a person may see.
+
+    One's own always. Those of others, where more than one is to judge each record, not before all of them
+    have; and then only on records that one has judged too, or when one is to settle what they disagree on.
+
+    Parameters
+    ----------
+    live : Live
+    stage : str
+    viewer : str
+    reviewers_per_record : int
+    settles : bool
+        Whether the viewer is an adjudicator or an owner.
+    """
+    given: dict[int, list[Event]] = {}
+    for (name, record_id, _), event in live.decisions.items():
+        if name == stage:
+            given.setdefault(live.kept(record_id), []).append(event)
+    seen = {}
+    for record_id, events in given.items():
+        mine = [e for e in events if e.reviewer == viewer]
+        complete = len({e.reviewer for e in events}) >= reviewers_per_record
+        if reviewers_per_record == 1 or (complete and (mine or settles)):
+            mine = events
+        if mine:
+            seen[record_id] = sorted(mine, key=lambda e: e.seq)
+    return seen
 
 
 def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
@@ -306,7 +362,7 @@ def audited(
             committed += 1
         if (
             e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or e.undoes in changes
-            or (e.kind is Kind.DECISION and e.stage in earlier)
+            or (e.kind in (Kind.DECISION, Kind.SETTLED) and e.stage in earlier)
         ):
             changes[e.seq] = e
             if e.kind is Kind.DUPLICATE:

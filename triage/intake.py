@@ -661,16 +661,18 @@ def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
     for (name, record_id, _), event in stage.live.decisions.items():
         if name == stage.name:
             by_record.setdefault(stage.live.kept(record_id), []).append(event)
+    for record_id, event in stage.consensus.settled.items():
+        by_record.setdefault(record_id, []).append(event)
     fields = {}
     for record_id, events in by_record.items():
-        events.sort(key=lambda e: e.seq)
+        events.sort(key=lambda e: (e.kind is not Kind.SETTLED, e.seq))
         agreed = stage.consensus.labels.get(record_id)
         fields[record_id] = {
             "label": "conflict" if agreed is None else str(agreed),
             "reason": "; ".join(dict.fromkeys(e.reason for e in events if e.reason)),
             "note": "; ".join(e.note for e in events if e.note),
             "reviewer": "; ".join(e.reviewer for e in events),
-            "decided_at": events[-1].at.isoformat(timespec="seconds"),
+            "decided_at": max(e.at for e in events).isoformat(timespec="seconds"),
         }
     return fields
 

@@ -811,6 +811,31 @@ class Project:
             rows += _retagged(self.live(), stage, reviewer, tags)
             return _insert_events(connection, rows) if rows else []
 
+    def settle(
+        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = "",
+    ) -> Event:
+        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled anew.
+
+        Raises
+        ------
+        InputError
+            When the record is in no conflict at the stage, or the person is there and is no adjudicator or owner.
+        """
+        with self._write() as connection:
+            settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
+            if settler == Role.REVIEWER:
+                raise InputError(f"{reviewer} is a reviewer; an adjudicator or an owner settles conflicts.")
+            live = self.live()
+            kept, agreed = live.kept(record_id), consensus(live, stage)
+            if kept not in agreed.conflicts and kept not in agreed.settled:
+                raise InputError(
+                    f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those that are."
+                )
+            return _insert_events(connection, [{
+                "kind": Kind.SETTLED, "stage": stage, "record_id": kept, "reviewer": reviewer, "label": label,
+                "reason": reason, "note": note,
+            }])[0]
+
     def link(self, links: Iterable[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
         """Log duplicates: (the copy's id, the kept record's id, why)."""
         return self._append(

@@ -139,6 +139,7 @@ def _stage_flow(stage: Stage) -> StageFlow:
     for (name, record_id, _), event in sorted(stage.live.decisions.items(), key=lambda item: item[1].seq):
         if name == stage.name and event.reason:
             reasons.setdefault(stage.live.kept(record_id), event.reason)
+    reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
     excluded, labels = Counter(), Counter()
     conflicts = 0
     for record_id, label in _judged(stage):

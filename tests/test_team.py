@@ -1,0 +1,189 @@
+"""Several reviewers: what they may see of each other, where they disagree, and how that is settled."""
+
+import json
+
+import pytest
+
+from conftest import Log
+from triage import cli, intake, status, team
+from triage.decisions import Folding, Kind, Label, consensus, fold, visible
+from triage.errors import InputError
+from triage.project import Project
+
+INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
+TWO = 'reviewers_per_record = 2\nmodel = "fast"\n\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
+
+
+def settled(log, record_id, label, **fields):
+    return log.add(Kind.SETTLED, stage=log.name, record_id=record_id, label=label, reviewer="eve", **fields)
+
+
+def agreed(log):
+    found = consensus(fold(log.events), log.name)
+    one_by_one = Folding()
+    for e in log.events:
+        one_by_one.take([e])
+    assert consensus(one_by_one.live, log.name) == found
+    return found.labels, set(found.conflicts)
+
+
+def disagreement():
+    log = Log()
+    log.decide(1, INCLUDE)
+    log.decide(1, EXCLUDE, reviewer="bob")
+    return log
+
+
+# -- what is settled ----------------------------------------------------------------------------
+
+
+def test_a_settlement_ends_a_conflict_and_an_undo_opens_it_again():
+    log = disagreement()
+    assert agreed(log) == ({}, {1})
+    first = settled(log, 1, EXCLUDE)
+    assert agreed(log) == ({1: EXCLUDE}, set()) and log.stage(2).history().y.tolist() == [0]
+    second = settled(log, 1, MAYBE)
+    assert agreed(log) == ({1: MAYBE}, set()) and log.stage(2).history().y.tolist() == [1]
+    log.undo(second)
+    assert agreed(log) == ({1: EXCLUDE}, set())
+    log.undo(first)
+    assert agreed(log) == ({}, {1})
+
+
+def test_a_settlement_holds_whatever_the_reviewers_say_later():
+    log = disagreement()
+    settled(log, 1, EXCLUDE)
+    log.decide(1, INCLUDE, reviewer="bob")
+    assert agreed(log) == ({1: EXCLUDE}, set())
+
+
+def test_a_settlement_goes_with_its_duplicate_group_and_the_newest_counts():
+    log = disagreement()
+    log.decide(2, EXCLUDE)
+    settled(log, 1, EXCLUDE)
+    link = log.link(2, 1)
+    assert agreed(log) == ({1: EXCLUDE}, set())
+    newest = settled(log, 2, INCLUDE)
+    assert agreed(log) == ({1: INCLUDE}, set())
+    log.undo(link)
+    assert agreed(log) == ({1: EXCLUDE, 2: INCLUDE}, set())
+    log.undo(newest)
+    assert agreed(log) == ({1: EXCLUDE, 2: EXCLUDE}, set())
+
+
+def test_a_record_passes_on_once_its_conflict_is_settled_so():
+    log = Log("full-text", earlier=("abstract",))
+    log.decide(1, INCLUDE, stage="abstract")
+    log.decide(1, EXCLUDE, reviewer="bob", stage="abstract")
+    log.plan([1, 2])
+    assert log.stage(2).record_ids.tolist() == []
+    told = log.add(Kind.SETTLED, stage="abstract", record_id=1, label=INCLUDE, reviewer="eve")
+    assert log.stage(2).record_ids.tolist() == [1]
+    log.undo(told)
+    assert log.stage(2).record_ids.tolist() == []
+
+
+# -- what each may see --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("viewer, settles, one, both", [
+    ("ann", False, ["ann"], ["ann", "bob"]), ("bob", False, [], ["ann", "bob"]), ("eve", False, [], []),
+    ("ann", True, ["ann"], ["ann", "bob"]), ("eve", True, [], ["ann", "bob"]),
+])
+def test_nobody_sees_anothers_decision_before_both_are_there(viewer, settles, one, both):
+    log = Log()
+    log.decide(1, INCLUDE)
+
+    def seen():
+        found = visible(fold(log.events), "abstract", viewer, reviewers_per_record=2, settles=settles)
+        return [e.reviewer for e in found.get(1, [])]
+
+    assert seen() == one
+    second = log.decide(1, EXCLUDE, reviewer="bob")
+    assert seen() == both
+    log.undo(second)
+    assert seen() == one
+
+
+def test_where_one_decides_nothing_is_hidden():
+    log = disagreement()
+    assert [e.reviewer for e in visible(fold(log.events), "abstract", "eve")[1]] == ["ann", "bob"]
+
+
+# -- over a review ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(review):
+    project = review(12, TWO)
+    for reviewer, labels in {"ann": [INCLUDE, INCLUDE, EXCLUDE, EXCLUDE], "bob": [INCLUDE, EXCLUDE, EXCLUDE]}.items():
+        project.decide("abstract", [
+            {"record_id": i, "label": label, "reason": "CHILD" if label is EXCLUDE else "", "note": f"{reviewer}'s"}
+            for i, label in enumerate(labels, 1)
+        ], reviewer=reviewer)
+    return project
+
+
+def test_conflicts_are_listed_with_both_reasons(project):
+    found = team.conflicts(project)
+    assert found["settled"] == [] and [c["record_id"] for c in found["conflicts"]] == [2]
+    assert [(d["reviewer"], d["label"], d["reason"], d["note"]) for d in found["conflicts"][0]["decisions"]] == [
+        ("ann", "include", "", "ann's"), ("bob", "exclude", "CHILD", "bob's"),
+    ]
+    assert team.conflicts(project, "full-text")["conflicts"] == []
+
+
+def test_a_reviewer_sees_the_conflicts_they_are_in(project):
+    for name, role in {"ann": "reviewer", "eve": "reviewer", "joe": "adjudicator"}.items():
+        project.add_person(name, role)
+    seen = {name: [c["record_id"] for c in team.conflicts(project, viewer=name)["conflicts"]]
+            for name in ("ann", "eve", "joe")}
+    assert seen == {"ann": [2], "eve": [], "joe": [2]}
+
+
+def test_a_settled_conflict_counts_everywhere(project, tmp_path):
+    event = team.settle(project, 2, "exclude", reviewer="joe", reason="ONLINE", note="read it")
+    found = team.conflicts(project)
+    assert found["conflicts"] == [] and found["settled"][0]["settled"]["note"] == "read it"
+    facts = status.status(project)
+    assert (facts["conflicts"], facts["relevant_found"], facts["screened"]) == (0, 1, 4)
+    assert status.flow(project).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
+    intake.export(project, tmp_path / "out.csv", only=["excluded"])
+    assert "exclude,ONLINE; CHILD" in (tmp_path / "out.csv").read_text()
+    intake.undo(project, reviewer="joe", seq=event.seq)
+    assert [c["record_id"] for c in team.conflicts(project)["conflicts"]] == [2]
+
+
+def test_only_conflicts_are_settled_and_only_by_who_may(project):
+    before = project.events()
+    project.add_person("ann", "reviewer")
+    for record_id, label, who, message in [
+        (1, "include", "joe", "in no conflict"), (4, "include", "joe", "in no conflict"), (2, "yes", "joe", "no label"),
+        (2, "include", "ann", "an adjudicator or an owner"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            team.settle(project, record_id, label, reviewer=who)
+    assert project.events() == before
+    team.settle(project, 2, "include", reviewer="joe")
+    team.settle(project, 2, "exclude", reviewer="joe")  # anew
+    assert project.stage().consensus.labels[2] is EXCLUDE
+
+
+def test_the_command_lists_and_settles(project, capsys):
+    def run(*arguments):
+        code = cli.run(["conflicts", str(project.path), *arguments])
+        return code, *capsys.readouterr()
+
+    code, out, _ = run("--json")
+    assert code == 0 and [c["record_id"] for c in json.loads(out)["conflicts"]] == [2]
+    code, out, _ = run()
+    assert code == 0 and "record 2" in out and "ann" in out and "CHILD" in out
+    assert run("--settle", "1", "--label", "include")[0] == 2
+    assert run("--settle", "2")[0] == 2
+    code, out, _ = run("--settle", "2", "--label", "exclude", "--reason", "CHILD", "--reviewer", "joe")
+    assert code == 0 and "record 2" in out
+    code, out, _ = run("--json")
+    told = json.loads(out)
+    assert told["conflicts"] == [] and told["settled"][0]["settled"]["reviewer"] == "joe"
+    with Project.open(project.path) as other:
+        assert [str(e.kind) for e in other.events()][-1] == "settled"
