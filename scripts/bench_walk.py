@@ -376,7 +376,8 @@ def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots()
     sizes = sorted(costs)
-    shown = [step for step in STEPS if any(step in costs[n] for n in sizes)]
+    last = costs[sizes[-1]]
+    shown = sorted(last, key=lambda step: -last[step]["processor"])
     colours = colormaps["tab20"]
     for number, step in enumerate(shown):
         points = [(n, costs[n][step]["processor"]) for n in sizes if step in costs[n]]
@@ -384,10 +385,10 @@ def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
                   color=colours(number % 20))
     grid = [sizes[0] * (sizes[-1] / sizes[0]) ** (i / 50) for i in range(51)]
     for scale, label in ((1.0, "n log n"), (0.05, None)):
-        top = max(c["processor"] for c in costs[sizes[-1]].values()) * scale
+        top = max(c["processor"] for c in last.values()) * scale
         unit = top / (sizes[-1] * math.log(sizes[-1]))
         axes.plot(grid, [unit * n * math.log(n) for n in grid], "k--", linewidth=1, alpha=0.6, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="Records in the project", ylabel="Seconds of the processor")
+    axes.set(xscale="log", yscale="log", ylim=(0.4, None), xlabel="Records in the project", ylabel="Seconds of the processor")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
