@@ -565,6 +565,12 @@ def test_poor_criteria_are_told_with_what_they_match(review):
     assert "criteria" not in triage.json("rank", "r.triage")
 
 
+def test_criteria_in_a_script_without_blanks_are_counted_by_their_characters(review):
+    triage = review(6, protocol='question = "\u7cbe\u795e\u5065\u5eb7\u670d\u52d9\u306b\u304a\u3051\u308b\u6210\u4eba\u306e\u76f8\u4e92\u652f\u63f4\u306e\u52b9\u679c\u306b\u95a2\u3059\u308b\u7814\u7a76"\n')
+    told = triage.json("rank", "r.triage")["criteria"]
+    assert not told["poor"] and told["matches"][0]["unknown"] == []
+
+
 # -- export and report ---------------------------------------------------------------------------------
 
 

@@ -30,6 +30,10 @@ SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
 _TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
+# Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
+_UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_SPACED_WORD = re.compile(rf"[^\W{_UNSPACED_LETTERS}]{{3,}}")
+_UNSPACED = re.compile(rf"[{_UNSPACED_LETTERS}]{{2}}")
 _FEW_WORDS = 12          # criteria of fewer different words are hardly more than a title, and find little
 
 
@@ -940,7 +944,8 @@ def _matches(project: Project, stage: Stage, preset: str | None, device: str, pr
     """Say what the criteria, which alone rank the records, match among them."""
     criteria = criteria_of(project.protocol())
     texts = [text for text in (criteria.question, *criteria.include) if text.strip()]
-    words = {word for text in texts for word in re.findall(r"\w\w\w+", text.lower())}
+    # Scripts that put no blanks between words are taken two characters for a word, and not looked up.
+    words = {word for text in texts for word in [*_SPACED_WORD.findall(text.lower()), *_UNSPACED.findall(text)]}
     views = _model_of(project, stage, preset, device, progress).views
     records = StageRecords(project, stage)
     near = views.nearness(texts)
@@ -952,7 +957,7 @@ def _matches(project: Project, stage: Stage, preset: str | None, device: str, pr
         matches.append({
             "text": text, "record_id": int(stage.record_ids[best]), "title": records[best].title,
             "nearness": float(near[best, i]),
-            "unknown": [word for word in dict.fromkeys(re.findall(r"\w\w\w+", text.lower())) if word not in known],
+            "unknown": [word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
         })
     return {"words": len(words), "poor": len(words) < _FEW_WORDS, "matches": matches}
 
