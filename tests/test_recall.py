@@ -65,6 +65,18 @@ def log_e(theirs, total):
     return np.inf if np.isnan(value) else value
 
 
+def once_rejected(theirs, found, unscreened, alpha):
+    """Return the least upper bound that the reference gave after any of the draws."""
+    bounds = [found + unscreened]
+    for end in range(1, len(theirs.m) + 1):
+        so_far = reference()
+        for row in list(zip(theirs.m, theirs.r, theirs.y))[:end]:
+            so_far.add(*row)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            bounds.append(so_far.upper_R(found, unscreened, alpha))
+    return min(bounds)
+
+
 with_reference = pytest.mark.skipif(not REFERENCE.is_file(), reason="shared/checks is not there")
 
 
@@ -85,13 +97,25 @@ def test_agrees_with_an_independent_implementation(n, share, seed):
     for r0 in {found, found + 1, (found + n) // 2, n}:
         assert float(recall.log_evidence(draws, float(r0))) == pytest.approx(log_e(theirs, r0), abs=1e-9)
     for alpha in (0.2, 0.05):
-        with np.errstate(invalid="ignore"):
-            upper = theirs.upper_R(found, n - len(y), alpha)
+        upper = once_rejected(theirs, found, n - len(y), alpha)
         assert recall.certificate(h, 0.95, 1 - alpha).relevant_upper == upper
         for target in (0.5, 0.8, 0.95):
             certified = found > 0 and found / upper >= target - 1e-9
             assert recall.certificate(h, target, 1 - alpha).certified == certified
             assert recall.evidence.is_certified(h, target, 1 - alpha) == certified
+
+
+@with_reference
+def test_a_total_once_rejected_stays_rejected():
+    """Misses reject a total; the hit after them would take the evidence back, and does not."""
+    y = [1] * 20 + [0] * 60 + [1] * 2
+    before, after = (history(y[:end], "r" * 20 + "a" * (end - 20), 120) for end in (80, 82))
+    bound = recall.certificate(before).relevant_upper
+    now = recall.audit_draws(after)
+    assert recall.log_evidence(now, bound + 1.0) < -math.log(0.05) <= recall.highest_log_evidence(now, bound + 1.0)
+    assert recall.certificate(after).relevant_upper == bound
+    assert recall.highest_log_evidence(recall.audit_draws(before), 30.0) == recall.log_evidence(
+        recall.audit_draws(before), 30.0)
 
 
 @with_reference
@@ -138,7 +162,7 @@ def test_the_bound_of_several_strata_is_the_largest_sum_that_some_allocation_all
     stratum = rng.permutation(np.repeat(np.arange(n_strata), sizes))[: rng.integers(2, sizes.sum() + 1)]
     y = (rng.random(len(stratum)) < 0.2).astype(int)
     origin = rng.choice(list("raaa"), len(y))
-    evidence, possible = [], []
+    evidence, possible, audited = [], [], 0
     for s in range(n_strata):
         theirs, mine = reference(), np.flatnonzero(stratum == s)
         for i, at in enumerate(mine):
@@ -148,12 +172,16 @@ def test_the_bound_of_several_strata_is_the_largest_sum_that_some_allocation_all
         totals = range(found, int(sizes[s] - len(mine)) + found + 1)
         possible.append(totals)
         evidence.append({total: log_e(theirs, total) if len(theirs.m) else 0.0 for total in totals})
+        audited += bool(theirs.m)
     allowed = [
         sum(totals) for totals in itertools.product(*possible)
         if sum(e[total] for e, total in zip(evidence, totals)) < math.log(1 / alpha) - 1e-12
     ]
     h = history(y, origin, sizes, stratum=stratum)
-    assert recall.certificate(h, 0.95, 1 - alpha).relevant_upper == max(allowed, default=int(y.sum()))
+    upper = recall.certificate(h, 0.95, 1 - alpha).relevant_upper
+    # With draws from one stratum alone a total once rejected stays so, which other tests are about.
+    by_now = max(allowed, default=int(y.sum()))
+    assert upper == by_now if audited > 1 else upper <= by_now
 
 
 @settings(max_examples=60, deadline=None)
@@ -256,6 +284,71 @@ def test_draws_go_to_the_stratum_least_looked_into():
         drawn[taken[-1]] += 1
     assert taken[:4] == [2, 2, 2, 0] and 1 not in taken  # 3 of 30 is as much as 10 of 100
     assert abs(drawn[0] / 100 - drawn[2] / 30) < 1 / 30
+
+
+# -- validity, exactly ------------------------------------------------------------------------
+
+
+def expectation(n, relevant, plan, seen=lambda draws: draws, shuffled_again=False):
+    """Return the mean of the evidence at the true total over all orders of the labels, all equally likely.
+
+    `plan` says of each record shown whether it is an audit draw ("a") or ranked ("r"). With
+    `shuffled_again` an order whose first audit draw hits is thrown away.
+    """
+    values = []
+    for places in itertools.combinations(range(n), relevant):
+        y = [int(i in places) for i in range(n)]
+        if shuffled_again and y[plan.index("a")]:
+            continue
+        draws = seen(recall.audit_draws(history(y[: len(plan)], plan, n)))
+        values.append(math.exp(float(recall.log_evidence(draws, float(relevant)))))
+    return sum(values) / len(values)
+
+
+PLANS = [(9, 3, "aaaa"), (10, 2, "raara"), (10, 4, "aarra"), (11, 1, "rraaaa"), (11, 3, "ararar")]
+
+
+def counted_after_the_draw(d):
+    return recall.Draws(d.left, d.found + (d.hit & d.here), d.unknown, d.hit, d.here)
+
+
+def one_too_few_left(d):
+    return recall.Draws(d.left - 1, d.found, d.unknown, d.hit, d.here)
+
+
+def one_too_many_left(d):
+    return recall.Draws(d.left + 1, d.found, d.unknown, d.hit, d.here)
+
+
+def found_by_the_audit_alone(d):
+    return recall.Draws(d.left, np.cumsum(d.hit) - d.hit, d.unknown, d.hit, d.here)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=[p[2] for p in PLANS])
+def test_the_evidence_at_the_truth_is_a_fair_game(plan):
+    """Its mean over all orders is exactly what the weights of the epochs begun or yet to begin add up to.
+
+    An epoch that has not begun is worth the weight it will begin with, which is what keeps the mean at 1.
+    """
+    n, relevant, shown = plan
+    decay = recall.AuditE().decay
+    outstanding = np.mean([
+        decay ** (1 + sum(1 for i, how in enumerate(shown) if how == "a" and i in places))
+        for places in itertools.combinations(range(n), relevant)
+    ])
+    assert expectation(*plan) + outstanding == pytest.approx(1, abs=1e-12)
+
+
+def test_a_look_at_the_wrong_moment_is_not():
+    def unfair(plan, **options):
+        fair = expectation(*plan)
+        return abs(expectation(*plan, **options) - fair) > 1e-3
+
+    plan = (10, 2, "raara")
+    for broken in (counted_after_the_draw, one_too_few_left, one_too_many_left, found_by_the_audit_alone):
+        assert unfair(plan, seen=broken), broken.__name__
+    assert expectation(*plan, seen=one_too_few_left) > expectation(*plan)
+    assert expectation(*plan, shuffled_again=True) > expectation(*plan) + 0.01
 
 
 # -- validity, by simulation, with the truth on the boundary -----------------------------------

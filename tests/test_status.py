@@ -204,7 +204,8 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
                                     **{key: mine[key] for key in ("stop", "promise", "why")}}
         promises = {r["name"]: r["promise"] for r in facts["rules"]}
         assert promises == {
-            "audit-e": "certificate", "fixed-audit": "certificate", "cmh": "conditional", "quant": "estimate",
+            "audit-e": "certificate", "fixed-audit": "certificate", "ranked-e": "conditional",
+            "cmh": "conditional", "quant": "estimate",
             "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
         }
         if facts["verdict"]["certified"]:
@@ -219,7 +220,7 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
 
 def test_the_evidence_is_weighed_as_logged(tmp_path):
     """A version with other weights must not change the certificate of a review that has begun."""
-    logged = recall.AuditE(bets=(0.0,), weights=(1.0,), decay=0.5)
+    logged = recall.AuditE(bets=(0.9,), weights=(1.0,), decay=0.05)
     with new(tmp_path, 40) as project:
         project.commit_plan(project.stage(), 1, logged.parameters())
         pool = Pool.of(project.stage())

@@ -427,11 +427,12 @@ def screen(
                                     progress=terminal.progress_bar) as (session, records):
             protocol = project.protocol()
             stage_now = next(s for s in protocol.stages if s.name == (stage or protocol.stages[0].name))
+            weights = facts.logged_parameters(project.events(), stage_now.name)
             summary = terminal.run(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=lambda: facts.one_line(session.pool.history(), protocol), tags=protocol.tags,
+                state=lambda: facts.one_line(session.pool.history(), protocol, weights), tags=protocol.tags,
             )
     print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
     print(f"Next: triage status {_quoted(review)}")
@@ -685,8 +686,8 @@ def simulate(
                                                               "heavy:FOLDER, or a model's folder.")] = "default",
     batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
                                                               "labelled.")] = "auto",
-    stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, cmh, quant, ip-p, knee or "
-                                                           "consecutive.")] = "none",
+    stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, "
+                                                           "knee or consecutive.")] = "none",
     target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
     device: DeviceOption = Device.AUTO,

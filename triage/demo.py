@@ -106,12 +106,12 @@ def _screen(project: Project, device: str, progress) -> tuple[int, int]:
         project, reviewer=_REVIEWER, device=device, progress=progress, background=False,
         retrain_after=lambda labelled: max(1, labelled // 20),
     ) as (session, records), progress("Screening") as tick:
-        decided = 0
+        decided, weights = 0, status.logged_parameters(project.events(), project.stage().name)
         while (showing := session.next()) is not None:
             session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)
             decided += 1
             tick(decided, len(records))
-            if status.rule_says_stop(session.pool.history(), stopping):
+            if status.rule_says_stop(session.pool.history(), stopping, weights):
                 break
         return session.pool.history().n_found, decided
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import InputError
 
-RULES = ("audit-e", "fixed-audit", "cmh", "quant", "ip-p", "knee", "consecutive")
+RULES = ("audit-e", "fixed-audit", "ranked-e", "cmh", "quant", "ip-p", "knee", "consecutive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,8 +645,8 @@ _TEMPLATE = '''\
 
 ## ---- Stopping. Name the rule and its target before screening begins, and leave them. audit-e certifies
 ## ---- recall whatever the ranking does; fixed-audit certifies at one look, after the number of draws
-## ---- given as audit_size; cmh is conditional on the ranking being no worse than random; quant and ip-p
-## ---- are estimates; knee and consecutive are rules of thumb.
+## ---- given as audit_size; ranked-e (at any look) and cmh are conditional on the ranking being no worse
+## ---- than random; quant and ip-p are estimates; knee and consecutive are rules of thumb.
 # [stopping]
 # rule = "audit-e"
 # target = 0.95

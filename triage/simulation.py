@@ -122,7 +122,7 @@ def replay(
     return Run(prior_rows, order, labels, origin, None if rule is None else stop_at or total, certified)
 
 
-_DEAR = (recall.CmhRule, recall.QuantRule, recall.IpPRule)
+_DEAR = (recall.RankedERule, recall.CmhRule, recall.QuantRule, recall.IpPRule)
 
 
 def simulate(

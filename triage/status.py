@@ -224,7 +224,7 @@ def status(
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
         history, target, confidence, np.random.default_rng(_FORECAST_SEED), estimate=estimate, parameters=parameters,
-        policy=policy or recall.Policy(),
+        policy=policy,
     )
     seconds = seconds_per_record(events, stage.name)
     judged = Counter(label for _, label in _judged(stage))
@@ -242,6 +242,7 @@ def status(
         "estimate": _estimate_as_json(estimate),
         "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
         "workload": {
+            "until": "the one look of fixed-audit" if chosen.name == "fixed-audit" else "the certificate",
             "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
@@ -360,16 +361,18 @@ def _unfinished(project: Project, stage: Stage) -> list[str]:
     return told
 
 
-def rule_says_stop(history: History, stopping: Stopping) -> bool:
-    """Tell whether the protocol's rule says that screening can stop."""
-    rule = recall.rule_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
+def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE = recall.AuditE()) -> bool:
+    """Tell whether the protocol's rule says that screening can stop; `parameters` are those of the log."""
+    rule = recall.rule_of(
+        stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters,
+    )
     return rule(history).stop
 
 
-def one_line(history: History, protocol: Protocol) -> str:
-    """Return the state of the review in one line, for the screening session."""
+def one_line(history: History, protocol: Protocol, parameters: recall.AuditE = recall.AuditE()) -> str:
+    """Return the state of the review in one line, for the screening session; `parameters` are those of the log."""
     stopping = protocol.stopping
-    certificate = recall.certificate(history, stopping.target, stopping.confidence)
+    certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
     if certificate.recall_lower is None:
         found = "nothing relevant found yet"
     else:
@@ -409,7 +412,7 @@ def in_words(facts: dict) -> str:
             f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
             f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    if c["certified"]:
+    if c["certified"] and facts["workload"]["until"] == "the certificate":
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
@@ -429,7 +432,8 @@ def in_words(facts: dict) -> str:
 def _workload_in_words(facts: dict) -> str:
     work = facts["workload"]
     left = work["records_to_certificate"]
-    told = (f"Workload     {left['p10']} to {left['p90']} more records to a certified {100 * facts['target']:g} % "
+    until = f"a certified {100 * facts['target']:g} %" if work["until"] == "the certificate" else work["until"]
+    told = (f"Workload     {left['p10']} to {left['p90']} more records to {until} "
             f"(median {left['p50']}; {work['zero_hit']} if nothing more turns up)")
     if work["hours"] is None:
         return told + "."

@@ -11,17 +11,18 @@ heuristic     a rule of thumb
 
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
-    AuditE, Certificate, Draws, audit_draws, certificate, least_missed, log_evidence, next_stratum,
+    AuditE, Certificate, Draws, audit_draws, certificate, highest_log_evidence, least_missed, log_evidence,
+    next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
 from .rules import (
     AUDITED, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy, QuantRule,
-    draws_needed, elusion_upper, policy_of, rule_of,
+    RankedERule, draws_needed, elusion_upper, policy_of, rule_of,
 )
 
 __all__ = [
     "AUDITED", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
-    "IpPRule", "KneeRule", "Policy", "QuantRule", "Workload", "audit_draws", "calibrated", "certificate",
-    "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast", "least_missed",
-    "log_evidence", "next_stratum", "policy_of", "price_of_certainty", "rule_of",
+    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule", "Workload", "audit_draws", "calibrated", "certificate",
+    "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast",
+    "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of", "price_of_certainty", "rule_of",
 ]

@@ -49,9 +49,9 @@ class AuditE:
         For weights that would not make a martingale.
     """
 
-    bets: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5)
-    weights: tuple[float, ...] = (0.7, 0.1, 0.1, 0.1)
-    decay: float = 0.2
+    bets: tuple[float, ...] = (0.0, 0.1, 0.3)
+    weights: tuple[float, ...] = (0.4, 0.3, 0.3)
+    decay: float = 0.25
 
     def __post_init__(self) -> None:
         if len(self.bets) != len(self.weights) or not all(0 <= c < 1 for c in self.bets):
@@ -117,7 +117,7 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
     - L_s is what the log says was left at the draw, whoever has left since;
     - a record shown before a draw without a label counts as relevant, which lowers p_s as well;
     - a draw whose record has left stays a draw, with its label; without one it counts as a hit (below);
-    - the draws of all strata are read up to the first without a label, so E is that of an earlier moment
+    - the draws of all strata are read up to the first without a label, so E is that of earlier moments
       of E*. (Leaving such a draw out and reading on would be a choice of draws, and no martingale; so
       would be the evidence of one stratum at one moment times that of another at a later.)
 
@@ -138,14 +138,29 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
 
 
 def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = AuditE()) -> np.ndarray:
-    """Return log E(R0) for each candidate number of relevant records, shape as `total`.
+    """Return log E(R0) after the last draw for each candidate number of relevant records, shape as `total`.
 
     Of the totals that the draws leave possible it is a convex function that never falls: a miss speaks
     more against many relevant records than against few.
     """
+    return _by_epoch(draws, total, parameters)[..., -1]
+
+
+def highest_log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = AuditE()) -> np.ndarray:
+    """Return the highest log E(R0) that there was after any of the draws, shape as `total`.
+
+    Ville's inequality bounds the supremum over time, so a total once rejected stays rejected, whatever
+    the draws after it do. E falls with hits alone, so the highest is that before a hit or after the last
+    draw.
+    """
+    return _by_epoch(draws, total, parameters).max(axis=-1)
+
+
+def _by_epoch(draws: Draws, total: np.ndarray | float, parameters: AuditE) -> np.ndarray:
+    """Return log E(R0) at the end of each epoch, before the hit that ends it; shape of `total` + (n_epochs,)."""
     totals = np.atleast_1d(np.asarray(total, np.float64))[:, None]
     if not len(draws):
-        return np.zeros(np.shape(total))
+        return np.zeros((*np.shape(total), 1))
     p = np.clip((totals - draws.found - draws.unknown) / draws.left, 0.0, 1.0)
     # Of a total that cannot be, a miss where all that was left were relevant or a hit where nothing
     # was, the numbers would be 0 times infinity. (The hit of a record that has left is not of the total.)
@@ -155,17 +170,21 @@ def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = A
     begins = np.concatenate([[0], np.flatnonzero(draws.hit) + 1])  # the first draw of each epoch
     inside = begins[begins < len(draws)]  # after a last draw that hits, the newest epoch has none
     weight = np.log1p(-parameters.decay) + math.log(parameters.decay) * np.arange(hits + 1)
-    terms = np.empty((len(parameters.bets), len(totals), hits + 1))
     without = -np.log1p(-p)
-    for term, bet, v in zip(terms, parameters.bets, parameters.weights, strict=True):
+    log_e = np.full((len(totals), hits + 1), -np.inf)
+    for bet, v in zip(parameters.bets, parameters.weights, strict=True):
         misses = without + np.log1p(-bet * p) if bet else without
-        of_epoch = np.zeros((len(totals), hits + 1))
-        of_epoch[:, : len(inside)] = np.add.reduceat(misses, inside, axis=1)
-        of_epoch[:, :hits] += math.log(bet) if bet else -np.inf  # each epoch but the newest ends with a hit
-        term[:] = math.log(v) + weight + np.cumsum(of_epoch[:, ::-1], axis=1)[:, ::-1]
-    log_e = np.logaddexp.reduce(np.logaddexp.reduce(terms, axis=2), axis=0)
+        gained = np.zeros((len(totals), hits + 1))
+        gained[:, : len(inside)] = np.add.reduceat(misses, inside, axis=1)
+        if bet:
+            # sum_k w_k prod_{epochs k to j}, with the products as quotients of those from the first epoch on.
+            so_far = np.cumsum(gained, axis=1) + math.log(bet) * np.arange(hits + 1)
+            term = so_far + np.logaddexp.accumulate(weight - (so_far - gained), axis=1)
+        else:
+            term = gained + weight  # a hit ends all that was begun before it
+        log_e = np.logaddexp(log_e, math.log(v) + term)
     log_e[refuted] = np.inf
-    return log_e.reshape(np.shape(total))
+    return log_e.reshape(*np.shape(total), hits + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +235,10 @@ def certificate(
 ) -> Certificate:
     """Bound recall from below by the audit draws, in terms of the labels as they stand.
 
-    With several strata (records added later have a permutation of their own) the product of their
-    evidence is a test martingale at the true allocation; a total is rejected when every allocation
-    of it is. The bound is the largest total that is not, and never more than arithmetic allows:
+    A total is rejected once its evidence has reached the level, after whichever draw that was. With
+    several strata (records added later have a permutation of their own) the product of their evidence
+    is a test martingale at the true allocation; a total is rejected when every allocation of it is, by
+    the evidence as it stands now. The bound is the largest total that is not, and never more than arithmetic allows:
     the records found and all those without a label.
 
     Parameters
@@ -254,7 +274,7 @@ def is_certified(history: History, target: float, confidence: float, parameters:
     broken = found + least_missed(found, target)
     if not found or broken > strata[0].most:
         return found > 0
-    return bool(log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
+    return bool(highest_log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
 
 
 def _strata(history: History) -> list[_Stratum]:
@@ -277,7 +297,7 @@ class _Stratum:
         return cls(audit_draws(history, stratum), int((y == 1).sum()), size - int((y == 0).sum()), size)
 
     def upper(self, log_level: float, parameters: AuditE) -> int:
-        """Return the largest total whose evidence is below the level."""
+        """Return the largest total whose evidence was below the level after every draw."""
         d = self.draws
         numbers = (a.astype(np.int64).tobytes() for a in (d.left, d.found, d.unknown))
         largest = _largest_not_rejected(*numbers, d.hit.tobytes(), d.here.tobytes(), self.size, log_level, parameters)
@@ -289,7 +309,7 @@ def _largest_not_rejected(
     left: bytes, found: bytes, unknown: bytes, hit: bytes, here: bytes, size: int, log_level: float,
     parameters: AuditE,
 ) -> int:
-    """Bisect for the largest R0 up to `size` with log E(R0) below the level.
+    """Bisect for the largest R0 up to `size` whose log E(R0) was below the level after every draw.
 
     Nothing but the draws goes in, so a look after a ranked record, which leaves them as they are,
     costs nothing: the bound on the total stays, and what is missed falls with what is found.
@@ -300,7 +320,7 @@ def _largest_not_rejected(
     low, high = draws.known, size  # `low` is not rejected, or the least there is; above `high` all are
     while low < high:
         middle = (low + high + 1) // 2
-        if log_evidence(draws, float(middle), parameters) < log_level:
+        if highest_log_evidence(draws, float(middle), parameters) < log_level:
             low = middle
         else:
             high = middle - 1

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..decisions import Estimate, History, Origin
-from .evidence import SLACK, AuditE, is_certified
-from .rules import Policy, draws_needed
+from .evidence import SLACK, AuditE, is_certified, least_missed
+from .rules import Policy, after_last_relevant, draws_needed, first_audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +27,22 @@ class Workload:
     zero_hit: int
 
 
-_PRIOR_DRAWS = 20.0  # how many audit draws the estimate is worth in the forecast
 _CONTINUATIONS = 200
+_SHAPE = 1.0            # of the gamma that says how many are missed, its mean the estimate
+_LEAST_MISSED = 0.5     # that mean at least: no estimate is sure that nothing is left
+_RECENT = 100           # ranked records that tell how the ranking does now
 
 
 def forecast(
     history: History, target: float, confidence: float, rng: np.random.Generator, *, estimate: Estimate | None = None,
-    parameters: AuditE = AuditE(), policy: Policy = Policy(),
+    parameters: AuditE = AuditE(), policy: Policy | None = None,
 ) -> Workload:
     """Forecast the records to the certificate by simulating the rest of the review.
 
-    The share of relevant records among the unscreened is drawn from a beta whose mean starts at the
-    estimate and moves with the audit draws; the policy is then carried on: the plateau, audit draws
-    until one hits, half a plateau, and so on. Ranked records are taken to be no better than random
-    there, and the evidence after a hit is that of the bet c = 0, so the forecast errs on the dear side.
+    How many are missed is drawn from a gamma and Poisson about the estimate, which the audit draws since
+    the last relevant record move; the policy is then carried on with the certificate's own weights: a
+    plateau, audit draws until one hits, a plateau, and so on. Ranked records hit as much more often than
+    random ones as they did of late. With one fixed audit it is the records to its one look.
 
     Parameters
     ----------
@@ -50,51 +52,224 @@ def forecast(
     estimate : Estimate, optional
         What is thought to be missed; one record when left out.
     parameters : AuditE
-    policy : Policy
+    policy : Policy, optional
+        That of the target and the confidence when left out.
     """
-    left, found = history.n_unscreened, history.n_found
-    if not left or is_certified(history, target, confidence, parameters):
+    policy = policy or Policy(target, confidence)
+    if not history.n_unscreened:
         return Workload(0, 0, 0, 0)
-    shown = history.sequence()
-    audit = shown.origin == Origin.AUDIT
-    hits_so_far, misses = (int((audit & (shown.y == label)).sum()) for label in (1, 0))
     settled = _carried_on(history, int((history.y < 0).sum()), 0)
     auditing = policy.next_origin(settled) is Origin.AUDIT
+    if policy.fixed is not None:
+        return _to_the_look(history, settled, policy, estimate, rng, auditing)
+    if is_certified(history, target, confidence, parameters):
+        return Workload(0, 0, 0, 0)
+    left = settled.n_unscreened
     ahead = 0 if auditing else min(left, max(0, policy.wanted(settled) - policy.run(settled)))
     zero_hit = _zero_hit(history, ahead, target, confidence, parameters)
-    thought = 1.0 if estimate is None else max(estimate.relevant_total - found, 0.5)
-    mean = min(0.5, thought / left)
-    share = rng.beta(hits_so_far + _PRIOR_DRAWS * mean, misses + _PRIOR_DRAWS * (1 - mean), _CONTINUATIONS)
-    missed = rng.binomial(left, share).astype(float)
-    log_level = math.log1p(-confidence) + math.log1p(-parameters.decay) + math.log(
-        sum(v for c, v in zip(parameters.bets, parameters.weights, strict=True) if c == min(parameters.bets))
-    )
-    # All continuations go on side by side, hit by hit.
-    remaining, known = np.full(_CONTINUATIONS, float(left)), np.full(_CONTINUATIONS, float(found))
-    epoch, spent = np.full(_CONTINUATIONS, float(hits_so_far)), np.zeros(_CONTINUATIONS)
-    going = np.ones(_CONTINUATIONS, bool)
-    ranked = np.full(_CONTINUATIONS, float(ahead))
-    need = np.full(_CONTINUATIONS, float(zero_hit)) if auditing else None  # misses so far count for the first
-    while going.any():
-        ranked = np.minimum(ranked, remaining)
-        seen = rng.hypergeometric(missed.astype(int), (remaining - missed).astype(int), ranked.astype(int))
-        remaining, known, missed = remaining - ranked, known + seen, missed - seen
-        spent = np.where(going, spent + ranked, spent)
-        if need is None:
-            need = _to_go(remaining, known, log_level + epoch * math.log(parameters.decay), target)
-        # The first of M relevant records in a random order of m: drawn by inversion, as a beta share.
-        gap = np.where(missed > 0, np.ceil(rng.beta(1, np.maximum(missed, 1)) * remaining), np.inf)
-        done = need < gap  # the draw that hits is not one of the misses needed
-        spent = np.where(going, spent + np.where(done, need, gap), spent)
-        going &= ~done
-        hit = ~done
-        remaining = np.where(hit, np.maximum(remaining - gap, 0), remaining)
-        known, missed, epoch = known + hit, missed - hit, epoch + hit
-        missed = np.clip(missed, 0, remaining)
-        ranked, need = np.full(_CONTINUATIONS, float(-(-policy.plateau(history.n_total) // 2))), None
-        going &= remaining > 0
-    p10, p50, p90 = np.quantile(np.minimum(spent, left), [0.1, 0.5, 0.9])
-    return Workload(math.ceil(p10), math.ceil(p50), math.ceil(p90), int(min(zero_hit, left)))
+    review = _Reviews.of(settled, target, confidence, parameters, policy, estimate, rng)
+    if not auditing:
+        review.rank(policy.run(settled))
+    while review.going.any():
+        review.audit()
+        review.rank(0)
+    spent = np.minimum(review.spent, left) + (history.n_unscreened - left)
+    p10, p50, p90 = np.quantile(spent, [0.1, 0.5, 0.9])
+    return Workload(math.ceil(p10), math.ceil(p50), math.ceil(p90), int(min(zero_hit, history.n_unscreened)))
+
+
+def _to_the_look(
+    history: History, settled: History, policy: Policy, estimate: Estimate | None, rng: np.random.Generator,
+    auditing: bool,
+) -> Workload:
+    """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
+    waiting, rule = history.n_unscreened - settled.n_unscreened, policy.fixed
+    if rule(history).stop:
+        return Workload(0, 0, 0, 0)
+    sample = rule.sample(settled)
+    if sample is not None:
+        more = sample.size - len(sample.y) if len(sample.y) < sample.size else settled.n_unscreened
+        return Workload(*[waiting + more] * 4)
+    review = _Reviews.of(settled, rule.target, rule.confidence, AuditE(), policy, estimate, rng)
+    left = settled.n_unscreened
+    ahead = 0
+    if not auditing:
+        ahead = min(left, max(0, policy.wanted(settled) - policy.run(settled)))
+        review.rank(policy.run(settled))
+    draws = rule.size or review.zero_hit_audit()
+    p10, p50, p90 = np.ceil(np.quantile(np.minimum(review.spent + draws, left), [0.1, 0.5, 0.9])) + waiting
+    first = rule.size or draws_needed(settled.n_found, left - ahead, rule.target, rule.confidence)
+    return Workload(int(p10), int(p50), int(p90), waiting + min(left, ahead + first))
+
+
+@dataclass(slots=True)
+class _Reviews:
+    """Continuations of one review, side by side: arrays of one number for each.
+
+    The evidence of an epoch is kept as it would be at the total now in question: of each epoch the sums of
+    its misses, in proportion to the relevant records then missing (log(1 - p) is nearly -p).
+    """
+
+    target: float
+    confidence: float
+    parameters: AuditE
+    policy: Policy
+    rng: np.random.Generator
+    total: int
+    left: np.ndarray
+    found: np.ndarray
+    missed: np.ndarray
+    times: np.ndarray        # how much likelier than a random record a ranked one is to be relevant
+    again: bool              # whether an audit has begun
+    gained: list             # of each epoch: its misses, (n, n_bets)
+    against: list            # of each epoch: the relevant records missing at its start, at the total it was summed at
+    begun: list              # of each epoch: the relevant records found at its start
+    spent: np.ndarray
+    going: np.ndarray
+
+    @classmethod
+    def of(
+        cls, history: History, target: float, confidence: float, parameters: AuditE, policy: Policy,
+        estimate: Estimate | None, rng: np.random.Generator,
+    ) -> _Reviews:
+        n, left, found = _CONTINUATIONS, history.n_unscreened, history.n_found
+        since = history.origin[after_last_relevant(history):]
+        drawn = int((since == Origin.AUDIT).sum())
+        thought = 1.0 if estimate is None else max(estimate.relevant_total - found, 0.0)
+        thought = max(thought, _LEAST_MISSED)
+        rate = rng.gamma(_SHAPE, 1 / (_SHAPE * left / thought + drawn), n)
+        missed = np.minimum(rng.poisson(rate * left), left).astype(float)
+        ranked = history.y[history.origin == Origin.RANKED][-_RECENT:]
+        times = (ranked.sum() + 0.5) / (len(ranked) + 1) * left / np.maximum(missed, thought)
+        gained, against, begun = _epochs(history, least_missed(found, target), parameters)
+        return cls(
+            target, confidence, parameters, policy, rng, history.n_total, np.full(n, float(left)),
+            np.full(n, float(found)), missed, np.maximum(times, 1.0), first_audit(history.origin) is not None,
+            [np.tile(g, (n, 1)) for g in gained], [np.full(n, float(m)) for m in against],
+            [np.full(n, float(r)) for r in begun], np.zeros(n), np.full(n, left > 0),
+        )
+
+    def least_missed(self) -> np.ndarray:
+        return np.floor(self.found / self.target + SLACK) - self.found + 1
+
+    def zero_hit_audit(self) -> np.ndarray:
+        """The draws without a hit that an exact test needs, nearly."""
+        missed = np.minimum(self.least_missed(), self.left)
+        share = -np.expm1(math.log1p(-self.confidence) / np.maximum(missed, 1))
+        return np.where(self.found == 0, self.left, np.clip((self.left - (missed - 1) / 2) * share, 0, self.left))
+
+    def _spend(self, which: np.ndarray, records: np.ndarray, found: bool) -> None:
+        self.spent = np.where(which, self.spent + records, self.spent)
+        self.left = np.where(which, self.left - records, self.left)
+        if found:
+            self.found, self.missed = self.found + which, self.missed - which
+        self.missed = np.clip(self.missed, 0, self.left)
+        self.going = self.going & (self.left > 0)
+
+    def rank(self, run: int) -> None:
+        """Rank to the next plateau, of which so many records are behind."""
+        self.going = self.going & (self.draws_to_go() > 0)
+        behind, ranking = np.full(len(self.left), float(run)), self.going.copy()
+        while ranking.any():
+            plateau = np.maximum(self.policy.least, np.ceil(self.policy.share * self.zero_hit_audit()))
+            plateau = np.where(self.found == 0, max(50, math.ceil(self.total / 20)), plateau)
+            if self.again:
+                plateau = np.ceil(self.policy.again * plateau)
+            chance = np.clip(self.times * self.missed / np.maximum(self.left, 1), 0, 0.9)
+            # The first success of a chance, by inversion; never of a chance of 0.
+            gap = np.ceil(np.log(self.rng.random(len(chance))) / np.log1p(-np.maximum(chance, 1e-12)))
+            wait = np.minimum(np.maximum(plateau - behind, 0), self.left)
+            hits = ranking & (gap <= wait)
+            self._spend(hits, np.where(hits, gap, 0), True)
+            self._spend(ranking & ~hits, wait, False)
+            behind, ranking = np.where(hits, 0.0, behind), hits & self.going
+
+    def audit(self) -> None:
+        """Draw until a hit or the certificate; a hit begins an epoch."""
+        if not self.again:
+            # The first epoch begins with the first draw.
+            self.begun[-1], self.against[-1] = self.found.copy(), self.least_missed()
+        self.again = True
+        need = self.draws_to_go()
+        first = self.rng.beta(1, np.maximum(self.missed, 1)) * self.left
+        gap = np.where(self.missed > 0, np.ceil(first), np.inf)
+        ends = need < gap
+        records = np.where(ends, need, np.minimum(gap, self.left))
+        self._add(np.where(ends, need, records - 1))
+        hits = self.going & ~ends
+        self._spend(self.going & ends, records, False)
+        self.going = self.going & hits
+        self._spend(hits, records, True)
+        self.gained.append(np.zeros((len(self.left), len(self.parameters.bets))))
+        self.begun.append(self.found.copy())
+        self.against.append(np.maximum(self.least_missed(), 1.0))
+
+    def _misses(self, draws: np.ndarray) -> np.ndarray:
+        """The evidence of so many misses from here, by bet: (n, n_bets)."""
+        from scipy.special import gammaln
+
+        missing = np.minimum(np.floor(self.found / self.target + SLACK) + 1 - self.begun[-1], self.left)
+        end = np.minimum(draws, np.maximum(self.left - missing, 0))
+
+        def log_ratio(short: np.ndarray) -> np.ndarray:
+            return (gammaln(self.left - short + 1) - gammaln(self.left - short - end + 1)
+                    - gammaln(self.left + 1) + gammaln(self.left - end + 1))
+
+        return np.column_stack([log_ratio(c * missing) - log_ratio(missing) for c in self.parameters.bets])
+
+    def _add(self, draws: np.ndarray) -> None:
+        now = np.maximum(self._missing(len(self.gained) - 1), 1.0)
+        self.gained[-1] = self._at_present(len(self.gained) - 1) + self._misses(draws)
+        self.against[-1] = now
+
+    def _missing(self, epoch: int) -> np.ndarray:
+        return np.floor(self.found / self.target + SLACK) + 1 - self.begun[epoch]
+
+    def _at_present(self, epoch: int) -> np.ndarray:
+        return self.gained[epoch] * (self._missing(epoch) / self.against[epoch])[:, None]
+
+    def draws_to_go(self) -> np.ndarray:
+        """Return the draws without a hit to the certificate; 0 where it is there, all while nothing is found."""
+        bets = np.array(self.parameters.bets)
+        log_bet = np.log(bets, out=np.full(len(bets), -np.inf), where=bets > 0)
+        log_v, level = np.log(self.parameters.weights), -math.log1p(-self.confidence)
+        running = np.full((len(self.left), len(bets)), -np.inf)
+        there = np.zeros(len(self.left), bool)
+        for epoch in range(len(self.gained)):
+            weight = math.log1p(-self.parameters.decay) + epoch * math.log(self.parameters.decay)
+            begun = np.logaddexp(running + log_bet, weight) + log_v
+            running = begun - log_v + self._at_present(epoch)
+            there |= np.logaddexp.reduce(running + log_v, axis=1) >= level
+        missing = self.least_missed()
+        there |= missing > self.left
+        low, high = np.zeros(len(self.left)), np.maximum(self.left - missing + 1, 0)
+        while (low < high).any():
+            middle = np.floor((low + high) / 2)
+            enough = np.logaddexp.reduce(running + log_v + self._misses(middle), axis=1) >= level
+            low, high = np.where(enough, low, np.minimum(middle + 1, high)), np.where(enough, middle, high)
+        return np.where(self.found == 0, self.left, np.where(there, 0, high))
+
+
+def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list, list, list]:
+    """Return of each epoch so far its misses by bet, the relevant records missing at its start, and those found."""
+    shown = history.sequence()
+    audit = shown.origin == Origin.AUDIT
+    found = np.cumsum(shown.y == 1) - (shown.y == 1)
+    left = np.arange(len(audit), 0, -1) + history.n_unscreened
+    total = history.n_found + missing
+    at, bets = np.flatnonzero(audit), np.array(parameters.bets)
+    hit = shown.y[at] == 1
+    epoch = np.cumsum(hit) - hit
+    gained, against, begun = [], [], []
+    for number in range(int(hit.sum()) + 1):
+        draws = at[(epoch == number) & ~hit]
+        p = np.clip((total - found[draws]) / left[draws], 0, 1 - 1e-9)[:, None]
+        gained.append((np.log1p(-bets * p) - np.log1p(-p)).sum(axis=0))
+        before = at[epoch == number]
+        began = int(found[before[0]]) if len(before) else history.n_found
+        begun.append(began)
+        against.append(max(total - began, 1))
+    return gained, against, begun
 
 
 def _zero_hit(history: History, ahead: int, target: float, confidence: float, parameters: AuditE) -> int:
@@ -149,28 +324,6 @@ def _evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     nth = np.arange(len(stratum)) - np.repeat(np.cumsum(left) - left, left)
     share = (drawn[stratum] + nth) / (drawn + left)[stratum]
     return stratum[np.lexsort((stratum, nth - left[stratum], share))]
-
-
-def _to_go(left: np.ndarray, found: np.ndarray, log_alpha: np.ndarray, target: float) -> np.ndarray:
-    """Return the draws without a hit to the certificate; all that is left while nothing is found."""
-    missed = np.floor(found / target + SLACK) - found + 1
-    need = np.minimum(_draws(left, np.minimum(missed, left), log_alpha), left)
-    return np.where(found == 0, left, np.where(missed > left, 0, need))
-
-
-def _draws(left: np.ndarray, missed: np.ndarray, log_alpha: np.ndarray) -> np.ndarray:
-    """Return the smallest s with log C(left - missed, s) - log C(left, s) <= log_alpha, for arrays."""
-    from scipy.special import gammaln
-
-    low, high = np.zeros(left.shape), np.maximum(left - missed + 1, 0)
-    while (low < high).any():
-        s = np.floor((low + high) / 2)
-        inside = np.minimum(s, np.maximum(left - missed, 0))
-        log_p = (gammaln(left - missed + 1) - gammaln(left - missed - inside + 1)
-                 - gammaln(left + 1) + gammaln(left - inside + 1))
-        enough = (log_p <= log_alpha + SLACK) | (s > left - missed)
-        low, high = np.where(enough, low, np.minimum(s + 1, high)), np.where(enough, s, high)
-    return high
 
 
 def price_of_certainty(

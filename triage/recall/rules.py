@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -18,29 +19,52 @@ from .evidence import SLACK, AuditE, certificate, least_missed
 class Policy:
     """When to audit: after a plateau of the ranking, until an audit draw hits.
 
-    It moves the cost of a certificate and never its validity.
+    It moves the cost of a certificate and never its validity. An audit that hits has to begin again, so it
+    pays to rank on while the ranking still finds something; how long depends on what is at stake. The
+    plateau is a share of the audit that would certify without a hit: long where that audit is long, as for
+    a high target or few relevant records, and short where it is short. The numbers were chosen on reviews
+    that no result is reported on (docs/calibration.md).
 
     Attributes
     ----------
-    least, share : int, float
-        The first plateau is max(least, share of all records) irrelevant ranked records in a row;
-        after an audit hit half of it.
+    target, confidence : float
+        What is to be certified.
+    share : float
+        The plateau, in irrelevant ranked records in a row, as a share of the zero-hit audit.
+    again : float
+        The plateau after an audit draw has hit, as a share of the first.
+    least : int
+        No plateau but one after a hit is shorter.
     fixed : FixedAuditRule or None
         The audit is one sample of the rule's size, and no more.
     """
 
-    least: int = 50
-    share: float = 0.05
+    target: float = 0.95
+    confidence: float = 0.95
+    share: float = 0.2
+    again: float = 0.5
+    least: int = 20
     fixed: FixedAuditRule | None = None
 
-    def plateau(self, n_total: int) -> int:
-        """Return the length of the first plateau."""
-        return max(self.least, math.ceil(self.share * n_total))
+    def plateau(self, found: int, left: int, total: int) -> int:
+        """Return the length of the first plateau.
+
+        Parameters
+        ----------
+        found, left : int
+            Relevant records found, and records left when the last of them was.
+        total : int
+            Records; the plateau is 5 % of them while nothing is found.
+        """
+        if not found:
+            return max(50, math.ceil(total / 20))
+        return max(self.least, math.ceil(self.share * _zero_hit_audit(found, left, self.target, self.confidence)))
 
     def wanted(self, history: History) -> int:
         """Return the length of the plateau that the next audit waits for."""
-        full = self.plateau(history.n_total)
-        return -(-full // 2) if _first_audit(history.origin) is not None else full
+        left = history.n_total - after_last_relevant(history)
+        full = self.plateau(history.n_found, left, history.n_total)
+        return full if first_audit(history.origin) is None else math.ceil(self.again * full)
 
     def next_origin(self, history: History) -> Origin:
         """Tell whether the next record is the best ranked or an audit draw.
@@ -49,7 +73,7 @@ class Policy:
         """
         if self.fixed is not None and (sample := self.fixed.sample(history)) is not None:
             return Origin.AUDIT if len(sample.y) < sample.size else Origin.RANKED
-        first, since = _first_audit(history.origin), _after_last_relevant(history)
+        first, since = first_audit(history.origin), after_last_relevant(history)
         if first is not None and (history.origin[max(first, since):] == Origin.AUDIT).any():
             return Origin.AUDIT
         return Origin.AUDIT if self.run(history) >= self.wanted(history) else Origin.RANKED
@@ -57,16 +81,21 @@ class Policy:
     @staticmethod
     def run(history: History) -> int:
         """Return how many ranked records in a row were irrelevant, to the last one."""
-        since = _after_last_relevant(history)
+        since = after_last_relevant(history)
         return int(((history.origin[since:] == Origin.RANKED) & (history.y[since:] == 0)).sum())
 
 
-def _after_last_relevant(history: History) -> int:
+@lru_cache(maxsize=64)
+def _zero_hit_audit(found: int, left: int, target: float, confidence: float) -> int:
+    return min(left, draws_needed(found, left, target, confidence))
+
+
+def after_last_relevant(history: History) -> int:
     relevant = np.flatnonzero(history.y == 1)
     return int(relevant[-1]) + 1 if len(relevant) else 0
 
 
-def _first_audit(origin: np.ndarray) -> int | None:
+def first_audit(origin: np.ndarray) -> int | None:
     """Return the place of the first audit draw after a ranked record; those before it are a random start."""
     audit = origin == Origin.AUDIT
     if not audit.any():
@@ -181,7 +210,7 @@ class FixedAuditRule:
     def sample(self, history: History) -> Sample | None:
         """Return the sample so far; None before its first draw."""
         shown = history.sequence()
-        first = _first_audit(shown.origin)
+        first = first_audit(shown.origin)
         if first is None:
             return None
         stratum = shown.stratum[first]
@@ -307,6 +336,74 @@ class CmhRule:
         return Verdict("cmh", False, False, "conditional", why)
 
 
+_GAPS = 3  # between the last so many relevant records, for the rate at which they turn up
+
+
+@dataclass(frozen=True, slots=True)
+class RankedERule:
+    """ranked-e: an e-process over all records shown, valid at every look if no ranked draw is worse than random.
+
+    The evidence against "R0 records are relevant" is the product over all records s shown, ranked or drawn
+    at random, of (hit: c_s; miss: (1 - c_s p_s) / (1 - p_s)), p_s as in `AuditE`. Where a record's chance
+    of being relevant is at least p_s, whatever is known before it, a factor's expectation is 1 at most and
+    Ville's inequality holds as for the audit: at every look at once, where cmh's test is for one look.
+    c_s is chosen before the record is shown: the rate of late over p_s, 1 at most. So nothing is at stake
+    while the ranking finds relevant records, and much once it hardly does. Records that a reviewer chose,
+    and priors, are found and no draws; the evidence ends at the first draw without a label.
+
+    Attributes
+    ----------
+    target, confidence : float
+    """
+
+    target: float
+    confidence: float
+
+    def __call__(self, history: History) -> Verdict:
+        done = _exhausted("ranked-e", "conditional", history, False)
+        if done is not None:
+            return done
+        found = history.n_found
+        if not found:
+            return Verdict("ranked-e", False, False, "conditional", "Nothing relevant is found yet.")
+        missed = least_missed(found, self.target)
+        p = 0.0
+        if missed <= history.n_unscreened:
+            p = math.exp(-max(0.0, self.highest_log_evidence(history, found + missed)))
+        return Verdict("ranked-e", bool(p <= 1 - self.confidence), False, "conditional",
+                       f"p = {p:.3g} that recall is below {_percent(self.target)}, at any look, if no ranked record "
+                       "is less likely relevant than a random one.")
+
+    def highest_log_evidence(self, history: History, total: int) -> float:
+        """Return the highest log evidence that there was against a total after any record shown."""
+        shown = history.sequence()
+        draw = (shown.origin == Origin.RANKED) | (shown.origin == Origin.AUDIT)
+        waiting = np.flatnonzero(draw & (shown.y < 0))
+        y, draw = (values[: waiting[0] if len(waiting) else None] for values in (shown.y, draw))
+        if not draw.any():
+            return 0.0
+        relevant = (y != 0).astype(np.int64)  # without a label counts as relevant, the safe side
+        before = np.cumsum(relevant) - relevant
+        left = history.n_total + len(history.past) - np.arange(len(y))
+        p = np.clip((total - before) / left, 0.0, 1.0)
+        if ((p >= 1) & (y == 0) & draw).any():
+            return math.inf
+        bet = np.minimum(1.0, _late_rate(relevant) / np.maximum(p, 1e-300))
+        gained = np.where(y == 0, np.log1p(-bet * p) - np.log1p(-np.minimum(p, 1 - 1e-15)), np.log(bet))
+        return float(np.cumsum(np.where(draw, gained, 0.0)).max())
+
+
+def _late_rate(relevant: np.ndarray) -> np.ndarray:
+    """Return the rate of relevant records before each record: 2 in the last three gaps and the one under way."""
+    n = len(relevant)
+    at = np.flatnonzero(relevant)
+    ends = np.concatenate([np.full(_GAPS + 1, -1), at])
+    so_far = np.cumsum(relevant) - relevant
+    # Before any is found the gaps are taken to be of one record each.
+    early = np.maximum(_GAPS - so_far, 0)
+    return np.minimum(1.0, 2.0 / (np.arange(n) - 1 - ends[so_far] + early + 1))
+
+
 @dataclass(frozen=True, slots=True)
 class QuantRule:
     """quant: Yang, Lewis & Frieder 2021 (arXiv 2106.09871), recall from the probabilities of all records.
@@ -428,8 +525,8 @@ class ConsecutiveRule:
 
 
 RULES: Mapping[str, Callable[[float, float], object]] = {
-    "audit-e": AuditRule, "fixed-audit": FixedAuditRule, "cmh": CmhRule, "quant": QuantRule, "ip-p": IpPRule,
-    "knee": KneeRule, "consecutive": ConsecutiveRule,
+    "audit-e": AuditRule, "fixed-audit": FixedAuditRule, "ranked-e": RankedERule, "cmh": CmhRule, "quant": QuantRule,
+    "ip-p": IpPRule, "knee": KneeRule, "consecutive": ConsecutiveRule,
 }
 AUDITED = ("audit-e", "fixed-audit")
 
@@ -449,4 +546,5 @@ def policy_of(name: str, target: float, confidence: float, *, audit_size: int | 
     """Return when a rule wants audit draws; None for a rule that wants none."""
     if name not in AUDITED:
         return None
-    return Policy(fixed=FixedAuditRule(target, confidence, audit_size) if name == "fixed-audit" else None)
+    fixed = FixedAuditRule(target, confidence, audit_size) if name == "fixed-audit" else None
+    return Policy(target, confidence, fixed=fixed)

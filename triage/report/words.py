@@ -24,6 +24,7 @@ PROMISES = {
 RULES = {
     "audit-e": "an audit of random draws whose evidence may be looked at any time",
     "fixed-audit": "one look at a random sample of a size set beforehand",
+    "ranked-e": "an anytime-valid test that takes ranked records for random draws",
     "cmh": "a hypergeometric test that takes ranked records for random draws",
     "quant": "a model's estimate of recall",
     "ip-p": "a fitted curve of the finds",
@@ -149,7 +150,9 @@ def _work_ahead(workload: dict) -> str:
     pace = workload.get("seconds_per_record")
     if not records or records.get("p50") is None:
         return ""
-    text = f"A certified stop is about {plural(round(records['p50']), 'record')} away"
+    until = workload.get("until", "the certificate")
+    until = "A certified stop" if until == "the certificate" else until[0].upper() + until[1:]
+    text = f"{until} is about {plural(round(records['p50']), 'record')} away"
     if records.get("p10") is not None and records.get("p90") is not None:
         text += f" (8 times in 10 between {round(records['p10']):,} and {round(records['p90']):,})"
     if hours and hours.get("p50") is not None:
