@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"errors", "bundled"},
     0: {"records", "protocol", "decisions", "metrics"},
-    1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "reading", "recall"},
+    1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "reading", "recall", "agreement"},
     2: {"project"},
     3: {"intake", "screening", "simulation", "status", "report", "team"},
     4: {"terminal", "web", "demo"},

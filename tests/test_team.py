@@ -187,3 +187,38 @@ def test_the_command_lists_and_settles(project, capsys):
     assert told["conflicts"] == [] and told["settled"][0]["settled"]["reviewer"] == "joe"
     with Project.open(project.path) as other:
         assert [str(e.kind) for e in other.events()][-1] == "settled"
+
+
+# -- agreement ----------------------------------------------------------------------------------
+
+
+def test_agreement_is_of_what_stands(project):
+    """Both include 1, both exclude 3, apart on 2: po = 2/3, pe = 2/3 1/3 + 1/3 2/3 = 4/9, kappa = 2/5."""
+    team.settle(project, 2, "exclude", reviewer="joe")
+    found = team.agreement(project)
+    assert found["reviewers"] == ["ann", "bob"] and found["records"] == 3 and found["calibration"] is None
+    assert found["pairs"][0]["reviewers"] == ["ann", "bob"]
+    assert found["pairs"][0]["labels"]["value"] == pytest.approx(0.4)
+    assert found["labels"]["observed"] == pytest.approx(2 / 3)
+    project.decide("abstract", [{"record_id": 2, "label": MAYBE}], reviewer="bob")
+    found = team.agreement(project)
+    assert found["pairs"][0]["labels"]["value"] < 1 and found["pairs"][0]["passing"]["value"] == pytest.approx(1)
+    assert found["passing"]["gwet_ac1"]["value"] == pytest.approx(1)
+
+
+def test_a_copy_judged_apart_counts_once(project):
+    project.decide("abstract", [{"record_id": 5, "label": EXCLUDE}], reviewer="ann")
+    project.link([(5, 1, "same title")], reviewer="ann")
+    found = team.agreement(project)
+    assert found["records"] == 3 and found["labels"]["observed"] == pytest.approx(1 / 3)
+
+
+def test_the_command_tells_the_agreement(project, capsys):
+    assert cli.run(["agreement", str(project.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 3
+    assert cli.run(["agreement", str(project.path)]) == 0
+    out = capsys.readouterr().out
+    assert "Gwet's AC1" in out and "ann and bob" in out and "0.40" in out
+    assert cli.run(["agreement", str(project.path), "--stage", "full-text"]) == 0
+    assert "nothing can be said" in capsys.readouterr().out
+    assert cli.run(["agreement", str(project.path), "--confidence", "2"]) == 2

@@ -665,6 +665,28 @@ def conflicts(
             print(f"  {_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
 
 
+@app.command()
+def agreement(
+    review: Review, stage: StageName = None,
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Say how well the reviewers agree, beyond chance.
+
+    Cohen's kappa of each pair, and Fleiss' kappa, Gwet's AC1 and Krippendorff's alpha of all, with
+    intervals; the calibration round, if the protocol has one, apart. Kappa falls where few records are
+    relevant, however well reviewers agree; AC1 does not.
+    """
+    from . import team
+
+    with _open(review) as project:
+        found = team.agreement(project, stage, confidence=confidence)
+    if as_json:
+        _print_json(found)
+    else:
+        print(team.agreement_in_words(found))
+
+
 # -- simulation and demo ----------------------------------------------------------------------
 
 

@@ -326,6 +326,15 @@ class Stage:
             [rows for number, rows in enumerate(self.strata) if number not in drawn]
         ))]
 
+    def calibration(self, size: int) -> np.ndarray:
+        """Return the rows of the random sample, in its order, that every reviewer judges first.
+
+        It is the beginning of the committed audit permutation: as random as that, fixed before anything was
+        shown, and each of its records is a draw of the audit, too.
+        """
+        committed = self.strata[: self.committed]
+        return np.concatenate(committed)[:size] if committed else np.empty(0, np.int64)
+
     def history(self) -> History:
         """Return what the mathematics may see: the shown records in the order of first showing."""
         owner = self.stratum_of

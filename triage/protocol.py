@@ -99,6 +99,7 @@ class Protocol:
     model: str = "default"
     learn_from: str = "stage"
     reviewers_per_record: int = 1
+    calibration: int = 0
 
 
 def load(path: Path) -> Protocol:
@@ -180,6 +181,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
         reviewers_per_record=top.count("reviewers_per_record") or 1,
+        calibration=top.count("calibration") or 0,
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -250,7 +252,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 _KEYS = (
-    "title", "question", "tags", "model", "learn_from", "reviewers_per_record",
+    "title", "question", "tags", "model", "learn_from", "reviewers_per_record", "calibration",
     "sources", "limits", "include", "exclude", "stages", "stopping",
 )
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
@@ -596,6 +598,10 @@ _TEMPLATE = '''\
 
 ## 2: every record needs the decisions of two reviewers, and their conflicts are settled.
 # reviewers_per_record = 1
+
+## A calibration round: so many records, drawn at random, that every reviewer gets first. `triage agreement` tells
+## how well they agree on them.
+# calibration = 20
 
 ## ---- From here on come tables. A key belongs to the line with [ above it, so what stands above goes
 ## ---- for the whole protocol and must stay above.

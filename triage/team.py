@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
+
+from . import agreement as coefficients
 from .decisions import Event, Label, visible
 from .errors import InputError
 from .project import Project, Role, Stage
@@ -67,3 +72,102 @@ def settle(
         raise InputError(f"{label!r} is no label; the labels are: {', '.join(Label)}.")
     stage = project.stage(stage_name)
     return project.settle(stage.name, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
+
+
+def agreement(project: Project, stage_name: str | None = None, *, confidence: float = 0.95) -> dict[str, object]:
+    """Return how well the reviewers agree at a stage, as `triage agreement --json` prints it.
+
+    What stands is compared: the newest decision of each reviewer on each record. A settlement is none.
+    `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include, since both
+    pass a record on. `calibration` is of the protocol's calibration round alone.
+
+    Raises
+    ------
+    InputError
+        When the stage is none, or the confidence does not lie between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"--confidence {confidence} must lie between 0 and 1, such as 0.95.")
+    protocol = project.protocol()
+    stage = project.stage(stage_name)
+    by_record = visible(stage.live, stage.name, "", reviewers_per_record=1)
+    reviewers = sorted({e.reviewer for events in by_record.values() for e in events})
+    column = {name: i for i, name in enumerate(reviewers)}
+    codes = {label: i for i, label in enumerate(Label)}
+    labels = np.full((len(stage.record_ids), len(reviewers)), -1)
+    for row, events in zip(stage.rows_of(by_record).tolist(), by_record.values(), strict=True):
+        if row >= 0:
+            for e in events:  # by age: where a copy was judged apart before it was linked, the newest stands
+                labels[row, column[e.reviewer]] = codes[e.label]
+    sample = stage.calibration(protocol.calibration)
+    return {
+        "stage": stage.name, "confidence": confidence, "reviewers": reviewers,
+        **_agreement(labels, reviewers, confidence),
+        "calibration": None if not protocol.calibration else {
+            "size": len(sample), "judged_by": {
+                name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()
+            }, **_agreement(labels[sample], reviewers, confidence),
+        },
+    }
+
+
+def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> dict[str, object]:
+    maybe, include = (list(Label).index(label) for label in (Label.MAYBE, Label.INCLUDE))
+    passing = np.where(labels == maybe, include, labels)
+    return {
+        "records": int(((labels >= 0).sum(axis=1) >= 2).sum()),
+        "labels": _coefficients(labels, confidence), "passing": _coefficients(passing, confidence),
+        "pairs": [
+            {"reviewers": [reviewers[a], reviewers[b]],
+             "labels": _as_numbers(coefficients.cohen_kappa(labels[:, a], labels[:, b], confidence)),
+             "passing": _as_numbers(coefficients.cohen_kappa(passing[:, a], passing[:, b], confidence))}
+            for a, b in combinations(range(len(reviewers)), 2) if ((labels[:, a] >= 0) & (labels[:, b] >= 0)).any()
+        ],
+    }
+
+
+def _coefficients(labels: np.ndarray, confidence: float) -> dict[str, object]:
+    found = {
+        "fleiss_kappa": coefficients.fleiss_kappa, "gwet_ac1": coefficients.gwet_ac1,
+        "krippendorff_alpha": coefficients.krippendorff_alpha,
+    }
+    told = {name: _as_numbers(coefficient(labels, confidence)) for name, coefficient in found.items()}
+    return {"observed": told["gwet_ac1"]["observed"], **told}
+
+
+def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
+    return {"value": found.value, "lower": found.lower, "upper": found.upper, "records": found.records,
+            "observed": found.observed}
+
+
+def agreement_in_words(facts: dict) -> str:
+    """Return what `agreement` found as lines for a person."""
+    lines = [f"Stage {facts['stage']}: {len(facts['reviewers'])} reviewers, {facts['records']} records judged by two or "
+             "more."]
+    lines += _part_in_words(facts, facts["confidence"])
+    if (round_ := facts["calibration"]) is not None:
+        judged = ", ".join(f"{name} {count}" for name, count in round_["judged_by"].items()) or "nobody yet"
+        lines += ["", f"Calibration round of {round_['size']} records, judged by: {judged}."]
+        lines += _part_in_words(round_, facts["confidence"])
+    return "\n".join(lines)
+
+
+def _part_in_words(facts: dict, confidence: float) -> list[str]:
+    if not facts["records"]:
+        return ["No record has two decisions yet, so nothing can be said of agreement."]
+    lines = [f"{'':34}{'three labels':32}{'maybe as include':32}".rstrip()]
+    names = {"fleiss_kappa": "Fleiss' kappa", "gwet_ac1": "Gwet's AC1", "krippendorff_alpha": "Krippendorff's alpha"}
+    rows = [(name, facts["labels"][key], facts["passing"][key]) for key, name in names.items()]
+    rows += [(f"Cohen's kappa, {' and '.join(p['reviewers'])}", p["labels"], p["passing"]) for p in facts["pairs"]]
+    lines += [f"{name:34}{_in_words(one):32}{_in_words(other)}" for name, one, other in rows]
+    lines.append(f"They agree on {100 * facts['labels']['observed']:.1f} % of the pairs of labels; intervals hold at "
+                 f"{100 * confidence:g} %, as far as the records speak for others.")
+    return lines
+
+
+def _in_words(found: dict) -> str:
+    if found["value"] is None:
+        return "not defined (one label alone)" if found["records"] else "none in common"
+    if found["lower"] is None:
+        return f"{found['value']:.2f} (no interval)"
+    return f"{found['value']:.2f} ({found['lower']:.2f} to {found['upper']:.2f})"
