@@ -1,0 +1,459 @@
+"""Put the promises of `triage.recall` to the test: coverage and cost of every stopping rule.
+
+Usage:
+    python scripts/calibration.py FOLDER [--runs FOLDER] [--only replay,judge,synthetic,write] [--parts tune,report]
+        [--seeds 5] [--permutations 20] [--stress 20000] [--doc docs/calibration.md]
+
+FOLDER holds the parts, each a folder of CSV tables with title, abstract and label (0/1). Four steps, each
+of which goes on where it was stopped, its results kept under --runs (build/calibration when left out):
+
+replay     Each review is screened to exhaustion with ELAS u4 (batch auto, one relevant and one irrelevant
+           prior drawn with the learner's seed), once by ranking alone, and with audits once for each target
+           and permutation of the audit: the policy of when to audit depends on the target.
+judge      Every rule is asked when it would first have stopped, at every target and confidence, and the
+           estimates and forecasts are compared with what came.
+synthetic  20,000 reviews a cell without a learner, side by side: rankings that are random, reversed or hide a
+           cluster; from no relevant record to 300; labels that are wrong; a look after every record, every
+           tenth and every fiftieth.
+write      The tables and pictures of the document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from triage import bundled, recall, simulation
+from triage.decisions import History
+from triage.screening import ReviewModel, held_out_scores
+
+TARGETS = (0.8, 0.9, 0.95)      # each has replays of its own; .99 is judged on those of .95
+JUDGED = (0.8, 0.9, 0.95, 0.99)
+CONFIDENCES = (0.8, 0.9, 0.95)
+LOOK = 25                       # records between two looks of cmh
+SMALL = 500                     # records: the costs are compared on reviews with as many
+
+
+# -- replays of labelled reviews --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Review:
+    """A labelled review and its ranking model."""
+
+    part: str
+    name: str
+    y: np.ndarray
+    model: ReviewModel
+
+    def priors(self, seed: int) -> list[int]:
+        """Return one relevant and one irrelevant row, drawn with the learner's seed."""
+        rng = np.random.default_rng([seed, 0])
+        return [int(rng.choice(np.flatnonzero(self.y == label))) for label in (1, 0)]
+
+
+def reviews(folder: Path, parts: list[str]) -> Iterator[Review]:
+    """Read the reviews of the parts, the smallest first."""
+    from triage import features
+
+    tables = [(part, table) for part in parts for table in (folder / part).glob("*.csv")]
+    for part, table in sorted(tables, key=lambda t: t[1].stat().st_size):
+        records, y = simulation.read_labelled(table, "label")
+        texts = features.Texts.of([r.title for r in records], [r.abstract for r in records])
+        yield Review(part, table.stem, y, ReviewModel(texts, "elas-u4", None, cache_dir=bundled.user_cache_dir()))
+
+
+def replay(review: Review, seed: int, permutation: int, policy: recall.Policy | None) -> dict[str, np.ndarray]:
+    """Screen a review to its end; return its rows, labels and audit draws in the order of screening."""
+    scorer = review.model.anew()
+    run = simulation.replay(
+        review.y, lambda rows, y: scorer(rows, y) if 0 < y.sum() < len(y) else None, prior_rows=review.priors(seed),
+        start=np.arange(len(review.y)), retrain_after=lambda labelled: max(1, labelled // 20), policy=policy,
+        permutation=np.random.default_rng([seed, 2, permutation]).permutation(len(review.y)),
+    )
+    return {"rows": run.order.astype(np.int32), "y": run.labels.astype(np.int8), "audit": run.origin == "audit"}
+
+
+def replay_all(args: argparse.Namespace) -> None:
+    """Make every replay that is not there yet: all reviews with one permutation, then with the next."""
+    known = list(reviews(args.folder, args.parts))
+    for permutation in range(args.permutations):
+        for review in known:
+            for seed in range(args.seeds):
+                file = args.runs / "replays" / f"{review.part}.{review.name}.{seed}.{permutation}.npz"
+                if file.exists():
+                    continue
+                made = {}
+                if permutation == 0:
+                    made["ranking"] = replay(review, seed, 0, None)
+                    for target in TARGETS:
+                        fixed = recall.policy_of("fixed-audit", target, 0.95)
+                        made[f"fixed {target}"] = replay(review, seed, 0, fixed)
+                for target in TARGETS:
+                    made[f"audit {target}"] = replay(review, seed, permutation, recall.policy_of("audit-e", target, .95))
+                _save(file, {f"{name}/{key}": value for name, run in made.items() for key, value in run.items()})
+            print(f"replayed {review.name}, permutation {permutation}", file=sys.stderr, flush=True)
+
+
+def _save(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partly = file.with_suffix(".partly.npz")
+    np.savez_compressed(partly, **arrays)
+    partly.replace(file)
+
+
+# -- judging the rules ------------------------------------------------------------------------
+
+
+def as_history(run: dict[str, np.ndarray], end: int, total: int) -> History:
+    """Return what a rule may see after so many records."""
+    return History.of(
+        np.arange(end), run["y"][:end], np.where(run["audit"][:end], "audit", "ranked"), n_records=total,
+    )
+
+
+def first_stop(says_stop: Callable[[History], bool], run: dict[str, np.ndarray], looks: list[int]) -> int:
+    """Return at which look a rule first says stop; the number of all records where it never does."""
+    total = len(run["y"])
+    return next((end for end in looks if end < total and says_stop(as_history(run, end, total))), total)
+
+
+def first_stop_for_good(says_stop: Callable[[History], bool], run: dict[str, np.ndarray]) -> int:
+    """Return when a rule that never takes a stop back first says it, looking after every record."""
+    low, high = 1, len(run["y"])
+    while low < high:
+        middle = (low + high) // 2
+        if says_stop(as_history(run, middle, len(run["y"]))):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str, np.ndarray]]) -> dict[str, list]:
+    """Return when each rule would have stopped, and what the estimates and forecasts were worth."""
+    stops, covered = [], []
+    relevant, total = int(next(iter(runs.values()))["y"].sum()), len(next(iter(runs.values()))["y"])
+
+    def note(rule: str, target: float, confidence: float, run: dict[str, np.ndarray], at: int) -> None:
+        stops.append({"rule": rule, "target": target, "confidence": confidence, "at": at,
+                      "recall": float(run["y"][:at].sum() / relevant), "audits": int(run["audit"][:at].sum())})
+
+    every = list(range(LOOK, total, LOOK))
+    for target in JUDGED:
+        run = runs[f"audit {min(target, TARGETS[-1])}"]
+        for confidence in CONFIDENCES:
+            note("audit-e", target, confidence, run, first_stop_for_good(
+                lambda h: recall.evidence.is_certified(h, target, confidence), run))
+        if target in TARGETS:
+            draws = recall.audit_draws(as_history(run, total, total))
+            highest = float(recall.highest_log_evidence(draws, float(relevant)))
+            covered.append({"target": target, "highest": highest})
+            note("cmh on the audited run", target, 0.95, run, first_stop(
+                lambda h: recall.CmhRule(target, 0.95)(h).stop, run, every))
+    if "ranking" not in runs:
+        return {"stops": stops, "covered": covered}
+    ranked = runs["ranking"]
+    gain = np.cumsum(ranked["y"])
+    scored = _scored(review, seed, ranked, [round(share * total) for share in np.arange(0.05, 1, 0.05)])
+    for target in JUDGED:
+        oracle = int(np.searchsorted(gain, math.ceil(target * relevant - 1e-9))) + 1
+        note("oracle", target, 1.0, ranked, oracle)
+        for confidence in CONFIDENCES:
+            cmh, spending = recall.CmhRule(target, confidence), recall.CmhRule(target, confidence, LOOK)
+            note("cmh", target, confidence, ranked, first_stop(lambda h: cmh(h).stop, ranked, every))
+            note("cmh, looks corrected", target, confidence, ranked, first_stop(
+                lambda h: spending(h).stop, ranked, every))
+            for name in ("ranked-e", "ip-p", "knee", "consecutive"):
+                rule = recall.RULES[name](target, confidence)
+                if name == "ranked-e":
+                    at = first_stop_for_good(lambda h: rule(h).stop, ranked)
+                else:
+                    at = first_stop(lambda h: rule(h).stop, ranked, every)
+                note(name, target, confidence, ranked, at)
+            rule = recall.QuantRule(target, confidence)
+            note("quant", target, confidence, ranked, next((
+                end for end, (scores, held_out) in scored.items()
+                if rule(as_rows(ranked, end, total), scores, held_out).stop), total))
+        if target in TARGETS:
+            fixed = runs[f"fixed {target}"]
+            rule = recall.FixedAuditRule(target, 0.95)
+            note("fixed-audit", target, 0.95, fixed, first_stop_for_good(lambda h: rule(h).stop, fixed))
+    return {"stops": stops, "covered": covered, "points": points(review, seed, runs)}
+
+
+def as_rows(run: dict[str, np.ndarray], end: int, total: int) -> History:
+    """Return a history that knows the rows, which scores need."""
+    place = np.argsort(np.argsort(run["rows"]))
+    return History.of(place[:end], run["y"][:end], np.where(run["audit"][:end], "audit", "ranked"), n_records=total)
+
+
+def _scored(
+    review: Review, seed: int, run: dict[str, np.ndarray], ends: list[int],
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Return the scores and held-out scores of a model trained after so many records, by the run's own rows."""
+    rest, made = np.sort(run["rows"]), {}
+    priors = np.array(review.priors(seed))
+    for end in ends:
+        rows = np.concatenate([priors, run["rows"][:end]])
+        labels = review.y[rows]
+        scores = review.model.anew()(rows, labels)
+        if scores is not None:
+            held_out = held_out_scores(review.model.anew(), len(review.y), rows, labels)
+            made[end] = (scores[rest], held_out[rest])
+    return made
+
+
+def points(review: Review, seed: int, runs: dict[str, dict[str, np.ndarray]]) -> list[dict]:
+    """Compare estimates and forecasts with what came, from the first audit draw to the certificate.
+
+    They are taken at the first audit draw and after every further 5 % of the records.
+    """
+    told = []
+    for target in TARGETS:
+        run = runs[f"audit {target}"]
+        total, relevant = len(run["y"]), int(run["y"].sum())
+        end = first_stop_for_good(lambda h: recall.evidence.is_certified(h, target, 0.95), run)
+        begin = int(np.argmax(run["audit"])) if run["audit"].any() else end
+        step = max(10, total // 20)
+        for at, (scores, held_out) in _scored(review, seed, run, list(range(begin, end, step))).items():
+            history = as_rows(run, at, total)
+            estimates = {
+                "scores": recall.estimate_from_scores(history, scores, held_out, 0.9),
+                "curve": recall.estimate_from_curve(history, 0.9),
+            }
+            one = {"target": target, "at": at, "left": end - at, "found": history.n_found, "relevant": relevant}
+            for name, e in estimates.items():
+                if e is not None:
+                    one[name] = [e.relevant_total, history.n_found / e.upper, history.n_found / max(e.lower, 1e-9)]
+            ahead = recall.forecast(
+                history, target, 0.95, np.random.default_rng(0), estimate=estimates["scores"],
+                policy=recall.policy_of("audit-e", target, 0.95),
+            )
+            one["forecast"] = [ahead.p10, ahead.p50, ahead.p90, ahead.zero_hit]
+            told.append(one)
+    return told
+
+
+def judge_all(args: argparse.Namespace) -> None:
+    """Judge every replay that is not judged yet."""
+    for review in reviews(args.folder, args.parts):
+        for file in sorted((args.runs / "replays").glob(f"{review.part}.{review.name}.*.npz")):
+            to = args.runs / "judged" / f"{file.stem}.json"
+            if to.exists() or file.stem.endswith(".partly"):
+                continue
+            runs: dict[str, dict[str, np.ndarray]] = {}
+            with np.load(file) as arrays:
+                for key in arrays.files:
+                    name, part = key.split("/")
+                    runs.setdefault(name, {})[part] = arrays[key]
+            seed, permutation = map(int, file.stem.split(".")[-2:])
+            about = {"part": review.part, "set": review.name, "seed": seed, "permutation": permutation,
+                     "records": len(runs["audit 0.95"]["y"]), "relevant": int(runs["audit 0.95"]["y"].sum())}
+            _write(to, {**about, **judge(review, seed, permutation, runs)})
+        print(f"judged {review.name}", file=sys.stderr, flush=True)
+
+
+def _write(file: Path, facts: dict) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partly = file.with_suffix(".partly")
+    partly.write_text(json.dumps(facts), encoding="utf-8")
+    partly.replace(file)
+
+
+# -- many reviews without a learner, side by side ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One condition of the synthetic reviews.
+
+    Attributes
+    ----------
+    ranking : {"good", "random", "reversed", "hidden"}
+    records, relevant : int
+    hidden : float
+        The share of the relevant records that the ranking puts last.
+    false_negative, false_positive : float
+        The shares of relevant and irrelevant records with the wrong label.
+    target : float
+        That of the policy.
+    """
+
+    ranking: str
+    records: int
+    relevant: int
+    hidden: float = 0.0
+    false_negative: float = 0.0
+    false_positive: float = 0.0
+    target: float = 0.95
+
+    @property
+    def name(self) -> str:
+        shown = f"{self.ranking}{f' {100 * self.hidden:g} %' if self.hidden else ''}"
+        if self.false_negative or self.false_positive:
+            shown += f", flips {100 * self.false_negative:g}/{100 * self.false_positive:g} %"
+        return f"{shown} | {self.records} | {self.relevant} | {self.target:g}"
+
+
+SIZES = ((300, 0), (1000, 1), (1000, 3), (1000, 10), (1000, 30), (300, 30), (500, 100), (1500, 300))
+
+
+def cells() -> list[Cell]:
+    """Return every condition."""
+    made = [Cell(ranking, n, r) for ranking in ("good", "random", "reversed") for n, r in SIZES]
+    made += [Cell("hidden", n, r, share) for share in (0.05, 0.12, 0.25) for n, r in SIZES if share * r >= 1]
+    made += [Cell("random", 500, 100, target=t) for t in (0.8, 0.99)]
+    made += [Cell("reversed", 500, 100, target=t) for t in (0.8, 0.99)]
+    made += [Cell(ranking, 1000, 30, share, fn, fp)
+             for ranking, share in (("good", 0.0), ("hidden", 0.12)) for fn, fp in ((0.05, 0.0), (0.1, 0.01))]
+    # The truth on the boundary: with all found but the hidden ones, one more missed than the target allows.
+    for target, found in ((0.8, 80), (0.9, 90), (0.95, 95)):
+        missed = recall.least_missed(found, target)
+        made.append(Cell("hidden", 1000, found + missed, missed / (found + missed), target=target))
+    return made
+
+
+class Batch:
+    """Reviews of one cell side by side: one number of each array is one review's."""
+
+    def __init__(self, cell: Cell, runs: int, rng: np.random.Generator) -> None:
+        n = cell.records
+        truth = np.zeros((runs, n), bool)
+        truth[:, : cell.relevant] = True
+        noise = rng.standard_normal((runs, n))
+        hidden = round(cell.hidden * cell.relevant)
+        lift = {"random": 0.0, "reversed": -50.0}.get(cell.ranking, 2.5)
+        scores = noise + lift * truth
+        scores[:, :hidden] -= 50.0
+        flipped = rng.random((runs, n)) < np.where(truth, cell.false_negative, cell.false_positive)
+        order = np.argsort(-scores, axis=1)
+        self.y = np.take_along_axis(truth ^ flipped, order, axis=1)
+        self.truth = np.take_along_axis(truth, order, axis=1)
+        self.permutation = np.argsort(rng.random((runs, n)), axis=1).astype(np.int16)
+        self.cell, self.runs, self.n = cell, runs, n
+
+    def screen(self, trace: int = 0) -> dict[str, np.ndarray]:
+        """Screen all to exhaustion; return the highest evidence against the true total, by how often one looks.
+
+        The first `trace` reviews are returned record by record too.
+        """
+        cell, runs, n = self.cell, self.runs, self.n
+        weights, policy = recall.AuditE(), recall.Policy(cell.target, 0.95)
+        bets, v, decay = np.array(weights.bets), np.array(weights.weights), weights.decay
+        each = np.arange(runs)
+        total = self.y.sum(axis=1).astype(float)   # of the labels given
+        shown = np.zeros((runs, n), bool)
+        by_rank, by_draw = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
+        found, run = np.zeros(runs), np.zeros(runs)
+        auditing, again = np.zeros(runs, bool), np.zeros(runs, bool)
+        plateau = np.full(runs, float(max(50, math.ceil(n / 20))))
+        grown = np.full((runs, len(bets)), 1 - decay)
+        epoch = np.zeros(runs)
+        ranked_e, hits_at = np.ones(runs), np.tile(np.arange(-4.0, 0.0), (runs, 1))
+        highest = {name: {every: np.zeros(runs) for every in (1, 10, 50)} for name in ("audit-e", "ranked-e")}
+        below = np.zeros(runs)   # the highest evidence while recall was still below the target
+        steps = []
+        for at in range(n):
+            auditing |= run >= plateau
+            place = np.empty(runs, np.int64)
+            for which, cursor, row_of in (
+                (~auditing, by_rank, lambda rows, c: c), (auditing, by_draw, lambda rows, c: self.permutation[rows, c]),
+            ):
+                rows = np.flatnonzero(which)
+                pending = rows
+                while len(pending):
+                    taken = shown[pending, row_of(pending, cursor[pending])]
+                    pending = pending[taken]
+                    cursor[pending] += 1
+                place[rows] = row_of(rows, cursor[rows])
+            hit = self.y[each, place]
+            shown[each, place] = True
+            p = (total - found) / (n - at)
+            miss = ~hit
+            safe = np.where(miss, p, 0.0)[:, None]
+            growth = np.where(hit[:, None], bets, (1 - bets * safe) / (1 - safe))
+            began = np.where(hit, (1 - decay) * decay ** (epoch + 1), 0.0)[:, None]
+            grown = np.where(auditing[:, None], grown * growth + began, grown)
+            epoch += auditing & hit
+            rate = np.minimum(1.0, 2.0 / (at - hits_at[:, 0]))
+            bet = np.minimum(1.0, rate / np.maximum(p, 1e-300))
+            ranked_e *= np.where(hit, bet, (1 - bet * safe[:, 0]) / (1 - safe[:, 0]))
+            hits_at = np.where(hit[:, None], np.column_stack([hits_at[:, 1:], np.full(runs, float(at))]), hits_at)
+            evidence = grown @ v
+            for every in (1, 10, 50):
+                if (at + 1) % every == 0:
+                    np.maximum(highest["audit-e"][every], evidence, out=highest["audit-e"][every])
+                    np.maximum(highest["ranked-e"][every], ranked_e, out=highest["ranked-e"][every])
+            found += hit
+            missing = found < cell.target * total - 1e-9
+            below = np.where(missing, np.maximum(below, highest["audit-e"][1]), below)
+            steps.append((place[:trace].copy(), auditing[:trace].copy()))
+            again |= auditing
+            run = np.where(hit, 0.0, run + ~auditing)
+            auditing &= ~hit
+            if hit.any():
+                missed = np.minimum(np.floor(found / cell.target + 1e-9) - found + 1, n - at - 1)
+                share = -np.expm1(math.log(0.05) / np.maximum(missed, 1))
+                audit = np.clip((n - at - 1 - (missed - 1) / 2) * share, 0, n)
+                full = np.maximum(policy.least, np.ceil(policy.share * audit))
+                plateau = np.where(hit, np.where(again, np.ceil(policy.again * full), full), plateau)
+        return {"highest": highest, "below": below, "total": total, "steps": steps}
+
+
+def stress_cell(cell: Cell, runs: int, seed: int) -> dict:
+    """Screen so many reviews of a cell; count those in which the true total was ever rejected."""
+    rng = np.random.default_rng([seed, runs])
+    rejected: dict[str, dict[str, dict[str, int]]] = {}
+    false, agreed, done = 0, 0.0, 0
+    while done < runs:
+        batch = Batch(cell, min(2000, runs - done), rng)
+        seen = batch.screen(trace=3 if done == 0 else 0)
+        if done == 0:
+            agreed = _disagreement(batch, seen)
+        done += batch.runs
+        for rule, by_look in seen["highest"].items():
+            for every, highest in by_look.items():
+                for confidence in CONFIDENCES:
+                    where = rejected.setdefault(rule, {}).setdefault(str(every), {})
+                    bad = int((highest >= 1 / (1 - confidence) * (1 - 1e-12)).sum())
+                    where[str(confidence)] = where.get(str(confidence), 0) + bad
+        false += int((seen["below"] >= 20 * (1 - 1e-12)).sum())
+    return {"cell": cell.name, "ranking": cell.ranking, "runs": runs, "rejected": rejected, "false": false,
+            "disagreement": agreed}
+
+
+def _disagreement(batch: Batch, seen: dict) -> float:
+    """Return by how much the evidence here differs from the package's, in the traced reviews."""
+    largest = 0.0
+    for review in range(len(seen["steps"][0][0])):
+        places = np.array([place[review] for place, _ in seen["steps"]])
+        audit = np.array([auditing[review] for _, auditing in seen["steps"]])
+        run = {"y": batch.y[review][places].astype(np.int8), "audit": audit}
+        history, total = as_history(run, batch.n, batch.n), float(seen["total"][review])
+        ours = [float(recall.highest_log_evidence(recall.audit_draws(history), total)),
+                recall.RankedERule(0.95, 0.95).highest_log_evidence(history, int(total))]
+        for name, value in zip(("audit-e", "ranked-e"), ours, strict=True):
+            here = math.log(max(seen["highest"][name][1][review], 1e-300))
+            if name == "audit-e" and not audit.any():
+                continue
+            largest = max(largest, abs(here - value))
+    return largest
+
+
+def stress_all(args: argparse.Namespace) -> None:
+    """Screen every cell that is not there yet."""
+    for number, cell in enumerate(cells()):
+        file = args.runs / "stress" / f"{number}.{args.stress}.json"
+        if not file.exists():
+            began = time.perf_counter()
+            _write(file, stress_cell(cell, args.stress, number))
+            print(f"{cell.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
