@@ -17,7 +17,7 @@ from triage.features import terms
 @pytest.mark.parametrize("texts", [["", ""], ["a"], ["the the", "the the"], ["x y"]])
 def test_views_of_hardly_any_text(texts):
     views = features.build_views(
-        features.Texts.of(texts, [""] * len(texts)), ["words", "characters", "titles"], include=["peer"],
+        features.Texts.of(texts, [""] * len(texts)), ["words", "letters", "titles"], include=["peer"],
     )
     assert views.n == len(texts) and all(m.shape[0] == len(texts) for m in views.matrices.values())
 
@@ -32,7 +32,6 @@ def real_texts():
 
 @pytest.mark.parametrize("view, options", [
     ("words", dict(ngram_range=(1, 2), min_df=1, max_df=0.95)),
-    ("characters", dict(analyzer="char_wb", ngram_range=(3, 5), min_df=2, max_df=0.95)),
     ("letters", dict(analyzer="char_wb", ngram_range=(2, 4), min_df=2, max_df=0.95)),
     ("titles", dict(ngram_range=(1, 2))),
 ])
@@ -45,7 +44,7 @@ def test_terms_and_weights_are_those_of_scikit_learn(view, options):
     assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-5
     queries = ["a systematic review of air pollution", "unheardof wordsonly", ""]
     assert abs(ours.cosines(queries) - expected @ theirs.transform(queries).T).max() < 1e-5
-    if view not in ("characters", "letters"):
+    if view != "letters":
         sums = np.asarray(ours.matrix.sum(axis=0)).ravel()
         names = {name: sums[column] for text in texts for column, name in ours.names(text).items()}
         expected_sums = np.asarray(expected.sum(axis=0)).ravel()
@@ -56,8 +55,7 @@ def test_terms_and_weights_are_those_of_scikit_learn(view, options):
 @given(st.lists(st.text(max_size=30), min_size=2, max_size=6))
 def test_terms_of_any_text_are_those_of_scikit_learn(texts):
     texts = [*texts, "common words", "common words"]
-    for view, options in (("words", dict(ngram_range=(1, 2))), ("characters", dict(analyzer="char_wb", ngram_range=(3, 5))),
-                          ("letters", dict(analyzer="char_wb", ngram_range=(2, 4)))):
+    for view, options in (("words", dict(ngram_range=(1, 2))), ("letters", dict(analyzer="char_wb", ngram_range=(2, 4)))):
         ours = counted(features.Tfidf(features._VECTORIZERS[view]().terms), texts)
         expected = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts)
         assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-6
@@ -88,7 +86,7 @@ def test_views_are_kept_and_no_text_is_read_again(tmp_path):
 
     def build(fingerprint, question="support by peers"):
         return features.build_views(
-            features.Texts(len(titles), read, fingerprint), ["words", "characters", "titles"], question=question,
+            features.Texts(len(titles), read, fingerprint), ["words", "letters", "titles"], question=question,
             cache_dir=tmp_path,
         )
 

@@ -29,8 +29,8 @@ def test_presets_are_data_and_name_their_parameters():
     presets = ranking.presets()
     assert {"default", "elas-u4", "fast"} <= set(presets)
     elas = presets["elas-u4"]
-    assert (elas.balance, elas.scores, elas.views) == (9.8, (ranking.Score("words", "svm", 1.0, 0.11),), ("words",))
-    assert elas.parameters()["scores"] == [{"view": "words", "score": "svm", "weight": 1.0, "C": 0.11}]
+    assert (elas.balance, elas.scores, elas.views) == (9.8, (ranking.Score("words", 0.11, 1.0),), ("words",))
+    assert elas.parameters()["scores"] == [{"view": "words", "C": 0.11, "weight": 1.0}]
     assert "embedding" not in presets["fast"].views
     with pytest.raises(InputError, match="no model preset 'nope'.*default"):
         ranking.load_preset("nope")
@@ -121,15 +121,6 @@ def test_a_learner_that_goes_on_agrees_with_a_new_one(views):
         assert going_on(np.array(rows), np.array(y)) == pytest.approx(score(preset, views, rows, y), abs=1e-2)
 
 
-def test_nearest_by_hand(views):
-    words = views.matrices["words"].toarray()
-    nearest = learning.NearestFound(views.matrices["words"])
-    assert nearest.fit(np.array([0, 1]), np.array([1, 0]), None).scores_ == pytest.approx(words @ words[0])
-    all_five = nearest.fit(np.arange(5), np.ones(5, int), None).scores_
-    assert all_five == pytest.approx(np.sort(words @ words.T, axis=1)[:, -3:].mean(axis=1))
-    assert nearest.fit(np.array([3, 0]), np.array([1, 0]), None).scores_ == pytest.approx(words @ words[3])
-
-
 def test_ranks_are_among_the_open_records():
     ranks = ranking._ranks(np.array([5.0, 3.0, 9.0, 3.0]), np.array([True, True, False, True]))
     assert ranks[[0, 1, 3]].tolist() == [1, 2, 2]
@@ -141,7 +132,7 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
     preset = ranking.load_preset(name)
     rng = np.random.default_rng(1)
     dense = {view: features.of_length_one(rng.normal(size=(5, 6)).astype(np.float32)) for view in ("static", "embedding")}
-    named = ["stems", "characters", "titles", "words"]
+    named = ["stems", "titles", "words"]
     terms = features.build_views(features.Texts.of(TITLES, ABSTRACTS), named, question="Peer support of adults")
     criteria = {**views.criteria, **terms.criteria, "whole": rng.random(5), "each": rng.random(5)} if with_criteria else {}
     whole = replace(
@@ -155,7 +146,7 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
         assert sum(told.parts.values()) == pytest.approx(told.score, abs=1e-6)
         assert ("criteria stems" in told.parts) == (with_criteria and name == "fast")
         assert told.terms and all(
-            sum(adds for _, adds in found) + told.constant[f"{view} svm"] == pytest.approx(told.parts[f"{view} svm"], abs=1e-6)
+            sum(adds for _, adds in found) + told.constant[view] == pytest.approx(told.parts[view], abs=1e-6)
             for view, found in told.terms.items()
         )
         assert [known for known, _ in told.known] == rows.tolist()

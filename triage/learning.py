@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-
-_NEAREST = 3         # the mean of the three largest similarities
 
 
 class LinearMachine:
@@ -218,49 +215,6 @@ def _grown(buffer: np.ndarray | None, fresh: np.ndarray, filled: int) -> np.ndar
     return buffer
 
 
-class NearestFound:
-    """The mean of a record's largest similarities to relevant records found, for every record.
-
-    Parameters
-    ----------
-    matrix : sparse matrix or ndarray, shape (n, d)
-        Rows of length one, so that inner products are cosines.
-    """
-
-    _AT_ONCE = 64           # relevant records compared with all at a time, which bounds the memory
-
-    def __init__(self, matrix) -> None:
-        self._matrix = matrix
-        self._rows = _Rows(matrix)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._known = np.zeros(0, np.int64)
-        self._largest = np.zeros((0, self._matrix.shape[0]), self._matrix.dtype)  # the largest first
-        self.scores_ = np.zeros(self._matrix.shape[0], self._matrix.dtype)
-
-    def fit(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> NearestFound:
-        """Take the relevant records among the labelled ones in; see `LinearMachine.fit`."""
-        relevant = rows[y == 1]
-        if not np.isin(self._known, relevant).all():  # a label was changed: begin anew
-            self._forget()
-        fresh = relevant[~np.isin(relevant, self._known)]
-        for start in range(0, len(fresh), self._AT_ONCE):
-            for near in self._rows.near(fresh[start: start + self._AT_ONCE]):
-                self._insert(near)
-        if len(fresh):
-            self.scores_ = self._largest.mean(axis=0)
-        self._known = relevant
-        return self
-
-    def _insert(self, near: np.ndarray) -> None:
-        for kept in self._largest:
-            # What is larger stays, and what is smaller goes on to the next place.
-            near, kept[:] = np.minimum(near, kept), np.maximum(near, kept)
-        if len(self._largest) < _NEAREST:
-            self._largest = np.vstack([self._largest, near])
-
-
 class _Rows:
     """The rows of a matrix; the products of a large one are computed by all processors.
 
@@ -270,7 +224,6 @@ class _Rows:
     """
 
     _LARGE = 1 << 24        # entries from which on a second thread pays
-    _FEW = 4                # vectors up to which a sparse matrix is multiplied by each in turn
 
     def __init__(self, matrix) -> None:
         self._matrix = matrix
@@ -286,19 +239,6 @@ class _Rows:
             return self._matrix @ right
         with ThreadPoolExecutor(len(self._parts)) as pool:
             return np.concatenate(list(pool.map(lambda part: part @ right, self._parts)))
-
-    def near(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the products with some of the rows, each of shape (n,)."""
-        right = self._matrix[rows]
-        if isinstance(right, np.ndarray):
-            yield from (self._matrix @ right.T).T
-        elif len(rows) <= self._FEW:
-            for row in right.toarray():
-                yield self.times(row)
-        else:
-            with ThreadPoolExecutor(len(self._parts)) as pool:
-                made = list(pool.map(lambda part: (part @ right.T).toarray().T, self._parts))
-            yield from np.concatenate(made, axis=1)
 
 
 def _part(matrix, start: int, end: int):

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import bundled
 from .errors import InputError
-from .learning import LinearMachine, NearestFound
+from .learning import LinearMachine
 
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 _FOLDER = "FOLDER"   # in the place of an encoder: one must be given
@@ -40,16 +40,11 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One term of a blend: a view, how it is scored, and its weight."""
+    """One term of a blend: a view, the cost C of the machine that scores it, and its weight."""
 
     view: str
-    score: str
+    C: float
     weight: float
-    C: float = 0.0
-
-    def begin(self, matrix) -> LinearMachine | NearestFound:
-        """Return what scores the view's matrix, before any label."""
-        return NearestFound(matrix) if self.score == "nearest" else LinearMachine(matrix, self.C)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +137,14 @@ class Explanation:
     ----------
     score : float
     parts : dict of str to float
-        What each term of the blend adds, such as "words svm", "ranks", "length" or "criteria whole"; they sum to
+        What each term of the blend adds, such as "words", "ranks", "length" or "criteria whole"; they sum to
         the score.
     terms : dict of str to list of (int, float)
-        For each linear view: the columns that the record has and what each adds to the view's part.
+        For each view of terms: the columns that the record has and what each adds to the view's part.
     known : list of (int, float)
-        The labelled rows and what each adds to the parts of all linear views together.
+        The labelled rows and what each adds to the parts of all views together.
     constant : dict of str to float
-        For each linear view, what every record gets: with the terms, or with what the known records add by this
+        For each view, what every record gets: with the terms, or with what the known records add by this
         view, it sums to the view's part.
     """
 
@@ -188,7 +183,7 @@ class Learner:
         self._preset = preset
         self._views = views
         self._by_criteria = criteria_scores(preset, views)
-        self._terms: list[LinearMachine | NearestFound] | None = None
+        self._machines: list[LinearMachine] | None = None
         self._groups = _groups_by_length(views, preset.brief)
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -218,10 +213,10 @@ class Learner:
 
     def _by_term(self, rows: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
         """Return the scores of all records by each term of the blend."""
-        if self._terms is None:
-            self._terms = [term.begin(self._views.matrices[term.view]) for term in self._preset.scores]
+        if self._machines is None:
+            self._machines = [LinearMachine(self._views.matrices[term.view], term.C) for term in self._preset.scores]
         weights = balanced_weights(y, self._preset.balance)
-        return [term.fit(rows, y, weights).scores_ for term in self._terms]
+        return [machine.fit(rows, y, weights).scores_ for machine in self._machines]
 
     def _learned(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
         preset = self._preset
@@ -291,20 +286,18 @@ class Learner:
                 like = total[next(group for group in self._groups if group[row])]
                 parts["length"] = -inner * float(like.mean()) / _spread(like) / 2
                 inner *= (1 / _spread(total) + 1 / _spread(like)) / 2
-            for term, model, values in zip(preset.scores, self._terms, by_term, strict=True):
+            for term, machine, values in zip(preset.scores, self._machines, by_term, strict=True):
                 factor = outer if plain else inner * term.weight / _spread(values)
                 middle = float(values.mean()) if not plain or self._by_criteria is not None else 0.0
-                name = f"{term.view} {term.score}"
-                parts[name] = factor * (float(values[row]) - middle)
-                if isinstance(model, LinearMachine):
-                    matrix = views.matrices[term.view]
-                    constant[name] = factor * (model.intercept_ - middle)
-                    known += factor * _products(matrix, rows, row) * model.duals_[rows]
-                    if not isinstance(matrix, np.ndarray):
-                        start, end = matrix.indptr[row: row + 2]
-                        columns = matrix.indices[start:end]
-                        adds = factor * matrix.data[start:end] * model.coef_[columns]
-                        terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
+                matrix = views.matrices[term.view]
+                parts[term.view] = factor * (float(values[row]) - middle)
+                constant[term.view] = factor * (machine.intercept_ - middle)
+                known += factor * _products(matrix, rows, row) * machine.duals_[rows]
+                if not isinstance(matrix, np.ndarray):
+                    start, end = matrix.indptr[row: row + 2]
+                    columns = matrix.indices[start:end]
+                    adds = factor * matrix.data[start:end] * machine.coef_[columns]
+                    terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
             if preset.rank_weight:
                 parts["ranks"] = outer * float(learned[row] - standardised(blend)[row])
         return Explanation(

@@ -87,7 +87,7 @@ def build_views(
     ----------
     texts : Texts
     views : sequence of str
-        Of "words", "stems", "characters", "letters", "titles", "static" and "embedding".
+        Of "words", "stems", "letters", "titles", "static" and "embedding".
     encoder : str
         `PACKAGED_MODEL`, or the folder of a model.
     include, exclude : sequence of str
@@ -323,9 +323,8 @@ def _no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
 _VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
     "words": lambda: Tfidf(WordTerms(), largest=0.95),
     "stems": lambda: Tfidf(StemTerms(), largest=0.95, dtype=np.float32),
-    "characters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
     # For every script: two letters are a word where none is set apart by blanks.
-    "letters": lambda: Tfidf(CharacterTerms(2, 4), fewest=2, largest=0.95, dtype=np.float32),
+    "letters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
     "titles": lambda: Tfidf(WordTerms()),
 }
 

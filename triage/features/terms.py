@@ -72,16 +72,9 @@ class StemTerms:
 
 
 class CharacterTerms:
-    """Some characters in a row within a word and its blanks: scikit-learn's analyzer `char_wb`.
+    """Two to four characters in a row within a word and its blanks: scikit-learn's analyzer `char_wb`."""
 
-    Parameters
-    ----------
-    fewest, most : int
-        How many: at least two.
-    """
-
-    def __init__(self, fewest: int = 3, most: int = 5) -> None:
-        self._fewest, self._most = fewest, most
+    _MOST = 4
 
     def keys(self, texts: Sequence[str]) -> np.ndarray:
         """Return the keys of some texts, the shorter terms first."""
@@ -92,14 +85,13 @@ class CharacterTerms:
         between = blank[1:] & blank[:-1]
         codes = _mixed(codes)
         made, found, key, over = len(codes), [], codes, np.zeros(len(codes), bool)
-        for n in range(2, self._most + 1):
+        for n in range(2, self._MOST + 1):
             made -= 1
             if made <= 0:
                 break
             key = key[:made] * _ODD + codes[n - 1:]
             over = over[:made] | between[n - 2: n - 2 + made]
-            if n >= self._fewest:
-                found.append(_placed(key[~over] ^ np.uint64(n), text[:made][~over]))
+            found.append(_placed(key[~over] ^ np.uint64(n), text[:made][~over]))
         return np.concatenate(found) if found else np.zeros(0, np.uint64)
 
 
