@@ -227,7 +227,8 @@ def status(
         policy=policy,
     )
     seconds = seconds_per_record(events, stage.name)
-    judged = Counter(label for _, label in _judged(stage))
+    labels = _judged(stage)
+    judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     return {
         "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
@@ -254,7 +255,7 @@ def status(
             "rule": chosen.name, "stop": chosen.stop, "certified": chosen.certified, "promise": chosen.promise,
             "why": chosen.why,
         },
-        "warnings": _warnings(project, events, stage, history, estimate, certificate),
+        "warnings": _warnings(project, events, stage, labels, history, estimate, certificate),
     }
 
 
@@ -296,8 +297,8 @@ def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
 
 
 def _warnings(
-    project: Project, events: list[Event], stage: Stage, history: History, estimate: Estimate | None,
-    certificate: recall.Certificate,
+    project: Project, events: list[Event], stage: Stage, labels: list[tuple[int, Label | None]], history: History,
+    estimate: Estimate | None, certificate: recall.Certificate,
 ) -> list[str]:
     """Tell what a reader of the numbers must know, each in a sentence."""
     told = []
@@ -311,7 +312,7 @@ def _warnings(
             f"The ranking learns from the decisions of later stages where there are some; recall stays that of the labels "
             f"of the stage {stage.name!r}, which are harder to exhaust."
         )
-    conflicts = sum(1 for _, label in _judged(stage) if label is None)
+    conflicts = sum(1 for _, label in labels if label is None)
     if conflicts:
         told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
     waiting = int((history.y < 0).sum())
@@ -320,7 +321,7 @@ def _warnings(
             f"{waiting} records were shown or handed out and await a label; the certificate counts them as relevant, "
             "and audit draws up to the first of them."
         )
-    told += _unfinished(project, stage)
+    told += _unfinished(project, stage, labels)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
@@ -337,13 +338,13 @@ def _warnings(
     return told
 
 
-def _unfinished(project: Project, stage: Stage) -> list[str]:
+def _unfinished(project: Project, stage: Stage, labels: list[tuple[int, Label | None]]) -> list[str]:
     """Tell what is still to come before the stage's labels are final, or its records complete."""
     protocol = project.protocol()
     told = []
     judged = {(stage.live.kept(record_id), who) for name, record_id, who in stage.live.decisions if name == stage.name}
     reviewers = Counter(record_id for record_id, _ in judged)
-    once = sum(1 for r, _ in _judged(stage) if reviewers[r] < protocol.reviewers_per_record)
+    once = sum(1 for r, _ in labels if reviewers[r] < protocol.reviewers_per_record)
     if once:
         told.append(
             f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,18 +19,16 @@ def _estimate(
     The number missed is Poisson about an uncertain mean: a negative binomial, whose quantiles are
     whole records and never negative.
     """
-    from scipy.stats import nbinom, poisson
-
     found, most = history.n_found, history.n_unscreened
     missed = float(np.clip(missed, 0, most))
     tail = (1 - confidence) / 2
     if missed <= 0:
         low, high = 0.0, 0.0
     elif variance <= 1e-9 * missed * missed:
-        low, high = poisson.ppf([tail, 1 - tail], missed)
+        low, high = (poisson_quantile(q, missed, most) for q in (tail, 1 - tail))
     else:
         shape = missed * missed / variance
-        low, high = nbinom.ppf([tail, 1 - tail], shape, shape / (shape + missed))
+        low, high = (_negative_binomial_quantile(q, shape, missed, most) for q in (tail, 1 - tail))
     # However sure the model is, one more cannot be ruled out while records are unscreened.
     high = float(np.clip(max(high, missed), min(1, most), most))
     low = float(min(low, missed))
@@ -37,6 +36,27 @@ def _estimate(
         method=method, recall=found / (found + missed), lower=found / (found + high), upper=found / (found + low),
         relevant_total=found + missed, confidence=confidence, assumes=assumes,
     )
+
+
+def poisson_quantile(share: float, mean: float, most: int) -> int:
+    """Return the smallest number, `most` at most, that a Poisson variable exceeds with 1 - share or less."""
+    from scipy.special import pdtr
+
+    return _quantile(lambda k: pdtr(k, mean), share, most)
+
+
+def _negative_binomial_quantile(share: float, shape: float, mean: float, most: int) -> int:
+    from scipy.special import betainc
+
+    return _quantile(lambda k: betainc(shape, k + 1, shape / (shape + mean)), share, most)
+
+
+def _quantile(at_most: Callable[[int], float], share: float, most: int) -> int:
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if at_most(middle) >= share else (middle + 1, high)
+    return low
 
 
 # -- from a model's scores --------------------------------------------------------------------

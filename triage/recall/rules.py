@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..decisions import Estimate, History, Origin, Verdict
-from .estimates import calibrated, curve_of
+from .estimates import calibrated, curve_of, poisson_quantile
 from .evidence import SLACK, AuditE, certificate, least_missed
 
 
@@ -259,16 +259,41 @@ def draws_needed(found: int, left: int, target: float, confidence: float) -> int
 
 def elusion_upper(left: int, drawn: int, hits: int, alpha: float) -> int:
     """Return the most relevant records among `left` not rejected by `hits` in `drawn` uniform draws."""
-    from scipy.stats import hypergeom
-
     low, high = hits, left - (drawn - hits)
     while low < high:
         middle = (low + high + 1) // 2
-        if hypergeom.cdf(hits, left, middle, drawn) > alpha:
+        if hypergeometric(np.array([hits]), left, np.array([middle]), np.array([drawn]))[0] > alpha:
             low = middle
         else:
             high = middle - 1
     return low
+
+
+def hypergeometric(most: np.ndarray, total: np.ndarray | int, relevant: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the chance of `most` relevant records or fewer among `drawn` of `total`, for integer arrays.
+
+    Term by term, all that can be: what scipy.stats would give, without the second that it takes to load.
+    """
+    from scipy.special import gammaln
+
+    total = np.broadcast_to(total, np.shape(most))
+    log_factorial = gammaln(np.arange(int(total.max()) + 1) + 1.0)
+
+    def log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+
+    fewest = np.maximum(0, drawn - (total - relevant))
+    terms = np.maximum(np.minimum(most, np.minimum(drawn, relevant)) - fewest + 1, 0)
+    chance = np.zeros(len(terms))
+    # So many at a time that the terms of all stay small in memory.
+    for some in np.array_split(np.arange(len(terms)), 1 + int(terms.sum()) // 1_000_000):
+        each = np.repeat(some, terms[some])
+        first = np.cumsum(terms[some]) - terms[some]
+        k = fewest[each] + np.arange(len(each)) - np.repeat(first, terms[some])
+        log_p = (log_choose(relevant[each], k) + log_choose((total - relevant)[each], drawn[each] - k)
+                 - log_choose(total[each], drawn[each]))
+        chance[some] = np.bincount(each - some[0], np.exp(log_p), len(some)) if len(some) else 0.0
+    return np.minimum(chance, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +341,6 @@ class CmhRule:
         return self._smallest_p(history.y[history.judged], history.n_total)
 
     def _smallest_p(self, y: np.ndarray, total: int) -> float:
-        from scipy.stats import hypergeom
-
         n, found = len(y), int(y.sum())
         if not found:
             return 1.0
@@ -329,7 +352,7 @@ class CmhRule:
         sample = np.append(n - 1 - np.flatnonzero(y)[::-1], n)
         hits = np.arange(len(sample))
         use = sample > 0
-        return float(hypergeom.cdf(hits, total - n + sample, missed + hits, sample)[use].min())
+        return float(hypergeometric(hits[use], (total - n + sample)[use], (missed + hits)[use], sample[use]).min())
 
     @staticmethod
     def _not_yet(why: str) -> Verdict:
@@ -460,10 +483,10 @@ class IpPRule:
         curve = curve_of(history)
         if curve is None:
             return Verdict("ip-p", False, False, "estimate", "Too few relevant records are found to fit the curve.")
-        from scipy.stats import poisson
-
         found, most = history.n_found, history.n_unscreened
-        fewest, largest = (min(int(q), most) for q in poisson.ppf([1 - self.confidence, self.confidence], curve.missed))
+        fewest, largest = (
+            min(poisson_quantile(q, curve.missed, most), most) for q in (1 - self.confidence, self.confidence)
+        )
         expected = min(curve.missed, most)
         estimate = Estimate(
             "ip-p", found / (found + expected), found / (found + largest), found / (found + fewest), found + expected,
