@@ -7,8 +7,9 @@ Usage:
 
 FOLDER holds CSV tables with title, abstract and label (0/1). Each seed draws one relevant and one
 irrelevant prior, the same for every preset. With --criteria, NAME.txt of that folder gives the criteria
-of NAME.csv: a second comparison starts from them alone with no priors, and ELAS u4 from a random file
-order, drawn with the seed. --asreview replays each table of at most 3,000 records by `asreview simulate`
+of NAME.csv: a second comparison gives them to the presets that read criteria, beside the same priors; a
+third starts from them alone with no priors, and ELAS u4 from a random file order, drawn with the seed.
+--asreview replays each table of at most 3,000 records by `asreview simulate`
 too (an installation of its own), with the priors of the first seed, and compares the positions of the
 relevant records with those of the preset elas-u4, one record at a time. --extra names more presets,
 written as in models/presets.toml: candidates to be measured. --json keeps every run; a run that is there
@@ -42,7 +43,11 @@ FIGURES = ("work@0.95", "work@1.0", "atd", "recall@0.1")
 RATIOS = FIGURES[:3]
 DRAWS = 2_000
 GRID = np.linspace(0, 1, 201)     # shares screened, of the curves
-STARTS = ("priors", "cold")
+STARTS = {
+    "priors": "Started from one relevant and one irrelevant record, {seeds} seeds, --batch {batch}",
+    "both": "The same priors, and the criteria for the presets that read them",
+    "cold": "Started from the criteria alone; {baseline} from a random file order",
+}
 
 
 @dataclass(frozen=True)
@@ -122,20 +127,24 @@ def one_run(review: Review, preset: ranking.Preset, views, seed: int, start: str
 
 def measure(review: Review, preset: ranking.Preset, starts: list[str], options: argparse.Namespace) -> dict[str, list]:
     """Return the runs of every start."""
+    reads = {start: bool(start != "priors" and preset.criteria) for start in starts}
     views = {
-        cold: features.build_views(
+        criteria: features.build_views(
             features.Texts.of(review.titles, review.abstracts), preset.views, encoder=preset.encoder,
-            include=review.include if cold else (), exclude=review.exclude if cold else (),
+            include=review.include if criteria else (), exclude=review.exclude if criteria else (),
             cache_dir=options.cache or bundled.user_cache_dir(),
         )
-        for cold in (start == "cold" for start in starts)
+        for criteria in set(reads.values())
     }
     runs = {}
     for start in starts:
         cold = start == "cold"
         # From the criteria alone nothing is left to chance.
         seeds = [0] if cold and preset.criteria else range(options.seeds)
-        job = partial(one_run, review, preset, views[cold], start=start, batch=options.batch)
+        if start == "both" and not preset.criteria:
+            runs[start] = runs["priors"]
+            continue
+        job = partial(one_run, review, preset, views[reads[start]], start=start, batch=options.batch)
         runs[start] = Parallel(options.jobs)(delayed(job)(seed=seed) for seed in seeds)
     return runs
 
@@ -273,7 +282,7 @@ def main() -> None:
     for table in tables:
         review = read(table, options.criteria)
         reviews.append(review.name)
-        starts = ["priors", "cold"] if review.include or review.exclude else ["priors"]
+        starts = list(STARTS) if review.include or review.exclude else ["priors"]
         for name in names:
             if all(review.name in figures[start].get(name, {}) for start in starts):
                 continue
@@ -285,13 +294,12 @@ def main() -> None:
                 options.json.write_text(json.dumps(figures), encoding="utf-8")
         if options.asreview and len(review.y) <= 3000:
             same.append(compare_with_asreview(options.asreview, table, review))
-    print(f"Started from one relevant and one irrelevant record, {options.seeds} seeds, --batch {options.batch}; "
-          f"{RATIOS[0]}, and in brackets its ratio to {BASELINE} with the interval over seeds:")
-    tell(figures["priors"], reviews, names, print)
-    cold = [review for review in reviews if review in figures["cold"].get(BASELINE, {})]
-    if options.criteria and cold:
-        print(f"\nStarted from the criteria alone; {BASELINE} from a random file order:")
-        tell(figures["cold"], cold, names, print)
+    for start, title in STARTS.items():
+        told = [review for review in reviews if review in figures[start].get(BASELINE, {})]
+        if told and (start == "priors" or options.criteria):
+            title = title.format(seeds=options.seeds, batch=options.batch, baseline=BASELINE)
+            print(f"\n{title}; {RATIOS[0]}, and in brackets its ratio to {BASELINE} with the interval over seeds:")
+            tell(figures[start], told, names, print)
     if same:
         print("\n| review | records | relevant records at ASReview's positions |\n|---|---|---|")
         print("\n".join(same))
