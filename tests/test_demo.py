@@ -80,5 +80,5 @@ def test_the_wheel_carries_what_a_command_reads(tmp_path):
         for file in (ROOT / folder).rglob("*"):
             if file.is_file():
                 assert f"triage/_bundled/{file.relative_to(ROOT).as_posix()}" in names
-    assert {"triage/templates/report.html", "triage/cli.py"} <= names
+    assert {"triage/templates/report.html", "triage/cli.py", "triage/web/templates/screen.html", "triage/web/static/screen.js"} <= names
     assert not [name for name in names if not name.startswith(("triage/", "abstract_triage-"))]

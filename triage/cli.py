@@ -30,6 +30,7 @@ app = typer.Typer(
          "  triage dedupe review.triage                 link duplicates; nothing is deleted\n"
          "  triage filter review.triage                 apply language, date and type limits\n"
          "  triage screen review.triage                 one record, one key; undo at any time\n"
+         "  triage serve review.triage                  the same in the browser, alone or as a team\n"
          "  triage status review.triage                 found, left, and whether you can stop\n"
          "  triage report review.triage -o report.html  flow figure, estimates, methods text\n"
          "  triage export review.triage -o included.ris --only included\n\n"
@@ -436,6 +437,32 @@ def screen(
             )
     print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
     print(f"Next: triage status {_quoted(review)}")
+
+
+@app.command()
+def serve(
+    review: Review,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; on any address but this machine's own "
+                                                              "everybody has to log in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="N", help="The port.")] = 8765,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", show_default=False,
+                                                     help="A certificate in PEM, for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", show_default=False, help="The certificate's key.")] = None,
+    public: Annotated[str, typer.Option(metavar="URL", show_default=False,
+                                        help="The address under which a proxy offers the pages, or under which "
+                                             "--host 0.0.0.0 is reached.")] = "",
+    reviewer: Reviewer = None, model: Model = None, device: DeviceOption = Device.AUTO,
+) -> None:
+    """Screen in the browser: the same session as in the terminal, with the same keys.
+
+    Alone, on this machine, nobody logs in. With --host or --public a team works on one review: the owner's
+    invitation is printed, and the owner invites the others.
+    """
+    from . import web
+
+    with _open(review) as project:
+        web.serve(project, reviewer=_user(reviewer), host=host, port=port, certificate=certificate, key=key,
+                  public=public, preset=model, device=device, say=_say)
 
 
 @app.command()

@@ -1,0 +1,533 @@
+"""The pages and the interface to programs: who gets in, what each role may, and that a change is made once."""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+
+from triage import intake, reading, web
+from triage.decisions import Kind, Label
+from triage.errors import InputError
+from triage.project import Role
+from triage.web.access import Attempts, Door, is_loopback
+from triage.web.desks import AHEAD, as_read
+from conftest import PROTOCOL
+from triage.records import Record
+
+LOCAL = "http://127.0.0.1:8765"
+TEAM = "https://review.example.org"
+PASSWORD = "correct horse battery staple"
+
+
+def client(app, base=LOCAL, **options):
+    return TestClient(app, base_url=base, raise_server_exceptions=False, follow_redirects=False, **options)
+
+
+def alone(project, **options):
+    return client(web.make_app(project, Door.of("127.0.0.1", 8765, tls=False), reviewer="ann", **options))
+
+
+def team_app(project):
+    return web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=TEAM), reviewer="olga")
+
+
+def joined(app, name, role):
+    """Return the client of a person who used an invitation."""
+    visitor = client(app, TEAM)
+    token = app.state.project.invite(name, role, datetime.now(UTC) + timedelta(days=1))
+    page = visitor.get(f"/join/{token}")
+    done = visitor.post(f"/join/{token}", data={"csrf": hidden(page), "password": PASSWORD, "again": PASSWORD})
+    assert done.status_code == 303, done.text
+    return visitor
+
+
+def hidden(page):
+    """Return the token of a page's form."""
+    return re.search(r'name="csrf" (?:value|content)="([0-9a-f]+)"', page.text)[1]
+
+
+def csrf(visitor):
+    return {"x-csrf-token": visitor.get("/api/session").json()["csrf"]}
+
+
+def opened(visitor):
+    """Wait until the visitor's session is open; return what is before the reviewer."""
+    for _ in range(200):
+        queue = visitor.get("/api/queue").json()
+        if not queue["preparing"]:
+            return queue["records"]
+        time.sleep(0.05)
+    raise AssertionError("the session did not open")
+
+
+def decided(visitor, record_id, label, key, **facts):
+    return visitor.post("/api/decisions", headers=csrf(visitor), json={
+        "key": key, "record_id": record_id, "label": label, **facts,
+    })
+
+
+def decisions(project):
+    return [e for e in project.events() if e.kind is Kind.DECISION]
+
+
+# -- screening ----------------------------------------------------------------------------------
+
+
+def test_decisions_are_those_of_the_terminals_session_and_the_next_record_comes_with_each(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        answer = decided(ann, first["record_id"], "exclude", "key-00000001", reason="CHILD", note="about schools")
+        assert answer.status_code == 200
+        assert answer.json()["records"][0]["record_id"] == second["record_id"]
+        assert len(answer.json()["records"]) == AHEAD
+        (event,) = decisions(project)
+        assert (event.record_id, event.label, event.reason, event.note, event.reviewer) == (
+            first["record_id"], Label.EXCLUDE, "CHILD", "about schools", "ann",
+        )
+        shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+        assert [e.record_id for e in shown[:2]] == [first["record_id"], second["record_id"]]
+        assert event.origin is shown[0].origin
+
+
+def test_a_change_that_is_sent_again_is_made_once_and_has_the_first_answer(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        answers = [decided(ann, first["record_id"], "include", "key-00000001").json()["done"] for _ in range(3)]
+        assert answers[0] == answers[1] == answers[2] and len(decisions(project)) == 1
+        head = csrf(ann)
+        undone = [ann.post("/api/undo", headers=head, json={"key": "key-00000002"}).json()["done"] for _ in range(2)]
+        assert undone[0] == undone[1] and undone[0]["record_id"] == first["record_id"]
+        assert sum(e.kind is Kind.UNDO for e in project.events()) == 1
+
+
+def test_a_change_that_is_sent_again_to_a_server_started_anew_is_made_once(review):
+    with review() as project:
+        with alone(project) as ann:
+            first, second = opened(ann)
+            decided(ann, first["record_id"], "include", "key-00000001")
+            decided(ann, second["record_id"], "maybe", "key-00000002")
+            ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]})
+        with alone(project) as ann:
+            opened(ann)
+            before = len(project.events())
+            decided(ann, first["record_id"], "include", "key-00000001")
+            told = ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]})
+            assert told.json()["done"]["record_id"] is None
+            assert [e.kind for e in project.events()[before:] if e.kind is not Kind.SHOWN] == []
+
+
+def test_undo_shows_the_record_again_with_its_note_and_skip_sets_it_aside(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        decided(ann, first["record_id"], "exclude", "key-00000001", note="a note")
+        back = ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000002"}).json()
+        assert back["done"] == {"record_id": first["record_id"], "label": "exclude", "note": "a note", "reason": ""}
+        assert back["records"][0]["record_id"] == first["record_id"]
+        after = ann.post("/api/skips", headers=csrf(ann), json={"key": "key-00000003", "record_id": first["record_id"]}).json()
+        assert after["records"][0]["record_id"] == second["record_id"]
+        assert not [e for e in project.live().decisions.values()]
+
+
+def test_what_is_wrong_is_said_and_nothing_is_written(review):
+    with review() as project, alone(project) as ann:
+        first, _ = opened(ann)
+        for facts, said in (
+            ({"label": "exclude", "reason": "NOSUCH"}, "NOSUCH"), ({"label": "include", "reason": "CHILD"}, "CHILD"),
+            ({"label": "perhaps"}, "label"), ({"label": "include", "tags": ["new"]}, "new"),
+        ):
+            told = decided(ann, first["record_id"], key="key-00000001", **facts)
+            assert told.status_code == 422 and said in told.json()["detail"]
+        assert decided(ann, 10_000, "include", "key-00000001").status_code == 422
+        assert not decisions(project)
+
+
+def test_records_that_are_imported_meanwhile_come_into_the_open_session(review, tmp_path):
+    with review(12) as project, alone(project) as ann:
+        opened(ann)
+        more = "TY  - JOUR\nTI  - peer support of adults, a new one\nAB  - peer support\nER  - \n"
+        told = ann.post("/api/import", headers=csrf(ann), files={"files": ("../../new<b>.ris", more)}, data={"source": "Embase"})
+        assert told.status_code == 200 and told.json()["records"] == 13
+        (file,) = told.json()["files"]
+        assert (file["file"], file["announced"], file["kept"], file["source"]) == ("new_b_.ris", 1, 1, "Embase")
+        while len(records := opened(ann)) and 13 not in [r["record_id"] for r in records]:
+            answer = decided(ann, records[0]["record_id"], "exclude", f"key-{records[0]['record_id']:08}")
+            assert answer.status_code in (200, 409)
+        assert records
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review):
+    with review(12) as project, alone(project) as ann:
+        told = ann.post("/api/import", headers=csrf(ann), files={"files": ("a.xlsx", b"PK\3\4 broken")})
+        assert told.status_code == 422 and "a.xlsx" in told.json()["detail"] and "/tmp" not in told.json()["detail"]
+        assert project.n_records() == 12
+
+
+def test_what_speaks_for_a_record_tells_neither_score_nor_rank(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        for n, (record, label) in enumerate(((first, "include"), (second, "exclude"))):
+            decided(ann, record["record_id"], label, f"key-0000000{n}")
+        why = ann.get(f"/api/why/{first['record_id']}").json()
+        assert why["ranked"] and why["terms"] and why["criteria"]
+        assert set(why) == {"record_id", "ranked", "terms", "criteria", "known"}
+        assert all(set(one) == {"term", "for"} for one in why["terms"])
+
+
+def test_a_records_way_is_not_told(review):
+    with review() as project, alone(project) as ann:
+        assert all(not {"origin", "rank", "score", "row"} & set(record) for record in opened(ann))
+
+
+def test_history_search_and_status(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        decided(ann, first["record_id"], "exclude", "key-00000001", reason="ONLINE", note="by telephone")
+        decided(ann, second["record_id"], "include", "key-00000002")
+        found = ann.get("/api/history", params={"label": "exclude", "reason": "ONLINE", "q": "telephone"}).json()
+        assert [one["record_id"] for one in found["decisions"]] == [first["record_id"]]
+        assert ann.get("/api/history").json()["total"] == 2
+        assert ann.get("/api/search", params={"q": "number6"}).json()["records"][0]["record_id"] == 7
+        assert len(ann.get("/api/search", params={"q": "study"}).json()["records"]) == 50
+        facts = ann.get("/api/status").json()
+        assert facts["screened"] == 2 and facts["pace"] == [{"reviewer": "ann", "decisions": 2, "seconds_per_record": None}]
+        changed = decided(ann, first["record_id"], "maybe", "key-00000003")
+        assert changed.json()["done"]["label"] == "maybe"
+        assert ann.get(f"/api/records/{first['record_id']}").json()["decision"]["label"] == "maybe"
+
+
+def test_every_page_answers_and_runs_nothing_of_its_own(review):
+    with review() as project, alone(project) as ann:
+        first, _ = opened(ann)
+        decided(ann, first["record_id"], "include", "key-00000001")
+        for path in ("/", "/history", "/search?q=peer", "/overview", "/files", "/duplicates", "/account", "/api", "/records/1"):
+            page = ann.get(path)
+            assert page.status_code == 200, path
+            assert not re.search(r"<script(?![^>]*src=\"/static/)|<style|\sstyle=|\son[a-z]+=|https?://(?!www.w3.org)", page.text.replace(
+                "https://doi.org", "")), path
+            policy = page.headers["content-security-policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy
+            assert page.headers["x-content-type-options"] == "nosniff" and page.headers["cache-control"] == "no-store"
+
+
+def test_exports_are_files_to_be_saved(review):
+    with review() as project, alone(project) as ann:
+        for path, start in (("/api/export?format=ris", b"TY  - "), ("/api/report?format=svg", b"<svg"), ("/api/report", b"<!doctype html>"),
+                            ("/api/export?format=csv&only=unscreened", b"\xef\xbb\xbf")):
+            told = ann.get(path)
+            assert told.status_code == 200 and told.headers["content-disposition"].startswith("attachment"), path
+            assert told.content.lstrip(b"\xef\xbb\xbf").startswith(start.lstrip(b"\xef\xbb\xbf")), path
+
+
+def test_pairs_that_may_be_one_record_are_answered_once(review, tmp_path):
+    with review(6) as project:
+        for n, title in enumerate(("A trial of peer support for adults with psychosis", "A trial of peer support for adults with psychoses")):
+            (tmp_path / f"{n}.ris").write_text(f"TY  - JOUR\nTI  - {title}\nAU  - Smith, A\nPY  - 2001\nER  - \n")
+            intake.import_files(project, [tmp_path / f"{n}.ris"], reviewer="ann")
+        with alone(project) as ann:
+            found = ann.post("/api/duplicates", headers=csrf(ann)).json()
+            if not found["pairs"]:
+                pytest.skip("the two titles are no question to the rules of duplicates")
+            (pair,) = found["pairs"]
+            assert {"title", "year"} <= {field["name"] for field in pair["fields"]}
+            given = {"kept_id": pair["kept_id"], "copy_id": pair["copy_id"], "same": True}
+            for _ in range(2):
+                assert ann.post("/api/duplicates/answers", headers=csrf(ann), json=given).json()["open"] == 0
+            assert sum(e.kind is Kind.DUPLICATE for e in project.events()) == 1
+            ann.post("/api/duplicates/answers", headers=csrf(ann), json={**given, "same": False})
+            assert not project.live().duplicates
+
+
+# -- hostile text -------------------------------------------------------------------------------
+
+HOSTILE = """TY  - JOUR
+TI  - <script>alert(1)</script> peer \u202esupport"><img src=x onerror=alert(1)>
+AB  - <svg onload=alert(2)> adults &lt;script&gt;alert(3)&lt;/script&gt; {{ 7 * 7 }} \u2066hidden\u2069
+AU  - =HYPERLINK("http://evil.example"), A
+DO  - javascript:alert(4)
+UR  - javascript:alert(5)
+JO  - </title><script>alert(6)</script>
+KW  - "><script>alert(7)</script>
+ER  -
+"""
+
+
+def test_nothing_in_a_record_runs(review, tmp_path):
+    with review(6) as project:
+        (tmp_path / "<img src=x onerror=alert(8)>.ris").write_text(HOSTILE, encoding="utf-8")
+        intake.import_files(project, [tmp_path / "<img src=x onerror=alert(8)>.ris"], reviewer="ann")
+        with alone(project) as ann:
+            opened(ann)
+            assert decided(ann, 7, "maybe", "key-00000001", note="<script>alert(9)</script> =1+1").status_code == 200
+            for path in ("/history", "/search?q=alert", "/records/7", "/files", "/overview", "/search?q=<script>alert(1)</script>"):
+                page = ann.get(path)
+                assert page.status_code == 200
+                assert "<script>alert" not in page.text and "<img" not in page.text and "<svg onload" not in page.text
+                assert "javascript:" not in page.text.replace("&", "") or 'href="javascript:' not in page.text
+                assert not any(mark in page.text for mark in "\u202e\u2066\u2069") and "{{" not in page.text.replace("{{ 7 * 7 }}", "")
+            read = ann.get("/api/records/7").json()
+            assert read["doi_link"] == "" and read["pmid_link"] == ""
+            exported = ann.get("/api/export?format=csv").content.decode("utf-8-sig")
+            assert not re.search(r'(?:^|,)"?[=+@]', exported, re.MULTILINE)
+
+
+@pytest.mark.parametrize("doi, link", [
+    ("10.1000/x", "https://doi.org/10.1000/x"), ("javascript:alert(1)", ""), ('10.1000/"><script>', ""),
+    ("10.1000/x y", ""), ("//evil.example", ""),
+])
+def test_only_what_is_a_doi_becomes_a_link(doi, link):
+    assert as_read(Record(title="t", doi=doi), None)["doi_link"] == link
+
+
+def test_texts_are_cut_into_pieces_that_make_the_text_again():
+    words = reading.CriteriaWords(["peer support of adults"], ["children"])
+    text = "Peers supporting adults & <b>children</b>, childless"
+    pieces = web.desks.marked(text, words)
+    assert "".join(piece for piece, _ in pieces) == text
+    assert [piece for piece, kind in pieces if kind == "exclude"] == ["children"]
+    assert [piece for piece, kind in pieces if kind == "include"] == ["Peers", "supporting", "adults"]
+
+
+# -- who gets in --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:9", "127.0.0.1.nip.io:8765", ""])
+def test_only_this_machines_names_are_answered(review, host):
+    with review(6) as project, alone(project) as ann:
+        assert ann.get("/", headers={"host": host}).status_code in (400, 421)
+        assert ann.get("/api/session", headers={"host": "localhost:8765"}).status_code == 200
+
+
+def test_a_change_from_elsewhere_is_refused(review):
+    with review(6) as project, alone(project) as ann:
+        first, _ = opened(ann)
+        body = {"key": "key-00000001", "record_id": first["record_id"], "label": "include"}
+        good = csrf(ann)
+        for headers in ({}, {"x-csrf-token": "0" * 64}, {**good, "origin": "https://evil.example"}, {**good, "origin": "null"},
+                        {**good, "sec-fetch-site": "cross-site"}, {**good, "sec-fetch-site": "same-site"}):
+            assert ann.post("/api/decisions", json=body, headers=headers).status_code == 403
+        assert not decisions(project)
+        assert ann.post("/api/decisions", json=body, headers={**good, "origin": LOCAL, "sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_off_this_machine_nobody_gets_in_without_logging_in(review):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM) as stranger:
+            for route in routes():
+                told = stranger.request(route[0], route[1])
+                if route[1] in ("/login", "/join/x"):
+                    assert told.status_code in (200, 403, 404)
+                elif route[1].startswith("/api/"):
+                    assert told.status_code in (401, 422) and (told.status_code == 401 or "detail" in told.json()), route
+                else:
+                    assert (told.status_code, told.headers.get("location", "")[:6]) == (303, "/login") or told.status_code == 422, route
+            assert not decisions(project)
+            assert stranger.get("/static/triage.css").status_code == 200
+        with client(app, "https://127.0.0.1:8765") as near:  # a proxy on this machine is no way round it
+            assert near.get("/api/session").status_code == 401
+
+
+def routes():
+    """Return method and path of every route, with something in place of each parameter."""
+    found = [
+        (method, route.path.replace("{record_id}", "1").replace("{token}", "x"))
+        for router in (web.api.router, web.pages.router) for route in router.routes for method in route.methods if method != "HEAD"
+    ]
+    assert OWNERS | ADJUDICATORS | STRANGERS <= set(found)
+    return sorted(found)
+
+
+# What each route needs; whatever is not named here is for everybody who has logged in.
+OWNERS = {
+    ("GET", "/files"), ("GET", "/duplicates"), ("GET", "/people"), ("POST", "/people/invitations"), ("POST", "/people/roles"),
+    ("GET", "/api/export"), ("GET", "/api/report"), ("GET", "/api/log"), ("POST", "/api/import"), ("GET", "/api/duplicates"),
+    ("POST", "/api/duplicates"), ("POST", "/api/duplicates/answers"),
+}
+ADJUDICATORS = set()
+STRANGERS = {("GET", "/login"), ("POST", "/login"), ("GET", "/join/x"), ("POST", "/join/x")}
+BODIES = {
+    "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"}, "/api/skips": {"key": "key-00000002", "record_id": 1},
+    "/api/undo": {"key": "key-00000003"}, "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
+}
+FORMS = {
+    "/people/invitations": {"name": "carl", "role": "owner"}, "/people/roles": {"name": "olga", "role": "owner"},
+    "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD}, "/account/tokens": {"name": "a program"},
+    "/account/tokens/revoke": {"name": "a program"}, "/logout": {},
+    "/conflicts": {"record_id": "1", "label": "include", "reason": "", "note": "", "stage": ""},
+}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_route_from_each_role(review, role):
+    with review(12) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            visitor = joined(app, "rita" if role is not Role.OWNER else "otto", role)
+            opened(visitor)
+            for method, path in routes():
+                if (method, path) in STRANGERS or path.startswith("/static"):
+                    continue
+                needs = Role.OWNER if (method, path) in OWNERS else Role.ADJUDICATOR if (method, path) in ADJUDICATORS else Role.REVIEWER
+                may = list(Role).index(role) >= list(Role).index(needs)
+                token = csrf(visitor)
+                sent = {"headers": token}
+                if path in BODIES:
+                    sent["json"] = BODIES[path]
+                elif path in FORMS:
+                    sent["data"] = {**FORMS[path], "csrf": token["x-csrf-token"]}
+                elif path == "/api/import":
+                    sent["files"] = {"files": ("a.ris", "TY  - JOUR\nTI  - one more\nER  - \n")}
+                elif path == "/api/search":
+                    sent["params"] = {"q": "peer"}
+                told = visitor.request(method, path, **sent)
+                if path == "/logout":
+                    visitor = relogged(app, "rita" if role is not Role.OWNER else "otto")
+                assert (told.status_code == 403) is not may, (method, path, told.status_code, told.text[:200])
+                assert told.status_code < 500, (method, path, told.text[:300])
+                if (method, path) in OWNERS - {("POST", "/api/duplicates/answers")} and may:
+                    assert told.status_code in (200, 303), (method, path, told.status_code, told.text[-600:])
+            assert project.person("carl") is None
+            assert {i.name for i in project.invitations() if i.open} == ({"carl"} if role is Role.OWNER else set())
+
+
+def relogged(app, name):
+    visitor = client(app, TEAM)
+    page = visitor.get("/login")
+    done = visitor.post("/login", data={"csrf": hidden(page), "name": name, "password": PASSWORD, "then": "/history"})
+    assert (done.status_code, done.headers["location"]) == (303, "/history")
+    return visitor
+
+
+def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(review):
+    with review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
+            first = opened(rita)[0]["record_id"]
+            assert decided(rita, first, "exclude", "key-00000001", note="seen by rita").status_code == 200
+            opened(rosa)
+            for told in (rosa.get(f"/api/records/{first}"), rosa.get(f"/records/{first}"), rosa.get("/api/history"),
+                         rosa.get("/api/search?q=peer"), rosa.get("/api/queue"), rosa.get(f"/api/why/{first}")):
+                assert told.status_code == 200 and "rita" not in told.text
+            assert [one["reviewer"] for one in rosa.get("/api/status").json()["pace"]] == ["rosa"]
+            assert decided(rosa, first, "include", "key-00000001").status_code == 200  # the same key, another person
+            opened(rolf)
+            assert decided(rolf, first, "include", "key-00000001").status_code == 422
+            assert {e.reviewer for e in decisions(project)} == {"rita", "rosa"}
+
+
+def test_invitations_work_once_and_expire(review):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM) as visitor:
+            joined(app, "olga", Role.OWNER)
+            late = project.invite("rita", Role.REVIEWER, datetime.now(UTC) - timedelta(seconds=1))
+            assert visitor.get(f"/join/{late}").status_code == 404
+            token = project.invite("rosa", Role.REVIEWER, datetime.now(UTC) + timedelta(days=1))
+            page = visitor.get(f"/join/{token}")
+            send = {"csrf": hidden(page)}
+            assert visitor.post(f"/join/{token}", data={**send, "password": "short", "again": "short"}).status_code == 422
+            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD + "!"}).status_code == 422
+            assert visitor.post(f"/join/{token}", data={"csrf": "", "password": PASSWORD, "again": PASSWORD}).status_code == 403
+            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code == 303
+            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code == 404
+            assert project.person("rosa").password_hash.startswith("$argon2id$")
+
+
+def test_log_in_sessions_end_and_attempts_are_limited(review, monkeypatch):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            olga = joined(app, "olga", Role.OWNER)
+            cookie = next(c for c in olga.cookies.jar if c.name == "__Host-triage")
+            assert cookie.secure and cookie.has_nonstandard_attr("HttpOnly")
+            told = olga.post("/logout", data={"csrf": csrf(olga)["x-csrf-token"]})
+            assert told.status_code == 303
+            olga.cookies.set("__Host-triage", cookie.value, domain="review.example.org")
+            assert olga.get("/api/session").status_code == 401  # the session ended, not its cookie alone
+            stranger = client(app, TEAM)
+            token = hidden(stranger.get("/login"))
+            for name in ("olga", "nobody"):
+                codes = [stranger.post("/login", data={"csrf": token, "name": name, "password": "wrong"}).status_code for _ in range(6)]
+                assert codes == [401] * 5 + [429]
+            right = stranger.post("/login", data={"csrf": token, "name": "olga", "password": PASSWORD})
+            assert right.status_code == 429
+            monkeypatch.setattr("triage.web.access._WINDOW_SECONDS", 0)
+            assert stranger.post("/login", data={"csrf": token, "name": "olga", "password": PASSWORD, "then": "//evil.example"}).headers[
+                "location"] == "/"
+            monkeypatch.setattr("triage.web.access._IDLE", timedelta(0))
+            assert stranger.get("/api/session").status_code == 401
+
+
+def test_a_program_with_a_token_has_its_persons_rights(review):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM) as program:
+            joined(app, "olga", Role.OWNER)
+            rita = joined(app, "rita", Role.REVIEWER)
+            page = rita.post("/account/tokens", data={"csrf": csrf(rita)["x-csrf-token"], "name": "a script"})
+            token = re.search(r"<code>([\w-]{20,})</code>", page.text)[1]
+            bearer = {"authorization": f"Bearer {token}"}
+            assert program.get("/api/session", headers=bearer).json()["reviewer"] == "rita"
+            assert program.post("/api/undo", headers=bearer, json={"key": "key-00000001"}).status_code in (200, 409)
+            assert program.get("/api/log", headers=bearer).status_code == 403
+            rita.post("/account/tokens/revoke", data={"csrf": csrf(rita)["x-csrf-token"], "name": "a script"})
+            assert program.get("/api/session", headers=bearer).status_code == 401
+            assert program.get("/api/session", headers={"authorization": "Bearer x"}).status_code == 401
+
+
+def test_a_new_password_ends_the_other_sessions(review):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            here = joined(app, "olga", Role.OWNER)
+            there = relogged(app, "olga")
+            form = {"csrf": csrf(here)["x-csrf-token"], "password": PASSWORD, "new": PASSWORD + "!", "again": PASSWORD + "!"}
+            assert here.post("/account/password", data={**form, "password": "wrong"}).status_code == 422
+            assert here.post("/account/password", data=form).status_code == 303
+            assert here.get("/api/session").status_code == 200
+            assert there.get("/api/session").status_code == 401
+
+
+def test_bodies_are_bounded(review):
+    with review(6) as project, alone(project) as ann:
+        told = ann.post("/api/decisions", headers=csrf(ann), content=b"[" * 2_000_000)
+        assert told.status_code == 413
+        app = team_app(project)
+        with client(app, TEAM) as stranger:
+            told = stranger.post("/api/import", files={"files": ("a.ris", b"x" * 2_000_000)})
+            assert told.status_code == 413
+
+
+@pytest.mark.parametrize("host, local", [("127.0.0.1", True), ("::1", True), ("localhost", True), ("127.8.8.8", True),
+                                         ("0.0.0.0", False), ("192.168.1.2", False), ("example.org", False)])
+def test_which_addresses_are_this_machines_own(host, local):
+    assert is_loopback(host) is local
+    if host != "0.0.0.0":
+        assert Door.of(host, 80, tls=False).login is not local
+
+
+def test_every_address_needs_a_public_one():
+    with pytest.raises(InputError, match="--public"):
+        Door.of("0.0.0.0", 8765, tls=False)
+    door = Door.of("0.0.0.0", 8765, tls=False, public="http://10.0.0.5:8765")
+    assert door.hosts == {"10.0.0.5:8765"} and door.login and not door.secure
+    with pytest.raises(InputError, match="no address"):
+        Door.of("127.0.0.1", 8765, tls=False, public="javascript:alert(1)")
+
+
+def test_failed_attempts_are_counted_by_name_and_by_address():
+    attempts = Attempts()
+    for n in range(5):
+        assert attempts.wait("Ann", "1") == 0
+        attempts.fail("ann", f"{n}")
+    assert attempts.wait("ANN", "9") > 0 and attempts.wait("bob", "1") == 0
+    attempts.succeed("Ann")
+    assert attempts.wait("ann", "9") == 0
+    for n in range(30):
+        attempts.fail(f"name {n}", "2")
+    assert attempts.wait("anybody", "2") > 0

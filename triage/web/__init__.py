@@ -1,0 +1,180 @@
+"""The browser: the screening session of the terminal as pages, and the same as JSON for programs.
+
+Every abstract, title and note is hostile text here. Pages are made by templates that escape everything, scripts
+put text into a page as text, and the content policy lets nothing run that does not lie in `static`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..errors import InputError
+from ..project import Project, Role
+from . import api, pages
+from .access import Access, Door, Gate, Refused, Visitor, refusal_as_json
+from .desks import Desks, NotOpen
+
+
+def make_app(project: Project, door: Door, *, reviewer: str, preset: str | None = None, device: str = "auto") -> FastAPI:
+    """Return the application of one review.
+
+    Parameters
+    ----------
+    project : Project
+    door : Door
+        Under which addresses it is offered, and to whom.
+    reviewer : str
+        Who decides where nobody has to log in.
+    preset, device : str
+        See `screening.open_session`.
+    """
+    @asynccontextmanager
+    async def life(app: FastAPI):
+        yield
+        app.state.desks.close()
+
+    app = FastAPI(
+        title="triage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=life,
+        description="Everything that the pages do. Programs send `Authorization: Bearer TOKEN`; a token is made on the "
+                    "page Account, has its person's rights, and needs nothing else.",
+    )
+    access = Access(project, door, reviewer)
+    app.state.project = project
+    app.state.access = access
+    app.state.desks = Desks(project, preset, device)
+    app.state.statuses = api.Statuses(project)
+    app.state.questions = api.Questions()
+    # By which a browser keeps apart what it holds of several reviews under one address.
+    app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.add_middleware(Gate, door=door, uploader=lambda request: _is_owner(access, request))
+    _answer_errors(app)
+    return app
+
+
+def _is_owner(access: Access, request: Request) -> bool:
+    try:
+        found: Visitor | None = access.visitor(request)
+    except Refused:
+        return False
+    return found is not None and found.may(Role.OWNER)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Answer what went wrong: programs in JSON, people with a page."""
+    def of_program(request: Request) -> bool:
+        return request.url.path.startswith("/api/")
+
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        if of_program(request):
+            return refusal_as_json(error)
+        if error.code == "login":
+            return pages.to_log_in(request)
+        return pages.message(request, error.status, "This is not allowed", error.message)
+
+    @app.exception_handler(InputError)
+    def wrong(request: Request, error: InputError) -> Response:
+        if of_program(request):
+            return JSONResponse({"detail": str(error), "code": "input"}, 422)
+        return pages.message(request, 422, "This cannot be done", str(error))
+
+    @app.exception_handler(NotOpen)
+    def not_open(request: Request, error: NotOpen) -> Response:
+        return JSONResponse({"detail": "The session is being opened; ask again.", "code": "opening"}, 409)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        # Without what was sent: a page of another origin must not have it said back.
+        found = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'the request'}: {one['msg']}" for one in error.errors()[:5])
+        if of_program(request):
+            return JSONResponse({"detail": found, "code": "input"}, 422)
+        return pages.message(request, 422, "This cannot be done", found)
+
+    @app.exception_handler(HTTPException)
+    def other(request: Request, error: HTTPException) -> Response:
+        if of_program(request):
+            return JSONResponse({"detail": str(error.detail), "code": ""}, error.status_code, headers=error.headers)
+        return pages.message(request, error.status_code, str(error.detail), "There is nothing at this address.")
+
+
+def serve(
+    project: Project, *, reviewer: str, host: str = "127.0.0.1", port: int = 8765, certificate: Path | None = None,
+    key: Path | None = None, public: str = "", preset: str | None = None, device: str = "auto",
+    say: Callable[[str], None],
+) -> None:
+    """Offer a review's pages until the process is told to end; what was decided is kept whenever it ends.
+
+    Parameters
+    ----------
+    project : Project
+    reviewer : str
+        Who decides where nobody has to log in; who becomes the first owner where somebody has to.
+    host, port
+        Where to listen.
+    certificate, key : Path, optional
+        Files in PEM, for TLS.
+    public : str
+        The address under which a proxy offers the pages.
+    preset, device : str
+        See `screening.open_session`.
+    say : callable
+        Told the address as soon as it answers.
+
+    Raises
+    ------
+    InputError
+        When the address is taken, or the certificate cannot be read.
+    """
+    if (certificate is None) != (key is None):
+        raise InputError("--certificate and --key go together: give both files.")
+    door = Door.of(host, port, tls=certificate is not None, public=public)
+    app = make_app(project, door, reviewer=reviewer, preset=preset, device=device)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False, proxy_headers=bool(public),
+        forwarded_allow_ips="127.0.0.1" if public else "", ssl_certfile=certificate, ssl_keyfile=key,
+        timeout_graceful_shutdown=5,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+    with _listening(host, port) as listener:
+        here = f"[{host}]" if ":" in host else host
+        base = public or f"http{'s' if certificate else ''}://{here}:{port}"
+        say(f"The review is at {base}/ (Ctrl-C ends this; every decision is kept).")
+        if door.login and not project.people():
+            link = app.state.access.invite(reviewer, Role.OWNER, base)
+            say(f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}")
+        if door.login and not door.secure:
+            say("Without TLS anybody on the way can read along: give --certificate and --key, or put a proxy in front.")
+        uvicorn.Server(config).run([listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"{host}, port {port}, cannot be listened on ({error.strerror}); give another by --host and --port."
+        ) from error
+    return listener

@@ -1,0 +1,405 @@
+"""Who is asking, and what they may: names of the host, log-in, sessions, tokens, limits, headers.
+
+Nothing in here knows a page. `Gate` stands before every request, `visitor` before all but the log-in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import InputError
+from ..project import Person, Project, Role
+
+LEAST_PASSWORD = 12              # characters
+MOST_PASSWORD = 1_000            # a longer one would only cost time to hash
+INVITATION_DAYS = 7
+_IDLE = timedelta(hours=12)      # without a request, after which a session ends
+_LONGEST = timedelta(days=7)     # after which it ends in any case
+_TOUCH = timedelta(minutes=1)
+_WINDOW_SECONDS = 15 * 60        # in which failed attempts are counted
+_FAILURES_OF_ONE = 5             # by name
+_FAILURES_FROM_ONE = 30          # by address
+_BODY = 1_000_000                # bytes of a request that brings no file
+_UPLOAD = 2_000_000_000
+_UPLOADS = "/api/import"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_RANKS = list(Role)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
+
+
+class Refused(Exception):
+    """A request that is not carried out: what to say, and the status of the answer."""
+
+    def __init__(self, status: int, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Under which addresses the pages are offered, and whether anybody gets in without logging in.
+
+    Attributes
+    ----------
+    hosts : frozenset of str
+        Values of the Host header that are answered, with their port where it is not the usual one.
+    login : bool
+    secure : bool
+        Whether visitors come over TLS: then cookies go nowhere else.
+    """
+
+    hosts: frozenset[str]
+    login: bool
+    secure: bool
+
+    @classmethod
+    def of(cls, host: str, port: int, *, tls: bool, public: str = "") -> Door:
+        """Return the door of a server.
+
+        Parameters
+        ----------
+        host, port
+            Where it listens.
+        tls : bool
+            Whether it speaks TLS itself.
+        public : str
+            The address under which a proxy, or another name of the machine, offers it.
+
+        Raises
+        ------
+        InputError
+            When `public` is no address.
+        """
+        local = is_loopback(host)
+        hosts = {"localhost", "127.0.0.1", "[::1]"} if local else set()
+        if not local and host not in ("0.0.0.0", "::"):
+            hosts.add(f"[{host}]" if ":" in host else host)
+        secure = tls
+        hosts = {f"{name}:{port}" for name in hosts} | (hosts if port == (443 if tls else 80) else set())
+        if public:
+            parts = urlsplit(public)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+                raise InputError(f"{public} is no address such as https://review.example.org; give one, without a path.")
+            secure = parts.scheme == "https"
+            hosts.add(parts.netloc.lower())
+        if not hosts:
+            raise InputError(
+                f"{host} stands for every address of this machine; say by --public under which one the page is reached, "
+                f"such as --public http://192.168.1.20:{port}."
+            )
+        return cls(frozenset(hosts), not local or bool(public), secure)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie; the prefix makes a browser keep it to this host and to TLS."""
+        return "__Host-triage" if self.secure else "triage"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _TooMuch(Exception):
+    """More was sent than is taken in."""
+
+
+class Gate:
+    """Before every request: the host's name, where a change comes from, its size; after it the headers."""
+
+    def __init__(self, app: ASGIApp, door: Door, uploader: Callable[[Request], bool]) -> None:
+        self._app = app
+        self._door = door
+        self._may_upload = uploader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers["cache-control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                if self._door.secure:
+                    headers["strict-transport-security"] = "max-age=31536000"
+            await send(message)
+
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        limit = _BODY
+        if scope["path"] == _UPLOADS and await run_in_threadpool(self._may_upload, Request(scope)):
+            limit = _UPLOAD  # a file is taken in before a route is asked who sent it
+        taken = 0
+
+        async def measured() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooMuch
+            return message
+
+        if int(length) > limit if (length := headers.get("content-length", "0")).isdecimal() else True:
+            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(scope, receive, guarded)
+            return
+        try:
+            await self._app(scope, measured, guarded)
+        except _TooMuch:
+            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
+            return PlainTextResponse("This page is not offered under that name.", 421)
+        if scope["method"] in _SAFE:
+            return None
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if origin is not None and urlsplit(origin).netloc.lower() not in self._door.hosts:
+            return PlainTextResponse("A change may come from these pages alone.", 403)
+        if site not in (None, "same-origin", "none"):
+            return PlainTextResponse("A change may come from these pages alone.", 403)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is asking.
+
+    Attributes
+    ----------
+    name : str
+        The reviewer's in the log.
+    role : Role
+    csrf : str
+        What every change must bring along; empty for a program with a token, whose requests no page can make.
+    session : str
+        The token of the session; empty where nobody logs in.
+    """
+
+    name: str
+    role: Role
+    csrf: str
+    session: str = ""
+
+    def may(self, role: Role) -> bool:
+        """Tell whether the visitor's role allows what `role` does."""
+        return _RANKS.index(self.role) >= _RANKS.index(role)
+
+
+class Attempts:
+    """Counts failed attempts to log in, by name and by address."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def wait(self, name: str, address: str) -> int:
+        """Return the seconds until the next attempt is looked at; 0 when it is now."""
+        now = time.monotonic()
+        with self._lock:
+            waits = [0.0]
+            for key, most in ((f"n{name.casefold()}", _FAILURES_OF_ONE), (f"a{address}", _FAILURES_FROM_ONE)):
+                failed = self._failed.get(key)
+                while failed and failed[0] < now - _WINDOW_SECONDS:
+                    failed.popleft()
+                if failed and len(failed) >= most:
+                    waits.append(failed[-most] + _WINDOW_SECONDS - now)
+                elif failed is not None and not failed:
+                    del self._failed[key]
+            return int(max(waits) + 0.999)
+
+    def fail(self, name: str, address: str) -> None:
+        """Count a failed attempt."""
+        with self._lock:
+            for key in (f"n{name.casefold()}", f"a{address}"):
+                self._failed[key].append(time.monotonic())
+
+    def succeed(self, name: str) -> None:
+        """Forget the failed attempts under a name."""
+        with self._lock:
+            self._failed.pop(f"n{name.casefold()}", None)
+
+
+class Access:
+    """Lets people into one review.
+
+    Parameters
+    ----------
+    project : Project
+    door : Door
+    alone : str
+        The reviewer's name where nobody has to log in.
+    """
+
+    def __init__(self, project: Project, door: Door, alone: str) -> None:
+        self.project = project
+        self.door = door
+        self.attempts = Attempts()
+        self._alone = alone
+        self._secret = secrets.token_bytes(32)
+        self._hasher = PasswordHasher()
+        self._hashing = threading.Semaphore(2)  # each takes 64 MB
+        self._nobody = self._hasher.hash(secrets.token_hex(16))
+
+    def must_log_in(self) -> bool:
+        """Tell whether somebody without a session gets in: one person alone on their own machine does."""
+        return self.door.login or bool(self.project.people())
+
+    # -- who is it ----------------------------------------------------------------------------
+
+    def visitor(self, request: Request) -> Visitor | None:
+        """Return who is asking; None when they have to log in first."""
+        given = request.headers.get("authorization", "")
+        if given:
+            scheme, _, token = given.partition(" ")
+            known = self.project.api_token(token.strip()) if scheme.lower() == "bearer" else None
+            if known is None or known.revoked_at is not None:
+                raise Refused(401, "This token is not known, or was revoked.")
+            return Visitor(known.person.name, known.person.role, "")
+        if not self.must_log_in():
+            return Visitor(self._alone, Role.OWNER, self.csrf("alone"))
+        token = request.cookies.get(self.door.cookie, "")
+        session = self.project.web_session(token) if token else None
+        if session is None or session.ended_at is not None:
+            return None
+        now = datetime.now(UTC)
+        if now - session.last_seen > _IDLE or now - session.created_at > _LONGEST:
+            self.project.end_web_session(token)
+            return None
+        if now - session.last_seen > _TOUCH:
+            self.project.touch_web_session(token)
+        return Visitor(session.person.name, session.person.role, self.csrf(token), token)
+
+    def csrf(self, of: str) -> str:
+        """Return what a change must bring along to come from a page that was made for this session."""
+        return hmac.new(self._secret, of.encode("utf-8"), hashlib.sha256).hexdigest()
+
+    def check_csrf(self, given: str, expected: str) -> None:
+        """Refuse a change that does not bring along what its page was given."""
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8")):
+            raise Refused(403, "This page is too old to change anything; load it again.", code="csrf")
+
+    # -- passwords ----------------------------------------------------------------------------
+
+    def hashed(self, password: str) -> str:
+        """Return a password's hash.
+
+        Raises
+        ------
+        InputError
+            When it is too short to be one, or too long.
+        """
+        if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
+            raise InputError(f"A password has {LEAST_PASSWORD} to {MOST_PASSWORD:,} characters; choose another.")
+        with self._hashing:
+            return self._hasher.hash(password)
+
+    def is_password(self, person: Person | None, password: str) -> bool:
+        """Check a password; it takes as long for a name that nobody has."""
+        known = person.password_hash if person is not None and person.password_hash else None
+        with self._hashing:
+            try:
+                right = self._hasher.verify(known or self._nobody, password[:MOST_PASSWORD])
+            except (VerificationError, InvalidHashError):
+                return False
+        return right and known is not None
+
+    def log_in(self, name: str, password: str, address: str) -> str:
+        """Return the token of a new session.
+
+        Raises
+        ------
+        Refused
+            When name and password do not belong together, or too many attempts failed.
+        """
+        if wait := self.attempts.wait(name, address):
+            raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
+        # Counted before it is looked at: many at once are no way round the limit.
+        self.attempts.fail(name, address)
+        person = self.project.person(name)
+        if not self.is_password(person, password):
+            raise Refused(401, "Name and password do not belong together.")
+        self.attempts.succeed(name)
+        return self.project.start_web_session(person.name)
+
+    def invite(self, name: str, role: Role, base: str) -> str:
+        """Return the address by which a person can come in once."""
+        token = self.project.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS))
+        return f"{base.rstrip('/')}/join/{quote(token, safe='')}"
+
+
+def visitor(request: Request) -> Visitor:
+    """Return who is asking, and refuse whoever has to log in first; a change must bring its token along."""
+    access: Access = request.app.state.access
+    found = access.visitor(request)
+    if found is None:
+        raise Refused(401, "Log in first.", code="login")
+    if request.method not in _SAFE and found.csrf:
+        access.check_csrf(request.headers.get("x-csrf-token", ""), found.csrf)
+    return found
+
+
+def adjudicator(request: Request) -> Visitor:
+    """Return who is asking, and refuse reviewers."""
+    return _at_least(request, Role.ADJUDICATOR)
+
+
+def owner(request: Request) -> Visitor:
+    """Return who is asking, and refuse all but owners."""
+    return _at_least(request, Role.OWNER)
+
+
+def _at_least(request: Request, role: Role) -> Visitor:
+    found = visitor(request)
+    if not found.may(role):
+        raise Refused(403, f"This needs the role {role}; yours is {found.role}.")
+    return found
+
+
+def refusal_as_json(refused: Refused) -> JSONResponse:
+    """Return the answer of the interface to programs."""
+    return JSONResponse({"detail": refused.message, "code": refused.code}, refused.status)

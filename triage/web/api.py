@@ -1,0 +1,436 @@
+"""The interface to programs, which the pages use too: JSON, described at /api."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
+
+from .. import dedupe, intake, report, status
+from .. import __version__
+from ..decisions import Event, Label
+from ..errors import InputError
+from ..project import Project, Role
+from ..reading import plain
+from .access import Visitor, owner, visitor
+from .desks import Desk, Desks, as_read, line, words_of
+
+router = APIRouter(prefix="/api", responses={
+    401: {"description": "Nobody is logged in, or the token is not known."},
+    403: {"description": "The role does not allow this, or the change comes from elsewhere."},
+    409: {"description": "The session is being opened; ask again."},
+    422: {"description": "What was sent is not right; `detail` says what."},
+})
+
+_SEARCHED, _LISTED = 50, 200
+_EXPORTS = {"ris": "application/x-research-info-systems", "csv": "text/csv", "tsv": "text/tab-separated-values",
+            "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "bib": "application/x-bibtex"}
+_FIGURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "csv": "text/csv", "html": "text/html"}
+
+Anyone = Annotated[Visitor, Depends(visitor)]
+Owner = Annotated[Visitor, Depends(owner)]
+RecordId = Annotated[int, Field(ge=1, le=2**31)]
+Key = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[A-Za-z0-9._-]+$",
+                           description="Made by the client, one for each change: sent again, the change is made once.")]
+StageName = Annotated[str, Query(max_length=200, description="A stage of the protocol; the first when left out.")]
+
+
+class _Change(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: Key
+    stage: str = Field("", max_length=200)
+
+
+class Decision(_Change):
+    """A judgement of one record."""
+
+    record_id: RecordId
+    label: Label
+    reason: str = Field("", max_length=1_000)
+    note: str = Field("", max_length=20_000)
+    tags: list[Annotated[str, Field(max_length=200)]] | None = Field(None, max_length=200)
+
+
+class Skip(_Change):
+    """A record to be set aside."""
+
+    record_id: RecordId
+
+
+class Undo(_Change):
+    """The last decision, to be taken back; only if it is the one on `record_id`, where that is given."""
+
+    record_id: RecordId | None = None
+
+
+class Answer(BaseModel):
+    """Whether two records are one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kept_id: RecordId
+    copy_id: RecordId
+    same: bool | None = Field(description="true links the copy, false tells the two apart, null takes the answer back.")
+
+
+def project_of(request: Request) -> Project:
+    """Return the review of this server."""
+    return request.app.state.project
+
+
+def desk_of(request: Request, who: Visitor, stage: str = "") -> Desk:
+    """Return the visitor's desk at a stage."""
+    desks: Desks = request.app.state.desks
+    return desks.desk(who.name, stage)
+
+
+# -- screening ----------------------------------------------------------------------------------
+
+
+@router.get("/session", tags=["screening"])
+def session(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
+    desk = desk_of(request, who, stage)
+    protocol = desk.project.protocol()
+    now = next(s for s in protocol.stages if s.name == desk.stage_name)
+    return {
+        "reviewer": who.name, "role": str(who.role), "csrf": who.csrf, "stage": desk.stage_name,
+        "stages": [s.name for s in protocol.stages],
+        "reasons": [{"code": line(c.code), "text": plain(c.text)} for c in now.reasons],
+        "include": [plain(c.text) for c in protocol.include], "exclude": [plain(c.text) for c in protocol.exclude],
+        "question": plain(protocol.question), "tags": list(protocol.tags),
+    }
+
+
+@router.get("/queue", tags=["screening"])
+def queue(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """Put the next records before the reviewer: the one to judge now, and those to come after it.
+
+    While the session is opened, `preparing` says how far it is.
+    """
+    return desk_of(request, who, stage).queue()
+
+
+@router.post("/decisions", tags=["screening"])
+def decide(request: Request, who: Anyone, decision: Decision) -> dict:
+    """Judge a record; the decision is on the disk when this answers. The next records come with the answer."""
+    desk = desk_of(request, who, decision.stage)
+    done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
+    return {"done": done, **desk.queue()}
+
+
+@router.post("/skips", tags=["screening"])
+def skip(request: Request, who: Anyone, change: Skip) -> dict:
+    """Set a record aside; it comes back after some decisions."""
+    desk = desk_of(request, who, change.stage)
+    return {"done": desk.skip(change.key, change.record_id), **desk.queue()}
+
+
+@router.post("/undo", tags=["screening"])
+def undo(request: Request, who: Anyone, change: Undo) -> dict:
+    """Take the reviewer's last decision back; the log keeps both."""
+    desk = desk_of(request, who, change.stage)
+    return {"done": desk.undo(change.key, change.record_id), **desk.queue()}
+
+
+@router.get("/why/{record_id}", tags=["screening"])
+def why(request: Request, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+    """Say what speaks for and against a record: terms, criteria, records judged before."""
+    return desk_of(request, who, stage).why(record_id)
+
+
+# -- records ------------------------------------------------------------------------------------
+
+
+def decision_as_json(event: Event | None) -> dict | None:
+    """Return a decision as the reviewer sees their own."""
+    if event is None:
+        return None
+    return {"label": str(event.label), "reason": event.reason, "note": event.note, "at": event.at.isoformat(timespec="seconds")}
+
+
+@router.get("/records/{record_id}", tags=["records"])
+def record(request: Request, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+    """Return a record as reviewers see it, and the reviewer's own decision on it."""
+    desk = desk_of(request, who, stage)
+    project = desk.project
+    here = project.stage(desk.stage_name)
+    kept = here.live.kept(record_id)
+    row = int(here.rows_of([kept])[0])
+    found = project.shown_records(here, [row])[0] if row >= 0 else project.record(kept)
+    tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
+    return {**as_read(found, words_of(project.protocol())), "at_stage": row >= 0, "tags": [e.reason for e in tags],
+            "decision": decision_as_json(desk.mine(kept))}
+
+
+def found_records(project: Project, wanted: str) -> Iterator[int]:
+    """Yield the ids under which the records are shown that hold every word wanted."""
+    words = [word.casefold() for word in wanted.split()]
+    live = project.live()
+    seen = set()
+    for one in project.records():
+        text = " ".join((one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid,
+                         *one.keywords)).casefold()
+        kept = live.kept(one.id)
+        if kept not in seen and all(word in text for word in words):
+            seen.add(kept)
+            yield kept
+
+
+def search_results(desk: Desk, wanted: str, most: int = _SEARCHED) -> tuple[list[dict], bool]:
+    """Return the first records found, and whether there are more."""
+    project, ids = desk.project, []
+    if wanted.split():
+        for kept in found_records(project, wanted):
+            if len(ids) == most:
+                return _listed(desk, ids), True
+            ids.append(kept)
+    return _listed(desk, ids), False
+
+
+def _listed(desk: Desk, ids: list[int]) -> list[dict]:
+    records = {r.id: r for r in desk.project.records(ids)} if ids else {}
+    return [{"record_id": i, "title": line(records[i].title) or "(no title)", "year": records[i].year,
+             "journal": line(records[i].journal), "decision": decision_as_json(desk.mine(i))} for i in ids]
+
+
+@router.get("/search", tags=["records"])
+def search(request: Request, who: Anyone, q: Annotated[str, Query(min_length=1, max_length=300)], stage: StageName = "") -> dict:
+    """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
+    found, more = search_results(desk_of(request, who, stage), q)
+    return {"records": found, "more": more}
+
+
+def own_decisions(desk: Desk, label: str = "", reason: str = "", words: str = "") -> list[Event]:
+    """Return the reviewer's decisions in force at a stage, the newest first."""
+    live = desk.project.live()
+    mine = [e for (stage, _, who), e in live.decisions.items() if stage == desk.stage_name and who == desk.reviewer]
+    mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
+    if words.split():
+        ids = set(found_records(desk.project, words))
+        mine = [e for e in mine if live.kept(e.record_id) in ids or words.casefold() in e.note.casefold()]
+    return sorted(mine, key=lambda e: -e.seq)
+
+
+@router.get("/history", tags=["records"])
+def history(
+    request: Request, who: Anyone, stage: StageName = "", label: Literal["", "include", "exclude", "maybe"] = "",
+    reason: Annotated[str, Query(max_length=1_000)] = "", q: Annotated[str, Query(max_length=300)] = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> dict:
+    """List the reviewer's own decisions that are in force, the newest first."""
+    desk = desk_of(request, who, stage)
+    mine = own_decisions(desk, label, reason, q)
+    here = mine[(page - 1) * _LISTED: page * _LISTED]
+    live = desk.project.live()
+    return {"total": len(mine), "page": page, "pages": -(-len(mine) // _LISTED),
+            "decisions": _listed(desk, [live.kept(e.record_id) for e in here])}
+
+
+# -- where the review stands --------------------------------------------------------------------
+
+
+class Statuses:
+    """What `triage status` says, kept while nothing is new in the log."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._known: dict[str, tuple[tuple, dict]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, stage_name: str) -> dict:
+        """Return the status of a stage."""
+        with self._lock:
+            at = (self._project.live().last_seq, self._project.protocol_text())
+            if self._known.get(stage_name, (None,))[0] != at:
+                self._known[stage_name] = (at, status.status(self._project, stage_name))
+            return self._known[stage_name][1]
+
+
+def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
+    """Return decisions and pace of each reviewer; of the visitor alone to a reviewer."""
+    events = project.events()
+    decided = Counter(name for (stage, _, name) in project.live().decisions if stage == stage_name)
+    names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
+    return [{"reviewer": name, "decisions": decided[name],
+             "seconds_per_record": status.seconds_per_record((e for e in events if e.reviewer == name), stage_name)}
+            for name in names]
+
+
+@router.get("/status", tags=["review"])
+def review_status(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """Say where the stage stands; the keys are those of `triage status --json`."""
+    desk = desk_of(request, who, stage)
+    return {**request.app.state.statuses.of(desk.stage_name), "pace": paces(desk.project, desk.stage_name, who)}
+
+
+@router.get("/flow", tags=["review"])
+def review_flow(request: Request, who: Anyone) -> dict:
+    """Count the way of the records through the review."""
+    counted = status.flow(project_of(request))
+    return {"retrieved": counted.retrieved, "duplicates": counted.duplicates, "removed": counted.removed,
+            "stages": [{"name": s.name, "entered": s.entered, "unscreened": s.unscreened, "conflicts": s.conflicts,
+                        "excluded": s.excluded, "included": s.included, "maybe": s.maybe} for s in counted.stages]}
+
+
+@router.get("/export", tags=["review"], response_class=FileResponse)
+def export(
+    request: Request, who: Owner, format: Literal["ris", "csv", "tsv", "xlsx", "bib"] = "csv", stage: StageName = "",
+    only: Annotated[list[Literal["included", "excluded", "maybe", "unscreened"]] | None, Query()] = None,
+) -> Response:
+    """Write records with every imported field and the decisions of all reviewers."""
+    desk = desk_of(request, who, stage)
+    name = f"{'-'.join(only or ['all'])}.{format}"
+    return _made(lambda path: intake.export(desk.project, path, only=only or (), stage_name=desk.stage_name),
+                 name, _EXPORTS[format])
+
+
+@router.get("/report", tags=["review"], response_class=FileResponse)
+def report_file(
+    request: Request, who: Owner, format: Literal["html", "svg", "png", "pdf", "csv"] = "html", stage: StageName = "",
+) -> Response:
+    """Write the report (html), the flow figure (svg, png, pdf) or its counts for PRISMA2020 (csv)."""
+    desk = desk_of(request, who, stage)
+    name = {"html": "report.html", "csv": "prisma.csv"}.get(format, f"flow.{format}")
+    return _made(lambda path: report.write_report(desk.project, path, request.app.state.statuses.of(desk.stage_name)),
+                 name, _FIGURES[format])
+
+
+def _made(write, name: str, media_type: str) -> FileResponse:
+    folder = Path(tempfile.mkdtemp(prefix="triage-"))
+    try:
+        write(folder / name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # Always to be saved, never shown: a page of records in this address's name could act in it.
+    return FileResponse(folder / name, media_type=media_type, filename=name, content_disposition_type="attachment",
+                        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True))
+
+
+@router.get("/log", tags=["review"])
+def log(
+    request: Request, who: Owner, since: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> dict:
+    """Return events of the log, in its order, after number `since`."""
+    return {"events": [intake.event_as_json(e) for e in project_of(request).events(since)[:most]]}
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def file_name(given: str | None) -> str:
+    """Return a file's name as one that can be written anywhere, with its ending."""
+    name = unicodedata.normalize("NFC", (given or "").replace("\\", "/").rsplit("/", 1)[-1])
+    name = re.sub(r"[^\w .()+-]", "_", name).strip(" .")
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem[:100]}{dot}{ending[:20]}" if stem else (name[:100] or "file")
+
+
+@router.post("/import", tags=["files"])
+def import_files(
+    request: Request, who: Owner, files: Annotated[list[UploadFile], File(max_length=100)],
+    source: Annotated[str, Form(max_length=200)] = "",
+) -> dict:
+    """Read exports into the review, all of them or none; say per file what was announced, kept and at fault."""
+    project = project_of(request)
+    with tempfile.TemporaryDirectory(prefix="triage-") as folder:
+        paths = []
+        for number, file in enumerate(files):
+            place = Path(folder, str(number))
+            place.mkdir()
+            path = place / file_name(file.filename)
+            with path.open("wb") as written:
+                shutil.copyfileobj(file.file, written, 1 << 20)
+            paths.append(path)
+        try:
+            done = intake.import_files(project, paths, reviewer=who.name, source=source or None)
+        except InputError as error:
+            raise InputError(str(error).replace(folder, "").lstrip("/0123456789/")) from error
+    return {"files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done], "records": project.n_records()}
+
+
+class Questions:
+    """The pairs of records that may be one, as they were last looked for."""
+
+    def __init__(self) -> None:
+        self.found: intake.Deduped | None = None
+        self.answers: dict[tuple[int, int], bool] = {}
+        self.lock = threading.Lock()
+
+    def as_json(self, first: int = 0, most: int = 20) -> dict:
+        """Return the open questions, each pair's fields side by side."""
+        if self.found is None:
+            return {"looked": False, "open": 0, "pairs": []}
+        pairs = [m for m in self.found.maybes if (m.kept.id, m.copy.id) not in self.answers]
+        return {
+            "looked": True, "records": self.found.records, "linked": self.found.linked,
+            "duplicates": self.found.duplicates, "open": len(pairs),
+            "pairs": [{
+                "kept_id": m.kept.id, "copy_id": m.copy.id, "why": line(m.why),
+                "fields": [{"name": f.name, "kept": line(f.kept), "copy": line(f.copy), "agreement": str(f.agreement)}
+                           for f in dedupe.side_by_side(m.kept, m.copy)],
+            } for m in pairs[first: first + most]],
+        }
+
+
+@router.get("/duplicates", tags=["files"])
+def duplicates(request: Request, who: Owner) -> dict:
+    """List pairs of records that may be one, side by side, as they were last looked for."""
+    return request.app.state.questions.as_json()
+
+
+@router.post("/duplicates", tags=["files"])
+def find_duplicates(request: Request, who: Owner) -> dict:
+    """Link the records that are surely duplicates, and look for those that may be."""
+    questions: Questions = request.app.state.questions
+    with questions.lock:
+        questions.found, questions.answers = intake.find_duplicates(project_of(request), reviewer=who.name), {}
+        return questions.as_json()
+
+
+@router.post("/duplicates/answers", tags=["files"])
+def answer(request: Request, who: Owner, given: Answer) -> dict:
+    """Say whether two records are one; sent again, it is written once."""
+    questions: Questions = request.app.state.questions
+    with questions.lock:
+        pair = given.kept_id, given.copy_id
+        maybe = next((m for m in questions.found.maybes if (m.kept.id, m.copy.id) == pair), None) if questions.found else None
+        if maybe is None:
+            raise InputError("This pair is no open question; look for duplicates again.")
+        if questions.answers.get(pair) != given.same:
+            if pair in questions.answers:
+                intake.settle_maybe(project_of(request), maybe, None, reviewer=who.name)
+                del questions.answers[pair]
+            if given.same is not None:
+                intake.settle_maybe(project_of(request), maybe, given.same, reviewer=who.name)
+                questions.answers[pair] = given.same
+        return questions.as_json()
+
+
+# -- the description ----------------------------------------------------------------------------
+
+
+@router.get("/openapi.json", tags=["this interface"])
+def description(request: Request, who: Anyone) -> dict:
+    """Return this interface's description as OpenAPI."""
+    return request.app.openapi()
+
+
+@router.get("/version", tags=["this interface"])
+def version(who: Anyone) -> dict:
+    """Return the version of triage."""
+    return {"version": __version__}

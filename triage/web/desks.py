@@ -1,0 +1,358 @@
+"""The screening sessions behind the pages: one for each reviewer and stage, kept open, one request at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from .. import screening, status
+from ..decisions import Event, Label
+from ..errors import InputError
+from ..project import Project
+from ..protocol import Protocol
+from ..reading import CriteriaWords, plain, untagged
+from ..records import Record
+from ..report import doi_link, pmid_link
+
+AHEAD = 2                # records before a reviewer: the one that is read, and the next
+_KEPT_ANSWERS = 10_000   # to changes that may be sent again
+_STATE_EVERY = 10        # decisions; a line renewed after each would tell which records were audit draws
+_MOST_NOTE = 20_000      # characters
+
+
+@dataclass
+class Opening:
+    """How far a session is that is being opened."""
+
+    what: str = "Opening the review"
+    done: int = 0
+    total: int = 0
+
+
+@dataclass
+class Desk:
+    """One reviewer before one stage; made by `Desks.desk`."""
+
+    project: Project
+    reviewer: str
+    stage_name: str
+    preset: str | None = None
+    device: str = "auto"
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.opening: Opening | None = None
+        self.failed = ""
+        self._closing: ExitStack | None = None
+        self._session: screening.Session | None = None
+        self._answers: OrderedDict[str, dict] = OrderedDict()
+        self._state, self._state_age = "", 0
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def open_in_background(self) -> None:
+        """Open the session in a thread, unless it is open or opening."""
+        with self.lock:
+            if self._session is not None or self.opening is not None:
+                return
+            self.opening, self.failed = Opening(), ""
+        threading.Thread(target=self._open, name="open-desk", daemon=True).start()
+
+    def _open(self) -> None:
+        stack = ExitStack()
+        try:
+            opened = stack.enter_context(screening.open_session(
+                self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset, device=self.device,
+                progress=self._progress,
+            ))
+        except InputError as error:
+            self.failed = str(error)
+        except Exception as error:
+            self.failed = f"The session could not be opened ({type(error).__name__}: {error})."
+        else:
+            with self.lock:
+                self._session, self._records = opened
+                self._closing = stack
+                self._protocol = self.project.protocol()
+                self._words = words_of(self._protocol)
+                self._renew_state()
+        self.opening = None
+
+    @contextmanager
+    def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        at = Opening(description)
+        self.opening = at
+
+        def tick(done: int, total: int) -> None:
+            at.done, at.total = done, total
+
+        yield tick
+
+    def close(self) -> None:
+        """Close the session; it is opened again when it is asked for."""
+        with self.lock:
+            stack, self._closing, self._session = self._closing, None, None
+        if stack is not None:
+            stack.close()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[screening.Session]:
+        """Give the session to one request at a time.
+
+        Where records have come to the stage, or left it, the session is closed, to be opened anew.
+        """
+        with self.lock:
+            if self._session is None:
+                raise NotOpen
+            session = self._session
+            try:
+                yield session
+            except InputError:
+                fresh = self.project.stage(self.stage_name).record_ids
+                known = self._records.stage.record_ids
+                if len(fresh) == len(known) and (fresh == known).all():
+                    raise
+                self.close()
+                self.open_in_background()
+                raise NotOpen from None
+
+    # -- what is before the reviewer ----------------------------------------------------------
+
+    def queue(self) -> dict[str, object]:
+        """Return the records before the reviewer, in order; or how far the session is with opening."""
+        try:
+            with self._at_work() as session:
+                shown = session.ahead(AHEAD)
+                return {"records": [self._shown(session, one.row) for one in shown], "state": self._state,
+                        "preparing": None}
+        except NotOpen:
+            self.open_in_background()
+            if self.failed:
+                raise InputError(self.failed) from None
+            at = self.opening or Opening()
+            return {"records": [], "state": "", "preparing": {"what": at.what, "done": at.done, "total": at.total}}
+
+    def _shown(self, session: screening.Session, row: int) -> dict[str, object]:
+        record = self._records[row]
+        return {**as_read(record, self._words), "tags": session.tags(row)}
+
+    # -- what the reviewer does ---------------------------------------------------------------
+
+    def once(self, key: str, change: Callable[[screening.Session], dict[str, object]]) -> dict[str, object]:
+        """Make a change and return its answer; when it is sent again, the first answer and no second change."""
+        with self._at_work() as session:
+            if key not in self._answers:
+                self._answers[key] = change(session)
+                while len(self._answers) > _KEPT_ANSWERS:
+                    self._answers.popitem(last=False)
+            return self._answers[key]
+
+    def decide(
+        self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None,
+    ) -> dict[str, object]:
+        """Judge a record; durable when this returns. What is in force already is not written again."""
+        stage = next(s for s in self._ready().stages if s.name == self.stage_name)
+        codes = [c.code for c in stage.reasons]
+        if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
+            raise InputError(f"{reason!r} is none of the reasons to exclude at this stage: {', '.join(codes)}.")
+        if len(note) > _MOST_NOTE:
+            raise InputError(f"A note has at most {_MOST_NOTE:,} characters; shorten it.")
+
+        def change(session: screening.Session) -> dict[str, object]:
+            row = self._row(record_id)
+            mine = self.mine(record_id)
+            if mine is None and self._judged_by_others(record_id) >= self._protocol.reviewers_per_record:
+                raise InputError("This record has all the decisions that the protocol asks for, of others.")
+            has = session.tags(row)
+            if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
+                raise InputError(f"{', '.join(sorted(unknown))} is none of the protocol's tags.")
+            same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
+            if not same or (tags is not None and list(tags) != has):
+                session.decide(row, label, reason, note, tags)
+                self._state_age += 1
+                if self._state_age >= _STATE_EVERY:
+                    self._renew_state()
+            return {"record_id": record_id, "label": str(label), "reason": reason}
+
+        return self.once(key, change)
+
+    def skip(self, key: str, record_id: int) -> dict[str, object]:
+        """Set a record aside: it comes back after some decisions."""
+        def change(session: screening.Session) -> dict[str, object]:
+            session.skip(self._row(record_id))
+            return {"record_id": record_id, "skipped": True}
+
+        return self.once(key, change)
+
+    def undo(self, key: str, record_id: int | None) -> dict[str, object]:
+        """Take the reviewer's last decision back, if it is the one on `record_id`, where that is given."""
+        def change(session: screening.Session) -> dict[str, object]:
+            last = self.last()
+            if last is None or (record_id is not None and self._kept(last.record_id) != self._kept(record_id)):
+                return {"record_id": None, "label": None, "note": "", "reason": ""}
+            row = session.undo()
+            self._state_age += 1
+            return {"record_id": None if row is None else int(self._records.stage.record_ids[row]),
+                    "label": str(last.label), "note": last.note, "reason": last.reason}
+
+        return self.once(key, change)
+
+    def why(self, record_id: int) -> dict[str, object]:
+        """Return what speaks for and against a record; see `screening.explain`.
+
+        Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
+        records that the reviewer has judged are named.
+        """
+        session = self._session  # explained beside the session: a decision must not wait
+        if session is None:
+            raise NotOpen
+        facts = screening.explain(self.project, record_id, stage_name=self.stage_name, session=session)
+        known = [one for one in facts["known"] if self._may_know(one["record_id"])]
+        return {"record_id": record_id, "ranked": facts["score"] is not None,
+                "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
+                "criteria": [{"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]}
+                             for one in facts["criteria"]],
+                "known": [{"record_id": one["record_id"], "title": line(one["title"]), "relevant": one["relevant"],
+                           "for": one["weight"] > 0} for one in known]}
+
+    def _may_know(self, record_id: int) -> bool:
+        return self._protocol.reviewers_per_record == 1 or self.mine(record_id) is not None
+
+    # -- what is so ---------------------------------------------------------------------------
+
+    def mine(self, record_id: int) -> Event | None:
+        """Return the reviewer's own decision on a record that is in force."""
+        live = self.project.live()
+        kept = live.kept(record_id)
+        for member in (kept, *live.copies_of([kept]).get(kept, ())):
+            if event := live.decisions.get((self.stage_name, member, self.reviewer)):
+                return event
+        return None
+
+    def _judged_by_others(self, record_id: int) -> int:
+        live = self.project.live()
+        kept = live.kept(record_id)
+        return len({who for stage, one, who in live.decisions if stage == self.stage_name and live.kept(one) == kept}
+                   - {self.reviewer})
+
+    def last(self) -> Event | None:
+        """Return the newest of the reviewer's decisions that are in force at this stage."""
+        mine = [e for (stage, _, who), e in self.project.live().decisions.items()
+                if stage == self.stage_name and who == self.reviewer]
+        return max(mine, key=lambda e: e.seq, default=None)
+
+    def _ready(self) -> Protocol:
+        if self._session is None:
+            raise NotOpen
+        return self._protocol
+
+    def _kept(self, record_id: int) -> int:
+        return self.project.live().kept(record_id)
+
+    def _row(self, record_id: int) -> int:
+        row = int(self._records.stage.rows_of([self._kept(record_id)])[0])
+        if row < 0:
+            raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
+        return row
+
+    def _renew_state(self) -> None:
+        self._state, self._state_age = status.one_line(self._session.pool.history(), self._protocol), 0
+
+
+class NotOpen(Exception):
+    """The session is not open, or not yet."""
+
+
+class Desks:
+    """All sessions of one review.
+
+    Parameters
+    ----------
+    project : Project
+    preset, device : str
+        See `screening.open_session`.
+    """
+
+    def __init__(self, project: Project, preset: str | None = None, device: str = "auto") -> None:
+        self.project = project
+        self._preset = preset
+        self._device = device
+        self._desks: dict[tuple[str, str], Desk] = {}
+        self._lock = threading.Lock()
+
+    def desk(self, reviewer: str, stage_name: str = "") -> Desk:
+        """Return a reviewer's desk at a stage, the first when none is named.
+
+        Raises
+        ------
+        InputError
+            When there is no such stage.
+        """
+        names = [stage.name for stage in self.project.protocol().stages]
+        stage_name = stage_name or names[0]
+        if stage_name not in names:
+            raise InputError(f"The protocol has no stage {stage_name!r}; its stages are: {', '.join(names)}.")
+        with self._lock:
+            key = (reviewer, stage_name)
+            if key not in self._desks:
+                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device)
+            return self._desks[key]
+
+    def close(self) -> None:
+        """Close every session."""
+        with self._lock:
+            desks, self._desks = list(self._desks.values()), {}
+        for desk in desks:
+            desk.close()
+
+
+# -- how a record is read -----------------------------------------------------------------------
+
+_AUTHORS_NAMED = 6
+
+
+def words_of(protocol: Protocol) -> CriteriaWords:
+    """Return the words of a protocol's criteria."""
+    return CriteriaWords([c.text for c in protocol.include], [c.text for c in protocol.exclude])
+
+
+def line(text: str) -> str:
+    """Return imported text on one line, without tags."""
+    return " ".join(untagged(plain(text)).split())
+
+
+def marked(text: str, words: CriteriaWords | None) -> list[tuple[str, str]]:
+    """Cut a text into pieces, each with the kind of criteria that it is a word of; "" for all else."""
+    if words is None:
+        return [(text, "")] if text else []
+    pieces, at = [], 0
+    for begins, ends, kind in words.find(text):
+        if begins > at:
+            pieces.append((text[at:begins], ""))
+        pieces.append((text[begins:ends], str(kind)))
+        at = ends
+    return [*pieces, (text[at:], "")] if at < len(text) else pieces
+
+
+def as_read(record: Record, words: CriteriaWords | None) -> dict[str, object]:
+    """Return a record as a page shows it: printable text in pieces, and addresses that were checked.
+
+    Nothing in it says how the record came before the reviewer.
+    """
+    authors = [line(author) for author in record.authors]
+    more = len(authors) - _AUTHORS_NAMED
+    abstract = untagged(plain(record.abstract))
+    return {
+        "record_id": record.id,
+        "title": marked(line(record.title) or "(no title)", words),
+        "authors": "; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
+        "journal": line(record.journal), "year": record.year, "source": line(record.source),
+        "language": line(record.language), "type": line(record.type),
+        "abstract": [marked(part, words) for part in abstract.split("\n") if part.strip()],
+        "keywords": marked(line("; ".join(record.keywords)), words),
+        "doi": line(record.doi), "doi_link": doi_link(record.doi),
+        "pmid": line(record.pmid), "pmid_link": pmid_link(record.pmid),
+    }

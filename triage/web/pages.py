@@ -1,0 +1,360 @@
+"""The pages: made here, filled from the same functions as the interface to programs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__, report, status
+from ..errors import InputError
+from ..project import Role
+from ..reading import plain
+from .access import LEAST_PASSWORD, INVITATION_DAYS, Access, Refused, Visitor, adjudicator, owner, visitor
+from .api import Statuses, desk_of, history as history_of, own_decisions, paces, project_of, record as record_of, search_results
+from .desks import line
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)
+_templates.filters["count"] = lambda n: f"{n:,}"
+_templates.filters["line"] = line
+_templates.filters["plain"] = plain
+_templates.filters["percent"] = report.percent
+
+Anyone = Annotated[Visitor, Depends(visitor)]
+Adjudicator = Annotated[Visitor, Depends(adjudicator)]
+Owner = Annotated[Visitor, Depends(owner)]
+Text = Annotated[str, Form(max_length=2_000)]
+StageName = Annotated[str, Query(max_length=200)]
+_VISIT = "triage-visit"
+
+
+def access_of(request: Request) -> Access:
+    """Return what lets people into this server's review."""
+    return request.app.state.access
+
+
+def posted(request: Request, csrf: Annotated[str, Form(max_length=200)] = "") -> Visitor:
+    """Return who sent a form, and refuse one that did not come from a page of theirs."""
+    access = access_of(request)
+    found = access.visitor(request)
+    if found is None:
+        raise Refused(401, "Log in first.", code="login")
+    access.check_csrf(csrf, found.csrf)
+    return found
+
+
+def posted_by_owner(who: Annotated[Visitor, Depends(posted)]) -> Visitor:
+    """Return the owner who sent a form."""
+    if not who.may(Role.OWNER):
+        raise Refused(403, f"This needs the role owner; yours is {who.role}.")
+    return who
+
+
+Posted = Annotated[Visitor, Depends(posted)]
+PostedByOwner = Annotated[Visitor, Depends(posted_by_owner)]
+
+
+def page(request: Request, template: str, who: Visitor | None, facts: Mapping[str, object], code: int = 200) -> HTMLResponse:
+    """Fill a template."""
+    project = project_of(request)
+    protocol = project.protocol()
+    html = _templates.get_template(template).render(
+        who=who, review=line(protocol.title) or line(Path(str(project.path)).name), path=request.url.path, version=__version__,
+        team=access_of(request).must_log_in(), Role=Role, **{"stage": "", **facts},
+    )
+    return HTMLResponse(html, code)
+
+
+def message(request: Request, code: int, heading: str, text: str) -> HTMLResponse:
+    """Return a page that only says something."""
+    return page(request, "message.html", None, {"heading": heading, "text": text}, code)
+
+
+def _later(request: Request) -> str:
+    return quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
+
+
+def to_log_in(request: Request) -> Response:
+    """Send a visitor to the log-in, and back afterwards."""
+    return RedirectResponse(f"/login?then={_later(request)}", 303)
+
+
+# -- screening ----------------------------------------------------------------------------------
+
+
+@router.get("/")
+def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+    """Return the screening page; its script asks for the records."""
+    desk = desk_of(request, who, stage)
+    desk.open_in_background()
+    protocol = desk.project.protocol()
+    return page(request, "screen.html", who, {
+        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "reviews_key": request.app.state.key,
+        "tags": protocol.tags,
+    })
+
+
+@router.get("/history")
+def history(
+    request: Request, who: Anyone, stage: StageName = "", label: Literal["", "include", "exclude", "maybe"] = "",
+    reason: Annotated[str, Query(max_length=1_000)] = "", q: Annotated[str, Query(max_length=300)] = "",
+    number: Annotated[int, Query(ge=1, le=1_000_000, alias="page")] = 1,
+) -> HTMLResponse:
+    """List the reviewer's own decisions, each to be changed."""
+    desk = desk_of(request, who, stage)
+    found = history_of(request, who, desk.stage_name, label, reason, q, number)
+    reasons = sorted({e.reason for e in own_decisions(desk) if e.reason})
+    return page(request, "history.html", who, {
+        "stage": desk.stage_name, "found": found, "label": label, "reason": reason, "q": q, "reasons": reasons,
+    })
+
+
+@router.get("/search")
+def search(request: Request, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = "") -> HTMLResponse:
+    """Find records."""
+    desk = desk_of(request, who, stage)
+    found, more = search_results(desk, q)
+    return page(request, "search.html", who, {"stage": desk.stage_name, "q": q, "found": found, "more": more})
+
+
+@router.get("/records/{record_id}")
+def record(request: Request, who: Anyone, record_id: int, stage: StageName = "") -> HTMLResponse:
+    """Show one record, and let the reviewer decide on it or change the decision."""
+    if not 1 <= record_id <= 2**31:
+        raise InputError(f"There is no record {record_id}.")
+    desk = desk_of(request, who, stage)
+    desk.open_in_background()
+    now = next(s for s in desk.project.protocol().stages if s.name == desk.stage_name)
+    return page(request, "record.html", who, {
+        "stage": desk.stage_name, "record": record_of(request, who, record_id, desk.stage_name), "reasons": now.reasons,
+    })
+
+
+# -- where the review stands --------------------------------------------------------------------
+
+
+@router.get("/overview")
+def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+    """Show recall, what is left, the pace, the curve and the flow figure."""
+    desk = desk_of(request, who, stage)
+    project, protocol = desk.project, desk.project.protocol()
+    statuses: Statuses = request.app.state.statuses
+    facts = statuses.of(desk.stage_name)
+    figure = report.flow_figure(status.flow(project), report.reason_texts(protocol), stopped=report.stopped_stages(facts))
+    return page(request, "overview.html", who, {
+        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "status": facts,
+        "headline": report.headline(facts), "statements": report.statements(facts),
+        "curve": Markup(report.discovery_curve(project.stage(desk.stage_name).history(), facts)), "flow": Markup(figure),
+        "paces": paces(project, desk.stage_name, who),
+    })
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+@router.get("/files")
+def files(request: Request, who: Owner) -> HTMLResponse:
+    """Show what was imported, and take more."""
+    return page(request, "files.html", who, {"files": project_of(request).files()})
+
+
+@router.get("/duplicates")
+def duplicates(request: Request, who: Owner) -> HTMLResponse:
+    """Show pairs of records that may be one, side by side."""
+    return page(request, "duplicates.html", who, {})
+
+
+# -- people -------------------------------------------------------------------------------------
+
+
+@router.get("/login")
+def log_in(request: Request, then: Annotated[str, Query(max_length=2_000)] = "/") -> Response:
+    """Ask for name and password."""
+    access = access_of(request)
+    if access.visitor(request) is not None:
+        return RedirectResponse(_inside(then), 303)
+    return _log_in_page(request, then)
+
+
+def _log_in_page(request: Request, then: str, name: str = "", refused: str = "", code: int = 200) -> HTMLResponse:
+    return _to_a_stranger(request, "login.html", {"then": then, "name": name, "refused": refused}, code)
+
+
+def _to_a_stranger(request: Request, template: str, facts: Mapping[str, object], code: int) -> HTMLResponse:
+    """Fill a template with a form for somebody without a session; a cookie ties the form to their browser."""
+    access = access_of(request)
+    visit = request.cookies.get(_VISIT, "") or secrets.token_urlsafe(16)
+    response = page(request, template, None, {**facts, "csrf": access.csrf(f"visit {visit}")}, code)
+    response.set_cookie(_VISIT, visit, path="/", httponly=True, secure=access.door.secure, samesite="strict")
+    return response
+
+
+def by_a_stranger(request: Request, csrf: Annotated[str, Form(max_length=200)] = "") -> None:
+    """Refuse a form that did not come from a page that was made for this browser."""
+    visit = request.cookies.get(_VISIT, "")
+    access_of(request).check_csrf(csrf, access_of(request).csrf(f"visit {visit}") if visit else secrets.token_hex())
+
+
+def _inside(then: str) -> str:
+    """Return a path of these pages; any other address becomes the first page."""
+    return then if then.startswith("/") and then[1:2] not in ("/", "\\") and then.isprintable() else "/"
+
+
+def _with_session(request: Request, token: str, then: str = "/") -> Response:
+    door = access_of(request).door
+    response = RedirectResponse(_inside(then), 303)
+    response.set_cookie(door.cookie, token, path="/", httponly=True, secure=door.secure, samesite="strict")
+    return response
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request came from, as far as the server knows it."""
+    return request.client.host if request.client else ""
+
+
+@router.post("/login", dependencies=[Depends(by_a_stranger)])
+def logged_in(request: Request, name: Text, password: Text, then: Text = "/") -> Response:
+    """Let a person in who gives the right password."""
+    try:
+        token = access_of(request).log_in(name.strip(), password, address_of(request))
+    except Refused as refused:
+        return _log_in_page(request, then, name, refused.message, refused.status)
+    return _with_session(request, token, then)
+
+
+@router.post("/logout")
+def log_out(request: Request, who: Posted) -> Response:
+    """End the session."""
+    if who.session:
+        project_of(request).end_web_session(who.session)
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(access_of(request).door.cookie, path="/")
+    return response
+
+
+@router.get("/join/{token}")
+def join(request: Request, token: str) -> HTMLResponse:
+    """Ask an invited person for a password."""
+    return _join_page(request, token)
+
+
+def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
+    invitation = project_of(request).invitation(token)
+    if invitation is None or not invitation.open:
+        return message(request, 404, "This invitation is not open", "It was used, or it has expired; ask for another.")
+    return _to_a_stranger(request, "join.html", {
+        "token": token, "name": invitation.name, "role": invitation.role, "refused": refused, "least": LEAST_PASSWORD,
+    }, 422 if refused else 200)
+
+
+@router.post("/join/{token}", dependencies=[Depends(by_a_stranger)])
+def joined(request: Request, token: str, password: Text, again: Text) -> Response:
+    """Use an invitation up, and let the person in."""
+    access, project = access_of(request), project_of(request)
+    if wait := access.attempts.wait("", address_of(request)):
+        raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
+    invitation = project.invitation(token)
+    if invitation is None or not invitation.open:
+        access.attempts.fail("", address_of(request))
+        return _join_page(request, token)
+    if password != again:
+        return _join_page(request, token, "The two passwords differ; type them again.")
+    try:
+        person = project.accept(token, access.hashed(password))
+    except InputError as error:
+        return _join_page(request, token, str(error))
+    return _with_session(request, project.start_web_session(person.name))
+
+
+@router.get("/people")
+def people(request: Request, who: Owner) -> HTMLResponse:
+    """Show who works on the review, and let the owner invite."""
+    return _people_page(request, who)
+
+
+def _people_page(request: Request, who: Visitor, link: str = "", invited: str = "") -> HTMLResponse:
+    project = project_of(request)
+    return page(request, "people.html", who, {
+        "people": project.people(), "link": link, "invited": invited, "days": INVITATION_DAYS,
+        "invitations": [i for i in project.invitations() if i.open],
+    })
+
+
+@router.post("/people/invitations")
+def invite(request: Request, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]) -> HTMLResponse:
+    """Make an invitation and show its address, once."""
+    scheme = "https" if access_of(request).door.secure else "http"
+    link = access_of(request).invite(name.strip(), role, f"{scheme}://{request.headers['host']}")
+    return _people_page(request, who, link, name.strip())
+
+
+@router.post("/people/roles")
+def change_role(request: Request, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]) -> Response:
+    """Give a person another role."""
+    project_of(request).set_role(name, role)
+    return RedirectResponse("/people", 303)
+
+
+@router.get("/account")
+def account(request: Request, who: Anyone) -> HTMLResponse:
+    """Show the visitor's own password and tokens."""
+    return _account_page(request, who)
+
+
+def _account_page(request: Request, who: Visitor, said: str = "", token: str = "", code: int = 200) -> HTMLResponse:
+    tokens = [t for t in project_of(request).api_tokens(who.name) if t.revoked_at is None] if who.session else []
+    return page(request, "account.html", who, {"said": said, "token": token, "tokens": tokens, "least": LEAST_PASSWORD}, code)
+
+
+def _with_account(who: Visitor) -> None:
+    if not who.session:
+        raise Refused(403, "This needs a person who has logged in.")
+
+
+@router.post("/account/password")
+def change_password(request: Request, who: Posted, password: Text, new: Text, again: Text) -> Response:
+    """Change the visitor's own password; all their sessions end but the new one."""
+    _with_account(who)
+    access, project = access_of(request), project_of(request)
+    if wait := access.attempts.wait(who.name, address_of(request)):
+        raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
+    if not access.is_password(project.person(who.name), password):
+        access.attempts.fail(who.name, address_of(request))
+        return _account_page(request, who, "The present password is another.", code=422)
+    if new != again:
+        return _account_page(request, who, "The two new passwords differ; type them again.", code=422)
+    project.set_password_hash(who.name, access.hashed(new))
+    return _with_session(request, project.start_web_session(who.name), "/account")
+
+
+@router.post("/account/tokens")
+def make_token(request: Request, who: Posted, name: Text) -> HTMLResponse:
+    """Make a token for a program of the visitor's, and show it once."""
+    _with_account(who)
+    return _account_page(request, who, token=project_of(request).create_api_token(who.name, name.strip()))
+
+
+@router.post("/account/tokens/revoke")
+def revoke_token(request: Request, who: Posted, name: Text) -> Response:
+    """Revoke a token of the visitor's."""
+    _with_account(who)
+    project_of(request).revoke_api_token(who.name, name)
+    return RedirectResponse("/account", 303)
+
+
+@router.get("/api")
+def interface(request: Request, who: Anyone) -> HTMLResponse:
+    """Describe the interface to programs."""
+    return page(request, "api.html", who, {"description": request.app.openapi()})

@@ -1,0 +1,24 @@
+// One record: its decision is made or changed by a form.
+
+import { api, makeKey } from "./common.js";
+
+const form = document.getElementById("change");
+const said = document.getElementById("said");
+let key = makeKey();
+
+form?.addEventListener("change", () => { key = makeKey(); });
+form?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const label = form.elements.label.value;
+  const reason = label === "exclude" ? form.elements.reason?.value ?? "" : "";
+  const body = { key, stage: form.dataset.stage, record_id: Number(form.dataset.record), label, reason, note: form.elements.note.value.trim() };
+  said.textContent = "Saving …";
+  try {
+    await api("/api/decisions", { body });
+    said.textContent = `Kept: ${label}${reason ? ` (${reason})` : ""}`;
+    key = makeKey();
+  } catch (problem) {
+    said.textContent = problem.code === "opening" ? "The review is being opened; save again in a moment."
+      : `Not kept: ${problem.status ? problem.message : "no connection; save again"}`;
+  }
+});

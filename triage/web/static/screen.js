@@ -1,0 +1,452 @@
+// The screening page: one record, one key. Decisions are kept in this browser until the server has answered
+// that they are on its disk, are sent in their order, and carry a key by which none is made twice.
+
+import { api, el, makeKey, outside, pause, pieces, plainText } from "./common.js";
+
+const byId = (id) => document.getElementById(id);
+const root = byId("screening");
+const { stage, review, reviewer } = root.dataset;
+const place = `triage:${review}:${reviewer}:${stage}`;
+const past = { include: "Included", exclude: "Excluded", maybe: "Maybe" };
+
+let facts = null;          // what the protocol asks at this stage
+let ahead = [];            // records before the reviewer, the present one first
+let current = null;
+let shownAt = 0;
+let sending = null;        // the key of the change that is under way
+let undoing = false;
+const notes = new Map();   // by record; kept past a decision, for an undo
+const tagged = new Map();  // of records whose tags were looked at
+
+// -- what is kept in this browser ----------------------------------------------------------------
+
+function kept(name, otherwise) {
+  try {
+    return JSON.parse(localStorage.getItem(`${place}:${name}`)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+function keep(name, value) {
+  localStorage.setItem(`${place}:${name}`, JSON.stringify(value));
+}
+
+const waiting = () => kept("queue", []);
+
+function enqueue(what, body, record = null) {
+  keep("queue", [...waiting(), { key: makeKey(), what, body, record }]);
+  send();
+}
+
+function dequeue(key) {
+  keep("queue", waiting().filter((entry) => entry.key !== key));
+}
+
+// -- sending -------------------------------------------------------------------------------------
+
+let active = false;
+let nudge = () => {};
+
+async function send() {
+  if (active) return nudge();
+  active = true;
+  try {
+    if (navigator.locks) await navigator.locks.request(place, drain);
+    else await drain();
+  } finally {
+    active = false;
+    if (waiting().length) setTimeout(send, 0);
+  }
+}
+
+async function drain() {
+  let failures = 0;
+  for (;;) {
+    const [entry] = waiting();
+    if (!entry) return;
+    sending = entry.key;
+    try {
+      const answer = await api(`/api/${entry.what}`, { body: { key: entry.key, stage, ...entry.body } });
+      dequeue(entry.key);
+      failures = 0;
+      tellConnection("");
+      take(answer, entry);
+    } catch (problem) {
+      const status = problem.status ?? 0;
+      if (status === 401) {
+        tellConnection("You are logged out. What you decided waits in this browser: log in again, and it is sent.", "/login");
+      } else if (status >= 400 && status < 500 && ![408, 409, 425, 429].includes(status)) {
+        dequeue(entry.key);
+        refused(entry, problem);
+        continue;
+      } else if (status !== 409) {
+        tellConnection(`No connection: ${count(waiting().length, "change")} in this browser, to be sent when it is back.`);
+      }
+      failures += 1;
+      sending = null;
+      await Promise.race([pause(Math.min(15, 2 ** failures / 2)), new Promise((wake) => { nudge = wake; })]);
+    } finally {
+      sending = null;
+    }
+  }
+}
+
+function count(n, noun) {
+  return `${n} ${noun}${n === 1 ? " waits" : "s wait"}`;
+}
+
+function tellConnection(text, href = "") {
+  const line = byId("connection");
+  line.hidden = !text;
+  line.replaceChildren(text, ...(href ? [" ", el("a", { href: `${href}?then=${encodeURIComponent(location.pathname + location.search)}` }, "Log in")] : []));
+}
+
+function refused(entry, problem) {
+  undoing = false;
+  const title = entry.record ? `: ${plainText(entry.record.title)}` : "";
+  say(`Not kept (${problem.message})${title}`);
+  current = null;
+  refresh();
+}
+
+/** Take in what the server says comes next; the record that is being read stays. */
+function take(answer, entry = null) {
+  if (answer.preparing) return prepare(answer.preparing);
+  byId("state").textContent = answer.state;
+  const gone = new Set(waiting().filter((one) => one.what !== "undo").map((one) => one.body.record_id));
+  let next = answer.records.filter((record) => !gone.has(record.record_id));
+  if (entry?.what === "undo") {
+    undoing = false;
+    const back = answer.done.record_id;
+    current = null;
+    if (back === null) say("You have no decision to take back.");
+    else {
+      notes.set(back, answer.done.note);
+      const record = next.find((one) => one.record_id === back);
+      say(`Taken back: ${record ? plainText(record.title) : "your last decision"}`);
+    }
+  }
+  if (current) next = [current, ...next.filter((record) => record.record_id !== current.record_id)];
+  ahead = next;
+  if (!current && !undoing) show();
+  else if (ahead[0] && current && ahead[0].record_id === current.record_id) ahead[0] = current;
+}
+
+async function refresh() {
+  for (let failures = 0; ; failures += 1) {
+    try {
+      const answer = await api(`/api/queue?stage=${encodeURIComponent(stage)}`);
+      tellConnection(waiting().length ? byId("connection").textContent : "");
+      return take(answer);
+    } catch (problem) {
+      if (problem.status === 401) return tellConnection("You are logged out.", "/login");
+      if (problem.status && problem.status < 500 && problem.status !== 429) {
+        byId("record").replaceChildren(el("p", { class: "notice", role: "alert" }, problem.message));
+        return;
+      }
+      tellConnection("No connection to the server; trying again.");
+      await pause(Math.min(15, 2 ** failures / 2));
+    }
+  }
+}
+
+function prepare({ what, done, total }) {
+  const bar = el("progress", { "aria-label": what, ...(total ? { max: total, value: done } : {}) });
+  byId("controls").hidden = true;
+  byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar);
+  setTimeout(refresh, 400);
+}
+
+// -- showing -------------------------------------------------------------------------------------
+
+function say(text) {
+  byId("last").textContent = text;
+}
+
+function show() {
+  const record = ahead[0];
+  const article = byId("record");
+  if (!record) {
+    const left = waiting().length;
+    byId("controls").hidden = !left && !kept("done", []).length;
+    article.replaceChildren(el("h2", { id: "title", tabindex: "-1" },
+      left ? "The next record comes with the connection." : "Nothing is left for you to judge at this stage."));
+    return;
+  }
+  current = record;
+  article.replaceChildren(...asRead(record));
+  byId("controls").hidden = false;
+  shownAt = performance.now();
+  if (!document.querySelector("dialog[open]")) byId("title").focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+function asRead(record) {
+  const origin = [record.authors, record.journal, record.year].filter(Boolean).join(" · ");
+  const links = [record.doi_link && outside(record.doi_link, `doi ${record.doi}`),
+    record.pmid_link && outside(record.pmid_link, `PMID ${record.pmid}`)].filter(Boolean);
+  const kind = [record.source && `source ${record.source}`, record.language && `language ${record.language}`,
+    record.type && `type ${record.type}`].filter(Boolean).join(" · ");
+  const note = notes.get(record.record_id);
+  const tags = tagged.get(record.record_id) ?? record.tags;
+  return [
+    el("h2", { id: "title", tabindex: "-1", dir: "auto" }, pieces(record.title)),
+    origin && el("p", { class: "soft", dir: "auto" }, origin),
+    links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
+    note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
+    tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
+    ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))
+      : [el("p", {}, el("em", {}, "No abstract."))]),
+    record.keywords.length ? el("p", { class: "soft", dir: "auto" }, "Keywords: ", pieces(record.keywords)) : null,
+    kind && el("p", { class: "soft", dir: "auto" }, kind),
+  ].filter(Boolean);
+}
+
+// -- deciding ------------------------------------------------------------------------------------
+
+function decide(label, reason = "") {
+  const record = current;
+  if (!record) return;
+  const id = record.record_id;
+  const tags = tagged.get(id) ?? null;
+  keep("done", [...kept("done", []), id].slice(-500));
+  ahead = ahead.filter((one) => one.record_id !== id);
+  current = null;
+  enqueue("decisions", { record_id: id, label, reason, note: notes.get(id) ?? "", tags }, record);
+  say(`${past[label]}${reason ? ` (${reason})` : ""}: ${plainText(record.title)}`);
+  show();
+}
+
+function skip() {
+  const record = current;
+  if (!record) return;
+  ahead = ahead.filter((one) => one.record_id !== record.record_id);
+  current = null;
+  enqueue("skips", { record_id: record.record_id }, record);
+  say(`Skipped, to come back later: ${plainText(record.title)}`);
+  show();
+}
+
+function undo() {
+  if (undoing) return;
+  const queue = waiting();
+  const last = queue.at(-1);
+  const done = kept("done", []);
+  if (last?.what === "decisions" && last.key !== sending) {  // it has not left this browser
+    dequeue(last.key);
+    keep("done", done.slice(0, -1));
+    ahead = [last.record, ...ahead];
+    current = null;
+    say(`Taken back: ${plainText(last.record.title)}`);
+    return show();
+  }
+  undoing = true;
+  keep("done", done.slice(0, -1));
+  say("Taking back …");
+  enqueue("undo", { record_id: done.at(-1) ?? null });
+}
+
+// -- dialogs -------------------------------------------------------------------------------------
+
+/** Let the reviewer pick by number, by name, or by a click; a name counts as soon as no longer one begins so. */
+function pick(dialog, names, render, done) {
+  const list = dialog.querySelector(".options");
+  const typed = dialog.querySelector(".typed");
+  const letters = (text) => text.toLocaleLowerCase().replace(/\s+/g, "");
+  const options = new Map(names.map((name) => [letters(name), name]));
+  names.forEach((name, i) => options.set(String(i + 1), name));
+  let text = "";
+  const draw = () => {
+    list.replaceChildren(...names.map((name, i) => {
+      const button = el("button", { type: "button", ...render(name).attributes }, el("kbd", {}, String(i + 1)), " ", render(name).text);
+      button.addEventListener("click", () => chosen(name));
+      return el("li", {}, button);
+    }));
+  };
+  const chosen = (name) => {
+    text = typed.textContent = "";
+    if (done(name)) dialog.close();
+    else draw();
+  };
+  dialog.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.key === "Backspace") {
+      event.preventDefault();
+      if (!text) return dialog.close();
+      text = typed.textContent = text.slice(0, -1);
+    } else if (event.key === "Enter") {
+      if (!text && event.target.closest("li")) return;  // the button that has the focus
+      event.preventDefault();
+      const matching = new Set([...options].filter(([option]) => option.startsWith(letters(text))).map(([, name]) => name));
+      if (!text) { dialog.close(); done(""); }
+      else if (options.has(letters(text))) chosen(options.get(letters(text)));
+      else if (matching.size === 1) chosen([...matching][0]);
+    } else if (event.key.length === 1 && !(event.key === " " && !text)) {
+      event.preventDefault();
+      const wanted = letters(text + event.key);
+      const matching = [...options.keys()].filter((option) => option.startsWith(wanted));
+      if (matching.length === 1 && options.has(wanted)) chosen(options.get(wanted));
+      else if (matching.length) text = typed.textContent = text + event.key;
+      else typed.textContent = `${text} (nothing begins with ${text + event.key})`;
+    }
+  };
+  typed.textContent = "";
+  draw();
+  dialog.showModal();
+  dialog.focus();  // none of the buttons: Enter alone means no reason
+}
+
+function exclude() {
+  if (!current) return;
+  if (!facts.reasons.length) return decide("exclude");
+  const texts = new Map(facts.reasons.map((reason) => [reason.code, reason.text]));
+  pick(byId("reasons"), [...texts.keys()], (code) => ({
+    text: texts.get(code) === code ? code : `${code}: ${texts.get(code)}`, attributes: {},
+  }), (code) => {
+    decide("exclude", code);
+    return true;
+  });
+}
+
+function openTags() {
+  if (!current || !facts.tags.length) return;
+  const record = current;
+  const given = new Set(tagged.get(record.record_id) ?? record.tags);
+  pick(byId("tags"), facts.tags, (tag) => ({ text: tag, attributes: { "aria-pressed": String(given.has(tag)) } }), (tag) => {
+    if (!tag) return true;
+    if (!given.delete(tag)) given.add(tag);
+    tagged.set(record.record_id, [...given]);
+    return false;
+  });
+  byId("tags").onclose = redraw;
+}
+
+function redraw() {
+  if (!current) return;
+  byId("record").replaceChildren(...asRead(current));
+  byId("title").focus({ preventScroll: true });
+}
+
+function openNote() {
+  if (!current) return;
+  const record = current;
+  const dialog = byId("note");
+  const text = byId("note-text");
+  text.value = notes.get(record.record_id) ?? "";
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    if (dialog.returnValue === "keep") notes.set(record.record_id, text.value.trim());
+    redraw();
+  };
+  text.onkeydown = (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      dialog.close("keep");
+    }
+  };
+  dialog.showModal();
+  text.focus();
+}
+
+async function openWhy() {
+  if (!current) return;
+  const text = byId("why-text");
+  text.replaceChildren(el("p", {}, "Looking …"));
+  byId("why").showModal();
+  try {
+    const why = await api(`/api/why/${current.record_id}?stage=${encodeURIComponent(stage)}`);
+    text.replaceChildren(...explained(why));
+  } catch (problem) {
+    text.replaceChildren(el("p", {}, problem.status ? problem.message : "No connection."));
+  }
+}
+
+function explained(why) {
+  if (!why.ranked) return [el("p", {}, "Nothing ranks this record yet: the protocol has no criteria, and there are no labels.")];
+  const terms = (wanted) => why.terms.filter((one) => one.for === wanted).map((one) => el("li", { dir: "auto" }, one.term));
+  const list = (heading, items, kind = "") => (items.length ? [el("h3", {}, heading), el("ul", { class: kind }, items)] : []);
+  return [
+    ...list("Words that speak for it", terms(true), "terms"),
+    ...list("Words that speak against it", terms(false), "terms"),
+    ...list("Near the criteria", why.criteria.map((one) => el("li", { dir: "auto" },
+      `nearer than ${Math.round(100 * one.nearer_than)} % of the records: `,
+      el("mark", { class: one.kind === "exclude" ? "exclude" : "include" }, one.text)))),
+    ...list("Records judged before", why.known.map((one) => el("li", { dir: "auto" },
+      `${one.for ? "for" : "against"}: `, el("em", {}, one.title), one.relevant ? " (relevant)" : " (not relevant)"))),
+    ...(why.known.length ? [] : [el("p", { class: "soft" }, "No record judged before speaks yet.")]),
+  ];
+}
+
+function openCriteria() {
+  const list = (heading, kind, texts) => (texts.length
+    ? [el("h3", {}, heading), el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, el("span", { class: kind }, text))))] : []);
+  const all = [
+    ...(facts.question ? [el("p", { dir: "auto" }, facts.question)] : []),
+    ...list("Include", "include", facts.include), ...list("Exclude", "exclude", facts.exclude),
+  ];
+  byId("criteria-text").replaceChildren(...(all.length ? all : [el("p", {}, "The protocol names no criteria.")]));
+  byId("criteria").showModal();
+}
+
+function setMarks(on) {
+  localStorage.setItem("triage:marks", on ? "on" : "off");
+  document.documentElement.classList.toggle("unmarked", !on);
+  byId("do-marks").setAttribute("aria-pressed", String(on));
+}
+
+// -- keys ----------------------------------------------------------------------------------------
+
+const keys = {
+  i: () => decide("include"),
+  e: exclude,
+  m: () => decide("maybe"),
+  u: undo,
+  s: skip,
+  n: openNote,
+  t: openTags,
+  w: openWhy,
+  c: openCriteria,
+  h: () => setMarks(document.documentElement.classList.contains("unmarked")),
+  "?": () => byId("help").showModal(),
+  "/": () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
+  q: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || !facts) return;
+  if (document.querySelector("dialog[open]") || event.target.closest("input, textarea, select")) return;
+  if (event.timeStamp < shownAt) return;  // typed before the record was on the screen: it decides nothing
+  const does = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!does) return;
+  event.preventDefault();
+  does();
+});
+
+for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe", u: "undo", s: "skip", n: "note", t: "tags",
+  w: "why", c: "criteria", h: "marks", "?": "help" })) {
+  byId(`do-${name}`)?.addEventListener("click", keys[key]);
+}
+
+addEventListener("online", () => nudge());
+
+// -- begin ---------------------------------------------------------------------------------------
+
+async function begin() {
+  setMarks(localStorage.getItem("triage:marks") !== "off");
+  for (;;) {
+    try {
+      facts = await api(`/api/session?stage=${encodeURIComponent(stage)}`);
+      break;
+    } catch (problem) {
+      if (problem.status === 401) return tellConnection("You are logged out.", "/login");
+      tellConnection("No connection to the server; trying again.");
+      await pause(2);
+    }
+  }
+  tellConnection("");
+  if (waiting().length) send();  // decided before the page was loaded again
+  await refresh();
+}
+
+begin();
