@@ -315,3 +315,24 @@ def test_heavy_asks_for_a_gpu(tmp_path, monkeypatch):
         screening.ReviewModel(texts, f"heavy:{tmp_path}", None)
     with pytest.raises(InputError, match="is no model"):
         screening.ReviewModel(texts, f"heavy:{tmp_path}", None, device="cpu")
+
+
+@pytest.mark.parametrize("cost, seed", [(0.11, 0), (1.0, 1), (10.0, 3)])
+def test_the_machine_reaches_its_optimum_where_most_records_are_far_from_the_margin(cost, seed):
+    """Records that go in and out of the margin's reach: a method without a line search goes round in circles here."""
+    rng = np.random.default_rng(seed)
+    y = np.zeros(300, int)
+    y[rng.choice(300, 6, replace=False)] = 1
+    matrix = features.centred((rng.normal(size=(300, 12)) + 3 * y[:, None] * rng.normal(size=12)).astype(np.float32))
+    first = [np.flatnonzero(y == 1)[0], np.flatnonzero(y == 0)[0]]
+    order = np.concatenate([first, rng.permutation(np.setdiff1d(np.arange(300), first))])
+    machine = learning.LinearMachine(matrix, cost)
+    for n in range(2, 300):
+        rows, weights = order[:n], ranking.balanced_weights(y[order[:n]], 9.8)
+        machine.fit(rows, y[rows], weights)
+        sign, duals = np.where(y[rows] == 1, 1.0, -1.0), machine.duals_[rows]
+        known = matrix[rows].astype(float)
+        outputs = known @ (known.T @ duals) + duals.sum()
+        # At the optimum each dual is 2 C s times how far its record falls short of the margin.
+        optimal = 2 * cost * weights * sign * np.maximum(0, 1 - sign * outputs)
+        assert np.abs((optimal - duals) / (2 * cost * weights)).max() < 1e-4
