@@ -5,12 +5,13 @@ import json
 import sqlite3
 import threading
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from conftest import PROTOCOL, sample_ris
-from triage import intake, ranking, screening, status
+from triage import intake, ranking, screening, status, team
 from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project
@@ -35,6 +36,12 @@ class Paper:
     def news(self):
         desk, self.fresh_desk = self.fresh_desk, None
         return desk
+
+    def turn(self):
+        return nullcontext((True, None))
+
+    def left_behind(self, row):
+        return True
 
     def show(self, row, origin, pool_size, ranking_id):
         if self.overtaken:
@@ -515,13 +522,14 @@ def test_every_decision_is_durable_at_once_and_a_session_goes_on_where_it_was_le
         assert session.next().row not in (first, second)
 
 
-def test_what_one_reviewer_has_on_the_screen_another_gets_only_at_the_end(review):
+def test_what_one_reviewer_has_on_the_screen_another_gets_only_when_they_are_away(review, monkeypatch):
     project = review(6)
     with at_desk(project) as (session, _):
         on_screen = session.next().row
         with Project.open(project.path) as other, at_desk(other, "bob") as (bobs, records):
-            seen = answer(bobs, records, 5)
-            assert on_screen not in [s.row for s in seen] and bobs.next().row == on_screen
+            assert on_screen not in [s.row for s in answer(bobs, records)] and bobs.pool.y.tolist().count(-1) == 1
+            monkeypatch.setattr(screening, "_AWAY_SECONDS", -1)
+            assert bobs.next().row == on_screen
             bobs.decide(on_screen, EXCLUDE)
         assert session.next() is None
 
@@ -588,24 +596,31 @@ def test_what_others_write_is_taken_up_while_screening(review):
         assert session.pool.y[mine] == -1 and same(session.pool.history(), project.history())
 
 
-def test_what_somebody_else_took_in_the_same_moment_is_not_shown_too(review, monkeypatch):
-    """Between choosing a record and logging it, another program shows the same one."""
+def test_nobody_writes_between_the_choice_of_a_record_and_its_showing(review):
+    """Another program that shows the same record in that moment waits, and is told that the log has moved on."""
     project = review(12)
-    show, taken = Project.show, []
+    told, begun = [], threading.Event()
 
-    def slow(self, stage, record_ids, origins, sizes, **kwargs):
-        if not taken:
-            taken.append(record_ids[0])
-            with Project.open(self.path) as other:
-                show(other, stage, record_ids, [Origin.RANKED], sizes, reviewer="bob")
-        return show(self, stage, record_ids, origins, sizes, **kwargs)
+    def show_the_first(after, row):
+        with Project.open(project.path) as other:
+            begun.set()
+            told.append(other.show("abstract", [row + 1], [Origin.RANKED], [12], reviewer="bob", after=after))
 
-    monkeypatch.setattr(Project, "show", slow)
     with at_desk(project) as (session, records):
-        session._next_origin = lambda history: Origin.AUDIT
-        showing = session.next()
-        assert records[showing.row].id != taken[0] and same(session.pool.history(), project.history())
-    assert project.history().origin.tolist() == ["ranked", "audit"] and project.history().pool_size.tolist() == [12, 11]
+        threads = []
+
+        def choose(history):
+            threads.append(threading.Thread(target=show_the_first, args=(project.live().last_seq, 0)))
+            threads[-1].start()
+            begun.wait()
+            time.sleep(0.1)
+            return Origin.AUDIT
+
+        session._next_origin = choose
+        session.next()
+        threads[0].join()
+        assert told == [[]] and len(threads) == 1 and same(session.pool.history(), project.history())
+    assert project.history().origin.tolist() == ["audit"]
 
 
 def test_an_undo_of_what_another_program_took_back_already_is_no_error(review):
@@ -664,6 +679,142 @@ def test_a_conflict_counts_as_relevant_until_it_is_settled(review):
         assert session.pool.y[row] == 1
         session.decide(row, EXCLUDE)
         assert session.pool.y[row] == 0 and same(session.pool.history(), project.history())
+
+
+# -- a team -----------------------------------------------------------------------------------
+
+TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
+
+
+def a_desk(project, reviewer, stage=None):
+    """Open a session that ranks by the records' rows, so that all want the same record."""
+    journal = screening.ProjectJournal(project, stage or commit_audit(project), reviewer, {})
+    return Session(journal.desk(), lambda rows, y: None, journal=journal,
+                   next_origin=lambda history: Origin.AUDIT if len(history.y) % 3 == 2 else Origin.RANKED)
+
+
+def taken(project):
+    """Return who was shown each record and who decided on it, by record."""
+    shown, decided = {}, {}
+    for e in project.events():
+        if e.kind in (Kind.SHOWN, Kind.DECISION):
+            (shown if e.kind is Kind.SHOWN else decided).setdefault(e.record_id, []).append(e.reviewer)
+    return shown, decided
+
+
+def test_two_share_a_pool_without_waiting_for_each_other(review):
+    project = review(6, TWO)
+    with Project.open(project.path) as other:
+        ann, bob = a_desk(project, "ann"), a_desk(other, "bob")
+        first = ann.next().row
+        assert bob.next().row == first  # the best for both, before either has judged it
+        eve = a_desk(project, "eve")
+        assert eve.next().row != first
+        for _ in range(3):
+            row = bob.next().row
+            bob.decide(row, EXCLUDE)
+        assert ann.next().row == first
+        assert same(bob.pool.history(), project.history())
+
+
+@pytest.mark.parametrize("per_record", [1, 2])
+def test_twenty_reviewers_at_once(review, per_record):
+    """Nothing is lost, doubled or shown to one too many, and every audit draw is the next of the permutation."""
+    project = review(60, PROTOCOL.replace('model = "fast"', f'model = "fast"\nreviewers_per_record = {per_record}'))
+    commit_audit(project)
+    failed = []
+
+    def work(number):
+        try:
+            with Project.open(project.path) as mine:
+                session, rng = a_desk(mine, f"r{number}"), np.random.default_rng(number)
+                while (showing := session.next()) is not None:
+                    session.decide(showing.row, rng.choice([INCLUDE, EXCLUDE]))
+                    if rng.random() < 0.05:
+                        session.undo()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    shown, _ = taken(project)
+    assert sorted(shown) == list(range(1, 61))
+    assert all(len(who) == len(set(who)) == per_record for who in shown.values())
+    stage = project.stage()
+    votes = {}
+    for (_, record_id, who) in stage.live.decisions:
+        votes.setdefault(record_id, set()).add(who)
+    assert votes == {record_id: set(who) for record_id, who in shown.items()}
+    events = project.events()
+    assert [e.seq for e in events] == list(range(1, len(events) + 1))
+    history, permutation = project.history(), stage.strata[0].tolist()
+    assert (history.origin == "audit").sum() == 20
+    for at in np.flatnonzero(history.origin == "audit"):
+        before = set(history.rows[:at].tolist())
+        assert history.rows[at] == next(row for row in permutation if row not in before)
+        assert history.pool_size[at] == 60 - at
+
+
+def test_a_record_of_somebody_who_is_away_is_taken_over_by_one(review, monkeypatch):
+    project = review(4, TWO)
+    ann, bob = a_desk(project, "ann"), a_desk(project, "bob")
+    left = ann.next().row
+    answer_all(bob)
+    eve = a_desk(project, "eve")
+    answer_all(eve)
+    joe = a_desk(project, "joe")
+    assert eve.next() is None and joe.next() is None  # ann may come back
+    monkeypatch.setattr(screening, "_AWAY_SECONDS", -1)
+    assert eve.next().row == left
+    monkeypatch.undo()
+    assert joe.next() is None
+    eve.decide(left, EXCLUDE)
+    assert ann.next() is None and joe.next() is None
+
+
+def answer_all(session):
+    while (showing := session.next()) is not None:
+        session.decide(showing.row, EXCLUDE)
+
+
+def test_the_calibration_round_comes_first_to_everybody_and_is_random(review):
+    project = review(30, TWO.replace("[[include]]", "calibration = 4\n\n[[include]]", 1))
+    names = ["ann", "bob", "eve", "joe"]
+    sample = commit_audit(project).strata[0][:4].tolist()
+    for name in names:
+        session = a_desk(project, name)
+        assert [decided(session, EXCLUDE) for _ in range(4)] == sample
+        assert session.next().row not in sample
+        assert same(session.pool.history(), project.history())
+    shown, decisions = taken(project)
+    assert all(decisions[row + 1] == names for row in sample)
+    assert all(len(shown[record_id]) <= 2 for record_id in shown if record_id - 1 not in sample)
+    assert project.history().origin[:4].tolist() == ["audit"] * 4
+    found = team.agreement(project)["calibration"]
+    assert found["size"] == found["records"] == 4 and found["judged_by"] == dict.fromkeys(names, 4)
+
+
+def decided(session, label):
+    row = session.next().row
+    session.decide(row, label)
+    return row
+
+
+def test_a_settlement_is_taken_up_while_screening(review):
+    project = review(6, TWO)
+    ann, bob = a_desk(project, "ann"), a_desk(project, "bob")
+    row = decided(ann, INCLUDE)
+    assert decided(bob, EXCLUDE) == row
+    settled = project.settle("abstract", row + 1, EXCLUDE, reviewer="eve")
+    ann.next()
+    assert ann.pool.y[row] == 0 and same(ann.pool.history(), project.history())
+    project.undo(settled.seq, reviewer="eve")
+    ann.next()
+    assert ann.pool.y[row] == 1 and same(ann.pool.history(), project.history())
 
 
 # -- batches ------------------------------------------------------------------------------------

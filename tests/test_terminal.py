@@ -46,6 +46,12 @@ class MemoryJournal:
         self.given = {}      # the tags of each row
         self.shown = []
 
+    def turn(self):
+        return contextlib.nullcontext((True, None))
+
+    def left_behind(self, row):
+        return True
+
     def news(self):
         return None
 

@@ -16,7 +16,7 @@ import struct
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -430,6 +430,7 @@ class Project:
         self._known_events: list[Event] = []
         self._folding = Folding()
         self._folding_on = threading.Lock()
+        self._turn = threading.local()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -526,7 +527,26 @@ class Project:
         return self._transaction(self._engine)
 
     def _write(self) -> AbstractContextManager[Connection]:
+        if (connection := getattr(self._turn, "connection", None)) is not None:
+            return nullcontext(connection)
         return self._transaction(self._engine.execution_options(write=True))
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep everybody else from writing until the block ends; what is written in it is one transaction.
+
+        So that what is read in the block still holds when the block writes. What it wrote itself is read only
+        after it. Another turn in it is part of it.
+        """
+        if getattr(self._turn, "connection", None) is not None:
+            yield
+            return
+        with self._write() as connection:
+            self._turn.connection = connection
+            try:
+                yield
+            finally:
+                self._turn.connection = None
 
     @contextmanager
     def _transaction(self, engine) -> Iterator[Connection]:

@@ -12,8 +12,9 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol as Interface
 
@@ -29,6 +30,7 @@ from .records import Record
 SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
+_AWAY_SECONDS = 1800     # who has written nothing for so long leaves what waits for them to others
 _TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
 # Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
 _UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
@@ -90,6 +92,15 @@ class Pool:
         """Mark a record as shown."""
         self._append(row, origin, self.left(row))
 
+    def show_as(self, row: int, event: Event) -> None:
+        """Mark a record as shown the way an event of the log says (see `Stage.history`)."""
+        origin, size = event.origin or Origin.CHOSEN, self.left(row)
+        if origin is Origin.AUDIT and event.kind is Kind.SHOWN:
+            size = event.pool_size
+        elif origin is Origin.AUDIT or (event.kind is Kind.DECISION and origin is Origin.RANKED):
+            origin = Origin.CHOSEN
+        self._append(row, origin, size)
+
     def _append(self, row: int, origin: str, size: int) -> None:
         at = self._n_shown
         self._order[at], self._origin[at], self._pool_size[at] = row, origin, size
@@ -122,6 +133,11 @@ class Pool:
         """Return the rows shown and not judged, in the order of first showing."""
         order = self._order[: self._n_shown]
         return order[self.y[order] < 0].tolist()
+
+    def in_order(self, which: np.ndarray) -> np.ndarray:
+        """Return the rows of a mask over all records that were shown, in the order of first showing."""
+        order = self._order[: self._n_shown]
+        return order[which[order]]
 
     def history(self) -> History:
         """Return what the mathematics may see."""
@@ -165,13 +181,16 @@ class Desk:
     elsewhere : list of int
         Rows that await a decision from a file or from somebody else's screen.
     second : ndarray of bool, shape (n,)
-        Records that others have judged and that need this reviewer's decision too.
+        Records that others have on their screens or have judged, and that need this reviewer's decision too.
+    first : sequence of int
+        Rows of the calibration round that this reviewer is to see before all else, in their order.
     """
 
     pool: Pool
     mine: list[int]
     elsewhere: list[int]
     second: np.ndarray
+    first: Sequence[int] = ()
 
 
 class Journal(Interface):
@@ -179,6 +198,16 @@ class Journal(Interface):
 
     def news(self) -> Desk | None:
         """Return the desk anew when somebody else wrote to the log since the last call."""
+
+    def turn(self) -> AbstractContextManager[tuple[bool, Desk | None]]:
+        """Keep everybody else from writing, so that a record can be chosen and logged.
+
+        Gives whether the log is known to its end, and the desk where that has changed; where it is not known,
+        `news` must be asked first.
+        """
+
+    def left_behind(self, row: int) -> bool:
+        """Tell whether those who are to decide on a record that waits are away, or have it in a file."""
 
     def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool | None:
         """Log that a record is put before the reviewer, and by which ranking.
@@ -262,11 +291,13 @@ class Session:
 
     def _sit_at(self, desk: Desk) -> None:
         self.pool = desk.pool
+        self._y_seen = desk.pool.y.copy()
         self._set_aside = {
             row: back for row, back in self._set_aside.items() if desk.pool.y[row] < 0 or desk.second[row]
         }
         self._mine = [row for row in desk.mine if row not in self._set_aside]
         self._elsewhere = desk.elsewhere
+        self._first = [row for row in desk.first if row not in self._set_aside]
         self._second = desk.second
         self._second[list(self._set_aside)] = False
 
@@ -299,16 +330,27 @@ class Session:
             if aside and self._set_aside[aside[0]] <= self._decisions:
                 return self._again(aside[0])
             if self.pool.shown.all() and not self._second.any():
-                elsewhere = [row for row in self._elsewhere if row not in self._set_aside and row not in but]
-                return next(map(self._again, [*elsewhere, *aside]), None)
-            if (showing := self._show_next()) is not None:
+                if not self._waiting(but):
+                    return next(map(self._again, aside), None)
+            if (showing := self._show_next(but)) is not None:
                 return showing
 
+    def _waiting(self, but: Collection[int]) -> list[int]:
+        """Return the rows that waited for somebody else for too long, or for a file."""
+        return [
+            row for row in self._elsewhere if row not in self._set_aside and row not in but
+            and (self._journal is None or self._journal.left_behind(row))
+        ]
+
     def _catch_up(self) -> None:
-        if self._journal is not None and (desk := self._journal.news()) is not None:
-            before = self.pool.y
+        if self._journal is not None:
+            self._look_up_at(self._journal.news())
+
+    def _look_up_at(self, desk: Desk | None) -> None:
+        if desk is not None:
+            before = self._y_seen
             self._sit_at(desk)
-            if not np.array_equal(before, desk.pool.y):
+            if not np.array_equal(before, self._y_seen):
                 self._label_changed()
 
     def _again(self, row: int) -> Showing:
@@ -316,10 +358,37 @@ class Session:
         origin = history.origin[np.flatnonzero(history.rows == row)[0]]
         return Showing(row, Origin(str(origin)), None)
 
-    def _show_next(self) -> Showing | None:
+    def _show_next(self, but: Collection[int] = ()) -> Showing | None:
         """Choose a record and log it; None when the log has moved on meanwhile."""
+        with nullcontext((True, None)) if self._journal is None else self._journal.turn() as (known, desk):
+            if not known:
+                return None
+            self._look_up_at(desk)
+            if (chosen := self._choose(but)) is None:
+                return None
+            row, origin, rank = chosen
+            if self._journal is not None and self._journal.show(row, origin, self.pool.left(row), self.ranking_id):
+                return None
+        if not self.pool.shown[row]:
+            self.pool.show(row, origin)
+        self._second[row] = False
+        self._first = [other for other in self._first if other != row]
+        self._elsewhere = [other for other in self._elsewhere if other != row]
+        self._mine.append(row)
+        return Showing(row, origin, rank)
+
+    def _choose(self, but: Collection[int]) -> tuple[int, Origin, int | None] | None:
+        """Choose the next record: its row, how it comes, and its rank; None when none is open any more."""
         open_rows = ~self.pool.shown | self._second
-        origin, row = Origin.RANKED, None
+        if not open_rows.any():
+            waiting = self._waiting(but)
+            return (waiting[0], Origin.RANKED, None) if waiting else None
+        origin = Origin.RANKED
+        if self._first:
+            row = self._first[0]
+            if not self.pool.shown[row]:
+                origin = Origin.AUDIT if row == self.pool.audit_row() else Origin.CHOSEN
+            return row, origin, None
         if self._next_origin is not None and not self.pool.shown.all():
             origin = self._next_origin(self.pool.history())
         if origin is Origin.AUDIT:
@@ -328,17 +397,8 @@ class Session:
             row = int(np.where(open_rows, self._place, self.pool.n).argmin())
         else:
             row = int(np.where(open_rows, self.scores, -np.inf).argmax())
-        rank = None
-        if self.scores is not None:
-            rank = int((self.scores[open_rows] > self.scores[row]).sum()) + 1
-        if self._journal is not None and self._journal.show(row, origin, self.pool.left(row), self.ranking_id):
-            return None
-        if self._second[row]:
-            self._second[row] = False
-        else:
-            self.pool.show(row, origin)
-        self._mine.append(row)
-        return Showing(row, origin, rank)
+        rank = None if self.scores is None else int((self.scores[open_rows] > self.scores[row]).sum()) + 1
+        return row, origin, rank
 
     def tags(self, row: int) -> list[str]:
         """Return the tags that the reviewer has given a record."""
@@ -362,7 +422,7 @@ class Session:
         self._second[row] = False
         if not self.pool.shown[row]:  # somebody chose it
             self.pool.show(row, Origin.CHOSEN)
-        self.pool.y[row] = y
+        self.pool.y[row] = self._y_seen[row] = y
         self._decisions += 1
         self._label_changed()
 
@@ -380,7 +440,7 @@ class Session:
         if undone is None:
             return None
         row, y = undone
-        self.pool.y[row] = y
+        self.pool.y[row] = self._y_seen[row] = y
         self._mine.insert(0, row)
         self._label_changed()
         return row
@@ -581,43 +641,112 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Stage:
 
 
 class ProjectJournal:
-    """One reviewer's log over a project: each call is one transaction, durable when it returns."""
+    """One reviewer's log over a project: each call is one transaction, durable when it returns.
+
+    Whoever has a record on their screen, in a file or judged it has taken it. As many take a record as the
+    protocol asks for, each the best that they have not taken, so nobody waits for anybody; one more comes in
+    only for somebody who is away. A record of the calibration round is for everybody.
+
+    What others write is followed event by event; only what moves records into the stage or out of it makes
+    it necessary to read the stage anew.
+    """
 
     def __init__(self, project: Project, stage: Stage, reviewer: str, parameters: Mapping[str, object]) -> None:
         self._project = project
         self._reviewer = reviewer
         self._parameters = dict(parameters)
-        self._per_record = project.protocol().reviewers_per_record
+        protocol = project.protocol()
+        self._per_record = protocol.reviewers_per_record
+        self._calibration = protocol.calibration
+        names = [s.name for s in protocol.stages]
+        self._earlier = names[: names.index(stage.name)]
         self._take(stage)
 
     def _take(self, stage: Stage) -> None:
         self.stage = stage
-        self._seq = stage.live.last_seq
+        self._pool = Pool.of(stage)
         self._live = stage.live
+        n = self._pool.n
+        self._sample = stage.calibration(self._calibration)
+        self._for_all = np.zeros(n, bool)
+        self._for_all[self._sample] = True
+        self._takers: dict[int, dict[str, bool]] = {}   # for each row who took it; True: on a screen
+        self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
+        self._judges: set[str] = set()
+        self._last_at: dict[str, datetime] = {}
+        self._n_records = self._project.n_records()
+        self._anew = False
+        events = self._project.events(until=stage.live.last_seq)
+        for e, row in zip(events, self._rows_of(events), strict=True):
+            self._follow(e, row)
+        judged = {row for row in self._takers if row >= 0}
+        for row in judged:
+            self._count_votes(row)
+        self._seq = stage.live.last_seq
+
+    def _rows_of(self, events: Sequence[Event]) -> list[int]:
+        return self.stage.rows_of(
+            0 if e.record_id is None else self._live.kept(e.record_id) for e in events
+        ).tolist()
+
+    def _follow(self, e: Event, row: int) -> None:
+        """Note who is at work, and who took a record."""
+        if e.reviewer:
+            self._last_at[e.reviewer] = e.at
+        if row < 0 or e.stage != self.stage.name or e.kind not in (Kind.SHOWN, Kind.DECISION):
+            return
+        takers = self._takers.setdefault(row, {})
+        on_screen = e.kind is Kind.DECISION or not e.note
+        takers[e.reviewer] = takers.get(e.reviewer, False) or on_screen
+        self._taken[row] = len(takers)
+        if e.kind is Kind.DECISION:
+            self._judges.add(e.reviewer)
+        if e.reviewer == self._reviewer:
+            self._i_took[row] = True
+            self._on_my_screen[row] |= on_screen
+
+    def _voters(self, row: int) -> dict[str, set[Label]]:
+        """Return who has judged a record, and how (its copies apart, before they were linked, too)."""
+        record_id = int(self.stage.record_ids[row])
+        found: dict[str, set[Label]] = {}
+        for member in self._live.groups.get(record_id, (record_id,)):
+            for who in self._judges:
+                e = self._live.decisions.get((self.stage.name, member, who))
+                if e is not None:
+                    found.setdefault(who, set()).add(e.label)
+        return found
+
+    def _count_votes(self, row: int) -> None:
+        voters = self._voters(row)
+        self._votes[row] = len(voters)
+        self._i_judged[row] = self._reviewer in voters
 
     def desk(self) -> Desk:
         """Return what this reviewer has to do, as the log has it."""
-        pool = Pool.of(self.stage)
-        judged_by: dict[int, set[str]] = {}
-        decided = list(self.stage.live.decisions)
-        rows = self.stage.rows_of(self.stage.live.kept(record_id) for _, record_id, _ in decided)
-        for (name, _, who), row in zip(decided, rows.tolist(), strict=True):
-            if name == self.stage.name and row >= 0:
-                judged_by.setdefault(row, set()).add(who)
-        mine, elsewhere = [], []
-        for row in pool.outstanding():
-            first = self.stage.live.shown[self.stage.name, int(self.stage.record_ids[row])]
-            here = first.reviewer == self._reviewer and not first.note
-            (mine if here else elsewhere).append(row)
-        second = np.zeros(pool.n, bool)
-        for row, who in judged_by.items():
-            second[row] = self._reviewer not in who and len(who) < self._per_record
-        return Desk(pool, mine, elsewhere, second)
+        pool = self._pool
+        done = (self._votes >= self._per_record) & ~self._for_all
+        full = (self._taken >= self._per_record) & ~self._for_all
+        second = pool.shown & ~self._i_took & ~done & ~full
+        waiting = pool.shown & ~self._i_judged & ~done & ~second
+        rows = pool.in_order(waiting)
+        mine = rows[self._on_my_screen[rows]].tolist()
+        elsewhere = rows[~self._on_my_screen[rows]].tolist()
+        return Desk(pool, mine, elsewhere, second, self._sample[~self._i_took[self._sample]].tolist())
+
+    def left_behind(self, row: int) -> bool:
+        now = datetime.now(UTC)
+        judged = self._voters(row)
+        return all(
+            not on_screen or who in judged or who == self._reviewer
+            or (now - self._last_at[who]).total_seconds() > _AWAY_SECONDS
+            for who, on_screen in self._takers.get(row, {}).items()
+        )
 
     def news(self) -> Desk | None:
-        others = self._project.events(since=self._seq)
-        if not others:
-            return None
+        desk = self._catch_up()
+        if not self._anew:
+            return desk
         before = self.stage
         fresh = commit_audit(self._project, before.name)
         if len(fresh.record_ids) != len(before.record_ids) or (fresh.record_ids != before.record_ids).any():
@@ -628,13 +757,51 @@ class ProjectJournal:
         self._take(fresh)
         return self.desk()
 
+    @contextmanager
+    def turn(self) -> Iterator[tuple[bool, Desk | None]]:
+        before = self._seq
+        try:
+            with self._project.turn():
+                desk = self._catch_up()
+                yield not self._anew, desk
+        except BaseException:
+            if self._seq != before:  # what was logged in the turn may be none
+                self._anew = True
+            raise
+
+    def _catch_up(self) -> Desk | None:
+        """Follow what is new in the log; `_anew` is set when that does not do."""
+        others = self._project.events(since=self._seq)
+        self._anew = self._anew or self._project.n_records() != self._n_records
+        if self._anew or not others:
+            return None
+        name = self.stage.name
+        here: set[int] = set()
+        self._live = self._project.live()
+        for e, row in zip(others, self._rows_of(others), strict=True):
+            moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (e.stage in self._earlier and e.kind is not Kind.SHOWN)
+            if moves or (e.kind is Kind.PLAN and e.stage == name) or (e.kind is Kind.UNDO and e.stage != name):
+                self._anew = True
+                return None
+            self._follow(e, row)
+            if e.stage != name or row < 0:
+                continue
+            if not self._pool.shown[row] and e.kind in (Kind.SHOWN, Kind.DECISION):
+                self._pool.show_as(row, e)
+            here.add(row)
+        for row in here:
+            self._count_votes(row)
+            self._pool.y[row] = self._relevance(row)
+        self._seq = others[-1].seq
+        return self.desk()
+
     def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool:
         events = self._project.show(
             self.stage.name, [int(self.stage.record_ids[row])], [origin], [pool_size], reviewer=self._reviewer,
             ranking_id=ranking_id, after=self._seq,
         )
         for event in events:
-            self._note(event)
+            self._note(event, row)
         return not events
 
     def tags(self, row: int) -> list[str]:
@@ -648,14 +815,13 @@ class ProjectJournal:
         decided, *tagged = self._project.decide(self.stage.name, [{
             "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
         }], reviewer=self._reviewer, tags=None if tags is None else {record_id: tags})
-        for key in [key for key in self._decided(record_id) if key[2] == self._reviewer]:
-            del self._live.decisions[key]
-        self._live.decisions[self.stage.name, record_id, self._reviewer] = decided
+        if first is None and decided.seq != self._seq + 1:
+            self._anew = True  # its place among what others showed meanwhile, the log says
         for event in (decided, *tagged):
-            self._note(event)
-        if tagged:
-            self._live = self._project.live()
-        return self._relevance(record_id)
+            self._note(event, row)
+        self._live = self._project.live()
+        self._count_votes(row)
+        return self._relevance(row)
 
     def undo(self) -> tuple[int, int] | None:
         mine = [
@@ -667,25 +833,27 @@ class ProjectJournal:
             return None
         tags = {e.seq for given in self._live.tags.values() for e in given}
         undo = self._project.undo(last.seq, reviewer=self._reviewer)
-        self._note(undo)
+        self._note(undo, row)
         for event in self._project.events(since=undo.seq):
             if event.undoes in tags:  # they went with the decision
-                self._note(event)
+                self._note(event, row)
         self._live = self._project.live()  # what comes back in its place, the log says
-        return row, self._relevance(self._live.kept(last.record_id))
+        self._count_votes(row)
+        return row, self._relevance(row)
 
-    def _decided(self, record_id: int) -> list[tuple[str, int, str]]:
-        """Return the keys of the decisions on a record and its copies."""
-        kept, stage = self._live.kept, self.stage.name
-        return [key for key in self._live.decisions if key[0] == stage and kept(key[1]) == record_id]
-
-    def _relevance(self, record_id: int) -> int:
-        votes = {self._live.decisions[key].label for key in self._decided(record_id)}
+    def _relevance(self, row: int) -> int:
+        record_id = int(self.stage.record_ids[row])
+        members = self._live.groups.get(record_id, (record_id,))
+        settled = [e for i in members if (e := self._live.settled.get((self.stage.name, i))) is not None]
+        if settled:
+            return int(max(settled, key=lambda e: e.seq).label is not Label.EXCLUDE)
+        votes = set().union(*self._voters(row).values())
         return -1 if not votes else int(votes != {Label.EXCLUDE})
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, row: int) -> None:
         if event.seq == self._seq + 1:  # otherwise somebody wrote in between: news() must see it
             self._seq = event.seq
+        self._follow(event, row)
         if event.kind in (Kind.SHOWN, Kind.DECISION):
             self._live.shown.setdefault((event.stage, event.record_id), event)
 
