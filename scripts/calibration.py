@@ -98,7 +98,8 @@ def replay_all(args: argparse.Namespace) -> None:
                         fixed = recall.policy_of("fixed-audit", target, 0.95)
                         made[f"fixed {target}"] = replay(review, seed, 0, fixed)
                 for target in TARGETS:
-                    made[f"audit {target}"] = replay(review, seed, permutation, recall.policy_of("audit-e", target, .95))
+                    policy = recall.policy_of("audit-e", target, 0.95)
+                    made[f"audit {target}"] = replay(review, seed, permutation, policy)
                 _save(file, {f"{name}/{key}": value for name, run in made.items() for key, value in run.items()})
             print(f"replayed {review.name}, permutation {permutation}", file=sys.stderr, flush=True)
 

@@ -247,6 +247,8 @@ def status(
             "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
+        "label_noise": _label_noise(stage, history, confidence, parameters),
+        "price_table": {} if history.n_found else price_table(history.n_total, confidence),
         "price_of_certainty": {
             f"{t:g}": draws
             for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
@@ -263,6 +265,71 @@ def _share(name: str, value: float) -> float:
     if not 0 < value < 1:
         raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
     return value
+
+
+def price_table(records: int, confidence: float) -> dict[str, dict[str, int]]:
+    """Return what certainty will cost, told before screening begins.
+
+    For each number of relevant records that may come to be found, and each target, the audit draws without
+    a hit that any certificate without assumptions needs, were they found one after the other.
+    """
+    return {
+        str(found): {
+            f"{t:g}": draws for t, draws in recall.price_of_certainty(found, records - found, confidence).items()
+        }
+        for found in (10, 20, 50, 100, 200, 500, 1000) if 2 * found <= records
+    }
+
+
+def price_in_words(records: int, confidence: float) -> list[str]:
+    """Return the table as lines for a person; none where a review is too small for it."""
+    table = price_table(records, confidence)
+    if not table:
+        return []
+    targets = list(next(iter(table.values())))
+    lines = [f"What certainty costs at {100 * confidence:g} % confidence with any tool: records to draw at random,",
+             f"none of them relevant, of {records}, once so many relevant ones are found, by the recall to be certified.",
+             "  found" + "".join(f"{f'{100 * float(t):g} %':>16}" for t in targets)]
+    for found, price in table.items():
+        cells = (f"{draws} ({100 * draws / records:.0f} %)" for draws in price.values())
+        lines.append(f"{found:>7}" + "".join(f"{cell:>16}" for cell in cells))
+    return lines
+
+
+def _label_noise(
+    stage: Stage, history: History, confidence: float, parameters: recall.AuditE,
+) -> dict[str, object] | None:
+    """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
+
+    The sample are the records at the end of the audit's committed permutations, which nobody chose. They
+    count in that order, up to the first that was excluded and is not judged again.
+    """
+    first: dict[int, Event] = {}
+    reviewers: Counter = Counter()
+    for (name, record_id, _), event in stage.live.decisions.items():
+        if name == stage.name:
+            kept = stage.live.kept(record_id)
+            reviewers[kept] += 1
+            if kept not in first or event.seq < first[kept].seq:
+                first[kept] = event
+    excluded = {record_id for record_id, event in first.items() if event.label is Label.EXCLUDE}
+    included = len(first) - len(excluded)
+    if not excluded:
+        return None
+    places = [rows[::-1][: math.ceil(recall.SAMPLE_SHARE * len(rows))] for rows in stage.strata]
+    drawn = [int(r) for rows in places for r in stage.record_ids[rows] if int(r) in excluded]
+    pending = [record_id for record_id in drawn if reviewers[record_id] < 2]
+    judged = drawn[: drawn.index(pending[0])] if pending else drawn
+    overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
+    told = {"excluded": len(excluded), "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
+            "pending": pending, "confidence": confidence}
+    if not judged or not included:
+        return told | dict.fromkeys(("sensitivity", "lower", "upper", "recall_lower"))
+    seen = recall.sensitivity(included, len(excluded), len(judged), overturned, confidence)
+    # Half of the error goes to the labels and half to the recall among them, so both hold together.
+    among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
+    return told | {"sensitivity": seen.estimate, "lower": seen.lower, "upper": seen.upper,
+                   "recall_lower": None if among is None else among * seen.bound}
 
 
 def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
@@ -304,8 +371,9 @@ def _warnings(
     told = []
     if history.n_found:
         told.append(
-            f"Recall is that of the labels given at the stage {stage.name!r}; nothing is said of records that the "
-            "search did not retrieve, or that were labelled wrongly."
+            f"Recall is that of the labels given at the stage {stage.name!r}: what is included on an abstract is "
+            "much harder to exhaust than what a review includes in the end; nothing is said of records that the search "
+            "did not retrieve, or that were labelled wrongly."
         )
     if project.protocol().learn_from == "final" and stage.name != project.protocol().stages[-1].name:
         told.append(
@@ -325,7 +393,10 @@ def _warnings(
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
-        told.append(f"The audit found relevant records that the ranking had left behind: {ids}.")
+        told.append(
+            "The model disagrees with the audit, which may mean a hidden cluster: the audit found relevant records "
+            f"that the ranking had left behind: {ids}."
+        )
     if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
         told.append(
             "The model disagrees with the audit: it expects more relevant records than the certificate allows."
@@ -420,6 +491,10 @@ def in_words(facts: dict) -> str:
     if facts["relevant_found"]:
         price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
         lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
+    else:
+        lines += ["", *price_in_words(facts["records"], facts["confidence"])]
+    if facts["label_noise"] is not None:
+        lines.append(_labels_in_words(facts["label_noise"]))
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts["rules"]:
         mark = "*" if rule["name"] == v["rule"] else " "
@@ -428,6 +503,21 @@ def in_words(facts: dict) -> str:
     lines += ["", "Verdict      " + ("Screening can stop" if v["stop"] else "Go on screening")
               + (" (certified)." if v["certified"] else f" (promise: {v['promise']}).") + f" {v['why']}"]
     return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
+
+
+def _labels_in_words(noise: dict) -> str:
+    told = (f"Labels       {noise['judged_twice']} of a random sample of {noise['sample']} excluded records are judged "
+            f"again, {noise['overturned']} of them overturned")
+    if noise["sensitivity"] is not None:
+        told += (f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
+                 f"({_cut_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)")
+    if noise["sensitivity"] is not None and noise["recall_lower"] is not None:
+        told += (f".\n             Wrong labels counted, recall is at least {_cut_percent(noise['recall_lower'])} "
+                 f"({100 * noise['confidence']:g} % confidence for both together)")
+    if noise["pending"]:
+        ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")
+        told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
+    return told + "."
 
 
 def _workload_in_words(facts: dict) -> str:

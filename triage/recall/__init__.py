@@ -15,6 +15,7 @@ from .evidence import (
     next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
+from .labels import SAMPLE_SHARE, Sensitivity, sensitivity
 from .rules import (
     AUDITED, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy, QuantRule,
     RankedERule, draws_needed, elusion_upper, policy_of, rule_of,
@@ -22,7 +23,10 @@ from .rules import (
 
 __all__ = [
     "AUDITED", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
-    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule", "Workload", "audit_draws", "calibrated", "certificate",
+    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule",
+    "SAMPLE_SHARE", "Sensitivity", "Workload", "audit_draws", "calibrated", "certificate",
     "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast",
-    "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of", "price_of_certainty", "rule_of",
+    "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of", "price_of_certainty",
+    "rule_of",
+    "sensitivity",
 ]
