@@ -1,6 +1,11 @@
 """What several tests share: small reviews, and the shared labelled reviews where they are there."""
 
+import os
+import shutil
+import subprocess
+import tempfile
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +99,79 @@ class Log:
         return stage_of(self.name, self.earlier, np.arange(1, n + 1), self.events, self.plans)
 
 
+class PostgreSQL:
+    """A real server in a folder of its own, reached by a socket in it."""
+
+    def __init__(self, programs: Path) -> None:
+        self.programs = programs
+        self.folder = Path(tempfile.mkdtemp(prefix="triage-pg-"))
+        self.data = self.folder / "data"
+        # It refuses to run as root; Debian's package brings a user for it.
+        self.user = "postgres" if os.geteuid() == 0 else None
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        self._run("initdb", "-D", self.data, "-U", "triage", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        self.start()
+        self._run("createdb", "-h", self.folder, "-U", "triage", "reviews")
+        self._numbers = count(1)
+
+    def _run(self, program, *arguments) -> None:
+        done = subprocess.run([self.programs / program, *map(str, arguments)], user=self.user, cwd=self.folder,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+
+    def start(self) -> None:
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c max_connections=200"
+        self._run("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", "-o", options, "start")
+
+    def stop(self, how: str = "fast") -> None:
+        """Stop it; "immediate" is a crash."""
+        self._run("pg_ctl", "-D", self.data, "-m", how, "-w", "stop")
+
+    def address(self, name: str | None = None) -> str:
+        """Return the address of a review, of a new one when no name is given."""
+        return f"postgresql://triage@/reviews?host={self.folder}&review={name or f'r{next(self._numbers)}'}"
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """Start a server for the session; skip where PostgreSQL is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
+    on_path = shutil.which("initdb")
+    if not found and not on_path:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    server = PostgreSQL(found[-1].parent if found else Path(on_path).parent)
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(server.folder, ignore_errors=True)
+
+
 @pytest.fixture
-def review(tmp_path):
+def storage():
+    """Name where reviews live in a test: a file; a module of tests may ask for both (see `BOTH`)."""
+    return "file"
+
+
+BOTH = ["file", "postgresql"]
+
+
+@pytest.fixture
+def place(storage, tmp_path, request):
+    """Give a function that returns where a new review is to be made: a file's path or an address."""
+    if storage == "file":
+        numbers = count(1)
+        return lambda name="a review": tmp_path / f"{name}.triage" if name else tmp_path / f"r{next(numbers)}.triage"
+    server = request.getfixturevalue("postgresql")
+    return lambda name="": server.address()
+
+
+@pytest.fixture
+def review(tmp_path, place):
     """Give a function that makes a review of n records; relevant are those with id = 1 modulo 6."""
     made = []
 
     def make(n: int = 60, protocol: str = PROTOCOL) -> Project:
-        path = tmp_path / "my review.triage"
+        path = place("my review")
         (tmp_path / "protocol.toml").write_text(protocol, encoding="utf-8")
         (tmp_path / "pubmed.ris").write_text(sample_ris(n), encoding="utf-8")
         intake.new(path, tmp_path / "protocol.toml")

@@ -1,18 +1,10 @@
-"""One review in one database: records, the append-only log, rankings. The only module with SQL.
-
-A review is one SQLite file. The journal mode is DELETE, so that a plain copy of the file made
-while no write is under way holds every acknowledged decision (a WAL database keeps some of them
-in a side file), and `synchronous` is EXTRA, so that a commit is on the disk, its directory entry
-included, before a call returns.
-"""
+"""One review in one database: records, the append-only log, rankings, people. The only package with SQL."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import secrets
-import sqlite3
-import struct
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,175 +17,30 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import (
-    URL, Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
-    create_engine, event, func, insert, select, update,
-)
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from . import protocol as protocols
-from .decisions import (
+from .. import protocol as protocols
+from ..decisions import (
     Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
 )
-from .errors import InputError
-from .records import Record, content_hash, filled
+from ..errors import InputError
+from ..records import Record, content_hash, filled
+from . import schema
+from .places import File, Server, place_of, shown
+from .schema import (
+    api_tokens as _api_tokens, events as _events, files as _files, invitations as _invitations, meta as _meta,
+    people as _people, plans as _plans, protocols as _protocols, rankings as _rankings, records as _records,
+    web_sessions as _web_sessions,
+)
 
-SCHEMA_VERSION = 3
-_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+__all__ = [
+    "SCHEMA_VERSION", "ApiToken", "File", "Invitation", "Person", "Project", "Role", "Server", "SourceFile", "Stage",
+    "WebSession", "copy", "shown", "stage_of",
+]
+
+SCHEMA_VERSION = schema.VERSION
 _PAGE = 5_000                 # records read at a time, so that no read holds the file for long
-_BUSY_SECONDS = 30
-
-_schema = MetaData()
-_meta = Table("meta", _schema, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
-_protocols = Table(
-    "protocols", _schema,
-    Column("id", Integer, primary_key=True),
-    Column("text", Text, nullable=False),
-    Column("at", Text, nullable=False),
-)
-_files = Table(
-    "files", _schema,
-    Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("format", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("announced", Integer, nullable=False),
-    Column("kept", Integer, nullable=False),
-    Column("problems", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    UniqueConstraint("sha256", "source"),
-)
-_records = Table(
-    "records", _schema,
-    Column("id", Integer, primary_key=True),
-    Column("file_id", Integer, ForeignKey("files.id"), nullable=False),
-    Column("line", Integer, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("abstract", Text, nullable=False),
-    Column("authors", Text, nullable=False),
-    Column("year", Integer),
-    Column("journal", Text, nullable=False),
-    Column("doi", Text, nullable=False),
-    Column("pmid", Text, nullable=False),
-    Column("language", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("keywords", Text, nullable=False),
-    Column("extra", Text, nullable=False),
-    Column("content_hash", LargeBinary, nullable=False),
-)
-# What is asked of all records at once is read from this index, a hundredth of the table.
-_text_hashes = Index("records_text_hashes", _records.c.id, _records.c.content_hash)
-_events = Table(
-    "events", _schema,
-    Column("seq", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("stage", Text, nullable=False),
-    Column("record_id", Integer, ForeignKey("records.id")),
-    Column("reviewer", Text, nullable=False),
-    Column("label", Text),
-    Column("reason", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("origin", Text),
-    Column("pool_size", Integer),
-    Column("ranking_id", Integer),
-    Column("other_id", Integer, ForeignKey("records.id")),
-    Column("undoes", Integer, ForeignKey("events.seq"), unique=True),
-)
-_plans = Table(
-    "plans", _schema,
-    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
-    Column("stage", Text, nullable=False),
-    Column("stratum", Integer, nullable=False),
-    Column("permutation", LargeBinary, nullable=False),
-    UniqueConstraint("stage", "stratum"),
-)
-_rankings = Table(
-    "rankings", _schema,
-    Column("id", Integer, primary_key=True),
-    Column("stage", Text, nullable=False),
-    Column("as_of", Integer, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("scores", LargeBinary),
-    Index("rankings_by_stage", "stage", "id"),
-)
-# Who may come in, over the network. A token is known by its hash alone, so that who reads a copy of the
-# review cannot come in with what stands in it.
-_people = Table(
-    "people", _schema,
-    Column("name", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("password_hash", Text),
-    Column("created_at", Text, nullable=False),
-)
-_invitations = Table(
-    "invitations", _schema,
-    Column("token_hash", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("created_at", Text, nullable=False),
-    Column("expires_at", Text, nullable=False),
-    Column("used_at", Text),
-)
-_web_sessions = Table(
-    "web_sessions", _schema,
-    Column("token_hash", Text, primary_key=True),
-    Column("person", Text, ForeignKey("people.name"), nullable=False),
-    Column("created_at", Text, nullable=False),
-    Column("last_seen", Text, nullable=False),
-    Column("ended_at", Text),
-)
-_api_tokens = Table(
-    "api_tokens", _schema,
-    Column("token_hash", Text, primary_key=True),
-    Column("person", Text, ForeignKey("people.name"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("created_at", Text, nullable=False),
-    Column("revoked_at", Text),
-    UniqueConstraint("person", "name"),
-)
-
-# What a reviewer said, and what it was said of, is never rewritten. `INSERT OR REPLACE` deletes the
-# row in its way without firing a DELETE trigger, so an INSERT on a taken key is refused as well.
-_APPEND_ONLY = {
-    "events": "seq = NEW.seq OR (NEW.undoes IS NOT NULL AND undoes = NEW.undoes)",
-    "plans": "seq = NEW.seq OR (stage = NEW.stage AND stratum = NEW.stratum)",
-    "protocols": "id = NEW.id",
-    "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
-    "records": "id = NEW.id",
-}
-
-
-def _create_triggers(connection: Connection) -> None:
-    for table, taken in _APPEND_ONLY.items():
-        for when, condition in (
-            ("UPDATE", ""),
-            ("DELETE", ""),
-            ("INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken})"),
-        ):
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {table}_no_{when.lower()} BEFORE {when} ON {table} {condition} "
-                f"BEGIN SELECT RAISE(ABORT, 'the table {table} is append-only'); END"
-            )
-
-
-def _first_schema(connection: Connection) -> None:
-    _schema.create_all(connection)
-    _create_triggers(connection)
-
-
-def _index_text_hashes(connection: Connection) -> None:
-    _text_hashes.create(connection, checkfirst=True)
-
-
-def _people_tables(connection: Connection) -> None:
-    _schema.create_all(connection, tables=[_people, _invitations, _web_sessions, _api_tokens])
-
-
-# Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
-_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema, _index_text_hashes, _people_tables)
 
 
 class Role(StrEnum):
@@ -423,9 +270,10 @@ class Project:
     disk before it returns.
     """
 
-    def __init__(self, path: Path, engine) -> None:
-        self.path = path
-        self._engine = engine
+    def __init__(self, place: File | Server) -> None:
+        self.path = place.path if isinstance(place, File) else place
+        self._place = place
+        self._engine = place.engine()
         # The log only grows, so what was read once is not read again, nor folded again while nothing is new.
         self._known_events: list[Event] = []
         self._folding = Folding()
@@ -435,13 +283,13 @@ class Project:
     # -- life ---------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | Path, protocol_text: str, protocol_path: Path | None = None) -> Project:
+    def create(cls, path: str | Path | Server, protocol_text: str, protocol_path: Path | None = None) -> Project:
         """Make a review at `path`.
 
         Parameters
         ----------
-        path : path
-            The file to make; it must not exist.
+        path : path or address
+            The file to make, or the address of a review on a server; it must not exist.
         protocol_text : str
             The protocol as TOML.
         protocol_path : Path, optional
@@ -450,63 +298,48 @@ class Project:
         Raises
         ------
         InputError
-            When `path` exists or lies in no folder, or the protocol is wrong.
+            When it exists or cannot be made there, or the protocol is wrong.
         """
-        path = _local_path(path)
-        if path.exists():
-            raise InputError(f"{path} exists already; choose another name, or go on with the review it holds.")
-        if not path.parent.is_dir():
-            raise InputError(f"The folder {path.parent} does not exist; make it first, or choose another place.")
         protocols.parse(protocol_text, str(protocol_path or "protocol.toml"))
-        # Made under another name first: a crash half-way must not leave a file that looks like a review.
-        unfinished = path.with_name(path.name + ".new")
-        unfinished.unlink(missing_ok=True)
-        project = cls(path, _engine(unfinished))
-        try:
-            with project._write() as connection:
-                _migrate(connection, 0)
-                connection.execute(insert(_meta), [{"key": "created", "value": _now()}])
-                connection.execute(insert(_protocols), [{"text": protocol_text, "at": _now()}])
-                if protocol_path is not None:
-                    _set_meta(connection, "protocol_path", _relative(protocol_path, path))
-            project.close()
-            unfinished.rename(path)
-        except BaseException:
-            project.close()
-            unfinished.unlink(missing_ok=True)
-            raise
-        return cls(path, _engine(path))
+        with _made(place_of(path)) as (place, connection):
+            connection.execute(insert(_meta), [{"key": "created", "value": _now()}])
+            connection.execute(insert(_protocols), [{"id": 1, "text": protocol_text, "at": _now()}])
+            if protocol_path is not None:
+                _set_meta(connection, "protocol_path", place.noted(Path(protocol_path)))
+        return cls(place)
 
     @classmethod
-    def open(cls, path: str | Path) -> Project:
+    def open(cls, path: str | Path | Server) -> Project:
         """Open a review, bringing an older one up to date.
 
         Raises
         ------
         InputError
-            When there is no file, it is no review, or a newer version made it.
+            When there is none, it is no review, a newer version made it, or the server cannot be reached.
         """
-        path = _local_path(path)
-        if not path.exists():
-            raise InputError(f"There is no review at {path}; make one with `triage new {path}`.")
-        version = _file_version(path)
-        if version is None:
-            raise InputError(f"{path} is not a triage review; give the file that `triage new` made.")
-        if version > SCHEMA_VERSION:
-            raise InputError(
-                f"{path} was made by a newer version of triage (file version {version}, this one "
-                f"reads up to {SCHEMA_VERSION}); update triage to open it."
-            )
-        project = cls(path, _engine(path))
+        project = cls(place_of(path))
         try:
+            version = project._version()
+            if version > SCHEMA_VERSION:
+                raise InputError(
+                    f"{project.path} was made by a newer version of triage (file version {version}, this one "
+                    f"reads up to {SCHEMA_VERSION}); update triage to open it."
+                )
             if version < SCHEMA_VERSION:
                 with project._write() as connection:
-                    _migrate(connection, version)
+                    schema.migrate(connection, version)
+                    project._place.set_version(connection, SCHEMA_VERSION)
             project.protocol_text()  # a file that was cut off is told here, not in the midst of some work
         except BaseException:
             project.close()
             raise
         return project
+
+    def _version(self) -> int:
+        try:
+            return self._place.version(self._engine)
+        except DBAPIError as error:
+            raise InputError(self._place.what_failed(error)) from error
 
     def close(self) -> None:
         """Close every connection to the database."""
@@ -520,8 +353,8 @@ class Project:
 
     @property
     def cache_dir(self) -> Path:
-        """The folder of the vectors' cache beside the review; it may be deleted at any time."""
-        return self.path.with_name(self.path.stem + ".cache")
+        """The folder of the vectors' cache (beside a file); it may be deleted at any time."""
+        return self._place.cache_dir
 
     def _read(self) -> AbstractContextManager[Connection]:
         return self._transaction(self._engine)
@@ -555,8 +388,8 @@ class Project:
                 yield connection
         except IntegrityError:  # a rule of the schema was broken: a fault of ours, not of the disk
             raise
-        except DatabaseError as error:
-            raise InputError(_what_failed(self.path, error)) from error
+        except DBAPIError as error:
+            raise InputError(self._place.what_failed(error)) from error
 
     # -- protocol -----------------------------------------------------------------------------
 
@@ -587,8 +420,7 @@ class Project:
             name = connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
         if name is None:
             return False
-        path = self.path.parent / name
-        if not path.is_file():
+        if (path := self._place.found(name)) is None:
             return False
         try:
             changed = path.read_text(encoding="utf-8-sig")
@@ -598,7 +430,9 @@ class Project:
             return False
         protocols.parse(changed, str(path))
         with self._write() as connection:
-            connection.execute(insert(_protocols), [{"text": changed, "at": _now()}])
+            connection.execute(insert(_protocols).values(
+                id=_next_id(connection, _protocols.c.id), text=changed, at=_now(),
+            ))
         return True
 
     # -- records ------------------------------------------------------------------------------
@@ -641,11 +475,12 @@ class Project:
             same = select(_files.c.id).where(_files.c.sha256 == sha256, _files.c.source == source)
             if connection.execute(same).first() is not None:  # another program was faster than the caller's look
                 raise InputError(f"{name} was imported as {source!r} already; nothing of it was added.")
-            file_id = connection.execute(insert(_files).values(
-                name=name, source=source, format=format, sha256=sha256, announced=announced,
+            file_id = _next_id(connection, _files.c.id)
+            connection.execute(insert(_files).values(
+                id=file_id, name=name, source=source, format=format, sha256=sha256, announced=announced,
                 kept=len(lines), problems=json.dumps([list(p) for p in problems]), at=_now(),
-            )).inserted_primary_key[0]
-            first = (connection.execute(select(func.max(_records.c.id))).scalar() or 0) + 1
+            ))
+            first = _next_id(connection, _records.c.id)
             rows = (_to_row(record, first + i, file_id, line)
                     for i, (record, line) in enumerate(zip(records, lines, strict=True)))
             for page in _pages(rows, _PAGE):
@@ -1011,7 +846,8 @@ class Project:
     def people(self) -> list[Person]:
         """Return everybody who may come in, by name; none in a review of one person on one machine."""
         with self._read() as connection:
-            return [_to_person(row) for row in connection.execute(select(_people).order_by(_people.c.name))]
+            found = [_to_person(row) for row in connection.execute(select(_people))]
+        return sorted(found, key=lambda person: person.name)  # by us: servers sort by their language
 
     def person(self, name: str) -> Person | None:
         """Return the person of that name, or None."""
@@ -1218,9 +1054,11 @@ class Project:
             connection.execute(
                 update(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None)).values(scores=None)
             )
-            return connection.execute(insert(_rankings).values(
-                stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(), scores=blob,
-            )).inserted_primary_key[0]
+            ranking_id = _next_id(connection, _rankings.c.id)
+            connection.execute(insert(_rankings).values(
+                id=ranking_id, stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(), scores=blob,
+            ))
+            return ranking_id
 
     def ranking(self, stage: str) -> Ranking | None:
         """Return the newest ranking of a stage, or None."""
@@ -1245,78 +1083,59 @@ def _with_copies(stage: Stage, ids: np.ndarray) -> Iterator[tuple[list[int], dic
         yield page, stage.live.copies_of(page)
 
 
-def _local_path(path: str | Path) -> Path:
-    if "://" in str(path):
-        raise InputError(f"{path} is an address; this version of triage keeps a review in a file: give a file name.")
-    return Path(path)
+@contextmanager
+def _made(place: File | Server) -> Iterator[tuple[File | Server, Connection]]:
+    """Make the tables of a new review, and give a transaction to fill it in; without an end there is none."""
+    unfinished = place.unfinished()
+    project = Project(unfinished)
+    try:
+        with project._write() as connection:
+            unfinished.begin(connection)
+            schema.migrate(connection, 0)
+            unfinished.set_version(connection, SCHEMA_VERSION)
+            yield place, connection
+        project.close()
+        place.finish(unfinished)
+    except BaseException:
+        project.close()
+        unfinished.discard()
+        raise
 
 
-def _file_version(path: Path) -> int | None:
-    """Return the schema version in a review's header; None when the file is none.
+def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, int]:
+    """Copy a review to a place where there is none, whole or not at all; return the rows of each table.
 
-    Read from the bytes: connecting can already change a file that is somebody else's database.
+    Between files and servers, either way. All is copied: records, log, protocols, audit permutations, rankings
+    and people, with their numbers and times.
+
+    Raises
+    ------
+    InputError
+        When there is no review at `source`, or anything at `target`.
     """
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        header = file.read(100)
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        return None
-    version, application_id = struct.unpack_from(">i4xi", header, 60)
-    return version if application_id == _APPLICATION_ID else None
-
-
-def _what_failed(path: Path, error: DatabaseError) -> str:
-    """Say in one sentence why the file could not be read or written, and what to do."""
-    code = getattr(error.orig, "sqlite_errorname", "")
-    kept = "nothing of this step was written, and everything decided before is kept"
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return (f"{path} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; "
-                f"{kept}: try again when that program is done.")
-    if code.startswith("SQLITE_FULL"):
-        return f"There is no room left on the disk of {path}; {kept}: make room and try again."
-    if code.startswith("SQLITE_READONLY"):
-        return f"{path} or its folder may only be read, not written; {kept}: change that, or work on a copy."
-    if code.startswith("SQLITE_CANTOPEN"):
-        return f"{path} cannot be opened or made: you may not write into its folder; choose another place."
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"{path} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
-    return f"{path} could not be read or written ({error.orig}); {kept}: check the disk and try again."
-
-
-def _relative(path: Path, review: Path) -> str:
-    # Relative where it can be, so that the folder of a review may be moved or mailed.
-    path, folder = path.resolve(), review.parent.resolve()
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-
-
-def _engine(path: Path):
-    # Not as text: "?" and "%" are letters of a file's name, but not of an address.
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": _BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA synchronous = EXTRA")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA recursive_triggers = ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later
-        # would fail, not wait, when another session wrote in between.
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _migrate(connection: Connection, version: int) -> None:
-    for migration in _MIGRATIONS[version:]:
-        migration(connection)
-    connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    counts: dict[str, int] = {}
+    with Project.open(source) as project, project._read() as origin, _made(place_of(target)) as (place, connection):
+        for table in schema.metadata.sorted_tables:
+            counts[table.name] = 0
+            key = list(table.primary_key)
+            rows = origin.execution_options(yield_per=_PAGE).execute(select(table).order_by(*key))
+            for page in rows.mappings().partitions():
+                page = [dict(row) for row in page]
+                if table is _meta:
+                    page = [row for row in page if row["key"] != "schema_version"]
+                    for row in page:
+                        if row["key"] == "protocol_path" and (path := project._place.found(row["value"])) is not None:
+                            row["value"] = place.noted(path)
+                if page:
+                    connection.execute(insert(table), page)
+                counts[table.name] += len(page)
+        for table in schema.metadata.sorted_tables:
+            there = connection.execute(select(func.count()).select_from(table)).scalar()
+            of_ours = int(table is _meta and isinstance(place, Server))  # its own schema version
+            if there != counts[table.name] + of_ours:
+                raise InputError(f"Of the table {table.name} {there} rows came through, not {counts[table.name]}; "
+                                 "nothing was copied.")
+    return counts
 
 
 def _set_meta(connection: Connection, key: str, value: str) -> None:
@@ -1413,18 +1232,19 @@ def _pages(items: Iterable, size: int) -> Iterator[list]:
         yield page
 
 
-def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
-    # A lone surrogate cannot be stored as UTF-8; it is escaped rather than lost.
-    def clean(value: str) -> str:
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+def _storable(value: str) -> str:
+    # A lone surrogate cannot be stored as UTF-8, nor a NUL on a server; they are escaped rather than lost.
+    return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
+
+def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
     extra = {key: list(values) for key, values in record.extra.items()}
     return {
         "id": record_id, "file_id": file_id, "line": line,
-        "title": clean(record.title), "abstract": clean(record.abstract),
-        "authors": json.dumps(record.authors), "year": record.year, "journal": clean(record.journal),
-        "doi": clean(record.doi), "pmid": clean(record.pmid), "language": clean(record.language),
-        "type": clean(record.type), "keywords": json.dumps(record.keywords), "extra": json.dumps(extra),
+        "title": _storable(record.title), "abstract": _storable(record.abstract),
+        "authors": json.dumps(record.authors), "year": record.year, "journal": _storable(record.journal),
+        "doi": _storable(record.doi), "pmid": _storable(record.pmid), "language": _storable(record.language),
+        "type": _storable(record.type), "keywords": json.dumps(record.keywords), "extra": json.dumps(extra),
         "content_hash": content_hash(record.text),
     }
 
@@ -1447,6 +1267,10 @@ _EVENT_DEFAULTS = {
 _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 
+def _next_id(connection: Connection, column) -> int:
+    return (connection.execute(select(func.max(column))).scalar() or 0) + 1
+
+
 def _newest(connection: Connection) -> int:
     return connection.execute(select(func.max(_events.c.seq))).scalar() or 0
 
@@ -1457,7 +1281,7 @@ def _insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
     events: list[Event] = []
     for page in _pages(rows, _PAGE):
         full = [{**_EVENT_DEFAULTS, "at": at, "seq": next_seq + i, **row} for i, row in enumerate(page)]
-        full = [{k: str(v) if isinstance(v, (Kind, Label, Origin)) else v for k, v in row.items()} for row in full]
+        full = [{k: _storable(str(v)) if isinstance(v, str) else v for k, v in row.items()} for row in full]
         connection.execute(insert(_events), full)
         events += [_to_event([row[name] for name in _EVENT_COLUMNS]) for row in full]
         next_seq += len(page)

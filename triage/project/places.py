@@ -1,0 +1,313 @@
+"""Where a review can live: in a file (SQLite), or on a server (PostgreSQL), for a team.
+
+On a server each review is a schema of its own in a database that may hold several: a team needs one database
+and no right to make others, and one backup holds all its reviews.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import sqlite3
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from .. import bundled
+from ..errors import InputError
+from . import schema
+
+_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+_BUSY_SECONDS = 30
+_KEPT = "nothing of this step was written, and everything decided before is kept"
+_ADDRESS = re.compile(r"postgres(ql)?(\+\w+)?://")
+
+
+def place_of(review: str | Path | File | Server) -> File | Server:
+    """Return the place that a review's file name or address means.
+
+    Raises
+    ------
+    InputError
+        When it is an address of another kind, or a wrong one.
+    """
+    if isinstance(review, (File, Server)):
+        return review
+    if isinstance(review, Path) or "://" not in review:
+        return File(Path(review))
+    if not _ADDRESS.match(review):
+        raise InputError(
+            f"{shown(review)} is no address of a review; give a file name, or postgresql://USER@HOST/DATABASE?review=NAME."
+        )
+    try:
+        url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
+    except (ArgumentError, ValueError) as error:
+        raise InputError(f"{shown(review)} is no right address; write postgresql://USER@HOST/DATABASE?review=NAME.") from error
+    name = url.query.get("review", "review")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,40}", name, re.ASCII):
+        raise InputError("The name of a review in an address has 1 to 40 letters, digits, - and _.")
+    return Server(url.difference_update_query(["review"]), name)
+
+
+def shown(review: str | Path) -> str:
+    """Return a review's file name or address as it may be printed: without a password."""
+    review = str(review)
+    if "://" not in review:
+        return review
+    review = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", review)
+    return re.sub(r"((?:^|[?&])(?:password|sslpassword)=)[^&]*", r"\1***", review)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A review in one SQLite file.
+
+    The journal mode is DELETE, so that a plain copy of the file made while no write is under way holds every
+    acknowledged decision (a WAL database keeps some of them in a side file), and `synchronous` is EXTRA, so that
+    a commit is on the disk, its directory entry included, before a call returns.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where vectors are kept."""
+        return self.path.with_name(self.path.stem + ".cache")
+
+    @property
+    def folder(self) -> Path:
+        """What a relative file name in the review starts from."""
+        return self.path.parent
+
+    def unfinished(self) -> File:
+        """Return where the review is made: a crash half-way must not leave a file that looks like a review."""
+        if self.path.exists():
+            raise InputError(f"{self} exists already; choose another name, or go on with the review it holds.")
+        if not self.path.parent.is_dir():
+            raise InputError(f"The folder {self.path.parent} does not exist; make it first, or choose another place.")
+        place = File(self.path.with_name(self.path.name + ".new"))
+        place.discard()
+        return place
+
+    def discard(self) -> None:
+        """Remove what is unfinished."""
+        self.path.unlink(missing_ok=True)
+
+    def finish(self, unfinished: File) -> None:
+        """Put what is finished in its place."""
+        unfinished.path.rename(self.path)
+
+    def begin(self, connection: Connection) -> None:
+        """Prepare for the tables of a new review."""
+
+    def version(self, engine: Engine) -> int:
+        """Return the schema version of the review.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        if not self.path.exists():
+            raise InputError(f"There is no review at {self}; make one with `triage new {self}`.")
+        # Read from the bytes: connecting can already change a file that is somebody else's database.
+        header = b""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                header = file.read(100)
+        if len(header) == 100 and header.startswith(b"SQLite format 3\0"):
+            version, application_id = struct.unpack_from(">i4xi", header, 60)
+            if application_id == _APPLICATION_ID:
+                return version
+        raise InputError(f"{self} is not a triage review; give the file that `triage new` made.")
+
+    def set_version(self, connection: Connection, version: int) -> None:
+        """Write the schema version."""
+        connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+
+    def noted(self, path: Path) -> str:
+        """Return a file's name as the review keeps it: relative where it can be, so that a folder may be moved."""
+        path, folder = path.resolve(), self.folder.resolve()
+        return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+    def found(self, noted: str) -> Path | None:
+        """Return the file of a noted name, or None."""
+        path = self.folder / noted
+        return path if path.is_file() else None
+
+    def engine(self) -> Engine:
+        """Return a way to the database."""
+        # Not as text: "?" and "%" are letters of a file's name, but not of an address.
+        engine = create_engine(
+            URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS}
+        )
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: sqlite3.Connection, _: object) -> None:
+            connection.isolation_level = None  # the driver must not begin transactions of its own
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA recursive_triggers = ON")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later
+            # would fail, not wait, when another session wrote in between.
+            write = connection.get_execution_options().get("write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+        return engine
+
+    def what_failed(self, error: DBAPIError) -> str:
+        """Say in one sentence why the file could not be read or written, and what to do."""
+        code = getattr(error.orig, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return (f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; "
+                    f"{_KEPT}: try again when that program is done.")
+        if code.startswith("SQLITE_FULL"):
+            return f"There is no room left on the disk of {self}; {_KEPT}: make room and try again."
+        if code.startswith("SQLITE_READONLY"):
+            return f"{self} or its folder may only be read, not written; {_KEPT}: change that, or work on a copy."
+        if code.startswith("SQLITE_CANTOPEN"):
+            return f"{self} cannot be opened or made: you may not write into its folder; choose another place."
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+        return f"{self} could not be read or written ({error.orig}); {_KEPT}: check the disk and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A review on a PostgreSQL server: the schema `triage_NAME` of a database.
+
+    Writes take a lock of the review and so come one after another, as they do in a file; a commit is on the
+    server's disk before a call returns.
+    """
+
+    url: URL = field(repr=False)
+    name: str
+
+    def __str__(self) -> str:
+        address = self.url.set(drivername="postgresql").update_query_dict({"review": self.name})
+        return shown(address.render_as_string(hide_password=True))
+
+    @property
+    def schema(self) -> str:
+        """The schema of the database that holds the review."""
+        return f"triage_{self.name}"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where vectors are kept."""
+        where = (self.url.host or "", str(self.url.port or ""), self.url.database or "", self.name)
+        key = hashlib.sha256("\0".join(where).encode()).hexdigest()[:16]
+        return bundled.user_cache_dir() / f"{self.name}-{key}"
+
+    @property
+    def folder(self) -> Path:
+        """What a relative file name starts from."""
+        return Path.cwd()
+
+    def unfinished(self) -> Server:
+        """Return where the review is made: in its place, in one transaction."""
+        return self
+
+    def discard(self) -> None:
+        """Remove what is unfinished: the transaction has done so."""
+
+    def finish(self, unfinished: Server) -> None:
+        """Put what is finished in its place: the transaction has done so."""
+
+    def begin(self, connection: Connection) -> None:
+        """Make the schema of a new review."""
+        if self._there(connection):
+            raise InputError(f"{self} exists already; choose another name, or go on with the review it holds.")
+        connection.exec_driver_sql(f'CREATE SCHEMA "{self.schema}"')
+
+    def _there(self, connection: Connection) -> bool:
+        wanted = text("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :name")
+        return connection.execute(wanted, {"name": self.schema}).first() is not None
+
+    def version(self, engine: Engine) -> int:
+        """Return the schema version of the review.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        with engine.begin() as connection:
+            if not self._there(connection):
+                raise InputError(f"There is no review at {self}; make one with `triage new`, or `triage copy` one there.")
+            kept = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
+        return int(kept)
+
+    def set_version(self, connection: Connection, version: int) -> None:
+        """Write the schema version."""
+        here = schema.meta.c.key == "schema_version"
+        if not connection.execute(schema.meta.update().where(here).values(value=str(version))).rowcount:
+            connection.execute(schema.meta.insert().values(key="schema_version", value=str(version)))
+
+    def noted(self, path: Path) -> str:
+        """Return a file's name as the review keeps it: with the machine that it is a file of."""
+        return f"{platform.node()}:{path.resolve()}"
+
+    def found(self, noted: str) -> Path | None:
+        """Return the file of a noted name, or None, as on any other machine than the one it was noted on."""
+        machine, _, path = noted.partition(":")
+        return Path(path) if machine == platform.node() and Path(path).is_file() else None
+
+    def engine(self) -> Engine:
+        """Return a way to the database."""
+        try:
+            # A connection that the server has closed meanwhile, as when it was started anew, is made again.
+            engine = create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise InputError(
+                "A review on a server needs the package psycopg; install it with: pip install 'abstract-triage[team]'."
+            ) from error
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection, _: object) -> None:
+            connection.autocommit = True
+            connection.execute(f'SET search_path = "{self.schema}"')
+            connection.execute("SET synchronous_commit = on")
+            connection.execute(f"SET lock_timeout = '{_BUSY_SECONDS}s'")
+            connection.autocommit = False
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if connection.get_execution_options().get("write", False):
+                # Taken before anything is read, and each statement sees what was committed before it began.
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:us, hashtext(:schema))"),
+                    {"us": _APPLICATION_ID, "schema": self.schema},
+                )
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+        return engine
+
+    def what_failed(self, error: DBAPIError) -> str:
+        """Say in one sentence why the server could not do something, and what to do."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        why = " ".join(str(error.orig).split()) or type(error.orig).__name__
+        if state == "55P03":
+            return (f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; {_KEPT}: "
+                    "try again when that program is done.")
+        if state == "42501":
+            return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask who keeps it for the right."
+        if state.startswith("22"):
+            return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
+        if state.startswith("53"):
+            return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."
+        return (f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is kept: "
+                "see that it runs and go on.")

@@ -1,0 +1,186 @@
+"""The tables of a review, the same in a file and on a server, and how older ones are brought up to date.
+
+Numbers of rows are given by us, never by the database: writes come one after another anyway, numbers so have
+no gaps, and a copy of a review has those of the review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
+)
+
+VERSION = 3
+
+metadata = MetaData()
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+protocols = Table(
+    "protocols", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+files = Table(
+    "files", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("announced", Integer, nullable=False),
+    Column("kept", Integer, nullable=False),
+    Column("problems", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("sha256", "source"),
+)
+records = Table(
+    "records", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("file_id", Integer, ForeignKey("files.id"), nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("authors", Text, nullable=False),
+    Column("year", Integer),
+    Column("journal", Text, nullable=False),
+    Column("doi", Text, nullable=False),
+    Column("pmid", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("keywords", Text, nullable=False),
+    Column("extra", Text, nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+)
+# What is asked of all records at once is read from this index, a hundredth of the table.
+text_hashes = Index("records_text_hashes", records.c.id, records.c.content_hash)
+events = Table(
+    "events", metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("record_id", Integer, ForeignKey("records.id")),
+    Column("reviewer", Text, nullable=False),
+    Column("label", Text),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("origin", Text),
+    Column("pool_size", Integer),
+    Column("ranking_id", Integer),
+    Column("other_id", Integer, ForeignKey("records.id")),
+    Column("undoes", Integer, ForeignKey("events.seq"), unique=True),
+)
+plans = Table(
+    "plans", metadata,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("stratum", Integer, nullable=False),
+    Column("permutation", LargeBinary, nullable=False),
+    UniqueConstraint("stage", "stratum"),
+)
+rankings = Table(
+    "rankings", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("as_of", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("scores", LargeBinary),
+    Index("rankings_by_stage", "stage", "id"),
+)
+# Who may come in, over the network. A token is known by its hash alone, so that who reads a copy of the
+# review cannot come in with what stands in it.
+people = Table(
+    "people", metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("created_at", Text, nullable=False),
+)
+invitations = Table(
+    "invitations", metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("used_at", Text),
+)
+web_sessions = Table(
+    "web_sessions", metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("person", Text, ForeignKey("people.name"), nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("last_seen", Text, nullable=False),
+    Column("ended_at", Text),
+)
+api_tokens = Table(
+    "api_tokens", metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("person", Text, ForeignKey("people.name"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("revoked_at", Text),
+    UniqueConstraint("person", "name"),
+)
+
+# What a reviewer said, and what it was said of, is never rewritten. In SQLite `INSERT OR REPLACE` deletes the
+# row in its way without firing a DELETE trigger, so there an INSERT on a taken key is refused as well.
+_APPEND_ONLY = {
+    "events": "seq = NEW.seq OR (NEW.undoes IS NOT NULL AND undoes = NEW.undoes)",
+    "plans": "seq = NEW.seq OR (stage = NEW.stage AND stratum = NEW.stratum)",
+    "protocols": "id = NEW.id",
+    "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
+    "records": "id = NEW.id",
+}
+
+
+def _create_triggers(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION USING MESSAGE = 'the table ' || TG_TABLE_NAME || ' is append-only'; END $$"
+        )
+        for table in _APPEND_ONLY:
+            for when, what in (("update_or_delete", "UPDATE OR DELETE"), ("truncate", "TRUNCATE")):
+                each = "STATEMENT" if when == "truncate" else "ROW"
+                connection.exec_driver_sql(
+                    f"CREATE TRIGGER {table}_no_{when} BEFORE {what} ON {table} FOR EACH {each} "
+                    "EXECUTE FUNCTION append_only()"
+                )
+        return
+    for table, taken in _APPEND_ONLY.items():
+        for when, condition in (
+            ("UPDATE", ""),
+            ("DELETE", ""),
+            ("INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken})"),
+        ):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {table}_no_{when.lower()} BEFORE {when} ON {table} {condition} "
+                f"BEGIN SELECT RAISE(ABORT, 'the table {table} is append-only'); END"
+            )
+
+
+def _first_schema(connection: Connection) -> None:
+    metadata.create_all(connection)
+    _create_triggers(connection)
+
+
+def _index_text_hashes(connection: Connection) -> None:
+    text_hashes.create(connection, checkfirst=True)
+
+
+def _people_tables(connection: Connection) -> None:
+    metadata.create_all(connection, tables=[people, invitations, web_sessions, api_tokens])
+
+
+# Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
+_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema, _index_text_hashes, _people_tables)
+
+
+def migrate(connection: Connection, version: int) -> None:
+    """Bring the tables up to date from a version; 0 makes them."""
+    for migration in _MIGRATIONS[version:]:
+        migration(connection)
