@@ -345,17 +345,17 @@ OWNERS = {
     ("GET", "/api/export"), ("GET", "/api/report"), ("GET", "/api/log"), ("POST", "/api/import"), ("GET", "/api/duplicates"),
     ("POST", "/api/duplicates"), ("POST", "/api/duplicates/answers"),
 }
-ADJUDICATORS = set()
+ADJUDICATORS = {("POST", "/api/settlements"), ("GET", "/api/agreement")}
 STRANGERS = {("GET", "/login"), ("POST", "/login"), ("GET", "/join/x"), ("POST", "/join/x")}
 BODIES = {
     "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"}, "/api/skips": {"key": "key-00000002", "record_id": 1},
     "/api/undo": {"key": "key-00000003"}, "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
+    "/api/settlements": {"record_id": 1, "label": "include"},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"}, "/people/roles": {"name": "olga", "role": "owner"},
     "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD}, "/account/tokens": {"name": "a program"},
     "/account/tokens/revoke": {"name": "a program"}, "/logout": {},
-    "/conflicts": {"record_id": "1", "label": "include", "reason": "", "note": "", "stage": ""},
 }
 
 
@@ -418,6 +418,17 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
             opened(rolf)
             assert decided(rolf, first, "include", "key-00000001").status_code == 422
             assert {e.reviewer for e in decisions(project)} == {"rita", "rosa"}
+            # Now that both are there, those who judged the record see that they disagree; an adjudicator settles.
+            assert [one["record_id"] for one in rita.get("/api/conflicts").json()["conflicts"]] == [first]
+            assert rolf.get("/api/conflicts").json()["conflicts"] == [] and "rita" not in rolf.get("/conflicts").text
+            ada = joined(app, "ada", Role.ADJUDICATOR)
+            page = ada.get("/conflicts").text
+            assert "seen by rita" in page and "rosa" in page and ada.get("/api/agreement").json()["records"] == 1
+            for _ in range(2):
+                told = ada.post("/api/settlements", headers=csrf(ada), json={"record_id": first, "label": "include"})
+                assert told.status_code == 200 and told.json()["conflicts"] == []
+            assert len([e for e in project.events() if e.kind is Kind.SETTLED]) == 1
+            assert "Settled" in ada.get("/conflicts").text
 
 
 def test_invitations_work_once_and_expire(review):

@@ -17,13 +17,13 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from .. import dedupe, intake, report, status
+from .. import dedupe, intake, report, status, team
 from .. import __version__
 from ..decisions import Event, Label
 from ..errors import InputError
 from ..project import Project, Role
 from ..reading import plain
-from .access import Visitor, owner, visitor
+from .access import Visitor, adjudicator, owner, visitor
 from .desks import Desk, Desks, as_read, line, words_of
 
 router = APIRouter(prefix="/api", responses={
@@ -39,6 +39,7 @@ _EXPORTS = {"ris": "application/x-research-info-systems", "csv": "text/csv", "ts
 _FIGURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "csv": "text/csv", "html": "text/html"}
 
 Anyone = Annotated[Visitor, Depends(visitor)]
+Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
 RecordId = Annotated[int, Field(ge=1, le=2**31)]
 Key = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[A-Za-z0-9._-]+$",
@@ -327,6 +328,51 @@ def log(
 ) -> dict:
     """Return events of the log, in its order, after number `since`."""
     return {"events": [intake.event_as_json(e) for e in project_of(request).events(since)[:most]]}
+
+
+# -- the team -----------------------------------------------------------------------------------
+
+
+class Settlement(BaseModel):
+    """What a record in conflict is to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    record_id: RecordId
+    label: Label
+    reason: str = Field("", max_length=1_000)
+    note: str = Field("", max_length=20_000)
+
+
+def _viewer(project: Project, who: Visitor) -> str | None:
+    return who.name if project.people() else None
+
+
+@router.get("/conflicts", tags=["team"])
+def conflicts(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
+    desk = desk_of(request, who, stage)
+    return team.conflicts(desk.project, desk.stage_name, viewer=_viewer(desk.project, who))
+
+
+@router.post("/settlements", tags=["team"])
+def settle(request: Request, who: Adjudicator, given: Settlement) -> dict:
+    """Settle a conflict; sent again, it is written once."""
+    desk = desk_of(request, who, given.stage)
+    stage = desk.project.stage(desk.stage_name)
+    settled = stage.consensus.settled.get(stage.live.kept(given.record_id))
+    if settled is None or (settled.label, settled.reason, settled.note) != (given.label, given.reason, given.note):
+        team.settle(desk.project, given.record_id, str(given.label), reviewer=who.name, stage_name=desk.stage_name,
+                    reason=given.reason, note=given.note)
+    return team.conflicts(desk.project, desk.stage_name, viewer=_viewer(desk.project, who))
+
+
+@router.get("/agreement", tags=["team"])
+def agreement(request: Request, who: Adjudicator, stage: StageName = "") -> dict:
+    """Say how well the reviewers agree, each coefficient with its interval."""
+    desk = desk_of(request, who, stage)
+    return team.agreement(desk.project, desk.stage_name)
 
 
 # -- files --------------------------------------------------------------------------------------

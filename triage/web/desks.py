@@ -58,7 +58,7 @@ class Desk:
         with self.lock:
             if self._session is not None or self.opening is not None:
                 return
-            self.opening, self.failed = Opening(), ""
+            self.opening = Opening()
         threading.Thread(target=self._open, name="open-desk", daemon=True).start()
 
     def _open(self) -> None:
@@ -74,6 +74,7 @@ class Desk:
             self.failed = f"The session could not be opened ({type(error).__name__}: {error})."
         else:
             with self.lock:
+                self.failed = ""
                 self._session, self._records = opened
                 self._closing = stack
                 self._protocol = self.project.protocol()
@@ -106,6 +107,7 @@ class Desk:
         """
         with self.lock:
             if self._session is None:
+                self.open_in_background()
                 raise NotOpen
             session = self._session
             try:
@@ -129,8 +131,7 @@ class Desk:
                 return {"records": [self._shown(session, one.row) for one in shown], "state": self._state,
                         "preparing": None}
         except NotOpen:
-            self.open_in_background()
-            if self.failed:
+            if self.failed and self.opening is None:
                 raise InputError(self.failed) from None
             at = self.opening or Opening()
             return {"records": [], "state": "", "preparing": {"what": at.what, "done": at.done, "total": at.total}}
@@ -208,6 +209,7 @@ class Desk:
         """
         session = self._session  # explained beside the session: a decision must not wait
         if session is None:
+            self.open_in_background()
             raise NotOpen
         facts = screening.explain(self.project, record_id, stage_name=self.stage_name, session=session)
         known = [one for one in facts["known"] if self._may_know(one["record_id"])]
@@ -246,6 +248,7 @@ class Desk:
 
     def _ready(self) -> Protocol:
         if self._session is None:
+            self.open_in_background()
             raise NotOpen
         return self._protocol
 

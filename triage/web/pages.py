@@ -18,7 +18,8 @@ from ..errors import InputError
 from ..project import Role
 from ..reading import plain
 from .access import LEAST_PASSWORD, INVITATION_DAYS, Access, Refused, Visitor, adjudicator, owner, visitor
-from .api import Statuses, desk_of, history as history_of, own_decisions, paces, project_of, record as record_of, search_results
+from .api import Statuses, desk_of, own_decisions, paces, project_of, search_results
+from .api import agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of
 from .desks import line
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -158,6 +159,19 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
         "headline": report.headline(facts), "statements": report.statements(facts),
         "curve": Markup(report.discovery_curve(project.stage(desk.stage_name).history(), facts)), "flow": Markup(figure),
         "paces": paces(project, desk.stage_name, who),
+    })
+
+
+@router.get("/conflicts")
+def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+    """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
+    desk = desk_of(request, who, stage)
+    protocol = desk.project.protocol()
+    now = next(s for s in protocol.stages if s.name == desk.stage_name)
+    found = conflicts_of(request, who, desk.stage_name)
+    return page(request, "conflicts.html", who, {
+        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "found": found, "reasons": now.reasons,
+        "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
     })
 
 

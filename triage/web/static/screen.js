@@ -80,7 +80,9 @@ async function drain() {
         dequeue(entry.key);
         refused(entry, problem);
         continue;
-      } else if (status !== 409) {
+      } else if (status === 409) {
+        tellConnection("The review is being opened again; what you decided waits in this browser.");
+      } else {
         tellConnection(`No connection: ${count(waiting().length, "change")} in this browser, to be sent when it is back.`);
       }
       failures += 1;
@@ -171,7 +173,7 @@ function show() {
     const left = waiting().length;
     byId("controls").hidden = !left && !kept("done", []).length;
     article.replaceChildren(el("h2", { id: "title", tabindex: "-1" },
-      left ? "The next record comes with the connection." : "Nothing is left for you to judge at this stage."));
+      left ? "The next record is on its way …" : "Nothing is left for you to judge at this stage."));
     return;
   }
   current = record;
@@ -191,7 +193,7 @@ function asRead(record) {
   const note = notes.get(record.record_id);
   const tags = tagged.get(record.record_id) ?? record.tags;
   return [
-    el("h2", { id: "title", tabindex: "-1", dir: "auto" }, pieces(record.title)),
+    el("h2", { id: "title", tabindex: "-1", dir: "auto", "data-record": record.record_id }, pieces(record.title)),
     origin && el("p", { class: "soft", dir: "auto" }, origin),
     links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
@@ -415,7 +417,7 @@ const keys = {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || !facts) return;
-  if (document.querySelector("dialog[open]") || event.target.closest("input, textarea, select")) return;
+  if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
   if (event.timeStamp < shownAt) return;  // typed before the record was on the screen: it decides nothing
   const does = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!does) return;

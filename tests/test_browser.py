@@ -1,0 +1,415 @@
+"""The pages in a real browser: keys alone, a narrow screen, dropped connections, dark mode, two people to the conflict list."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from conftest import PROTOCOL
+from triage import intake, web
+from triage.decisions import Kind, Label
+from triage.project import Project, Role
+from triage.web.access import Door
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium (Debian's package chromium)", allow_module_level=True)
+
+AXE = (Path(__file__).parent / "files" / "axe.min.js").read_text(encoding="utf-8")
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        # Root in a container cannot have the sandbox; the pages come from this test alone.
+        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def window(browser):
+    """Give a function that opens a page; what its scripts complain of, or run that they must not, fails the test."""
+    contexts, wrong = [], []
+
+    def open_window(base, **options):
+        context = browser.new_context(base_url=base, **{"viewport": {"width": 1100, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
+        page.on("request", lambda request: None if request.url.startswith((base, "data:", "blob:")) else wrong.append(request.url))
+        return page
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(project, public=False):
+    """Serve a review on this machine; give its address and the application."""
+    import uvicorn
+
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    door = Door.of("127.0.0.1", port, tls=False, public=base if public else "")
+    app = web.make_app(project, door, reviewer="ann")
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield base, app
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def title(page):
+    return page.locator("#title").inner_text()
+
+
+def next_record(page, before):
+    """Wait until another record is shown; return its title."""
+    page.wait_for_function("""before => {
+        const now = document.getElementById('title')?.innerText ?? '';
+        return now && now !== before && !now.startsWith('The next record is on its way');
+    }""", arg=before)
+    return title(page)
+
+
+def sent(page):
+    """Wait until the browser holds nothing that the server has not answered."""
+    page.wait_for_function("() => Object.keys(localStorage).filter(k => k.endsWith(':queue')).every(k => localStorage[k] === '[]')")
+
+
+def standing(project):
+    return {e.record_id: (e.label, e.reason, e.note) for e in project.live().decisions.values()}
+
+
+def faults(page):
+    """Return the serious faults that axe-core finds on a page."""
+    page.evaluate(AXE)
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_screening_with_the_keyboard_alone(review, window):
+    protocol = PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial", "review"]')
+    with review(60, protocol) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        assert page.evaluate("document.activeElement.id") == "title"
+        assert page.locator("#record mark.include").count() > 0
+        shown = title(page)
+        expected = []
+
+        def press(*keys):
+            for key in keys:
+                page.keyboard.press(key)
+
+        def decide(label, reason, *keys, note=""):
+            nonlocal shown
+            expected.append((label, reason, note))
+            press(*keys)
+            shown = next_record(page, shown)
+
+        decide(Label.INCLUDE, "", "i")
+        decide(Label.MAYBE, "", "m")
+        decide(Label.EXCLUDE, "CHILD", "e", "1")                      # a reason by its number,
+        decide(Label.EXCLUDE, "ONLINE", "e", *"online")               # by its code,
+        decide(Label.EXCLUDE, "ONLINE", "e", "o", "n", "Enter")       # by the beginning of its code,
+        decide(Label.EXCLUDE, "", "e", "Enter")                       # or none
+        press("e", "Escape")                                          # back to the record: nothing is decided
+        assert title(page) == shown
+        press("n")
+        page.keyboard.type("by telephone e i m")                      # letters of a note decide nothing
+        press("Enter")
+        press("t", "2", "Enter")
+        decide(Label.INCLUDE, "", "i", note="by telephone e i m")
+        sent(page)
+        assert page.locator("#last").inner_text().startswith("Included: ")
+        ids = [e.record_id for e in project.events() if e.kind is Kind.DECISION]
+        assert [standing(project)[i] for i in ids] == expected
+        assert [e.reason for e in project.live().tagged("abstract", "ann")[ids[-1]]] == ["review"]
+        # Back: the record comes again, with its note, and another decision takes its place.
+        press("u")
+        page.wait_for_function("() => document.querySelector('#record .note')?.innerText.includes('by telephone')")
+        sent(page)
+        assert ids[-1] not in standing(project)
+        shown = title(page)
+        press("s")
+        assert next_record(page, shown) != shown
+        sent(page)
+        # What only shows something.
+        press("?")
+        assert page.locator("#help").is_visible()
+        press("Escape", "c")
+        assert "Children and adolescents." in page.locator("#criteria").inner_text()
+        press("Escape", "w")
+        page.wait_for_selector("#why h3")
+        press("Escape", "h")
+        assert page.evaluate("getComputedStyle(document.querySelector('#record mark')).backgroundColor") == "rgba(0, 0, 0, 0)"
+        press("q")
+        page.wait_for_url("**/overview*")
+        assert len(ids) == 7
+
+
+def test_the_next_record_is_there_before_the_server_answers(review, window):
+    with review(30) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        page.route("**/api/decisions", lambda route: (time.sleep(1.0), route.continue_()))
+        before = title(page)
+        took = page.evaluate("""async () => {
+            const before = document.getElementById('title').innerText, began = performance.now();
+            document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'i', bubbles: true}));
+            while (document.getElementById('title').innerText === before) await new Promise(requestAnimationFrame);
+            return performance.now() - began;
+        }""")
+        assert title(page) != before and took < 500
+        sent(page)
+
+
+def test_decisions_outlast_a_dropped_connection_and_a_reload_and_are_never_doubled(review, window):
+    with review(60) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        # The server takes the decision in, and its answer is lost.
+        lost = []
+
+        def lose(route):
+            if len(lost) < 2:
+                lost.append(route.fetch())
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/api/decisions", lose)
+        first = title(page)
+        page.keyboard.press("i")
+        second = next_record(page, first)
+        sent(page)
+        assert len(lost) == 2 and len(standing(project)) == 1
+        page.unroute("**/api/decisions")
+        # No connection: two more are decided, and the page is loaded again when it is back.
+        page.context.set_offline(True)
+        page.keyboard.press("m")
+        third = next_record(page, second)
+        assert "waits in this browser" in page.locator("#connection").inner_text() or page.wait_for_selector("#connection:not([hidden])")
+        page.keyboard.press("e")
+        page.keyboard.press("1")
+        page.wait_for_function("() => document.getElementById('title').innerText.startsWith('The next record is on its way')")
+        assert len(standing(project)) == 1
+        page.context.set_offline(False)
+        page.reload()
+        page.wait_for_selector("#title")
+        sent(page)
+        done = [(e.label, e.reason) for e in project.events() if e.kind is Kind.DECISION]
+        assert done == [(Label.INCLUDE, ""), (Label.MAYBE, ""), (Label.EXCLUDE, "CHILD")]
+        assert title(page) not in (first, second, third)
+        assert page.locator("#connection").is_hidden()
+
+
+def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
+    with review(60) as project:
+        path = project.path
+    port = free_port()
+
+    def start():
+        command = [sys.executable, "-m", "triage", "serve", str(path), "--port", str(port), "--reviewer", "ann"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert f"http://127.0.0.1:{port}/" in process.stderr.readline()
+        return process
+
+    server = start()
+    try:
+        page = window(f"http://127.0.0.1:{port}")
+        page.goto("/")
+        page.wait_for_selector("#title", timeout=30_000)
+        page.keyboard.press("i")
+        next_record(page, "")
+        sent(page)
+        server.kill()
+        server.wait()
+        before = title(page)
+        page.keyboard.press("m")
+        page.wait_for_selector("#connection:not([hidden])")
+        assert next_record(page, before) != before
+        server = start()
+        page.wait_for_selector("#connection", state="hidden", timeout=30_000)
+        sent(page)
+        with Project.open(path) as again:
+            assert [e.label for e in again.events() if e.kind is Kind.DECISION] == [Label.INCLUDE, Label.MAYBE]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_narrow_screen(review, window):
+    with review(30) as project, served(project) as (base, _):
+        page = window(base, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+        for path in ("/", "/history", "/overview", "/files", "/search?q=peer", "/records/1"):
+            page.goto(path)
+            if path == "/":
+                page.wait_for_selector("#title")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        page.goto("/")
+        page.wait_for_selector("#title")
+        before = title(page)
+        for name in ("include", "exclude", "maybe", "undo"):
+            box = page.locator(f"#do-{name}").bounding_box()
+            assert box["height"] >= 40 and box["width"] >= 60 and box["y"] + box["height"] <= 641
+        page.locator("#do-exclude").tap()
+        page.get_by_role("button", name=re.compile("CHILD")).tap()
+        next_record(page, before)
+        sent(page)
+        assert [label for label, *_ in standing(project).values()] == [Label.EXCLUDE]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
+    with review(30, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial"]')) as project, served(project) as (base, _):
+        page = window(base, color_scheme=scheme)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+        assert dark is (scheme == "dark")
+        assert faults(page) == []
+        page.keyboard.press("e")
+        page.wait_for_selector("#reasons[open]")
+        assert faults(page) == []
+        page.keyboard.press("1")
+        page.keyboard.press("i")
+        sent(page)
+        for path in ("/overview", "/history", "/search?q=peer", "/records/1", "/files", "/duplicates", "/account", "/api"):
+            page.goto(path)
+            assert faults(page) == [], path
+
+
+def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
+    protocol = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
+    with review(12, protocol) as project, served(project, public=True) as (base, app):
+        pages = {}
+        for name, role in (("olga", Role.OWNER), ("rita", Role.REVIEWER)):
+            page = pages[name] = window(base)
+            token = project.invite(name, role, datetime.now(UTC) + timedelta(days=1))
+            page.goto(f"/join/{token}")
+            assert faults(page) == []
+            page.keyboard.type(PASSWORD)
+            page.keyboard.press("Tab")
+            page.keyboard.type(PASSWORD)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#title", timeout=20_000)
+        for name, page in pages.items():
+            page.reload()
+            page.wait_for_selector("#title")
+            for _ in range(12):
+                shown = title(page)
+                if shown.startswith("Nothing is left"):
+                    break
+                relevant = "peer" in page.locator("#record").inner_text()
+                if relevant and name == "olga" or relevant and "number0" not in shown:
+                    page.keyboard.press("i")
+                else:
+                    page.keyboard.press("e")
+                    page.keyboard.press("1")
+                next_record(page, shown)
+                sent(page)
+            page.wait_for_function("() => document.getElementById('title').innerText.startsWith('Nothing is left')")
+            if name == "olga":
+                assert not project.stage().consensus.conflicts
+        assert len([e for e in project.events() if e.kind is Kind.DECISION]) == 24
+        olga = pages["olga"]
+        olga.goto("/conflicts")
+        assert faults(olga) == []
+        assert olga.locator("section.conflict").count() == 1 and "rita" in olga.locator("section.conflict").inner_text()
+        olga.locator("section.conflict select[name=label]").select_option("exclude")
+        olga.locator("section.conflict button").click()
+        olga.wait_for_function("() => document.getElementById('said').innerText.includes('0 open')")
+        assert project.stage().consensus.labels[1] is Label.EXCLUDE
+        olga.goto("/people")
+        assert faults(olga) == []
+        olga.get_by_role("button", name="Log out").click()
+        olga.wait_for_url("**/login")
+        assert faults(olga) == []
+        olga.goto("/history")
+        assert "/login" in olga.url
+
+
+HOSTILE = """TY  - JOUR
+TI  - <script>alert(1)</script> peer support <img src=x onerror=alert(2)>
+AB  - <svg onload=alert(3)> adults &lt;script&gt;alert(4)&lt;/script&gt; <a href="javascript:alert(5)">x</a>
+DO  - javascript:alert(6)
+JO  - "><script>alert(7)</script>
+KW  - <iframe src="javascript:alert(8)">
+ER  -
+"""
+
+
+def test_hostile_text_is_only_text(review, window, tmp_path):
+    with review(6) as project:
+        (tmp_path / "h.ris").write_text(HOSTILE * 1, encoding="utf-8")
+        intake.import_files(project, [tmp_path / "h.ris"], reviewer="ann")
+        with served(project) as (base, _):
+            page = window(base)
+            page.goto("/")
+            page.wait_for_selector("#title")
+            for _ in range(7):
+                if "<script>" in title(page):
+                    break
+                shown = title(page)
+                page.keyboard.press("m")
+                next_record(page, shown)
+            assert "<script>alert(1)</script>" in title(page)
+            page.keyboard.press("n")
+            page.keyboard.type("<img src=x onerror=alert(9)>")
+            page.keyboard.press("Enter")
+            assert page.locator("#record script, #record img, #record svg, #record iframe, #record a[href^=javascript]").count() == 0
+            page.keyboard.press("w")
+            page.wait_for_selector("#why-text > *:not(:empty)")
+            page.keyboard.press("Escape")
+            page.keyboard.press("i")
+            sent(page)
+            for path in ("/history", "/records/7", "/search?q=alert"):
+                page.goto(path)
+                assert page.locator("main script, main img, main svg, main iframe, main a[href^=javascript]").count() == 0
+
+
+def test_files_are_imported_by_drag_and_drop(review, window):
+    with review(12) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/files")
+        data = page.evaluate_handle("""() => {
+            const data = new DataTransfer();
+            data.items.add(new File(["TY  - JOUR\\nTI  - one more\\nER  - \\n"], "<b>embase.ris"));
+            return data;
+        }""")
+        page.dispatch_event("#import", "drop", {"dataTransfer": data})
+        page.wait_for_selector("#report section")
+        assert "1 announced = 1 kept + 0 already there + 0 problems" in page.locator("#report").inner_text()
+        assert project.n_records() == 13
