@@ -26,7 +26,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -156,34 +156,33 @@ def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str,
                 lambda h: recall.evidence.is_certified(h, target, confidence), run))
         if target in TARGETS:
             draws = recall.audit_draws(as_history(run, total, total))
-            highest = float(recall.highest_log_evidence(draws, float(relevant)))
-            covered.append({"target": target, "highest": highest})
-            note("cmh on the audited run", target, 0.95, run, first_stop(
-                lambda h: recall.CmhRule(target, 0.95)(h).stop, run, every))
+            covered.append({"target": target, "highest": float(recall.highest_log_evidence(draws, float(relevant)))})
     if "ranking" not in runs:
         return {"stops": stops, "covered": covered}
     ranked = runs["ranking"]
     gain = np.cumsum(ranked["y"])
     scored = _scored(review, seed, ranked, [round(share * total) for share in np.arange(0.05, 1, 0.05)])
     for target in JUDGED:
-        oracle = int(np.searchsorted(gain, math.ceil(target * relevant - 1e-9))) + 1
-        note("oracle", target, 1.0, ranked, oracle)
+        note("oracle", target, 1.0, ranked, int(np.searchsorted(gain, math.ceil(target * relevant - 1e-9))) + 1)
         for confidence in CONFIDENCES:
-            cmh, spending = recall.CmhRule(target, confidence), recall.CmhRule(target, confidence, LOOK)
-            note("cmh", target, confidence, ranked, first_stop(lambda h: cmh(h).stop, ranked, every))
-            note("cmh, looks corrected", target, confidence, ranked, first_stop(
-                lambda h: spending(h).stop, ranked, every))
-            for name in ("ranked-e", "ip-p", "knee", "consecutive"):
-                rule = recall.RULES[name](target, confidence)
-                if name == "ranked-e":
-                    at = first_stop_for_good(lambda h: rule(h).stop, ranked)
-                else:
-                    at = first_stop(lambda h: rule(h).stop, ranked, every)
-                note(name, target, confidence, ranked, at)
-            rule = recall.QuantRule(target, confidence)
-            note("quant", target, confidence, ranked, next((
-                end for end, (scores, held_out) in scored.items()
-                if rule(as_rows(ranked, end, total), scores, held_out).stop), total))
+            rule = recall.RankedERule(target, confidence)
+            note("ranked-e", target, confidence, ranked, first_stop_for_good(lambda h: rule(h).stop, ranked))
+        for title, run in (("cmh", ranked), ("cmh on the audited run", runs[f"audit {min(target, TARGETS[-1])}"])):
+            p = [recall.CmhRule(target, 0.95).p_value(as_history(run, end, total)) for end in every]
+            for confidence in CONFIDENCES:
+                low = [end for end, value in zip(every, p, strict=True) if value < 1 - confidence]
+                note(title, target, confidence, run, min(low, default=total))
+                low = [end for look, (end, value) in enumerate(zip(every, p, strict=True), 1)
+                       if value < (1 - confidence) / (look * (look + 1))]
+                if run is ranked:
+                    note("cmh, looks corrected", target, confidence, run, min(low, default=total))
+        for name in ("ip-p", "knee", "consecutive"):
+            rule = recall.RULES[name](target, 0.95)
+            note(name, target, 0.95, ranked, first_stop(lambda h: rule(h).stop, ranked, every))
+        rule = recall.QuantRule(target, 0.95)
+        note("quant", target, 0.95, ranked, next((
+            end for end, (scores, held_out) in scored.items()
+            if rule(as_rows(ranked, end, total), scores, held_out).stop), total))
         if target in TARGETS:
             fixed = runs[f"fixed {target}"]
             rule = recall.FixedAuditRule(target, 0.95)
@@ -458,3 +457,245 @@ def stress_all(args: argparse.Namespace) -> None:
             began = time.perf_counter()
             _write(file, stress_cell(cell, args.stress, number))
             print(f"{cell.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+# -- the document -----------------------------------------------------------------------------
+
+EARLY_STOP_IMPOSSIBLE = ("chou_2004", "oud_2018")
+PROMISES = {
+    "oracle": "none: it knows the labels", "audit-e": "certificate", "fixed-audit": "certificate, one look",
+    "ranked-e": "conditional, any look", "cmh": "conditional, not corrected for looks",
+    "cmh, looks corrected": "conditional, any look", "cmh on the audited run": "conditional, not corrected for looks",
+    "quant": "estimate", "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
+}
+
+
+def interval(bad: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Clopper-Pearson interval of 1 - bad / n."""
+    from scipy.stats import beta
+
+    half = (1 - confidence) / 2
+    good = n - bad
+    low = float(beta.ppf(half, good, bad + 1)) if good else 0.0
+    return low, float(beta.ppf(1 - half, good + 1, bad)) if bad else 1.0
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a Markdown table."""
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _by_set(judged: list[dict], rule: str, target: float, confidence: float) -> dict[str, list[dict]]:
+    found: dict[str, list[dict]] = {}
+    for one in judged:
+        for stop in one["stops"]:
+            if (stop["rule"], stop["target"], stop["confidence"]) == (rule, target, confidence):
+                found.setdefault(one["set"], []).append(stop | {"records": one["records"]})
+    return found
+
+
+def _cost(by_set: dict[str, list[dict]], names: list[str]) -> float:
+    return float(np.mean([np.mean([s["at"] / s["records"] for s in by_set[name]]) for name in names]))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def write(args: argparse.Namespace) -> None:
+    """Write the tables of the document between its markers, and the pictures beside it."""
+    judged = [json.loads(f.read_text(encoding="utf-8")) for f in sorted((args.runs / "judged").glob("*.json"))]
+    stress = [json.loads(f.read_text(encoding="utf-8")) for f in sorted((args.runs / "stress").glob(f"*.{args.stress}.json"))]
+    parts = {"synthetic": stress_tables(stress), "coverage": coverage_tables(judged), "cost": cost_tables(judged),
+             "rules": rule_tables(judged), "points": point_tables(judged)}
+    text = args.doc.read_text(encoding="utf-8")
+    for name, lines in parts.items():
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        head, rest = text.split(begin)
+        text = head + begin + "\n" + "\n".join(lines).rstrip() + "\n" + end + rest.split(end)[1]
+    args.doc.write_text(text, encoding="utf-8")
+    pictures(judged, args.doc.parent)
+
+
+def stress_tables(stress: list[dict]) -> list[str]:
+    """Return the coverage of every synthetic cell, the worst looks first."""
+    rows, runs = [], stress[0]["runs"]
+    worst: dict[float, tuple[float, str]] = {}
+    for one in stress:
+        cells_of = []
+        for confidence in CONFIDENCES:
+            bad = one["rejected"]["audit-e"]["1"][str(confidence)]
+            low, _ = interval(bad, one["runs"])
+            if confidence not in worst or low < worst[confidence][0]:
+                worst[confidence] = (low, one["cell"])
+            cells_of.append(f"{100 * (1 - bad / one['runs']):.2f} ({100 * low:.2f})")
+        ten, fifty = (one["rejected"]["audit-e"][every]["0.95"] for every in ("10", "50"))
+        conditional = one["rejected"]["ranked-e"]["1"]["0.95"] if one["ranking"] in ("random", "good") else None
+        rows.append([*one["cell"].split(" | "), *cells_of, *(f"{100 * (1 - bad / one['runs']):.2f}" for bad in (ten, fifty)),
+                     f"{100 * one['false'] / one['runs']:.2f}",
+                     "–" if conditional is None else f"{100 * (1 - conditional / one['runs']):.2f}"])
+    lines = [f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the time-uniform "
+             "coverage with a look after every record: " + "; ".join(
+                 f"{100 * low:.2f} % for a promise of {100 * c:g} % ({cell.replace(' | ', ', ')})"
+                 for c, (low, cell) in sorted(worst.items())) + ". The vectorised evidence differs from the package's own by "
+             f"{max(one['disagreement'] for one in stress):.1e} at most (three runs of each cell).", ""]
+    return lines + table(
+        ["ranking", "records", "relevant", "policy's target", "80 %", "90 %", "95 %", "95 %, look every 10", "every 50",
+         "false at 95 %", "ranked-e, 95 %"], rows)
+
+
+def coverage_tables(judged: list[dict]) -> list[str]:
+    """Return how often the truth was never rejected, review by review."""
+    rows = []
+    for name in dict.fromkeys(one["set"] for one in judged):
+        mine = [one for one in judged if one["set"] == name]
+        row = [name, mine[0]["part"], str(mine[0]["records"]), str(mine[0]["relevant"]), str(len(mine))]
+        for confidence in CONFIDENCES:
+            level = -math.log1p(-confidence)
+            bad = [c["highest"] >= level - 1e-12 for one in mine for c in one["covered"]]
+            low, high = interval(sum(bad), len(bad))
+            row.append(f"{100 * (1 - np.mean(bad)):.1f} ({100 * low:.1f} to {100 * high:.1f})")
+        early = [s for t in TARGETS for s in _by_set(mine, "audit-e", t, 0.95)[name] if s["at"] < s["records"]]
+        short = sum(1 for s in early if s["recall"] < s["target"] - 1e-9)
+        row += [f"{short} of {len(early)}", f"{min((s['recall'] - s['target'] for s in early), default=float('nan')):+.3f}"]
+        rows.append(row)
+    return table(["review", "part", "records", "relevant", "seeds × permutations", "80 %", "90 %", "95 %",
+                  "early stops below the target", "least recall over target"], rows)
+
+
+def cost_tables(judged: list[dict]) -> list[str]:
+    """Return the mean share screened on the larger reviews."""
+    lines = []
+    big = {part: [n for n in dict.fromkeys(o["set"] for o in judged if part in ("both", o["part"]) and o["records"] >= SMALL)]
+           for part in ("tune", "report", "both")}
+    groups = [("tune", big["tune"]), ("report", big["report"]), ("tune and report", big["both"]),
+              ("tune and report without chou_2004 and oud_2018",
+               [n for n in big["both"] if n not in EARLY_STOP_IMPOSSIBLE])]
+    for title, names in groups:
+        lines += [f"**{title}**: " + ", ".join(names), ""]
+        rows = []
+        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "cmh, looks corrected", "cmh on the audited run"):
+            costs = []
+            for target in JUDGED:
+                by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
+                costs.append(_cost(by_set, names) if by_set else None)
+            rows.append([rule, PROMISES[rule], *map(_share, costs)])
+            if rule == "cmh":
+                plain = costs
+            if rule == "audit-e":
+                over = ["–" if a is None or b is None else f"{100 * (a - b):+.1f}" for a, b in zip(costs, plain)]
+        rows.append(["audit-e less cmh", "points", *over])
+        lines += table(["rule", "promise", *(f"{100 * t:g} %" for t in JUDGED)], rows)
+    lines += ["Review by review, audit-e at 95 % confidence and what it costs over plain cmh (points of all records):", ""]
+    rows = []
+    for name in dict.fromkeys(o["set"] for o in judged):
+        row = [name]
+        for target in TARGETS:
+            ours = _by_set(judged, "audit-e", target, 0.95)[name]
+            theirs = _by_set(judged, "cmh", target, 0.95)[name]
+            best = _by_set(judged, "oracle", target, 1.0)[name]
+            mean, cmh, oracle = (np.mean([s["at"] / s["records"] for s in some]) for some in (ours, theirs, best))
+            row += [f"{100 * mean:.1f}", f"{100 * max(s['at'] / s['records'] for s in ours):.1f}", f"{100 * (mean - cmh):+.1f}",
+                    f"{100 * (mean - oracle):.1f}", f"{np.mean([s['audits'] for s in ours]):.0f}"]
+        rows.append(row)
+    return lines + table(["review", *(f"{100 * t:g} %: {what}" for t in TARGETS for what in (
+        "mean", "worst run", "over cmh", "over the oracle", "audit draws"))], rows)
+
+
+def rule_tables(judged: list[dict]) -> list[str]:
+    """Return all rules side by side."""
+    lines = []
+    names = list(dict.fromkeys(o["set"] for o in judged))
+    for target in JUDGED:
+        rows = []
+        for rule, promise in PROMISES.items():
+            by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
+            if not by_set:
+                continue
+            runs = [s for name in names for s in by_set[name]]
+            reached = {name: np.mean([s["recall"] >= target - 1e-9 for s in by_set[name]]) for name in names}
+            worst = min(reached, key=reached.__getitem__)
+            oracle = _cost(_by_set(judged, "oracle", target, 1.0), names)
+            early = [s for s in runs if s["at"] < s["records"]]
+            rows.append([rule, promise, str(len(runs)), _share(float(np.mean(list(reached.values())))),
+                         f"{_share(reached[worst])} ({worst})" if reached[worst] < 1 else "100.0",
+                         f"{min(s['recall'] for s in runs):.3f}", _share(_cost(by_set, names)),
+                         f"{100 * (_cost(by_set, names) - oracle):+.1f}", _share(len(early) / len(runs)),
+                         f"{np.mean([s['audits'] for s in runs]):.0f}"])
+        lines += [f"Target {100 * target:g} %, confidence 95 %, all {len(names)} reviews:", ""]
+        lines += table(["rule", "promise", "runs", "target reached, % of runs", "worst review", "lowest recall",
+                        "screened, %", "over the oracle, points", "stopped early, %", "audit draws"], rows)
+    return lines
+
+
+def point_tables(judged: list[dict]) -> list[str]:
+    """Return the worth of estimates and forecasts."""
+    rows = []
+    for part in ("tune", "report"):
+        found = [(one, p) for one in judged if one["part"] == part for p in one.get("points", ())]
+        for name in ("scores", "curve"):
+            some = [(one, p) for one, p in found if name in p]
+            error = [abs(p[name][0] - p["relevant"]) / p["relevant"] for _, p in some]
+            covers = [p[name][1] - 1e-9 <= p["relevant"] <= p[name][2] + 1e-9 for _, p in some]
+            by_set: dict[str, list[bool]] = {}
+            for (one, _), held in zip(some, covers):
+                by_set.setdefault(one["set"], []).append(held)
+            worst = min(by_set, key=lambda n: np.mean(by_set[n]))
+            rows.append([part, f"relevant in all, by {name}, 90 %", str(len(some)), f"{100 * np.median(error):.1f}",
+                         f"{100 * np.mean(covers):.1f}", f"{100 * np.mean(by_set[worst]):.0f} ({worst})"])
+        error = [abs(p["forecast"][1] - p["left"]) / max(p["left"], 1) for _, p in found]
+        covers = [p["forecast"][0] <= p["left"] <= p["forecast"][2] for _, p in found]
+        by_set = {}
+        for (one, _), held in zip(found, covers):
+            by_set.setdefault(one["set"], []).append(held)
+        worst = min(by_set, key=lambda n: np.mean(by_set[n]))
+        rows.append([part, "records to the certificate, 80 %", str(len(found)), f"{100 * np.median(error):.1f}",
+                     f"{100 * np.mean(covers):.1f}", f"{100 * np.mean(by_set[worst]):.0f} ({worst})"])
+    return table(["part", "what, and its interval", "looks", "median relative error, %", "covered, %", "worst review"], rows)
+
+
+def pictures(judged: list[dict], folder: Path) -> None:
+    """Draw what each rule costs against what it reaches."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = list(dict.fromkeys(o["set"] for o in judged))
+    figure, axes = pyplot.subplots(1, len(TARGETS), figsize=(11, 3.8), sharey=True)
+    for axis, target in zip(axes, TARGETS, strict=True):
+        for rule in PROMISES:
+            by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
+            reached = min(np.mean([s["recall"] >= target - 1e-9 for s in by_set[name]]) for name in names)
+            cost = 100 * _cost(by_set, names)
+            sure = "certificate" in PROMISES[rule]
+            axis.plot(cost, 100 * reached, "o" if sure else "x", color="#1b6f5c" if sure else "#777777")
+            axis.annotate(rule, (cost, 100 * reached), fontsize=6, xytext=(3, 4), textcoords="offset points")
+        axis.set_title(f"target {100 * target:g} %", fontsize=9)
+        axis.set_xlabel("screened, % of the records")
+    axes[0].set_ylabel("runs that reach the target, %,\nin the worst review")
+    figure.tight_layout()
+    figure.savefig(folder / "calibration.png", dpi=130)
+
+
+STEPS = {"replay": replay_all, "judge": judge_all, "synthetic": stress_all, "write": write}
+
+
+def main() -> None:
+    """Run the steps asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--runs", type=Path, default=Path("build/calibration"))
+    parser.add_argument("--only", default=",".join(STEPS))
+    parser.add_argument("--parts", default="tune,report", type=lambda text: text.split(","))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--permutations", type=int, default=20)
+    parser.add_argument("--stress", type=int, default=20_000)
+    parser.add_argument("--doc", type=Path, default=Path("docs/calibration.md"))
+    args = parser.parse_args()
+    for step in args.only.split(","):
+        STEPS[step](args)
+
+
+if __name__ == "__main__":
+    main()

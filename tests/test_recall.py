@@ -766,3 +766,90 @@ def test_the_forecast_ends_where_the_certificate_does():
         assert recall.certificate(carried_on, 0.9, 0.95).certified == enough
     nothing = recall.forecast(history([0] * 10, "r" * 10, 100), 0.9, 0.95, np.random.default_rng(0))
     assert nothing.p90 <= 90
+
+
+def test_the_forecast_of_a_fixed_audit_is_that_of_its_one_look():
+    policy = recall.policy_of("fixed-audit", 0.9, 0.95, audit_size=200)
+    rng = np.random.default_rng(0)
+    drawing = history([1] * 60 + [0] * 90, "r" * 100 + "a" * 50, 1000)
+    assert recall.forecast(drawing, 0.9, 0.95, rng, policy=policy) == recall.Workload(150, 150, 150, 150)
+    spent = history([1] * 60 + [0] * 240, "r" * 100 + "a" * 200, 1000)
+    look = recall.FixedAuditRule(0.9, 0.95, 200)(spent)
+    ahead = recall.forecast(spent, 0.9, 0.95, rng, policy=policy)
+    assert ahead == (recall.Workload(0, 0, 0, 0) if look.stop else recall.Workload(700, 700, 700, 700))
+    before = recall.forecast(history([1] * 60 + [0] * 10, "r" * 70, 1000), 0.9, 0.95, rng, policy=policy)
+    assert 200 <= before.zero_hit <= before.p50 <= before.p90 <= 930
+
+
+def test_the_plateau_follows_what_is_at_stake():
+    policy = recall.Policy(0.9, 0.95)
+    assert policy.plateau(50, 1000, 1100) == math.ceil(0.2 * recall.draws_needed(50, 1000, 0.9, 0.95))
+    assert policy.plateau(500, 1000, 1100) == policy.least == 20
+    assert policy.plateau(0, 4000, 4000) == 200
+    lower, higher = recall.Policy(0.8, 0.95), recall.Policy(0.95, 0.95)
+    assert lower.plateau(50, 1000, 1100) < policy.plateau(50, 1000, 1100) < higher.plateau(50, 1000, 1100)
+
+
+# -- the conditional test that is valid at every look -----------------------------------------
+
+
+def ranked_e(y, total, n, origin=None):
+    return recall.RankedERule(0.95, 0.95).highest_log_evidence(history(y, origin or "r" * len(y), n), total)
+
+
+def test_the_conditional_evidence_by_hand():
+    # No hit yet: the rate is 2 / 4, 2 / 5; with 2 of 10 and 2 of 9 relevant no more is at stake than 1.
+    assert ranked_e([0, 0], 2, 10) == 0.0  # the bet is 1: nothing is won or lost
+    # Ten misses among 12 with 2 relevant: the bet is 2 / (4 + s) over p = 2 / (12 - s), where that is below 1.
+    expected = highest = 0.0
+    for s in range(10):
+        p, bet = 2 / (12 - s), min(1, 2 / (4 + s) / (2 / (12 - s)))
+        expected += math.log1p(-bet * p) - (math.log1p(-p) if p < 1 else -math.inf)
+        highest = max(highest, expected)
+    assert ranked_e([0] * 10, 2, 12) == pytest.approx(highest, abs=1e-9)
+    assert ranked_e([0] * 11, 2, 12) == math.inf  # two were left and both were relevant
+    # Records that somebody chose are no draws, and a draw without a label ends the evidence.
+    assert ranked_e([0] * 10, 2, 30, "p" * 10) == 0.0
+    assert ranked_e([0] * 5 + [-1] + [0] * 5, 4, 16) == ranked_e([0] * 5, 4, 16)
+
+
+def test_the_conditional_evidence_is_a_fair_game_where_the_ranking_is_random():
+    """1,500 random orders with a look after every record: the true total is rejected no more often than promised."""
+    rng, n, relevant, failed = np.random.default_rng(3), 200, 30, 0
+    for _ in range(1500):
+        y = np.zeros(n, np.int8)
+        y[rng.choice(n, relevant, replace=False)] = 1
+        failed += ranked_e(y, relevant, n) >= math.log(20)
+    assert 0 < beta.ppf(0.01, failed, 1500 - failed + 1) <= 0.05
+
+
+# -- wrong labels -----------------------------------------------------------------------------
+
+
+def test_hypergeometric_chances_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    total = rng.integers(5, 300, 200)
+    relevant, drawn = rng.integers(0, total + 1), rng.integers(0, total + 1)
+    most = rng.integers(-1, np.minimum(relevant, drawn) + 1)
+    ours = recall.rules.hypergeometric(most, total, relevant, drawn)
+    assert ours == pytest.approx(hypergeom.cdf(most, total, relevant, drawn), abs=1e-12)
+
+
+def test_the_reviewers_sensitivity_is_bounded_exactly():
+    # All 50 excluded ones judged again, 3 of them wrongly excluded: nothing is left to doubt.
+    known = recall.sensitivity(10, 50, 50, 3)
+    assert known.lower == known.estimate == known.upper == known.bound == 10 / 13
+    some = recall.sensitivity(100, 1000, 50, 2, 0.9)
+    most, least = (round(100 / value) - 100 for value in (some.lower, some.upper))
+    assert some.estimate == 100 / 140
+    assert hypergeom.cdf(2, 1000, most, 50) > 0.05 >= hypergeom.cdf(2, 1000, most + 1, 50)
+    assert hypergeom.sf(1, 1000, least, 50) > 0.05 >= hypergeom.sf(1, 1000, least - 1, 50)
+    assert recall.sensitivity(100, 1000, 50, 0).upper == 1.0
+
+
+def test_the_sensitivity_bound_holds_as_often_as_promised():
+    rng, failed = np.random.default_rng(1), 0
+    for _ in range(600):
+        wrong = rng.hypergeometric(30, 470, 60)
+        failed += recall.sensitivity(100, 500, 60, int(wrong), 0.8).bound > 100 / 130
+    assert beta.ppf(0.01, failed, 600 - failed + 1) <= 0.1
