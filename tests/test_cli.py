@@ -180,7 +180,7 @@ def reviews_that_are_none(triage):
     return {
         "foreign.triage": "not a triage review", "newer.triage": "newer version", "cut.triage": "damaged",
         "text.triage": "not a triage review", "empty.triage": "not a triage review", "folder": "not a triage review",
-        "missing.triage": "triage new missing.triage", "postgresql://host/review": "address",
+        "missing.triage": "triage new missing.triage", "mysql://host/review": "address",
     }
 
 
@@ -748,7 +748,7 @@ def test_a_locked_review_is_told_in_a_sentence(review, monkeypatch):
     triage = review()
     labels(triage, "d.csv", [[1, "include"]])
     write(triage, "b.ris", sample_ris(3, first=70))
-    monkeypatch.setattr(projects, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("triage.project.places._BUSY_SECONDS", 0.1)
     other = sqlite3.connect(triage.folder / "r.triage", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for arguments in (["label", "r.triage", "d.csv"], ["import", "r.triage", "b.ris"], ["rank", "r.triage"],

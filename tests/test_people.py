@@ -1,26 +1,34 @@
 """Who may come in: people and roles, invitations, sessions and tokens of programs."""
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from triage import protocol as protocols
+from conftest import BOTH
+from triage import cli, protocol as protocols
 from triage.errors import InputError
-from triage.project import SCHEMA_VERSION, Project, Role
+from triage.project import SCHEMA_VERSION, Project, Role, schema
 
 SOON = timedelta(days=7)
 
 
+@pytest.fixture(params=BOTH)
+def storage(request):
+    return request.param
+
+
 @pytest.fixture
-def project(tmp_path):
-    with Project.create(tmp_path / "team.triage", protocols.template()) as made:
+def project(place):
+    with Project.create(place("team"), protocols.template()) as made:
         yield made
 
 
 def everything(project) -> str:
-    with sqlite3.connect(project.path) as connection:
-        return "\n".join(connection.iterdump())
+    with project._engine.connect() as connection:
+        return str([connection.execute(select(table)).all() for table in schema.metadata.sorted_tables])
 
 
 def test_a_review_has_nobody_in_it_until_somebody_is_added(project):
@@ -128,6 +136,7 @@ def test_no_token_stands_in_the_file(project):
     assert len(set(tokens)) == 3 and all(len(t) >= 40 and t not in held for t in tokens)
 
 
+@pytest.mark.parametrize("storage", ["file"])
 def test_a_review_of_an_earlier_version_gets_the_tables(project):
     project.close()
     with sqlite3.connect(project.path) as connection:
@@ -138,3 +147,23 @@ def test_a_review_of_an_earlier_version_gets_the_tables(project):
         opened.add_person("ann", "owner")
     with sqlite3.connect(project.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_the_commands_invite_and_list(project, capsys):
+    def run(*arguments):
+        code = cli.run([arguments[0], str(project.path), *arguments[1:]])
+        return code, capsys.readouterr().out
+
+    assert "invite" in run("people")[1]
+    code, out = run("invite", "ann", "--role", "owner", "--json")
+    told = json.loads(out)
+    assert code == 0 and project.invitation(told["token"]).role is Role.OWNER
+    code, out = run("people", "--json")
+    assert [i["name"] for i in json.loads(out)["invitations"]] == ["ann"] and told["token"] not in out
+    project.accept(told["token"], "hash")
+    code, out = run("people")
+    assert code == 0 and out == "ann: owner\n"
+    assert run("people", "--role", "ann=reviewer")[0] == 2 and run("invite", "eve", "--role", "king")[0] == 2
+    project.add_person("bob", "owner")
+    assert run("people", "--role", "ann=adjudicator")[0] == 0 and project.person("ann").role is Role.ADJUDICATOR

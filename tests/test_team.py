@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import Log
+from conftest import BOTH, Log
 from triage import cli, intake, status, team
 from triage.decisions import Folding, Kind, Label, consensus, fold, visible
 from triage.errors import InputError
@@ -12,6 +12,11 @@ from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 TWO = 'reviewers_per_record = 2\nmodel = "fast"\n\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
+
+
+@pytest.fixture(params=BOTH)
+def storage(request):
+    return request.param
 
 
 def settled(log, record_id, label, **fields):

@@ -38,7 +38,8 @@ app = typer.Typer(
 )
 
 Review = Annotated[str, typer.Argument(metavar="REVIEW", show_default=False,
-                                       help="The review's file, such as review.triage.")]
+                                       help="The review's file, such as review.triage, or a team's address: "
+                                            "postgresql://USER@HOST/DATABASE?review=NAME.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
 Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; your user name when left out.")]
 StageName = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first "
@@ -146,7 +147,14 @@ def _user(reviewer: str | None) -> str:
 
 
 def _quoted(path: str) -> str:
-    return f'"{path}"' if " " in path else path
+    path = _shown(path)
+    return f'"{path}"' if " " in path or "&" in path or "?" in path else path
+
+
+def _shown(review: str) -> str:
+    from .project import shown
+
+    return shown(review)
 
 
 def _open(review: str) -> Project:
@@ -195,9 +203,9 @@ def new(
 
     written = intake.new(review, protocol)
     if as_json:
-        _print_json({"review": review, "protocol": str(protocol or written)})
+        _print_json({"review": _shown(review), "protocol": str(protocol or written)})
         return
-    print(f"Made {review}.")
+    print(f"Made {_shown(review)}.")
     if written is not None:
         print(f"Wrote {written}: fill in the question and the criteria; they rank the records before any label.")
     print(f"Next: triage import {_quoted(review)} EXPORT-FILES...")
@@ -631,8 +639,8 @@ def export(
 def log(review: Review, as_json: AsJson = False) -> None:
     """Print the log: every event in its order, for audit.
 
-    Tab-separated, or with --json as one object. Events are only ever added: shown, decision, tag,
-    duplicate, apart (no copy, a person told), removal, stays (no removal, a person told), plan (the
+    Tab-separated, or with --json as one object. Events are only ever added: shown, decision, settled
+    (a conflict, a person told), tag, duplicate, apart (no copy, a person told), removal, stays (no removal, a person told), plan (the
     order of the random draws, fixed beforehand) and undo.
     """
     from . import intake
@@ -712,6 +720,84 @@ def agreement(
         _print_json(found)
     else:
         print(team.agreement_in_words(found))
+
+
+@app.command()
+def people(
+    review: Review,
+    role: Annotated[str | None, typer.Option(metavar="NAME=ROLE", help="Give somebody another role: reviewer, "
+                                                                       "adjudicator or owner.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who may come in over the network, and which invitations are open.
+
+    A review of one person on one machine has nobody in the list and needs none.
+    """
+    with _open(review) as project:
+        if role is not None:
+            name, _, wanted = role.rpartition("=")
+            project.set_role(name.strip(), wanted.strip().lower())
+        found, invited = project.people(), [i for i in project.invitations() if i.open]
+    if as_json:
+        _print_json({
+            "people": [{"name": p.name, "role": str(p.role), "created_at": p.created_at.isoformat(),
+                        "has_password": p.password_hash is not None} for p in found],
+            "invitations": [{"name": i.name, "role": str(i.role), "expires_at": i.expires_at.isoformat()}
+                            for i in invited],
+        })
+        return
+    for person in found:
+        print(f"{_line(person.name)}: {person.role}")
+    for invitation in invited:
+        print(f"{_line(invitation.name)}: invited as {invitation.role}, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
+    if not found and not invited:
+        print(f"Nobody yet. Next: triage invite {_quoted(review)} NAME --role owner")
+
+
+@app.command()
+def invite(
+    review: Review,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name; the log tells it with each decision.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="reviewer: decides, blind to the others; adjudicator: settles "
+                                                           "conflicts, too; owner: may all.")] = "reviewer",
+    days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Invite a person: prints the token that lets them in once, to choose a password.
+
+    The token is told this once. With `triage serve` running, the link is its address, /join/ and the token.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    with _open(review) as project:
+        expires_at = datetime.now(UTC) + timedelta(days=days)
+        token = project.invite(name, role.strip().lower(), expires_at)
+    if as_json:
+        _print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
+        return
+    print(f"Invited {_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
+    print(f"/join/{token}")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", show_default=False, help="A review's file or address.")],
+    target: Annotated[str, typer.Argument(metavar="TO", show_default=False, help="Where there is no review yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a review between a file and a server, either way, without loss.
+
+    Records, log, protocols, rankings and people, with their numbers and times; whole or not at all. The review
+    at FROM stays as it is: agree on which of the two goes on.
+    """
+    from .project import copy as copy_review
+
+    counts = copy_review(source, target)
+    if as_json:
+        _print_json({"from": _shown(source), "to": _shown(target), "rows": counts})
+        return
+    print(f"Copied {_shown(source)} to {_shown(target)}: {counts['records']} records, {counts['events']} events, "
+          f"{counts['people']} people.")
 
 
 # -- simulation and demo ----------------------------------------------------------------------

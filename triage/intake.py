@@ -17,7 +17,7 @@ from . import dedupe, eligibility, formats
 from . import protocol as protocols
 from .decisions import Event, Kind, Label, Origin
 from .errors import InputError
-from .project import Project, Stage
+from .project import File, Project, Stage, place_of
 from .records import Record
 from .screening import commit_audit, no_progress
 
@@ -68,19 +68,20 @@ def new(review: str | Path, protocol: Path | None) -> Path | None:
     if protocol is not None:
         Project.create(review, protocols.read_text(protocol), protocol).close()
         return None
-    beside = Path(review)
+    place = place_of(review)
+    beside = Path(review) if isinstance(place, File) else Path.cwd() / place.name
     template = beside.with_name("protocol.toml")
     if template.exists():  # of another review in the same folder
         template = beside.with_name(f"{beside.stem}.protocol.toml")
     if template.exists():
         raise InputError(f"{template} exists already; use it with --protocol \"{template}\", or choose another name.")
     text = protocols.template()
-    Project.create(review, text, template).close()
     try:
-        template.write_text(text, encoding="utf-8")
-    except OSError:
+        if template.parent.is_dir():
+            template.write_text(text, encoding="utf-8")  # first: a file is taken back more easily than a review
+        Project.create(review, text, template).close()
+    except BaseException:
         template.unlink(missing_ok=True)
-        beside.unlink()
         raise
     return template
 

@@ -36,7 +36,7 @@ from .schema import (
 
 __all__ = [
     "SCHEMA_VERSION", "ApiToken", "File", "Invitation", "Person", "Project", "Role", "Server", "SourceFile", "Stage",
-    "WebSession", "copy", "shown", "stage_of",
+    "WebSession", "copy", "place_of", "shown", "stage_of",
 ]
 
 SCHEMA_VERSION = schema.VERSION

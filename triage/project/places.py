@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from .. import bundled
 from ..errors import InputError
@@ -43,6 +43,8 @@ def place_of(review: str | Path | File | Server) -> File | Server:
         raise InputError(
             f"{shown(review)} is no address of a review; give a file name, or postgresql://USER@HOST/DATABASE?review=NAME."
         )
+    if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
+        raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
         url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
     except (ArgumentError, ValueError) as error:
@@ -303,9 +305,9 @@ class Server:
         if state == "55P03":
             return (f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; {_KEPT}: "
                     "try again when that program is done.")
-        if state == "42501":
+        if state in ("42501", "42P01"):  # without the right to a schema, its tables are as if not there
             return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask who keeps it for the right."
-        if state.startswith("22"):
+        if state.startswith("22") or isinstance(error, DataError):
             return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
         if state.startswith("53"):
             return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."

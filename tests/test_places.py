@@ -1,0 +1,211 @@
+"""Where a review lives: addresses, what goes wrong on a server, and copies between places."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select, text
+
+from conftest import PROTOCOL
+from triage import cli, intake
+from triage.decisions import Label, Origin, Ranking
+from triage.errors import InputError
+from triage.project import Project, copy, schema, shown
+from triage.project.places import File, Server, place_of
+from triage.records import Record
+
+
+def full(address) -> Project:
+    """Make a review with something in every table."""
+    project = Project.create(address, PROTOCOL)
+    for sha in ("1", "2"):
+        project.add([Record(title="Überblick 你好", abstract=f"a {sha}", extra={"X": ("1",)}), Record(year=1999)], [1, 9],
+                    name="a.ris", source="pubmed", format="ris", sha256=sha, announced=3, problems=[(5, "no title")])
+    project.commit_plan(project.stage(), 1, {"bets": [1]})
+    project.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
+    project.decide("abstract", [{"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}], reviewer="ann", tags={1: ["t"]})
+    project.link([(3, 1, "same text")], reviewer="ann")
+    project.undo(project.events()[-1].seq, reviewer="bob")
+    project.remove([(4, "dates", "1999")], reviewer="ann")
+    project.save("abstract", Ranking(1, {"name": "m"}, np.array([1, 2]), np.array([1.5, -2]), np.full(2, np.nan)))
+    project.save("abstract", Ranking(2, {"name": "m"}, np.array([1, 2]), np.array([0.5, -1]), np.full(2, np.nan)))
+    project.add_person("ann", "owner", "hash")
+    project.invite("bob", "reviewer", datetime.now(UTC) + timedelta(days=1))
+    project.start_web_session("ann")
+    project.create_api_token("ann", "nightly")
+    return project
+
+
+def held(project):
+    """Return every row of every table, but for the version that a server's review keeps in a row."""
+    with project._engine.connect() as connection:
+        rows = {t.name: sorted(map(tuple, connection.execute(select(t))), key=str) for t in schema.metadata.sorted_tables}
+    rows["meta"] = [row for row in rows["meta"] if row[0] not in ("schema_version", "protocol_path")]
+    return rows
+
+
+@pytest.mark.parametrize("way", ["file to file", "file to server", "server to file", "server to server"])
+def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
+    source, target = (tmp_path / f"{i}.triage" if kind == "file" else postgresql.address()
+                      for i, kind in enumerate(way.split(" to ")))
+    with full(source) as project:
+        before = held(project)
+        assert all(before.values())
+        counts = copy(source, target)
+        assert counts == {name: len(rows) for name, rows in before.items()}
+        assert held(project) == before
+        with Project.open(target) as copied:
+            assert held(copied) == before
+            assert copied.events() == project.events() and copied.stage().consensus == project.stage().consensus
+            assert copied.ranking("abstract").id == 2
+            # What is written next has the next numbers.
+            assert copied.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")[0].seq == (
+                len(before["events"]) + 1
+            )
+            assert copied.save("abstract", copied.ranking("abstract")) == 3
+            assert copied.add([Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1,
+                              problems=[]) == range(5, 6)
+        with pytest.raises(InputError, match="exists already"):
+            copy(source, target)
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path, postgresql):
+    with full(tmp_path / "a.triage") as project, project._write() as connection:
+        connection.execute(text("INSERT INTO api_tokens VALUES ('x', 'ann', 'nul' || char(0), 'now', NULL)"))
+    target = postgresql.address()
+    with pytest.raises(InputError, match="cannot keep a text"):
+        copy(tmp_path / "a.triage", target)
+    with pytest.raises(InputError, match="There is no review"):
+        Project.open(target)
+    (tmp_path / "no folder").touch()
+    with pytest.raises(InputError, match="no review at"):
+        copy(tmp_path / "none.triage", tmp_path / "b.triage")
+    assert not (tmp_path / "b.triage").exists() and not (tmp_path / "b.triage.new").exists()
+
+
+def test_the_protocol_file_is_followed_after_a_copy(tmp_path, postgresql):
+    path = tmp_path / "protocol.toml"
+    path.write_text(PROTOCOL)
+    intake.new(tmp_path / "a.triage", path)
+    (tmp_path / "other").mkdir()
+    targets = [postgresql.address(), tmp_path / "other" / "b.triage"]
+    for source, target in zip([tmp_path / "a.triage", *targets], targets):
+        copy(source, target)
+    path.write_text(PROTOCOL.replace("Peer support", "Changed"))
+    for target in targets:
+        with Project.open(target) as project:
+            assert project.refresh_protocol() and project.protocol().title == "Changed"
+
+
+def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, postgresql):
+    for address in (tmp_path / "a.triage", postgresql.address()):
+        with Project.create(address, PROTOCOL) as project:
+            project.add([Record(title="a\0b\ud800", extra={"X": ("\0",)})], [1], name="a", source="a", format="ris",
+                        sha256="1", announced=1, problems=[])
+            project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "c\0"}], reviewer="ann")
+            assert project.record(1).title == "a\\x00b\\ud800" and project.record(1).extra == {"X": ("\0",)}
+        with Project.open(address) as project:
+            assert [e.note for e in project.events()][-1] == "c\\x00"
+
+
+# -- addresses ----------------------------------------------------------------------------------
+
+
+def test_places():
+    assert place_of("a b?.triage") == File(Path("a b?.triage")) and place_of(Path("postgresql:/x")) == File(Path("postgresql:/x"))
+    for address in ("postgresql://ann@host/db?review=peer-1&sslmode=require", "postgres://ann@host/db?sslmode=require&review=peer-1"):
+        place = place_of(address)
+        assert isinstance(place, Server) and place.name == "peer-1" and place.url.query == {"sslmode": "require"}
+    assert place_of("postgresql://host/db").name == "review"
+    for wrong in ("mysql://x/y", "https://x/y.triage", "postgresql://x/y?review=a;b", "postgresql://a:b@c@d/y",
+                  "postgresql://x:port/y"):
+        with pytest.raises(InputError):
+            place_of(wrong)
+
+
+@pytest.mark.parametrize("address", [
+    "postgresql://ann:s3cret@host/db?review=x", "postgresql://host/db?review=x&user=ann&password=s3cret",
+    "postgresql://ann:s3c%72et@host/db", "postgresql://host/db?password=s3cret&review=x",
+    "postgresql://ann:s3cret@x/y?review=a;b", "mysql://ann:s3cret@host/db", "postgresql://ann:s3cret@x:port/y",
+    "postgresql://ann:pa@s3cret@host/db",
+])
+@pytest.mark.parametrize("command", ["status", "new", "import", "copy"])
+def test_a_password_in_an_address_is_never_printed(address, command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.ris").write_text("TY  - JOUR\nER  - \n")
+    more = {"import": ["a.ris"], "copy": ["b.triage"]}.get(command, [])
+    assert cli.run([command, address, *more]) == 2
+    out, err = capsys.readouterr()
+    assert "s3c" not in out + err and err.startswith("triage: ") and err.count("\n") == 1
+    assert not (tmp_path / "protocol.toml").exists()
+    assert "s3c" not in shown(address)
+
+
+def test_the_way_on_a_server_by_commands(postgresql, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("title,abstract\nPeer support,adults\nSteel,bridges\n")
+    address = postgresql.address("by-commands").replace("triage@", "triage:s3cret@")
+
+    def run(*arguments):
+        code = cli.run(list(arguments))
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        assert "s3cret" not in out + err
+        return out
+
+    run("new", address)
+    assert (tmp_path / "protocol.toml").exists()
+    run("import", address, "a.csv")
+    (tmp_path / "d.csv").write_text("record_id,label\n1,include\n")
+    run("label", address, "d.csv", "--reviewer", "ann")
+    assert json.loads(run("status", address, "--json"))["screened"] == 1
+    run("report", address, "-o", "report.html")
+    assert "by-commands" in (tmp_path / "report.html").read_text() and "s3cret" not in (tmp_path / "report.html").read_text()
+    told = json.loads(run("copy", address, "b.triage", "--json"))
+    assert told["rows"]["records"] == 2 and told["to"] == "b.triage"
+    assert json.loads(run("status", "b.triage", "--json"))["screened"] == 1
+    assert json.loads(run("log", "b.triage", "--json")) == json.loads(run("log", address, "--json"))
+
+
+# -- what goes wrong ----------------------------------------------------------------------------
+
+
+def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path, capsys):
+    assert cli.run(["status", f"postgresql://ann@/db?host={tmp_path}"]) == 2
+    err = capsys.readouterr().err
+    assert "cannot be reached" in err and err.count("\n") == 1
+
+
+def test_what_a_user_may_not_do_is_told(postgresql, tmp_path):
+    with Project.create(postgresql.address("ours"), PROTOCOL) as project, project._write() as connection:
+        connection.execute(text("CREATE ROLE guest LOGIN"))
+    for name in ("ours", "another"):
+        with pytest.raises(InputError, match="may not do this|There is no review"):
+            Project.open(postgresql.address(name).replace("triage@", "guest@"))
+    with pytest.raises(InputError, match="may not do this"):
+        Project.create(postgresql.address("mine").replace("triage@", "guest@"), PROTOCOL)
+
+
+def test_without_the_package_the_extra_is_named(tmp_path):
+    code = ("import sys; sys.modules['psycopg'] = None; from triage import cli; "
+            "sys.exit(cli.run(['status', 'postgresql://x/y']))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2 and "abstract-triage[team]" in done.stderr
+
+
+def test_a_crash_of_the_server_loses_no_acknowledged_decision(postgresql):
+    address = postgresql.address()
+    with Project.create(address, PROTOCOL) as project:
+        project.add([Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[])
+        for crash in range(2):
+            acknowledged = [project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0].seq
+                            for _ in range(5)]
+            postgresql.stop("immediate")
+            with pytest.raises(InputError, match="cannot be reached, or broke off"):
+                project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann")
+            postgresql.start()
+            assert [e.seq for e in project.events()][-1] == acknowledged[-1] == 5 * (crash + 1)
