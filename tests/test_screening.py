@@ -2,24 +2,29 @@
 
 import hashlib
 import json
-import sqlite3
 import threading
 import time
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
-from conftest import PROTOCOL, sample_ris
+from conftest import BOTH, PROTOCOL, sample_ris
 from triage import intake, ranking, screening, status, team
 from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
-from triage.project import Project
+from triage.project import Project, schema
 from triage.screening import (
     SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_session, rank,
 )
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
+
+
+@pytest.fixture(params=BOTH)
+def storage(request):
+    return request.param
 
 
 # -- a session over a pool, without a project ---------------------------------------------------
@@ -459,8 +464,8 @@ def committed_before_all(project):
     plan = kinds.index(Kind.PLAN)
     assert not set(kinds[:plan]) & {Kind.SHOWN, Kind.DECISION} and set(kinds[plan:]) & {Kind.SHOWN, Kind.DECISION}
     note = json.loads(events[plan].note)
-    with sqlite3.connect(project.path) as connection:
-        (blob,) = connection.execute("SELECT permutation FROM plans WHERE seq = ?", (events[plan].seq,)).fetchone()
+    with project._engine.connect() as connection:
+        blob = connection.execute(select(schema.plans.c.permutation).where(schema.plans.c.seq == events[plan].seq)).scalar()
     assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.25
     ids = np.frombuffer(blob, "<i8")
     assert np.random.default_rng(note["seed"]).permutation(np.sort(ids)).tolist() == ids.tolist()
@@ -487,9 +492,9 @@ def test_the_permutation_is_committed_before_decisions_made_elsewhere(review, tm
     assert committed_before_all(project) == list(range(1, 13))
 
 
-def test_the_permutation_is_committed_before_imported_decisions(tmp_path):
+def test_the_permutation_is_committed_before_imported_decisions(tmp_path, place):
     (tmp_path / "a.csv").write_text("title,abstract,mine\nOne,a,1\nTwo,b,0\nThree,c,\n")
-    with Project.create(tmp_path / "r.triage", PROTOCOL) as project:
+    with Project.create(place(), PROTOCOL) as project:
         intake.import_files(project, [tmp_path / "a.csv"], reviewer="ann", label_column="mine")
         assert committed_before_all(project) == [1, 2, 3]
         assert project.history().origin.tolist() == ["imported", "imported"]
@@ -873,7 +878,7 @@ def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatc
 # -- rankings -----------------------------------------------------------------------------------
 
 
-def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(review):
+def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp_path, review):
     project = review(30)
     first = screening.rank(project, top=5)
     assert [r["rank"] for r in first["records"]] == [1, 2, 3, 4, 5] and first["basis"] == "criteria"
@@ -887,7 +892,7 @@ def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(rev
     assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
     project.undo(decided[-1].seq, reviewer="ann")
     assert screening.rank(project, top=5)["as_of"] == decided[-1].seq + 1
-    (project.path.parent / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
+    (tmp_path / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
     project.refresh_protocol()
     newest = project.ranking("abstract").id
     screening.rank(project, top=5)
@@ -906,11 +911,11 @@ def test_a_session_ranks_before_it_shows_and_keeps_what_it_ranked_by(review):
         assert saved.record_ids.tolist() == list(range(1, 31)) and saved.model["name"] == "fast"
 
 
-def test_a_ranking_can_learn_from_what_later_stages_decided(review, monkeypatch):
+def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, monkeypatch):
     """Of three records that the first stage included, the last stage excluded one and included one."""
     stages = 'model = "fast"\nlearn_from = "{}"\nstages = [{{ name = "abstract" }}, {{ name = "full text" }}]\n'
     project = review(30)
-    path = project.path.parent / "protocol.toml"
+    path = tmp_path / "protocol.toml"
     path.write_text(stages.format("stage"))
     project.refresh_protocol()
     include = {"label": INCLUDE, "reason": ""}
@@ -941,8 +946,8 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(review, monkeypatch)
     assert any("recall stays that of the labels" in line for line in status.status(project)["warnings"])
 
 
-def test_an_empty_stage_is_told(tmp_path):
-    with Project.create(tmp_path / "r.triage", PROTOCOL) as project:
+def test_an_empty_stage_is_told(place):
+    with Project.create(place(), PROTOCOL) as project:
         for use in (lambda: hand_out(project, 3, file="a", reviewer="ann"), lambda: screening.rank(project, top=3),
                     lambda: at_desk(project).__enter__()):
             with pytest.raises(InputError, match="holds no records yet"):
