@@ -43,22 +43,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="fast")
 
 
+def made_review(path: Path, n_records: int, n_labels: int) -> Project:
+    """Make a review of made-up records, so many of them judged by ann."""
+    rng = np.random.default_rng(0)
+    project = Project.create(path, protocols.template())
+    project.add(made_up(n_records, rng), range(n_records), name="a.ris", source="a", format="ris", sha256="0",
+                announced=n_records, problems=[])
+    stage = commit_audit(project)
+    ids = rng.permutation(stage.record_ids)[:n_labels].tolist()
+    project.show(stage.name, ids, [Origin.RANKED] * len(ids), range(n_records, n_records - len(ids), -1), reviewer="ann")
+    project.decide(stage.name, [
+        {"record_id": i, "label": Label.INCLUDE if i % 20 == 1 else Label.EXCLUDE, "origin": Origin.RANKED} for i in ids
+    ], reviewer="ann")
+    return project
+
+
 def run(args: argparse.Namespace) -> None:
     """Print the waits."""
-    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        project = Project.create(Path(folder) / "bench.triage", protocols.template())
-        records = made_up(args.records, rng)
-        project.add(records, range(args.records), name="a.ris", source="a", format="ris", sha256="0",
-                    announced=args.records, problems=[])
-        stage = commit_audit(project)
-        ids = rng.permutation(stage.record_ids)[: args.labels].tolist()
-        project.show(stage.name, ids, [Origin.RANKED] * len(ids), range(args.records, args.records - len(ids), -1),
-                     reviewer="ann")
-        project.decide(stage.name, [
-            {"record_id": i, "label": Label.INCLUDE if i % 20 == 1 else Label.EXCLUDE, "origin": Origin.RANKED}
-            for i in ids
-        ], reviewer="ann")
+        project = made_review(Path(folder) / "bench.triage", args.records, args.labels)
         began = time.perf_counter()
         with open_session(project, reviewer="ann", preset=args.model) as (session, _):
             print(f"opened in {time.perf_counter() - began:.1f} s")

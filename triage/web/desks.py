@@ -76,6 +76,7 @@ class Desk:
             with self.lock:
                 self.failed = ""
                 self._session, self._records = opened
+                self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
                 self._closing = stack
                 self._protocol = self.project.protocol()
                 self._words = words_of(self._protocol)
@@ -127,18 +128,16 @@ class Desk:
         """Return the records before the reviewer, in order; or how far the session is with opening."""
         try:
             with self._at_work() as session:
-                shown = session.ahead(AHEAD)
-                return {"records": [self._shown(session, one.row) for one in shown], "state": self._state,
-                        "preparing": None}
+                rows = [one.row for one in session.ahead(AHEAD)]
+                # The next record is put before the reviewer twice: first behind the present one, then as it.
+                self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
+                return {"records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
+                        "state": self._state, "preparing": None}
         except NotOpen:
             if self.failed and self.opening is None:
                 raise InputError(self.failed) from None
             at = self.opening or Opening()
             return {"records": [], "state": "", "preparing": {"what": at.what, "done": at.done, "total": at.total}}
-
-    def _shown(self, session: screening.Session, row: int) -> dict[str, object]:
-        record = self._records[row]
-        return {**as_read(record, self._words), "tags": session.tags(row)}
 
     # -- what the reviewer does ---------------------------------------------------------------
 

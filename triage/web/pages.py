@@ -72,7 +72,7 @@ def page(request: Request, template: str, who: Visitor | None, facts: Mapping[st
     project = project_of(request)
     protocol = project.protocol()
     html = _templates.get_template(template).render(
-        who=who, review=line(protocol.title) or line(Path(str(project.path)).name), path=request.url.path, version=__version__,
+        who=who, review=line(protocol.title) or line(project.path.name), path=request.url.path, version=__version__,
         team=access_of(request).must_log_in(), Role=Role, **{"stage": "", **facts},
     )
     return HTMLResponse(html, code)

@@ -174,6 +174,8 @@ function show() {
     byId("controls").hidden = !left && !kept("done", []).length;
     article.replaceChildren(el("h2", { id: "title", tabindex: "-1" },
       left ? "The next record is on its way …" : "Nothing is left for you to judge at this stage."));
+    // Others may hold the last records, or bring new ones.
+    if (!left) setTimeout(() => { if (!current && !waiting().length) refresh(); }, 15_000);
     return;
   }
   current = record;
