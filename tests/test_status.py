@@ -238,6 +238,62 @@ def test_the_evidence_is_weighed_as_logged(tmp_path):
         assert facts["certificate"]["missed_upper"] != recall.certificate(history, 0.95, 0.95).missed_upper
 
 
+def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
+    with screened(tmp_path, 60, 100, 200, 400) as project:
+        history, protocol = project.history(), project.protocol()
+        blind = recall.AuditE(bets=(0.99,), weights=(1.0,), decay=0.005)  # weights that see next to nothing
+        assert "CERTIFIED" in one_line(history, protocol) and status.rule_says_stop(history, protocol.stopping)
+        assert "CERTIFIED" not in one_line(history, protocol, blind)
+        assert not status.rule_says_stop(history, protocol.stopping, blind)
+
+
+def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
+    stopping = "\n[stopping]\nrule = \"fixed-audit\"\naudit_size = 120\n"
+    with screened(tmp_path, 30, 100, 50, 400, PROTOCOL + stopping) as project:
+        facts = facts_of(project)
+        assert facts["workload"]["until"] == "the one look of fixed-audit"
+        assert facts["workload"]["records_to_certificate"] == {"p10": 70, "p50": 70, "p90": 70}
+        assert "70 to 70 more records to the one look of fixed-audit" in status.in_words(facts)
+
+
+def test_the_price_of_certainty_is_told_before_screening(tmp_path):
+    with new(tmp_path, 400) as project:
+        facts = facts_of(project)
+        assert facts["price_table"]["20"] == {
+            f"{t:g}": draws for t, draws in recall.price_of_certainty(20, 380, 0.95).items()}
+        assert list(facts["price_table"]) == ["10", "20", "50", "100", "200"]
+        said = status.in_words(facts)
+        assert "What certainty costs at 95 % confidence" in said and f"{facts['price_table']['50']['0.9']} (" in said
+        decide(project, INCLUDE, 1)
+        assert facts_of(project)["price_table"] == {} and "What certainty costs" not in status.in_words(facts_of(project))
+
+
+# -- wrong labels -----------------------------------------------------------------------------
+
+
+def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
+    with screened(tmp_path, 30, 80, 120, 300) as project:
+        stage = project.stage()
+        last = [int(r) for r in stage.record_ids[stage.strata[0][::-1][:15]]]  # 5 % of the permutation, from its end
+        excluded = {e.record_id for e in stage.live.decisions.values() if e.label is EXCLUDE}
+        sample = [r for r in last if r in excluded]
+        noise = facts_of(project)["label_noise"]
+        assert noise["pending"] == sample and len(sample) >= 3 and noise["sensitivity"] is None
+        decide(project, EXCLUDE, *sample[:2], reviewer="bob")
+        noise = facts_of(project)["label_noise"]
+        expected = recall.sensitivity(30, 170, 2, 0, 0.95)
+        assert (noise["judged_twice"], noise["overturned"], noise["excluded"]) == (2, 0, 170)
+        assert (noise["sensitivity"], noise["lower"]) == (1.0, expected.lower)
+        among = recall.certificate(project.history(), 0.5, 0.975).recall_lower
+        assert noise["recall_lower"] == among * expected.bound < facts_of(project)["certificate"]["recall_lower"]
+        # A disagreement counts against the labels; one beyond a gap does not count yet.
+        decide(project, INCLUDE, sample[1], reviewer="bob")
+        decide(project, EXCLUDE, *sample[3:], reviewer="bob")
+        noise = facts_of(project)["label_noise"]
+        assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (2, 1, sample[2:3])
+        assert "1 of them overturned" in status.in_words(facts_of(project))
+
+
 # -- the pace ---------------------------------------------------------------------------------
 
 
