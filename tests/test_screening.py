@@ -722,8 +722,8 @@ def test_two_share_a_pool_without_waiting_for_each_other(review):
         assert same(bob.pool.history(), project.history())
 
 
-@pytest.mark.parametrize("per_record", [1, 2])
-def test_twenty_reviewers_at_once(review, per_record):
+@pytest.mark.parametrize("per_record, at", [(1, "programs"), (2, "programs"), (2, "one server of pages")])
+def test_twenty_reviewers_at_once(review, per_record, at):
     """Nothing is lost, doubled or shown to one too many, and every audit draw is the next of the permutation."""
     project = review(60, PROTOCOL.replace('model = "fast"', f'model = "fast"\nreviewers_per_record = {per_record}'))
     commit_audit(project)
@@ -731,7 +731,7 @@ def test_twenty_reviewers_at_once(review, per_record):
 
     def work(number):
         try:
-            with Project.open(project.path) as mine:
+            with nullcontext(project) if at == "one server of pages" else Project.open(project.path) as mine:
                 session, rng = a_desk(mine, f"r{number}"), np.random.default_rng(number)
                 while (showing := session.next()) is not None:
                     session.decide(showing.row, rng.choice([INCLUDE, EXCLUDE]))
@@ -758,10 +758,10 @@ def test_twenty_reviewers_at_once(review, per_record):
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
     history, permutation = project.history(), stage.strata[0].tolist()
     assert (history.origin == "audit").sum() == 20
-    for at in np.flatnonzero(history.origin == "audit"):
-        before = set(history.rows[:at].tolist())
-        assert history.rows[at] == next(row for row in permutation if row not in before)
-        assert history.pool_size[at] == 60 - at
+    for place in np.flatnonzero(history.origin == "audit"):
+        before = set(history.rows[:place].tolist())
+        assert history.rows[place] == next(row for row in permutation if row not in before)
+        assert history.pool_size[place] == 60 - place
 
 
 def test_a_record_of_somebody_who_is_away_is_taken_over_by_one(review, monkeypatch):
@@ -1037,3 +1037,22 @@ def test_records_put_up_ahead_are_those_that_come_next_and_keep_their_place(revi
         assert [one.row for one in session.ahead(2)] == [second, third]
     with open_session(project, reviewer="ann") as (session, _):  # nothing shown is lost
         assert {one.row for one in session.ahead(3)} == {first, second, third}
+
+
+def test_sessions_beside_each_other_share_views_and_learn_apart(review, tmp_path):
+    with review(30) as project, open_session(project, reviewer="ann") as (ann, _):
+        with open_session(project, reviewer="bob", beside=ann) as (bob, _):
+            assert bob.scorer.views is ann.scorer.views and bob.scorer is not ann.scorer
+            for label in (INCLUDE, EXCLUDE):
+                ann.decide(ann.next().row, label)
+            ann.wait()
+            bob.next()
+            bob.retrain()
+            bob.wait()
+            assert np.allclose(ann.scores, bob.scores)
+        with open_session(project, reviewer="bob", beside=ann, preset="elas-u4") as (other, _):
+            assert other.scorer.views is not ann.scorer.views
+        (tmp_path / "more.ris").write_text(sample_ris(3, first=30), encoding="utf-8")
+        intake.import_files(project, [tmp_path / "more.ris"], reviewer="ann")
+        with open_session(project, reviewer="bob", beside=ann) as (bob, _):
+            assert bob.scorer.views is not ann.scorer.views and len(bob.scores) == 33

@@ -279,6 +279,8 @@ class Project:
         self._folding = Folding()
         self._folding_on = threading.Lock()
         self._turn = threading.local()
+        # Threads wait here and not with a connection in their hands, which whoever writes may need to read.
+        self._writing = threading.RLock()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -362,7 +364,12 @@ class Project:
     def _write(self) -> AbstractContextManager[Connection]:
         if (connection := getattr(self._turn, "connection", None)) is not None:
             return nullcontext(connection)
-        return self._transaction(self._engine.execution_options(write=True))
+        return self._alone()
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        with self._writing, self._transaction(self._engine.execution_options(write=True)) as connection:
+            yield connection
 
     @contextmanager
     def turn(self) -> Iterator[None]:
