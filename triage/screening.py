@@ -6,6 +6,7 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -568,6 +569,7 @@ class ReviewModel:
         self.preset = ranking.load_preset(preset)
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
+        self._fingerprint = texts.fingerprint
         self.views = features.build_views(
             texts, self.preset.views, encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
             question=criteria.question, device=self.preset.device if device == "auto" else device,
@@ -598,6 +600,20 @@ class ReviewModel:
 
         learner = ranking.Learner(self.preset, self.views)
         return lambda rows, y: learner(rows, _taught(self._final, rows, y))
+
+    def is_of(self, fingerprint: str, criteria, preset) -> bool:
+        """Tell whether this is the model of a preset over texts with this fingerprint, and of these criteria."""
+        mine = self._fingerprint, self._queries, self.preset.parameters()
+        return mine == (fingerprint, asdict(criteria), preset.parameters())
+
+    def over_its_views(self, final: np.ndarray | None) -> ReviewModel:
+        """Return a model that has learned nothing and shares the views, which are most of what one takes."""
+        from . import ranking
+
+        other = copy.copy(self)
+        other._final = final
+        other._learner = ranking.Learner(self.preset, self.views)
+        return other
 
 
 def _taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -906,6 +922,19 @@ def _model_of(project: Project, stage: Stage, preset: str | None, device: str, p
     )
 
 
+def _model_beside(project: Project, stage: Stage, preset: str | None, beside: Session | None) -> ReviewModel | None:
+    """Return a model over the views of another session's, None when they are not those of the stage as it is."""
+    if beside is None or not isinstance(beside.scorer, ReviewModel):
+        return None
+    from . import ranking
+
+    protocol = project.protocol()
+    wanted = ranking.load_preset(preset or protocol.model)
+    if not beside.scorer.is_of(_fingerprint(project, stage), criteria_of(protocol), wanted):
+        return None
+    return beside.scorer.over_its_views(_final_labels(protocol, stage))
+
+
 def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     """Return what later stages say of each record, shape (n,): 1 included to the end, 0 excluded, -1 not yet known.
 
@@ -930,6 +959,7 @@ def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
 def open_session(
     project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
     device: str = "auto", progress=None, background: bool = True, retrain_after: Callable[[int], int] = lambda _: 1,
+    beside: Session | None = None,
 ) -> Iterator[tuple[Session, Sequence[Record]]]:
     """Open a screening session; give it and the stage's records by row.
 
@@ -945,6 +975,9 @@ def open_session(
         See `ReviewModel`.
     background, retrain_after
         See `Session`.
+    beside : Session, optional
+        Another reviewer's, of the same review and stage, opened with the same preset: while nothing that the views
+        are made of has changed since, they are shared.
 
     Raises
     ------
@@ -954,7 +987,7 @@ def open_session(
     stage = commit_audit(project, stage_name)
     if not len(stage.record_ids):
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
-    model = _model_of(project, stage, preset, device, progress)
+    model = _model_beside(project, stage, preset, beside) or _model_of(project, stage, preset, device, progress)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
         journal.desk(), model, next_origin=_policy(project), journal=journal, background=background,

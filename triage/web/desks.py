@@ -41,13 +41,14 @@ class Desk:
     stage_name: str
     preset: str | None = None
     device: str = "auto"
+    beside: Callable[[str], screening.Session | None] = lambda stage_name: None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.opening: Opening | None = None
         self.failed = ""
         self._closing: ExitStack | None = None
-        self._session: screening.Session | None = None
+        self.session: screening.Session | None = None
         self._answers: OrderedDict[str, dict] = OrderedDict()
         self._state, self._state_age = "", 0
 
@@ -56,7 +57,7 @@ class Desk:
     def open_in_background(self) -> None:
         """Open the session in a thread, unless it is open or opening."""
         with self.lock:
-            if self._session is not None or self.opening is not None:
+            if self.session is not None or self.opening is not None:
                 return
             self.opening = Opening()
         threading.Thread(target=self._open, name="open-desk", daemon=True).start()
@@ -66,7 +67,7 @@ class Desk:
         try:
             opened = stack.enter_context(screening.open_session(
                 self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset, device=self.device,
-                progress=self._progress,
+                progress=self._progress, beside=self.beside(self.stage_name),
             ))
         except InputError as error:
             self.failed = str(error)
@@ -75,7 +76,7 @@ class Desk:
         else:
             with self.lock:
                 self.failed = ""
-                self._session, self._records = opened
+                self.session, self._records = opened
                 self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
                 self._closing = stack
                 self._protocol = self.project.protocol()
@@ -96,7 +97,7 @@ class Desk:
     def close(self) -> None:
         """Close the session; it is opened again when it is asked for."""
         with self.lock:
-            stack, self._closing, self._session = self._closing, None, None
+            stack, self._closing, self.session = self._closing, None, None
         if stack is not None:
             stack.close()
 
@@ -107,10 +108,10 @@ class Desk:
         Where records have come to the stage, or left it, the session is closed, to be opened anew.
         """
         with self.lock:
-            if self._session is None:
+            if self.session is None:
                 self.open_in_background()
                 raise NotOpen
-            session = self._session
+            session = self.session
             try:
                 yield session
             except InputError:
@@ -206,7 +207,7 @@ class Desk:
         Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
         records that the reviewer has judged are named.
         """
-        session = self._session  # explained beside the session: a decision must not wait
+        session = self.session  # explained beside the session: a decision must not wait
         if session is None:
             self.open_in_background()
             raise NotOpen
@@ -246,7 +247,7 @@ class Desk:
         return max(mine, key=lambda e: e.seq, default=None)
 
     def _ready(self) -> Protocol:
-        if self._session is None:
+        if self.session is None:
             self.open_in_background()
             raise NotOpen
         return self._protocol
@@ -261,7 +262,7 @@ class Desk:
         return row
 
     def _renew_state(self) -> None:
-        self._state, self._state_age = status.one_line(self._session.pool.history(), self._protocol), 0
+        self._state, self._state_age = status.one_line(self.session.pool.history(), self._protocol), 0
 
 
 class NotOpen(Exception):
@@ -300,8 +301,14 @@ class Desks:
         with self._lock:
             key = (reviewer, stage_name)
             if key not in self._desks:
-                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device)
+                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device, self._open_at)
             return self._desks[key]
+
+    def _open_at(self, stage_name: str) -> screening.Session | None:
+        """Return any session that is open at a stage: the views of its model serve the next, too."""
+        with self._lock:
+            desks = [desk for (_, stage), desk in self._desks.items() if stage == stage_name]
+        return next((session for desk in desks if (session := desk.session) is not None), None)
 
     def close(self) -> None:
         """Close every session."""
