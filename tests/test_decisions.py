@@ -18,7 +18,7 @@ def labels(log):
 
 
 def current(live):
-    return live.decisions, live.duplicates, live.removals, live.tags
+    return live.decisions, live.duplicates, live.removals, live.tags, live.settled
 
 
 # -- fold -------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ def current(live):
 
 def test_an_empty_log():
     live = fold([])
-    assert current(live) == ({}, {}, {}, {}) and (live.shown, live.last_seq) == ({}, 0)
+    assert current(live) == ({}, {}, {}, {}, {}) and (live.shown, live.last_seq) == ({}, 0)
 
 
 def test_the_newest_decision_holds_and_an_undo_brings_back_the_one_before():
@@ -285,6 +285,10 @@ class Logs(RuleBasedStateMachine):
     def tag(self, record_id, reviewer, tag):
         self.log.tag(record_id, tag, reviewer)
 
+    @rule(record_id=IDS, label=st.sampled_from(list(Label)), stage=st.sampled_from(["abstract", "full-text"]))
+    def settle(self, record_id, label, stage):
+        self.log.add(Kind.SETTLED, stage=stage, record_id=record_id, reviewer="eve", label=label)
+
     @rule(copy=IDS, kept=IDS)
     def link(self, copy, kept):
         if copy != kept:
@@ -347,14 +351,20 @@ class Logs(RuleBasedStateMachine):
             if not any(e.record_id in group(d.record_id, d.seq) for d in later):
                 expected[e.stage, e.record_id, e.reviewer] = e
         assert live.decisions == expected
+        settled = [e for e in standing if e.kind is Kind.SETTLED]
+        assert live.settled == {(e.stage, e.record_id): e for e in settled}
         for stage in ("abstract", "full-text"):
+            told = {min(group(e.record_id)): e for e in settled if e.stage == stage}
             votes = {}
             for (at, record_id, _), e in expected.items():
                 if at == stage:
                     votes.setdefault(min(group(record_id)), set()).add(e.label)
             agreed = consensus(live, stage)
-            assert agreed.conflicts == {r for r, v in votes.items() if len(v) > 1}
-            assert agreed.labels == {r: min(v) for r, v in votes.items() if len(v) == 1}
+            assert agreed.settled == told
+            assert agreed.conflicts == {r for r, v in votes.items() if len(v) > 1 and r not in told}
+            assert agreed.labels == {r: min(v) for r, v in votes.items() if len(v) == 1} | {
+                r: e.label for r, e in told.items()
+            }
         seen = [e for e in events if e.kind in (Kind.SHOWN, Kind.DECISION)]
         for stage in ("abstract", "full-text"):
             for i in range(1, 7):

@@ -973,7 +973,7 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
         session._next_origin = bobs._next_origin = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED
         for step in range(60):
             desk, room = (session, project) if rng.random() < 0.6 else (bobs, other)
-            what = rng.choice(["decide", "decide", "decide", "skip", "undo", "file", "hand out"])
+            what = rng.choice(["decide", "decide", "decide", "skip", "undo", "file", "hand out", "settle", "open up"])
             if what in ("decide", "skip"):
                 if (showing := desk.next()) is None:
                     continue
@@ -983,6 +983,12 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
                     desk.decide(showing.row, rng.choice(list(Label)))
             elif what == "undo":
                 desk.undo()
+            elif what == "settle":
+                for record_id in project.stage().consensus.conflicts:
+                    room.settle("abstract", record_id, rng.choice(list(Label)), reviewer="eve")
+            elif what == "open up":
+                for event in list(project.stage().consensus.settled.values())[:1]:
+                    room.undo(event.seq, reviewer="eve")
             elif what == "file":
                 (tmp_path / "d.csv").write_text(f"record_id,label\n{rng.choice(ids)},{rng.choice(list(Label))}\n")
                 intake.label(room, tmp_path / "d.csv", reviewer="ann")
