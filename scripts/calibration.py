@@ -482,7 +482,8 @@ def interval(bad: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
     """Return a Markdown table."""
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), ""]
+    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
 
 
 def _by_set(judged: list[dict], rule: str, target: float, confidence: float) -> dict[str, list[dict]]:
@@ -532,14 +533,15 @@ def stress_tables(stress: list[dict]) -> list[str]:
             cells_of.append(f"{100 * (1 - bad / one['runs']):.2f} ({100 * low:.2f})")
         ten, fifty = (one["rejected"]["audit-e"][every]["0.95"] for every in ("10", "50"))
         conditional = one["rejected"]["ranked-e"]["1"]["0.95"] if one["ranking"] in ("random", "good") else None
-        rows.append([*one["cell"].split(" | "), *cells_of, *(f"{100 * (1 - bad / one['runs']):.2f}" for bad in (ten, fifty)),
+        rarer = [f"{100 * (1 - bad / one['runs']):.2f}" for bad in (ten, fifty)]
+        rows.append([*one["cell"].split(" | "), *cells_of, *rarer,
                      f"{100 * one['false'] / one['runs']:.2f}",
                      "–" if conditional is None else f"{100 * (1 - conditional / one['runs']):.2f}"])
-    lines = [f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the time-uniform "
-             "coverage with a look after every record: " + "; ".join(
+    lines = [f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the "
+             "time-uniform coverage with a look after every record: " + "; ".join(
                  f"{100 * low:.2f} % for a promise of {100 * c:g} % ({cell.replace(' | ', ', ')})"
-                 for c, (low, cell) in sorted(worst.items())) + ". The vectorised evidence differs from the package's own by "
-             f"{max(one['disagreement'] for one in stress):.1e} at most (three runs of each cell).", ""]
+                 for c, (low, cell) in sorted(worst.items())) + ". The vectorised evidence differs from the package's "
+             f"own by {max(one['disagreement'] for one in stress):.1e} at most (three runs of each cell).", ""]
     return lines + table(
         ["ranking", "records", "relevant", "policy's target", "80 %", "90 %", "95 %", "95 %, look every 10", "every 50",
          "false at 95 %", "ranked-e, 95 %"], rows)
@@ -561,7 +563,8 @@ def coverage_tables(judged: list[dict]) -> list[str]:
             row.append(f"{100 * (1 - np.mean(bad)):.1f}")
         early = [s for t in TARGETS for s in _by_set(mine, "audit-e", t, 0.95)[name] if s["at"] < s["records"]]
         short = sum(1 for s in early if s["recall"] < s["target"] - 1e-9)
-        row += [f"{short} of {len(early)}", f"{min((s['recall'] - s['target'] for s in early), default=float('nan')):+.3f}"]
+        least = min((s["recall"] - s["target"] for s in early), default=math.nan)
+        row += [f"{short} of {len(early)}", f"{least:+.3f}"]
         rows.append(row)
     return table(["review", "part", "records", "relevant", "permutations", "95 %, target 80 %", "95 %, target 90 %",
                   "95 %, target 95 %", "80 %, all targets", "90 %, all targets", "early stops below the target",
@@ -571,15 +574,19 @@ def coverage_tables(judged: list[dict]) -> list[str]:
 def cost_tables(judged: list[dict]) -> list[str]:
     """Return the mean share screened on the larger reviews."""
     lines = []
-    big = {part: [n for n in dict.fromkeys(o["set"] for o in judged if part in ("both", o["part"]) and o["records"] >= SMALL)]
-           for part in ("tune", "report", "both")}
+    big = {
+        part: list(dict.fromkeys(
+            o["set"] for o in judged if part in ("both", o["part"]) and o["records"] >= SMALL
+        )) for part in ("tune", "report", "both")
+    }
     groups = [("tune", big["tune"]), ("report", big["report"]), ("tune and report", big["both"]),
               ("tune and report without chou_2004 and oud_2018",
                [n for n in big["both"] if n not in EARLY_STOP_IMPOSSIBLE])]
     for title, names in groups:
         lines += [f"**{title}**: " + ", ".join(names), ""]
         rows = []
-        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "cmh, looks corrected", "cmh on the audited run"):
+        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "cmh, looks corrected",
+                     "cmh on the audited run"):
             costs = []
             for target in JUDGED:
                 by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
@@ -591,7 +598,7 @@ def cost_tables(judged: list[dict]) -> list[str]:
                 over = ["–" if a is None or b is None else f"{100 * (a - b):+.1f}" for a, b in zip(costs, plain)]
         rows.append(["audit-e less cmh", "points", *over])
         lines += table(["rule", "promise", *(f"{100 * t:g} %" for t in JUDGED)], rows)
-    lines += ["Review by review, audit-e at 95 % confidence and what it costs over plain cmh (points of all records):", ""]
+    lines += ["Review by review, audit-e at 95 % confidence, and what it costs over plain cmh in points:", ""]
     rows = []
     for name in dict.fromkeys(o["set"] for o in judged):
         row = [name]
@@ -600,7 +607,8 @@ def cost_tables(judged: list[dict]) -> list[str]:
             theirs = _by_set(judged, "cmh", target, 0.95)[name]
             best = _by_set(judged, "oracle", target, 1.0)[name]
             mean, cmh, oracle = (np.mean([s["at"] / s["records"] for s in some]) for some in (ours, theirs, best))
-            row += [f"{100 * mean:.1f}", f"{100 * max(s['at'] / s['records'] for s in ours):.1f}", f"{100 * (mean - cmh):+.1f}",
+            longest = max(s["at"] / s["records"] for s in ours)
+            row += [f"{100 * mean:.1f}", f"{100 * longest:.1f}", f"{100 * (mean - cmh):+.1f}",
                     f"{100 * (mean - oracle):.1f}", f"{np.mean([s['audits'] for s in ours]):.0f}"]
         rows.append(row)
     return lines + table(["review", *(f"{100 * t:g} %: {what}" for t in TARGETS for what in (
@@ -656,7 +664,8 @@ def point_tables(judged: list[dict]) -> list[str]:
         worst = min(by_set, key=lambda n: np.mean(by_set[n]))
         rows.append([part, "records to the certificate, 80 %", str(len(found)), f"{100 * np.median(error):.1f}",
                      f"{100 * np.mean(covers):.1f}", f"{100 * np.mean(by_set[worst]):.0f} ({worst})"])
-    return table(["part", "what, and its interval", "looks", "median relative error, %", "covered, %", "worst review"], rows)
+    return table(
+        ["part", "what, and its interval", "looks", "median relative error, %", "covered, %", "worst review"], rows)
 
 
 def pictures(judged: list[dict], folder: Path) -> None:
@@ -667,20 +676,24 @@ def pictures(judged: list[dict], folder: Path) -> None:
     from matplotlib import pyplot
 
     names = list(dict.fromkeys(o["set"] for o in judged))
-    figure, axes = pyplot.subplots(1, len(TARGETS), figsize=(11, 3.8), sharey=True)
+    rules = list(PROMISES)[::-1]
+    figure, axes = pyplot.subplots(1, len(TARGETS), figsize=(11, 4), sharey=True)
     for axis, target in zip(axes, TARGETS, strict=True):
-        for rule in PROMISES:
+        for height, rule in enumerate(rules):
             by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
             reached = min(np.mean([s["recall"] >= target - 1e-9 for s in by_set[name]]) for name in names)
             cost = 100 * _cost(by_set, names)
-            sure = "certificate" in PROMISES[rule]
-            axis.plot(cost, 100 * reached, "o" if sure else "x", color="#1b6f5c" if sure else "#777777")
-            axis.annotate(rule, (cost, 100 * reached), fontsize=6, xytext=(3, 4), textcoords="offset points")
+            axis.barh(height, cost, color="#1b6f5c" if "certificate" in PROMISES[rule] else "#b9c0c4")
+            axis.text(101, height, f"{100 * reached:.0f}", va="center", fontsize=8)
         axis.set_title(f"target {100 * target:g} %", fontsize=9)
-        axis.set_xlabel("screened, % of the records")
-    axes[0].set_ylabel("runs that reach the target, %,\nin the worst review")
+        axis.set_xlabel("screened, % of the records", fontsize=8)
+        axis.set_xlim(0, 112)
+    axes[0].set_yticks(range(len(rules)), rules, fontsize=8)
+    figure.suptitle("What is screened, and (right) the runs that reach the target in the worst review, %; "
+                    "certificates in green", fontsize=9)
     figure.tight_layout()
     figure.savefig(folder / "calibration.png", dpi=130)
+    pyplot.close(figure)
 
 
 STEPS = {"replay": replay_all, "judge": judge_all, "synthetic": stress_all, "write": write}
