@@ -1,6 +1,7 @@
 """Let many reviewers decide at once, kill the server in the middle, and check that the log is whole.
 
-Usage: python scripts/bench_team.py [--records 10000] [--reviewers 20] [--per-record 2] [--where postgresql|file] [--kills 1]
+Usage:
+    python scripts/bench_team.py [--records 10000] [--reviewers 20] [--per-record 2] [--where postgresql|file] [--kills 1]
 
 Each reviewer is a process with a session of its own, which decides as fast as it can. The order is that of fixed
 scores, the same for all, so that all want the same record; nothing is trained, since what is measured is how they
@@ -124,7 +125,7 @@ def main() -> int:
             review_of(address, options.records, options.per_record)
             files = [Path(folder) / f"{i}.jsonl" for i in range(options.reviewers)]
             begun = time.time()
-            workers = [multiprocessing.Process(target=decide_all, args=(address, i, file)) for i, file in enumerate(files)]
+            workers = [multiprocessing.Process(target=decide_all, args=(address, *one)) for one in enumerate(files)]
             for worker in workers:
                 worker.start()
             wanted = options.records * options.per_record
@@ -151,7 +152,8 @@ def main() -> int:
         "decide p50": round(float(np.quantile(waits, 0.5)), 4), "decide p95": round(float(np.quantile(waits, 0.95)), 4),
         "failed": sum(worker.exitcode != 0 for worker in workers), **found,
     }))
-    bad = ("gaps", "lost", "doubled", "shown to too many", "shown twice to one", "not decided by all", "wrong audit draws")
+    bad = ("gaps", "lost", "doubled", "shown to too many", "shown twice to one", "not decided by all",
+           "wrong audit draws")
     return int(any(found[what] for what in bad) or any(worker.exitcode for worker in workers))
 
 

@@ -156,12 +156,13 @@ BOTH = ["file", "postgresql"]
 
 
 @pytest.fixture
-def place(storage, tmp_path, request):
+def place(storage, tmp_path, request, monkeypatch):
     """Give a function that returns where a new review is to be made: a file's path or an address."""
     if storage == "file":
         numbers = count(1)
         return lambda name="a review": tmp_path / f"{name}.triage" if name else tmp_path / f"r{next(numbers)}.triage"
     server = request.getfixturevalue("postgresql")
+    monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "cache"))  # a review on a server has its vectors there
     return lambda name="": server.address()
 
 

@@ -23,11 +23,12 @@ def full(address) -> Project:
     """Make a review with something in every table."""
     project = Project.create(address, PROTOCOL)
     for sha in ("1", "2"):
-        project.add([Record(title="Überblick 你好", abstract=f"a {sha}", extra={"X": ("1",)}), Record(year=1999)], [1, 9],
-                    name="a.ris", source="pubmed", format="ris", sha256=sha, announced=3, problems=[(5, "no title")])
+        records = [Record(title="Überblick 你好", abstract=f"a {sha}", extra={"X": ("1",)}), Record(year=1999)]
+        project.add(records, [1, 9], name="a.ris", source="pubmed", format="ris", sha256=sha, announced=3, problems=[(5, "no title")])
     project.commit_plan(project.stage(), 1, {"bets": [1]})
     project.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
-    project.decide("abstract", [{"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}], reviewer="ann", tags={1: ["t"]})
+    maybe = {"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}
+    project.decide("abstract", [maybe], reviewer="ann", tags={1: ["t"]})
     project.link([(3, 1, "same text")], reviewer="ann")
     project.undo(project.events()[-1].seq, reviewer="bob")
     project.remove([(4, "dates", "1999")], reviewer="ann")
@@ -43,7 +44,8 @@ def full(address) -> Project:
 def held(project):
     """Return every row of every table, but for the version that a server's review keeps in a row."""
     with project._engine.connect() as connection:
-        rows = {t.name: sorted(map(tuple, connection.execute(select(t))), key=str) for t in schema.metadata.sorted_tables}
+        rows = {table.name: sorted(map(tuple, connection.execute(select(table))), key=str)
+                for table in schema.metadata.sorted_tables}
     rows["meta"] = [row for row in rows["meta"] if row[0] not in ("schema_version", "protocol_path")]
     return rows
 
@@ -116,8 +118,10 @@ def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, pos
 
 
 def test_places():
-    assert place_of("a b?.triage") == File(Path("a b?.triage")) and place_of(Path("postgresql:/x")) == File(Path("postgresql:/x"))
-    for address in ("postgresql://ann@host/db?review=peer-1&sslmode=require", "postgres://ann@host/db?sslmode=require&review=peer-1"):
+    for name in ("a b?.triage", Path("postgresql:/x")):
+        assert place_of(name) == File(Path(name))
+    for address in ("postgresql://ann@host/db?review=peer-1&sslmode=require",
+                    "postgres://ann@host/db?sslmode=require&review=peer-1"):
         place = place_of(address)
         assert isinstance(place, Server) and place.name == "peer-1" and place.url.query == {"sslmode": "require"}
     assert place_of("postgresql://host/db").name == "review"
@@ -164,7 +168,8 @@ def test_the_way_on_a_server_by_commands(postgresql, tmp_path, monkeypatch, caps
     run("label", address, "d.csv", "--reviewer", "ann")
     assert json.loads(run("status", address, "--json"))["screened"] == 1
     run("report", address, "-o", "report.html")
-    assert "by-commands" in (tmp_path / "report.html").read_text() and "s3cret" not in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "by-commands" in page and "s3cret" not in page
     told = json.loads(run("copy", address, "b.triage", "--json"))
     assert told["rows"]["records"] == 2 and told["to"] == "b.triage"
     assert json.loads(run("status", "b.triage", "--json"))["screened"] == 1
@@ -202,8 +207,8 @@ def test_a_crash_of_the_server_loses_no_acknowledged_decision(postgresql):
     with Project.create(address, PROTOCOL) as project:
         project.add([Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[])
         for crash in range(2):
-            acknowledged = [project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0].seq
-                            for _ in range(5)]
+            include = [{"record_id": 1, "label": Label.INCLUDE}]
+            acknowledged = [project.decide("abstract", include, reviewer="ann")[0].seq for _ in range(5)]
             postgresql.stop("immediate")
             with pytest.raises(InputError, match="cannot be reached, or broke off"):
                 project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann")

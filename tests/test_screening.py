@@ -465,7 +465,8 @@ def committed_before_all(project):
     assert not set(kinds[:plan]) & {Kind.SHOWN, Kind.DECISION} and set(kinds[plan:]) & {Kind.SHOWN, Kind.DECISION}
     note = json.loads(events[plan].note)
     with project._engine.connect() as connection:
-        blob = connection.execute(select(schema.plans.c.permutation).where(schema.plans.c.seq == events[plan].seq)).scalar()
+        plans = schema.plans.c
+        blob = connection.execute(select(plans.permutation).where(plans.seq == events[plan].seq)).scalar()
     assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.25
     ids = np.frombuffer(blob, "<i8")
     assert np.random.default_rng(note["seed"]).permutation(np.sort(ids)).tolist() == ids.tolist()

@@ -640,8 +640,8 @@ def log(review: Review, as_json: AsJson = False) -> None:
     """Print the log: every event in its order, for audit.
 
     Tab-separated, or with --json as one object. Events are only ever added: shown, decision, settled
-    (a conflict, a person told), tag, duplicate, apart (no copy, a person told), removal, stays (no removal, a person told), plan (the
-    order of the random draws, fixed beforehand) and undo.
+    (a conflict, a person told), tag, duplicate, apart (no copy, a person told), removal, stays (no
+    removal, a person told), plan (the order of the random draws, fixed beforehand) and undo.
     """
     from . import intake
 
@@ -749,7 +749,8 @@ def people(
     for person in found:
         print(f"{_line(person.name)}: {person.role}")
     for invitation in invited:
-        print(f"{_line(invitation.name)}: invited as {invitation.role}, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
+        until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
+        print(f"{_line(invitation.name)}: invited as {invitation.role}, until {until}")
     if not found and not invited:
         print(f"Nobody yet. Next: triage invite {_quoted(review)} NAME --role owner")
 
@@ -757,9 +758,10 @@ def people(
 @app.command()
 def invite(
     review: Review,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name; the log tells it with each decision.")],
-    role: Annotated[str, typer.Option(metavar="ROLE", help="reviewer: decides, blind to the others; adjudicator: settles "
-                                                           "conflicts, too; owner: may all.")] = "reviewer",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each "
+                                                             "decision.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="reviewer: decides, blind to the others; adjudicator: "
+                                                           "settles conflicts, too; owner: may all.")] = "reviewer",
     days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,
     as_json: AsJson = False,
 ) -> None:

@@ -142,8 +142,8 @@ def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
 
 def agreement_in_words(facts: dict) -> str:
     """Return what `agreement` found as lines for a person."""
-    lines = [f"Stage {facts['stage']}: {len(facts['reviewers'])} reviewers, {facts['records']} records judged by two or "
-             "more."]
+    lines = [f"Stage {facts['stage']}: {len(facts['reviewers'])} reviewers, {facts['records']} records judged by two "
+             "or more."]
     lines += _part_in_words(facts, facts["confidence"])
     if (round_ := facts["calibration"]) is not None:
         judged = ", ".join(f"{name} {count}" for name, count in round_["judged_by"].items()) or "nobody yet"

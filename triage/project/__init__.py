@@ -700,7 +700,8 @@ class Project:
             kept, agreed = live.kept(record_id), consensus(live, stage)
             if kept not in agreed.conflicts and kept not in agreed.settled:
                 raise InputError(
-                    f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those that are."
+                    f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
+                    "that are."
                 )
             return _insert_events(connection, [{
                 "kind": Kind.SETTLED, "stage": stage, "record_id": kept, "reviewer": reviewer, "label": label,
@@ -1063,7 +1064,8 @@ class Project:
             )
             ranking_id = _next_id(connection, _rankings.c.id)
             connection.execute(insert(_rankings).values(
-                id=ranking_id, stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(), scores=blob,
+                id=ranking_id, stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(),
+                scores=blob,
             ))
             return ranking_id
 

@@ -24,6 +24,7 @@ from . import schema
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
 _BUSY_SECONDS = 30
 _KEPT = "nothing of this step was written, and everything decided before is kept"
+_FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
 _ADDRESS = re.compile(r"postgres(ql)?(\+\w+)?://")
 
 
@@ -41,14 +42,14 @@ def place_of(review: str | Path | File | Server) -> File | Server:
         return File(Path(review))
     if not _ADDRESS.match(review):
         raise InputError(
-            f"{shown(review)} is no address of a review; give a file name, or postgresql://USER@HOST/DATABASE?review=NAME."
+            f"{shown(review)} is no address of a review; give a file name, or {_FORM}."
         )
     if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
         raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
         url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
     except (ArgumentError, ValueError) as error:
-        raise InputError(f"{shown(review)} is no right address; write postgresql://USER@HOST/DATABASE?review=NAME.") from error
+        raise InputError(f"{shown(review)} is no right address; write {_FORM}.") from error
     name = url.query.get("review", "review")
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,40}", name, re.ASCII):
         raise InputError("The name of a review in an address has 1 to 40 letters, digits, - and _.")
@@ -248,7 +249,7 @@ class Server:
         """
         with engine.begin() as connection:
             if not self._there(connection):
-                raise InputError(f"There is no review at {self}; make one with `triage new`, or `triage copy` one there.")
+                raise InputError(f"There is no review at {self}; make one with `triage new`, or copy one there.")
             kept = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
         return int(kept)
 
@@ -311,5 +312,5 @@ class Server:
             return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
         if state.startswith("53"):
             return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."
-        return (f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is kept: "
-                "see that it runs and go on.")
+        return (f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is "
+                "kept: see that it runs and go on.")
