@@ -19,10 +19,10 @@ from fastapi.testclient import TestClient
 from triage import intake, reading, web
 from triage.decisions import Kind, Label
 from triage.errors import InputError
-from triage.project import Role
+from triage.project import Project, Role
 from triage.web.access import Attempts, Door, is_loopback
 from triage.web.desks import AHEAD, as_read
-from conftest import PROTOCOL
+from conftest import PROTOCOL, sample_ris
 from triage.records import Record
 
 LOCAL = "http://127.0.0.1:8765"
@@ -164,6 +164,32 @@ def test_records_that_are_imported_meanwhile_come_into_the_open_session(review, 
             answer = decided(ann, records[0]["record_id"], "exclude", f"key-{records[0]['record_id']:08}")
             assert answer.status_code in (200, 409)
         assert records
+
+
+def test_why_a_session_cannot_be_opened_is_told_and_it_is_opened_once_there_are_records(tmp_path):
+    intake.new(tmp_path / "r.triage", None)
+    with Project.open(tmp_path / "r.triage") as project, alone(project, preset="fast") as ann:
+        told = [ann.get("/api/queue")]
+        while told[-1].status_code == 200 and len(told) < 200:
+            time.sleep(0.02)
+            told.append(ann.get("/api/queue"))
+        assert told[-1].status_code == 422 and "import some first" in told[-1].json()["detail"]
+        ann.post("/api/import", headers=csrf(ann), files={"files": ("a.ris", sample_ris(6))})
+        while (again := ann.get("/api/queue")).status_code == 422 or again.json()["preparing"]:
+            time.sleep(0.02)
+        assert len(again.json()["records"]) == AHEAD
+
+
+def test_wrong_invitations_from_one_address_keep_nobody_else_out(review):
+    with review(6) as project:
+        app = team_app(project)
+        near, far = (TestClient(app, base_url=TEAM, client=(host, 1), follow_redirects=False) for host in ("10.0.0.1", "10.0.0.2"))
+        token = project.invite("olga", Role.OWNER, datetime.now(UTC) + timedelta(days=1))
+        pages = [one.get(f"/join/{token}") for one in (near, far)]
+        codes = [near.post("/join/wrong", data={"csrf": hidden(pages[0]), "password": PASSWORD, "again": PASSWORD}).status_code
+                 for _ in range(6)]
+        assert codes == [404] * 5 + [429]
+        assert far.post(f"/join/{token}", data={"csrf": hidden(pages[1]), "password": PASSWORD, "again": PASSWORD}).status_code == 303
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review):

@@ -101,6 +101,17 @@ class Desk:
         if stack is not None:
             stack.close()
 
+    def _opened(self) -> screening.Session:
+        """Return the session; where there is none, say once why it could not be opened, and try again."""
+        with self.lock:
+            if self.session is not None:
+                return self.session
+            if self.opening is None and self.failed:
+                failed, self.failed = self.failed, ""
+                raise InputError(failed)
+            self.open_in_background()
+            raise NotOpen
+
     @contextmanager
     def _at_work(self) -> Iterator[screening.Session]:
         """Give the session to one request at a time.
@@ -108,10 +119,7 @@ class Desk:
         Where records have come to the stage, or left it, the session is closed, to be opened anew.
         """
         with self.lock:
-            if self.session is None:
-                self.open_in_background()
-                raise NotOpen
-            session = self.session
+            session = self._opened()
             try:
                 yield session
             except InputError:
@@ -135,8 +143,6 @@ class Desk:
                 return {"records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
                         "state": self._state, "preparing": None}
         except NotOpen:
-            if self.failed and self.opening is None:
-                raise InputError(self.failed) from None
             at = self.opening or Opening()
             return {"records": [], "state": "", "preparing": {"what": at.what, "done": at.done, "total": at.total}}
 
@@ -207,10 +213,7 @@ class Desk:
         Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
         records that the reviewer has judged are named.
         """
-        session = self.session  # explained beside the session: a decision must not wait
-        if session is None:
-            self.open_in_background()
-            raise NotOpen
+        session = self._opened()  # explained beside the session: a decision must not wait
         facts = screening.explain(self.project, record_id, stage_name=self.stage_name, session=session)
         known = [one for one in facts["known"] if self._may_know(one["record_id"])]
         return {"record_id": record_id, "ranked": facts["score"] is not None,
@@ -247,9 +250,7 @@ class Desk:
         return max(mine, key=lambda e: e.seq, default=None)
 
     def _ready(self) -> Protocol:
-        if self.session is None:
-            self.open_in_background()
-            raise NotOpen
+        self._opened()
         return self._protocol
 
     def _kept(self, record_id: int) -> int:

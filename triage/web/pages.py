@@ -277,11 +277,11 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    if wait := access.attempts.wait("", address_of(request)):
+    if wait := access.attempts.wait(f"join from {address_of(request)}", address_of(request)):
         raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
     invitation = project.invitation(token)
     if invitation is None or not invitation.open:
-        access.attempts.fail("", address_of(request))
+        access.attempts.fail(f"join from {address_of(request)}", address_of(request))
         return _join_page(request, token)
     if password != again:
         return _join_page(request, token, "The two passwords differ; type them again.")

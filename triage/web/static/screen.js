@@ -144,7 +144,9 @@ async function refresh() {
     } catch (problem) {
       if (problem.status === 401) return tellConnection("You are logged out.", "/login");
       if (problem.status && problem.status < 500 && problem.status !== 429) {
-        byId("record").replaceChildren(el("p", { class: "notice", role: "alert" }, problem.message));
+        const files = document.querySelector('nav a[href^="/files"]');
+        byId("record").replaceChildren(el("p", { class: "notice", role: "alert" }, problem.message),
+          ...(files ? [el("p", {}, el("a", { href: "/files" }, "Import files"))] : []));
         return;
       }
       tellConnection("No connection to the server; trying again.");
@@ -420,6 +422,7 @@ const keys = {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || !facts) return;
   if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
+  if (!byId("single-keys").checked && event.key !== "?") return;
   if (event.timeStamp < shownAt) return;  // typed before the record was on the screen: it decides nothing
   const does = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!does) return;
@@ -431,6 +434,12 @@ for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe
   w: "why", c: "criteria", h: "marks", "?": "help" })) {
   byId(`do-${name}`)?.addEventListener("click", keys[key]);
 }
+
+// For who dictates, or whose hand slips: without them the buttons decide.
+byId("single-keys").checked = localStorage.getItem("triage:keys") !== "off";
+byId("single-keys").addEventListener("change", (event) => {
+  localStorage.setItem("triage:keys", event.target.checked ? "on" : "off");
+});
 
 addEventListener("online", () => nudge());
 
