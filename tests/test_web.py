@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -64,7 +65,9 @@ def csrf(visitor):
 def opened(visitor):
     """Wait until the visitor's session is open; return what is before the reviewer."""
     for _ in range(200):
-        queue = visitor.get("/api/queue").json()
+        told = visitor.get("/api/queue")
+        assert told.status_code == 200, told.text
+        queue = told.json()
         if not queue["preparing"]:
             return queue["records"]
         time.sleep(0.05)
@@ -464,6 +467,40 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
                 assert told.status_code == 200 and told.json()["conflicts"] == []
             assert len([e for e in project.events() if e.kind is Kind.SETTLED]) == 1
             assert "Settled" in ada.get("/conflicts").text
+
+
+def test_reviewers_at_once_share_the_pool(review):
+    with review(48) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            people = {name: joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf", "rene")}
+            wrong = []
+
+            def screen(name):
+                visitor = people[name]
+                token, records = csrf(visitor), opened(visitor)
+                for n in range(12):
+                    if not records:
+                        break
+                    record = records[0]
+                    body = {"key": f"{name}-{n:08}", "record_id": record["record_id"], "label": "exclude"}
+                    for _ in range(2):  # each is sent twice
+                        told = visitor.post("/api/decisions", headers=token, json=body)
+                        if told.status_code != 200:
+                            wrong.append((name, told.status_code, told.text))
+                            return
+                    records = told.json()["records"]
+
+            threads = [threading.Thread(target=screen, args=[name]) for name in people]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert wrong == []
+            made = decisions(project)
+            assert len({e.record_id for e in made}) == len(made) >= 40
+            assert {e.reviewer for e in made} == set(people)
 
 
 def test_invitations_work_once_and_expire(review):

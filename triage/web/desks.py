@@ -42,6 +42,7 @@ class Desk:
     preset: str | None = None
     device: str = "auto"
     beside: Callable[[str], screening.Session | None] = lambda stage_name: None
+    turn: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -65,24 +66,27 @@ class Desk:
     def _open(self) -> None:
         stack = ExitStack()
         try:
-            opened = stack.enter_context(screening.open_session(
-                self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset, device=self.device,
-                progress=self._progress, beside=self.beside(self.stage_name),
-            ))
+            # One after the other: the first makes the views and keeps them on the disk, and the others share them.
+            with self.turn:
+                self._take(stack, stack.enter_context(screening.open_session(
+                    self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset,
+                    device=self.device, progress=self._progress, beside=self.beside(self.stage_name),
+                )))
         except InputError as error:
             self.failed = str(error)
         except Exception as error:
             self.failed = f"The session could not be opened ({type(error).__name__}: {error})."
-        else:
-            with self.lock:
-                self.failed = ""
-                self.session, self._records = opened
-                self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
-                self._closing = stack
-                self._protocol = self.project.protocol()
-                self._words = words_of(self._protocol)
-                self._renew_state()
         self.opening = None
+
+    def _take(self, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
+        with self.lock:
+            self.failed = ""
+            self.session, self._records = opened
+            self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
+            self._closing = closing
+            self._protocol = self.project.protocol()
+            self._words = words_of(self._protocol)
+            self._renew_state()
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -286,6 +290,7 @@ class Desks:
         self._device = device
         self._desks: dict[tuple[str, str], Desk] = {}
         self._lock = threading.Lock()
+        self._turn = threading.Lock()   # to open a session
 
     def desk(self, reviewer: str, stage_name: str = "") -> Desk:
         """Return a reviewer's desk at a stage, the first when none is named.
@@ -302,7 +307,7 @@ class Desks:
         with self._lock:
             key = (reviewer, stage_name)
             if key not in self._desks:
-                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device, self._open_at)
+                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn)
             return self._desks[key]
 
     def _open_at(self, stage_name: str) -> screening.Session | None:
