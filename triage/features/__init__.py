@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from .terms import CharacterTerms, Counts, New, StemTerms, TermView, Tfidf, Word
 PACKAGED_MODEL = "all-minilm-l6-v2"
 _LETTERS_AT_ONCE = 1 << 22
 _WHOLE = "whole"
+_LEFT_BEHIND_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,8 @@ class KeptViews:
             return None
         for whole in self.folder.glob(f"{self._named(name)}.*/{_WHOLE}"):
             try:
-                arrays = {file.stem: np.load(file, mmap_mode="r") for file in whole.parent.glob("*.npy")}
+                named = whole.read_text(encoding="utf-8").split()
+                arrays = {array: np.load(whole.with_name(f"{array}.npy"), mmap_mode="r") for array in named}
                 whole.touch()
             except (OSError, ValueError, EOFError):
                 continue
@@ -276,20 +279,26 @@ class KeptViews:
             made = Path(tempfile.mkdtemp(prefix=f"{self._named(name)}.", dir=self.folder))
             try:
                 yield partial(_new_array, made)
-                (made / _WHOLE).touch()
+                (made / _WHOLE).write_text("\n".join(sorted(file.stem for file in made.glob("*.npy"))), encoding="utf-8")
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
-        others = {other: _used(other) for other in self.folder.glob(f"{name}.*") if other != made}
-        for other in sorted(others, key=others.__getitem__, reverse=True)[self._MOST - 1:]:
+        self._drop_old(name, made)
+
+    def _drop_old(self, name: str, made: Path) -> None:
+        whole, unfinished = {}, {}
+        for other in self.folder.glob(f"{name}.*"):
+            with suppress(OSError):  # another program may drop it too
+                is_whole = (other / _WHOLE).exists()
+                (whole if is_whole else unfinished)[other] = (other / _WHOLE if is_whole else other).stat().st_mtime
+        whole.pop(made, None)
+        old = sorted(whole, key=whole.__getitem__, reverse=True)[self._MOST - 1:]
+        # What is not whole is being made by another program, or was left by one that was stopped.
+        old += [other for other, at in unfinished.items() if time.time() - at > _LEFT_BEHIND_SECONDS]
+        for other in old:
+            with suppress(OSError):  # first of all, so that nobody takes the rest for whole
+                (other / _WHOLE).unlink(missing_ok=True)
             shutil.rmtree(other, ignore_errors=True)
-
-
-def _used(folder: Path) -> float:
-    try:
-        return (folder / _WHOLE).stat().st_mtime
-    except OSError:  # being made by another program, or left by one that was stopped
-        return folder.stat().st_mtime if folder.exists() else 0.0
 
 
 def _new_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
