@@ -437,6 +437,8 @@ def screen(
             protocol = project.protocol()
             stage_now = next(s for s in protocol.stages if s.name == (stage or protocol.stages[0].name))
             weights = facts.logged_parameters(project.events(), stage_now.name)
+            if not session.pool.n_shown:  # what a stop will cost is told before the first decision
+                print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
