@@ -499,7 +499,7 @@ def test_a_later_stage_holds_what_the_earlier_one_passed(review):
 
 def test_the_price_of_certainty_is_told_before_the_first_decision_alone(review):
     triage = review(60)
-    first, second = (triage.program("screen", "r.triage", "--reviewer", "ann", input="iq") for _ in range(2))
+    first, second = (triage.program("screen", "r.triage", "--reviewer", "ann", input="i\nq\n") for _ in range(2))
     assert "What certainty costs at 95 % confidence" in first.stdout and first.returncode == second.returncode == 0
     assert "What certainty costs" not in second.stdout
     assert triage.json("status", "r.triage")["screened"] == 2
