@@ -143,8 +143,9 @@ def test_screening_with_the_keyboard_alone(review, window):
         decide(Label.EXCLUDE, "ONLINE", "e", "o", "n", "Enter")       # by the beginning of its code,
         decide(Label.EXCLUDE, "", "e", "Enter")                       # or none
         press("e", "Escape")                                          # back to the record: nothing is decided
-        assert title(page) == shown
+        assert title(page) == shown and not page.locator("dialog[open]").count()
         press("n")
+        assert page.locator("#note").is_visible()
         page.keyboard.type("by telephone e i m")                      # letters of a note decide nothing
         press("Enter")
         press("t", "2", "Enter")

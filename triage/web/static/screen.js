@@ -277,7 +277,10 @@ function pick(dialog, names, render, done) {
   };
   dialog.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (event.key === "Backspace") {
+    if (event.key === "Escape") {  // at once: the browser's own closing may come after the next key
+      event.preventDefault();
+      dialog.close();
+    } else if (event.key === "Backspace") {
       event.preventDefault();
       if (!text) return dialog.close();
       text = typed.textContent = text.slice(0, -1);
@@ -341,14 +344,20 @@ function openNote() {
   const text = byId("note-text");
   text.value = notes.get(record.record_id) ?? "";
   dialog.returnValue = "";
+  const keepNote = () => notes.set(record.record_id, text.value.trim());
   dialog.onclose = () => {
-    if (dialog.returnValue === "keep") notes.set(record.record_id, text.value.trim());
+    if (dialog.returnValue === "keep") keepNote();
     redraw();
   };
   text.onkeydown = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
-      dialog.close("keep");
+      keepNote();  // not when the dialog tells that it closed: the next key may decide before that
+      dialog.returnValue = "";
+      dialog.close();
+    } else if (event.key === "Escape" && !event.isComposing) {
+      event.preventDefault();
+      dialog.close();
     }
   };
   dialog.showModal();
