@@ -203,29 +203,43 @@ class Learner:
         found = int((y == 1).sum())
         if not 0 < found < len(y):
             return self._by_criteria
-        # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
-        with _threads().limit(limits=1, user_api="blas"):
-            learned = self._learned(np.asarray(rows), np.asarray(y))
+        return self._with_criteria(self._learned(self._by_term(rows, y), rows), found)
+
+    def _with_criteria(self, learned: np.ndarray, found: int) -> np.ndarray:
         if self._by_criteria is None:
             return learned
+        return standardised(learned) + self._fading(found) * self._by_criteria
+
+    def _fading(self, found: int) -> float:
+        """Return what the criteria weigh beside what was learned."""
         fade = self._preset.criteria_fade
-        return standardised(learned) + self._preset.criteria_weight * fade / (fade + found) * self._by_criteria
+        return self._preset.criteria_weight * fade / (fade + found)
 
     def _by_term(self, rows: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
         """Return the scores of all records by each term of the blend."""
         if self._machines is None:
             self._machines = [LinearMachine(self._views.matrices[term.view], term.C) for term in self._preset.scores]
+        rows, y = np.asarray(rows), np.asarray(y)
         weights = balanced_weights(y, self._preset.balance)
-        return [machine.fit(rows, y, weights).scores_ for machine in self._machines]
+        # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
+        with _threads().limit(limits=1, user_api="blas"):
+            return [machine.fit(rows, y, weights).scores_ for machine in self._machines]
 
-    def _learned(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
-        preset = self._preset
-        by_term = self._by_term(rows, y)
-        if len(by_term) == 1 and not preset.rank_weight:
-            return by_term[0]
-        total = self._among_like(
-            sum(term.weight * standardised(values) for term, values in zip(preset.scores, by_term, strict=True))
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the one term's scores are the blend's as they are."""
+        return len(self._preset.scores) == 1 and not self._preset.rank_weight
+
+    def _weighed(self, by_term: list[np.ndarray]) -> np.ndarray:
+        return sum(
+            term.weight * standardised(values) for term, values in zip(self._preset.scores, by_term, strict=True)
         )
+
+    def _learned(self, by_term: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+        """Blend the scores of the terms."""
+        if self._is_plain:
+            return by_term[0]
+        preset, total = self._preset, self._among_like(self._weighed(by_term))
         if not preset.rank_weight:
             return total
         open_rows = np.ones(self._views.n, bool)
@@ -257,28 +271,28 @@ class Learner:
             None when there is nothing to rank by.
         """
         preset, views = self._preset, self._views
-        scores = self(rows, y)
-        if scores is None:
-            return None
         rows, y = np.asarray(rows), np.asarray(y)
         found = int((y == 1).sum())
         has_learned = 0 < found < len(y)
+        scores = self._by_criteria
+        if has_learned:
+            by_term = self._by_term(rows, y)
+            learned = self._learned(by_term, rows)
+            scores = self._with_criteria(learned, found)
+        if scores is None:
+            return None
         parts = {}
         if self._by_criteria is not None:
-            fade = preset.criteria_fade
-            fading = preset.criteria_weight * fade / (fade + found) if has_learned else 1.0
-            near = {name: weight * standardised(views.criteria[name])
-                    for name, weight in preset.criteria.items() if name in views.criteria and weight}
+            fading = self._fading(found) if has_learned else 1.0
+            near = _by_comparison(preset, views)
             spread = sum(near.values()).std()
             parts |= {f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
                       for name, values in near.items()}
         terms, constant, known = {}, {}, np.zeros(0)
         if has_learned:
             known = np.zeros(len(rows))
-            by_term = self._by_term(rows, y)
-            plain = len(by_term) == 1 and not preset.rank_weight
-            total = sum(term.weight * standardised(v) for term, v in zip(preset.scores, by_term, strict=True))
-            learned, blend = self._learned(rows, y), self._among_like(total)
+            plain, total = self._is_plain, self._weighed(by_term)
+            blend = self._among_like(total)
             # The blend is linear in each term's scores but for its ranks: by these factors.
             outer = 1 / _spread(learned) if self._by_criteria is not None else 1.0
             inner = outer / _spread(blend) if preset.rank_weight else outer
@@ -361,8 +375,11 @@ def _ranks(values: np.ndarray, open_rows: np.ndarray) -> np.ndarray:
 
 def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
     """Score records by the criteria alone, shape (n,); None when there are none."""
-    parts = [
-        weight * standardised(views.criteria[name])
-        for name, weight in preset.criteria.items() if name in views.criteria and weight
-    ]
-    return standardised(sum(parts)) if parts else None
+    parts = _by_comparison(preset, views)
+    return standardised(sum(parts.values())) if parts else None
+
+
+def _by_comparison(preset: Preset, views: Views) -> dict[str, np.ndarray]:
+    """Return what each comparison with the criteria gives every record, times its weight."""
+    return {name: weight * standardised(views.criteria[name])
+            for name, weight in preset.criteria.items() if name in views.criteria and weight}
