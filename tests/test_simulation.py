@@ -126,7 +126,7 @@ def test_the_same_seed_gives_the_same_run(file, options):
 
 @pytest.mark.parametrize("processors", [1, 2])
 def test_a_seed_gives_the_same_run_alone_or_beside_others(file, monkeypatch, processors):
-    monkeypatch.setattr(simulation, "_processors", lambda: processors)
+    monkeypatch.setattr(simulation, "processors", lambda: processors)
     together = [run["order"] for run in simulate(file, "label", preset="fast", priors="1,1", seeds=3)["runs"]]
     alone = [simulate(file, "label", preset="fast", priors="1,1", seed=k)["runs"][0]["order"] for k in range(3)]
     assert together == alone

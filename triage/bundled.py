@@ -1,4 +1,4 @@
-"""Where the files that come with the package are, inside the wheel or in the clone, and the user's cache."""
+"""What the package finds around it: its own files, in the wheel or in the clone, the user's cache, the processors."""
 
 import os
 import sys
@@ -24,3 +24,8 @@ def user_cache_dir() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "triage"
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from . import bundled
 
 
 class LinearMachine:
@@ -264,7 +265,7 @@ class _Rows:
         self._matrix = matrix
         self._parts = [matrix]
         if not isinstance(matrix, np.ndarray) and matrix.nnz >= self._LARGE:
-            workers = min(16, os.cpu_count() or 1)
+            workers = min(16, bundled.processors())
             ends = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
             self._parts = [_part(matrix, a, b) for a, b in zip([0, *ends], [*ends, matrix.shape[0]])]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from . import features, formats, metrics, ranking, recall
 from . import protocol as protocols
-from .bundled import user_cache_dir
+from .bundled import processors, user_cache_dir
 from .decisions import History, Label, Origin
 from .errors import InputError
 from .records import Record
@@ -208,16 +207,11 @@ def simulate(
     }
 
 
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _side_by_side(
     one: Callable[..., dict[str, object]], numbers: range, n: int, progress,
 ) -> list[dict[str, object]]:
     """Run every seed, several at a time where there are processors for it."""
-    workers = min(len(numbers), _processors())
+    workers = min(len(numbers), processors())
     if workers == 1:
         runs = []
         for number in numbers:

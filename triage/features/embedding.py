@@ -645,8 +645,7 @@ def _to_int8(model) -> int:
 def _openvino_runner(model, tokenizer, max_tokens: int, prompt: str = "") -> _TokenEncoder:
     import openvino
 
-    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(able, _MOST_WORKERS)
+    workers = min(bundled.processors(), _MOST_WORKERS)
     compiled = openvino.Core().compile_model(model, "CPU", {
         "INFERENCE_PRECISION_HINT": model.get_rt_info(["triage", "precision"]).astype(str),
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": int(model.get_rt_info(["triage", "group"]).astype(str)),

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .. import bundled
+
 New = Callable[[str, tuple[int, ...], type], np.ndarray]
 
 _HASH_BITS = 52             # of a term's key: of 30 million terms two share one with a chance of one in ten
@@ -390,11 +392,10 @@ def _together(arrays: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
 
 def in_order(function: Callable, items: Iterable) -> Iterator:
     """Yield a function's values for items, in their order, some computed at a time beside each other."""
-    import os
     from collections import deque
     from concurrent.futures import ThreadPoolExecutor
 
-    workers = min(4, os.cpu_count() or 1)
+    workers = min(4, bundled.processors())
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque = deque()
         for item in items:
