@@ -17,9 +17,10 @@ from . import dedupe, eligibility, formats
 from . import protocol as protocols
 from .decisions import Event, Kind, Label, Origin
 from .errors import InputError
+from .features import no_progress
 from .project import File, Project, Stage, place_of
 from .records import Record
-from .screening import commit_audit, no_progress
+from .screening import commit_audit
 
 _LABELS = {
     "include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE, "maybe": Label.MAYBE,

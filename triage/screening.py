@@ -624,12 +624,6 @@ def _parameters(preset, queries: Mapping[str, object], learn_from: str) -> dict:
     return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
 
 
-@contextmanager
-def no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Stand in for a progress bar where none is wanted."""
-    yield lambda done, total: None
-
-
 def criteria_of(protocol: Protocol):
     """Return what the ranking reads of a protocol: question, inclusion and exclusion criteria."""
     from . import ranking

@@ -14,8 +14,9 @@ from . import protocol as protocols
 from .bundled import processors, user_cache_dir
 from .decisions import History, Label, Origin
 from .errors import InputError
+from .features import no_progress
 from .records import Record
-from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores, no_progress
+from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores
 
 _STARTS = ("criteria", "file", "random")
 

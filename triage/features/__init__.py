@@ -111,7 +111,7 @@ def build_views(
     InputError
         When the encoder cannot be used, or the folder not be written.
     """
-    progress = progress or _no_progress
+    progress = progress or no_progress
     kept = KeptViews(cache_dir, texts.fingerprint)
     matrices: dict[str, object] = {}
     extractor = None
@@ -324,7 +324,8 @@ def _written(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
+def no_progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Stand in for a progress bar where none is wanted."""
     yield lambda done, total: None
 
 
