@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from .. import protocol as protocols
 from ..decisions import (
     Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
 )
-from ..errors import InputError
+from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
 from . import schema
 from .places import File, Server, place_of, shown
@@ -341,7 +341,7 @@ class Project:
         try:
             return self._place.version(self._engine)
         except DBAPIError as error:
-            raise InputError(self._place.what_failed(error)) from error
+            raise Unavailable(self._place.what_failed(error)) from error
 
     def close(self) -> None:
         """Close every connection to the database."""
@@ -395,9 +395,11 @@ class Project:
                 yield connection
         except IntegrityError:  # a rule of the schema was broken: a fault of ours, not of the disk
             raise
-        except DBAPIError as error:
+        except DataError as error:
             raise InputError(self._place.what_failed(error)) from error
 
+        except DBAPIError as error:
+            raise Unavailable(self._place.what_failed(error)) from error
     # -- protocol -----------------------------------------------------------------------------
 
     def protocol(self) -> protocols.Protocol:

@@ -15,12 +15,12 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import InputError, Unavailable
 from ..project import Project, Role
 from . import api, pages
 from .access import Access, Door, Gate, Refused, Visitor, refusal_as_json
@@ -56,22 +56,23 @@ def make_app(project: Project, door: Door, *, reviewer: str, preset: str | None 
     app.state.desks = Desks(project, preset, device)
     app.state.statuses = api.Statuses(project)
     app.state.questions = api.Questions()
+    app.state.names = api.FileNames(project)
     # By which a browser keeps apart what it holds of several reviews under one address.
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    app.add_middleware(Gate, door=door, uploader=lambda request: _is_owner(access, request))
+    app.add_middleware(Gate, door=door, may=lambda request, role: _may(access, request, role))
     _answer_errors(app)
     return app
 
 
-def _is_owner(access: Access, request: Request) -> bool:
+def _may(access: Access, request: Request, role: Role) -> bool:
     try:
         found: Visitor | None = access.visitor(request)
-    except Refused:
+    except (Refused, Unavailable):
         return False
-    return found is not None and found.may(Role.OWNER)
+    return found is not None and found.may(role)
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -92,6 +93,13 @@ def _answer_errors(app: FastAPI) -> None:
         if of_program(request):
             return JSONResponse({"detail": str(error), "code": "input"}, 422)
         return pages.message(request, 422, "This cannot be done", str(error))
+
+    @app.exception_handler(Unavailable)
+    def unavailable(request: Request, error: Unavailable) -> Response:
+        # The browser keeps what it could not send, and sends it again.
+        if of_program(request):
+            return JSONResponse({"detail": str(error), "code": "unavailable"}, 503)
+        return PlainTextResponse(f"{error}\n", 503)  # a page would be made with the protocol, which cannot be read
 
     @app.exception_handler(NotOpen)
     def not_open(request: Request, error: NotOpen) -> Response:

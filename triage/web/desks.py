@@ -47,7 +47,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.opening: Opening | None = None
-        self.failed = ""
+        self.failed: InputError | None = None
         self._closing: ExitStack | None = None
         self.session: screening.Session | None = None
         self._answers: OrderedDict[str, dict] = OrderedDict()
@@ -72,19 +72,21 @@ class Desk:
                     self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset,
                     device=self.device, progress=self._progress, beside=self.beside(self.stage_name),
                 )))
-        except InputError as error:
-            self.failed = str(error)
         except Exception as error:
-            self.failed = f"The session could not be opened ({type(error).__name__}: {error})."
+            stack.close()
+            self.failed = error if isinstance(error, InputError) else InputError(
+                f"The session could not be opened ({type(error).__name__}: {error})."
+            )
         self.opening = None
 
     def _take(self, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
+        protocol = self.project.protocol()
         with self.lock:
-            self.failed = ""
+            self.failed = None
             self.session, self._records = opened
             self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
             self._closing = closing
-            self._protocol = self.project.protocol()
+            self._protocol = protocol
             self._words = words_of(self._protocol)
             self._renew_state()
 
@@ -110,9 +112,9 @@ class Desk:
         with self.lock:
             if self.session is not None:
                 return self.session
-            if self.opening is None and self.failed:
-                failed, self.failed = self.failed, ""
-                raise InputError(failed)
+            if self.opening is None and self.failed is not None:
+                failed, self.failed = self.failed, None
+                raise failed
             self.open_in_background()
             raise NotOpen
 
