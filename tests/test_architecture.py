@@ -13,7 +13,7 @@ LEVELS = {
     0: {"records", "protocol", "decisions", "metrics"},
     1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "reading", "recall", "agreement"},
     2: {"project"},
-    3: {"intake", "screening", "simulation", "status", "report", "team"},
+    3: {"intake", "screening", "simulation", "status", "report", "team", "fulltext"},
     4: {"terminal", "web", "demo"},
     5: {"cli"},
     6: {"__main__"},

@@ -38,6 +38,8 @@ def full(address) -> Project:
     project.invite("bob", "reviewer", datetime.now(UTC) + timedelta(days=1))
     project.start_web_session("ann")
     project.create_api_token("ann", "nightly")
+    for content in (b"%PDF-1.7 one\0\xff", b"%PDF-1.7 two"):
+        project.attach(1, "ünïcode.pdf", content, reviewer="ann")
     return project
 
 

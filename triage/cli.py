@@ -638,11 +638,67 @@ def export(
 
 
 @app.command()
+def attach(
+    review: Review,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", show_default=False,
+                                                       help="PDFs, and folders of them.")] = None,
+    record: Annotated[int | None, typer.Option(metavar="ID", help="The record that all of them are of; each file's name "
+                                                                  "tells when left out.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="They take the place of the PDFs that their records "
+                                                            "have.")] = False,
+    stage: Annotated[str | None, typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; "
+                                                                   "the last when left out.")] = None,
+    reviewer: Reviewer = None, as_json: AsJson = False,
+) -> None:
+    """Attach PDFs to their records, and list the records that have none.
+
+    A file's name says which record it is of: our number (12.pdf), its DOI with "/" written as it can be
+    (10.1000_abc.pdf) or the part after it, pmid 123.pdf, its title, alone or as reference managers write it
+    (Smith - 2001 - Title.pdf), or a name that the record itself gives. What is told by no name, or by two
+    records' names, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
+    the browser. `triage undo REVIEW --event SEQ` takes one off.
+    """
+    from . import fulltext, terminal
+
+    if not files and (record is not None or replace):
+        raise typer.BadParameter("name the PDFs, too", param_hint="FILE")
+    with _open(review) as project:
+        fulltext.stage_of_full_texts(project, stage)
+        done = fulltext.attach_files(project, files or [], reviewer=_user(reviewer), record_id=record, replace_all=replace,
+                                     progress=terminal.progress_bar) if files else []
+        asked = fulltext.stage_of_full_texts(project, stage)
+        missing = fulltext.without(asked)
+        titles = {r.id: r.title for r in project.shown_records(asked, asked.rows_of(missing[:10]))} if missing else {}
+    attached = [one for one in done if one.event is not None and not one.already_there]
+    there = [one for one in done if one.already_there]
+    left = [one for one in done if one.event is None]
+    if as_json:
+        _print_json({
+            "attached": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in attached],
+            "already_there": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in there],
+            "not_attached": [{"file": one.file, "message": one.message} for one in left],
+            "stage": asked.name, "records": len(asked.record_ids), "without": missing,
+        })
+        return
+    for one in attached:
+        print(f"{_line(one.file)}: record {one.record_id}, event {one.event}")
+    for one in left:
+        print(f"{_line(one.file)}: not attached: {_line(one.message)}")
+    if done:
+        print(f"{len(attached)} attached, {len(there)} there already, {len(left)} not attached.")
+    print(f"Stage {asked.name}: {len(asked.record_ids) - len(missing)} of {len(asked.record_ids)} records have a PDF.")
+    for record_id, title in titles.items():
+        print(f"  none yet: record {record_id}: {_short(title)}")
+    if len(missing) > len(titles):
+        print(f"  and {len(missing) - len(titles)} more; --json lists all.")
+
+
+@app.command()
 def log(review: Review, as_json: AsJson = False) -> None:
     """Print the log: every event in its order, for audit.
 
     Tab-separated, or with --json as one object. Events are only ever added: shown, decision, settled
-    (a conflict, a person told), tag, duplicate, apart (no copy, a person told), removal, stays (no
+    (a conflict, a person told), tag, attached (a PDF), duplicate, apart (no copy, a person told), removal, stays (no
     removal, a person told), plan (the order of the random draws, fixed beforehand) and undo.
     """
     from . import intake

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     APART = "apart"          # a person told that record_id is no copy of other_id
     REMOVAL = "removal"      # record_id leaves before screening (language, date, type)
     STAYS = "stays"          # a person told that a proposed removal of record_id is none
+    ATTACHED = "attached"    # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
     PLAN = "plan"            # an audit permutation was committed for a stage
     UNDO = "undo"            # takes back the event that `undoes` names
 
@@ -87,6 +88,8 @@ class Live:
         For each linked record all members of its group, itself among them.
     settled : dict of (stage, record_id) to Event
         The newest settlement of each record that has one.
+    attached : dict of int to tuple of Event
+        The files attached to each record, in the order in which they came.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -97,6 +100,7 @@ class Live:
     last_seq: int
     groups: Mapping[int, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
     settled: dict[tuple[str, int], Event] = field(default_factory=dict)
+    attached: dict[int, tuple[Event, ...]] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -105,6 +109,11 @@ class Live:
     def copies_of(self, record_ids: Iterable[int]) -> dict[int, list[int]]:
         """Return the copies of each of these kept records that has any, ascending."""
         return {i: sorted(set(self.groups[i]) - {i}) for i in map(int, record_ids) if i in self.groups}
+
+    def attachments(self, record_id: int) -> list[Event]:
+        """Return the files attached to a record or to any copy of it, in the order in which they came."""
+        members = self.groups.get(record_id, (record_id,))
+        return sorted((e for member in members for e in self.attached.get(member, ())), key=lambda e: e.seq)
 
     def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
         """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
@@ -144,6 +153,7 @@ class Folding:
         self._removals: dict[int, Event] = {}
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
+        self._attached: dict[int, list[Event]] = {}
         self._shown: dict[tuple[str, int], Event] = {}
         self.take(events)
 
@@ -154,6 +164,7 @@ class Folding:
             dict(self._decisions), self._duplicates, self._removals,
             {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq, self._groups,
             {key: given[-1] for key, given in self._settled.items()},
+            {key: tuple(given) for key, given in self._attached.items()},
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -170,7 +181,7 @@ class Folding:
         if anew:
             newer, taken_back = self._events, []
             self._decisions, self._groups, self._removals, self._tags, self._shown = {}, {}, {}, {}, {}
-            self._settled = {}
+            self._settled, self._attached = {}, {}
         self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
@@ -178,19 +189,17 @@ class Folding:
         for e in newer:
             if e.kind is Kind.SETTLED and e.seq not in self._undone and e.record_id is not None:
                 self._settled.setdefault((e.stage, e.record_id), []).append(e)
+            elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
+                self._attached.setdefault(e.record_id, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
                 self._shown.setdefault((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
             if e.kind is Kind.TAG:
-                left = self._tags[e.stage, e.record_id, e.reviewer]
-                left.remove(e)
-                if not left:
-                    del self._tags[e.stage, e.record_id, e.reviewer]
+                _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
             elif e.kind is Kind.SETTLED:
-                left = self._settled[e.stage, e.record_id]
-                left.remove(e)
-                if not left:
-                    del self._settled[e.stage, e.record_id]
+                _take_out(self._settled, (e.stage, e.record_id), e)
+            elif e.kind is Kind.ATTACHED:
+                _take_out(self._attached, e.record_id, e)
             elif e.kind is Kind.DECISION:
                 for member in self._groups.get(e.record_id, (e.record_id,)):
                     self._decisions.pop((e.stage, member, e.reviewer), None)
@@ -226,6 +235,12 @@ class Folding:
                 removals[e.record_id] = e
             elif e.kind is Kind.TAG:
                 tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
+
+
+def _take_out(given: dict[object, list[Event]], key: object, e: Event) -> None:
+    given[key].remove(e)
+    if not given[key]:
+        del given[key]
 
 
 def _join(groups: dict[int, list[int]], a: int, b: int) -> None:

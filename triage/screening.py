@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import secrets
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -240,13 +241,79 @@ class Scorer(Interface):
         """Return a score for every record, shape (n,), higher first; None when nothing is known."""
 
 
+class Training:
+    """Ranks a pool by what it learns from labels; sessions beside each other, of one stage, share one.
+
+    It learns from one set of labels at a time. Whoever asks with labels that are older than those it has
+    learned from, or the same, is answered by what it learned from those: of many reviewers' decisions at once
+    the last alone costs a training.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    held_out_by : Scorer, optional
+        What makes the scores for the estimates; the scorer itself when left out.
+
+    Attributes
+    ----------
+    newest : tuple of (ndarray or None, int or None)
+        The newest ranking: the score of every record, shape (n,), and its id; None before there is one.
+    """
+
+    def __init__(self, scorer: Scorer, held_out_by: Scorer | None = None) -> None:
+        self.scorer = scorer
+        self.newest: tuple[np.ndarray | None, int | None] = None, None
+        self._held_out_by = held_out_by or scorer
+        self._held_out: np.ndarray | None = None
+        self._held_out_on = 0
+        self._learned_from: tuple[np.ndarray, np.ndarray, int] | None = None
+        self._turn = threading.Lock()
+
+    def learn(
+        self, n: int, rows: np.ndarray, y: np.ndarray, seen: int, save: Callable[..., int] | None = None,
+    ) -> None:
+        """Rank n records by the labels of some, and keep the ranking.
+
+        Parameters
+        ----------
+        n : int
+        rows : ndarray of int, shape (n_judged,)
+        y : ndarray of int, shape (n_judged,)
+            1 relevant, 0 not.
+        seen : int
+            The newest event of the log that the labels take into account.
+        save : callable, optional
+            See `Journal.save`; nothing is kept, and no held-out scores are made, without one.
+        """
+        with self._turn:
+            if self._knows(rows, y, seen):
+                return
+            scores, ranking_id = self.scorer(rows, y), None
+            if save is not None and scores is not None:
+                if self._held_out is None or len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
+                    self._held_out = held_out_scores(self._held_out_by, n, rows, y)
+                    self._held_out_on = len(y)
+                ranking_id = save(scores, self._held_out, seen)
+            self.newest = scores, ranking_id
+            self._learned_from = rows, y, seen
+
+    def _knows(self, rows: np.ndarray, y: np.ndarray, seen: int) -> bool:
+        if self._learned_from is None:
+            return False
+        known_rows, known_y, known = self._learned_from
+        # By their number too: a session's own last decision may be newer than the last event that it knows of.
+        older = seen < known and len(rows) <= len(known_rows)
+        return older or (np.array_equal(rows, known_rows) and np.array_equal(y, known_y))
+
+
 class Session:
     """One reviewer's loop over one pool.
 
     Parameters
     ----------
     desk : Desk
-    scorer : Scorer
+    scorer : Scorer or Training
+        A training may be that of another session beside this one.
     next_origin : callable of History to Origin, optional
         The policy: whether the next record is the best ranked or an audit draw. Without one every
         record is ranked.
@@ -258,23 +325,18 @@ class Session:
         From the number of labels at the last training, how many new ones call for the next.
     background : bool
         Train in a thread, so that the next record never waits.
-    held_out_by : Scorer, optional
-        What makes the scores for the estimates; the scorer itself when left out.
     """
 
     def __init__(
-        self, desk: Desk, scorer: Scorer, *, next_origin: Callable[[History], Origin] | None = None,
+        self, desk: Desk, scorer: Scorer | Training, *, next_origin: Callable[[History], Origin] | None = None,
         start: np.ndarray | None = None, journal: Journal | None = None,
         retrain_after: Callable[[int], int] = lambda labelled: 1, background: bool = False,
-        held_out_by: Scorer | None = None,
     ) -> None:
         n = desk.pool.n
         self.scores: np.ndarray | None = None
         self.ranking_id: int | None = None
-        self.held_out = np.full(n, np.nan, np.float32)
         self.trained_on = 0        # labels that the last training saw
-        self.scorer = scorer
-        self._held_out_by = held_out_by or scorer
+        self.training = scorer if isinstance(scorer, Training) else Training(scorer)
         self._next_origin = next_origin
         self._place = np.arange(n)
         if start is not None:
@@ -283,11 +345,10 @@ class Session:
         self._retrain_after = retrain_after
         self._changed = 0          # labels changed since the last training began
         self._saw_both = False     # whether it saw relevant and irrelevant ones
-        self._held_out_on = 0
         self._decisions = 0
         self._set_aside: dict[int, int] = {}   # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
-        self._training: Future | None = None
+        self._under_way: Future | None = None
         self._sit_at(desk)
 
     def _sit_at(self, desk: Desk) -> None:
@@ -460,9 +521,10 @@ class Session:
     def retrain(self) -> None:
         """Train on the labels so far: at once, or in the background when the session has a thread."""
         if self._worker is None:
-            self._finish(self._train(*self._training_set()))
-        elif self._training is None:
-            self._training = self._worker.submit(self._train, *self._training_set())
+            self._train(*self._training_set())
+            self.scores, self.ranking_id = self.training.newest
+        elif self._under_way is None:
+            self._under_way = self._worker.submit(self._train, *self._training_set())
 
     def _training_set(self) -> tuple[np.ndarray, np.ndarray, int]:
         rows = self.pool.labelled()
@@ -471,29 +533,21 @@ class Session:
         self._saw_both = self._both_labels()
         return rows, self.pool.y[rows].copy(), self._journal.mark() if self._journal is not None else 0
 
-    def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> tuple[np.ndarray | None, int | None]:
-        scores, ranking_id = self.scorer(rows, y), None
-        if self._journal is not None and scores is not None:
-            if len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
-                self.held_out = held_out_scores(self._held_out_by, self.pool.n, rows, y)
-                self._held_out_on = len(y)
-            ranking_id = self._journal.save(scores, self.held_out, seen)
-        return scores, ranking_id
-
-    def _finish(self, trained: tuple[np.ndarray | None, int | None]) -> None:
-        self.scores, self.ranking_id = trained
+    def _train(self, rows: np.ndarray, y: np.ndarray, seen: int) -> None:
+        self.training.learn(self.pool.n, rows, y, seen, None if self._journal is None else self._journal.save)
 
     def _take_ranking(self) -> None:
-        if self._training is not None and self._training.done():
-            training, self._training = self._training, None
-            self._finish(training.result())
+        if self._under_way is not None and self._under_way.done():
+            done, self._under_way = self._under_way, None
+            done.result()
             if self._changed:
                 self.retrain()
+        self.scores, self.ranking_id = self.training.newest
 
     def wait(self) -> None:
         """Wait for a training that is under way."""
-        while self._training is not None:
-            self._training.result()
+        while self._under_way is not None:
+            self._under_way.result()
             self._take_ranking()
 
     def close(self) -> None:
@@ -605,6 +659,10 @@ class ReviewModel:
         """Tell whether this is the model of a preset over texts with this fingerprint, and of these criteria."""
         mine = self._fingerprint, self._queries, self.preset.parameters()
         return mine == (fingerprint, asdict(criteria), preset.parameters())
+
+    def learns_from(self, final: np.ndarray | None) -> bool:
+        """Tell whether these labels take the place of those learned from."""
+        return (final is None) == (self._final is None) and (final is None or np.array_equal(final, self._final))
 
     def over_its_views(self, final: np.ndarray | None) -> ReviewModel:
         """Return a model that has learned nothing and shares the views, which are most of what one takes."""
@@ -916,17 +974,22 @@ def _model_of(project: Project, stage: Stage, preset: str | None, device: str, p
     )
 
 
-def _model_beside(project: Project, stage: Stage, preset: str | None, beside: Session | None) -> ReviewModel | None:
-    """Return a model over the views of another session's, None when they are not those of the stage as it is."""
-    if beside is None or not isinstance(beside.scorer, ReviewModel):
-        return None
-    from . import ranking
+def _training_of(
+    project: Project, stage: Stage, preset: str | None, device: str, progress, beside: Session | None,
+) -> tuple[Training, ReviewModel]:
+    """Return what ranks a stage, and its model: those of a session beside it, as far as they are right here, too."""
+    model, final = None, _final_labels(project.protocol(), stage)
+    if beside is not None and isinstance(beside.training.scorer, ReviewModel):
+        from . import ranking
 
-    protocol = project.protocol()
-    wanted = ranking.load_preset(preset or protocol.model)
-    if not beside.scorer.is_of(_fingerprint(project, stage), criteria_of(protocol), wanted):
-        return None
-    return beside.scorer.over_its_views(_final_labels(protocol, stage))
+        protocol, there = project.protocol(), beside.training.scorer
+        wanted = ranking.load_preset(preset or protocol.model)
+        if there.is_of(_fingerprint(project, stage), criteria_of(protocol), wanted):
+            if there.learns_from(final):
+                return beside.training, there
+            model = there.over_its_views(final)
+    model = model or _model_of(project, stage, preset, device, progress)
+    return Training(model, model.anew()), model
 
 
 def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
@@ -971,7 +1034,7 @@ def open_session(
         See `Session`.
     beside : Session, optional
         Another reviewer's, of the same review and stage, opened with the same preset: while nothing that the views
-        are made of has changed since, they are shared.
+        are made of has changed since, they are shared, and both learn as one.
 
     Raises
     ------
@@ -981,11 +1044,11 @@ def open_session(
     stage = commit_audit(project, stage_name)
     if not len(stage.record_ids):
         raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
-    model = _model_beside(project, stage, preset, beside) or _model_of(project, stage, preset, device, progress)
+    training, model = _training_of(project, stage, preset, device, progress, beside)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
-        journal.desk(), model, next_origin=_policy(project), journal=journal, background=background,
-        retrain_after=retrain_after, held_out_by=model.anew(),
+        journal.desk(), training, next_origin=_policy(project), journal=journal, background=background,
+        retrain_after=retrain_after,
     )
     try:
         session.retrain()
@@ -1080,7 +1143,7 @@ def _ranked(
     wanted = _parameters(
         models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from,
     )
-    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG)), default=0)
+    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0)
     if (
         saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)
@@ -1178,8 +1241,8 @@ def explain(
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
-    if session is not None and isinstance(session.scorer, ReviewModel) and session.pool.n == len(stage.record_ids):
-        model = session.scorer
+    if session is not None and isinstance(session.training.scorer, ReviewModel) and session.pool.n == len(stage.record_ids):
+        model = session.training.scorer
     else:
         model = _model_of(project, stage, preset, device, progress)
     records = StageRecords(project, stage)

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from ..records import Record, content_hash, filled
 from . import schema
 from .places import File, Server, place_of, shown
 from .schema import (
-    api_tokens as _api_tokens, events as _events, files as _files, invitations as _invitations, meta as _meta,
+    api_tokens as _api_tokens, attachments as _attachments, events as _events, files as _files, invitations as _invitations, meta as _meta,
     people as _people, plans as _plans, protocols as _protocols, rankings as _rankings, records as _records,
     web_sessions as _web_sessions,
 )
@@ -41,6 +41,7 @@ __all__ = [
 
 SCHEMA_VERSION = schema.VERSION
 _PAGE = 5_000                 # records read at a time, so that no read holds the file for long
+_PAGE_OF_FILES = 1            # attached files, which may be of any size
 
 
 class Role(StrEnum):
@@ -397,9 +398,9 @@ class Project:
             raise
         except DataError as error:
             raise InputError(self._place.what_failed(error)) from error
-
         except DBAPIError as error:
             raise Unavailable(self._place.what_failed(error)) from error
+
     # -- protocol -----------------------------------------------------------------------------
 
     def protocol(self) -> protocols.Protocol:
@@ -735,8 +736,69 @@ class Project:
             {"kind": Kind.STAYS, "record_id": record_id, "reason": kind, "reviewer": reviewer}
         ])[0]
 
+    def attach(
+        self, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = (),
+    ) -> tuple[Event, bool]:
+        """Attach a file to a record; its bytes are kept in the review, once however often they are attached.
+
+        Parameters
+        ----------
+        record_id : int
+        name : str
+            The file's.
+        content : bytes
+        reviewer : str
+        replaces : iterable of int
+            Events of the record's attachments that it takes the place of; they are taken back, and stay in the log.
+
+        Returns
+        -------
+        Event
+            By which it is attached.
+        bool
+            Whether it is new; a record that has a file of these bytes already keeps it under its name.
+
+        Raises
+        ------
+        InputError
+            When there is no such record, or nothing to replace.
+        """
+        sha256, replaces = hashlib.sha256(content).hexdigest(), set(replaces)
+        with self._write() as connection:
+            if connection.execute(select(_records.c.id).where(_records.c.id == record_id)).first() is None:
+                raise InputError(f"There is no record {record_id} in {self.path}.")
+            there = {e.seq: e for e in self.live().attachments(record_id)}
+            if wrong := replaces - there.keys():
+                raise InputError(f"Event {min(wrong)} attached no file that record {record_id} has, so it cannot be "
+                                 "replaced; look at the record again.")
+            before = next((e for e in there.values() if e.reason == sha256), None)
+            rows = [_taken_back(there[seq], reviewer) for seq in sorted(replaces - {before and before.seq})]
+            if before is not None:
+                _insert_events(connection, rows)
+                return before, False
+            same = select(_attachments.c.sha256).where(_attachments.c.sha256 == sha256)
+            if connection.execute(same).first() is None:
+                connection.execute(insert(_attachments).values(sha256=sha256, content=content))
+            rows.append({"kind": Kind.ATTACHED, "record_id": record_id, "reviewer": reviewer, "reason": sha256,
+                         "note": name})
+            return _insert_events(connection, rows)[-1], True
+
+    def attachment(self, sha256: str) -> bytes | None:
+        """Return the bytes of an attached file, or None where there is none of that digest."""
+        with self._read() as connection:
+            return connection.execute(select(_attachments.c.content).where(_attachments.c.sha256 == sha256)).scalar()
+
+    def attachment_sizes(self, digests: Collection[str]) -> dict[str, int]:
+        """Return the length in bytes of each attached file of these digests."""
+        query = select(_attachments.c.sha256, func.length(_attachments.c.content))
+        sizes: dict[str, int] = {}
+        for page in _pages(sorted(digests), _PAGE):
+            with self._read() as connection:
+                sizes |= {sha256: size for sha256, size in connection.execute(query.where(_attachments.c.sha256.in_(page)))}
+        return sizes
+
     def undo(self, seq: int, *, reviewer: str) -> Event:
-        """Log that a decision, a tag, a duplicate link, a removal or an answer is taken back.
+        """Log that a decision, a tag, a duplicate link, a removal, an answer or an attachment is taken back.
 
         With the last decision that a reviewer has on a record at a stage, the tags go that the reviewer
         gave it there.
@@ -1116,8 +1178,8 @@ def _made(place: File | Server) -> Iterator[tuple[File | Server, Connection]]:
 def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, int]:
     """Copy a review to a place where there is none, whole or not at all; return the rows of each table.
 
-    Between files and servers, either way. All is copied: records, log, protocols, audit permutations, rankings
-    and people, with their numbers and times.
+    Between files and servers, either way. All is copied: records, log, protocols, audit permutations, rankings,
+    attached files and people, with their numbers and times.
 
     Raises
     ------
@@ -1129,7 +1191,8 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
         for table in schema.metadata.sorted_tables:
             counts[table.name] = 0
             key = list(table.primary_key)
-            rows = origin.execution_options(yield_per=_PAGE).execute(select(table).order_by(*key))
+            page_size = _PAGE_OF_FILES if table is _attachments else _PAGE
+            rows = origin.execution_options(yield_per=page_size).execute(select(table).order_by(*key))
             for page in rows.mappings().partitions():
                 page = [dict(row) for row in page]
                 if table is _meta:

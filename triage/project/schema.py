@@ -6,13 +6,14 @@ no gaps, and a copy of a review has those of the review.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import (
     Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
+    inspect,
 )
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -80,6 +81,12 @@ plans = Table(
     Column("permutation", LargeBinary, nullable=False),
     UniqueConstraint("stage", "stratum"),
 )
+# The bytes of attached files, each kept once, by the digest that the log tells.
+attachments = Table(
+    "attachments", metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
 rankings = Table(
     "rankings", metadata,
     Column("id", Integer, primary_key=True),
@@ -134,16 +141,17 @@ _APPEND_ONLY = {
     "protocols": "id = NEW.id",
     "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
     "records": "id = NEW.id",
+    "attachments": "sha256 = NEW.sha256",
 }
 
 
-def _create_triggers(connection: Connection) -> None:
+def _create_triggers(connection: Connection, tables: Collection[str] = _APPEND_ONLY) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
-            "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "CREATE OR REPLACE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             "RAISE EXCEPTION USING MESSAGE = 'the table ' || TG_TABLE_NAME || ' is append-only'; END $$"
         )
-        for table in _APPEND_ONLY:
+        for table in tables:
             for when, what in (("update_or_delete", "UPDATE OR DELETE"), ("truncate", "TRUNCATE")):
                 each = "STATEMENT" if when == "truncate" else "ROW"
                 connection.exec_driver_sql(
@@ -151,11 +159,11 @@ def _create_triggers(connection: Connection) -> None:
                     "EXECUTE FUNCTION append_only()"
                 )
         return
-    for table, taken in _APPEND_ONLY.items():
+    for table in tables:
         for when, condition in (
             ("UPDATE", ""),
             ("DELETE", ""),
-            ("INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken})"),
+            ("INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_APPEND_ONLY[table]})"),
         ):
             connection.exec_driver_sql(
                 f"CREATE TRIGGER {table}_no_{when.lower()} BEFORE {when} ON {table} {condition} "
@@ -176,8 +184,16 @@ def _people_tables(connection: Connection) -> None:
     metadata.create_all(connection, tables=[people, invitations, web_sessions, api_tokens])
 
 
+def _attachments_table(connection: Connection) -> None:
+    if not inspect(connection).has_table(attachments.name):  # a new review has it by the first schema
+        attachments.create(connection)
+        _create_triggers(connection, [attachments.name])
+
+
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
-_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_schema, _index_text_hashes, _people_tables)
+_MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _first_schema, _index_text_hashes, _people_tables, _attachments_table,
+)
 
 
 def migrate(connection: Connection, version: int) -> None:

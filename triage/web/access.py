@@ -25,6 +25,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .. import fulltext
 from ..errors import InputError
 from ..project import Person, Project, Role
 
@@ -38,14 +39,18 @@ _WINDOW_SECONDS = 15 * 60        # in which failed attempts are counted
 _FAILURES_OF_ONE = 5             # by name
 _FAILURES_FROM_ONE = 30          # by address
 _BODY = 1_000_000                # bytes of a request that brings no file
-_UPLOAD = 2_000_000_000
-_UPLOADS = "/api/import"
+# What brings files: who may send them, and how many bytes at once, the form around them included.
+_UPLOADS = {
+    "/api/import": (Role.OWNER, 2_000_000_000),
+    "/api/attachments": (Role.REVIEWER, fulltext.MOST_BYTES + 100_000),
+}
+_FRAMED = "/api/attachments/"    # what our own pages show in a frame
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _RANKS = list(Role)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -56,6 +61,12 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
+# Without "sandbox": Safari then shows no PDF, and Chromium's viewer, a process of its own, heeds none.
+_HEADERS_FRAMED = {
+    **_HEADERS,
+    "content-security-policy": "default-src 'none'; object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
+    "x-frame-options": "SAMEORIGIN",
 }
 
 
@@ -146,10 +157,10 @@ class _TooMuch(Exception):
 class Gate:
     """Before every request: the host's name, where a change comes from, its size; after it the headers."""
 
-    def __init__(self, app: ASGIApp, door: Door, uploader: Callable[[Request], bool]) -> None:
+    def __init__(self, app: ASGIApp, door: Door, may: Callable[[Request, Role], bool]) -> None:
         self._app = app
         self._door = door
-        self._may_upload = uploader
+        self._may = may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -159,7 +170,8 @@ class Gate:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                framed = scope["path"].startswith(_FRAMED)
+                for name, value in (_HEADERS_FRAMED if framed else _HEADERS).items():
                     headers[name] = value
                 headers["cache-control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
                 if self._door.secure:
@@ -172,8 +184,9 @@ class Gate:
             await refusal(scope, receive, guarded)
             return
         limit = _BODY
-        if scope["path"] == _UPLOADS and await run_in_threadpool(self._may_upload, Request(scope)):
-            limit = _UPLOAD  # a file is taken in before a route is asked who sent it
+        role, most = _UPLOADS.get(scope["path"], (Role.OWNER, _BODY))
+        if most > limit and await run_in_threadpool(self._may, Request(scope), role):
+            limit = most  # a file is taken in before a route is asked who sent it
         taken = 0
 
         async def measured() -> Message:

@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 
-from .. import dedupe, intake, report, status, team
+from .. import dedupe, fulltext, intake, report, status, team
 from .. import __version__
-from ..decisions import Event, Label
+from ..decisions import Event, Kind, Label
 from ..errors import InputError
 from ..project import Project, Role
 from ..reading import plain
+from ..report import doi_link, pmid_link
 from .access import Visitor, adjudicator, owner, visitor
 from .desks import Desk, Desks, as_read, line, words_of
 
@@ -121,7 +124,14 @@ def queue(request: Request, who: Anyone, stage: StageName = "") -> dict:
 
     While the session is opened, `preparing` says how far it is.
     """
-    return desk_of(request, who, stage).queue()
+    return queue_of(desk_of(request, who, stage))
+
+
+def queue_of(desk: Desk) -> dict:
+    """Return the records before the reviewer, each with its PDFs."""
+    found = desk.queue()
+    files = attachments_of(desk.project, [one["record_id"] for one in found["records"]])
+    return {**found, "records": [{**one, "files": files[one["record_id"]]} for one in found["records"]]}
 
 
 @router.post("/decisions", tags=["screening"])
@@ -129,21 +139,21 @@ def decide(request: Request, who: Anyone, decision: Decision) -> dict:
     """Judge a record; the decision is on the disk when this answers. The next records come with the answer."""
     desk = desk_of(request, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
-    return {"done": done, **desk.queue()}
+    return {"done": done, **queue_of(desk)}
 
 
 @router.post("/skips", tags=["screening"])
 def skip(request: Request, who: Anyone, change: Skip) -> dict:
     """Set a record aside; it comes back after some decisions."""
     desk = desk_of(request, who, change.stage)
-    return {"done": desk.skip(change.key, change.record_id), **desk.queue()}
+    return {"done": desk.skip(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.post("/undo", tags=["screening"])
 def undo(request: Request, who: Anyone, change: Undo) -> dict:
     """Take the reviewer's last decision back; the log keeps both."""
     desk = desk_of(request, who, change.stage)
-    return {"done": desk.undo(change.key, change.record_id), **desk.queue()}
+    return {"done": desk.undo(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.get("/why/{record_id}", tags=["screening"])
@@ -173,7 +183,7 @@ def record(request: Request, who: Anyone, record_id: RecordId, stage: StageName 
     found = project.shown_records(here, [row])[0] if row >= 0 else project.record(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
     return {**as_read(found, words_of(project.protocol())), "at_stage": row >= 0, "tags": [e.reason for e in tags],
-            "decision": decision_as_json(desk.mine(kept))}
+            "files": attachments_of(project, [kept])[kept], "decision": decision_as_json(desk.mine(kept))}
 
 
 def found_records(project: Project, wanted: str) -> Iterator[int]:
@@ -238,6 +248,113 @@ def history(
     live = desk.project.live()
     return {"total": len(mine), "page": page, "pages": -(-len(mine) // _LISTED),
             "decisions": _listed(desk, [live.kept(e.record_id) for e in here])}
+
+
+# -- full texts ---------------------------------------------------------------------------------
+
+
+class FileNames:
+    """Tells by a PDF's name which record it is of; what that needs of the records is kept while none is new."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._known: fulltext.Names | None = None
+        self._lock = threading.Lock()
+
+    def match(self, name: str) -> fulltext.Attached:
+        """Return the record, or why there is none."""
+        with self._lock:
+            if self._known is None or self._known.n_records != self._project.n_records():
+                self._known = fulltext.Names(self._project)
+            return fulltext.match(name, self._known)
+
+
+def attachments_of(project: Project, record_ids: list[int]) -> dict[int, list[dict]]:
+    """Return what is attached to each of these records."""
+    live = project.live()
+    given = {i: live.attachments(i) for i in record_ids}
+    sizes = project.attachment_sizes({e.reason for events in given.values() for e in events})
+    return {i: [{**one, "name": line(one["name"])} for one in fulltext.as_json(events, sizes)] for i, events in given.items()}
+
+
+@router.post("/attachments", tags=["full texts"])
+def attach(
+    request: Request, who: Anyone, file: Annotated[UploadFile, File()],
+    record_id: Annotated[int | None, Form(ge=1, le=2**31, description="Told by the file's name when left out: our number, "
+                                                                      "DOI, PMID or title.")] = None,
+    replaces: Annotated[list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")] = None,
+) -> dict:
+    """Attach a PDF to a record. It is on the disk when this answers; sent again, it is attached once.
+
+    Where the file's name does not tell the record, nothing is written, and `message` says so.
+    """
+    project, name = project_of(request), file_name(file.filename)
+    if record_id is None:
+        found: fulltext.Attached = request.app.state.names.match(name)
+        if found.record_id is None:
+            return {"file": name, "record_id": None, "message": found.message, "files": []}
+        record_id = found.record_id
+    record_id = project.live().kept(record_id)
+    fulltext.check_pdf(name, file.file.read(1_024), file.size or 0)
+    file.file.seek(0)
+    _, is_new = fulltext.attach(project, record_id, name, file.file.read(), reviewer=who.name, replaces=replaces or ())
+    return {"file": name, "record_id": record_id, "message": "" if is_new else "It was attached already.",
+            "files": attachments_of(project, [record_id])[record_id]}
+
+
+@router.get("/attachments", tags=["full texts"])
+def attachments(request: Request, who: Anyone, record_id: Annotated[int, Query(ge=1, le=2**31)]) -> dict:
+    """List the PDFs of a record."""
+    kept = project_of(request).live().kept(record_id)
+    return {"record_id": kept, "files": attachments_of(project_of(request), [kept])[kept]}
+
+
+@router.get("/attachments/{event}", tags=["full texts"], response_class=Response, responses={
+    200: {"content": {"application/pdf": {}}, "description": "The PDF."}, 404: {"description": "There is no such PDF."},
+})
+def attachment(
+    request: Request, who: Anyone, event: RecordId, save: Annotated[bool, Query(description="To be saved, not shown.")] = False,
+) -> Response:
+    """Return an attached PDF, also one that was taken off since: the log tells of it."""
+    project = project_of(request)
+    found = next((e for e in project.events(event - 1, event) if e.kind is Kind.ATTACHED), None)
+    content = project.attachment(found.reason) if found is not None else None
+    if content is None:
+        raise HTTPException(404, "There is no such PDF.")
+    how = "attachment" if save else "inline"
+    return Response(content, media_type="application/pdf", headers={
+        "content-disposition": f"{how}; filename*=UTF-8''{quote(found.note, safe='')}",
+    })
+
+
+@router.delete("/attachments/{event}", tags=["full texts"])
+def detach(request: Request, who: Anyone, event: RecordId) -> dict:
+    """Take a PDF off its record; the log keeps both. Sent again, it is taken off once."""
+    project = project_of(request)
+    found = next((e for e in project.events(event - 1, event) if e.kind is Kind.ATTACHED), None)
+    if found is None:
+        raise InputError(f"Event {event} attached no file.")
+    if fulltext.attached_by(project.live(), event) is not None:
+        fulltext.detach(project, event, reviewer=who.name)
+    kept = project.live().kept(found.record_id)
+    return {"record_id": kept, "files": attachments_of(project, [kept])[kept]}
+
+
+@router.get("/missing", tags=["full texts"])
+def missing(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """List the records of a stage, the last when none is named, that have no PDF: at most 200 of them."""
+    return missing_full_texts(project_of(request), stage)
+
+
+def missing_full_texts(project: Project, stage_name: str = "") -> dict:
+    """Return how many records of a stage have a PDF, and those that have none."""
+    stage = fulltext.stage_of_full_texts(project, stage_name or None)
+    ids = fulltext.without(stage)
+    records = project.shown_records(stage, stage.rows_of(ids[:_LISTED])) if ids else []
+    return {"stage": stage.name, "records": len(stage.record_ids), "missing": len(ids), "list": [
+        {"record_id": r.id, "title": line(r.title) or "(no title)", "year": r.year, "journal": line(r.journal),
+         "doi_link": doi_link(r.doi), "pmid_link": pmid_link(r.pmid)} for r in records
+    ]}
 
 
 # -- where the review stands --------------------------------------------------------------------

@@ -1,0 +1,250 @@
+"""PDFs attached to records: what is a PDF, which record its name means, and that nothing of it is lost."""
+
+import hashlib
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given, strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from conftest import BOTH, PROTOCOL, sample_ris
+from triage import cli, fulltext, intake
+from triage.decisions import Folding, Kind, Label, fold
+from triage.errors import InputError
+from triage.project import Project, copy, schema
+from conftest import Log
+
+PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
+
+RECORDS = """TY  - JOUR
+TI  - Peer support workers in community mental health: a randomised trial
+AU  - Smith, A
+PY  - 2001
+DO  - 10.1016/S0140-6736(05)17709-5
+AN  - 11111111
+ER  -
+TY  - JOUR
+TI  - Recovery colleges and what their students say about them
+PY  - 2012
+DO  - 10.1186/s12888-020-02923-8
+L1  - internal-pdf://1234/Jones-2012-Recovery colleges.pdf
+ER  -
+TY  - JOUR
+TI  - Editorial
+PY  - 1999
+ER  -
+TY  - JOUR
+TI  - Editorial
+PY  - 2000
+ER  -
+"""
+
+
+@pytest.fixture(params=BOTH)
+def storage(request):
+    return request.param
+
+
+@pytest.fixture
+def project(place, tmp_path):
+    with Project.create(place("full texts"), PROTOCOL) as made:
+        (tmp_path / "pubmed.ris").write_text(RECORDS, encoding="utf-8")
+        intake.import_files(made, [tmp_path / "pubmed.ris"], reviewer="ann")
+        yield made
+
+
+def attached(project, record_id=1):
+    return [(e.note, e.reviewer) for e in project.live().attachments(record_id)]
+
+
+def test_a_file_is_attached_replaced_and_taken_off_and_the_log_keeps_all(project):
+    first, is_new = project.attach(1, "a.pdf", PDF, reviewer="ann")
+    assert is_new and first.reason == hashlib.sha256(PDF).hexdigest() and project.attachment(first.reason) == PDF
+    assert project.attach(1, "b.pdf", PDF, reviewer="bob") == (first, False)
+    project.attach(1, "s.pdf", PDF + b"supplement", reviewer="bob")
+    assert attached(project) == [("a.pdf", "ann"), ("s.pdf", "bob")]
+    better, _ = project.attach(1, "better.pdf", PDF + b"better", reviewer="ann", replaces=[first.seq])
+    assert attached(project) == [("s.pdf", "bob"), ("better.pdf", "ann")]
+    with pytest.raises(InputError, match="no file that record 1 has"):
+        project.attach(1, "late.pdf", PDF + b"late", reviewer="bob", replaces=[first.seq])
+    fulltext.detach(project, better.seq, reviewer="bob")
+    with pytest.raises(InputError, match="no file that is there"):
+        fulltext.detach(project, better.seq, reviewer="bob")
+    assert attached(project) == [("s.pdf", "bob")]
+    # What was replaced or taken off is in the review still, and comes back with its bytes.
+    assert project.attachment(better.reason) == PDF + b"better" and project.attachment(first.reason) == PDF
+    again, is_new = project.attach(1, "a.pdf", PDF, reviewer="ann")
+    assert is_new and attached(project) == [("s.pdf", "bob"), ("a.pdf", "ann")] and again.seq > first.seq
+    kinds = [e.kind for e in project.events()]
+    assert kinds.count(Kind.ATTACHED) == 4 and kinds.count(Kind.UNDO) == 2
+    assert project.attachment_sizes([PDF.hex(), again.reason]) == {again.reason: len(PDF)}
+
+
+def test_bytes_are_kept_once_and_never_change(project):
+    for record_id in (1, 2, 3):
+        event, _ = project.attach(record_id, f"{record_id}.pdf", PDF, reviewer="ann")
+    with project._engine.connect() as connection:
+        assert len(connection.execute(schema.attachments.select()).all()) == 1
+    for change in (schema.attachments.update().values(content=b"x"), schema.attachments.delete()):
+        with pytest.raises((DBAPIError, InputError), match="append-only"), project._write() as connection:
+            connection.execute(change)
+    assert project.attachment(event.reason) == PDF
+
+
+def test_files_of_copies_are_the_groups(project):
+    project.attach(2, "two.pdf", PDF, reviewer="ann")
+    project.link([(2, 1, "same DOI")], reviewer="ann")
+    project.attach(1, "one.pdf", PDF + b"1", reviewer="ann")
+    assert [e.note for e in project.live().attachments(1)] == ["two.pdf", "one.pdf"]
+    assert project.attach(1, "again.pdf", PDF, reviewer="ann")[1] is False
+    stage = project.stage()
+    assert fulltext.without(stage) == [3, 4]
+
+
+def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_counted(project):
+    from triage import screening, status
+
+    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+    as_of = screening.rank(project, top=3, preset="fast")["as_of"]
+    before = status.status(project)
+    project.attach(1, "a.pdf", PDF, reviewer="ann")
+    assert screening.rank(project, top=3, preset="fast")["as_of"] == as_of
+    assert status.status(project) == before
+
+
+@given(st.lists(st.tuples(st.sampled_from(["attach", "undo", "link"]), st.integers(0, 20), st.integers(1, 4)), max_size=25))
+def test_folding_on_is_folding_anew(steps):
+    log, folding = Log(), Folding()
+    for what, n, record_id in steps:
+        if what == "attach":
+            log.add(Kind.ATTACHED, record_id=record_id, reviewer="ann", reason=f"{n:064x}", note="a.pdf")
+        elif what == "link" and record_id > 1:
+            log.link(record_id, record_id - 1)
+        else:
+            undone = {e.undoes for e in log.events}
+            left = [e for e in log.events if e.kind is not Kind.UNDO and e.seq not in undone]
+            if left:
+                log.undo(left[n % len(left)])
+        folding.take(log.events[folding.last_seq:])
+        assert folding.live == fold(log.events)
+    undone = {e.undoes for e in log.events}
+    expected = [e for e in log.events if e.kind is Kind.ATTACHED and e.seq not in undone]
+    assert sorted((e for given in fold(log.events).attached.values() for e in given), key=lambda e: e.seq) == expected
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_a_review_of_an_earlier_version_gets_the_table(project):
+    project.close()
+    with sqlite3.connect(project.path) as connection:
+        connection.execute("DROP TABLE attachments")
+        connection.execute("PRAGMA user_version = 3")
+    with Project.open(project.path) as opened:
+        opened.attach(1, "a.pdf", PDF, reviewer="ann")
+        with pytest.raises((DBAPIError, InputError), match="append-only"), opened._write() as connection:
+            connection.execute(schema.attachments.delete())
+
+
+def test_full_texts_come_along_in_a_copy(project, tmp_path):
+    event, _ = project.attach(1, "a.pdf", PDF, reviewer="ann")
+    copy(project.path, tmp_path / "copied.triage")
+    with Project.open(tmp_path / "copied.triage") as copied:
+        assert copied.live().attachments(1) == [event] and copied.attachment(event.reason) == PDF
+
+
+# -- what is a PDF ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content, said", [
+    (b"", "is empty"), (b"<!doctype html><title>Log in", "web page was saved"), (b"PK\3\4", "no PDF"),
+    (b"GIF89a %PDF-1.4", "no PDF"), (b"\xef\xbb\xbf<html>%PDF-1.4", "no PDF"), (b"x" * 2_000 + b"%PDF-1.4", "no PDF"),
+])
+@pytest.mark.parametrize("storage", ["file"])
+def test_what_is_no_pdf_is_refused_and_nothing_written(project, content, said):
+    with pytest.raises(InputError, match=said):
+        fulltext.attach(project, 1, "a.pdf", content, reviewer="ann")
+    assert not project.events()
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_a_file_that_is_too_large_is_refused(project, monkeypatch):
+    monkeypatch.setattr(fulltext, "MOST_BYTES", len(PDF))
+    fulltext.attach(project, 1, "a.pdf", b"\xef\xbb\xbf\n " + PDF[5:0] + PDF[:len(PDF) - 5], reviewer="ann")
+    with pytest.raises(InputError, match="make it smaller"):
+        fulltext.attach(project, 1, "a.pdf", PDF + b" ", reviewer="ann")
+
+
+# -- which record a file is of ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, records", [
+    ("1.pdf", [1]), ("0002.pdf", [2]), ("record 3.pdf", [3]), ("Record_4.PDF", [4]), ("#2.pdf", [2]), ("99.pdf", []), ("0.pdf", []),
+    ("10.1016_S0140-6736(05)17709-5.pdf", [1]), ("10.1016%2FS0140-6736%2805%2917709-5.pdf", [1]),
+    ("doi 10.1016-s0140-6736(05)17709-5 (1).pdf", [1]), ("S0140-6736(05)17709-5.pdf", [1]), ("s12888-020-02923-8.pdf", [2]),
+    ("10.1016_S0140-6736.pdf", []), ("Jones-2012-Recovery colleges.pdf", [2]),
+    ("Smith - 2001 - Peer support workers in community mental health a randomised trial.pdf", [1]),
+    ("Smith_2001_Peer support workers in community mental.pdf", [1]),
+    ("Recovery colleges and what their students say about them.pdf", [2]),
+    ("Peer support.pdf", []), ("Editorial.pdf", []), ("Smith 2001.pdf", []), ("2001 Smith.pdf", []), (".pdf", []), ("\u202e.pdf", []),
+])
+@pytest.mark.parametrize("storage", ["file"])
+def test_which_record_a_files_name_means(project, name, records):
+    assert fulltext.Names(project).records_of(name) == records
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_a_name_of_two_records_is_of_none_until_they_are_one(place, tmp_path):
+    with Project.create(place("two"), PROTOCOL) as project:
+        (tmp_path / "a.ris").write_text(RECORDS[:RECORDS.index("TY  - JOUR", 5)], encoding="utf-8")
+        (tmp_path / "b.ris").write_text(RECORDS, encoding="utf-8")
+        intake.import_files(project, [tmp_path / "a.ris", tmp_path / "b.ris"], reviewer="ann")
+        names = fulltext.Names(project)
+        found = fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names)
+        assert found.record_id is None and "records 1, 2;" in found.message
+        project.link([(2, 1, "same DOI")], reviewer="ann")
+        assert fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names).record_id == 1
+
+
+# -- the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp_path, capsys):
+    folder = tmp_path / "pdfs" / "deep"
+    folder.mkdir(parents=True)
+    for name, content in (("1.pdf", PDF), ("s12888-020-02923-8.pdf", PDF + b"2"), ("2.pdf", PDF + b"supplement"),
+                          ("who knows.pdf", PDF), ("3.pdf", b"<html>log in"), ("4.txt", PDF), (".5.pdf", PDF)):
+        (folder / name).write_bytes(content)
+
+    def run(*arguments):
+        code = cli.run(["attach", str(project.path), *map(str, arguments), "--reviewer", "ann", "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else said.err
+
+    code, told = run(tmp_path / "pdfs")
+    assert code == 0
+    assert [(f["record_id"], f["file"].rsplit("/", 1)[-1]) for f in told["attached"]] == [
+        (1, "1.pdf"), (2, "2.pdf"), (2, "s12888-020-02923-8.pdf")]
+    assert [(f["file"].rsplit("/", 1)[-1], "web page" in f["message"]) for f in told["not_attached"]] == [
+        ("3.pdf", True), ("who knows.pdf", False)]
+    assert (told["stage"], told["records"], told["without"]) == ("abstract", 4, [3, 4])
+    n_events = len(project.events())
+    code, told = run(tmp_path / "pdfs")
+    assert code == 0 and not told["attached"] and len(told["already_there"]) == 3 and len(project.events()) == n_events
+    # To a record, however the file is named.
+    code, told = run(folder / "who knows.pdf", "--record", 3)
+    assert code == 0 and [f["record_id"] for f in told["attached"]] == [3] and told["without"] == [4]
+    code, told = run(folder / "1.pdf", folder / "who knows.pdf", "--record", 2, "--replace")
+    assert attached(project, 2) == [("1.pdf", "ann")]
+    before = len(project.events())
+    for arguments, said in (((folder / "3.pdf",), "no PDF"), ((folder / "1.pdf", "--record", 99), "no record 99"),
+                            ((folder / "no.pdf",), "cannot be read"), ((folder / "2.pdf", folder / "4.txt", folder / "3.pdf"), "no PDF"),
+                            (("--record", 1), "FILE")):
+        code, err = run(*arguments)
+        assert code == 2 and said in err and len(project.events()) == before
+    # Without files: which records have none.
+    assert run()[1]["without"] == [4]
+    seq = project.live().attachments(1)[0].seq
+    assert cli.run(["undo", str(project.path), "--event", str(seq)]) == 0
+    capsys.readouterr()
+    assert run()[1]["without"] == [1, 4]
