@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
                 middle = time.perf_counter()
                 row = session.next().row
                 end = time.perf_counter()
-                under_way += session._training is not None
+                under_way += session._under_way is not None
                 decides.append(middle - start)
                 waits.append(end - middle)
                 time.sleep(args.pause)

@@ -37,6 +37,7 @@ class Paper:
         self.shown, self.decisions, self.saved = [], [], []
         self.fresh_desk = None
         self.overtaken = 0
+        self.newest = 0   # a log only grows
 
     def news(self):
         desk, self.fresh_desk = self.fresh_desk, None
@@ -56,13 +57,15 @@ class Paper:
 
     def decide(self, row, label, reason, note, tags):
         self.decisions.append((row, label))
+        self.newest += 1
         return int(label is not EXCLUDE)
 
     def undo(self):
+        self.newest += 1
         return (self.decisions.pop()[0], -1) if self.decisions else None
 
     def mark(self):
-        return len(self.decisions)
+        return self.newest
 
     def save(self, scores, held_out, as_of):
         self.saved.append((as_of, scores.copy(), held_out.copy()))
@@ -1046,20 +1049,83 @@ def test_records_put_up_ahead_are_those_that_come_next_and_keep_their_place(revi
         assert {one.row for one in session.ahead(3)} == {first, second, third}
 
 
-def test_sessions_beside_each_other_share_views_and_learn_apart(review, tmp_path):
+def test_sessions_beside_each_other_share_views_and_learn_as_one(review, tmp_path):
     with review(30) as project, open_session(project, reviewer="ann") as (ann, _):
         with open_session(project, reviewer="bob", beside=ann) as (bob, _):
-            assert bob.scorer.views is ann.scorer.views and bob.scorer is not ann.scorer
+            assert bob.training is ann.training
             for label in (INCLUDE, EXCLUDE):
                 ann.decide(ann.next().row, label)
             ann.wait()
             bob.next()
-            bob.retrain()
+            assert bob.scores is ann.training.newest[0] and bob.ranking_id == ann.training.newest[1]
             bob.wait()
-            assert np.allclose(ann.scores, bob.scores)
+            ann.next()
+            with open_session(project, reviewer="cyd") as (apart, _):
+                assert apart.training is not ann.training and np.allclose(ann.scores, apart.scores)
         with open_session(project, reviewer="bob", beside=ann, preset="elas-u4") as (other, _):
-            assert other.scorer.views is not ann.scorer.views
+            assert other.training.scorer.views is not ann.training.scorer.views
         (tmp_path / "more.ris").write_text(sample_ris(3, first=30), encoding="utf-8")
         intake.import_files(project, [tmp_path / "more.ris"], reviewer="ann")
         with open_session(project, reviewer="bob", beside=ann) as (bob, _):
-            assert bob.scorer.views is not ann.scorer.views and len(bob.scores) == 33
+            assert bob.training.scorer.views is not ann.training.scorer.views and len(bob.scores) == 33
+
+
+def test_of_labels_from_many_the_newest_alone_are_learned_from():
+    learned = []
+
+    def scorer(rows, y):
+        learned.append((rows.tolist(), y.tolist()))
+        return np.arange(8.0) * len(learned)
+
+    training, saved = screening.Training(scorer), []
+
+    def learn(rows, y, seen):
+        training.learn(8, np.array(rows), np.array(y), seen, lambda scores, held_out, as_of: saved.append(as_of) or len(saved))
+        return len(saved)
+
+    assert learn([0, 1], [1, 0], 5) == 1 and training.newest[1] == 1 and training.newest[0][7] == 7
+    assert learn([0, 1], [1, 0], 9) == 1        # nothing new was decided
+    assert learn([0], [1], 4) == 1              # somebody else was asked to learn more meanwhile
+    assert learn([0, 1, 2], [1, 0, 0], 4) == 2  # the newest decision, whose number its session could not know yet
+    assert learn([0, 1], [1, 0], 12) == 3       # it was taken back
+    assert saved == [5, 4, 12] and training.newest[1] == 3
+
+
+def test_reviewers_at_once_cost_one_training_at_a_time_and_end_with_the_same_ranking(review, monkeypatch):
+    at_once, most, n_trained = 0, 0, 0
+    real = screening.ReviewModel.__call__
+
+    def counted(model, rows, y):
+        nonlocal at_once, most, n_trained
+        at_once += 1
+        n_trained += 1
+        most = max(most, at_once)
+        time.sleep(0.005)
+        made = real(model, rows, y)
+        at_once -= 1
+        return made
+
+    monkeypatch.setattr(screening.ReviewModel, "__call__", counted)
+    with review(48) as project, open_session(project, reviewer="r0") as (first, _):
+        stack = [open_session(project, reviewer=f"r{i}", beside=first) for i in range(1, 4)]
+        sessions = [first, *(one.__enter__()[0] for one in stack)]
+
+        def screen(session):
+            for n in range(6):
+                session.decide(session.next().row, INCLUDE if n % 3 == 0 else EXCLUDE)
+
+        threads = [threading.Thread(target=screen, args=[session]) for session in sessions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for session in sessions:
+            session.next()
+            session.wait()
+        made = {session.next() and session.ranking_id for session in sessions}
+        decided = sum(e.kind is Kind.DECISION for e in project.events())
+        assert decided == 24 and most == 1 and n_trained <= decided + 1 and made == {project.ranking("abstract").id}
+        with open_session(project, reviewer="alone") as (alone, _):
+            assert np.allclose(alone.scores, first.scores, atol=1e-3)
+        for one in stack:
+            one.__exit__(None, None, None)
