@@ -18,9 +18,9 @@ from ..errors import InputError
 from ..project import Role
 from ..reading import plain
 from .access import LEAST_PASSWORD, INVITATION_DAYS, Access, Refused, Visitor, adjudicator, owner, visitor
-from .api import Statuses, desk_of, own_decisions, paces, project_of, search_results
+from .api import Statuses, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
 from .api import agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of
-from .desks import line
+from .desks import Desk, line
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -73,7 +73,7 @@ def page(request: Request, template: str, who: Visitor | None, facts: Mapping[st
     protocol = project.protocol()
     html = _templates.get_template(template).render(
         who=who, review=line(protocol.title) or line(project.path.name), path=request.url.path, version=__version__,
-        team=access_of(request).must_log_in(), Role=Role, **{"stage": "", **facts},
+        team=access_of(request).must_log_in(), Role=Role, stages=[s.name for s in protocol.stages], **{"stage": "", **facts},
     )
     return HTMLResponse(html, code)
 
@@ -102,8 +102,8 @@ def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse
     desk.open_in_background()
     protocol = desk.project.protocol()
     return page(request, "screen.html", who, {
-        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "reviews_key": request.app.state.key,
-        "tags": protocol.tags,
+        "stage": desk.stage_name, "reviews_key": request.app.state.key,
+        "tags": protocol.tags, "full_text": desk.stage_name != protocol.stages[0].name,
     })
 
 
@@ -155,11 +155,17 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
     facts = statuses.of(desk.stage_name)
     figure = report.flow_figure(status.flow(project), report.reason_texts(protocol), stopped=report.stopped_stages(facts))
     return page(request, "overview.html", who, {
-        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "status": facts,
+        "stage": desk.stage_name, "status": facts,
         "headline": report.headline(facts), "statements": report.statements(facts),
         "curve": Markup(report.discovery_curve(project.stage(desk.stage_name).history(), facts)), "flow": Markup(figure),
         "paces": paces(project, desk.stage_name, who),
+        "full_texts": missing_full_texts(project, desk.stage_name) if _asks_for_full_texts(desk) else None,
     })
+
+
+def _asks_for_full_texts(desk: Desk) -> bool:
+    """Tell whether PDFs matter at a stage: after the first, or once somebody has attached one."""
+    return desk.stage_name != desk.project.protocol().stages[0].name or bool(desk.project.live().attached)
 
 
 @router.get("/conflicts")
@@ -170,7 +176,7 @@ def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespo
     now = next(s for s in protocol.stages if s.name == desk.stage_name)
     found = conflicts_of(request, who, desk.stage_name)
     return page(request, "conflicts.html", who, {
-        "stage": desk.stage_name, "stages": [s.name for s in protocol.stages], "found": found, "reasons": now.reasons,
+        "stage": desk.stage_name, "found": found, "reasons": now.reasons,
         "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
     })
 

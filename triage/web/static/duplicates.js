@@ -8,7 +8,7 @@ const look = document.getElementById("look");
 
 function show(found) {
   if (!found.looked) return;
-  said.textContent = `${found.linked} new duplicates linked, ${found.duplicates} in all; ${found.open} pairs are open.`;
+  said.textContent = `${found.linked} new duplicates linked, ${found.duplicates} in all; ${found.open === 1 ? "1 pair is" : `${found.open} pairs are`} open.`;
   pairs.replaceChildren(...found.pairs.map(asRead));
 }
 

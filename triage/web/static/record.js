@@ -1,6 +1,7 @@
-// One record: its decision is made or changed by a form.
+// One record: its decision is made or changed by a form, and its PDFs are attached and shown.
 
 import { api, makeKey } from "./common.js";
+import { Beside, manager } from "./fulltext.js";
 
 const form = document.getElementById("change");
 const said = document.getElementById("said");
@@ -22,3 +23,9 @@ form?.addEventListener("submit", async (event) => {
       : `Not kept: ${problem.status ? problem.message : "no connection; save again"}`;
   }
 });
+
+const files = document.getElementById("files");
+const beside = new Beside(document.getElementById("fulltext"), () => document.getElementById("main").focus({ preventScroll: true }));
+const attached = JSON.parse(files.dataset.files);
+files.replaceChildren(manager(Number(files.dataset.record), attached, (now) => beside.show(now)));
+beside.show(attached);

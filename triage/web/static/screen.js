@@ -2,6 +2,7 @@
 // that they are on its disk, are sent in their order, and carry a key by which none is made twice.
 
 import { api, el, makeKey, outside, pause, pieces, plainText } from "./common.js";
+import { Beside, links as pdfLinks, manager, takeDrops } from "./fulltext.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("screening");
@@ -9,6 +10,7 @@ const { stage, review, reviewer } = root.dataset;
 const place = `triage:${review}:${reviewer}:${stage}`;
 const past = { include: "Included", exclude: "Excluded", maybe: "Maybe" };
 
+const narrow = matchMedia("(max-width: 40rem)");
 let facts = null;          // what the protocol asks at this stage
 let ahead = [];            // records before the reviewer, the present one first
 let current = null;
@@ -17,6 +19,7 @@ let sending = null;        // the key of the change that is under way
 let undoing = false;
 const notes = new Map();   // by record; kept past a decision, for an undo
 const tagged = new Map();  // of records whose tags were looked at
+const beside = new Beside(byId("fulltext"), () => byId("title")?.focus({ preventScroll: true }));
 
 // -- what is kept in this browser ----------------------------------------------------------------
 
@@ -171,6 +174,7 @@ function say(text) {
 function show() {
   const record = ahead[0];
   const article = byId("record");
+  beside.show(record?.files ?? []);
   if (!record) {
     const left = waiting().length;
     byId("controls").hidden = !left && !kept("done", []).length;
@@ -185,7 +189,7 @@ function show() {
   byId("controls").hidden = false;
   shownAt = performance.now();
   if (!document.querySelector("dialog[open]")) byId("title").focus({ preventScroll: true });
-  scrollTo(0, 0);
+  scrollTo(0, narrow.matches ? byId("last").offsetTop : 0);  // on a phone the record needs the room
 }
 
 function asRead(record) {
@@ -200,6 +204,7 @@ function asRead(record) {
     el("h2", { id: "title", tabindex: "-1", dir: "auto", "data-record": record.record_id }, pieces(record.title)),
     origin && el("p", { class: "soft", dir: "auto" }, origin),
     links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
+    fullText(record),
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
     tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
     ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))
@@ -207,6 +212,12 @@ function asRead(record) {
     record.keywords.length ? el("p", { class: "soft", dir: "auto" }, "Keywords: ", pieces(record.keywords)) : null,
     kind && el("p", { class: "soft", dir: "auto" }, kind),
   ].filter(Boolean);
+}
+
+function fullText(record) {
+  const files = record.files ?? [];
+  if (files.length) return el("p", { class: "links" }, "Full text: ", pdfLinks(files).flatMap((link, i) => (i ? [" · ", link] : [link])));
+  return byId("do-pdf") ? el("p", { class: "soft" }, "No PDF yet: ", el("kbd", {}, "p"), " attaches one, or drop it here.") : null;
 }
 
 // -- deciding ------------------------------------------------------------------------------------
@@ -334,7 +345,7 @@ function openTags() {
 function redraw() {
   if (!current) return;
   byId("record").replaceChildren(...asRead(current));
-  byId("title").focus({ preventScroll: true });
+  if (!document.querySelector("dialog[open]")) byId("title").focus({ preventScroll: true });
 }
 
 function openNote() {
@@ -362,6 +373,24 @@ function openNote() {
   };
   dialog.showModal();
   text.focus();
+}
+
+/** The PDFs of the record in view: `files` to attach at once, where some were dropped. */
+function openFiles(files = null) {
+  if (!current) return;
+  const record = current;
+  const made = manager(record.record_id, record.files ?? [], (now) => {
+    record.files = now;
+    if (current !== record) return;
+    redraw();
+    beside.show(now);
+  });
+  byId("files-text").replaceChildren(made);
+  if (!byId("files").open) byId("files").showModal();
+  if (files) {
+    made.querySelector("input[type=file]").files = files;
+    made.querySelector("form").requestSubmit();
+  }
 }
 
 async function openWhy() {
@@ -422,6 +451,7 @@ const keys = {
   t: openTags,
   w: openWhy,
   c: openCriteria,
+  p: () => openFiles(),
   h: () => setMarks(document.documentElement.classList.contains("unmarked")),
   "?": () => byId("help").showModal(),
   "/": () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
@@ -440,9 +470,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe", u: "undo", s: "skip", n: "note", t: "tags",
-  w: "why", c: "criteria", h: "marks", "?": "help" })) {
-  byId(`do-${name}`)?.addEventListener("click", keys[key]);
+  w: "why", c: "criteria", p: "pdf", h: "marks", "?": "help" })) {
+  byId(`do-${name}`)?.addEventListener("click", () => keys[key]());
 }
+takeDrops(byId("reading"), openFiles);
+byId("files").addEventListener("close", () => byId("title")?.focus({ preventScroll: true }));
 
 // For who dictates, or whose hand slips: without them the buttons decide.
 byId("single-keys").checked = localStorage.getItem("triage:keys") !== "off";
