@@ -50,7 +50,9 @@ def window(browser):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
-        page.on("request", lambda request: None if request.url.startswith((base, "data:", "blob:")) else wrong.append(request.url))
+        # The browser's own viewer of PDFs is made of pages of its own.
+        inside = (base, "data:", "blob:", "chrome:", "chrome-extension:")
+        page.on("request", lambda request: None if request.url.startswith(inside) else wrong.append(request.url))
         return page
 
     yield open_window
@@ -360,6 +362,154 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
         assert faults(olga) == []
         olga.goto("/history")
         assert "/login" in olga.url
+
+
+def pdf(text, action=""):
+    """Return a PDF of one page, with something to run when it is opened."""
+    shown = f"BT /F1 28 Tf 40 400 Td ({text}) Tj ET"
+    objects = [
+        f"<</Type/Catalog/Pages 2 0 R{action}>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 500]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        f"<</Length {len(shown)}>>stream\n{shown}\nendstream", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    made, places = "%PDF-1.4\n", []
+    for number, one in enumerate(objects, 1):
+        places.append(len(made))
+        made += f"{number} 0 obj\n{one}\nendobj\n"
+    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    end = f"xref\n0 6\n0000000000 65535 f \n{table}trailer<</Size 6/Root 1 0 R>>\nstartxref\n{len(made)}\n%%EOF\n"
+    return (made + end).encode("ascii")
+
+
+TWO_STAGES = PROTOCOL + """
+[[stages]]
+name = "abstract"
+[[stages]]
+name = "full-text"
+reasons = [{ code = "DESIGN", text = "No trial" }, { code = "DATA", text = "No data" }]
+"""
+
+
+def at_full_text(project, n=6):
+    """Pass the first records on to the full text."""
+    project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, n + 1)], reviewer="ann")
+
+
+def viewed(page):
+    """Wait until the browser's viewer shows a PDF in the frame, read by it from our server; return its address."""
+    # The viewer asks for the file anew, in a frame of its own within its page.
+    page.wait_for_function("() => document.querySelector('#fulltext iframe')", timeout=20_000)
+    for _ in range(400):
+        addresses = [frame.url for frame in page.frames]
+        if any(url.startswith("chrome-extension:") for url in addresses) and sum("/api/attachments/" in url for url in addresses) > 1:
+            return next(url for url in addresses if "/api/attachments/" in url)
+        page.wait_for_timeout(50)
+    raise AssertionError(f"no viewer: {addresses}")
+
+
+def test_a_full_text_is_attached_and_read_beside_the_form(review, window, tmp_path):
+    with review(30, TWO_STAGES) as project, served(project) as (base, _):
+        at_full_text(project)
+        (tmp_path / "Smith 2001.pdf").write_bytes(pdf("The full text"))
+        (tmp_path / "supplement.pdf").write_bytes(pdf("The supplement"))
+        (tmp_path / "page.pdf").write_bytes(b"<html>Log in")
+        page = window(base)
+        page.goto("/?stage=full-text")
+        page.wait_for_selector("#title")
+        assert page.locator("iframe").count() == 0 and "No PDF yet" in page.locator("#record").inner_text()
+        first = title(page)
+        record_id = int(page.locator("#title").get_attribute("data-record"))
+        # What is no PDF is refused in words.
+        page.keyboard.press("p")
+        page.set_input_files("#files input[type=file]", tmp_path / "page.pdf")
+        page.get_by_role("button", name="Attach").click()
+        page.wait_for_function("() => document.querySelector('#files [role=status]').innerText.includes('is no PDF')")
+        assert not project.live().attached
+        page.set_input_files("#files input[type=file]", tmp_path / "Smith 2001.pdf")
+        page.get_by_role("button", name="Attach").click()
+        page.wait_for_function("() => document.querySelector('#files [role=status]').innerText.includes('Attached: Smith 2001.pdf')")
+        assert faults(page) == []
+        page.keyboard.press("Escape")
+        event = project.live().attachments(record_id)[0]
+        assert f"/api/attachments/{event.seq}" in viewed(page)
+        box, form = page.locator("#fulltext iframe").bounding_box(), page.locator("#do-include").bounding_box()
+        assert box["x"] > form["x"] + form["width"] and box["height"] > 500 and box["y"] + box["height"] <= 801
+        assert page.get_by_role("link", name="Smith 2001.pdf (1 kB)").get_attribute("target") == "_blank"
+        assert faults(page) == []
+        # The viewer takes no key that is not meant for it: once it was clicked on, the page says so, and the
+        # pointer back at the record takes the keys back.
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_function("() => document.activeElement.tagName === 'IFRAME' && !document.querySelector('#fulltext .notice').hidden")
+        page.keyboard.press("i")
+        page.mouse.move(form["x"], form["y"] - 60)
+        page.wait_for_function("() => document.activeElement.id === 'title'")
+        assert title(page) == first and not any(stage == "full-text" for stage, *_ in project.live().decisions)
+        # A second one, dropped on the record; either is shown.
+        data = page.evaluate_handle("""bytes => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "supplement.pdf", {type: "application/pdf"}));
+            return data;
+        }""", list(pdf("The supplement")))
+        page.dispatch_event("#reading", "drop", {"dataTransfer": data})
+        page.wait_for_function("() => document.querySelectorAll('#files li').length === 2")
+        page.keyboard.press("Escape")
+        page.locator("#fulltext").get_by_role("button", name="supplement.pdf").click()
+        page.wait_for_function("() => document.querySelector('#fulltext iframe').title === 'PDF: supplement.pdf'")
+        # Taken off, and put back.
+        page.keyboard.press("p")
+        page.get_by_role("button", name="Take off Smith 2001.pdf").click()
+        page.get_by_role("button", name="Put it back").wait_for()
+        assert [e.note for e in project.live().attachments(record_id)] == ["supplement.pdf"]
+        page.get_by_role("button", name="Put it back").click()
+        page.wait_for_function("() => document.querySelectorAll('#files li').length === 2")
+        assert [e.note for e in project.live().attachments(record_id)] == ["supplement.pdf", "Smith 2001.pdf"]
+        page.keyboard.press("Escape")
+        # And the decision, with a reason of this stage; the next record brings no frame of this one's.
+        page.keyboard.press("e")
+        page.keyboard.press("2")
+        next_record(page, first)
+        sent(page)
+        assert project.live().decisions["full-text", record_id, "ann"].reason == "DATA"
+        assert page.locator("iframe").count() == 0
+        page.goto(f"/records/{record_id}?stage=full-text")
+        viewed(page)
+        assert page.locator("#files li").count() == 2 and faults(page) == []
+        page.goto("/overview?stage=full-text")
+        assert "1 of 6 records at this stage have a PDF" in page.locator("main").inner_text() and faults(page) == []
+
+
+def test_a_folder_of_pdfs_goes_to_the_records_of_their_names(review, window, tmp_path):
+    with review(12, TWO_STAGES) as project, served(project) as (base, _):
+        folder = tmp_path / "pdfs"
+        folder.mkdir()
+        for name in ("3.pdf", "record 7.pdf", "who knows.pdf"):
+            (folder / name).write_bytes(pdf(name))
+        (folder / "notes.txt").write_text("none")
+        page = window(base)
+        page.goto("/files")
+        page.set_input_files("#folder", folder)
+        page.wait_for_function("() => document.getElementById('said').innerText.includes('2 of 3 PDFs attached, 1 not')")
+        assert "who knows.pdf: no record has" in page.locator("#report").inner_text()
+        assert set(project.live().attached) == {3, 7} and faults(page) == []
+
+
+def test_on_a_phone_a_full_text_is_a_link_and_one_that_runs_something_reaches_nothing(review, window):
+    with review(30, TWO_STAGES) as project, served(project) as (base, _):
+        at_full_text(project)
+        for record_id in range(1, 7):
+            project.attach(record_id, "<img src=x onerror=alert(1)>.pdf", pdf("hostile", "/OpenAction<</S/URI/URI(https://evil.example/)>>"),
+                           reviewer="ann")
+        page = window(base, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+        page.goto("/?stage=full-text")
+        page.wait_for_selector("#title")
+        assert page.locator("iframe").count() == 0 and page.locator("#record img").count() == 0
+        assert page.locator("#record a[href^='/api/attachments/']").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") and faults(page) == []
+        wide = window(base)   # where a request to anywhere else fails the test
+        wide.goto("/?stage=full-text")
+        viewed(wide)
+        wide.wait_for_timeout(500)
+        assert wide.url.startswith(base) and wide.locator("#fulltext img").count() == 0
 
 
 HOSTILE = """TY  - JOUR

@@ -85,64 +85,68 @@ export function attach(file, recordId = null, replaces = []) {
   return api("/api/attachments", { form, seconds: 600 });
 }
 
-/** The list of a record's PDFs with what can be done about them; `changed` is told the new list. */
-export function manager(recordId, files, changed, said = "") {
-  const status = el("p", { role: "status" }, said);
-  const redraw = (now, what, ...more) => {
-    const made = manager(recordId, now, changed, what);
-    made.querySelector("[role=status]").append(...more);
-    root.replaceWith(made);
-    made.querySelector("input[type=file]").focus();
-    changed(now);
-  };
+/** Fill a box with a record's PDFs and what can be done about them; `changed` is told the new list. */
+export function manage(box, recordId, files, changed) {
   const trying = async (change) => {
-    for (const one of root.querySelectorAll("button, input")) one.disabled = true;
-    status.textContent = "Sending …";
+    const said = box.querySelector("[role=status]");
+    for (const one of box.querySelectorAll("button, input")) one.disabled = true;
+    said.textContent = "Sending …";
     try {
-      await change();
+      const [now, ...what] = await change();
+      draw(now, what);
+      box.querySelector("input[type=file]").focus();
+      changed(now);
     } catch (problem) {
-      status.textContent = `Not done: ${problem.status ? problem.message : "no connection; try again"}`;
-    } finally {
-      for (const one of root.querySelectorAll("button, input")) one.disabled = false;
+      const what = `Not done: ${problem.status ? problem.message : "no connection; try again"}`;
+      said.textContent = what;
+      for (const one of box.querySelectorAll("button, input")) one.disabled = false;
+      // Of several, the first may be there.
+      const there = await api(`/api/attachments?record_id=${recordId}`).catch(() => null);
+      if (there && there.files.length !== files.length) {
+        draw(there.files, [what]);
+        changed(there.files);
+      }
     }
   };
+  const attachAll = (chosen, replaces) => trying(async () => {
+    let now = [];
+    for (const [n, one] of [...chosen].entries()) now = (await attach(one, recordId, n ? [] : replaces)).files;
+    return [now, `Attached: ${[...chosen].map((one) => one.name).join(", ")}`];
+  });
   const takeOff = (file) => trying(async () => {
-    const answer = await api(address(file), { method: "DELETE" });
+    const { files: now } = await api(address(file), { method: "DELETE" });
     const back = el("button", { type: "button" }, "Put it back");
     back.addEventListener("click", () => trying(async () => {
       const content = await (await fetch(address(file), { credentials: "same-origin" })).blob();
-      redraw((await attach(new File([content], file.name, { type: "application/pdf" }), recordId)).files, `Put back: ${file.name}`);
+      const answer = await attach(new File([content], file.name, { type: "application/pdf" }), recordId);
+      return [answer.files, `Put back: ${file.name}`];
     }));
-    redraw(answer.files, `Taken off: ${file.name}; the log keeps it. `, back);
+    return [now, `Taken off: ${file.name}; the log keeps it. `, back];
   });
-  const send = (chosen) => trying(async () => {
-    let replaces = root.querySelector("[name=replace]")?.checked ? files.map((file) => file.event) : [];
-    let answer = { files };
-    for (const one of chosen) {
-      answer = await attach(one, recordId, replaces);
-      replaces = [];
-    }
-    redraw(answer.files, `Attached: ${[...chosen].map((one) => one.name).join(", ")}`);
-  });
-  const input = el("input", { type: "file", name: "files", accept: "application/pdf,.pdf", multiple: true, required: true });
-  const form = el("form", { class: "drop" },
-    el("p", {}, el("label", {}, "A PDF of this record: drop it here, or choose it. ", input)),
-    files.length ? el("p", {}, el("label", {}, el("input", { type: "checkbox", name: "replace" }), " in place of what is there")) : null,
-    el("p", {}, el("button", {}, "Attach")));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (input.files.length) send(input.files);
-  });
-  takeDrops(form, send);
-  const root = el("div", { class: "files" },
-    files.length ? el("ul", { class: "records" }, files.map((file, i) => {
-      const off = el("button", { type: "button", "aria-label": `Take off ${file.name}` }, "Take off");
-      off.addEventListener("click", () => takeOff(file));
-      return el("li", {}, links(files)[i], " ", el("span", { class: "soft", dir: "auto" }, `${file.reviewer}, ${file.at.slice(0, 10)}`), " ",
-        el("a", { href: `${address(file)}?save=true`, class: "soft" }, "save"), " ", off);
-    })) : el("p", { class: "soft" }, "No PDF is attached yet."),
-    form, status);
-  return root;
+  const draw = (now, said = []) => {
+    files = now;
+    const input = el("input", { type: "file", name: "files", accept: "application/pdf,.pdf", multiple: true, required: true });
+    const replace = el("input", { type: "checkbox" });
+    const form = el("form", { class: "drop" },
+      el("p", {}, el("label", {}, "PDFs of this record: drop them here, or choose them. ", input)),
+      now.length ? el("p", {}, el("label", {}, replace, " in place of what is there")) : null,
+      el("p", {}, el("button", {}, "Attach")));
+    const send = (chosen) => attachAll(chosen, replace.checked ? now.map((file) => file.event) : []);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (input.files.length) send(input.files);
+    });
+    takeDrops(form, send);
+    box.replaceChildren(
+      now.length ? el("ul", { class: "records" }, now.map((file) => {
+        const off = el("button", { type: "button", "aria-label": `Take off ${file.name}` }, "Take off");
+        off.addEventListener("click", () => takeOff(file));
+        return el("li", {}, links([file]), el("span", { class: "soft", dir: "auto" }, `${file.reviewer}, ${file.at.slice(0, 10)}`),
+          el("a", { href: `${address(file)}?save=true`, class: "soft", "aria-label": `Save ${file.name}` }, "save"), off);
+      })) : el("p", { class: "soft" }, "No PDF is attached yet."),
+      form, el("p", { role: "status" }, said));
+  };
+  draw(files);
 }
 
 /** Let files be dropped on an element. */

@@ -1,7 +1,7 @@
 // One record: its decision is made or changed by a form, and its PDFs are attached and shown.
 
 import { api, makeKey } from "./common.js";
-import { Beside, manager } from "./fulltext.js";
+import { Beside, manage } from "./fulltext.js";
 
 const form = document.getElementById("change");
 const said = document.getElementById("said");
@@ -27,5 +27,5 @@ form?.addEventListener("submit", async (event) => {
 const files = document.getElementById("files");
 const beside = new Beside(document.getElementById("fulltext"), () => document.getElementById("main").focus({ preventScroll: true }));
 const attached = JSON.parse(files.dataset.files);
-files.replaceChildren(manager(Number(files.dataset.record), attached, (now) => beside.show(now)));
+manage(files, Number(files.dataset.record), attached, (now) => beside.show(now));
 beside.show(attached);

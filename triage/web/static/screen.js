@@ -2,7 +2,7 @@
 // that they are on its disk, are sent in their order, and carry a key by which none is made twice.
 
 import { api, el, makeKey, outside, pause, pieces, plainText } from "./common.js";
-import { Beside, links as pdfLinks, manager, takeDrops } from "./fulltext.js";
+import { Beside, links as pdfLinks, manage, takeDrops } from "./fulltext.js";
 
 const byId = (id) => document.getElementById(id);
 const root = byId("screening");
@@ -379,17 +379,17 @@ function openNote() {
 function openFiles(files = null) {
   if (!current) return;
   const record = current;
-  const made = manager(record.record_id, record.files ?? [], (now) => {
+  const box = byId("files-text");
+  manage(box, record.record_id, record.files ?? [], (now) => {
     record.files = now;
     if (current !== record) return;
     redraw();
     beside.show(now);
   });
-  byId("files-text").replaceChildren(made);
   if (!byId("files").open) byId("files").showModal();
   if (files) {
-    made.querySelector("input[type=file]").files = files;
-    made.querySelector("form").requestSubmit();
+    box.querySelector("input[type=file]").files = files;
+    box.querySelector("form").requestSubmit();
   }
 }
 
