@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import secrets
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
@@ -35,9 +37,8 @@ INVITATION_DAYS = 7
 _IDLE = timedelta(hours=12)      # without a request, after which a session ends
 _LONGEST = timedelta(days=7)     # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
-_WINDOW_SECONDS = 15 * 60        # in which failed attempts are counted
-_FAILURES_OF_ONE = 5             # by name
-_FAILURES_FROM_ONE = 30          # by address
+_FORGET_SECONDS = 60 * 60        # after the last failed attempt
+_AT_ONCE = 24                    # passwords that are looked at or wait for it, so that threads are left for others
 _BODY = 1_000_000                # bytes of a request that brings no file
 # What brings files: who may send them, and how many bytes at once, the form around them included.
 _UPLOADS = {
@@ -65,7 +66,9 @@ _HEADERS = {
 # Without "sandbox": Safari then shows no PDF, and Chromium's viewer, a process of its own, heeds none.
 _HEADERS_FRAMED = {
     **_HEADERS,
-    "content-security-policy": "default-src 'none'; object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
+    "content-security-policy": (
+        "default-src 'none'; object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    ),
     "x-frame-options": "SAMEORIGIN",
 }
 
@@ -138,6 +141,11 @@ class Door:
     def cookie(self) -> str:
         """The name of the session's cookie; the prefix makes a browser keep it to this host and to TLS."""
         return "__Host-triage" if self.secure else "triage"
+
+    @property
+    def device_cookie(self) -> str:
+        """The name of the cookie by which a browser is known that somebody has logged in with."""
+        return f"{self.cookie}-device"
 
 
 def is_loopback(host: str) -> bool:
@@ -244,38 +252,85 @@ class Visitor:
         return _RANKS.index(self.role) >= _RANKS.index(role)
 
 
-class Attempts:
-    """Counts failed attempts to log in, by name and by address."""
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many attempts may fail, and how long at most is waited for the next after that.
 
-    def __init__(self) -> None:
-        self._failed: dict[str, deque[float]] = defaultdict(deque)
+    The first wait is a second, and each failure doubles it.
+    """
+
+    free: int
+    longest: float
+
+    def wait(self, failed: int) -> float:
+        """Return the seconds from the last failure to the next attempt."""
+        return 0.0 if failed < self.free else min(self.longest, 2.0 ** min(failed - self.free, 30))
+
+
+OF_ONE_FROM_ONE = Limit(5, 15 * 60)   # under one name, from one address or one browser
+FROM_ONE = Limit(30, 15 * 60)         # from one address
+# Anybody can spend the attempts of any name: it is slowed, not locked, and not at all in a browser of the person's own.
+OF_ONE = Limit(50, 60)
+
+
+class Attempts:
+    """Counts failed attempts, each under several keys that have a limit each.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()   # the newest failure last
         self._lock = threading.Lock()
 
-    def wait(self, name: str, address: str) -> int:
-        """Return the seconds until the next attempt is looked at; 0 when it is now."""
-        now = time.monotonic()
-        with self._lock:
-            waits = [0.0]
-            for key, most in ((f"n{name.casefold()}", _FAILURES_OF_ONE), (f"a{address}", _FAILURES_FROM_ONE)):
-                failed = self._failed.get(key)
-                while failed and failed[0] < now - _WINDOW_SECONDS:
-                    failed.popleft()
-                if failed and len(failed) >= most:
-                    waits.append(failed[-most] + _WINDOW_SECONDS - now)
-                elif failed is not None and not failed:
-                    del self._failed[key]
-            return int(max(waits) + 0.999)
+    def begin(self, counted: Mapping[tuple[str, ...], Limit]) -> int:
+        """Count an attempt as failed until it has succeeded: many at once are no way round a limit.
 
-    def fail(self, name: str, address: str) -> None:
-        """Count a failed attempt."""
+        Returns
+        -------
+        int
+            0, or the seconds until the next attempt is looked at: then this one is not, nor counted.
+        """
+        now = self._clock()
         with self._lock:
-            for key in (f"n{name.casefold()}", f"a{address}"):
-                self._failed[key].append(time.monotonic())
+            while self._failed and next(iter(self._failed.values()))[1] < now - _FORGET_SECONDS:
+                self._failed.popitem(last=False)
+            waits = [last + limit.wait(failed) - now for key, limit in counted.items()
+                     for failed, last in [self._failed.get(key, (0, now))]]
+            if (wait := max(waits)) > 0:
+                return math.ceil(wait)
+            for key in counted:
+                self._failed[key] = self._failed.pop(key, (0, now))[0] + 1, now
+        return 0
 
-    def succeed(self, name: str) -> None:
-        """Forget the failed attempts under a name."""
+    def succeed(self, counted: Mapping[tuple[str, ...], Limit]) -> None:
+        """Forget the failures under the first key, and that this attempt was counted under the others."""
+        first, *others = counted
         with self._lock:
-            self._failed.pop(f"n{name.casefold()}", None)
+            self._failed.pop(first, None)
+            for key in others:
+                if key in self._failed:
+                    failed, last = self._failed[key]
+                    self._failed[key] = max(failed - 1, 0), last
+
+
+def too_many(wait: int) -> Refused:
+    """Return what is said to somebody who has to wait for the next attempt."""
+    said = f"{wait} second{'s' * (wait > 1)}" if wait < 100 else f"{-(-wait // 60)} minutes"
+    return Refused(429, f"Too many attempts failed; try again in {said}.")
+
+
+def _network(address: str) -> str:
+    """Return whom an address stands for: of IPv6 each has a network of their own, not one address."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
 
 
 class Access:
@@ -297,6 +352,7 @@ class Access:
         self._secret = secrets.token_bytes(32)
         self._hasher = PasswordHasher()
         self._hashing = threading.Semaphore(2)  # each takes 64 MB
+        self._waiting = threading.Semaphore(_AT_ONCE)
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def must_log_in(self) -> bool:
@@ -349,36 +405,89 @@ class Access:
         """
         if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
             raise InputError(f"A password has {LEAST_PASSWORD} to {MOST_PASSWORD:,} characters; choose another.")
-        with self._hashing:
+        with self._looking():
             return self._hasher.hash(password)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        if not self._waiting.acquire(blocking=False):
+            raise Refused(503, "Too many log in at this moment; try again in some seconds.")
+        try:
+            with self._hashing:
+                yield
+        finally:
+            self._waiting.release()
 
     def is_password(self, person: Person | None, password: str) -> bool:
         """Check a password; it takes as long for a name that nobody has."""
         known = person.password_hash if person is not None and person.password_hash else None
-        with self._hashing:
+        with self._looking():
             try:
                 right = self._hasher.verify(known or self._nobody, password[:MOST_PASSWORD])
             except (VerificationError, InvalidHashError):
                 return False
         return right and known is not None
 
-    def log_in(self, name: str, password: str, address: str) -> str:
-        """Return the token of a new session.
+    def log_in(self, name: str, password: str, address: str, device: str = "") -> tuple[str, str]:
+        """Let a person in who gives the right password.
+
+        Parameters
+        ----------
+        name, password : str
+        address : str
+            From where.
+        device : str
+            What the browser kept of an earlier log-in.
+
+        Returns
+        -------
+        tuple of str
+            The token of the new session, and what the browser is to keep so that it is known the next time.
 
         Raises
         ------
         Refused
             When name and password do not belong together, or too many attempts failed.
         """
-        if wait := self.attempts.wait(name, address):
-            raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
-        # Counted before it is looked at: many at once are no way round the limit.
-        self.attempts.fail(name, address)
-        person = self.project.person(name)
-        if not self.is_password(person, password):
-            raise Refused(401, "Name and password do not belong together.")
-        self.attempts.succeed(name)
-        return self.project.start_web_session(person.name)
+        person, folded = self.project.person(name), name.casefold()
+        if person is not None and self._is_device_of(person, device):
+            counted = {("device", folded, device): OF_ONE_FROM_ONE}
+        else:
+            source = _network(address)
+            counted = {("pair", folded, source): OF_ONE_FROM_ONE, ("from", source): FROM_ONE, ("name", folded): OF_ONE}
+        self.check(counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401)
+        return self.project.start_web_session(person.name), self.device_of(person)
+
+    def check(
+        self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int,
+    ) -> None:
+        """Look at a secret that was given, unless too many wrong ones were before it.
+
+        Raises
+        ------
+        Refused
+            With `wrong` and `status` when it is not right, with 429 when it is not looked at yet.
+        """
+        if wait := self.attempts.begin(counted):
+            raise too_many(wait)
+        if not is_right():
+            raise Refused(status, wrong)
+        self.attempts.succeed(counted)
+
+    def device_of(self, person: Person) -> str:
+        """Return what makes a browser known as one that the person has logged in with; a new password ends it."""
+        return self._signed(person, secrets.token_urlsafe(16))
+
+    def _is_device_of(self, person: Person, device: str) -> bool:
+        nonce = device.partition(".")[0]
+        return bool(nonce and person.password_hash) and hmac.compare_digest(
+            device.encode("utf-8", "replace"), self._signed(person, nonce).encode("utf-8", "replace"),
+        )
+
+    def _signed(self, person: Person, nonce: str) -> str:
+        # The hash, which nobody outside the review knows, is the key: so there is no other secret to keep.
+        key = (person.password_hash or "").encode()
+        return f"{nonce}.{hmac.new(key, f'device {nonce}'.encode('utf-8', 'replace'), hashlib.sha256).hexdigest()}"
 
     def invite(self, name: str, role: Role, base: str) -> str:
         """Return the address by which a person can come in once."""

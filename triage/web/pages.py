@@ -17,7 +17,9 @@ from .. import __version__, report, status
 from ..errors import InputError
 from ..project import Role
 from ..reading import plain
-from .access import LEAST_PASSWORD, INVITATION_DAYS, Access, Refused, Visitor, adjudicator, owner, visitor
+from .access import (
+    INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
+)
 from .api import Statuses, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
 from .api import agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of
 from .desks import Desk, line
@@ -39,6 +41,7 @@ Owner = Annotated[Visitor, Depends(owner)]
 Text = Annotated[str, Form(max_length=2_000)]
 StageName = Annotated[str, Query(max_length=200)]
 _VISIT = "triage-visit"
+_DEVICE_SECONDS = 180 * 24 * 3600   # for which a browser is known by an earlier log-in
 
 
 def access_of(request: Request) -> Access:
@@ -232,7 +235,7 @@ def _inside(then: str) -> str:
     return then if then.startswith("/") and then[1:2] not in ("/", "\\") and then.isprintable() else "/"
 
 
-def _with_session(request: Request, token: str, then: str = "/") -> Response:
+def _with_session(request: Request, token: str, device: str, then: str = "/") -> Response:
     door = access_of(request).door
     response = RedirectResponse(_inside(then), 303)
     response.set_cookie(door.cookie, token, path="/", httponly=True, secure=door.secure, samesite="strict")
@@ -243,15 +246,19 @@ def address_of(request: Request) -> str:
     """Return the address that a request came from, as far as the server knows it."""
     return request.client.host if request.client else ""
 
+    response.set_cookie(door.device_cookie, device, max_age=_DEVICE_SECONDS, path="/", httponly=True, secure=door.secure,
+                        samesite="strict")
 
 @router.post("/login", dependencies=[Depends(by_a_stranger)])
 def logged_in(request: Request, name: Text, password: Text, then: Text = "/") -> Response:
     """Let a person in who gives the right password."""
     try:
-        token = access_of(request).log_in(name.strip(), password, address_of(request))
+        token, device = access_of(request).log_in(
+            name.strip(), password, address_of(request), request.cookies.get(access_of(request).door.device_cookie, ""),
+        )
     except Refused as refused:
         return _log_in_page(request, then, name, refused.message, refused.status)
-    return _with_session(request, token, then)
+    return _with_session(request, token, device, then)
 
 
 @router.post("/logout")
@@ -283,8 +290,9 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    if wait := access.attempts.wait(f"join from {address_of(request)}", address_of(request)):
-        raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
+    counted = {("join", address_of(request)): OF_ONE_FROM_ONE}
+    if wait := access.attempts.begin(counted):
+        raise too_many(wait)
     invitation = project.invitation(token)
     if invitation is None or not invitation.open:
         access.attempts.fail(f"join from {address_of(request)}", address_of(request))
@@ -295,7 +303,8 @@ def joined(request: Request, token: str, password: Text, again: Text) -> Respons
         person = project.accept(token, access.hashed(password))
     except InputError as error:
         return _join_page(request, token, str(error))
-    return _with_session(request, project.start_web_session(person.name))
+    access.attempts.succeed(counted)
+    return _with_session(request, project.start_web_session(person.name), access.device_of(person))
 
 
 @router.get("/people")
@@ -348,15 +357,17 @@ def change_password(request: Request, who: Posted, password: Text, new: Text, ag
     """Change the visitor's own password; all their sessions end but the new one."""
     _with_account(who)
     access, project = access_of(request), project_of(request)
-    if wait := access.attempts.wait(who.name, address_of(request)):
-        raise Refused(429, f"Too many attempts failed; try again in {-(-wait // 60)} minutes.")
-    if not access.is_password(project.person(who.name), password):
-        access.attempts.fail(who.name, address_of(request))
-        return _account_page(request, who, "The present password is another.", code=422)
+    person = project.person(who.name)
+    try:
+        # Counted apart from the log-in: who is in is not slowed by who tries to get in.
+        access.check({("session", who.name): OF_ONE_FROM_ONE}, lambda: access.is_password(person, password),
+                     "The present password is another.", 422)
+    except Refused as refused:
+        return _account_page(request, who, refused.message, code=refused.status)
     if new != again:
         return _account_page(request, who, "The two new passwords differ; type them again.", code=422)
     project.set_password_hash(who.name, access.hashed(new))
-    return _with_session(request, project.start_web_session(who.name), "/account")
+    return _with_session(request, project.start_web_session(who.name), access.device_of(project.person(who.name)), "/account")
 
 
 @router.post("/account/tokens")
