@@ -72,10 +72,15 @@ def judged(rng: np.random.Generator) -> Label:
 
 def wait_and_kill(done: Callable[[], int], wanted: int, killings: Sequence[Callable[[], None]]) -> None:
     """Call each of the functions when its share of the work is done."""
-    for number, kill in enumerate(killings, 1):
-        while done() < wanted * number / (len(killings) + 1):
+    begun = told = time.monotonic()
+    for number in range(1, len(killings) + 2):
+        while (n := done()) < wanted * number / (len(killings) + 1):
+            if time.monotonic() > told + 30:
+                told = time.monotonic()
+                print(f"{told - begun:.0f} s: {n} of {wanted}", file=sys.stderr, flush=True)
             time.sleep(0.05)
-        kill()
+        if number <= len(killings):
+            killings[number - 1]()
 
 
 # -- through sessions -----------------------------------------------------------------------------

@@ -594,7 +594,10 @@ def test_what_others_write_is_taken_up_while_screening(review):
         mine = session.next().row
         with at_desk(other, "bob") as (bobs, _):
             theirs = [s.row for s in answer(bobs, records, 3)]
-            bobs.decide(mine, MAYBE)  # somebody else was faster
+            with pytest.raises(InputError, match="have taken this record"):
+                bobs.decide(mine, MAYBE)
+            # Somebody else was faster, elsewhere.
+            other.decide("abstract", [{"record_id": mine + 1, "label": MAYBE}], reviewer="bob")
         following = session.next().row
         assert following not in (mine, *theirs) and session.pool.n_shown == 5
         assert same(session.pool.history(), project.history())

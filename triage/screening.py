@@ -378,13 +378,17 @@ class Session:
         They are those that so many calls of `next` would give while nothing is decided; fewer when no more are left.
         """
         found: list[Showing] = []
-        while len(found) < count and (showing := self._next_but([one.row for one in found])) is not None:
+        while len(found) < count and (
+            showing := self._next_but([one.row for one in found], looked=bool(found))
+        ) is not None:
             found.append(showing)
         return found
 
-    def _next_but(self, but: Collection[int]) -> Showing | None:
+    def _next_but(self, but: Collection[int], looked: bool = False) -> Showing | None:
         while True:
-            self._catch_up()
+            if not looked:
+                self._catch_up()
+            looked = False
             self._take_ranking()
             if mine := [row for row in self._mine if row not in but]:
                 return self._again(mine[0])
@@ -739,12 +743,14 @@ class ProjectJournal:
         self._for_all = np.zeros(n, bool)
         self._for_all[self._sample] = True
         self._takers: dict[int, dict[str, bool]] = {}   # for each row who took it; True: on a screen
+        self._first: dict[int, Event] = {}              # by which it was first shown
         self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
         self._judges: set[str] = set()
         self._last_at: dict[str, datetime] = {}
         self._n_records = self._project.n_records()
         self._anew = False
+        self._untold = False       # whether others wrote what `news` has not told yet
         events = self._project.events(until=stage.live.last_seq)
         for e, row in zip(events, self._rows_of(events), strict=True):
             self._follow(e, row)
@@ -764,6 +770,7 @@ class ProjectJournal:
             self._last_at[e.reviewer] = e.at
         if row < 0 or e.stage != self.stage.name or e.kind not in (Kind.SHOWN, Kind.DECISION):
             return
+        self._first.setdefault(row, e)
         takers = self._takers.setdefault(row, {})
         on_screen = e.kind is Kind.DECISION or not e.note
         takers[e.reviewer] = takers.get(e.reviewer, False) or on_screen
@@ -812,9 +819,9 @@ class ProjectJournal:
         )
 
     def news(self) -> Desk | None:
-        desk = self._catch_up()
+        desk, untold, self._untold = self._catch_up(), self._untold, False
         if not self._anew:
-            return desk
+            return self.desk() if desk is None and untold else desk
         before = self.stage
         fresh = commit_audit(self._project, before.name)
         if len(fresh.record_ids) != len(before.record_ids) or (fresh.record_ids != before.record_ids).any():
@@ -878,11 +885,12 @@ class ProjectJournal:
 
     def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
         record_id = int(self.stage.record_ids[row])
-        first = self._live.shown.get((self.stage.name, record_id))
-        origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
-        decided, *tagged = self._project.decide(self.stage.name, [{
-            "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
-        }], reviewer=self._reviewer, tags=None if tags is None else {record_id: tags})
+        with nullcontext() if self._i_took[row] else self._taking(row):
+            first = self._first.get(row)
+            origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
+            decided, *tagged = self._project.decide(self.stage.name, [{
+                "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
+            }], reviewer=self._reviewer, tags=None if tags is None else {record_id: tags})
         if first is None and decided.seq != self._seq + 1:
             self._anew = True  # its place among what others showed meanwhile, the log says
         for event in (decided, *tagged):
@@ -890,6 +898,22 @@ class ProjectJournal:
         self._live = self._project.live()
         self._count_votes(row)
         return self._relevance(row)
+
+    @contextmanager
+    def _taking(self, row: int) -> Iterator[None]:
+        """Keep everybody else from writing while a record is judged that was not put before the reviewer.
+
+        Raises
+        ------
+        InputError
+            When as many as are to judge it have taken it.
+        """
+        with self._project.turn():
+            self._untold |= self._catch_up() is not None
+            full = not self._for_all[row] and len(self._takers.get(row, {})) >= self._per_record
+            if full and (self._votes[row] >= self._per_record or not self.left_behind(row)):
+                raise InputError("As many reviewers as the protocol asks for have taken this record.")
+            yield
 
     def undo(self) -> tuple[int, int] | None:
         mine = [
@@ -922,8 +946,6 @@ class ProjectJournal:
         if event.seq == self._seq + 1:  # otherwise somebody wrote in between: news() must see it
             self._seq = event.seq
         self._follow(event, row)
-        if event.kind in (Kind.SHOWN, Kind.DECISION):
-            self._live.shown.setdefault((event.stage, event.record_id), event)
 
     def mark(self) -> int:
         return self._seq

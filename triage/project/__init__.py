@@ -278,6 +278,8 @@ class Project:
         # The log only grows, so what was read once is not read again, nor folded again while nothing is new.
         self._known_events: list[Event] = []
         self._folding = Folding()
+        self._live: Live | None = None
+        self._parsed: tuple[str, protocols.Protocol] | None = None
         self._folding_on = threading.Lock()
         self._turn = threading.local()
         # Threads wait here and not with a connection in their hands, which whoever writes may need to read.
@@ -405,7 +407,10 @@ class Project:
 
     def protocol(self) -> protocols.Protocol:
         """Return the protocol in force."""
-        return protocols.parse(self.protocol_text(), "the review's protocol")
+        toml = self.protocol_text()
+        if self._parsed is None or self._parsed[0] != toml:
+            self._parsed = toml, protocols.parse(toml, "the review's protocol")
+        return self._parsed[1]
 
     def protocol_text(self) -> str:
         """Return the protocol in force as TOML."""
@@ -622,12 +627,15 @@ class Project:
         return known[first:] if until is None else known[first: bisect_right(known, until, key=_seq)]
 
     def live(self, until: int | None = None) -> Live:
-        """Return what is current in the log, all of it or up to event `until`."""
+        """Return what is current in the log, all of it or up to event `until`; it is shared, and not to be changed."""
         if until is not None:
             return fold(self.events(until=until))
         with self._folding_on:
-            self._folding.take(self.events(since=self._folding.last_seq))
-            return self._folding.live
+            newer = self.events(since=self._folding.last_seq)
+            if newer or self._live is None:
+                self._folding.take(newer)
+                self._live = self._folding.live
+            return self._live
 
     def show(
         self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,

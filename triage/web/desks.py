@@ -177,8 +177,6 @@ class Desk:
         def change(session: screening.Session) -> dict[str, object]:
             row = self._row(record_id)
             mine = self.mine(record_id)
-            if mine is None and self._judged_by_others(record_id) >= self._protocol.reviewers_per_record:
-                raise InputError("This record has all the decisions that the protocol asks for, of others.")
             has = session.tags(row)
             if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is none of the protocol's tags.")
@@ -242,12 +240,6 @@ class Desk:
             if event := live.decisions.get((self.stage_name, member, self.reviewer)):
                 return event
         return None
-
-    def _judged_by_others(self, record_id: int) -> int:
-        live = self.project.live()
-        kept = live.kept(record_id)
-        return len({who for stage, one, who in live.decisions if stage == self.stage_name and live.kept(one) == kept}
-                   - {self.reviewer})
 
     def last(self) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
