@@ -1,7 +1,9 @@
 """PDFs attached to records: what is a PDF, which record its name means, and that nothing of it is lost."""
 
+import csv
 import hashlib
 import json
+import re
 import sqlite3
 
 import pytest
@@ -248,3 +250,69 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
     assert cli.run(["undo", str(project.path), "--event", str(seq)]) == 0
     capsys.readouterr()
     assert run()[1]["without"] == [1, 4]
+
+
+# -- reasons at the full text, in the figure ----------------------------------------------------
+
+TWO_STAGES = """
+[[stages]]
+name = "abstract"
+[[stages]]
+name = "full-text"
+reasons = [{ code = "NOTEXT", text = "No full text" }, { code = "DESIGN", text = "No trial" }, { code = "DATA", text = "No data" }]
+not_retrieved = "NOTEXT"
+"""
+
+
+@pytest.fixture
+def at_full_text(place, tmp_path):
+    with Project.create(place("stages"), TWO_STAGES) as project:
+        (tmp_path / "pubmed.ris").write_text(sample_ris(8), encoding="utf-8")
+        intake.import_files(project, [tmp_path / "pubmed.ris"], reviewer="ann")
+        project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, 9)], reviewer="ann")
+
+        def exclude(record_id, reason, reviewer="ann"):
+            project.decide("full-text", [{"record_id": record_id, "label": Label.EXCLUDE, "reason": reason}], reviewer=reviewer)
+
+        for record_id, reason in ((1, "NOTEXT"), (2, "NOTEXT"), (3, "DATA"), (4, "DESIGN"), (5, "my own"), (6, "")):
+            exclude(record_id, reason)
+        # Of two people's reasons the one of higher priority counts, whoever was first; one of the protocol's before any other.
+        exclude(3, "DESIGN", "bob")
+        exclude(4, "DATA", "bob")
+        exclude(5, "DATA", "bob")
+        project.decide("full-text", [{"record_id": i, "label": Label.INCLUDE} for i in (7, 8)], reviewer="ann")
+        yield project
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_reasons_count_by_their_priority_and_what_was_not_retrieved_apart(at_full_text):
+    from triage import report, status
+
+    counted = status.flow(at_full_text)
+    stage = counted.stages[1]
+    assert stage.excluded == {"NOTEXT": 2, "DESIGN": 2, "DATA": 1, status.NO_REASON: 1} and stage.n_not_retrieved == 2
+    assert counted.stages[0].n_not_retrieved == 0
+    texts = report.reason_texts(at_full_text.protocol())
+    figure = report.flow_figure(counted, texts)
+    assert "Reports not retrieved" in figure and "No full text" not in figure
+    said = re.sub("<[^>]+>", " ", figure)
+    assert re.search(r"Reports not retrieved \(n\s=\s2\)", said) and re.search(r"Records excluded \(n\s=\s4\)", said)
+    # The stages as one still tell them apart.
+    assert "Reports not retrieved" in report.flow_figure(counted, texts, hide=["abstract"])
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_the_table_for_prisma_counts_sought_not_retrieved_and_assessed(at_full_text, tmp_path):
+    from triage import report, status
+
+    report.write_report(at_full_text, tmp_path / "prisma.csv", status.status(at_full_text))
+    with (tmp_path / "prisma.csv").open(encoding="utf-8", newline="") as file:
+        n = {row["data"]: row["n"] for row in csv.DictReader(file)}
+    assert [n[key] for key in ("dbr_sought_reports", "dbr_notretrieved_reports", "dbr_assessed", "new_studies")] == ["8", "2", "6", "2"]
+    assert "No full text" not in n["dbr_excluded"] and "No trial, 2" in n["dbr_excluded"]
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_not_retrieved_names_a_reason_of_its_stage(place):
+    with pytest.raises(InputError, match="not_retrieved must be the code of one of the stage's reasons"):
+        Project.create(place("wrong"), TWO_STAGES.replace('"NOTEXT"\n', '"NOPDF"\n'))

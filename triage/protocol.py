@@ -54,10 +54,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of screening and the reasons offered there for excluding a record."""
+    """One stage of screening and the reasons offered there for excluding a record.
+
+    Attributes
+    ----------
+    name : str
+    reasons : tuple of Criterion
+        In the order of their priority.
+    not_retrieved : str
+        The code of the reason by which a record leaves whose full text could not be had; empty where there is none.
+    """
 
     name: str
     reasons: tuple[Criterion, ...] = ()
+    not_retrieved: str = ""
 
 
 _FIRST_STAGE = "abstract"
@@ -204,7 +214,7 @@ def _tags(top: _Table) -> tuple[str, ...]:
 
 
 def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
-    tables = top.tables("stages", ("name", "reasons"))
+    tables = top.tables("stages", ("name", "reasons", "not_retrieved"))
     if not tables:
         return (Stage(_FIRST_STAGE, exclude),)
     # A code means one thing in the whole review: the report names reasons by it.
@@ -233,7 +243,10 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
             else:
                 t.wrong("reasons", _REASONS)
         _no_code_twice(t, "reasons", reasons)
-        stages.append(Stage(name, tuple(reasons)))
+        not_retrieved = t.text("not_retrieved")
+        if not_retrieved and not_retrieved not in (r.code for r in reasons):
+            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is none)")
+        stages.append(Stage(name, tuple(reasons), not_retrieved))
     return tuple(stages)
 
 
@@ -640,14 +653,17 @@ _TEMPLATE = '''\
 
 ## ---- Stages: any number, named freely. Without any there is one, "abstract", whose reasons are the
 ## ---- exclusion criteria; so are the first stage's where it names none. Reasons are codes from above,
-## ---- or new ones with a text.
+## ---- or new ones with a text, in the order of their priority: the first that holds is the one to give,
+## ---- and of two people's the one that counts. The reason that not_retrieved names is counted apart in
+## ---- the flow figure, as a report that could not be had.
 # [[stages]]
 # name = "abstract"
 # reasons = ["ONLINE", "CHILD"]
 
 # [[stages]]
 # name = "full-text"
-# reasons = ["CHILD", { code = "DATA", text = "No original data." }]
+# reasons = [{ code = "NOTEXT", text = "No full text to be had." }, "CHILD", { code = "DATA", text = "No original data." }]
+# not_retrieved = "NOTEXT"
 
 ## ---- Stopping. Name the rule and its target before screening begins, and leave them. audit-e certifies
 ## ---- recall whatever the ranking does; fixed-audit certifies at one look, after the number of draws

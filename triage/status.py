@@ -15,7 +15,7 @@ from . import recall
 from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict
 from .errors import InputError
 from .project import Project, Stage
-from .protocol import Protocol, Stopping, parse
+from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
@@ -33,6 +33,8 @@ class StageFlow:
         By reason; `NO_REASON` where none was given.
     included, maybe : int
         Records that pass on to the next stage.
+    not_retrieved : str
+        The reason that counts those of the excluded whose full text could not be had; empty where there is none.
     """
 
     name: str
@@ -42,6 +44,17 @@ class StageFlow:
     excluded: dict[str, int]
     included: int
     maybe: int
+    not_retrieved: str = ""
+
+    @property
+    def n_not_retrieved(self) -> int:
+        """Records excluded because their full text could not be had."""
+        return self.excluded.get(self.not_retrieved, 0) if self.not_retrieved else 0
+
+    @property
+    def judged_out(self) -> dict[str, int]:
+        """The excluded records but those whose full text could not be had, by reason."""
+        return {code: n for code, n in self.excluded.items() if not (self.not_retrieved and code == self.not_retrieved)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ def flow(project: Project) -> Flow:
         retrieved=dict(retrieved),
         duplicates=dict(Counter(map(source_of, live.duplicates))),
         removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
-        stages=tuple(map(_stage_flow, stages)),
+        stages=tuple(map(_stage_flow, stages, protocol.stages)),
         tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
     )
 
@@ -134,11 +147,16 @@ def _judged(stage: Stage) -> list[tuple[int, Label | None]]:
     return [(r, agreed.labels.get(r)) for r, row in zip(judged, stage.rows_of(judged), strict=True) if row >= 0]
 
 
-def _stage_flow(stage: Stage) -> StageFlow:
+def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
+    # A record that two people excluded for different reasons counts under the one of higher priority.
+    priority = {reason.code: place for place, reason in enumerate(asked.reasons)}
+    given = [
+        (priority.get(event.reason, len(priority)), event.seq, stage.live.kept(record_id), event.reason)
+        for (name, record_id, _), event in stage.live.decisions.items() if name == stage.name and event.reason
+    ]
     reasons: dict[int, str] = {}
-    for (name, record_id, _), event in sorted(stage.live.decisions.items(), key=lambda item: item[1].seq):
-        if name == stage.name and event.reason:
-            reasons.setdefault(stage.live.kept(record_id), event.reason)
+    for _, _, record_id, reason in sorted(given):
+        reasons.setdefault(record_id, reason)
     reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
     excluded, labels = Counter(), Counter()
     conflicts = 0
@@ -153,6 +171,7 @@ def _stage_flow(stage: Stage) -> StageFlow:
         name=stage.name, entered=len(stage.record_ids), conflicts=conflicts,
         unscreened=len(stage.record_ids) - conflicts - excluded.total() - labels.total(),
         excluded=dict(excluded.most_common()), included=labels[Label.INCLUDE], maybe=labels[Label.MAYBE],
+        not_retrieved=asked.not_retrieved,
     )
 
 

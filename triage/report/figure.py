@@ -172,6 +172,7 @@ def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
         name=", ".join(s.name for s in stages), entered=stages[0].entered, excluded=dict(excluded),
         unscreened=sum(s.unscreened for s in stages), conflicts=sum(s.conflicts for s in stages),
         included=stages[-1].included, maybe=stages[-1].maybe,
+        not_retrieved=next((s.not_retrieved for s in reversed(stages) if s.not_retrieved), ""),
     )
 
 
@@ -235,12 +236,14 @@ def _left_boxes(
     stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool,
 ) -> tuple[_Box, ...]:
     reasons: tuple[tuple[str, int], ...] = ()
-    if with_reasons and set(stage.excluded) != {NO_REASON}:
+    excluded = stage.judged_out
+    if with_reasons and set(excluded) != {NO_REASON}:
         reasons = tuple(
             (reason_texts.get(code, "").rstrip(". ") or code, n)
-            for code, n in by_count(stage.excluded)
+            for code, n in by_count(excluded)
         )
-    boxes = [_Box("Records excluded", sum(stage.excluded.values()), reasons)]
+    boxes = [_Box("Reports not retrieved", stage.n_not_retrieved)] if stage.n_not_retrieved else []
+    boxes.append(_Box("Records excluded", sum(excluded.values()), reasons))
     if stage.unscreened:
         what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
         boxes.append(_Box(what, stage.unscreened, is_open=True))

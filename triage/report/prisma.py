@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 
 from ..errors import InputError
@@ -79,7 +78,6 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
     _check_finished(counted, stopped)
     first, last = counted.stages[0], counted.stages[-1]
     *screening, assessment = counted.stages if len(counted.stages) > 1 else (first, None)
-    excluded: Counter[str] = Counter() if assessment is None else Counter(assessment.excluded)
     counts: dict[str, int | str] = {
         **_LISTS,
         "database_results": counted.n_retrieved,
@@ -97,9 +95,9 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
         kinds = [kind for kind, by_source in counted.removed.items() if sum(by_source.values())]
         texts["excluded_other"] = f"Records removed by the {' and '.join(kinds)} limit"
     if assessment is not None:
-        counts |= {"dbr_sought_reports": assessment.entered, "dbr_notretrieved_reports": 0,
-                   "dbr_assessed": assessment.entered}
-        named = [(reason_texts.get(code, code), n) for code, n in by_count(excluded)]
+        counts |= {"dbr_sought_reports": assessment.entered, "dbr_notretrieved_reports": assessment.n_not_retrieved,
+                   "dbr_assessed": assessment.entered - assessment.n_not_retrieved}
+        named = [(reason_texts.get(code, code), n) for code, n in by_count(assessment.judged_out)]
         counts["dbr_excluded"] = _listed(named) or 0
     made = io.StringIO(newline="")
     table = csv.writer(made, lineterminator="\n")

@@ -295,9 +295,10 @@ def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
 
 
 def _said_of_stage(stage: StageFlow) -> str:
-    excluded, assessed = sum(stage.excluded.values()), stage.entered - stage.unscreened
+    excluded, assessed = sum(stage.judged_out.values()), stage.entered - stage.unscreened
     parts = [f"{n:,} {what}" for n, what in (
-        (excluded, "excluded"), (stage.included, "included"), (stage.maybe, "left as maybe"),
+        (stage.n_not_retrieved, "not retrieved"), (excluded, "excluded"), (stage.included, "included"),
+        (stage.maybe, "left as maybe"),
         (stage.conflicts, "in conflict"),
     ) if n]
     return (f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "

@@ -400,7 +400,8 @@ def review_flow(request: Request, who: Anyone) -> dict:
     counted = status.flow(project_of(request))
     return {"retrieved": counted.retrieved, "duplicates": counted.duplicates, "removed": counted.removed,
             "stages": [{"name": s.name, "entered": s.entered, "unscreened": s.unscreened, "conflicts": s.conflicts,
-                        "excluded": s.excluded, "included": s.included, "maybe": s.maybe} for s in counted.stages]}
+                        "excluded": s.excluded, "included": s.included, "maybe": s.maybe, "not_retrieved": s.n_not_retrieved}
+                       for s in counted.stages]}
 
 
 @router.get("/export", tags=["review"], response_class=FileResponse)
