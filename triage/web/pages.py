@@ -20,9 +20,9 @@ from ..reading import plain
 from .access import (
     INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
 )
-from .api import Statuses, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
+from .api import Statuses, attachments_of, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
 from .api import agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of
-from .desks import Desk, line
+from .desks import Desk, as_read, line, words_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -140,9 +140,12 @@ def record(request: Request, who: Anyone, record_id: int, stage: StageName = "")
         raise InputError(f"There is no record {record_id}.")
     desk = desk_of(request, who, stage)
     desk.open_in_background()
-    now = next(s for s in desk.project.protocol().stages if s.name == desk.stage_name)
+    protocol = desk.project.protocol()
+    now = next(s for s in protocol.stages if s.name == desk.stage_name)
+    shown = record_of(request, who, record_id, desk.stage_name)
     return page(request, "record.html", who, {
-        "stage": desk.stage_name, "record": record_of(request, who, record_id, desk.stage_name), "reasons": now.reasons,
+        "stage": desk.stage_name, "record": shown, "reasons": now.reasons,
+        "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
     })
 
 
@@ -178,8 +181,12 @@ def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespo
     protocol = desk.project.protocol()
     now = next(s for s in protocol.stages if s.name == desk.stage_name)
     found = conflicts_of(request, who, desk.stage_name)
+    ids = [one["record_id"] for one in found["conflicts"]]
+    words = words_of(protocol)
     return page(request, "conflicts.html", who, {
         "stage": desk.stage_name, "found": found, "reasons": now.reasons,
+        "records": {r.id: as_read(r, words) for r in desk.project.records(ids)} if ids else {},
+        "pdfs": attachments_of(desk.project, ids),
         "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
     })
 
@@ -239,6 +246,8 @@ def _with_session(request: Request, token: str, device: str, then: str = "/") ->
     door = access_of(request).door
     response = RedirectResponse(_inside(then), 303)
     response.set_cookie(door.cookie, token, path="/", httponly=True, secure=door.secure, samesite="strict")
+    response.set_cookie(door.device_cookie, device, max_age=_DEVICE_SECONDS, path="/", httponly=True, secure=door.secure,
+                        samesite="strict")
     return response
 
 
@@ -246,8 +255,6 @@ def address_of(request: Request) -> str:
     """Return the address that a request came from, as far as the server knows it."""
     return request.client.host if request.client else ""
 
-    response.set_cookie(door.device_cookie, device, max_age=_DEVICE_SECONDS, path="/", httponly=True, secure=door.secure,
-                        samesite="strict")
 
 @router.post("/login", dependencies=[Depends(by_a_stranger)])
 def logged_in(request: Request, name: Text, password: Text, then: Text = "/") -> Response:
@@ -295,15 +302,14 @@ def joined(request: Request, token: str, password: Text, again: Text) -> Respons
         raise too_many(wait)
     invitation = project.invitation(token)
     if invitation is None or not invitation.open:
-        access.attempts.fail(f"join from {address_of(request)}", address_of(request))
         return _join_page(request, token)
+    access.attempts.succeed(counted)
     if password != again:
         return _join_page(request, token, "The two passwords differ; type them again.")
     try:
         person = project.accept(token, access.hashed(password))
     except InputError as error:
         return _join_page(request, token, str(error))
-    access.attempts.succeed(counted)
     return _with_session(request, project.start_web_session(person.name), access.device_of(person))
 
 

@@ -12,7 +12,9 @@ form?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const label = form.elements.label.value;
   const reason = label === "exclude" ? form.elements.reason?.value ?? "" : "";
-  const body = { key, stage: form.dataset.stage, record_id: Number(form.dataset.record), label, reason, note: form.elements.note.value.trim() };
+  const boxes = [...form.querySelectorAll("[name=tags]")];
+  const tags = boxes.length ? boxes.filter((box) => box.checked).map((box) => box.value) : null;
+  const body = { key, stage: form.dataset.stage, record_id: Number(form.dataset.record), label, reason, note: form.elements.note.value.trim(), tags };
   said.textContent = "Saving …";
   try {
     await api("/api/decisions", { body });
