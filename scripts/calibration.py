@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import gammaln
 
 from triage import bundled, recall, simulation
 from triage.decisions import History
@@ -95,8 +96,9 @@ def replay_all(args: argparse.Namespace) -> None:
                 if permutation == 0:
                     made["ranking"] = replay(review, seed, 0, None)
                     for target in TARGETS:
-                        fixed = recall.policy_of("fixed-audit", target, 0.95)
-                        made[f"fixed {target}"] = replay(review, seed, 0, fixed)
+                        for rule, name in (("fixed-audit", "fixed"), ("ranked-e", "ranked-e")):
+                            policy = recall.policy_of(rule, target, 0.95)
+                            made[f"{name} {target}"] = replay(review, seed, 0, policy)
                 for target in TARGETS:
                     policy = recall.policy_of("audit-e", target, 0.95)
                     made[f"audit {target}"] = replay(review, seed, permutation, policy)
@@ -164,9 +166,12 @@ def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str,
     scored = _scored(review, seed, ranked, [round(share * total) for share in np.arange(0.05, 1, 0.05)])
     for target in JUDGED:
         note("oracle", target, 1.0, ranked, int(np.searchsorted(gain, math.ceil(target * relevant - 1e-9))) + 1)
+        drawn = runs[f"ranked-e {min(target, TARGETS[-1])}"]
         for confidence in CONFIDENCES:
             rule = recall.RankedERule(target, confidence)
-            note("ranked-e", target, confidence, ranked, first_stop_for_good(lambda h: rule(h).stop, ranked))
+            note("ranked-e", target, confidence, drawn, first_stop_for_good(lambda h: rule(h).stop, drawn))
+            note("ranked-e without draws", target, confidence, ranked,
+                 first_stop_for_good(lambda h: rule(h).stop, ranked))
         for title, run in (("cmh", ranked), ("cmh on the audited run", runs[f"audit {min(target, TARGETS[-1])}"])):
             p = [recall.CmhRule(target, 0.95).p_value(as_history(run, end, total)) for end in every]
             for confidence in CONFIDENCES:
@@ -297,6 +302,11 @@ class Cell:
     target: float = 0.95
 
     @property
+    def no_worse(self) -> bool:
+        """Whether no ranked record is less likely relevant than a random one."""
+        return self.ranking in ("good", "random")
+
+    @property
     def name(self) -> str:
         shown = f"{self.ranking}{f' {100 * self.hidden:.2g} %' if self.hidden else ''}"
         if self.false_negative or self.false_positive:
@@ -358,8 +368,8 @@ class Batch:
         plateau = np.full(runs, float(max(50, math.ceil(n / 20))))
         grown = np.full((runs, len(bets)), 1 - decay)
         epoch = np.zeros(runs)
-        ranked_e, hits_at = np.ones(runs), np.tile(np.arange(-4.0, 0.0), (runs, 1))
-        highest = {name: {every: np.zeros(runs) for every in (1, 10, 50)} for name in ("audit-e", "ranked-e")}
+        conditional = Runs(runs, cell, int(total.max()))
+        highest = {every: np.zeros(runs) for every in (1, 10, 50)}
         below = np.zeros(runs)   # the highest evidence while recall was still below the target
         steps = []
         for at in range(n):
@@ -384,18 +394,15 @@ class Batch:
             began = np.where(hit, (1 - decay) * decay ** (epoch + 1), 0.0)[:, None]
             grown = np.where(auditing[:, None], grown * growth + began, grown)
             epoch += auditing & hit
-            rate = np.minimum(1.0, 2.0 / (at - hits_at[:, 0]))
-            bet = np.minimum(1.0, rate / np.maximum(p, 1e-300))
-            ranked_e *= np.where(hit, bet, (1 - bet * safe[:, 0]) / (1 - safe[:, 0]))
-            hits_at = np.where(hit[:, None], np.column_stack([hits_at[:, 1:], np.full(runs, float(at))]), hits_at)
             evidence = grown @ v
             for every in (1, 10, 50):
                 if (at + 1) % every == 0:
-                    np.maximum(highest["audit-e"][every], evidence, out=highest["audit-e"][every])
-                    np.maximum(highest["ranked-e"][every], ranked_e, out=highest["ranked-e"][every])
+                    np.maximum(highest[every], evidence, out=highest[every])
             found += hit
             missing = found < cell.target * total - 1e-9
-            below = np.where(missing, np.maximum(below, highest["audit-e"][1]), below)
+            below = np.where(missing, np.maximum(below, highest[1]), below)
+            if cell.no_worse:
+                conditional.screen(hit, found.astype(np.int64), n - at - 1, missing)
             steps.append((place[:trace].copy(), auditing[:trace].copy()))
             again |= auditing
             run = np.where(hit, 0.0, run + ~auditing)
@@ -406,29 +413,77 @@ class Batch:
                 audit = np.clip((n - at - 1 - (missed - 1) / 2) * share, 0, n)
                 full = np.maximum(policy.least, np.ceil(policy.share * audit))
                 plateau = np.where(hit, np.where(again, np.ceil(policy.again * full), full), plateau)
-        return {"highest": highest, "below": below, "total": total, "steps": steps}
+        return {"highest": highest, "below": below, "total": total, "steps": steps, "conditional": conditional}
+
+
+class Runs:
+    """The runs of ranked-e, side by side, at 95 % confidence.
+
+    Attributes
+    ----------
+    needed, left : ndarray of int, shape (runs, most relevant records + 1)
+        Of the run that began with each number of relevant records found: its length, and the records left then.
+    false : ndarray of bool, shape (runs,)
+        Whether the rule stopped while recall was below the target.
+    """
+
+    def __init__(self, runs: int, cell: Cell, most: int) -> None:
+        self.target = cell.target
+        self.log_factorial = gammaln(np.arange(cell.records + 2) + 1.0)
+        self.needed, self.left = (np.zeros((runs, most + 1), np.int64) for _ in range(2))
+        self.misses, self.false = np.zeros(runs, np.int64), np.zeros(runs, bool)
+
+    def screen(self, hit: np.ndarray, found: np.ndarray, left: int, missing: np.ndarray) -> None:
+        """Take one record of every review in; `found` and `left` are those after it."""
+        self.misses = np.where(hit, 0, self.misses + 1)
+        if hit.any():
+            self._begin(np.flatnonzero(hit), found[hit], left)
+        needed = self.needed[np.arange(len(found)), found]
+        self.false |= (self.misses >= needed) & (needed > 0) & missing
+
+    def _begin(self, review: np.ndarray, found: np.ndarray, left: int) -> None:
+        least = np.floor(found / self.target + 1e-9).astype(np.int64) + 1
+        before = np.arange(1, found.max())
+        chance = np.exp(self._log_no_hit(
+            self.left[review[:, None], before], least[:, None] - before, self.needed[review[:, None], before]))
+        spent = np.where(before < found[:, None], chance, 0.0).sum(axis=1)
+        relevant = least - found
+        low, high = np.ones_like(found), left - relevant + 1
+        possible = relevant <= left
+        while (going := possible & (low < high)).any():
+            draws = np.where(going, (low + high) // 2, 1)
+            enough = np.exp(self._log_no_hit(np.full_like(found, left), relevant, draws)) <= 0.05 - spent
+            low, high = np.where(going & ~enough, draws + 1, low), np.where(going & enough, draws, high)
+        self.left[review, found], self.needed[review, found] = left, np.where(possible, low, left + 1)
+
+    def _log_no_hit(self, left: np.ndarray, relevant: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        possible = draws <= left - relevant
+        short, relevant = np.where(possible, draws, 0), np.minimum(relevant, left)
+        log_p = (self.log_factorial[left - relevant] - self.log_factorial[left - relevant - short]
+                 - self.log_factorial[left] + self.log_factorial[left - short])
+        return np.where(possible, log_p, -np.inf)
 
 
 def stress_cell(cell: Cell, runs: int, seed: int) -> dict:
     """Screen so many reviews of a cell; count those in which the true total was ever rejected."""
     rng = np.random.default_rng([seed, runs])
-    rejected: dict[str, dict[str, dict[str, int]]] = {}
-    false, agreed, done = 0, 0.0, 0
+    rejected: dict[str, dict[str, int]] = {}
+    false, conditional, agreed, done = 0, 0, 0.0, 0
     while done < runs:
         batch = Batch(cell, min(2000, runs - done), rng)
         seen = batch.screen(trace=3 if done == 0 else 0)
         if done == 0:
             agreed = _disagreement(batch, seen)
         done += batch.runs
-        for rule, by_look in seen["highest"].items():
-            for every, highest in by_look.items():
-                for confidence in CONFIDENCES:
-                    where = rejected.setdefault(rule, {}).setdefault(str(every), {})
-                    bad = int((highest >= 1 / (1 - confidence) * (1 - 1e-12)).sum())
-                    where[str(confidence)] = where.get(str(confidence), 0) + bad
+        for every, highest in seen["highest"].items():
+            for confidence in CONFIDENCES:
+                where = rejected.setdefault(str(every), {})
+                bad = int((highest >= 1 / (1 - confidence) * (1 - 1e-12)).sum())
+                where[str(confidence)] = where.get(str(confidence), 0) + bad
         false += int((seen["below"] >= 20 * (1 - 1e-12)).sum())
-    return {"cell": cell.name, "ranking": cell.ranking, "runs": runs, "rejected": rejected, "false": false,
-            "disagreement": agreed}
+        conditional += int(seen["conditional"].false.sum())
+    return {"cell": cell.name, "runs": runs, "rejected": rejected, "false": false,
+            "conditional": conditional if cell.no_worse else None, "disagreement": agreed}
 
 
 def _disagreement(batch: Batch, seen: dict) -> float:
@@ -439,13 +494,14 @@ def _disagreement(batch: Batch, seen: dict) -> float:
         audit = np.array([auditing[review] for _, auditing in seen["steps"]])
         run = {"y": batch.y[review][places].astype(np.int8), "audit": audit}
         history, total = as_history(run, batch.n, batch.n), float(seen["total"][review])
-        ours = [float(recall.highest_log_evidence(recall.audit_draws(history), total)),
-                recall.RankedERule(0.95, 0.95).highest_log_evidence(history, int(total))]
-        for name, value in zip(("audit-e", "ranked-e"), ours, strict=True):
-            here = math.log(max(seen["highest"][name][1][review], 1e-300))
-            if name == "audit-e" and not audit.any():
-                continue
-            largest = max(largest, abs(here - value))
+        if audit.any():
+            ours = float(recall.highest_log_evidence(recall.audit_draws(history), total))
+            largest = max(largest, abs(math.log(max(seen["highest"][1][review], 1e-300)) - ours))
+        if batch.cell.no_worse:
+            rule, needed = recall.RankedERule(batch.cell.target, 0.95), seen["conditional"].needed[review]
+            for found, theirs in enumerate(rule.runs(history), 1):
+                if (theirs.needed or needed[found]) != needed[found]:
+                    raise RuntimeError(f"{batch.cell.name}: a run of {needed[found]} here, of {theirs.needed} there")
     return largest
 
 
@@ -464,7 +520,8 @@ def stress_all(args: argparse.Namespace) -> None:
 EARLY_STOP_IMPOSSIBLE = ("chou_2004", "oud_2018")
 PROMISES = {
     "oracle": "none: it knows the labels", "audit-e": "certificate", "fixed-audit": "certificate, one look",
-    "ranked-e": "conditional, any look", "cmh": "conditional, not corrected for looks",
+    "ranked-e": "conditional, any look", "ranked-e without draws": "conditional, any look",
+    "cmh": "conditional, not corrected for looks",
     "cmh, looks corrected": "conditional, any look", "cmh on the audited run": "conditional, not corrected for looks",
     "quant": "estimate", "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
 }
@@ -519,6 +576,10 @@ def write(args: argparse.Namespace) -> None:
     pictures(judged, args.doc.parent)
 
 
+def _covered(bad: int, runs: int) -> str:
+    return f"{100 * (1 - bad / runs):.2f} ({100 * interval(bad, runs)[0]:.2f})"
+
+
 def stress_tables(stress: list[dict]) -> list[str]:
     """Return the coverage of every synthetic cell, the worst looks first."""
     rows, runs = [], stress[0]["runs"]
@@ -526,17 +587,17 @@ def stress_tables(stress: list[dict]) -> list[str]:
     for one in stress:
         cells_of = []
         for confidence in CONFIDENCES:
-            bad = one["rejected"]["audit-e"]["1"][str(confidence)]
+            bad = one["rejected"]["1"][str(confidence)]
             low, _ = interval(bad, one["runs"])
             if confidence not in worst or low < worst[confidence][0]:
                 worst[confidence] = (low, one["cell"])
-            cells_of.append(f"{100 * (1 - bad / one['runs']):.2f} ({100 * low:.2f})")
-        ten, fifty = (one["rejected"]["audit-e"][every]["0.95"] for every in ("10", "50"))
-        conditional = one["rejected"]["ranked-e"]["1"]["0.95"] if one["ranking"] in ("random", "good") else None
+            cells_of.append(_covered(bad, one["runs"]))
+        ten, fifty = (one["rejected"][every]["0.95"] for every in ("10", "50"))
+        conditional = one["conditional"]
         rarer = [f"{100 * (1 - bad / one['runs']):.2f}" for bad in (ten, fifty)]
         rows.append([*one["cell"].split(" | "), *cells_of, *rarer,
                      f"{100 * one['false'] / one['runs']:.2f}",
-                     "–" if conditional is None else f"{100 * (1 - conditional / one['runs']):.2f}"])
+                     "–" if conditional is None else _covered(conditional, one["runs"])])
     lines = [f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the "
              "time-uniform coverage with a look after every record: " + "; ".join(
                  f"{100 * low:.2f} % for a promise of {100 * c:g} % ({cell.replace(' | ', ', ')})"
@@ -585,7 +646,7 @@ def cost_tables(judged: list[dict]) -> list[str]:
     for title, names in groups:
         lines += [f"**{title}**: " + ", ".join(names), ""]
         rows = []
-        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "cmh, looks corrected",
+        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "ranked-e without draws", "cmh, looks corrected",
                      "cmh on the audited run"):
             costs = []
             for target in JUDGED:

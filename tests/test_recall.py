@@ -595,7 +595,7 @@ def test_rules_at_their_edges(name):
         verdict = rule(h)
         assert verdict.name == name and not verdict.stop and not verdict.certified and verdict.why
     done = rule(history([1, 0, 0], "rrr", 3))
-    assert done.stop and done.certified == (name in recall.AUDITED)
+    assert done.stop and done.certified == (name in recall.CERTIFYING)
 
 
 def test_only_the_audits_certify():
@@ -793,33 +793,106 @@ def test_the_plateau_follows_what_is_at_stake():
 # -- the conditional test that is valid at every look -----------------------------------------
 
 
-def ranked_e(y, total, n, origin=None):
-    return recall.RankedERule(0.95, 0.95).highest_log_evidence(history(y, origin or "r" * len(y), n), total)
+def runs_of(y, n, origin=None, target=0.5, confidence=0.8, **options):
+    return recall.RankedERule(target, confidence).runs(history(y, origin or "r" * len(y), n, **options))
 
 
-def test_the_conditional_evidence_by_hand():
-    # No hit yet: the rate is 2 / 4, 2 / 5; with 2 of 10 and 2 of 9 relevant no more is at stake than 1.
-    assert ranked_e([0, 0], 2, 10) == 0.0  # the bet is 1: nothing is won or lost
-    # Ten misses among 12 with 2 relevant: the bet is 2 / (4 + s) over p = 2 / (12 - s), where that is below 1.
-    expected = highest = 0.0
-    for s in range(10):
-        p, bet = 2 / (12 - s), min(1, 2 / (4 + s) / (2 / (12 - s)))
-        expected += math.log1p(-bet * p) - (math.log1p(-p) if p < 1 else -math.inf)
-        highest = max(highest, expected)
-    assert ranked_e([0] * 10, 2, 12) == pytest.approx(highest, abs=1e-9)
-    assert ranked_e([0] * 11, 2, 12) == math.inf  # two were left and both were relevant
-    # Records that somebody chose are no draws, and a draw without a label ends the evidence.
-    assert ranked_e([0] * 10, 2, 30, "p" * 10) == 0.0
-    assert ranked_e([0] * 5 + [-1] + [0] * 5, 4, 16) == ranked_e([0] * 5, 4, 16)
+def test_the_runs_by_hand():
+    # Target 50 %, error .2. One found, ten left: three relevant in all break the target, so two are left.
+    # Of 10, C(8, 5) / C(10, 5) = .222 of five draws miss them and C(8, 6) / C(10, 6) = .133 of six.
+    first = recall.rules.Run(3, 6)
+    assert runs_of([1, 0, 0, 0], 11) == [first]
+    # Two found, six left, five in all break it. Had there been five, the first run had come with
+    # C(6, 6) / C(10, 6) = 1 / 210, which is spent. Two draws miss three of six with .2, too much by now.
+    assert runs_of([1, 0, 0, 0, 1, 0, 0], 11) == [first, recall.rules.Run(2, 3)]
+    rule = recall.RankedERule(0.5, 0.8)
+    assert not rule(history([1, 0, 0, 0, 1, 0, 0], "r" * 7, 11)).stop
+    assert rule(history([1, 0, 0, 0, 1, 0, 0, 0], "r" * 8, 11)).stop
+    # A stop is not taken back by what is found later.
+    assert rule(history([1] + [0] * 6, "r" * 7, 11)).stop and rule(history([1] + [0] * 6 + [1], "r" * 8, 11)).stop
 
 
-def test_the_conditional_evidence_is_a_fair_game_where_the_ranking_is_random():
-    """1,500 random orders with a look after every record: the true total is rejected no more often than promised."""
+def test_what_is_a_draw_of_a_run():
+    run = recall.rules.Run
+    # Random draws count; records that somebody chose do not, and one that is relevant begins a run.
+    assert runs_of([1, 0, 0, 0], 11, "rrar") == [run(3, 6)]
+    assert runs_of([1, 0, 0, 0], 11, "rppr") == [run(1, 6)]
+    assert [r.misses for r in runs_of([1, 0, 1, 0, 0], 11, "prprr")] == [1, 2]
+    # The draws end at the first without a label; a chosen record without one may be relevant.
+    assert runs_of([1, 0, -1, 0, 0, 0, 0], 11) == [run(1, 6)]
+    assert [r.misses for r in runs_of([1, 0, -1, 0], 11, "rrpr")] == [1, 1]
+    assert runs_of([-1, 0, 0], 11, "prr") == []
+    # A draw whose record has left and that hit ends the run; it is none of the relevant records.
+    left = runs_of([1, 0, 0, 0], 10, pool_size=[11, 10, 8, 7], past=PastDraws.of([(2, True, 9, 0)]))
+    assert left == [run(1, 6), runs_of([1, 0, 0], 9, "rpr")[0].__class__(2, left[1].needed)]
+    # Where records were added it begins with the first of them that is shown.
+    assert runs_of([1, 0, 0, 0, 0], [11, 5], stratum=[0, 0, 0, 1, 0])[0].misses == 2
+    assert runs_of([1, 0, 0, 0, 0], [11, 5], stratum=[0] * 5) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(10, 120), st.floats(0.02, 0.5), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]))
+def test_no_total_that_breaks_the_target_spends_more_than_the_error(n, share, seed, target):
+    """Every total tried, with the hypergeometric chance of each run by scipy."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < share).astype(int)[: rng.integers(1, n + 1)]
+    runs, hits = runs_of(y, n, target=target), np.flatnonzero(y)
+    assert len(runs) == len(hits)
+    spent = np.zeros(n + 2)
+    for found, (at, run) in enumerate(zip(hits, runs), 1):
+        least, left = math.floor(found / target + 1e-9) + 1, n - at - 1
+        totals = np.arange(least, found + left + 1)
+        if run.needed is None:
+            assert not len(totals) or spent[least] > 0
+            continue
+        spent[totals] += hypergeom.pmf(0, left, totals - found, run.needed)
+        assert (spent[totals] <= 0.2 + 1e-9).all()
+        shorter = spent[least] + hypergeom.pmf(0, left, least - found, run.needed - 1)
+        shorter -= hypergeom.pmf(0, left, least - found, run.needed)
+        assert shorter > 0.2 - 1e-9  # and it is the least run
+
+
+def false_stops(n, relevant, lead, target, confidence):
+    """Return the share of all orders, after `lead` relevant records at the top, with a stop below the target."""
+    bad = orders = 0
+    for places in itertools.combinations(range(lead, n), relevant - lead):
+        y = np.zeros(n, int)
+        y[:lead] = y[list(places)] = 1
+        runs = runs_of(y, n, target=target, confidence=confidence)
+        below = [run for found, run in enumerate(runs, 1) if found < target * relevant - 1e-9]
+        bad += any(run.needed is not None and run.misses >= run.needed for run in below)
+        orders += 1
+    return bad / orders
+
+
+RANKINGS = [(11, 4, 0, 0.9), (13, 5, 2, 0.9), (18, 9, 5, 0.8), (17, 9, 5, 0.8)]
+
+
+@pytest.mark.parametrize("ranking", RANKINGS)
+def test_the_conditional_test_is_valid_exactly(ranking):
+    """All orders, a look after every record: random from the start, or after a ranking that began well."""
+    assert false_stops(*ranking, 0.7) <= 0.3 + 1e-12
+
+
+def test_runs_that_cost_nothing_are_not_valid(monkeypatch):
+    monkeypatch.setattr(recall.rules, "_log_no_hit", lambda left, *_: np.full(len(left), -np.inf))
+    assert max(false_stops(*ranking, 0.7) for ranking in RANKINGS) > 0.33
+
+
+def test_runs_from_a_pool_counted_too_small_are_not_valid(monkeypatch):
+    left_after = recall.rules._left_after
+    monkeypatch.setattr(recall.rules, "_left_after", lambda *a: left_after(*a) - 1)
+    assert max(false_stops(*ranking, 0.7) for ranking in RANKINGS) > 0.33
+
+
+def test_the_conditional_test_holds_where_the_ranking_is_random():
+    """1,500 random orders with a look after every record: stops below the target are as rare as promised."""
     rng, n, relevant, failed = np.random.default_rng(3), 200, 30, 0
     for _ in range(1500):
         y = np.zeros(n, np.int8)
         y[rng.choice(n, relevant, replace=False)] = 1
-        failed += ranked_e(y, relevant, n) >= math.log(20)
+        runs = runs_of(y, n, target=0.95, confidence=0.95)
+        failed += any(run.needed is not None and run.misses >= run.needed for run in runs[:28])  # 29 are 96.7 %
     assert 0 < beta.ppf(0.01, failed, 1500 - failed + 1) <= 0.05
 
 

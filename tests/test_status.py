@@ -209,10 +209,10 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
             "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
         }
         if facts["verdict"]["certified"]:
-            assert rule in recall.AUDITED and facts["verdict"]["stop"]
+            assert rule in recall.CERTIFYING and facts["verdict"]["stop"]
         said = status.in_words(facts)
         assert ("(certified)" in said) == facts["verdict"]["certified"]
-        if facts["verdict"]["stop"] and rule not in recall.AUDITED:
+        if facts["verdict"]["stop"] and rule not in recall.CERTIFYING:
             assert f"(promise: {mine['promise']})" in said
         elsewhere = next(r for r in facts["rules"] if r["name"] == "fixed-audit")
         assert (rule == "fixed-audit") == ("Not set up" not in elsewhere["why"])

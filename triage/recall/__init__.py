@@ -17,13 +17,13 @@ from .evidence import (
 from .forecast import Workload, forecast, price_of_certainty
 from .labels import SAMPLE_SHARE, Sensitivity, sensitivity
 from .rules import (
-    AUDITED, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy, QuantRule,
-    RankedERule, draws_needed, elusion_upper, policy_of, rule_of,
+    AUDITED, CERTIFYING, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy,
+    QuantRule, RankedERule, draws_needed, elusion_upper, policy_of, rule_of,
 )
 
 __all__ = [
-    "AUDITED", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
-    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule",
+    "AUDITED", "CERTIFYING", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws",
+    "FixedAuditRule", "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule",
     "SAMPLE_SHARE", "Sensitivity", "Workload", "audit_draws", "calibrated", "certificate",
     "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast",
     "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of", "price_of_certainty",

@@ -274,10 +274,8 @@ def hypergeometric(most: np.ndarray, total: np.ndarray | int, relevant: np.ndarr
 
     Term by term, all that can be: what scipy.stats would give, without the second that it takes to load.
     """
-    from scipy.special import gammaln
-
     total = np.broadcast_to(total, np.shape(most))
-    log_factorial = gammaln(np.arange(int(total.max()) + 1) + 1.0)
+    log_factorial = _log_factorials(int(total.max()))
 
     def log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
         return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
@@ -359,20 +357,39 @@ class CmhRule:
         return Verdict("cmh", False, False, "conditional", why)
 
 
-_GAPS = 3  # between the last so many relevant records, for the rate at which they turn up
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The draws since a relevant record, and how many of them without another rule out a broken target.
+
+    Attributes
+    ----------
+    misses : int
+        Irrelevant draws in a row, to the next relevant record, the first draw without a label, or the end.
+    needed : int or None
+        None where not even all that was left would do.
+    """
+
+    misses: int
+    needed: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RankedERule:
-    """ranked-e: an e-process over all records shown, valid at every look if no ranked draw is worse than random.
+    """ranked-e: a run of irrelevant records, valid at every look if no ranked record is worse than a random one.
 
-    The evidence against "R0 records are relevant" is the product over all records s shown, ranked or drawn
-    at random, of (hit: c_s; miss: (1 - c_s p_s) / (1 - p_s)), p_s as in `AuditE`. Where a record's chance
-    of being relevant is at least p_s, whatever is known before it, a factor's expectation is 1 at most and
-    Ville's inequality holds as for the audit: at every look at once, where cmh's test is for one look.
-    c_s is chosen before the record is shown: the rate of late over p_s, 1 at most. So nothing is at stake
-    while the ranking finds relevant records, and much once it hardly does. Records that a reviewer chose,
-    and priors, are found and no draws; the evidence ends at the first draw without a label.
+    Every total R that breaks the target has alpha to spend. At the k-th relevant record, with r_k found and
+    m_k left, the rule fixes a run of T_k irrelevant draws, ranked or random, after which it will stop. If each
+    draw is at least as likely relevant as a random one of what is left, such a run comes by chance with
+    probability C(m_k - (R - r_k), T_k) / C(m_k, T_k) at most, whatever came before: so much of the alpha of R
+    is spent. T_k is the least run that the totals still in question can all pay for. Stops while R breaks the
+    target then have probability alpha at most, by adding up: at any number of looks, whatever the rule for
+    going from the ranking to random draws, in the finite population.
+
+    The total that has spent most is the least that breaks the target, R_k = floor(r_k / target) + 1: what the
+    k-th run or an earlier one costs a larger total is less. So a run is found from that total alone.
+
+    What is found by choice or beforehand is found and no draw; a record without a label counts as relevant, and
+    the draws end at the first of them. Where records were added, it begins when the first of them is shown.
 
     Attributes
     ----------
@@ -388,43 +405,101 @@ class RankedERule:
             return done
         found = history.n_found
         if not found:
-            return Verdict("ranked-e", False, False, "conditional", "Nothing relevant is found yet.")
-        missed = least_missed(found, self.target)
-        p = 0.0
-        if missed <= history.n_unscreened:
-            p = math.exp(-max(0.0, self.highest_log_evidence(history, found + missed)))
-        return Verdict("ranked-e", bool(p <= 1 - self.confidence), False, "conditional",
-                       f"p = {p:.3g} that recall is below {_percent(self.target)}, at any look, if no ranked record "
-                       "is less likely relevant than a random one.")
+            return self._verdict(False, "Nothing relevant is found yet.")
+        if least_missed(found, self.target) > history.n_unscreened:
+            return self._verdict(True, f"Were all {history.n_unscreened} records left relevant, recall would still be "
+                                       f"{_percent(self.target)}.")
+        runs = self.runs(history)
+        if any(run.needed is not None and run.misses >= run.needed for run in runs):
+            return self._verdict(True, "A run of irrelevant records is long enough that recall is at least "
+                                       f"{_percent(self.target)}, at any look, {_NO_WORSE}.")
+        if not runs or runs[-1].needed is None:
+            return self._verdict(False, f"No run of irrelevant records would do yet, {_NO_WORSE}.")
+        return self._verdict(False, f"{runs[-1].misses} irrelevant records in a row; {runs[-1].needed} are needed, "
+                                    f"{_NO_WORSE}.")
 
-    def highest_log_evidence(self, history: History, total: int) -> float:
-        """Return the highest log evidence that there was against a total after any record shown."""
+    @staticmethod
+    def _verdict(stop: bool, why: str) -> Verdict:
+        return Verdict("ranked-e", stop, False, "conditional", why)
+
+    def runs(self, history: History) -> list[Run]:
+        """Return the run after each relevant record."""
         shown = history.sequence()
         draw = (shown.origin == Origin.RANKED) | (shown.origin == Origin.AUDIT)
         waiting = np.flatnonzero(draw & (shown.y < 0))
-        y, draw = (values[: waiting[0] if len(waiting) else None] for values in (shown.y, draw))
-        if not draw.any():
-            return 0.0
-        relevant = (y != 0).astype(np.int64)  # without a label counts as relevant, the safe side
-        before = np.cumsum(relevant) - relevant
-        left = history.n_total + len(history.past) - np.arange(len(y))
-        p = np.clip((total - before) / left, 0.0, 1.0)
-        if ((p >= 1) & (y == 0) & draw).any():
-            return math.inf
-        bet = np.minimum(1.0, _late_rate(relevant) / np.maximum(p, 1e-300))
-        gained = np.where(y == 0, np.log1p(-bet * p) - np.log1p(-np.minimum(p, 1 - 1e-15)), np.log(bet))
-        return float(np.cumsum(np.where(draw, gained, 0.0)).max())
+        n = waiting[0] if len(waiting) else len(draw)
+        y, draw, here, stratum = (a[:n] for a in (shown.y, draw, shown.here, shown.stratum))
+        begin = _begun(stratum, history.n_records)
+        known = np.cumsum((y == 1) & here)
+        most = np.cumsum((y != 0) & here)   # without a label counts as relevant, the safe side
+        left = _left_after(shown.pool_size[:n], stratum, history.n_records)
+        misses = np.cumsum(draw & (y == 0))
+        starts = np.flatnonzero((y != 0) & (known > 0))
+        if begin and begin < n and known[begin - 1]:
+            starts = np.append(begin - 1, starts[starts >= begin])
+        starts = starts[starts >= begin - 1]
+        ends = np.append(starts[1:], n - 1)[: len(starts)]
+        alpha, log_factorial = 1 - self.confidence, _log_factorials(int(left.max(initial=0)))
+        runs, pools, before, lengths = [], left[starts], most[starts], np.zeros(len(starts), np.int64)
+        for k, (at, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            total = int(known[at]) + least_missed(int(known[at]), self.target)
+            spent = np.exp(_log_no_hit(pools[:k], total - before[:k], lengths[:k], log_factorial)).sum()
+            needed = _least_run(int(pools[k]), total - int(before[k]), alpha - spent)
+            # A run that cannot come costs nothing.
+            lengths[k] = pools[k] if needed is None else needed
+            runs.append(Run(int(misses[end] - misses[at]), needed))
+        return runs
 
 
-def _late_rate(relevant: np.ndarray) -> np.ndarray:
-    """Return the rate of relevant records before each record: 2 in the last three gaps and the one under way."""
-    n = len(relevant)
-    at = np.flatnonzero(relevant)
-    ends = np.concatenate([np.full(_GAPS + 1, -1), at])
-    so_far = np.cumsum(relevant) - relevant
-    # Before any is found the gaps are taken to be of one record each.
-    early = np.maximum(_GAPS - so_far, 0)
-    return np.minimum(1.0, 2.0 / (np.arange(n) - 1 - ends[so_far] + early + 1))
+_NO_WORSE = "if no ranked record is less likely relevant than a random one of those left"
+
+
+def _begun(stratum: np.ndarray, sizes: np.ndarray) -> int:
+    """Return from where on the records of all strata were there: the first shown of the last stratum."""
+    filled = np.flatnonzero(sizes)
+    last = int(filled[-1]) if len(filled) else 0
+    if not last:
+        return 0
+    mine = np.flatnonzero(stratum == last)
+    return int(mine[0]) if len(mine) else len(stratum)
+
+
+def _left_after(pool_size: np.ndarray, stratum: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return how many records of all strata were left after each one shown, by the log."""
+    left = np.zeros(len(stratum), np.int64)
+    for s, size in enumerate(sizes.tolist()):
+        newest = np.maximum.accumulate(np.where(stratum == s, np.arange(len(stratum)), -1))
+        left += np.where(newest >= 0, pool_size[newest] - 1, size)
+    return left
+
+
+def _log_factorials(most: int) -> np.ndarray:
+    from scipy.special import gammaln
+
+    return gammaln(np.arange(most + 1) + 1.0)
+
+
+def _log_no_hit(left: np.ndarray, relevant: np.ndarray, draws: np.ndarray, log_factorial: np.ndarray) -> np.ndarray:
+    """Return the log chance that so many random draws of those left hit none of the relevant ones."""
+    possible = draws <= left - relevant
+    short, relevant = np.where(possible, draws, 0), np.minimum(relevant, left)
+    log_p = (log_factorial[left - relevant] - log_factorial[left - relevant - short]
+             - log_factorial[left] + log_factorial[left - short])
+    return np.where(possible, log_p, -np.inf)
+
+
+def _least_run(left: int, relevant: int, alpha: float) -> int | None:
+    """Return the fewest random draws that all miss with probability alpha at most; None where none will do."""
+    if not 0 < relevant <= left or alpha <= 0:
+        return None
+    level = math.log(alpha) + SLACK
+    whole = math.lgamma(left - relevant + 1) - math.lgamma(left + 1)
+    low, high = 1, left - relevant + 1  # so many cannot all miss
+    while low < high:
+        draws = (low + high) // 2
+        log_p = whole - math.lgamma(left - relevant - draws + 1) + math.lgamma(left - draws + 1)
+        low, high = (low, draws) if log_p <= level else (draws + 1, high)
+    return low
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,7 +626,8 @@ RULES: Mapping[str, Callable[[float, float], object]] = {
     "audit-e": AuditRule, "fixed-audit": FixedAuditRule, "ranked-e": RankedERule, "cmh": CmhRule, "quant": QuantRule,
     "ip-p": IpPRule, "knee": KneeRule, "consecutive": ConsecutiveRule,
 }
-AUDITED = ("audit-e", "fixed-audit")
+CERTIFYING = ("audit-e", "fixed-audit")
+AUDITED = (*CERTIFYING, "ranked-e")  # the rules that want audit draws
 
 
 def rule_of(
@@ -569,5 +645,8 @@ def policy_of(name: str, target: float, confidence: float, *, audit_size: int | 
     """Return when a rule wants audit draws; None for a rule that wants none."""
     if name not in AUDITED:
         return None
+    if name == "ranked-e":
+        # The plateau counts too, so it may be longer.
+        return Policy(target, confidence, share=0.3, again=0.75)
     fixed = FixedAuditRule(target, confidence, audit_size) if name == "fixed-audit" else None
     return Policy(target, confidence, fixed=fixed)
