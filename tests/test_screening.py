@@ -1,5 +1,7 @@
 """The screening loop: what comes next, for whom and why; and that the log alone says where a review stands."""
 
+import contextlib
+import csv
 import hashlib
 import json
 import threading
@@ -11,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from conftest import BOTH, PROTOCOL, sample_ris
-from triage import intake, ranking, screening, status, team
+from triage import cli, intake, ranking, screening, status, team
 from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project, schema
@@ -863,6 +865,77 @@ def test_a_record_goes_into_one_batch_until_no_other_is_left(review):
         project.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer="ann")
     with pytest.raises(InputError, match="is judged; there is no next batch"):
         hand_out(project, 4, file="4.csv", reviewer="ann")
+
+
+def from_a_spreadsheet(project, tmp_path, reviewer, count, judge):
+    """Hand a batch out, fill in its column label as a spreadsheet would, and take it; return the batch."""
+    made = len(list(tmp_path.glob("*.csv")))
+    batch, filled = tmp_path / f"{made} {reviewer}.csv", tmp_path / f"{made} {reviewer} filled.csv"
+    assert cli.run(["export", str(project.path), "-o", str(batch), "--only", "next", "--top", str(count),
+                    "--reviewer", reviewer]) == 0
+    with batch.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(row[name] == "" for row in rows for name in ("label", "reason", "note", "reviewer", "tags"))
+    with filled.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, **judge(int(row["record_id"]))} for row in rows)
+    assert cli.run(["label", str(project.path), str(filled), "--reviewer", reviewer]) == 0
+    return [int(row["record_id"]) for row in rows]
+
+
+def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
+    project = review(24, TWO.replace("reviewers_per_record", 'tags = ["trial"]\nreviewers_per_record'))
+
+    def anns(record_id):
+        return {"label": "include" if is_relevant(record_id) else "exclude", "note": "ann was here", "tags": "trial"}
+
+    def bobs(record_id):
+        return {"label": "exclude", "reason": "CHILD"}
+
+    first = from_a_spreadsheet(project, tmp_path, "ann", 8, anns)
+    assert set(from_a_spreadsheet(project, tmp_path, "bob", 5, bobs)) & set(first)     # the best are so for both
+    # Whoever comes third is given what fewer than two have taken.
+    shown, _ = taken(project)
+    eves = from_a_spreadsheet(project, tmp_path, "eve", 4, bobs)
+    assert not {i for i in eves if len(shown.get(i, [])) == 2}
+    for reviewer, judge in (("ann", anns), ("bob", bobs)) * 8:
+        with contextlib.suppress(AssertionError):      # none is left for them
+            from_a_spreadsheet(project, tmp_path, reviewer, 4, judge)
+    shown, decided = taken(project)
+    assert sorted(shown) == list(range(1, 25)) and shown == decided
+    assert all(len(who) == len(set(who)) == 2 for who in shown.values())
+    assert len(set(first)) == 8 and all(e.note.endswith(".csv") for e in project.events() if e.kind is Kind.SHOWN)
+    for reviewer in ("ann", "bob", "eve"):
+        with pytest.raises(InputError, match="is judged; there is no next batch"):
+            hand_out(project, 4, file="x.csv", reviewer=reviewer)
+    disagree = {i for i, who in shown.items() if "ann" in who and is_relevant(i)}
+    assert {one["record_id"] for one in team.conflicts(project)["conflicts"]} == disagree != set()
+    draws = [e.record_id for e, _ in project.stage().draws]
+    order = [row + 1 for row in project.stage().strata[0].tolist()]
+    assert draws == [i for i in order if i in draws]   # whoever drew them
+
+
+def test_a_batch_in_somebodys_file_is_theirs_until_they_are_away_for_a_week(review, monkeypatch):
+    project = review(6)
+    assert len(hand_out(project, 6, file="a.csv", reviewer="ann")) == 6
+    with pytest.raises(InputError, match="No record of the stage 'abstract' is left for bob; others have those"):
+        hand_out(project, 6, file="b.csv", reviewer="bob")
+    with at_desk(project, "bob") as (session, _):
+        assert session.next() is None
+    assert sorted(hand_out(project, 6, file="again.csv", reviewer="ann")) == list(range(1, 7))
+    assert sum(e.kind is Kind.SHOWN for e in project.events()) == 6
+    monkeypatch.setattr(screening, "_AWAY_WITH_FILE_SECONDS", 0)
+    assert sorted(hand_out(project, 6, file="b.csv", reviewer="bob")) == list(range(1, 7))
+    assert sum(e.kind is Kind.SHOWN and e.reviewer == "bob" for e in project.events()) == 6
+
+
+def test_the_calibration_round_comes_first_in_a_batch_too(review):
+    project = review(20, TWO.replace("reviewers_per_record", "calibration = 3\nreviewers_per_record"))
+    sample = [row + 1 for row in commit_audit(project).strata[0][:3].tolist()]
+    batches = [hand_out(project, 5, file=f"{who}.csv", reviewer=who) for who in ("ann", "bob", "eve")]
+    assert all(batch[:3] == sample for batch in batches)
+    assert [e.origin for e in project.events() if e.kind is Kind.SHOWN][:3] == [Origin.AUDIT] * 3
 
 
 def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatch):

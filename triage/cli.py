@@ -611,7 +611,8 @@ def export(
 
     `--only next --top 50` hands out the next batch to screen elsewhere: fill in the column label of
     the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
-    all others are.
+    all others are. Where two are to judge each record, each is given a batch of their own by --reviewer, and
+    labels it by the same name.
     """
     from . import formats, intake, screening, terminal
 
@@ -624,10 +625,11 @@ def export(
     with _open(review) as project:
         formats.check_writable(output)
         if wanted == ["next"]:
+            who = _user(reviewer)
             count = len(screening.hand_out(
-                project, top, file=output, stage_name=stage, reviewer=_user(reviewer), preset=model, device=device,
+                project, top, file=output, stage_name=stage, reviewer=who, preset=model, device=device,
                 progress=terminal.progress_bar,
-                write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids),
+                write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who),
             ))
         else:
             count = intake.export(project, output, only=wanted, stage_name=stage)

@@ -582,7 +582,7 @@ def event_as_json(event: Event) -> dict[str, object]:
 
 def export(
     project: Project, path: Path, *, only: Iterable[str] = (), stage_name: str | None = None,
-    record_ids: Sequence[int] | None = None,
+    record_ids: Sequence[int] | None = None, reviewer: str | None = None,
 ) -> int:
     """Write records with every imported field and their decisions; return how many.
 
@@ -596,7 +596,9 @@ def export(
     stage_name : str, optional
         The first stage when left out.
     record_ids : sequence of int, optional
-        Exactly these records, in this order (a batch to hand out); goes before `only`.
+        Exactly these records, in this order: a batch to hand out, without anybody's decisions; goes before `only`.
+    reviewer : str, optional
+        To whom the batch is handed out: the tags in it are theirs alone.
 
     Raises
     ------
@@ -611,10 +613,10 @@ def export(
         rows = stage.rows_of(record_ids)
         if (rows < 0).any():
             raise InputError(f"Records were taken out of the stage {stage.name!r} meanwhile; hand out the batch again.")
-    tags = stage.live.tagged(stage.name)
-    formats.write(path, _Rows(
-        project, stage, rows, _decision_fields(stage), tags if tags or project.protocol().tags else None,
-    ))
+    tags = stage.live.tagged(stage.name, reviewer)
+    # Who is to judge a record, too, must not read what another said of it.
+    decisions = _decision_fields(stage) if record_ids is None else {}
+    formats.write(path, _Rows(project, stage, rows, decisions, tags if tags or project.protocol().tags else None))
     return len(rows)
 
 

@@ -32,7 +32,8 @@ from .records import Record
 SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
 _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
-_AWAY_SECONDS = 1800     # who has written nothing for so long leaves what waits for them to others
+_AWAY_SECONDS = 1800     # who has written nothing for so long leaves what waits for them to others,
+_AWAY_WITH_FILE_SECONDS = 7 * 24 * 3600   # and what they have in a file
 _TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
 # Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
 _UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
@@ -209,7 +210,7 @@ class Journal(Interface):
         """
 
     def left_behind(self, row: int) -> bool:
-        """Tell whether those who are to decide on a record that waits are away, or have it in a file."""
+        """Tell whether those who are to decide on a record that waits are away."""
 
     def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool | None:
         """Log that a record is put before the reviewer, and by which ranking.
@@ -402,7 +403,7 @@ class Session:
                 return showing
 
     def _waiting(self, but: Collection[int]) -> list[int]:
-        """Return the rows that waited for somebody else for too long, or for a file."""
+        """Return the rows that waited for somebody else for too long, or that the reviewer has in a file."""
         return [
             row for row in self._elsewhere if row not in self._set_aside and row not in but
             and (self._journal is None or self._journal.left_behind(row))
@@ -809,12 +810,16 @@ class ProjectJournal:
         elsewhere = rows[~self._on_my_screen[rows]].tolist()
         return Desk(pool, mine, elsewhere, second, self._sample[~self._i_took[self._sample]].tolist())
 
+    def holds(self, row: int) -> bool:
+        """Tell whether the reviewer has taken a record."""
+        return bool(self._i_took[row])
+
     def left_behind(self, row: int) -> bool:
         now = datetime.now(UTC)
         judged = self._voters(row)
         return all(
-            not on_screen or who in judged or who == self._reviewer
-            or (now - self._last_at[who]).total_seconds() > _AWAY_SECONDS
+            who in judged or who == self._reviewer
+            or (now - self._last_at[who]).total_seconds() > (_AWAY_SECONDS if on_screen else _AWAY_WITH_FILE_SECONDS)
             for who, on_screen in self._takers.get(row, {}).items()
         )
 
@@ -1092,7 +1097,10 @@ def hand_out(
     project: Project, count: int, *, file: str | Path, reviewer: str, write: Callable[[list[int]], object] | None = None,
     stage_name: str | None = None, preset: str | None = None, device: str = "auto", progress=None,
 ) -> list[int]:
-    """Hand out the next batch to be screened outside, audit draws among it; return its ids.
+    """Hand out a reviewer's next batch to be screened outside, audit draws among it; return its ids.
+
+    It holds what a session would put before the reviewer one after the other: where two are to judge each
+    record, those come in that one other has taken, and none that is others' already.
 
     The file is there before the log says that it was handed out: were it the other way round, a full disk
     would leave records that wait for an answer from nobody.
@@ -1105,50 +1113,67 @@ def hand_out(
         The file of the batch, whose name the log tells.
     reviewer : str
     write : callable, optional
-        Writes the file: the records of these ids in the order in which they are to be screened. Those handed
-        out before and not judged come only when no others are left.
+        Writes the file: the records of these ids in the order in which they are to be screened. Those that the
+        reviewer has already and has not judged come only when no others are left.
     stage_name, preset, device, progress : optional
         See `open_session`.
 
     Raises
     ------
     InputError
-        When every record of the stage is judged.
+        When no record of the stage is left for the reviewer to judge.
     """
-    policy = _policy(project)
     while True:
         stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
         committed = commit_audit(project, stage.name)
         if not np.array_equal(committed.record_ids, stage.record_ids):
             continue
-        stage, pool = committed, Pool.of(committed)
-        rows, origins, sizes = [], [], []
-        while len(rows) < count and not pool.shown.all():
-            origin = policy(pool.history()) if policy is not None else Origin.RANKED
-            row = pool.audit_row() if origin is Origin.AUDIT else int(np.where(pool.shown, -np.inf, scores).argmax())
-            rows.append(row)
-            origins.append(origin)
-            sizes.append(pool.left(row))
-            pool.show(row, origin)
-        ids = stage.record_ids[rows].tolist()
-        handed_out = set(rows)
-        again = [row for row in pool.outstanding() if row not in handed_out][: count - len(rows)]
-        batch = ids + stage.record_ids[again].tolist()
-        if not batch:
-            raise InputError(f"Every record of the stage {stage.name!r} is judged; there is no next batch.")
+        journal = ProjectJournal(project, committed, reviewer, {})
+        desk, batch = journal.desk(), _Batch(journal)
+        has, training = desk.mine, Training(lambda rows, y: None)
+        training.newest = scores, ranking.id
+        session = Session(
+            replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]), training, next_origin=_policy(project), journal=batch,
+        )
+        ids = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()
+        if not ids:
+            raise InputError(
+                f"Every record of the stage {stage.name!r} is judged; there is no next batch." if (desk.pool.y >= 0).all()
+                else f"No record of the stage {stage.name!r} is left for {reviewer}; others have those that are not judged."
+            )
         if write is not None:
-            write(batch)
+            write(ids)
         logged = False
         try:
-            logged = not rows or project.show(
-                stage.name, ids, origins, sizes, reviewer=reviewer, ranking_id=ranking.id,
-                file=Path(file).name, after=stage.live.last_seq,
+            logged = not batch.taken or project.show(
+                stage.name, stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
+                [origin for _, origin, _ in batch.taken], [size for *_, size in batch.taken], reviewer=reviewer,
+                ranking_id=ranking.id, file=Path(file).name, after=committed.live.last_seq,
             )
         finally:
             if write is not None and not logged:  # or somebody wrote meanwhile, and the batch is chosen anew
                 Path(file).unlink(missing_ok=True)
         if logged:
-            return batch
+            return ids
+
+
+class _Batch:
+    """The journal of a session that puts records into a file: what it takes is logged once the file is there."""
+
+    def __init__(self, journal: ProjectJournal) -> None:
+        self.taken: list[tuple[int, Origin, int]] = []   # row, origin, pool size
+        self.left_behind = journal.left_behind
+        self._holds = journal.holds
+
+    def news(self) -> None:
+        return None
+
+    def turn(self) -> AbstractContextManager[tuple[bool, None]]:
+        return nullcontext((True, None))
+
+    def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> None:
+        if not self._holds(row):
+            self.taken.append((row, origin, pool_size))
 
 
 def _ranked(
