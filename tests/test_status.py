@@ -17,6 +17,7 @@ from triage.records import Record
 from triage.screening import Pool, commit_audit, hand_out
 from triage.status import one_line, seconds_per_record
 
+WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 STAGES = '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 KEYS = {
@@ -242,7 +243,8 @@ def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
     with screened(tmp_path, 60, 100, 200, 400) as project:
         history, protocol = project.history(), project.protocol()
         blind = recall.AuditE(bets=(0.99,), weights=(1.0,), decay=0.005)  # weights that see next to nothing
-        assert "CERTIFIED" in one_line(history, protocol) and status.rule_says_stop(history, protocol.stopping)
+        assert "CERTIFIED" in one_line(history, protocol, WEIGHTS)
+        assert status.rule_says_stop(history, protocol.stopping, WEIGHTS)
         assert "CERTIFIED" not in one_line(history, protocol, blind)
         assert not status.rule_says_stop(history, protocol.stopping, blind)
 
@@ -254,6 +256,17 @@ def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
         assert facts["workload"]["until"] == "the one look of fixed-audit"
         assert facts["workload"]["records_to_certificate"] == {"p10": 70, "p50": 70, "p90": 70}
         assert "70 to 70 more records to the one look of fixed-audit" in status.in_words(facts)
+
+
+@pytest.mark.parametrize("rule", ["ranked-e", "cmh", "quant", "knee"])
+def test_the_workload_of_a_rule_without_random_draws_promises_no_certificate(tmp_path, rule):
+    with screened(tmp_path, 30, 100, 0, 400, PROTOCOL + f'\n[stopping]\nrule = "{rule}"\n') as project:
+        facts, said = facts_of(project), status.in_words(facts_of(project))
+        if rule == "ranked-e":
+            assert facts["workload"]["until"] == "the certificate" and "more records to a certified 95 %" in said
+        else:
+            assert f"more records to a certificate by random draws (the rule {rule} makes none)" in said
+            assert "to a certified" not in said
 
 
 def test_the_price_of_certainty_is_told_before_screening(tmp_path):
@@ -292,6 +305,19 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
         noise = facts_of(project)["label_noise"]
         assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (2, 1, sample[2:3])
         assert "1 of them overturned" in status.in_words(facts_of(project))
+
+
+def test_a_second_look_is_for_somebody_else(tmp_path):
+    with screened(tmp_path, 30, 230, 60, 300) as project:
+        pending = facts_of(project)["label_noise"]["pending"]
+        assert status.second_look(project, "bob") == pending and len(pending) >= 3
+        with pytest.raises(InputError, match="ann excluded all"):
+            status.second_look(project, "ann")
+        decide(project, EXCLUDE, pending[1], reviewer="bob")
+        assert status.second_look(project, "bob") == [pending[0], *pending[2:]]
+        decide(project, INCLUDE, *pending, reviewer="bob")
+        with pytest.raises(InputError, match="awaits a second look"):
+            status.second_look(project, "bob")
 
 
 # -- the pace ---------------------------------------------------------------------------------
@@ -377,6 +403,35 @@ def test_warned_of_a_model_that_expects_more_than_the_certificate_allows(tmp_pat
         assert facts["estimate"]["relevant_total"] > allowed
 
 
+def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
+    with screened(tmp_path, 60, 105, 0, 1200) as project:
+        # 45 irrelevant ones in a row: a plateau for a target of 80 %, none for one of 95 %.
+        assert "SAFE" not in told(project)
+        assert "SAFE procedure that are not met: fewer than 10 % of the records are screened; 45 ranked records" in (
+            " ".join(facts_of(project, target=0.8)["warnings"]))
+    (tmp_path / "b").mkdir()
+    with screened(tmp_path / "b", 30, 180, 60, 300) as project:
+        pending = len(facts_of(project)["label_noise"]["pending"])
+        said = told(project)
+        assert "fewer than 10 %" not in said and "in a row were irrelevant" not in said
+        assert f"{pending} of {pending} excluded records drawn at random await a second look" in said
+        assert "no second model has ranked" in said and "no stop rests on them" in said
+        decide(project, EXCLUDE, *facts_of(project)["label_noise"]["pending"], reviewer="bob")
+        assert "await a second look" not in told(project)
+        for name in ("one", "two"):
+            assert "no second model has ranked" in told(project)
+            project.save("abstract", Ranking(1, {"name": name}, np.arange(1, 301), *np.zeros((2, 300), np.float32)))
+        assert "no second model has ranked" not in told(project) and "SAFE" not in told(project)
+
+
+def test_no_safe_check_is_told_before_a_plateau_and_after_the_end(tmp_path):
+    with new(tmp_path, 10) as project:
+        decide(project, INCLUDE, 1)
+        assert "SAFE" not in told(project)
+        decide(project, EXCLUDE, *range(2, 11))
+        assert "SAFE" not in told(project)
+
+
 def test_warned_of_a_stopping_rule_changed_after_the_start(tmp_path):
     path = tmp_path / "protocol.toml"
     path.write_text(PROTOCOL)
@@ -420,14 +475,14 @@ def test_a_bound_is_cut_and_never_rounded_up(tmp_path):
         facts = facts_of(project)
         assert facts["certificate"]["recall_lower"] == pytest.approx(2998 / 3000)
         assert "at least 99.9 % of the relevant records" in status.in_words(facts)
-        assert "recall at least 99.9 %, CERTIFIED" in one_line(project.history(), project.protocol())
+        assert "recall at least 99.9 %, CERTIFIED" in one_line(project.history(), project.protocol(), WEIGHTS)
 
 
 def test_the_state_in_one_line():
     protocol = parse(PROTOCOL)
-    nothing = one_line(History.of([0, 1], [0, -1], n_records=9), protocol)
+    nothing = one_line(History.of([0, 1], [0, -1], n_records=9), protocol, WEIGHTS)
     assert "1 of 9 screened" in nothing and "nothing relevant found yet" in nothing
-    some = one_line(History.of(range(4), [1, 1, 0, 0], n_records=8), protocol)
+    some = one_line(History.of(range(4), [1, 1, 0, 0], n_records=8), protocol, WEIGHTS)
     assert "2 relevant found" in some and "recall at least 33.3 %" in some and "CERTIFIED" not in some
 
 

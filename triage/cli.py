@@ -601,8 +601,9 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
                                          help="It ends in .ris, .csv, .tsv, .xlsx or .bib, which names the format.")],
     only: Annotated[str, typer.Option(metavar="WHICH", show_default=False,
-                                      help="included, excluded, maybe, unscreened (several with commas), or next: the "
-                                           "next batch to screen; every record of the stage when left out.")] = "",
+                                      help="included, excluded, maybe, unscreened (several with commas); next: the "
+                                           "next batch to screen; or second-look: excluded records drawn at random, for "
+                                           "another reviewer; every record of the stage when left out.")] = "",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Records of the next batch.")] = 50,
     stage: StageName = None, reviewer: Reviewer = None, model: Model = None, device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
@@ -613,15 +614,20 @@ def export(
     the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
     all others are. Where two are to judge each record, each is given a batch of their own by --reviewer, and
     labels it by the same name.
+
+    `--only second-look --reviewer NAME` writes the excluded records of a random sample that await another
+    reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` how
+    many relevant records the first reviewers exclude.
     """
-    from . import formats, intake, screening, terminal
+    from . import formats, intake, screening, status as facts, terminal
 
     wanted = [part.strip() for part in only.split(",") if part.strip()]
     for part in wanted:
         if part not in intake.EXPORTABLE:
             raise typer.BadParameter(f"{part!r} is none of {', '.join(intake.EXPORTABLE)}", param_hint="--only")
-    if "next" in wanted and len(wanted) > 1:
-        raise typer.BadParameter("next goes with no other", param_hint="--only")
+    for part in ("next", "second-look"):
+        if part in wanted and len(wanted) > 1:
+            raise typer.BadParameter(f"{part} goes with no other", param_hint="--only")
     with _open(review) as project:
         formats.check_writable(output)
         if wanted == ["next"]:
@@ -631,6 +637,10 @@ def export(
                 progress=terminal.progress_bar,
                 write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who),
             ))
+        elif wanted == ["second-look"]:
+            who = _user(reviewer)
+            ids = facts.second_look(project, who, stage)
+            count = intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who)
         else:
             count = intake.export(project, output, only=wanted, stage_name=stage)
     if as_json:

@@ -29,7 +29,7 @@ _LABELS = {
 _IMPORTED_LABELS = {
     **_LABELS, "included": Label.INCLUDE, "1.0": Label.INCLUDE, "excluded": Label.EXCLUDE, "0.0": Label.EXCLUDE,
 }
-EXPORTABLE = ("included", "excluded", "maybe", "unscreened", "next")
+EXPORTABLE = ("included", "excluded", "maybe", "unscreened", "next", "second-look")
 
 
 @dataclass(frozen=True, slots=True)

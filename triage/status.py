@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,8 @@ from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
 _LEAST_TIMED = 5            # decisions that a pace is measured on, at least
+_CERTIFICATE = "the certificate"
+_SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2   # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
 
@@ -249,6 +251,10 @@ def status(
     labels = _judged(stage)
     judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
+    noise = _label_noise(stage, history, confidence, parameters)
+    warnings = _warnings(project, events, stage, labels, history, estimate, certificate)
+    if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
+        warnings += _safe_checks(project, stage, history, estimate, noise)
     return {
         "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
         "relevant_found": history.n_found, "maybe": judged[Label.MAYBE], "conflicts": judged[None],
@@ -262,11 +268,11 @@ def status(
         "estimate": _estimate_as_json(estimate),
         "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
         "workload": {
-            "until": "the one look of fixed-audit" if chosen.name == "fixed-audit" else "the certificate",
+            "until": _until(chosen.name),
             "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
-        "label_noise": _label_noise(stage, history, confidence, parameters),
+        "label_noise": noise,
         "price_table": {} if history.n_found else price_table(history.n_total, confidence),
         "price_of_certainty": {
             f"{t:g}": draws
@@ -276,8 +282,15 @@ def status(
             "rule": chosen.name, "stop": chosen.stop, "certified": chosen.certified, "promise": chosen.promise,
             "why": chosen.why,
         },
-        "warnings": _warnings(project, events, stage, labels, history, estimate, certificate),
+        "warnings": warnings,
     }
+
+
+def _until(rule: str) -> str:
+    """Say what the forecast of the work is a forecast of."""
+    if rule == "fixed-audit":
+        return "the one look of fixed-audit"
+    return _CERTIFICATE if rule in recall.AUDITED else f"a certificate by random draws (the rule {rule} makes none)"
 
 
 def _share(name: str, value: float) -> float:
@@ -323,21 +336,13 @@ def _label_noise(
     The sample are the records at the end of the audit's committed permutations, which nobody chose. They
     count in that order, up to the first that was excluded and is not judged again.
     """
-    first: dict[int, Event] = {}
-    reviewers: Counter = Counter()
-    for (name, record_id, _), event in stage.live.decisions.items():
-        if name == stage.name:
-            kept = stage.live.kept(record_id)
-            reviewers[kept] += 1
-            if kept not in first or event.seq < first[kept].seq:
-                first[kept] = event
-    excluded = {record_id for record_id, event in first.items() if event.label is Label.EXCLUDE}
-    included = len(first) - len(excluded)
+    given = _judgements(stage)
+    excluded = {r for r, events in given.items() if events[0].label is Label.EXCLUDE}
+    included = len(given) - len(excluded)
     if not excluded:
         return None
-    places = [rows[::-1][: math.ceil(recall.SAMPLE_SHARE * len(rows))] for rows in stage.strata]
-    drawn = [int(r) for rows in places for r in stage.record_ids[rows] if int(r) in excluded]
-    pending = [record_id for record_id in drawn if reviewers[record_id] < 2]
+    drawn = [r for r in _sample(stage) if r in excluded]
+    pending = [r for r in drawn if len({e.reviewer for e in given[r]}) < 2]
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
     told = {"excluded": len(excluded), "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
@@ -349,6 +354,47 @@ def _label_noise(
     among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
     return told | {"sensitivity": seen.estimate, "lower": seen.lower, "upper": seen.upper,
                    "recall_lower": None if among is None else among * seen.bound}
+
+
+def _judgements(stage: Stage) -> dict[int, list[Event]]:
+    """Return the decisions on each record of a stage, over duplicate groups, in the order of the log."""
+    given: dict[int, list[Event]] = {}
+    for (name, record_id, _), event in sorted(stage.live.decisions.items(), key=lambda item: item[1].seq):
+        if name == stage.name:
+            given.setdefault(stage.live.kept(record_id), []).append(event)
+    return given
+
+
+def _sample(stage: Stage) -> list[int]:
+    """Return the records whose exclusion is to be judged again, in their order: the ends of the permutations."""
+    places = [rows[::-1][: math.ceil(recall.SAMPLE_SHARE * len(rows))] for rows in stage.strata]
+    return [int(r) for rows in places for r in stage.record_ids[rows]]
+
+
+def second_look(project: Project, reviewer: str, stage_name: str | None = None) -> list[int]:
+    """Return the excluded records of the random sample that await another reviewer's judgement, in their order.
+
+    Those that the reviewer has judged are left out: a second look is somebody else's.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    stage = project.stage(stage_name)
+    given = _judgements(stage)
+    excluded = {r: events[0].reviewer for r, events in given.items()
+                if events[0].label is Label.EXCLUDE and len({e.reviewer for e in events}) == 1}
+    waiting = [r for r in _sample(stage) if r in excluded]
+    if not waiting:
+        raise InputError(f"No excluded record of the random sample at the stage {stage.name!r} awaits a second look.")
+    others = [r for r in waiting if excluded[r] != reviewer]
+    if not others:
+        raise InputError(
+            f"{reviewer} excluded all {len(waiting)} records that await a second look; another reviewer is to judge "
+            "them (--reviewer NAME)."
+        )
+    return others
 
 
 def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
@@ -428,6 +474,43 @@ def _warnings(
     return told
 
 
+def _plateau_is_reached(history: History, target: float, confidence: float) -> bool:
+    """Tell whether the ranking has found nothing for so long that an audit would begin, or has begun."""
+    policy = recall.Policy(target, confidence)
+    return bool((history.origin == Origin.AUDIT).any()) or policy.next_origin(history) is Origin.AUDIT
+
+
+def _safe_checks(
+    project: Project, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None,
+) -> list[str]:
+    """Tell which checks of the SAFE procedure are not met, in one sentence; nothing where all are.
+
+    Boetje & van de Schoot 2024 (10.1186/s13643-024-02502-7) ask, before a stop, for a tenth of the records and
+    twice the relevant records expected to be screened, 50 irrelevant ones in a row, the same by another
+    model, and a look at what was excluded. That the key papers are found the log cannot tell.
+    """
+    missing = []
+    if history.n_screened < _SAFE_SHARE * history.n_total:
+        missing.append(f"fewer than {100 * _SAFE_SHARE:g} % of the records are screened")
+    run = recall.Policy.run(history)
+    if run < _SAFE_RUN:
+        missing.append(f"{run} ranked records in a row were irrelevant, not {_SAFE_RUN}")
+    if estimate is not None and history.n_screened < _SAFE_TIMES * estimate.relevant_total:
+        missing.append(f"fewer records are screened than twice the {estimate.relevant_total:.0f} relevant ones expected")
+    names = {model.get("name") for model in project.ranking_models(stage.name)}
+    if len(names) < 2:
+        missing.append("no second model has ranked what is left (`triage rank --model`)")
+    if noise is not None and noise["pending"]:
+        missing.append(
+            f"{len(noise['pending'])} of {noise['sample']} excluded records drawn at random await a second look "
+            "(`triage export --only second-look`)"
+        )
+    if not missing:
+        return []
+    return ["Checks of the SAFE procedure that are not met: " + "; ".join(missing) + ". They are rules of thumb, and so is "
+            "that the key papers known beforehand are among the included, which only you can tell; no stop rests on them."]
+
+
 def _unfinished(project: Project, stage: Stage, labels: list[tuple[int, Label | None]]) -> list[str]:
     """Tell what is still to come before the stage's labels are final, or its records complete."""
     protocol = project.protocol()
@@ -452,7 +535,7 @@ def _unfinished(project: Project, stage: Stage, labels: list[tuple[int, Label | 
     return told
 
 
-def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE = recall.AuditE()) -> bool:
+def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE) -> bool:
     """Tell whether the protocol's rule says that screening can stop; `parameters` are those of the log."""
     rule = recall.rule_of(
         stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters,
@@ -460,7 +543,7 @@ def rule_says_stop(history: History, stopping: Stopping, parameters: recall.Audi
     return rule(history).stop
 
 
-def one_line(history: History, protocol: Protocol, parameters: recall.AuditE = recall.AuditE()) -> str:
+def one_line(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
     """Return the state of the review in one line, for the screening session; `parameters` are those of the log."""
     stopping = protocol.stopping
     certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
@@ -503,7 +586,7 @@ def in_words(facts: dict) -> str:
             f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
             f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    if c["certified"] and facts["workload"]["until"] == "the certificate":
+    if c["certified"] and v["rule"] != "fixed-audit":
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
@@ -542,7 +625,7 @@ def _labels_in_words(noise: dict) -> str:
 def _workload_in_words(facts: dict) -> str:
     work = facts["workload"]
     left = work["records_to_certificate"]
-    until = f"a certified {100 * facts['target']:g} %" if work["until"] == "the certificate" else work["until"]
+    until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
     told = (f"Workload     {left['p10']} to {left['p90']} more records to {until} "
             f"(median {left['p50']}; {work['zero_hit']} if nothing more turns up)")
     if work["hours"] is None:

@@ -1141,6 +1141,12 @@ class Project:
             ))
             return ranking_id
 
+    def ranking_models(self, stage: str) -> list[dict]:
+        """Return the models, name and parameters, that ever ranked a stage."""
+        with self._read() as connection:
+            models = connection.execute(select(_rankings.c.model).where(_rankings.c.stage == stage).distinct()).scalars()
+            return [json.loads(model) for model in models]
+
     def ranking(self, stage: str) -> Ranking | None:
         """Return the newest ranking of a stage, or None."""
         query = (select(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None))

@@ -88,6 +88,7 @@ class Desk:
             self._closing = closing
             self._protocol = protocol
             self._words = words_of(self._protocol)
+            self._weights = status.logged_parameters(self.project.events(), self.stage_name)
             self._renew_state()
 
     @contextmanager
@@ -261,7 +262,8 @@ class Desk:
         return row
 
     def _renew_state(self) -> None:
-        self._state, self._state_age = status.one_line(self.session.pool.history(), self._protocol), 0
+        history = self.session.pool.history()
+        self._state, self._state_age = status.one_line(history, self._protocol, self._weights), 0
 
 
 class NotOpen(Exception):
