@@ -52,7 +52,7 @@ from triage.screening import ProjectJournal, Session, commit_audit
 
 PASSWORD = "correct horse battery staple"
 RELEVANT = 0.1                   # of the decisions
-PATIENCE = 120                   # seconds for an answer, or for the server to be there again
+PATIENCE = 600                   # seconds for an answer, or for the server to be there again
 BAD = ("gaps", "lost", "doubled", "shown to too many", "shown twice to one", "not decided by all", "wrong audit draws",
        "failed")
 
