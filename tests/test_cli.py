@@ -610,6 +610,28 @@ def test_export_selects_by_decision(review):
             assert told in triage.refused("export", "r.triage", "-o", output, *which, unchanged=("r.triage", "a.ris"))
 
 
+def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
+    """Blind: nothing in the file tells what the first reviewer said; its answers tell of wrong exclusions."""
+    triage = review(60)
+    first = [[i, "include" if i <= 3 else "exclude", "why-ann" if i > 3 else ""] for i in range(1, 61)]
+    triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
+    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
+    assert sample
+    assert "ann excluded all" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look",
+                                                "--reviewer", "ann")
+    assert "goes with no other" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look,maybe")
+    told = triage.json("export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob")
+    assert told["records"] == len(sample)
+    text = (triage.folder / "second.csv").read_text(encoding="utf-8-sig")
+    assert "exclude" not in text and "ann" not in text
+    assert answered(triage, "second.csv") == sample
+    triage("label", "r.triage", "second.csv", "--reviewer", "bob")
+    noise = triage.json("status", "r.triage")["label_noise"]
+    assert noise["judged_twice"] == len(sample) and not noise["pending"]
+    assert "awaits a second look" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look",
+                                                    "--reviewer", "bob")
+
+
 def test_audit_draws_are_handed_out_unmarked_and_keep_their_origin(review):
     """Nothing relevant in sixty records: the next batch is drawn at random, and nothing in the file says so."""
     triage = review(150)

@@ -24,7 +24,7 @@ PROMISES = {
 RULES = {
     "audit-e": "an audit of random draws whose evidence may be looked at any time",
     "fixed-audit": "one look at a random sample of a size set beforehand",
-    "ranked-e": "an anytime-valid test that takes ranked records for random draws",
+    "ranked-e": "a run of irrelevant records, ranked or drawn at random, that may be looked at any time",
     "cmh": "a hypergeometric test that takes ranked records for random draws",
     "quant": "a model's estimate of recall",
     "ip-p": "a fitted curve of the finds",
