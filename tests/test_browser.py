@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROTOCOL
+from conftest import BOTH, PROTOCOL
 from triage import intake, web
 from triage.decisions import Kind, Label
 from triage.project import Project, Role
@@ -46,7 +46,7 @@ def window(browser):
         context = browser.new_context(base_url=base, **{"viewport": {"width": 1100, "height": 800}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # a machine may be busy with much else: only what never comes fails
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
@@ -185,16 +185,18 @@ def test_the_next_record_is_there_before_the_server_answers(review, window):
         page = window(base)
         page.goto("/")
         page.wait_for_selector("#title")
-        page.route("**/api/decisions", lambda route: (time.sleep(1.0), route.continue_()))
+        held = []
+        page.route("**/api/decisions", lambda route: held.append(route))
         before = title(page)
-        took = page.evaluate("""async () => {
-            const before = document.getElementById('title').innerText, began = performance.now();
-            document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'i', bubbles: true}));
-            while (document.getElementById('title').innerText === before) await new Promise(requestAnimationFrame);
-            return performance.now() - began;
-        }""")
-        assert title(page) != before and took < 500
+        page.keyboard.press("i")
+        # It is there within the key's own event, whenever the server may answer.
+        assert title(page) not in (before, "") and not title(page).startswith("The next record is on its way")
+        while not held:
+            page.wait_for_timeout(20)
+        assert not standing(project)
+        held[0].continue_()
         sent(page)
+        assert len(standing(project)) == 1
 
 
 def test_decisions_outlast_a_dropped_connection_and_a_reload_and_are_never_doubled(review, window):
@@ -253,7 +255,7 @@ def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
     try:
         page = window(f"http://127.0.0.1:{port}")
         page.goto("/")
-        page.wait_for_selector("#title", timeout=30_000)
+        page.wait_for_selector("#title")
         page.keyboard.press("i")
         next_record(page, "")
         sent(page)
@@ -264,13 +266,31 @@ def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
         page.wait_for_selector("#connection:not([hidden])")
         assert next_record(page, before) != before
         server = start()
-        page.wait_for_selector("#connection", state="hidden", timeout=30_000)
+        page.wait_for_selector("#connection", state="hidden")
         sent(page)
         with Project.open(path) as again:
             assert [e.label for e in again.events() if e.kind is Kind.DECISION] == [Label.INCLUDE, Label.MAYBE]
     finally:
         server.kill()
         server.wait()
+
+
+def test_a_decision_is_changed_with_its_reason_note_and_tags(review, window):
+    with review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial", "review"]')) as project, served(project) as (base, _):
+        project.decide("abstract", [{"record_id": 3, "label": Label.INCLUDE, "note": "at first"}], reviewer="ann", tags={3: ["trial"]})
+        page = window(base)
+        page.goto("/history?q=first")
+        page.locator(".records a").click()
+        assert page.get_by_label("trial").is_checked() and not page.get_by_label("review").is_checked()
+        page.locator("#change [name=label]").select_option("exclude")
+        page.locator("#change [name=reason]").select_option("CHILD")
+        page.locator("#change [name=note]").fill("on second thoughts")
+        page.get_by_label("trial").uncheck()
+        page.get_by_label("review").check()
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_function("() => document.getElementById('said').innerText === 'Kept: exclude (CHILD)'")
+        assert standing(project) == {3: (Label.EXCLUDE, "CHILD", "on second thoughts")}
+        assert [e.reason for e in project.live().tagged("abstract", "ann")[3]] == ["review"]
 
 
 def test_a_narrow_screen(review, window):
@@ -314,6 +334,7 @@ def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
             assert faults(page) == [], path
 
 
+@pytest.mark.parametrize("storage", BOTH)
 def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
     protocol = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
     with review(12, protocol) as project, served(project, public=True) as (base, app):
@@ -327,7 +348,7 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
             page.keyboard.press("Tab")
             page.keyboard.type(PASSWORD)
             page.keyboard.press("Enter")
-            page.wait_for_selector("#title", timeout=20_000)
+            page.wait_for_selector("#title")
         for name, page in pages.items():
             page.reload()
             page.wait_for_selector("#title")
@@ -351,6 +372,8 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
         olga.goto("/conflicts")
         assert faults(olga) == []
         assert olga.locator("section.conflict").count() == 1 and "rita" in olga.locator("section.conflict").inner_text()
+        olga.locator("section.conflict summary").click()
+        assert "schizophrenia" in olga.locator("section.conflict details").inner_text()
         olga.locator("section.conflict select[name=label]").select_option("exclude")
         olga.locator("section.conflict button").click()
         olga.wait_for_function("() => document.getElementById('said').innerText.includes('0 open')")
@@ -398,8 +421,8 @@ def at_full_text(project, n=6):
 def viewed(page):
     """Wait until the browser's viewer shows a PDF in the frame, read by it from our server; return its address."""
     # The viewer asks for the file anew, in a frame of its own within its page.
-    page.wait_for_function("() => document.querySelector('#fulltext iframe')", timeout=20_000)
-    for _ in range(400):
+    page.wait_for_function("() => document.querySelector('#fulltext iframe')")
+    for _ in range(1_200):
         addresses = [frame.url for frame in page.frames]
         if any(url.startswith("chrome-extension:") for url in addresses) and sum("/api/attachments/" in url for url in addresses) > 1:
             return next(url for url in addresses if "/api/attachments/" in url)

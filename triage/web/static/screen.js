@@ -474,6 +474,15 @@ for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe
   byId(`do-${name}`)?.addEventListener("click", () => keys[key]());
 }
 takeDrops(byId("reading"), openFiles);
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing) return;
+    event.preventDefault();  // closed at once: the browser's own closing may come after the next key
+    dialog.close();
+    // What opened it may be gone; then the field that had the focus keeps it for a moment, and would take the next key.
+    if (dialog.contains(document.activeElement)) byId("title")?.focus({ preventScroll: true });
+  });
+}
 byId("files").addEventListener("close", () => byId("title")?.focus({ preventScroll: true }));
 
 // For who dictates, or whose hand slips: without them the buttons decide.
