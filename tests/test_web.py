@@ -21,7 +21,7 @@ from triage import intake, reading, web
 from triage.decisions import Kind, Label
 from triage.errors import InputError
 from triage.project import Project, Role
-from triage.web.access import Attempts, Door, Limit, Refused, is_loopback
+from triage.web.access import POLICY, Attempts, Door, Limit, Refused, is_loopback
 from triage.web.desks import AHEAD, as_read
 from conftest import PROTOCOL, sample_ris
 from triage.records import Record
@@ -439,38 +439,56 @@ def test_off_this_machine_nobody_gets_in_without_logging_in(review):
     with review(6) as project:
         app = team_app(project)
         with client(app, TEAM) as stranger:
-            for route in routes():
-                told = stranger.request(route[0], route[1])
-                if route[1] in ("/login", "/join/x"):
-                    assert told.status_code in (200, 403, 404)
-                elif route[1].startswith("/api/"):
-                    assert told.status_code in (401, 422) and (told.status_code == 401 or "detail" in told.json()), route
+            for method, path, needs in routes(app):
+                told = stranger.request(method, path)
+                if needs is None:
+                    assert told.status_code in (200, 403, 404, 422), path
+                elif path.startswith("/api/"):
+                    assert told.status_code in (401, 422) and (told.status_code == 401 or "detail" in told.json()), path
                 else:
-                    assert (told.status_code, told.headers.get("location", "")[:6]) == (303, "/login") or told.status_code == 422, route
+                    assert (told.status_code, told.headers.get("location", "")[:6]) == (303, "/login") or told.status_code == 422, path
             assert not decisions(project)
             assert stranger.get("/static/triage.css").status_code == 200
         with client(app, "https://127.0.0.1:8765") as near:  # a proxy on this machine is no way round it
             assert near.get("/api/session").status_code == 401
 
 
-def routes():
-    """Return method and path of every route, with something in place of each parameter."""
-    found = [
-        (method, route.path.replace("{record_id}", "1").replace("{token}", "x").replace("{event}", "1"))
-        for router in (web.api.router, web.pages.router) for route in router.routes for method in route.methods if method != "HEAD"
-    ]
-    assert OWNERS | ADJUDICATORS | STRANGERS <= set(found)
-    return sorted(found)
-
-
-# What each route needs; whatever is not named here is for everybody who has logged in.
-OWNERS = {
-    ("GET", "/files"), ("GET", "/duplicates"), ("GET", "/people"), ("POST", "/people/invitations"), ("POST", "/people/roles"),
-    ("GET", "/api/export"), ("GET", "/api/report"), ("GET", "/api/log"), ("POST", "/api/import"), ("GET", "/api/duplicates"),
-    ("POST", "/api/duplicates"), ("POST", "/api/duplicates/answers"),
+# What each route needs: a role, or None where nobody is known yet. A route that is not named here fails the tests.
+REVIEWER, ADJUDICATOR, OWNER = Role
+NEEDS = {
+    **dict.fromkeys(("GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
+    **dict.fromkeys((
+        "GET /", "GET /history", "GET /search", "GET /records/{record_id}", "GET /overview", "GET /conflicts", "GET /account",
+        "POST /account/password", "POST /account/tokens", "POST /account/tokens/revoke", "POST /logout", "GET /api",
+        "GET /api/session", "GET /api/queue", "POST /api/decisions", "POST /api/skips", "POST /api/undo",
+        "GET /api/why/{record_id}", "GET /api/records/{record_id}", "GET /api/search", "GET /api/history",
+        "GET /api/attachments", "POST /api/attachments", "GET /api/attachments/{event}", "DELETE /api/attachments/{event}",
+        "GET /api/missing", "GET /api/status", "GET /api/flow", "GET /api/conflicts", "GET /api/openapi.json", "GET /api/version",
+    ), REVIEWER),
+    **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
+    **dict.fromkeys((
+        "GET /files", "GET /duplicates", "GET /people", "POST /people/invitations", "POST /people/roles", "GET /api/export",
+        "GET /api/report", "GET /api/log", "POST /api/import", "GET /api/duplicates", "POST /api/duplicates",
+        "POST /api/duplicates/answers",
+    ), OWNER),
 }
-ADJUDICATORS = {("POST", "/api/settlements"), ("GET", "/api/agreement")}
-STRANGERS = {("GET", "/login"), ("POST", "/login"), ("GET", "/join/x"), ("POST", "/join/x")}
+
+
+def _each(routes):
+    for route in routes:
+        included = getattr(route, "original_router", None)   # FastAPI keeps a router that it includes whole
+        yield from [route] if included is None else _each(included.routes)
+
+
+def routes(app):
+    """Return method and path of every route, with something in place of each parameter, and what it needs."""
+    every = list(_each(app.routes))
+    found = {f"{method} {route.path}" for route in every for method in getattr(route, "methods", ()) if method != "HEAD"}
+    assert found == NEEDS.keys(), "each route is named in NEEDS"
+    assert [route.path for route in every if not hasattr(route, "methods")] == ["/static"]
+    return [(*re.sub(r"\{token\}", "x", re.sub(r"\{\w+_?id\}|\{event\}", "1", one)).split(" "), NEEDS[one]) for one in sorted(found)]
+
+
 BODIES = {
     "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"}, "/api/skips": {"key": "key-00000002", "record_id": 1},
     "/api/undo": {"key": "key-00000003"}, "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
@@ -491,10 +509,9 @@ def test_each_route_from_each_role(review, role):
             joined(app, "olga", Role.OWNER)
             visitor = joined(app, "rita" if role is not Role.OWNER else "otto", role)
             opened(visitor)
-            for method, path in routes():
-                if (method, path) in STRANGERS or path.startswith("/static"):
+            for method, path, needs in routes(app):
+                if needs is None:
                     continue
-                needs = Role.OWNER if (method, path) in OWNERS else Role.ADJUDICATOR if (method, path) in ADJUDICATORS else Role.REVIEWER
                 may = list(Role).index(role) >= list(Role).index(needs)
                 token = csrf(visitor)
                 sent = {"headers": token}
@@ -510,12 +527,18 @@ def test_each_route_from_each_role(review, role):
                     sent["params"] = {"record_id": 1}
                 elif path == "/api/search":
                     sent["params"] = {"q": "peer"}
+                if method != "GET":  # without what only a page of this session has, nothing is changed
+                    wrong = {**sent, "headers": {"x-csrf-token": "0" * 64}} | (
+                        {"data": {**sent["data"], "csrf": "0" * 64}} if path in FORMS else {})
+                    before = len(project.events()), project.people(), len(project.invitations())
+                    assert visitor.request(method, path, **wrong).status_code == 403, (method, path)
+                    assert before == (len(project.events()), project.people(), len(project.invitations()))
                 told = visitor.request(method, path, **sent)
                 if path == "/logout":
                     visitor = relogged(app, "rita" if role is not Role.OWNER else "otto")
                 assert (told.status_code == 403) is not may, (method, path, told.status_code, told.text[:200])
                 assert told.status_code < 500, (method, path, told.text[:300])
-                if (method, path) in OWNERS - {("POST", "/api/duplicates/answers")} and may:
+                if needs is OWNER and path != "/api/duplicates/answers" and may:
                     assert told.status_code in (200, 303), (method, path, told.status_code, told.text[-600:])
             assert project.person("carl") is None
             assert {i.name for i in project.invitations() if i.open} == ({"carl"} if role is Role.OWNER else set())
@@ -790,6 +813,68 @@ def test_passwords_that_wait_to_be_looked_at_leave_threads_for_others(review, mo
         with access._looking(), pytest.raises(Refused, match="at this moment"):
             access.hashed(PASSWORD)
         assert access.hashed(PASSWORD).startswith("$argon2id$")
+
+
+def test_every_answer_has_the_headers(review):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM) as stranger:
+            answers = [stranger.get("/"), stranger.get("/login"), stranger.get("/nothing"), stranger.get("/api/session"),
+                       stranger.get("/static/triage.css"), stranger.get("/", headers={"host": "evil.example"}),
+                       stranger.post("/login", content=b"x" * 2_000_000), stranger.post("/login", data={}),
+                       stranger.get("/", headers={"authorization": "Bearer x"})]
+            assert [told.status_code for told in answers] == [303, 200, 404, 401, 200, 421, 413, 422, 401]
+            for told in answers:
+                assert told.headers["content-security-policy"] == POLICY and "unsafe" not in POLICY
+                for name, value in (("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"),
+                                    ("referrer-policy", "same-origin"), ("cross-origin-opener-policy", "same-origin"),
+                                    ("cross-origin-resource-policy", "same-origin"), ("strict-transport-security", "max-age=31536000")):
+                    assert told.headers[name] == value, (told.request.url, name)
+                assert told.headers["cache-control"] in ("no-store", "no-cache") and "server" not in told.headers
+
+
+@pytest.mark.parametrize("limit, later", [("_IDLE", timedelta(hours=12, seconds=1)), ("_LONGEST", timedelta(days=7, seconds=1))])
+def test_a_session_ends_after_some_hours_alone_and_after_a_week_in_any_case(review, monkeypatch, limit, later):
+    with review(6) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            olga = joined(app, "olga", Role.OWNER)
+
+            class Later(datetime):
+                @classmethod
+                def now(cls, tz=None):
+                    return datetime.now(tz) + Later.by
+
+            monkeypatch.setattr("triage.web.access.datetime", Later)
+            if limit == "_LONGEST":
+                monkeypatch.setattr("triage.web.access._IDLE", timedelta(days=30))
+            Later.by = later - timedelta(minutes=1)
+            assert olga.get("/api/session").status_code == 200
+            if limit == "_LONGEST":
+                Later.by = later
+            else:  # the request before has renewed it, by the project's own clock
+                Later.by = later + timedelta(seconds=1)
+            assert olga.get("/api/session").status_code == 401
+            Later.by = timedelta(0)
+            assert olga.get("/api/session").status_code == 401     # it has ended for good
+
+
+@pytest.mark.parametrize("public, peer, counted", [
+    (TEAM, "127.0.0.1", "203.0.113.9"), (TEAM, "10.0.0.5", "10.0.0.5"), ("", "127.0.0.1", "127.0.0.1"), ("", "10.0.0.5", "10.0.0.5"),
+])
+def test_a_forwarded_address_is_believed_of_a_proxy_on_this_machine_and_only_when_asked(review, monkeypatch, public, peer, counted):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")     # what other servers obey is nothing here
+    with review(6) as project:
+        project.add_person("olga", Role.OWNER)
+        app = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=public), reviewer="olga")
+        served = web.configured(app, "127.0.0.1", 8765, certificate=None, key=None, public=public).loaded_app
+        visitor = TestClient(served, base_url=public or LOCAL, client=(peer, 1), follow_redirects=False)
+        forwarded = {"x-forwarded-for": "198.51.100.7, 203.0.113.9", "x-forwarded-proto": "https", "x-forwarded-host": "evil.example"}
+        page = visitor.get("/login", headers=forwarded)
+        assert "evil.example" not in page.text
+        told = visitor.post("/login", headers=forwarded, data={"csrf": hidden(page), "name": "olga", "password": "wrong"})
+        assert told.status_code == 401
+        assert [key for key in app.state.access.attempts._failed if key[0] == "from"] == [("from", counted)]
 
 
 # -- the server ---------------------------------------------------------------------------------

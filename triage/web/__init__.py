@@ -152,15 +152,7 @@ def serve(
         raise InputError("--certificate and --key go together: give both files.")
     door = Door.of(host, port, tls=certificate is not None, public=public)
     app = make_app(project, door, reviewer=reviewer, preset=preset, device=device)
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False, proxy_headers=bool(public),
-        forwarded_allow_ips="127.0.0.1" if public else "", ssl_certfile=certificate, ssl_keyfile=key,
-        timeout_graceful_shutdown=5,
-    )
-    try:
-        config.load()
-    except OSError as error:
-        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+    config = configured(app, host, port, certificate=certificate, key=key, public=public)
     with _listening(host, port) as listener:
         here = f"[{host}]" if ":" in host else host
         base = public or f"http{'s' if certificate else ''}://{here}:{port}"
@@ -171,6 +163,23 @@ def serve(
         if door.login and not door.secure:
             say("Without TLS anybody on the way can read along: give --certificate and --key, or put a proxy in front.")
         uvicorn.Server(config).run([listener])
+
+
+def configured(
+    app: FastAPI, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str,
+) -> uvicorn.Config:
+    """Return how an application is served; for the parameters and what is raised see `serve`."""
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        # What a visitor says of the address they come from is believed of a proxy on this machine alone.
+        proxy_headers=bool(public), forwarded_allow_ips="127.0.0.1" if public else "",
+        ssl_certfile=certificate, ssl_keyfile=key, timeout_graceful_shutdown=5,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+    return config
 
 
 def _listening(host: str, port: int) -> socket.socket:
