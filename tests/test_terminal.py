@@ -26,6 +26,7 @@ from triage.decisions import History, Label, Origin
 from triage.dedupe import Agreement, FieldPair
 from triage.eligibility import Proposal
 from triage.protocol import parse
+from triage.recall import AuditE
 from triage.records import Record
 from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, Showing
 from triage.status import one_line
@@ -325,7 +326,7 @@ def test_the_state_is_renewed_after_ten_decisions_only():
 
 def test_the_state_says_what_is_screened_found_and_certified():
     protocol = parse("[stopping]\ntarget = 0.9")
-    said = [one_line(History.of(range(len(y)), y, n_records=100), protocol)
+    said = [one_line(History.of(range(len(y)), y, n_records=100), protocol, AuditE())
             for y in ([0] * 10, [1] * 3 + [0] * 7, [1] * 3 + [0] * 97)]
     assert said == [
         "10 of 100 screened | nothing relevant found yet",
