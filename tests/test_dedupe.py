@@ -499,7 +499,9 @@ def test_four_times_the_records_take_about_four_times_the_time():
         return time.process_time() - start
 
     seconds(200)
-    assert seconds(4000) < 8 * seconds(1000)
+    # The fastest of several in turn: a processor that other work shares is slower for moments.
+    times = [(seconds(4000), seconds(1000)) for _ in range(3)]
+    assert min(four for four, _ in times) < 8 * min(one for _, one in times)
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "[a " * 2000, "a:" * 5000, "(vol " * 900, "\ud800\x00 " * 900,
