@@ -271,8 +271,9 @@ class Server:
     def engine(self) -> Engine:
         """Return a way to the database."""
         try:
-            # A connection that the server has closed meanwhile, as when it was started anew, is made again.
-            engine = create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+            # A connection that the server has closed meanwhile, as when it was started anew, is made again. Of a
+            # team's pages twenty are kept: to make one costs more than what it is made for.
+            engine = create_engine(self.url, pool_size=20, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise InputError(
                 "A review on a server needs the package psycopg; install it with: pip install 'abstract-triage[team]'."
