@@ -337,19 +337,19 @@ def _label_noise(
     count in that order, up to the first that was excluded and is not judged again.
     """
     given = _judgements(stage)
-    excluded = {r for r, events in given.items() if events[0].label is Label.EXCLUDE}
-    included = len(given) - len(excluded)
+    excluded = sum(1 for events in given.values() if events[0].label is Label.EXCLUDE)
+    included = len(given) - excluded
     if not excluded:
         return None
-    drawn = [r for r in _sample(stage) if r in excluded]
-    pending = [r for r in drawn if len({e.reviewer for e in given[r]}) < 2]
+    drawn = _excluded_of_sample(stage, given)
+    pending = _once_judged(drawn, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told = {"excluded": len(excluded), "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
+    told = {"excluded": excluded, "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
             "pending": pending, "confidence": confidence}
     if not judged or not included:
         return told | dict.fromkeys(("sensitivity", "lower", "upper", "recall_lower"))
-    seen = recall.sensitivity(included, len(excluded), len(judged), overturned, confidence)
+    seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
     # Half of the error goes to the labels and half to the recall among them, so both hold together.
     among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
     return told | {"sensitivity": seen.estimate, "lower": seen.lower, "upper": seen.upper,
@@ -365,10 +365,15 @@ def _judgements(stage: Stage) -> dict[int, list[Event]]:
     return given
 
 
-def _sample(stage: Stage) -> list[int]:
-    """Return the records whose exclusion is to be judged again, in their order: the ends of the permutations."""
+def _excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> list[int]:
+    """Return the records first excluded among those to be judged again, in their order: the permutations' ends."""
     places = [rows[::-1][: math.ceil(recall.SAMPLE_SHARE * len(rows))] for rows in stage.strata]
-    return [int(r) for rows in places for r in stage.record_ids[rows]]
+    drawn = (int(r) for rows in places for r in stage.record_ids[rows])
+    return [r for r in drawn if r in given and given[r][0].label is Label.EXCLUDE]
+
+
+def _once_judged(record_ids: Iterable[int], given: Mapping[int, Sequence[Event]]) -> list[int]:
+    return [r for r in record_ids if len({e.reviewer for e in given[r]}) < 2]
 
 
 def second_look(project: Project, reviewer: str, stage_name: str | None = None) -> list[int]:
@@ -383,12 +388,10 @@ def second_look(project: Project, reviewer: str, stage_name: str | None = None) 
     """
     stage = project.stage(stage_name)
     given = _judgements(stage)
-    excluded = {r: events[0].reviewer for r, events in given.items()
-                if events[0].label is Label.EXCLUDE and len({e.reviewer for e in events}) == 1}
-    waiting = [r for r in _sample(stage) if r in excluded]
+    waiting = _once_judged(_excluded_of_sample(stage, given), given)
     if not waiting:
         raise InputError(f"No excluded record of the random sample at the stage {stage.name!r} awaits a second look.")
-    others = [r for r in waiting if excluded[r] != reviewer]
+    others = [r for r in waiting if given[r][0].reviewer != reviewer]
     if not others:
         raise InputError(
             f"{reviewer} excluded all {len(waiting)} records that await a second look; another reviewer is to judge "
