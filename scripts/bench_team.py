@@ -262,7 +262,7 @@ def through_pages(
             Client(site.port, names[number]).screen(
                 np.random.default_rng(number), pause, lambda *one: acknowledged.append((names[number], *one)),
             )
-        except BaseException as error:
+        except (Exception, SystemExit) as error:
             failed.append(f"{names[number]}: {error!r}")
 
     try:

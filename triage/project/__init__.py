@@ -29,8 +29,8 @@ from ..records import Record, content_hash, filled
 from . import schema
 from .places import File, Server, place_of, shown
 from .schema import (
-    api_tokens as _api_tokens, attachments as _attachments, events as _events, files as _files, invitations as _invitations, meta as _meta,
-    people as _people, plans as _plans, protocols as _protocols, rankings as _rankings, records as _records,
+    api_tokens as _api_tokens, attachments as _attachments, events as _events, files as _files,
+    invitations as _invitations, meta as _meta, people as _people, plans as _plans, protocols as _protocols, rankings as _rankings, records as _records,
     web_sessions as _web_sessions,
 )
 
