@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from datetime import UTC, datetime
@@ -55,6 +56,12 @@ def sample_ris(n: int, first: int = 0, relevant_every: int = 6) -> str:
             f"AU  - Author{i}, A\nPY  - {1990 + i % 30}\nU1  - kept {i}\nER  - \n"
         )
     return "\n".join(lines)
+
+
+def pytest_configure() -> None:
+    # A shell starts what it runs in the background deaf to interrupts, and so is every program that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Log:
