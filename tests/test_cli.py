@@ -632,6 +632,34 @@ def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
                                                     "--reviewer", "bob")
 
 
+def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monkeypatch):
+    triage = review(120)
+    first = [[i, "include" if i <= 3 else "exclude", "why-ann"] for i in range(1, 121)]
+    triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
+    second = "screen", "r.triage", "--second-look", "--reviewer"
+    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
+    assert len(sample) >= 4
+    assert "ann excluded all" in triage.refused(*second, "ann")
+    assert "no stage" in triage.refused(*second, "bob", "--stage", "none")
+    assert "ranks nothing" in triage(*second, "bob", "--model", "fast", code=2)
+    keys = ["i", "u", "n", "on second look", "m", "e", "1", "q"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(keys) + "\n"))
+    said = triage(*second, "bob")
+    assert "why-ann" not in said and f"{len(sample)} left" in said
+    assert "2 decisions this time, 1 of them include or maybe." in said
+    with projects.Project.open(triage.folder / "r.triage") as project:
+        mine = {e.record_id: (e.label, e.reason, e.note) for e in project.live().decisions.values() if e.reviewer == "bob"}
+        assert mine == {sample[0]: ("maybe", "", "on second look"), sample[1]: ("exclude", "CHILD", "")}
+        assert not [e for e in project.events() if e.kind is Kind.SHOWN]
+    monkeypatch.setattr("sys.stdin", io.StringIO("e\n\n" * len(sample)))
+    said = triage(*second, "bob")
+    assert "No record awaits your second look any more." in said and f"{len(sample) - 2} decisions this time" in said
+    noise = triage.json("status", "r.triage")["label_noise"]
+    assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(sample), 1, [])
+    assert [one["record_id"] for one in triage.json("conflicts", "r.triage")["conflicts"]] == [sample[0]]
+    assert "awaits a second look" in triage.refused(*second, "bob")
+
+
 def test_audit_draws_are_handed_out_unmarked_and_keep_their_origin(review):
     """Nothing relevant in sixty records: the next batch is drawn at random, and nothing in the file says so."""
     triage = review(150)

@@ -18,7 +18,8 @@ from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project, schema
 from triage.screening import (
-    SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_session, rank,
+    SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_second_look, open_session,
+    rank,
 )
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -460,6 +461,79 @@ def test_a_whole_review(review):
     assert history.n_found == 25 and history.n_unscreened == 0
     # The ranking puts the relevant ones first, long before chance would.
     assert np.flatnonzero(history.y == 1)[:20].max() < 40
+
+
+def screened_by_ann(review, n=120, protocol=PROTOCOL):
+    """Return a review that ann has screened, wrong on one record of the sample, and what awaits a second look of it."""
+    project = review(n, protocol)
+    stage = commit_audit(project)
+    wrong = int(stage.record_ids[stage.strata[0][-1]])
+    project.decide("abstract", [
+        {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
+        for i in range(1, n + 1)
+    ], reviewer="ann")
+    return project, status.second_look(project, "bob")
+
+
+def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
+    project, waiting = screened_by_ann(review)
+    before = project.history()
+    assert len(waiting) >= 4 and project.protocol().reviewers_per_record == 1
+    with open_second_look(project, waiting, reviewer="bob") as (session, records):
+        assert [r.id for r in records] == waiting and session.undo() is None
+        rows = [session.next().row]
+        session.decide(rows[0], INCLUDE, note="on second look", tags=["a"])
+        assert session.tags(rows[0]) == ["a"]
+        aside = session.next().row
+        session.skip(aside)
+        rows.append(session.next().row)
+        session.decide(rows[1], EXCLUDE, "CHILD")
+        assert session.undo() == rows[1] == session.next().row
+        session.decide(rows[1], EXCLUDE, "ONLINE")
+        while (showing := session.next()) is not None:
+            rows.append(showing.row)
+            session.decide(showing.row, EXCLUDE)
+        assert [records[row].id for row in rows] == [waiting[0], *waiting[2:], waiting[1]]
+    told = [e for e in project.events() if e.reviewer == "bob"]
+    assert {e.kind for e in told} == {Kind.DECISION, Kind.TAG, Kind.UNDO}
+    assert project.live().decisions["abstract", waiting[2], "bob"].reason == "ONLINE"
+    # The order of first showing is as it was; the overturned record is in conflict, and relevant until it is settled.
+    after = project.history()
+    assert after.rows.tolist() == before.rows.tolist() and after.n_found == before.n_found + 1
+    assert [one["record_id"] for one in team.conflicts(project)["conflicts"]] == [waiting[0]]
+    noise = status.status(project)["label_noise"]
+    assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
+    assert noise["sensitivity"] < 1
+    looks = status.second_looks(project, "bob")
+    assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
+
+
+def test_one_second_look_is_enough_and_what_is_no_part_of_the_sample_gets_none(review):
+    project, waiting = screened_by_ann(review)
+    elsewhere = next(i for i in range(1, 121) if not is_relevant(i) and i not in waiting)
+    with at_desk(project, "bob") as (bob, _), open_second_look(project, waiting, reviewer="carl") as (carl, records):
+        assert bob.next() is None
+        first = carl.next().row
+        bob.decide(waiting[0] - 1, EXCLUDE)
+        with pytest.raises(InputError, match="As many reviewers"):
+            bob.decide(elsewhere - 1, EXCLUDE)
+        with pytest.raises(InputError, match="As many reviewers"):   # on carl's screen, but judged by bob
+            carl.decide(first, INCLUDE)
+        second = carl.next().row
+        assert (first, second) == (0, 1)
+        carl.decide(second, EXCLUDE)
+        bob.decide(waiting[2] - 1, EXCLUDE)
+        assert records[carl.next().row].id == waiting[3]
+    given = [(e.record_id, e.reviewer) for e in project.events() if e.kind is Kind.DECISION and e.reviewer != "ann"]
+    assert given == [(waiting[0], "bob"), (waiting[1], "carl"), (waiting[2], "bob")]
+
+
+def test_an_exclusion_that_is_taken_back_awaits_no_second_look(review):
+    project, waiting = screened_by_ann(review)
+    with open_second_look(project, waiting, reviewer="bob") as (session, records):
+        project.decide("abstract", [{"record_id": waiting[0], "label": INCLUDE}], reviewer="ann")
+        assert records[session.next().row].id == waiting[1]
+    assert status.second_looks(project, "ann").own == len(waiting) - 1
 
 
 def committed_before_all(project):
@@ -1165,6 +1239,23 @@ def test_of_labels_from_many_the_newest_alone_are_learned_from():
     assert learn([0, 1, 2], [1, 0, 0], 4) == 2  # the newest decision, whose number its session could not know yet
     assert learn([0, 1], [1, 0], 12) == 3       # it was taken back
     assert saved == [5, 4, 12] and training.newest[1] == 3
+
+
+def test_a_session_beside_another_opens_with_its_ranking_and_waits_for_no_training(review, monkeypatch):
+    held = threading.Event()
+    real = screening.ReviewModel.__call__
+    with review(48) as project, open_session(project, reviewer="r0") as (first, _):
+        for n in range(6):
+            first.decide(first.next().row, INCLUDE if n % 3 == 0 else EXCLUDE)
+        first.wait()
+        monkeypatch.setattr(screening.ReviewModel, "__call__", lambda *one: held.wait(60) and real(*one))
+        first.decide(first.next().row, EXCLUDE)      # a training that takes its time
+        try:
+            with open_session(project, reviewer="r1", beside=first) as (second, _):
+                assert not held.is_set() and second.next() is not None and second.ranking_id is not None
+                held.set()
+        finally:
+            held.set()
 
 
 def test_reviewers_at_once_cost_one_training_at_a_time_and_end_with_the_same_ranking(review, monkeypatch):

@@ -421,19 +421,32 @@ def _print_explanation(facts: dict) -> None:
 def screen(
     review: Review, reviewer: Reviewer = None, stage: StageName = None, model: Model = None,
     device: DeviceOption = Device.AUTO,
+    second_look: Annotated[bool, typer.Option("--second-look", help="Judge excluded records of a random sample that "
+                                                                    "others excluded, in place of new ones.")] = False,
 ) -> None:
     """Screen in the terminal: one record, one key.
 
     i includes, e excludes with a reason, m is maybe, u undoes, ? shows every key. The best records
     come first, and each decision is safe on the disk before the next record is shown; once nothing
     turns up any more, some come at random among them: these are what certifies the recall.
+
+    --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
+    without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
     """
     from . import screening, status as facts, terminal
 
     who = _user(reviewer)
+    if second_look and model is not None:
+        raise typer.BadParameter("it goes not with --second-look, which ranks nothing", param_hint="--model")
     with _open(review) as project:
-        with screening.open_session(project, stage_name=stage, reviewer=who, preset=model, device=device,
-                                    progress=terminal.progress_bar) as (session, records):
+        if second_look:
+            opened = screening.open_second_look(
+                project, facts.second_look(project, who, stage), stage_name=stage, reviewer=who,
+            )
+        else:
+            opened = screening.open_session(project, stage_name=stage, reviewer=who, preset=model, device=device,
+                                            progress=terminal.progress_bar)
+        with opened as (session, records):
             protocol = project.protocol()
             stage_now = next(s for s in protocol.stages if s.name == (stage or protocol.stages[0].name))
             weights = facts.logged_parameters(project.events(), stage_now.name)
@@ -443,7 +456,12 @@ def screen(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=lambda: facts.one_line(session.pool.history(), protocol, weights), tags=protocol.tags,
+                state=lambda: (
+                    f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left." if second_look
+                    else facts.one_line(session.pool.history(), protocol, weights)
+                ),
+                tags=protocol.tags,
+                nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
     print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
     print(f"Next: triage status {_quoted(review)}")

@@ -290,6 +290,11 @@ def consensus(live: Live, stage: str) -> Consensus:
     return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled), settled)
 
 
+def awaits_second_look(events: Sequence[Event]) -> bool:
+    """Tell of the decisions on a record, in the order of the log, whether they are one reviewer's, who excluded it."""
+    return bool(events) and events[0].label is Label.EXCLUDE and len({e.reviewer for e in events}) == 1
+
+
 def visible(
     live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False,
 ) -> dict[int, list[Event]]:

@@ -22,7 +22,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, consensus
+from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, awaits_second_look, consensus
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
@@ -736,6 +736,8 @@ class ProjectJournal:
         self._take(stage)
 
     def _take(self, stage: Stage) -> None:
+        from . import recall
+
         self.stage = stage
         self._pool = Pool.of(stage)
         self._live = stage.live
@@ -743,6 +745,8 @@ class ProjectJournal:
         self._sample = stage.calibration(self._calibration)
         self._for_all = np.zeros(n, bool)
         self._for_all[self._sample] = True
+        self._to_judge_again = np.zeros(n, bool)
+        self._to_judge_again[stage.to_judge_again(recall.SAMPLE_SHARE)] = True
         self._takers: dict[int, dict[str, bool]] = {}   # for each row who took it; True: on a screen
         self._first: dict[int, Event] = {}              # by which it was first shown
         self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -782,15 +786,18 @@ class ProjectJournal:
             self._i_took[row] = True
             self._on_my_screen[row] |= on_screen
 
-    def _voters(self, row: int) -> dict[str, set[Label]]:
-        """Return who has judged a record, and how (its copies apart, before they were linked, too)."""
+    def _judgements(self, row: int) -> list[Event]:
+        """Return the decisions on a record (its copies apart, before they were linked, too), in the order of the log."""
         record_id = int(self.stage.record_ids[row])
+        found = (self._live.decisions.get((self.stage.name, member, who))
+                 for member in self._live.groups.get(record_id, (record_id,)) for who in self._judges)
+        return sorted((e for e in found if e is not None), key=lambda e: e.seq)
+
+    def _voters(self, row: int) -> dict[str, set[Label]]:
+        """Return who has judged a record, and how."""
         found: dict[str, set[Label]] = {}
-        for member in self._live.groups.get(record_id, (record_id,)):
-            for who in self._judges:
-                e = self._live.decisions.get((self.stage.name, member, who))
-                if e is not None:
-                    found.setdefault(who, set()).add(e.label)
+        for e in self._judgements(row):
+            found.setdefault(e.reviewer, set()).add(e.label)
         return found
 
     def _count_votes(self, row: int) -> None:
@@ -915,19 +922,39 @@ class ProjectJournal:
         """
         with self._project.turn():
             self._untold |= self._catch_up() is not None
-            full = not self._for_all[row] and len(self._takers.get(row, {})) >= self._per_record
-            if full and (self._votes[row] >= self._per_record or not self.left_behind(row)):
+            if not self._has_room(row):
                 raise InputError("As many reviewers as the protocol asks for have taken this record.")
             yield
 
-    def undo(self) -> tuple[int, int] | None:
+    def _has_room(self, row: int) -> bool:
+        """Tell whether one more may judge a record; a second look makes room for a second reviewer."""
+        most = max(2, self._per_record) if self._awaits_second_look(row) else self._per_record
+        if self._for_all[row] or len(self._takers.get(row, {})) < most:
+            return True
+        return self._votes[row] < most and self.left_behind(row)
+
+    def _awaits_second_look(self, row: int) -> bool:
+        return bool(self._to_judge_again[row]) and awaits_second_look(self._judgements(row))
+
+    def may_look_again(self, row: int) -> bool:
+        """Tell whether a record awaits a second look that this reviewer can give it."""
+        if self._i_judged[row] or not self._awaits_second_look(row):
+            return False
+        return bool(self._i_took[row]) or self._has_room(row)
+
+    def last(self) -> tuple[Event, int] | None:
+        """Return the reviewer's last decision that can be taken back, and its row."""
         mine = [
             e for (name, _, who), e in self._live.decisions.items() if name == self.stage.name and who == self._reviewer
         ]
         rows = self.stage.rows_of(self._live.kept(e.record_id) for e in mine).tolist()
         last, row = max(zip(mine, rows, strict=True), key=lambda one: (one[1] >= 0, one[0].seq), default=(None, -1))
-        if row < 0:
+        return None if row < 0 else (last, row)
+
+    def undo(self) -> tuple[int, int] | None:
+        if (found := self.last()) is None:
             return None
+        last, row = found
         tags = {e.seq for given in self._live.tags.values() for e in given}
         undo = self._project.undo(last.seq, reviewer=self._reviewer)
         self._note(undo, row)
@@ -962,18 +989,69 @@ class ProjectJournal:
         )
 
 
-class StageRecords(Sequence):
-    """A stage's records by row, as a reviewer sees them, each read when it is asked for."""
+class _SecondLookJournal:
+    """The journal of a session over the records that await a second look, its rows those of `rows`.
 
-    def __init__(self, project: Project, stage: Stage) -> None:
+    All of them were shown and judged long ago, so nothing is logged but the decisions.
+    """
+
+    save = None  # nothing is ranked
+
+    def __init__(self, journal: ProjectJournal, rows: Sequence[int]) -> None:
+        self._journal = journal
+        self._rows = list(rows)
+
+    def desk(self) -> Desk:
+        """Return what of the records still awaits this reviewer, in their order."""
+        n = len(self._rows)
+        pool = Pool(n, [np.arange(n)])
+        for row in range(n):
+            pool.show(row, Origin.CHOSEN)
+        mine = [row for row, of_stage in enumerate(self._rows) if self._journal.may_look_again(of_stage)]
+        pool.y[:] = 0
+        pool.y[mine] = -1
+        return Desk(pool, mine, [], np.zeros(n, bool))
+
+    def news(self) -> Desk | None:
+        return None if self._journal.news() is None else self.desk()
+
+    def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
+        return self._journal.decide(self._rows[row], label, reason, note, tags)
+
+    def tags(self, row: int) -> list[str]:
+        return self._journal.tags(self._rows[row])
+
+    def undo(self) -> tuple[int, int] | None:
+        last = self._journal.last()
+        if last is None or last[1] not in self._rows or self._journal.undo() is None:
+            return None
+        return self._rows.index(last[1]), -1
+
+    def mark(self) -> int:
+        return self._journal.mark()
+
+
+class StageRecords(Sequence):
+    """A stage's records by row, as a reviewer sees them, each read when it is asked for.
+
+    Parameters
+    ----------
+    project : Project
+    stage : Stage
+    rows : sequence of int, optional
+        Some of the stage's rows, to be counted anew in this order.
+    """
+
+    def __init__(self, project: Project, stage: Stage, rows: Sequence[int] | None = None) -> None:
         self._project = project
         self.stage = stage
+        self._rows = range(len(stage.record_ids)) if rows is None else rows
 
     def __len__(self) -> int:
-        return len(self.stage.record_ids)
+        return len(self._rows)
 
     def __getitem__(self, row: int) -> Record:
-        return self._project.shown_records(self.stage, [row])[0]
+        return self._project.shown_records(self.stage, [self._rows[row]])[0]
 
 
 def _fingerprint(project: Project, stage: Stage) -> str:
@@ -1079,10 +1157,34 @@ def open_session(
     )
     try:
         session.retrain()
-        session.wait()
+        if True:
+            session.wait()
         yield session, StageRecords(project, stage)
     finally:
         session.close()
+
+
+@contextmanager
+def open_second_look(
+    project: Project, record_ids: Sequence[int], *, reviewer: str, stage_name: str | None = None,
+) -> Iterator[tuple[Session, Sequence[Record]]]:
+    """Open a session over the records that await a second look; give it and the records by row.
+
+    They come in their order: nothing is ranked, and none is drawn for the audit.
+
+    Parameters
+    ----------
+    project : Project
+    record_ids : sequence of int
+        See `status.second_look`.
+    reviewer : str
+    stage_name : str, optional
+        The first stage when left out.
+    """
+    stage = project.stage(stage_name)
+    rows = [row for row in stage.rows_of(record_ids).tolist() if row >= 0]
+    journal = _SecondLookJournal(ProjectJournal(project, stage, reviewer, {}), rows)
+    yield Session(journal.desk(), lambda rows, y: None, journal=journal), StageRecords(project, stage, rows)
 
 
 def _policy(project: Project) -> Callable[[History], Origin] | None:

@@ -6,13 +6,13 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import recall
-from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict
+from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
@@ -342,7 +342,7 @@ def _label_noise(
     if not excluded:
         return None
     drawn = _excluded_of_sample(stage, given)
-    pending = _once_judged(drawn, given)
+    pending = [r for r in drawn if awaits_second_look(given[r])]
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
     told = {"excluded": excluded, "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
@@ -356,48 +356,78 @@ def _label_noise(
                    "recall_lower": None if among is None else among * seen.bound}
 
 
-def _judgements(stage: Stage) -> dict[int, list[Event]]:
-    """Return the decisions on each record of a stage, over duplicate groups, in the order of the log."""
+def _judgements(stage: Stage, among: Collection[int] | None = None) -> dict[int, list[Event]]:
+    """Return the decisions on each record of a stage, or on some, over duplicate groups, in the order of the log."""
     given: dict[int, list[Event]] = {}
-    for (name, record_id, _), event in sorted(stage.live.decisions.items(), key=lambda item: item[1].seq):
-        if name == stage.name:
+    for (name, record_id, _), event in stage.live.decisions.items():
+        if name == stage.name and (among is None or stage.live.kept(record_id) in among):
             given.setdefault(stage.live.kept(record_id), []).append(event)
+    for events in given.values():
+        events.sort(key=lambda e: e.seq)
     return given
 
 
+def _sample(stage: Stage) -> list[int]:
+    return stage.record_ids[stage.to_judge_again(recall.SAMPLE_SHARE)].tolist()
+
+
 def _excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> list[int]:
-    """Return the records first excluded among those to be judged again, in their order: the permutations' ends."""
-    places = [rows[::-1][: math.ceil(recall.SAMPLE_SHARE * len(rows))] for rows in stage.strata]
-    drawn = (int(r) for rows in places for r in stage.record_ids[rows])
-    return [r for r in drawn if r in given and given[r][0].label is Label.EXCLUDE]
+    """Return the records first excluded among those to be judged again, in their order."""
+    return [r for r in _sample(stage) if r in given and given[r][0].label is Label.EXCLUDE]
 
 
-def _once_judged(record_ids: Iterable[int], given: Mapping[int, Sequence[Event]]) -> list[int]:
-    return [r for r in record_ids if len({e.reviewer for e in given[r]}) < 2]
+@dataclass(frozen=True, slots=True)
+class SecondLooks:
+    """Where the second judgements of a random sample of the excluded records stand, for one reviewer.
+
+    Attributes
+    ----------
+    stage : str
+    sample, judged : int
+        Excluded records of the sample, and how many of them somebody else has judged again.
+    waiting : tuple of int
+        Those that this reviewer can judge again, in the order in which they count.
+    own : int
+        Those that this reviewer excluded, which await somebody else.
+    """
+
+    stage: str
+    sample: int
+    judged: int
+    waiting: tuple[int, ...]
+    own: int
+
+
+def second_looks(project: Project, reviewer: str, stage_name: str | None = None) -> SecondLooks:
+    """Return where the second look at excluded records stands for a reviewer.
+
+    What a reviewer has judged never awaits that reviewer: a second look is somebody else's.
+    """
+    stage = project.stage(stage_name)
+    given = _judgements(stage, set(_sample(stage)))
+    drawn = _excluded_of_sample(stage, given)
+    pending = [r for r in drawn if awaits_second_look(given[r])]
+    waiting = tuple(r for r in pending if given[r][0].reviewer != reviewer)
+    return SecondLooks(stage.name, len(drawn), len(drawn) - len(pending), waiting, len(pending) - len(waiting))
 
 
 def second_look(project: Project, reviewer: str, stage_name: str | None = None) -> list[int]:
-    """Return the excluded records of the random sample that await another reviewer's judgement, in their order.
-
-    Those that the reviewer has judged are left out: a second look is somebody else's.
+    """Return the records that await a reviewer's second look (see `second_looks`).
 
     Raises
     ------
     InputError
         When there is none.
     """
-    stage = project.stage(stage_name)
-    given = _judgements(stage)
-    waiting = _once_judged(_excluded_of_sample(stage, given), given)
-    if not waiting:
-        raise InputError(f"No excluded record of the random sample at the stage {stage.name!r} awaits a second look.")
-    others = [r for r in waiting if given[r][0].reviewer != reviewer]
-    if not others:
+    looks = second_looks(project, reviewer, stage_name)
+    if not looks.waiting and not looks.own:
+        raise InputError(f"No excluded record of the random sample at the stage {looks.stage!r} awaits a second look.")
+    if not looks.waiting:
         raise InputError(
-            f"{reviewer} excluded all {len(waiting)} records that await a second look; another reviewer is to judge "
+            f"{reviewer} excluded all {looks.own} records that await a second look; another reviewer is to judge "
             "them (--reviewer NAME)."
         )
-    return others
+    return list(looks.waiting)
 
 
 def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
@@ -506,7 +536,7 @@ def _safe_checks(
     if noise is not None and noise["pending"]:
         missing.append(
             f"{len(noise['pending'])} of {noise['sample']} excluded records drawn at random await a second look "
-            "(`triage export --only second-look`)"
+            "(`triage screen --second-look`)"
         )
     if not missing:
         return []

@@ -50,6 +50,7 @@ _CLEAR_LINE, _REDRAW, _END_OF_FILE = "\x15", "\x0c", "\x04"   # Ctrl-U, Ctrl-L, 
 INCLUDE_STYLE = "bold color(33)"
 EXCLUDE_STYLE = "underline color(208)"
 
+NOTHING_LEFT = "Nothing is left for you to judge at this stage."
 _WIDEST = 100               # longer lines are hard to read
 _LEAST_READ = 6             # lines of a record that stay beside a list; a longer list takes their place
 _AUTHORS_NAMED = 3
@@ -569,6 +570,7 @@ _PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "May
 def run(
     session: Session, records: Sequence[Record], *, reasons: Sequence[tuple[str, str]],
     criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], tags: Sequence[str] = (),
+    nothing_left: str = NOTHING_LEFT,
     console: Console | None = None, keys: Keys | None = None,
 ) -> Summary:
     """Put one record after the other before the reviewer until nothing is left, or the reviewer quits.
@@ -593,6 +595,8 @@ def run(
         records were such, and a second reviewer would see what the first had decided.
     tags : sequence of str
         The protocol's; without any, none can be given.
+    nothing_left : str
+        What is said when the last record is judged.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -606,7 +610,7 @@ def run(
     with keys or open_keys() as typed:
         screen = _Screen(console, typed)
         try:
-            return _Sitting(session, records, reasons, criteria, tags, state, screen, typed).go()
+            return _Sitting(session, records, reasons, criteria, tags, state, nothing_left, screen, typed).go()
         finally:
             screen.settle()
 
@@ -617,7 +621,7 @@ class _Sitting:
     def __init__(
         self, session: Session, records: Sequence[Record], reasons: Sequence[tuple[str, str]],
         criteria: tuple[Sequence[str], Sequence[str]], tags: Sequence[str], state: Callable[[], str],
-        screen: _Screen, keys: Keys,
+        nothing_left: str, screen: _Screen, keys: Keys,
     ) -> None:
         self._session = session
         self._records = records
@@ -625,6 +629,7 @@ class _Sitting:
         self._criteria = criteria
         self._tags = tags
         self._ask_state = state
+        self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
         self._highlighter = Highlighter(*criteria)
@@ -645,7 +650,7 @@ class _Sitting:
                 showing = self._session.next()
                 if showing is None:
                     finished = True
-                    self._screen.say(Text("Nothing is left for you to judge at this stage."))
+                    self._screen.say(Text(self._nothing_left))
                     break
                 if not self._judge(showing.row):
                     break

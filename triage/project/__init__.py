@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
@@ -182,6 +183,14 @@ class Stage:
         """
         committed = self.strata[: self.committed]
         return np.concatenate(committed)[:size] if committed else np.empty(0, np.int64)
+
+    def to_judge_again(self, share: float) -> np.ndarray:
+        """Return the rows of the random sample, in its order, of which another reviewer judges the excluded again.
+
+        It is the end of each audit permutation: what is drawn last is what the audit itself is least likely to have had.
+        """
+        ends = [rows[::-1][: math.ceil(share * len(rows))] for rows in self.strata]
+        return np.concatenate(ends) if ends else np.empty(0, np.int64)
 
     def history(self) -> History:
         """Return what the mathematics may see: the shown records in the order of first showing."""
