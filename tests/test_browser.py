@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import BOTH, PROTOCOL
-from triage import intake, web
+from triage import intake, screening, status, web
 from triage.decisions import Kind, Label
 from triage.project import Project, Role
 from triage.web.access import Door
@@ -332,6 +332,37 @@ def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
         for path in ("/overview", "/history", "/search?q=peer", "/records/1", "/files", "/duplicates", "/account", "/api"):
             page.goto(path)
             assert faults(page) == [], path
+
+
+def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, window):
+    with review(90) as project:
+        screening.commit_audit(project)
+        excluded = [{"record_id": i, "label": Label.EXCLUDE, "note": "by carl"} for i in range(1, 91)]
+        project.decide("abstract", excluded, reviewer="carl")
+        waiting = status.second_look(project, "ann")
+        assert len(waiting) == 5
+        with served(project) as (base, _):
+            page = window(base, viewport={"width": 360, "height": 640})
+            page.goto("/overview")
+            page.get_by_role("link", name=re.compile("5 excluded records await your second look")).click()
+            assert faults(page) == [] and "0 of 5 are judged again; 5 await you" in page.locator("main").inner_text()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.locator(".records a").first.focus()
+            page.keyboard.press("Enter")
+            for at, record_id in enumerate(waiting):
+                page.wait_for_url(f"**/records/{record_id}?*")
+                assert faults(page) == [] and "carl" not in page.locator("main").inner_text()
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                page.locator("#change [name=label]").focus()
+                page.keyboard.type("include" if at == 0 else "exclude")
+                page.get_by_role("button", name="Save", exact=True).focus()
+                page.keyboard.press("Enter")
+                page.wait_for_function("() => document.activeElement.matches('.looks a')")
+                page.keyboard.press("Enter")
+            page.wait_for_url("**/second-look?*")
+            assert "5 of 5 are judged again" in page.locator("main").inner_text()
+        assert [project.live().decisions["abstract", i, "ann"].label for i in waiting] == [Label.INCLUDE, *[Label.EXCLUDE] * 4]
+        assert not [e for e in project.events() if e.kind is Kind.SHOWN]
 
 
 @pytest.mark.parametrize("storage", BOTH)

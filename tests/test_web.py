@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from triage import intake, reading, web
+from triage import intake, reading, screening, status, web
 from triage.decisions import Kind, Label
 from triage.errors import InputError
 from triage.project import Project, Role
@@ -240,7 +240,8 @@ def test_every_page_answers_and_runs_nothing_of_its_own(review):
     with review() as project, alone(project) as ann:
         first, _ = opened(ann)
         decided(ann, first["record_id"], "include", "key-00000001")
-        for path in ("/", "/history", "/search?q=peer", "/overview", "/files", "/duplicates", "/account", "/api", "/records/1"):
+        for path in ("/", "/history", "/search?q=peer", "/overview", "/files", "/duplicates", "/account", "/api", "/records/1",
+                     "/second-look", "/records/1?second-look=1"):
             page = ann.get(path)
             assert page.status_code == 200, path
             assert not re.search(r"<script(?![^>]*src=\"/static/)|<style|\sstyle=|\son[a-z]+=|https?://(?!www.w3.org)", page.text.replace(
@@ -458,12 +459,14 @@ REVIEWER, ADJUDICATOR, OWNER = Role
 NEEDS = {
     **dict.fromkeys(("GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
     **dict.fromkeys((
-        "GET /", "GET /history", "GET /search", "GET /records/{record_id}", "GET /overview", "GET /conflicts", "GET /account",
+        "GET /", "GET /history", "GET /search", "GET /records/{record_id}", "GET /second-look", "GET /overview",
+        "GET /conflicts", "GET /account",
         "POST /account/password", "POST /account/tokens", "POST /account/tokens/revoke", "POST /logout", "GET /api",
         "GET /api/session", "GET /api/queue", "POST /api/decisions", "POST /api/skips", "POST /api/undo",
         "GET /api/why/{record_id}", "GET /api/records/{record_id}", "GET /api/search", "GET /api/history",
         "GET /api/attachments", "POST /api/attachments", "GET /api/attachments/{event}", "DELETE /api/attachments/{event}",
-        "GET /api/missing", "GET /api/status", "GET /api/flow", "GET /api/conflicts", "GET /api/openapi.json", "GET /api/version",
+        "GET /api/missing", "GET /api/second-look", "GET /api/status", "GET /api/flow", "GET /api/conflicts",
+        "GET /api/openapi.json", "GET /api/version",
     ), REVIEWER),
     **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
     **dict.fromkeys((
@@ -580,6 +583,53 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
                 assert told.status_code == 200 and told.json()["conflicts"] == []
             assert len([e for e in project.events() if e.kind is Kind.SETTLED]) == 1
             assert "Settled" in ada.get("/conflicts").text
+
+
+def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review):
+    with review(120) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
+            assert "no record of the sample has been excluded" in rosa.get("/second-look").text
+            screening.commit_audit(project)
+            project.decide("abstract", [
+                {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE, "note": "seen by rita"}
+                for i in range(1, 121)
+            ], reviewer="rita")
+            own = rita.get("/api/second-look").json()
+            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] >= 4 and own["records"] == []
+            assert "a second look is another reviewer" in rita.get("/second-look").text
+            assert "/second-look?stage=" not in rita.get("/overview").text and "/second-look?stage=" in rosa.get("/overview").text
+            found = rosa.get("/api/second-look?stage=abstract").json()
+            waiting = [one["record_id"] for one in found["records"]]
+            assert waiting == status.second_look(project, "rosa") and found["own"] == 0
+            assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
+            page = rosa.get("/second-look")
+            hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)
+            assert [int(re.findall(r"\d+", href)[0]) for href in hrefs] == waiting
+            opened(rosa)
+            before = len(project.events())
+            for at, record_id in enumerate(waiting):
+                shown = rosa.get(f"/records/{record_id}?stage=abstract&second-look=1")
+                following = [*waiting[at + 1:], *waiting[:at]]
+                for text in (shown.text, page.text, rosa.get(f"/api/records/{record_id}").text):
+                    assert "rita" not in text
+                assert "not judged by you" in shown.text
+                assert (f"/records/{following[0]}?" in shown.text) == (at < len(waiting) - 1)
+                label = "include" if at == 0 else "exclude"
+                told = decided(rosa, record_id, label, f"key-{at:08}", next=False)
+                assert told.status_code == 200 and set(told.json()) == {"done"}
+                assert rosa.get("/api/second-look").json()["judged"] == at + 1
+                page = rosa.get("/second-look")
+            assert "No other record awaits your second look" in shown.text and "has had its second look" in page.text
+            assert {e.kind for e in project.events()[before:]} == {Kind.DECISION}
+            opened(rolf)
+            assert decided(rolf, waiting[0], "include", "key-00000001").status_code == 422
+            assert [one["record_id"] for one in rosa.get("/api/conflicts").json()["conflicts"]] == [waiting[0]]
+            noise = rosa.get("/api/status").json()["label_noise"]
+            assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
+            assert rosa.get("/second-look?stage=none").status_code == rosa.get("/api/second-look?stage=none").status_code == 422
 
 
 def test_reviewers_at_once_share_the_pool(review):

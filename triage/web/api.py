@@ -65,6 +65,7 @@ class Decision(_Change):
     reason: str = Field("", max_length=1_000)
     note: str = Field("", max_length=20_000)
     tags: list[Annotated[str, Field(max_length=200)]] | None = Field(None, max_length=200)
+    next: bool = Field(True, description="Whether the next records are to be put before the reviewer, too.")
 
 
 class Skip(_Change):
@@ -136,10 +137,10 @@ def queue_of(desk: Desk) -> dict:
 
 @router.post("/decisions", tags=["screening"])
 def decide(request: Request, who: Anyone, decision: Decision) -> dict:
-    """Judge a record; the decision is on the disk when this answers. The next records come with the answer."""
+    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
     desk = desk_of(request, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
-    return {"done": done, **queue_of(desk)}
+    return {"done": done, **(queue_of(desk) if decision.next else {})}
 
 
 @router.post("/skips", tags=["screening"])
@@ -465,6 +466,22 @@ class Settlement(BaseModel):
 
 def _viewer(project: Project, who: Visitor) -> str | None:
     return who.name if project.people() else None
+
+
+@router.get("/second-look", tags=["team"])
+def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
+    """List the records that await the visitor's second look, at most 200, in the order in which they count.
+
+    They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
+    `POST /api/decisions` they tell how often a relevant record is excluded by mistake.
+    """
+    desk = desk_of(request, who, stage)
+    looks = status.second_looks(desk.project, who.name, desk.stage_name)
+    return {"stage": looks.stage, "sample": looks.sample, "judged": looks.judged, "waiting": len(looks.waiting),
+            "own": looks.own, "records": [
+                {key: one[key] for key in ("record_id", "title", "year", "journal")}
+                for one in _listed(desk, list(looks.waiting[:_LISTED]))
+            ]}
 
 
 @router.get("/conflicts", tags=["team"])

@@ -21,7 +21,10 @@ from .access import (
     INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
 )
 from .api import Statuses, attachments_of, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
-from .api import agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of
+from .api import (
+    agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of,
+    second_look as second_look_of,
+)
 from .desks import Desk, as_read, line, words_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -133,9 +136,25 @@ def search(request: Request, who: Anyone, stage: StageName = "", q: Annotated[st
     return page(request, "search.html", who, {"stage": desk.stage_name, "q": q, "found": found, "more": more})
 
 
+@router.get("/second-look")
+def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+    """List the excluded records that await the reviewer's second look."""
+    desk = desk_of(request, who, stage)
+    desk.open_in_background()  # by the time a record is chosen, it can be decided on
+    return page(request, "second_look.html", who, {
+        "stage": desk.stage_name, "found": second_look_of(request, who, desk.stage_name),
+    })
+
+
 @router.get("/records/{record_id}")
-def record(request: Request, who: Anyone, record_id: int, stage: StageName = "") -> HTMLResponse:
-    """Show one record, and let the reviewer decide on it or change the decision."""
+def record(
+    request: Request, who: Anyone, record_id: int, stage: StageName = "",
+    look: Annotated[bool, Query(alias="second-look")] = False,
+) -> HTMLResponse:
+    """Show one record, and let the reviewer decide on it or change the decision.
+
+    One that is opened for its second look shows the way to the next.
+    """
     if not 1 <= record_id <= 2**31:
         raise InputError(f"There is no record {record_id}.")
     desk = desk_of(request, who, stage)
@@ -146,7 +165,15 @@ def record(request: Request, who: Anyone, record_id: int, stage: StageName = "")
     return page(request, "record.html", who, {
         "stage": desk.stage_name, "record": shown, "reasons": now.reasons,
         "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
+        "look": look, "next_look": _next_look(desk, shown["record_id"]) if look else None,
     })
+
+
+def _next_look(desk: Desk, record_id: int) -> int | None:
+    """Return the record that awaits the reviewer's second look after this one, the first after the last."""
+    waiting = status.second_looks(desk.project, desk.reviewer, desk.stage_name).waiting
+    at = waiting.index(record_id) if record_id in waiting else -1
+    return next((other for other in (*waiting[at + 1:], *waiting) if other != record_id), None)
 
 
 # -- where the review stands --------------------------------------------------------------------
@@ -164,9 +191,19 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
         "stage": desk.stage_name, "status": facts,
         "headline": report.headline(facts), "statements": report.statements(facts),
         "curve": Markup(report.discovery_curve(project.stage(desk.stage_name).history(), facts)), "flow": Markup(figure),
-        "paces": paces(project, desk.stage_name, who),
+        "paces": paces(project, desk.stage_name, who), "to_look_again": _to_look_again(desk, facts["label_noise"]),
         "full_texts": missing_full_texts(project, desk.stage_name) if _asks_for_full_texts(desk) else None,
     })
+
+
+def _to_look_again(desk: Desk, noise: Mapping[str, object] | None) -> int:
+    """Return how many records await the reviewer's second look: of those that await one, what others excluded."""
+    live = desk.project.live()
+    pending = set() if noise is None else set(noise["pending"])
+    if pending:
+        pending -= {live.kept(record_id) for stage, record_id, who in live.decisions
+                    if stage == desk.stage_name and who == desk.reviewer}
+    return len(pending)
 
 
 def _asks_for_full_texts(desk: Desk) -> bool:
