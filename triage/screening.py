@@ -1157,7 +1157,7 @@ def open_session(
     )
     try:
         session.retrain()
-        if True:
+        if training.newest[0] is None:  # else there is a ranking to begin with, that of the session beside this one
             session.wait()
         yield session, StageRecords(project, stage)
     finally:
