@@ -30,7 +30,7 @@ def test_presets_are_data_and_name_their_parameters():
     assert {"default", "elas-u4", "fast"} <= set(presets)
     elas = presets["elas-u4"]
     assert (elas.balance, elas.scores, elas.views) == (9.8, (ranking.Score("words", 0.11, 1.0),), ("words",))
-    assert elas.parameters()["scores"] == [{"view": "words", "C": 0.11, "weight": 1.0}]
+    assert elas.parameters()["scores"] == [{"view": "words", "C": 0.11, "weight": 1.0, "presumed": 0}]
     assert "embedding" not in presets["fast"].views
     with pytest.raises(InputError, match="no model preset 'nope'.*default"):
         ranking.load_preset("nope")
@@ -150,7 +150,7 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
             for view, found in told.terms.items()
         )
         assert [known for known, _ in told.known] == rows.tolist()
-        assert sum(adds for _, adds in told.known) == pytest.approx(
+        assert sum(adds for _, adds in told.known) + told.presumed == pytest.approx(
             sum(told.parts[linear] - told.constant[linear] for linear in told.constant), abs=1e-5)
     # The relevant record speaks for one like it; the vectors that were drawn say what they will.
     told = learner.explain(rows, y, 2)
@@ -180,6 +180,39 @@ def test_brief_records_are_judged_among_their_like_by_half(many):
     # No record has so many terms, or so few: nothing to judge apart.
     for brief in (1, 1000):
         assert np.array_equal(score(replace(preset, brief=brief), many, rows, y), plain)
+
+
+def test_ranks_are_of_scores_judged_among_their_like(many):
+    rows, y = np.arange(8), np.array([1, 0, 0, 1, 0, 1, 0, 0])
+    # One view twice, so that what is judged among their like is the same for the scores and for the ranks.
+    twice = replace(ranking.load_preset("fast"), scores=(ranking.Score("stems", 0.11, 1.0),) * 2)
+    learned = score(replace(twice, rank_weight=0.0), many, rows, y)
+    both = score(replace(twice, rank_weight=1.0), many, rows, y)
+    is_open = np.ones(60, bool)
+    is_open[rows] = False
+    places = np.array([1 + (learned[is_open] > value).sum() for value in learned])
+    expected = ranking.standardised(learned) + ranking.standardised(1 / (20 + places))
+    assert both[is_open] == pytest.approx(expected[is_open], abs=1e-6)
+
+
+def test_presumed_records_weigh_less_than_judged_ones_until_they_are_judged(many):
+    term = ranking.Score("stems", 0.11, 1.0, presumed=10)
+    preset = replace(ranking.load_preset("elas-u4"), scores=(term,))
+    presumed = np.random.default_rng(0).choice(60, 10, replace=False)      # as the documentation says
+    others = np.setdiff1d(np.arange(60), presumed)
+    going_on, matrix = ranking.Learner(preset, many), many.matrices["stems"]
+    for of_presumed, labels in (([], [1, 0, 0]), ([0], [1, 0, 0]), ([1], [1, 0, 0]), ([], [1, 0, 1])):
+        rows = np.concatenate([others[:3], presumed[: len(of_presumed)]])
+        y = np.array([*labels, *of_presumed])
+        weights = ranking.balanced_weights(y, 9.8)
+        open_presumed = presumed[len(of_presumed):]
+        exact = LinearSVC(loss="squared_hinge", C=0.11, dual=True, tol=1e-9, max_iter=100_000).fit(
+            matrix[np.concatenate([rows, open_presumed])], np.concatenate([y, np.zeros(len(open_presumed), int)]),
+            sample_weight=np.concatenate([weights, np.full(len(open_presumed), 0.3 * weights[y == 0][0])]),
+        )
+        assert going_on(rows, y) == pytest.approx(exact.decision_function(matrix), abs=2e-3)
+    # A small review: half of its records at most are presumed.
+    assert len(ranking._Presumed(9, 200).rows) == 4
 
 
 @pytest.mark.parametrize("rank_weight", [0.0, 0.5])

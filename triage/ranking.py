@@ -18,6 +18,7 @@ from .learning import LinearMachine
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 _FOLDER = "FOLDER"   # in the place of an encoder: one must be given
 _FEWEST_LIKE = 5     # more records than these to be judged among: with few the step moves few, and costs little
+_PRESUMED_WEIGHT = 0.3   # of a record presumed irrelevant, beside one judged so
 
 
 class Views(Protocol):
@@ -40,11 +41,20 @@ class Criteria:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One term of a blend: a view, the cost C of the machine that scores it, and its weight."""
+    """One term of a blend: a view, the cost C of the machine that scores it, and its weight.
+
+    Attributes
+    ----------
+    view : str
+    C, weight : float
+    presumed : int
+        Records that the machine presumes irrelevant until they are judged.
+    """
 
     view: str
     C: float
     weight: float
+    presumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +153,18 @@ class Explanation:
         For each view of terms: the columns that the record has and what each adds to the view's part.
     known : list of (int, float)
         The labelled rows and what each adds to the parts of all views together.
+    presumed : float
+        What the records that are presumed irrelevant add to them.
     constant : dict of str to float
-        For each view, what every record gets: with the terms, or with what the known records add by this
-        view, it sums to the view's part.
+        For each view, what every record gets: with the terms, or with what the known and the presumed records
+        add by this view, it sums to the view's part.
     """
 
     score: float
     parts: dict[str, float]
     terms: dict[str, list[tuple[int, float]]]
     known: list[tuple[int, float]]
+    presumed: float
     constant: dict[str, float]
 
 
@@ -162,12 +175,16 @@ class Learner:
     its own and put on one scale, and the criteria fade as relevant records are found. With z the
     standardised score and r the rank of a record among those not labelled, by term of the preset:
 
-        learned = z(among like(sum of weight z)) + rank_weight z(sum of 1 / (20 + r))
+        learned = z(among like(sum of weight z)) + rank_weight z(sum of 1 / (20 + r(among like(z))))
         score = z(learned) + criteria_weight k / (k + relevant found) criteria
 
     A record without an abstract says little, so every view puts it in the middle or below. It is judged among
     its like by half: with `brief` terms at most, among like(t) is the mean of z(t) over all records and z(t)
     over those as brief, as for the others among themselves.
+
+    Who has judged few records has judged those that are alike: what most of the review is about no label says.
+    So a term may presume some records irrelevant, drawn at random once and weighing less than those judged so,
+    until they are judged themselves (Cormack and Grossman 2015, arXiv:1504.06868, draw 100 anew each time).
 
     A learner remembers what it learned last, so that one more label costs a few products and no new
     training; the scores are those of a new learner up to the solver's tolerance.
@@ -185,6 +202,9 @@ class Learner:
         self._by_criteria = criteria_scores(preset, views)
         self._machines: list[LinearMachine] | None = None
         self._groups = _groups_by_length(views, preset.brief)
+        self._presumed = {
+            term.presumed: _Presumed(views.n, term.presumed) for term in preset.scores if term.presumed
+        }
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """Score every record.
@@ -221,9 +241,13 @@ class Learner:
             self._machines = [LinearMachine(self._views.matrices[term.view], term.C) for term in self._preset.scores]
         rows, y = np.asarray(rows), np.asarray(y)
         weights = balanced_weights(y, self._preset.balance)
+        taught = {0: (rows, y, weights)}
+        for count, presumed in self._presumed.items():
+            taught[count] = presumed.beside(rows, y, weights)
         # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
         with _threads().limit(limits=1, user_api="blas"):
-            return [machine.fit(rows, y, weights).scores_ for machine in self._machines]
+            return [machine.fit(*taught[term.presumed]).scores_
+                    for term, machine in zip(self._preset.scores, self._machines, strict=True)]
 
     @property
     def _is_plain(self) -> bool:
@@ -244,7 +268,7 @@ class Learner:
             return total
         open_rows = np.ones(self._views.n, bool)
         open_rows[rows] = False
-        fused = sum(1.0 / (_RANK_OFFSET + _ranks(values, open_rows)) for values in by_term)
+        fused = sum(1.0 / (_RANK_OFFSET + _ranks(self._among_like(values), open_rows)) for values in by_term)
         return standardised(total) + preset.rank_weight * standardised(fused)
 
     def _among_like(self, total: np.ndarray) -> np.ndarray:
@@ -288,7 +312,7 @@ class Learner:
             spread = sum(near.values()).std()
             parts |= {f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
                       for name, values in near.items()}
-        terms, constant, known = {}, {}, np.zeros(0)
+        terms, constant, known, by_presumed = {}, {}, np.zeros(0), 0.0
         if has_learned:
             known = np.zeros(len(rows))
             plain, total = self._is_plain, self._weighed(by_term)
@@ -307,6 +331,9 @@ class Learner:
                 parts[term.view] = factor * (float(values[row]) - middle)
                 constant[term.view] = factor * (machine.intercept_ - middle)
                 known += factor * _products(matrix, rows, row) * machine.duals_[rows]
+                if term.presumed:
+                    others = np.setdiff1d(self._presumed[term.presumed].rows, rows)
+                    by_presumed += factor * float(_products(matrix, others, row) @ machine.duals_[others])
                 if not isinstance(matrix, np.ndarray):
                     start, end = matrix.indptr[row: row + 2]
                     columns = matrix.indices[start:end]
@@ -315,8 +342,31 @@ class Learner:
             if preset.rank_weight:
                 parts["ranks"] = outer * float(learned[row] - standardised(blend)[row])
         return Explanation(
-            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), constant,
+            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), by_presumed,
+            constant,
         )
+
+
+class _Presumed:
+    """Records that are presumed irrelevant until they are judged: half of all at most, and always the same."""
+
+    def __init__(self, n: int, count: int) -> None:
+        self.rows = np.random.default_rng(0).choice(n, min(count, n // 2), replace=False)
+        self._place = np.full(n, -1, np.int64)
+        self._place[self.rows] = np.arange(len(self.rows))
+
+    def beside(
+        self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the rows to learn from with the presumed first, so that further labels only follow."""
+        at = self._place[rows]
+        judged = at >= 0
+        labels = np.concatenate([np.zeros(len(self.rows), y.dtype), y[~judged]])
+        shares = np.concatenate([
+            np.full(len(self.rows), _PRESUMED_WEIGHT * weights[y == 0].mean()), weights[~judged],
+        ])
+        labels[at[judged]], shares[at[judged]] = y[judged], weights[judged]
+        return np.concatenate([self.rows, rows[~judged]]), labels, shares
 
 
 def _groups_by_length(views: Views, brief: int) -> tuple[np.ndarray, ...]:
