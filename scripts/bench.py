@@ -52,6 +52,8 @@ def labelled(folder: Path) -> list[dict[str, str]]:
     for table in sorted(folder.glob("*.csv")):
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows += list(csv.DictReader(file))
+    if not rows:
+        raise SystemExit(f"{folder} holds no labelled tables (CSV with title, abstract, label).")
     return rows
 
 
