@@ -202,9 +202,7 @@ class Learner:
         self._by_criteria = criteria_scores(preset, views)
         self._machines: list[LinearMachine] | None = None
         self._groups = _groups_by_length(views, preset.brief)
-        self._presumed = {
-            term.presumed: _Presumed(views.n, term.presumed) for term in preset.scores if term.presumed
-        }
+        self._presumed = {term.presumed: _Presumed(views.n, term.presumed) for term in preset.scores}
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """Score every record.
@@ -241,9 +239,7 @@ class Learner:
             self._machines = [LinearMachine(self._views.matrices[term.view], term.C) for term in self._preset.scores]
         rows, y = np.asarray(rows), np.asarray(y)
         weights = balanced_weights(y, self._preset.balance)
-        taught = {0: (rows, y, weights)}
-        for count, presumed in self._presumed.items():
-            taught[count] = presumed.beside(rows, y, weights)
+        taught = {count: presumed.beside(rows, y, weights) for count, presumed in self._presumed.items()}
         # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
         with _threads().limit(limits=1, user_api="blas"):
             return [machine.fit(*taught[term.presumed]).scores_
@@ -331,9 +327,8 @@ class Learner:
                 parts[term.view] = factor * (float(values[row]) - middle)
                 constant[term.view] = factor * (machine.intercept_ - middle)
                 known += factor * _products(matrix, rows, row) * machine.duals_[rows]
-                if term.presumed:
-                    others = np.setdiff1d(self._presumed[term.presumed].rows, rows)
-                    by_presumed += factor * float(_products(matrix, others, row) @ machine.duals_[others])
+                others = np.setdiff1d(self._presumed[term.presumed].rows, rows)
+                by_presumed += factor * float(_products(matrix, others, row) @ machine.duals_[others])
                 if not isinstance(matrix, np.ndarray):
                     start, end = matrix.indptr[row: row + 2]
                     columns = matrix.indices[start:end]

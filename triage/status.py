@@ -341,8 +341,7 @@ def _label_noise(
     included = len(given) - excluded
     if not excluded:
         return None
-    drawn = _excluded_of_sample(stage, given)
-    pending = [r for r in drawn if awaits_second_look(given[r])]
+    drawn, pending = _excluded_of_sample(stage, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
     told = {"excluded": excluded, "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
@@ -371,9 +370,10 @@ def _sample(stage: Stage) -> list[int]:
     return stage.record_ids[stage.to_judge_again(recall.SAMPLE_SHARE)].tolist()
 
 
-def _excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> list[int]:
-    """Return the records first excluded among those to be judged again, in their order."""
-    return [r for r in _sample(stage) if r in given and given[r][0].label is Label.EXCLUDE]
+def _excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> tuple[list[int], list[int]]:
+    """Return the records first excluded among those to be judged again, in their order, and which await that still."""
+    drawn = [r for r in _sample(stage) if r in given and given[r][0].label is Label.EXCLUDE]
+    return drawn, [r for r in drawn if awaits_second_look(given[r])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,8 +405,7 @@ def second_looks(project: Project, reviewer: str, stage_name: str | None = None)
     """
     stage = project.stage(stage_name)
     given = _judgements(stage, set(_sample(stage)))
-    drawn = _excluded_of_sample(stage, given)
-    pending = [r for r in drawn if awaits_second_look(given[r])]
+    drawn, pending = _excluded_of_sample(stage, given)
     waiting = tuple(r for r in pending if given[r][0].reviewer != reviewer)
     return SecondLooks(stage.name, len(drawn), len(drawn) - len(pending), waiting, len(pending) - len(waiting))
 
