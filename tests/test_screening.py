@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from conftest import BOTH, PROTOCOL, sample_ris
-from triage import cli, intake, ranking, screening, status, team
+from triage import cli, intake, ranking, recall, screening, status, team
 from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project, schema
@@ -466,7 +466,8 @@ def test_a_whole_review(review):
 def screened_by_ann(review, n=120, protocol=PROTOCOL):
     """Return a review that ann has screened, wrong on one record of the sample, and what awaits a second look of it."""
     project = review(n, protocol)
-    stage = commit_audit(project)
+    project.commit_plan(project.stage(), 2, recall.AuditE().parameters())   # always the same sample
+    stage = project.stage()
     wrong = int(stage.record_ids[stage.strata[0][-1]])
     project.decide("abstract", [
         {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
