@@ -458,7 +458,7 @@ def screen(
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
                 state=lambda: (
                     f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left." if second_look
-                    else facts.one_line(session.pool.history(), protocol, weights)
+                    else facts.line_for(project, stage_now.name, who, session.pool.history(), weights)
                 ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,

@@ -219,7 +219,9 @@ class Desk:
         records that the reviewer has judged are named.
         """
         session = self._opened()  # explained beside the session: a decision must not wait
-        facts = screening.explain(self.project, record_id, stage_name=self.stage_name, session=session)
+        facts = screening.explain(
+            self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer,
+        )
         known = [one for one in facts["known"] if self._may_know(one["record_id"])]
         return {"record_id": record_id, "ranked": facts["score"] is not None,
                 "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
@@ -263,7 +265,8 @@ class Desk:
 
     def _renew_state(self) -> None:
         history = self.session.pool.history()
-        self._state, self._state_age = status.one_line(history, self._protocol, self._weights), 0
+        self._state = status.line_for(self.project, self.stage_name, self.reviewer, history, self._weights)
+        self._state_age = 0
 
 
 class NotOpen(Exception):
