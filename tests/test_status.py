@@ -16,6 +16,7 @@ from triage.protocol import parse
 from triage.records import Record
 from triage.screening import Pool, commit_audit, hand_out
 from triage.status import one_line, seconds_per_record
+from triage.stopping_rules import RULES
 
 WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -99,7 +100,7 @@ def test_right_after_an_import(project):
     assert set(facts["estimate"].values()) == {None}
     assert facts["workload"]["records_to_certificate"] == {"p10": 10, "p50": 10, "p90": 10}
     assert facts["workload"]["seconds_per_record"] is None and facts["workload"]["hours"] is None
-    assert [rule["name"] for rule in facts["rules"]] == list(recall.RULES)
+    assert [rule["name"] for rule in facts["rules"]] == list(RULES)
     assert facts["warnings"] == []
 
 
@@ -193,7 +194,7 @@ def test_without_a_protocol_they_are_95_percent(tmp_path):
         assert (facts["target"], facts["confidence"]) == (0.95, 0.95)
 
 
-@pytest.mark.parametrize("rule", list(recall.RULES))
+@pytest.mark.parametrize("rule", list(RULES))
 def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
     stopping = f'\n[stopping]\nrule = "{rule}"\ntarget = 0.8\nconfidence = 0.8\n'
     if rule == "fixed-audit":
@@ -210,10 +211,10 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
             "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
         }
         if facts["verdict"]["certified"]:
-            assert rule in recall.CERTIFYING and facts["verdict"]["stop"]
+            assert RULES[rule].promise == "certificate" and facts["verdict"]["stop"]
         said = status.in_words(facts)
         assert ("(certified)" in said) == facts["verdict"]["certified"]
-        if facts["verdict"]["stop"] and rule not in recall.CERTIFYING:
+        if facts["verdict"]["stop"] and RULES[rule].promise != "certificate":
             assert f"(promise: {mine['promise']})" in said
         elsewhere = next(r for r in facts["rules"] if r["name"] == "fixed-audit")
         assert (rule == "fixed-audit") == ("Not set up" not in elsewhere["why"])

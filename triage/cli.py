@@ -16,6 +16,7 @@ import typer
 
 from . import __version__
 from .errors import InputError
+from .stopping_rules import RULES
 
 if TYPE_CHECKING:
     from .project import Project
@@ -911,8 +912,7 @@ def simulate(
                                                               "heavy:FOLDER, or a model's folder.")] = "default",
     batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
                                                               "labelled.")] = "auto",
-    stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, "
-                                                           "knee or consecutive.")] = "none",
+    stop: Annotated[str, typer.Option(metavar="RULE", help=f"none, {', '.join(RULES)}.")] = "none",
     target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
     device: DeviceOption = Device.AUTO,

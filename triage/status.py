@@ -16,6 +16,7 @@ from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, V
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
+from .stopping_rules import RULES
 
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
@@ -239,7 +240,7 @@ def status(
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     certificate = recall.certificate(history, target, confidence, parameters)
     verdicts = [
-        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in recall.RULES
+        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES
     ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
@@ -268,7 +269,7 @@ def status(
         "estimate": _estimate_as_json(estimate),
         "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
         "workload": {
-            "until": _until(chosen.name),
+            "until": _until(chosen.name, policy),
             "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
@@ -286,11 +287,11 @@ def status(
     }
 
 
-def _until(rule: str) -> str:
+def _until(rule: str, policy: recall.Policy | None) -> str:
     """Say what the forecast of the work is a forecast of."""
-    if rule == "fixed-audit":
-        return "the one look of fixed-audit"
-    return _CERTIFICATE if rule in recall.AUDITED else f"a certificate by random draws (the rule {rule} makes none)"
+    if RULES[rule].needs_audit_size:
+        return f"the one look of {rule}"
+    return f"a certificate by random draws (the rule {rule} makes none)" if policy is None else _CERTIFICATE
 
 
 def _share(name: str, value: float) -> float:
@@ -443,10 +444,10 @@ def _ask(
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
-    if name == "fixed-audit" != chosen.rule:
-        return Verdict(name, False, False, "certificate",
+    if RULES[name].needs_audit_size and name != chosen.rule:
+        return Verdict(name, False, False, RULES[name].promise,
                        "Not set up: its sample must be named in the protocol before screening begins.")
-    if isinstance(rule, recall.QuantRule) and ranking is not None:
+    if rule.needs_scores and ranking is not None:
         return rule(history, ranking.scores, ranking.held_out)
     return rule(history)
 
@@ -618,7 +619,7 @@ def in_words(facts: dict) -> str:
             f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
             f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    if c["certified"] and v["rule"] != "fixed-audit":
+    if c["certified"] and not RULES[v["rule"]].needs_audit_size:
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..decisions import Estimate, History, Origin
 from .evidence import SLACK, AuditE, is_certified, least_missed
-from .rules import Policy, after_last_relevant, draws_needed, first_audit
+from .rules.exact import draws_needed
+from .rules.policy import Policy, after_last_relevant, first_audit
 
 
 @dataclass(frozen=True, slots=True)
