@@ -1,7 +1,7 @@
 """Put the promises of `triage.recall` to the test: coverage and cost of every stopping rule.
 
 Usage:
-    python scripts/calibration.py FOLDER [--runs FOLDER] [--only replay,judge,synthetic,write] [--parts tune,report]
+    python scripts/benchmarks/calibration.py FOLDER [--runs FOLDER] [--only replay,judge,synthetic,write] [--parts tune,report]
         [--seeds 5] [--permutations 20] [--stress 20000] [--doc docs/calibration.md]
 
 FOLDER holds the parts, each a folder of CSV tables with title, abstract and label (0/1). Four steps, each
