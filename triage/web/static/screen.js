@@ -39,11 +39,13 @@ const waiting = () => kept("queue", []);
 
 function enqueue(what, body, record = null) {
   keep("queue", [...waiting(), { key: makeKey(), what, body, record }]);
+  showState();
   send();
 }
 
 function dequeue(key) {
   keep("queue", waiting().filter((entry) => entry.key !== key));
+  showState();
 }
 
 // -- sending -------------------------------------------------------------------------------------
@@ -71,6 +73,7 @@ async function drain() {
     sending = entry.key;
     try {
       const answer = await api(`/api/${entry.what}`, { body: { key: entry.key, stage, ...entry.body } });
+      if (answer.counts) keep("counted", { counts: answer.counts, recall: answer.recall });
       dequeue(entry.key);
       failures = 0;
       tellConnection("");
@@ -118,7 +121,9 @@ function refused(entry, problem) {
 /** Take in what the server says comes next; the record that is being read stays. */
 function take(answer, entry = null) {
   if (answer.preparing) return prepare(answer.preparing);
-  byId("state").textContent = answer.state;
+  // While something waits the server may have counted it already, and its answer be lost.
+  if (!entry && !waiting().length) keep("counted", { counts: answer.counts, recall: answer.recall });
+  showState();
   const gone = new Set(waiting().filter((one) => one.what !== "undo").map((one) => one.body.record_id));
   let next = answer.records.filter((record) => !gone.has(record.record_id));
   if (entry?.what === "undo") {
@@ -169,6 +174,23 @@ function prepare({ what, done, total }) {
 
 function say(text) {
   byId("last").textContent = text;
+}
+
+/** Say how far the reviewer is: what the server counted, and what waits in this browser since. */
+function showState() {
+  const { counts, recall } = kept("counted", {});
+  if (!counts) return;
+  const since = waiting().filter((one) => one.what === "decisions");
+  let { screened, relevant } = counts;
+  for (const { body, record } of since) {
+    const before = record.decision?.label;  // an earlier one, which an undo has brought back, is counted already
+    screened += before ? 0 : 1;
+    relevant += (body.label === "exclude" ? 0 : 1) - (before && before !== "exclude" ? 1 : 0);
+  }
+  const age = recall.decisions_ago + since.length;
+  byId("counts").textContent = [`${screened} of ${counts.records} screened`, `${relevant} relevant found`,
+    `${counts.records - screened} left`].join(" | ");
+  byId("recall").textContent = recall.text + (recall.text && age ? ` (${age} decision${age === 1 ? "" : "s"} ago)` : "");
 }
 
 function show() {
