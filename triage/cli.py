@@ -457,10 +457,8 @@ def screen(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=lambda: (
-                    f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left." if second_look
-                    else facts.one_line(session.pool.history(), protocol, weights)
-                ),
+                state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left.")
+                if second_look else facts.StateOf(session, lambda history: facts.recall_in_words(history, protocol, weights)),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )

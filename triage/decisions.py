@@ -460,6 +460,27 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a stage is screened, as far as one reviewer may know: their own decisions, and records that are done.
+
+    Attributes
+    ----------
+    records : int
+    screened, relevant : int
+        Judged records, and those of them that are relevant.
+    """
+
+    records: int
+    screened: int
+    relevant: int
+
+    @property
+    def left(self) -> int:
+        """Records that are not judged."""
+        return self.records - self.screened
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What the mathematics sees of one stage: arrays in the order of first showing, read-only.
 

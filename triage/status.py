@@ -6,22 +6,27 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import recall
-from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
+from .decisions import Counts, Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 from .stopping_rules import RULES
 
+if TYPE_CHECKING:
+    from .screening import Session
+
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
 _LEAST_TIMED = 5            # decisions that a pace is measured on, at least
 _CERTIFICATE = "the certificate"
+_RECALL_EVERY = 10          # decisions after which a session's recall is worked out anew
 _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2   # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
@@ -576,17 +581,64 @@ def rule_says_stop(history: History, stopping: Stopping, parameters: recall.Audi
     return rule(history).stop
 
 
-def one_line(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
-    """Return the state of the review in one line, for the screening session; `parameters` are those of the log."""
+def recall_in_words(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
+    """Return what is certified, for the screening session, "" before anything is; `parameters` are those of the log."""
     stopping = protocol.stopping
     certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
     if certificate.recall_lower is None:
-        found = "nothing relevant found yet"
-    else:
-        reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
-        bound = _cut_percent(certificate.recall_lower)
-        found = f"{history.n_found} relevant found | recall at least {bound}, {reached}"
-    return f"{history.n_screened} of {history.n_total} screened | {found}"
+        return ""
+    reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
+    return f"recall at least {_cut_percent(certificate.recall_lower)}, {reached}"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the review is, for the screening session; as a string, in one line.
+
+    Attributes
+    ----------
+    counts : Counts
+        Of now.
+    recall : str
+        What is certified, in words; empty while nothing is.
+    decisions_ago : int
+        How old `recall` is.
+    """
+
+    counts: Counts
+    recall: str
+    decisions_ago: int
+
+    def __str__(self) -> str:
+        counts = f"{self.counts.screened} of {self.counts.records} screened | {self.counts.relevant} relevant found"
+        age = f" ({self.decisions_ago} decision{'s' * (self.decisions_ago > 1)} ago)" if self.decisions_ago else ""
+        return f"{counts} | {self.counts.left} left" + (f" | {self.recall}{age}" if self.recall else "")
+
+
+class StateOf:
+    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
+
+    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
+
+    Parameters
+    ----------
+    session : Session
+    in_words : callable of History to str
+        See `recall_in_words`.
+    """
+
+    def __init__(self, session: Session, in_words: Callable[[History], str]) -> None:
+        self._session = session
+        self._in_words = in_words
+        self._renew()
+
+    def _renew(self) -> None:
+        self._recall, self._at = self._in_words(self._session.pool.history()), self._session.changes
+
+    def __call__(self) -> State:
+        if self._session.changes - self._at >= _RECALL_EVERY:
+            self._renew()
+        return State(self._session.counts(), self._recall, self._session.changes - self._at)
 
 
 def _cut_percent(bound: float) -> str:
