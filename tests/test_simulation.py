@@ -472,9 +472,10 @@ def test_options_that_make_no_sense(file, options, message):
 
 
 @pytest.mark.parametrize("rows, message", [
-    (["A,a,1", "B,b,"], "line 3: the label ''"), (["A,a,1", "B,b"], "line 3: the label ''"),
-    (["A,a,2"], "line 2: the label '2'"),
-    (["A,a,yes"], "line 2"), (['A,"a\nb\nc",1', "B,b,nan"], "line 5: the label 'nan'"),
+    (["A,a,1", "B,b,"], "line 3: there is no label"), (["A,a,1", "B,b"], "line 3: there is no label"),
+    (["A,a,2"], "line 2: '2' is no label"), (["A,a,conflict"], "line 2: 'conflict' is no label"),
+    (["A,a,1.5", "B,b,1", "C,c,"], "2 errors.*\nline 2: '1.5' is no label\nline 4: there is no label"),
+    (['A,"a\nb\nc",1', "B,b,nan"], "line 5: 'nan' is no label"),
     (["A,a,1", ",,", "B,b,0"], "line 3: the row is blank"), (["A,a,1", " , ,", "B,b,0"], "line 3: the row is blank"),
 ])
 def test_every_row_is_a_record_with_a_label(tmp_path, rows, message):

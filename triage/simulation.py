@@ -12,8 +12,8 @@ import numpy as np
 from . import features, formats, metrics, ranking, recall
 from . import protocol as protocols
 from .bundled import processors, user_cache_dir
-from .decisions import History, Label, Origin
-from .errors import InputError
+from .decisions import History, Label, Origin, label_of, without_quotes
+from .errors import Faults, InputError
 from .features import no_progress
 from .records import Record
 from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores
@@ -136,7 +136,7 @@ def simulate(
     file : Path
         A CSV, Excel or Parquet table: each row is a record, rows count from 0.
     label_column : str
-        The column of 0/1 labels.
+        The column of labels: include, exclude and maybe, as `export` writes them, or 1 and 0.
     criteria : Path, optional
         Free text, or a protocol.toml.
     start : {"criteria", "file", "random"}, optional
@@ -251,7 +251,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     Raises
     ------
     InputError
-        When the file is no table, or a label is not 0 or 1, with its line.
+        When the file is no table, or a label is missing or none, with its line.
     """
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
@@ -264,12 +264,15 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     if reading.problems:
         problem = reading.problems[0]
         raise InputError(f"{file}, line {problem.line}: {problem.message}; every row must be a record.")
-    y = np.empty(len(reading.records), np.int8)
-    for i, (text, line) in enumerate(zip(reading.labels, reading.lines, strict=True)):
-        if text.strip() not in ("0", "1"):
-            raise InputError(f"{file}, line {line}: the label {text!r} in column {label_column!r} must be 0 or 1.")
-        y[i] = int(text)
-    return reading.records, y
+    faults = Faults(str(file))
+    labels = [label_of(text, label_column) for text in reading.labels]
+    for label, text, line in zip(labels, reading.labels, reading.lines, strict=True):
+        if label is None:
+            faults.add(f"line {line}", f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                       f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0")
+    faults.refuse()
+    # A maybe counts as relevant, as it does in a review.
+    return reading.records, np.array([label is not Label.EXCLUDE for label in labels], np.int8)
 
 
 def read_criteria(path: Path) -> ranking.Criteria:
