@@ -543,19 +543,33 @@ def undo(
     event: Annotated[int | None, typer.Option(metavar="SEQ", help="Take back this event of `triage log` instead: a "
                                                                   "decision, a tag, a duplicate link, a removal "
                                                                   "or an answer.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="Take back the last batch handed out to the reviewer "
+                                                        "instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the reviewer's last decision back.
+    """Take the reviewer's last decision back, or a batch that was handed out.
 
     The log keeps both, and the label that the record had before is in force again; without one before,
     its tags go too. Called again, it takes back the decision before that.
+
+    --batch takes back the last batch of `triage export --only next`: what the reviewer has decided on since stays
+    decided, and the other records return to the pool. Its random draws are the next to be shown, to whoever comes
+    next, so that taking back a batch is no way to choose among them.
     """
     from . import intake
 
+    if batch and event is not None:
+        raise typer.BadParameter("it goes not with --event", param_hint="--batch")
     with _open(review) as project:
-        undone = intake.undo(project, reviewer=_user(reviewer), seq=event)
+        if batch:
+            undone = intake.take_back(project, reviewer=_user(reviewer))
+        else:
+            undone = intake.undo(project, reviewer=_user(reviewer), seq=event)
     if as_json:
         _print_json(undone)
+    elif batch:
+        print(f"Took back {len(undone['record_ids'])} of the {undone['handed_out']} records handed out to "
+              f"{_line(undone['reviewer'])} as {_line(undone['file'])}.")
     else:
         what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
         print(f"Took back event {undone['undone']}: {_line(what)} on record {undone['record_id']}.")
@@ -640,8 +654,8 @@ def export(
 
     `--only next --top 50` hands out the next batch to screen elsewhere: fill in the column label of
     the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
-    all others are. Where two are to judge each record, each is given a batch of their own by --reviewer, and
-    labels it by the same name.
+    all others are; `triage undo --batch` takes the batch back. Where two are to judge each record, each is given
+    a batch of their own by --reviewer, and labels it by the same name.
 
     `--only second-look --reviewer NAME` writes the excluded records of a random sample that await another
     reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` how

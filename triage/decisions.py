@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -119,7 +119,7 @@ class Live:
         The tags that stand, in the order in which they were given.
     shown : dict of (stage, record_id) to Event
         The event by which a record was first put before anyone at a stage: a `shown` event,
-        or a decision on a record that nobody handed out.
+        or a decision on a record that nobody handed out. See `Showings` for what was taken back.
     last_seq : int
         The newest event seen; 0 for an empty log.
     groups : mapping of int to sequence of int
@@ -128,6 +128,8 @@ class Live:
         The newest settlement of each record that has one.
     attached : dict of int to tuple of Event
         The files attached to each record, in the order in which they came.
+    returned : frozenset of (stage, record_id)
+        Audit draws whose batches were all taken back, and that nobody has been shown or has judged since.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -139,6 +141,7 @@ class Live:
     groups: Mapping[int, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
     settled: dict[tuple[str, int], Event] = field(default_factory=dict)
     attached: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    returned: frozenset[tuple[str, int]] = frozenset()
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -169,9 +172,61 @@ def fold(events: Iterable[Event]) -> Live:
     """Fold the log into what is current. The one definition of "current".
 
     An undo takes its event out of the log as if it had never been written, except that a
-    record once shown stays shown: its place in the order never changes.
+    record once shown stays shown: its place in the order never changes. Only a batch that is taken back
+    returns records to the pool (see `Showings`).
     """
     return Folding(events).live
+
+
+class Showings:
+    """By which event each record was first put before anyone, as the events come in.
+
+    A batch that is taken back returns those of its records to the pool that it alone had put before anyone and
+    that nobody has ever judged. An audit draw is no such record: it was drawn, and may have been read. It keeps
+    its place, its pool and its weight in the evidence whoever judges it and when. Were it drawn anew, somebody
+    who has read it could choose the moment, and with it what an irrelevant one counts for.
+
+    Attributes
+    ----------
+    first : dict of key to Event
+    """
+
+    def __init__(self) -> None:
+        self.first: dict[object, Event] = {}
+        # The hand-outs in force of each record that has never been on a screen nor judged.
+        self._in_files: dict[object, set[int]] = {}
+
+    @property
+    def returned(self) -> Iterator[object]:
+        """The audit draws that were taken back and put before nobody since."""
+        return (key for key, showings in self._in_files.items() if not showings)
+
+    def take(self, key: object, e: Event) -> Event | None:
+        """Take one event of a record: a showing, a decision or an undo.
+
+        Returns
+        -------
+        Event or None
+            The first showing, when this event returns the record to the pool.
+        """
+        showings = self._in_files.get(key)
+        if e.kind is Kind.UNDO:
+            if showings is None or e.undoes not in showings:
+                return None
+            showings.remove(e.undoes)
+            if showings or self.first[key].origin is Origin.AUDIT:
+                return None
+            del self._in_files[key]
+            return self.first.pop(key)
+        is_new = self.first.setdefault(key, e) is e
+        if e.kind is Kind.SHOWN and e.note:
+            if is_new:
+                self._in_files[key] = {e.seq}
+            elif showings is not None:
+                showings.add(e.seq)
+        elif showings is not None:
+            del self._in_files[key]
+        return None
 
 
 class Folding:
@@ -192,7 +247,7 @@ class Folding:
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
-        self._shown: dict[tuple[str, int], Event] = {}
+        self._showings = Showings()
         self.take(events)
 
     @property
@@ -200,9 +255,9 @@ class Folding:
         """What is current; the decisions and what was shown are the caller's own to go on with."""
         return Live(
             dict(self._decisions), self._duplicates, self._removals,
-            {key: tuple(given) for key, given in self._tags.items()}, dict(self._shown), self.last_seq, self._groups,
+            {key: tuple(given) for key, given in self._tags.items()}, dict(self._showings.first), self.last_seq, self._groups,
             {key: given[-1] for key, given in self._settled.items()},
-            {key: tuple(given) for key, given in self._attached.items()},
+            {key: tuple(given) for key, given in self._attached.items()}, frozenset(self._showings.returned),
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -218,8 +273,8 @@ class Folding:
         self.last_seq = max((e.seq for e in newer), default=self.last_seq)
         if anew:
             newer, taken_back = self._events, []
-            self._decisions, self._groups, self._removals, self._tags, self._shown = {}, {}, {}, {}, {}
-            self._settled, self._attached = {}, {}
+            self._decisions, self._groups, self._removals, self._tags = {}, {}, {}, {}
+            self._settled, self._attached, self._showings = {}, {}, Showings()
         self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
@@ -229,8 +284,8 @@ class Folding:
                 self._settled.setdefault((e.stage, e.record_id), []).append(e)
             elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
                 self._attached.setdefault(e.record_id, []).append(e)
-            if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION):
-                self._shown.setdefault((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
+            if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
+                self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
             if e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
@@ -365,6 +420,45 @@ def visible(
     return seen
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that were handed out to one reviewer in one file.
+
+    Attributes
+    ----------
+    first : Event
+        The first of its events; its number is the batch's.
+    size : int
+        Records that were handed out.
+    left : tuple of Event
+        The showings that are taken back with it: those not taken back already, of records on which the reviewer
+        has never decided.
+    """
+
+    first: Event
+    size: int
+    left: tuple[Event, ...]
+
+
+def batches(events: Sequence[Event], live: Live) -> list[Batch]:
+    """Return the batches that can be taken back, the oldest first."""
+    taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
+    shown: dict[tuple[object, ...], list[Event]] = {}
+    decided: set[tuple[str, int, str]] = set()
+    for e in events:
+        if e.kind is Kind.SHOWN and e.note:
+            shown.setdefault((e.stage, e.reviewer, e.note, e.at), []).append(e)  # what was logged at once has one time
+        elif e.kind is Kind.DECISION and shown:
+            decided.add((e.stage, live.kept(e.record_id), e.reviewer))
+    found = []
+    for given in shown.values():
+        left = tuple(e for e in given if e.seq not in taken_back
+                     and (e.stage, live.kept(e.record_id), e.reviewer) not in decided)
+        if left:
+            found.append(Batch(given[0], len(given), left))
+    return found
+
+
 def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
     """Return those records, in their order, that have entered the stage after the `earlier` ones.
 
@@ -400,15 +494,16 @@ def audited(
     draws : list of (Event, int)
         The event that showed the record drawn, and the permutation, counted from 0.
     passed_by : list of set of int
-        For each permutation, its records that were out of the stage (a copy, removed, not passed on)
-        when it was drawn from.
+        For each permutation, its records that could not be drawn when it was drawn from: they were out of the
+        stage (a copy, removed, not passed on), or in a batch that was taken back since.
     """
     if not plans:
         return [], []
     home: dict[int, int] = {}  # the newest permutation of each record
     draws: list[tuple[Event, int]] = []
     passed_by: list[set[int]] = [set() for _ in plans]
-    seen: set[int] = set()
+    showings = Showings()
+    drawn_at = [0] * len(plans)  # the newest draw from each
     changes: dict[int, Event] = {}  # what moves records into the stage or out of it
     linked: set[int] = set()
     away: list[int] = []
@@ -426,10 +521,13 @@ def audited(
             if e.kind is Kind.DUPLICATE:
                 linked.update((e.record_id, e.other_id))
             stale = stale or e.record_id in home or e.record_id in linked
-        if e.stage != stage or e.kind not in (Kind.SHOWN, Kind.DECISION) or e.record_id in seen:
+        if e.stage != stage or e.kind not in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
             continue
-        seen.add(e.record_id)
-        if e.kind is not Kind.SHOWN or e.origin is not Origin.AUDIT or e.record_id not in home:
+        is_new = e.record_id not in showings.first
+        back = showings.take(e.record_id, e)
+        if back is not None and e.record_id in home and drawn_at[home[e.record_id]] > back.seq:
+            passed_by[home[e.record_id]].add(e.record_id)
+        if not is_new or e.kind is not Kind.SHOWN or e.origin is not Origin.AUDIT or e.record_id not in home:
             continue
         if stale:
             known = np.array(sorted(home), np.int64)
@@ -437,6 +535,7 @@ def audited(
             stale = False
         number = home[e.record_id]
         draws.append((e, number))
+        drawn_at[number] = e.seq
         passed_by[number].update(record_id for record_id in away if home[record_id] == number)
     return draws, passed_by
 

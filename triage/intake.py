@@ -13,7 +13,7 @@ import numpy as np
 
 from . import dedupe, eligibility, formats
 from . import protocol as protocols
-from .decisions import Event, Kind, Label, Origin, label_of, without_quotes
+from .decisions import Event, Kind, Label, Origin, batches, label_of, without_quotes
 from .errors import Faults, InputError
 from .features import no_progress
 from .project import File, Project, Stage, place_of
@@ -630,13 +630,38 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
     if seq is None:
         mine = [e for e in project.live().decisions.values() if e.reviewer == reviewer]
         if not mine:
-            raise InputError(f"{reviewer} has no decision in {project.path} to take back; name the --reviewer who has.")
+            out = [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
+            raise InputError(
+                f"{reviewer} has no decision in {project.path} to take back; "
+                + (f"--batch takes back the batch handed out as {out[-1].first.note}." if out
+                   else "name the --reviewer who has.")
+            )
         seq = max(e.seq for e in mine)
     project.undo(seq, reviewer=reviewer)
     undone = next(e for e in project.events(since=seq - 1, until=seq))
     return {"undone": seq, "kind": str(undone.kind), "record_id": undone.record_id,
             "label": None if undone.label is None else str(undone.label), "reason": undone.reason,
             "reviewer": undone.reviewer}
+
+
+def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
+    """Take back the newest batch handed out to a reviewer of which anything is left to take back.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    out = [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
+    if not out:
+        raise InputError(
+            f"No batch handed out to {reviewer} can be taken back: there is none, or {reviewer} has judged all of it; "
+            "--reviewer NAME names somebody else."
+        )
+    batch = max(out, key=lambda one: one.first.seq)
+    left = project.take_back(batch.first.seq, reviewer=reviewer)
+    return {"kind": "batch", "file": batch.first.note, "stage": batch.first.stage, "reviewer": reviewer,
+            "handed_out": batch.size, "record_ids": [e.record_id for e in left]}
 
 
 LOG_COLUMNS = (

@@ -190,6 +190,8 @@ class Desk:
     known : ndarray of int8, shape (n,), optional
         What this reviewer may know of each record: 1 relevant, 0 not, -1 nothing yet. It changes with the journal.
         What the pool holds when left out.
+    returned : sequence of int
+        Rows of audit draws that came back from a batch, in the order of the draws: the next draws are these.
     """
 
     pool: Pool
@@ -198,6 +200,7 @@ class Desk:
     second: np.ndarray
     first: Sequence[int] = ()
     known: np.ndarray | None = None
+    returned: Sequence[int] = ()
 
 
 class Journal(Interface):
@@ -372,6 +375,7 @@ class Session:
         self._mine = [row for row in desk.mine if row not in self._set_aside]
         self._elsewhere = desk.elsewhere
         self._first = [row for row in desk.first if row not in self._set_aside]
+        self._returned = [row for row in desk.returned if row not in self._set_aside]
         self._second = desk.second
         self._second[list(self._set_aside)] = False
 
@@ -451,6 +455,7 @@ class Session:
             self.pool.show(row, origin)
         self._second[row] = False
         self._first = [other for other in self._first if other != row]
+        self._returned = [other for other in self._returned if other != row]
         self._elsewhere = [other for other in self._elsewhere if other != row]
         self._mine.append(row)
         return Showing(row, origin, rank)
@@ -467,10 +472,10 @@ class Session:
             if not self.pool.shown[row]:
                 origin = Origin.AUDIT if row == self.pool.audit_row() else Origin.CHOSEN
             return row, origin, None
-        if self._next_origin is not None and not self.pool.shown.all():
+        if self._next_origin is not None and (self._returned or not self.pool.shown.all()):
             origin = self._next_origin(self.pool.history())
         if origin is Origin.AUDIT:
-            row = self.pool.audit_row()
+            row = self._returned[0] if self._returned else self.pool.audit_row()
         elif self.scores is None:
             row = int(np.where(open_rows, self._place, self.pool.n).argmin())
         else:
@@ -498,6 +503,7 @@ class Session:
             self._elsewhere.remove(row)
         self._set_aside.pop(row, None)
         self._second[row] = False
+        self._returned = [other for other in self._returned if other != row]
         if not self.pool.shown[row]:  # somebody chose it
             self.pool.show(row, Origin.CHOSEN)
         self.pool.y[row] = self._y_seen[row] = y
@@ -737,8 +743,8 @@ class ProjectJournal:
     protocol asks for, each the best that they have not taken, so nobody waits for anybody; one more comes in
     only for somebody who is away. A record of the calibration round is for everybody.
 
-    What others write is followed event by event; only what moves records into the stage or out of it makes
-    it necessary to read the stage anew.
+    What others write is followed event by event; only what moves records into the stage or out of it, or returns
+    them from a batch to the pool, makes it necessary to read the stage anew.
     """
 
     def __init__(self, project: Project, stage: Stage, reviewer: str, parameters: Mapping[str, object]) -> None:
@@ -765,7 +771,14 @@ class ProjectJournal:
         self._to_judge_again = np.zeros(n, bool)
         self._to_judge_again[stage.to_judge_again(recall.SAMPLE_SHARE)] = True
         self._takers: dict[int, dict[str, bool]] = {}   # for each row who took it; True: on a screen
-        self._first: dict[int, Event] = {}              # by which it was first shown
+        ids = [record_id for name, record_id in stage.live.shown if name == stage.name]
+        self._first = {                                 # by which it was first shown
+            row: stage.live.shown[stage.name, record_id]
+            for record_id, row in zip(ids, stage.rows_of(ids).tolist(), strict=True) if row >= 0
+        }
+        returned = stage.rows_of(record_id for name, record_id in stage.live.returned if name == stage.name)
+        self._returned = self._pool.in_order(np.isin(np.arange(n), returned)).tolist()
+        self._handed_out: set[int] = set()              # events
         self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
         self._known = np.full(n, -1, np.int8)
@@ -775,8 +788,10 @@ class ProjectJournal:
         self._anew = False
         self._untold = False       # whether others wrote what `news` has not told yet
         events = self._project.events(until=stage.live.last_seq)
+        taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
         for e, row in zip(events, self._rows_of(events), strict=True):
-            self._follow(e, row)
+            if e.kind is not Kind.SHOWN or e.seq not in taken_back:
+                self._follow(e, row)
         judged = {row for row in self._takers if row >= 0}
         for row in judged:
             self._count_votes(row)
@@ -798,6 +813,10 @@ class ProjectJournal:
         on_screen = e.kind is Kind.DECISION or not e.note
         takers[e.reviewer] = takers.get(e.reviewer, False) or on_screen
         self._taken[row] = len(takers)
+        if not on_screen:
+            self._handed_out.add(e.seq)
+        if row in self._returned:
+            self._returned.remove(row)
         if e.kind is Kind.DECISION:
             self._judges.add(e.reviewer)
         if e.reviewer == self._reviewer:
@@ -844,7 +863,7 @@ class ProjectJournal:
         mine = rows[self._on_my_screen[rows]].tolist()
         elsewhere = rows[~self._on_my_screen[rows]].tolist()
         first = self._sample[~self._i_took[self._sample]].tolist()
-        return Desk(pool, mine, elsewhere, second, first, self._known)
+        return Desk(pool, mine, elsewhere, second, first, self._known, list(self._returned))
 
     def holds(self, row: int) -> bool:
         """Tell whether the reviewer has taken a record."""
@@ -896,7 +915,8 @@ class ProjectJournal:
         self._live = self._project.live()
         for e, row in zip(others, self._rows_of(others), strict=True):
             moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (e.stage in self._earlier and e.kind is not Kind.SHOWN)
-            if moves or (e.kind is Kind.PLAN and e.stage == name) or (e.kind is Kind.UNDO and e.stage != name):
+            taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
+            if moves or (e.kind is Kind.PLAN and e.stage == name) or taken_back:
                 self._anew = True
                 return None
             self._follow(e, row)

@@ -264,7 +264,7 @@ def status(
     return {
         "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
         "relevant_found": history.n_found, "maybe": judged[Label.MAYBE], "conflicts": judged[None],
-        "unscreened": history.n_unscreened, "awaiting_labels": int((history.y < 0).sum()),
+        "unscreened": history.n_unscreened, "awaiting_labels": _waiting(stage, history),
         "target": target, "confidence": confidence,
         "certificate": {
             "method": certificate.method, "recall_lower": certificate.recall_lower,
@@ -290,6 +290,17 @@ def status(
         },
         "warnings": warnings,
     }
+
+
+def _waiting(stage: Stage, history: History) -> int:
+    """Return how many records somebody has on the screen or in a file and has not judged."""
+    return int((history.y < 0).sum()) - len(_returned(stage))
+
+
+def _returned(stage: Stage) -> list[int]:
+    """Return the audit draws that came back from a batch and wait to be shown again."""
+    returned = [record_id for name, record_id in stage.live.returned if name == stage.name]
+    return [r for r, row in zip(returned, stage.rows_of(returned).tolist(), strict=True) if row >= 0]
 
 
 def _until(rule: str, policy: recall.Policy | None) -> str:
@@ -486,11 +497,16 @@ def _warnings(
     conflicts = sum(1 for _, label in labels if label is None)
     if conflicts:
         told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
-    waiting = int((history.y < 0).sum())
+    waiting = _waiting(stage, history)
     if waiting:
         told.append(
             f"{waiting} records were shown or handed out and await a label; the certificate counts them as relevant, "
             "and audit draws up to the first of them."
+        )
+    if returned := len(_returned(stage)):
+        told.append(
+            f"{returned} random draws came back with a batch that was taken back; they are the next to be shown, and until "
+            "then the certificate rests on the draws before them."
         )
     told += _unfinished(project, stage, labels)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]

@@ -23,7 +23,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from .. import protocol as protocols
 from ..decisions import (
-    Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, consensus, entered, fold,
+    Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, batches, consensus,
+    entered, fold,
 )
 from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
@@ -235,8 +236,8 @@ def stage_of(
 ) -> Stage:
     """Return a stage as a log has it.
 
-    The records of a permutation are drawn in its order, but for those that were out of the stage when
-    it was drawn from: they are in none until the next is committed. Had such a record kept its place,
+    The records of a permutation are drawn in its order, but for those that were out of the stage, or in a batch
+    that was taken back later, when it was drawn from: they are in none until the next is committed. Had such a record kept its place,
     the draws made meanwhile would have said nothing of it and yet counted for it; and its place would
     most likely lie before theirs, so that the next draws were not uniform but took it first.
 
@@ -836,6 +837,11 @@ class Project:
                     f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide "
                     f"again."
                 )
+            if row.kind == Kind.SHOWN and row.note:
+                raise InputError(
+                    f"Event {seq} handed a record out, which is taken back with its whole batch: triage undo --batch "
+                    f"--reviewer {row.reviewer}."
+                )
             if row.kind in (Kind.SHOWN, Kind.PLAN):
                 raise InputError(
                     f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone."
@@ -849,6 +855,31 @@ class Project:
                 left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.record_id), ())
                 _insert_events(connection, [_taken_back(e, reviewer) for e in left])
             return undo
+
+    def take_back(self, batch: int, *, reviewer: str) -> list[Event]:
+        """Log that a batch is taken back, and return the showings that were.
+
+        What its reviewer has decided on stays; the other records return to the pool, or, where they are audit
+        draws, are the next to be shown (see `decisions.Showings`).
+
+        Parameters
+        ----------
+        batch : int
+            The number of its first event (see `decisions.batches`).
+        reviewer : str
+            Who takes it back.
+
+        Raises
+        ------
+        InputError
+            When nothing of such a batch can be taken back.
+        """
+        with self._write() as connection:
+            found = next((one for one in batches(self.events(), self.live()) if one.first.seq == batch), None)
+            if found is None:
+                raise InputError(f"Event {batch} begins no batch of which anything can be taken back.")
+            _insert_events(connection, (_taken_back(e, reviewer) for e in found.left))
+        return list(found.left)
 
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
         """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
