@@ -460,7 +460,7 @@ NEEDS = {
     **dict.fromkeys(("GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
     **dict.fromkeys((
         "GET /", "GET /history", "GET /search", "GET /records/{record_id}", "GET /second-look", "GET /overview",
-        "GET /conflicts", "GET /account",
+        "GET /conflicts", "GET /account", "GET /api/batches", "POST /api/batches/take-back", "POST /batches/take-back",
         "POST /account/password", "POST /account/tokens", "POST /account/tokens/revoke", "POST /logout", "GET /api",
         "GET /api/session", "GET /api/queue", "POST /api/decisions", "POST /api/skips", "POST /api/undo",
         "GET /api/why/{record_id}", "GET /api/records/{record_id}", "GET /api/search", "GET /api/history",
@@ -495,12 +495,13 @@ def routes(app):
 BODIES = {
     "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"}, "/api/skips": {"key": "key-00000002", "record_id": 1},
     "/api/undo": {"key": "key-00000003"}, "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
-    "/api/settlements": {"record_id": 1, "label": "include"},
+    "/api/settlements": {"record_id": 1, "label": "include"}, "/api/batches/take-back": {"event": 1},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"}, "/people/roles": {"name": "olga", "role": "owner"},
     "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD}, "/account/tokens": {"name": "a program"},
     "/account/tokens/revoke": {"name": "a program"}, "/logout": {},
+    "/batches/take-back": {"event": 1},
 }
 
 

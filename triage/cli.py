@@ -461,7 +461,9 @@ def screen(
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
                 state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left.")
-                if second_look else facts.StateOf(session, lambda history: facts.recall_in_words(history, protocol, weights)),
+                if second_look else facts.StateOf(
+                    session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights),
+                ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )

@@ -420,6 +420,71 @@ def visible(
     return seen
 
 
+def seen_by(
+    viewer: str, live: Live, events: Sequence[Event], reviewers_per_record: int, stages: Sequence[str],
+    rounds: Mapping[str, Collection[int]],
+) -> Live:
+    """Return what is current in the log as far as a reviewer may know it who judges the same records as others.
+
+    They know their own decisions, and everybody's on records that are done: that as many have judged as are to,
+    or that were settled. A record is not done for whoever is still to judge it, because they have been shown it
+    or because it is of the calibration round; one that they were shown at a later stage has passed on, and
+    they know it.
+
+    What others do with records that are not done changes nothing at all in what is returned, until the viewer
+    or somebody who completes a record has written the next event: up to that one, the records that others were
+    shown are known as shown and not judged. So the certificate, which counts those as relevant, is valid.
+
+    Parameters
+    ----------
+    viewer : str
+    live : Live
+    events : sequence of Event
+        The log that it was folded from.
+    reviewers_per_record : int
+    stages : sequence of str
+        The stages of the protocol, in their order.
+    rounds : mapping of str to collection of int
+        The records of each stage's calibration round.
+    """
+    kept, place = live.kept, {name: at for at, name in enumerate(stages)}
+    judges: dict[tuple[str, int], set[str]] = {}
+    for name, record_id, who in live.decisions:
+        judges.setdefault((name, kept(record_id)), set()).add(who)
+    settled = {(name, kept(record_id)) for name, record_id in live.settled}
+    taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
+    last_shown: dict[int, int] = {}   # the last stage at which the viewer was shown a record
+    to_judge = {(name, kept(record_id)) for name, ids in rounds.items() for record_id in ids}
+    for e in events:
+        if e.kind is Kind.SHOWN and e.reviewer == viewer and e.seq not in taken_back:
+            to_judge.add((e.stage, kept(e.record_id)))
+            last_shown[kept(e.record_id)] = max(last_shown.get(kept(e.record_id), 0), place.get(e.stage, 0))
+
+    def is_done(name: str, record_id: int) -> bool:
+        key = name, kept(record_id)
+        if place.get(name, 0) < last_shown.get(key[1], 0):
+            return True
+        by = judges.get(key, ())
+        if len(by) < reviewers_per_record and key not in settled:
+            return False
+        return viewer in by or key not in to_judge
+
+    def is_known(e: Event) -> bool:
+        if not e.stage or e.reviewer == viewer:
+            return True
+        # A permutation is committed when somebody's decision lets a record into a later stage.
+        return e.kind is not Kind.PLAN and is_done(e.stage, e.record_id)
+
+    newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
+    shown = {key: e for key, e in live.shown.items() if e.seq <= newest}
+    return replace(
+        live, last_seq=newest, shown=shown, returned=frozenset(live.returned & shown.keys()),
+        decisions={key: e for key, e in live.decisions.items() if key[2] == viewer or is_done(*key[:2])},
+        tags={key: given for key, given in live.tags.items() if key[2] == viewer or is_done(*key[:2])},
+        settled={key: e for key, e in live.settled.items() if is_done(*key)},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Records that were handed out to one reviewer in one file.

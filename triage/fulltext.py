@@ -91,9 +91,9 @@ def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[dict[str, ob
              "at": e.at.isoformat(timespec="seconds")} for e in events]
 
 
-def stage_of_full_texts(project: Project, name: str | None = None) -> Stage:
-    """Return the stage whose full texts are asked about: the last when none is named."""
-    return project.stage(name or project.protocol().stages[-1].name)
+def stage_of_full_texts(project: Project, name: str | None = None, *, viewer: str | None = None) -> Stage:
+    """Return the stage whose full texts are asked about, the last when none is named; see `Project.stage`."""
+    return project.stage(name or project.protocol().stages[-1].name, viewer=viewer)
 
 
 def without(stage: Stage) -> list[int]:

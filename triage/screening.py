@@ -1424,9 +1424,12 @@ def _matches(project: Project, stage: Stage, preset: str | None, device: str, pr
 
 def explain(
     project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
-    device: str = "auto", progress=None, session: Session | None = None,
+    device: str = "auto", progress=None, session: Session | None = None, viewer: str | None = None,
 ) -> dict[str, object]:
     """Return why a record has its score; what `triage rank --explain` prints.
+
+    To a `viewer` who is to stay blind it is explained by what they may know (see `Project.stage`), though the
+    ranking has learned from everybody.
 
     With an open `session` of the stage the views need not be made: its own are used.
 
@@ -1439,12 +1442,14 @@ def explain(
     InputError
         When the stage has no such record.
     """
-    stage = project.stage(stage_name)
+    stage = project.stage(stage_name, viewer=viewer)
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
     if session is not None and isinstance(session.training.scorer, ReviewModel) and session.pool.n == len(stage.record_ids):
         model = session.training.scorer
+        if viewer is not None:
+            model = model.over_its_views(_final_labels(project.protocol(), stage))
     else:
         model = _model_of(project, stage, preset, device, progress)
     records = StageRecords(project, stage)

@@ -105,8 +105,8 @@ class Flow:
         return sum(sum(by_source.values()) for by_source in self.removed.values())
 
 
-def flow(project: Project) -> Flow:
-    """Count the way of every record, from the files to the last stage.
+def flow(project: Project, *, viewer: str | None = None) -> Flow:
+    """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Project.stage`).
 
     A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
     """
@@ -117,7 +117,7 @@ def flow(project: Project) -> Flow:
         return sources[int(file_ids[record_id - 1])]  # ids run from 1
 
     protocol = project.protocol()
-    stages = [project.stage(s.name) for s in protocol.stages]
+    stages = [project.stage(s.name, viewer=viewer) for s in protocol.stages]
     live = stages[0].live
     tags_of, last = tags_of_records(stages), stages[-1]
     tagged = Counter(
@@ -213,6 +213,7 @@ def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
 
 def status(
     project: Project, stage_name: str | None = None, *, target: float | None = None, confidence: float | None = None,
+    viewer: str | None = None,
 ) -> dict[str, object]:
     """Return where a stage stands, as `triage status --json` prints it.
 
@@ -223,6 +224,9 @@ def status(
         The first stage when left out.
     target, confidence : float, optional
         The protocol's when left out.
+    viewer : str, optional
+        A reviewer who is to stay blind (see `Project.stage`). The ranking, which has learned from everybody, says
+        nothing to them: the estimate is that of the curve, the pace is their own.
 
     Raises
     ------
@@ -232,11 +236,12 @@ def status(
     protocol = project.protocol()
     target = protocol.stopping.target if target is None else _share("--target", target)
     confidence = protocol.stopping.confidence if confidence is None else _share("--confidence", confidence)
-    stage = project.stage(stage_name)
+    stage = project.stage(stage_name, viewer=viewer)
     history = stage.history()
-    events = project.events()
+    events = project.events(until=stage.live.last_seq)
     parameters = logged_parameters(events, stage.name)
-    ranking = project.ranking(stage.name)
+    is_blind = viewer is not None and protocol.reviewers_per_record > 1
+    ranking = None if is_blind else project.ranking(stage.name)
     if ranking is not None and not np.array_equal(ranking.record_ids, stage.record_ids):
         ranking = None
     estimate = None
@@ -253,12 +258,15 @@ def status(
         history, target, confidence, np.random.default_rng(_FORECAST_SEED), estimate=estimate, parameters=parameters,
         policy=policy,
     )
-    seconds = seconds_per_record(events, stage.name)
+    seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = _judged(stage)
     judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     noise = _label_noise(stage, history, confidence, parameters)
-    warnings = _warnings(project, events, stage, labels, history, estimate, certificate)
+    warnings = _warnings(project, events, stage, labels, history, estimate, certificate, viewer)
+    if is_blind:
+        warnings.insert(0, "So that you decide blind, all of this is of your own decisions and of the records that "
+                           f"{protocol.reviewers_per_record} reviewers have judged; an owner of the review sees more.")
     if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
         warnings += _safe_checks(project, stage, history, estimate, noise)
     return {
@@ -418,9 +426,10 @@ class SecondLooks:
 def second_looks(project: Project, reviewer: str, stage_name: str | None = None) -> SecondLooks:
     """Return where the second look at excluded records stands for a reviewer.
 
-    What a reviewer has judged never awaits that reviewer: a second look is somebody else's.
+    What a reviewer has judged never awaits that reviewer: a second look is somebody else's. Where two are to judge
+    each record anyway nothing ever awaits it: being listed would tell what the first has decided.
     """
-    stage = project.stage(stage_name)
+    stage = project.stage(stage_name, viewer=reviewer)
     given = _judgements(stage, set(_sample(stage)))
     drawn, pending = _excluded_of_sample(stage, given)
     waiting = tuple(r for r in pending if given[r][0].reviewer != reviewer)
@@ -436,6 +445,11 @@ def second_look(project: Project, reviewer: str, stage_name: str | None = None) 
         When there is none.
     """
     looks = second_looks(project, reviewer, stage_name)
+    if (count := project.protocol().reviewers_per_record) > 1:
+        raise InputError(
+            f"The protocol asks {count} reviewers to judge each record, so each has its second look in ordinary "
+            "screening; a list of excluded records would tell you what the other decided."
+        )
     if not looks.waiting and not looks.own:
         raise InputError(f"No excluded record of the random sample at the stage {looks.stage!r} awaits a second look.")
     if not looks.waiting:
@@ -479,7 +493,7 @@ def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
 
 def _warnings(
     project: Project, events: list[Event], stage: Stage, labels: list[tuple[int, Label | None]], history: History,
-    estimate: Estimate | None, certificate: recall.Certificate,
+    estimate: Estimate | None, certificate: recall.Certificate, viewer: str | None,
 ) -> list[str]:
     """Tell what a reader of the numbers must know, each in a sentence."""
     told = []
@@ -508,7 +522,7 @@ def _warnings(
             f"{returned} random draws came back with a batch that was taken back; they are the next to be shown, and until "
             "then the certificate rests on the draws before them."
         )
-    told += _unfinished(project, stage, labels)
+    told += _unfinished(project, stage, labels, viewer)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
@@ -565,7 +579,9 @@ def _safe_checks(
             "that the key papers known beforehand are among the included, which only you can tell; no stop rests on them."]
 
 
-def _unfinished(project: Project, stage: Stage, labels: list[tuple[int, Label | None]]) -> list[str]:
+def _unfinished(
+    project: Project, stage: Stage, labels: list[tuple[int, Label | None]], viewer: str | None,
+) -> list[str]:
     """Tell what is still to come before the stage's labels are final, or its records complete."""
     protocol = project.protocol()
     told = []
@@ -579,7 +595,7 @@ def _unfinished(project: Project, stage: Stage, labels: list[tuple[int, Label | 
     for earlier in [s.name for s in protocol.stages]:
         if earlier == stage.name:
             break
-        before = project.stage(earlier)
+        before = project.stage(earlier, viewer=viewer)
         open_records = len(before.record_ids) - sum(1 for _, label in _judged(before) if label is not None)
         if open_records:
             told.append(
@@ -655,6 +671,14 @@ class StateOf:
         if self._session.changes - self._at >= _RECALL_EVERY:
             self._renew()
         return State(self._session.counts(), self._recall, self._session.changes - self._at)
+
+
+def recall_for(project: Project, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
+    """Return what is certified, for a reviewer's session; as they may know it where two judge each record."""
+    protocol = project.protocol()
+    if protocol.reviewers_per_record > 1:
+        history = project.stage(stage_name, viewer=reviewer).history()
+    return recall_in_words(history, protocol, parameters)
 
 
 def _cut_percent(bound: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -37,9 +38,23 @@ def conflicts(project: Project, stage_name: str | None = None, *, viewer: str | 
         } for r in here]
 
     return {
-        "stage": stage.name, "conflicts": listed(sorted(agreed.conflicts & seen.keys())),
+        "stage": stage.name, "conflicts": listed(_open(stage, seen)),
         "settled": listed(sorted(agreed.settled.keys() & seen.keys())),
     }
+
+
+def open_conflicts(project: Project, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
+    """Return how many conflicts `conflicts` lists as open; None where there can be none, as one person judges alone."""
+    reviewers = {who for _, _, who in project.live().decisions}
+    if project.protocol().reviewers_per_record == 1 and len(reviewers) < 2:
+        return None
+    stage = project.stage(stage_name)
+    return int((stage.rows_of(_open(stage, _decisions(project, stage, viewer))) >= 0).sum())
+
+
+def _open(stage: Stage, seen: Mapping[int, Sequence[Event]]) -> list[int]:
+    """Return the records in conflict, by id, whose disagreement is among the decisions seen."""
+    return sorted(r for r in stage.consensus.conflicts & seen.keys() if len({e.label for e in seen[r]}) > 1)
 
 
 def _decisions(project: Project, stage: Stage, viewer: str | None) -> dict[int, list[Event]]:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from .. import protocol as protocols
 from ..decisions import (
     Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, batches, consensus,
-    entered, fold,
+    entered, fold, seen_by,
 )
 from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
@@ -919,8 +919,8 @@ class Project:
             }])
         return plan
 
-    def stage(self, name: str | None = None, until: int | None = None) -> Stage:
-        """Return a stage as the log has it.
+    def stage(self, name: str | None = None, until: int | None = None, *, viewer: str | None = None) -> Stage:
+        """Return a stage as the log has it, or as one reviewer may know it.
 
         Parameters
         ----------
@@ -928,13 +928,17 @@ class Project:
             The first of the protocol when left out.
         until : int, optional
             The newest event to be seen; the whole log when left out.
+        viewer : str, optional
+            A reviewer who is to stay blind to what others decide on the same records, where more than one is
+            to judge each (see `decisions.seen_by`); everything is seen when left out.
 
         Raises
         ------
         InputError
             When the protocol has no stage of that name.
         """
-        names = [s.name for s in self.protocol().stages]
+        protocol = self.protocol()
+        names = [s.name for s in protocol.stages]
         name = names[0] if name is None else name
         if name not in names:
             raise InputError(f"The protocol has no stage {name!r}; its stages are: {', '.join(names)}.")
@@ -943,9 +947,18 @@ class Project:
             query = query.where(_plans.c.seq <= until)
         with self._read() as connection:
             plans = [(seq, np.frombuffer(ids, "<i8")) for seq, ids in connection.execute(query)]
-        return stage_of(
-            name, names[: names.index(name)], self.record_files()[0], self.events(until=until), plans, self.live(until),
-        )
+        earlier, live = names[: names.index(name)], self.live(until)
+        if viewer is not None and protocol.reviewers_per_record > 1:
+            rounds = {one: self._calibration(one, protocol.calibration, until) for one in (*earlier, name)}
+            live = seen_by(viewer, live, self.events(until=live.last_seq), protocol.reviewers_per_record, names, rounds)
+            plans = [(seq, ids) for seq, ids in plans if seq <= live.last_seq]
+        return stage_of(name, earlier, self.record_files()[0], self.events(until=live.last_seq), plans, live)
+
+    def _calibration(self, stage_name: str, size: int, until: int | None) -> Collection[int]:
+        if not size:
+            return ()
+        stage = self.stage(stage_name, until)
+        return stage.record_ids[stage.calibration(size)].tolist()
 
     def history(self, stage: str | None = None, until: int | None = None) -> History:
         """Return what the mathematics may see of a stage (see `stage`)."""

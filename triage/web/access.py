@@ -247,6 +247,11 @@ class Visitor:
     csrf: str
     session: str = ""
 
+    @property
+    def viewer(self) -> str | None:
+        """Who is to stay blind to what others decide (see `Project.stage`); None for an owner, who sees all."""
+        return None if self.may(Role.OWNER) else self.name
+
     def may(self, role: Role) -> bool:
         """Tell whether the visitor's role allows what `role` does."""
         return _RANKS.index(self.role) >= _RANKS.index(role)

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from .. import dedupe, fulltext, intake, report, status, team
 from .. import __version__
-from ..decisions import Event, Kind, Label
+from ..decisions import Event, Kind, Label, batches
 from ..errors import InputError
 from ..project import Project, Role
 from ..reading import plain
@@ -183,7 +183,7 @@ def record(request: Request, who: Anyone, record_id: RecordId, stage: StageName 
     """Return a record as reviewers see it, and the reviewer's own decision on it."""
     desk = desk_of(request, who, stage)
     project = desk.project
-    here = project.stage(desk.stage_name)
+    here = project.stage(desk.stage_name, viewer=who.viewer)
     kept = here.live.kept(record_id)
     row = int(here.rows_of([kept])[0])
     found = project.shown_records(here, [row])[0] if row >= 0 else project.record(kept)
@@ -349,12 +349,12 @@ def detach(request: Request, who: Anyone, event: RecordId) -> dict:
 @router.get("/missing", tags=["full texts"])
 def missing(request: Request, who: Anyone, stage: StageName = "") -> dict:
     """List the records of a stage, the last when none is named, that have no PDF: at most 200 of them."""
-    return missing_full_texts(project_of(request), stage)
+    return missing_full_texts(project_of(request), who, stage)
 
 
-def missing_full_texts(project: Project, stage_name: str = "") -> dict:
+def missing_full_texts(project: Project, who: Visitor, stage_name: str = "") -> dict:
     """Return how many records of a stage have a PDF, and those that have none."""
-    stage = fulltext.stage_of_full_texts(project, stage_name or None)
+    stage = fulltext.stage_of_full_texts(project, stage_name or None, viewer=who.viewer)
     ids = fulltext.without(stage)
     records = project.shown_records(stage, stage.rows_of(ids[:_LISTED])) if ids else []
     return {"stage": stage.name, "records": len(stage.record_ids), "missing": len(ids), "list": [
@@ -371,16 +371,17 @@ class Statuses:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._known: dict[str, tuple[tuple, dict]] = {}
+        self._known: dict[tuple[str, str | None], tuple[tuple, dict]] = {}
         self._lock = threading.Lock()
 
-    def of(self, stage_name: str) -> dict:
-        """Return the status of a stage."""
+    def of(self, stage_name: str, viewer: str | None = None) -> dict:
+        """Return the status of a stage, to a viewer who is to stay blind as they may know it."""
+        key = stage_name, viewer if self._project.protocol().reviewers_per_record > 1 else None
         with self._lock:
             at = (self._project.live().last_seq, self._project.protocol_text())
-            if self._known.get(stage_name, (None,))[0] != at:
-                self._known[stage_name] = (at, status.status(self._project, stage_name))
-            return self._known[stage_name][1]
+            if self._known.get(key, (None,))[0] != at:
+                self._known[key] = (at, status.status(self._project, stage_name, viewer=viewer))
+            return self._known[key][1]
 
 
 def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
@@ -395,15 +396,20 @@ def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
 
 @router.get("/status", tags=["review"])
 def review_status(request: Request, who: Anyone, stage: StageName = "") -> dict:
-    """Say where the stage stands; the keys are those of `triage status --json`."""
+    """Say where the stage stands; the keys are those of `triage status --json`.
+
+    Where two judge each record it says to all but owners what is so of their own decisions and of the records that
+    are done. So do the flow, the conflicts, what has no PDF and the second looks.
+    """
     desk = desk_of(request, who, stage)
-    return {**request.app.state.statuses.of(desk.stage_name), "pace": paces(desk.project, desk.stage_name, who)}
+    facts = request.app.state.statuses.of(desk.stage_name, who.viewer)
+    return {**facts, "pace": paces(desk.project, desk.stage_name, who)}
 
 
 @router.get("/flow", tags=["review"])
 def review_flow(request: Request, who: Anyone) -> dict:
     """Count the way of the records through the review."""
-    counted = status.flow(project_of(request))
+    counted = status.flow(project_of(request), viewer=who.viewer)
     return {"retrieved": counted.retrieved, "duplicates": counted.duplicates, "removed": counted.removed,
             "stages": [{"name": s.name, "entered": s.entered, "unscreened": s.unscreened, "conflicts": s.conflicts,
                         "excluded": s.excluded, "included": s.included, "maybe": s.maybe, "not_retrieved": s.n_not_retrieved}
@@ -469,7 +475,8 @@ class Settlement(BaseModel):
     note: str = Field("", max_length=20_000)
 
 
-def _viewer(project: Project, who: Visitor) -> str | None:
+def viewer_of(project: Project, who: Visitor) -> str | None:
+    """Return who asks for conflicts; None where nobody has an account, and one person sees all."""
     return who.name if project.people() else None
 
 
@@ -478,7 +485,8 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
     """List the records that await the visitor's second look, at most 200, in the order in which they count.
 
     They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
-    `POST /api/decisions` they tell how often a relevant record is excluded by mistake.
+    `POST /api/decisions` they tell how often a relevant record is excluded by mistake. Where two judge each record
+    none is listed: each is judged twice anyway, and the list would tell what the first has decided.
     """
     desk = desk_of(request, who, stage)
     looks = status.second_looks(desk.project, who.name, desk.stage_name)
@@ -493,7 +501,7 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
 def conflicts(request: Request, who: Anyone, stage: StageName = "") -> dict:
     """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
     desk = desk_of(request, who, stage)
-    return team.conflicts(desk.project, desk.stage_name, viewer=_viewer(desk.project, who))
+    return team.conflicts(desk.project, desk.stage_name, viewer=viewer_of(desk.project, who))
 
 
 @router.post("/settlements", tags=["team"])
@@ -505,7 +513,7 @@ def settle(request: Request, who: Adjudicator, given: Settlement) -> dict:
     if settled is None or (settled.label, settled.reason, settled.note) != (given.label, given.reason, given.note):
         team.settle(desk.project, given.record_id, str(given.label), reviewer=who.name, stage_name=desk.stage_name,
                     reason=given.reason, note=given.note)
-    return team.conflicts(desk.project, desk.stage_name, viewer=_viewer(desk.project, who))
+    return team.conflicts(desk.project, desk.stage_name, viewer=viewer_of(desk.project, who))
 
 
 @router.get("/agreement", tags=["team"])
@@ -513,6 +521,42 @@ def agreement(request: Request, who: Adjudicator, stage: StageName = "") -> dict
     """Say how well the reviewers agree, each coefficient with its interval."""
     desk = desk_of(request, who, stage)
     return team.agreement(desk.project, desk.stage_name)
+
+
+class Batch(BaseModel):
+    """A batch that was handed out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` tells it.")
+
+
+def batches_of(project: Project, who: Visitor) -> list[dict]:
+    """Return the batches that a visitor can take back, the newest first: an owner everybody's, others their own."""
+    found = [one for one in batches(project.events(), project.live())
+             if who.may(Role.OWNER) or one.first.reviewer == who.name]
+    return [{"event": one.first.seq, "stage": one.first.stage, "reviewer": one.first.reviewer,
+             "file": line(one.first.note), "at": one.first.at.isoformat(timespec="seconds"), "handed_out": one.size,
+             "left": len(one.left)}
+            for one in reversed(found)]
+
+
+@router.get("/batches", tags=["team"])
+def handed_out(request: Request, who: Anyone) -> dict:
+    """List the batches handed out in files that can be taken back: to an owner everybody's, to others their own."""
+    return {"batches": batches_of(project_of(request), who)}
+
+
+@router.post("/batches/take-back", tags=["team"])
+def take_batch_back(request: Request, who: Anyone, batch: Batch) -> dict:
+    """Take a batch back: what its reviewer has decided on stays decided, and the other records return to the pool.
+
+    Random draws among them are the next to be shown.
+    """
+    project = project_of(request)
+    if batch.event not in [one["event"] for one in batches_of(project, who)]:
+        raise InputError(f"Event {batch.event} begins no batch that you can take back.")
+    return {"taken_back": [e.record_id for e in project.take_back(batch.event, reviewer=who.name)]}
 
 
 # -- files --------------------------------------------------------------------------------------

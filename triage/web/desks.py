@@ -88,7 +88,8 @@ class Desk:
             self._words = words_of(self._protocol)
             weights = status.logged_parameters(self.project.events(), self.stage_name)
             self._state = status.StateOf(
-                self.session, lambda history: status.recall_in_words(history, protocol, weights),
+                self.session,
+                lambda history: status.recall_for(self.project, self.stage_name, self.reviewer, history, weights),
             )
 
     @contextmanager
@@ -218,7 +219,9 @@ class Desk:
         records that the reviewer has judged are named.
         """
         session = self._opened()  # explained beside the session: a decision must not wait
-        facts = screening.explain(self.project, record_id, stage_name=self.stage_name, session=session)
+        facts = screening.explain(
+            self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer,
+        )
         known = [one for one in facts["known"] if self._may_know(one["record_id"])]
         return {"record_id": record_id, "ranked": facts["score"] is not None,
                 "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],

@@ -13,17 +13,20 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, report, status
+from .. import __version__, report, status, team
 from ..errors import InputError
 from ..project import Role
 from ..reading import plain
 from .access import (
     INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
 )
-from .api import Statuses, attachments_of, desk_of, missing_full_texts, own_decisions, paces, project_of, search_results
+from .api import (
+    Batch, Statuses, attachments_of, batches_of, desk_of, missing_full_texts, own_decisions, paces, project_of,
+    search_results, take_batch_back,
+)
 from .api import (
     agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of,
-    second_look as second_look_of,
+    second_look as second_look_of, viewer_of,
 )
 from .desks import Desk, as_read, line, words_of
 
@@ -77,9 +80,14 @@ def page(request: Request, template: str, who: Visitor | None, facts: Mapping[st
     """Fill a template."""
     project = project_of(request)
     protocol = project.protocol()
+    facts = {"stage": "", **facts}
+    conflicts = None if who is None else team.open_conflicts(
+        project, str(facts["stage"]) or None, viewer=viewer_of(project, who),
+    )
     html = _templates.get_template(template).render(
         who=who, review=line(protocol.title) or line(project.path.name), path=request.url.path, version=__version__,
-        team=access_of(request).must_log_in(), Role=Role, stages=[s.name for s in protocol.stages], **{"stage": "", **facts},
+        team=access_of(request).must_log_in(), Role=Role, stages=[s.name for s in protocol.stages],
+        open_conflicts=conflicts, **facts,
     )
     return HTMLResponse(html, code)
 
@@ -143,6 +151,7 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLRes
     desk.open_in_background()  # by the time a record is chosen, it can be decided on
     return page(request, "second_look.html", who, {
         "stage": desk.stage_name, "found": second_look_of(request, who, desk.stage_name),
+        "judged_by_all": desk.project.protocol().reviewers_per_record > 1,
     })
 
 
@@ -185,30 +194,33 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
     desk = desk_of(request, who, stage)
     project, protocol = desk.project, desk.project.protocol()
     statuses: Statuses = request.app.state.statuses
-    facts = statuses.of(desk.stage_name)
-    figure = report.flow_figure(status.flow(project), report.reason_texts(protocol), stopped=report.stopped_stages(facts))
+    facts = statuses.of(desk.stage_name, who.viewer)
+    history = project.stage(desk.stage_name, viewer=who.viewer).history()
+    figure = report.flow_figure(
+        status.flow(project, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts),
+    )
     return page(request, "overview.html", who, {
         "stage": desk.stage_name, "status": facts,
         "headline": report.headline(facts), "statements": report.statements(facts),
-        "curve": Markup(report.discovery_curve(project.stage(desk.stage_name).history(), facts)), "flow": Markup(figure),
-        "paces": paces(project, desk.stage_name, who), "to_look_again": _to_look_again(desk, facts["label_noise"]),
-        "full_texts": missing_full_texts(project, desk.stage_name) if _asks_for_full_texts(desk) else None,
+        "curve": Markup(report.discovery_curve(history, facts)), "flow": Markup(figure),
+        "paces": paces(project, desk.stage_name, who), "batches": batches_of(project, who),
+        "to_look_again": len(status.second_looks(project, who.name, desk.stage_name).waiting),
+        "full_texts": missing_full_texts(project, who, desk.stage_name) if _asks_for_full_texts(desk) else None,
     })
-
-
-def _to_look_again(desk: Desk, noise: Mapping[str, object] | None) -> int:
-    """Return how many records await the reviewer's second look: of those that await one, what others excluded."""
-    live = desk.project.live()
-    pending = set() if noise is None else set(noise["pending"])
-    if pending:
-        pending -= {live.kept(record_id) for stage, record_id, who in live.decisions
-                    if stage == desk.stage_name and who == desk.reviewer}
-    return len(pending)
 
 
 def _asks_for_full_texts(desk: Desk) -> bool:
     """Tell whether PDFs matter at a stage: after the first, or once somebody has attached one."""
     return desk.stage_name != desk.project.protocol().stages[0].name or bool(desk.project.live().attached)
+
+
+@router.post("/batches/take-back")
+def batch_taken_back(
+    request: Request, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = "",
+) -> Response:
+    """Take a batch back."""
+    take_batch_back(request, who, Batch(event=event))
+    return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
 
 
 @router.get("/conflicts")
