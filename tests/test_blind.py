@@ -54,7 +54,7 @@ def at_rest(app):
         with desk.lock:
             if desk.session is not None:
                 desk.session.wait()
-                desk._renew_state()
+                desk._state._renew()
 
 
 class Team:
