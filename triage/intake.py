@@ -21,6 +21,7 @@ from .features import no_progress
 from .project import File, Project, Stage, place_of
 from .records import Record
 from .screening import commit_audit
+from .wording import plural
 
 _LABELS = {
     "include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE, "maybe": Label.MAYBE,
@@ -138,8 +139,8 @@ def import_files(
         before = project.imported(look.sha256, source)
         if before is not None and before.kept != len(look.lines):
             raise InputError(
-                f"{look.path} was imported before as {before.format}, and gave {before.kept} records; read as "
-                f"{look.format} it gives {len(look.lines)}: leave --format out."
+                f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read as "
+                f"{look.format} it gives {len(look.lines):,}: leave --format out."
             )
     added = []
     for look in looked:
@@ -523,7 +524,7 @@ def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
                     )
             elif len(cells) != len(names):
                 raise InputError(
-                    f"{path}, line {begins}: {len(cells)} cells where the header has {len(names)}; "
+                    f"{path}, line {begins}: {plural(len(cells), 'cell')} where the header has {len(names)}; "
                     f"put text that holds {delimiter!r} in double quotes."
                 )
             else:

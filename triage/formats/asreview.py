@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..records import Record, normal_doi, normal_title
+from ..wording import plural
 from . import archives
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
 
@@ -186,7 +187,7 @@ def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:
         numbers = [_own_number(found) for _, found in data]
         if labels and not set(labels) <= set(numbers):
             raise InputError(
-                f"{project.path}: its data set has {len(data)} records where ASReview counted otherwise, so its labels "
+                f"{project.path}: its data set has {plural(len(data), 'record')} where ASReview counted otherwise, so its labels "
                 f"cannot be told apart; export the labelled data set from ASReview as CSV and import that."
             )
     for (line, found), number in zip(data, numbers):

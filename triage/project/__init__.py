@@ -27,6 +27,7 @@ from ..decisions import (
 )
 from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
+from ..wording import plural
 from . import schema
 from .places import File, Server, place_of, shown
 from .schema import (
@@ -1230,7 +1231,7 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
             there = connection.execute(select(func.count()).select_from(table)).scalar()
             of_ours = int(table is _meta and isinstance(place, Server))  # its own schema version
             if there != counts[table.name] + of_ours:
-                raise InputError(f"Of the table {table.name} {there} rows came through, not {counts[table.name]}; "
+                raise InputError(f"Of the table {table.name} {plural(there, 'row')} came through, not {counts[table.name]:,}; "
                                  "nothing was copied.")
     return counts
 

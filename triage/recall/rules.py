@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from ..decisions import Estimate, History, Origin, Verdict
+from ..wording import about, agree, plural
 from .estimates import calibrated, curve_of, poisson_quantile
 from .evidence import SLACK, AuditE, certificate, least_missed
 
@@ -134,10 +135,11 @@ class AuditRule:
             return done
         c = certificate(history, self.target, self.confidence, self.parameters)
         if c.recall_lower is None:
-            why = f"Nothing relevant is found yet; at most {c.relevant_upper} records are relevant."
+            most = plural(c.relevant_upper, "record")
+            why = f"Nothing relevant is found yet; at most {most} {agree(c.relevant_upper, 'is', 'are')} relevant."
         else:
             why = (f"At least {_floor_percent(c.recall_lower)} of the relevant records are found, "
-                   f"at most {c.missed_upper} missed; the target is {_percent(self.target)}.")
+                   f"at most {c.missed_upper:,} missed; the target is {_percent(self.target)}.")
         return Verdict("audit-e", c.certified, c.certified, "certificate", why)
 
 
@@ -196,7 +198,8 @@ class FixedAuditRule:
             return self._not_yet("The audit has not begun; it does after a plateau of the ranking.")
         judged = int((sample.y >= 0).sum())
         if judged < sample.size:
-            return self._not_yet(f"{judged} of {sample.size} audit draws are judged; there is one look, at the end.")
+            return self._not_yet(f"{judged:,} of {plural(sample.size, 'audit draw')} {agree(judged, 'is', 'are')} judged; there is "
+                                 "one look, at the end.")
         hits, found = int((sample.y == 1).sum()), history.n_found
         most_hits = min(hits + sample.aside, sample.size)
         upper = sample.outside + elusion_upper(sample.left, sample.size, most_hits, 1 - self.confidence)
@@ -204,7 +207,8 @@ class FixedAuditRule:
         passed = found > 0 and found / upper >= self.target - SLACK
         told = f"recall is at least {_floor_percent(found / upper)}" if found else "nothing relevant is found"
         return Verdict("fixed-audit", passed, passed, "certificate",
-                       f"The one look: {hits} hits in {sample.size} draws from {sample.left}, so {told}; "
+                       f"The one look: {plural(hits, 'hit')} in {plural(sample.size, 'draw')} from "
+                       f"{plural(sample.left, 'record')}, so {told}; "
                        "the test is spent.")
 
     def sample(self, history: History) -> Sample | None:
@@ -324,7 +328,7 @@ class CmhRule:
         if self.look_every is not None:
             look = len(y) // self.look_every
             if not look:
-                return self._not_yet(f"It looks after every {self.look_every} records screened.")
+                return self._not_yet(f"It looks after every {plural(self.look_every, 'record')} screened.")
             y, level = y[: look * self.look_every], level / (look * (look + 1))
             correction = f"look {look}, at the level {level:.2g} for repeated looks"
         if not y.any():
@@ -407,16 +411,18 @@ class RankedERule:
         if not found:
             return self._verdict(False, "Nothing relevant is found yet.")
         if least_missed(found, self.target) > history.n_unscreened:
-            return self._verdict(True, f"Were all {history.n_unscreened} records left relevant, recall would still be "
-                                       f"{_percent(self.target)}.")
+            left = history.n_unscreened
+            return self._verdict(True, f"Were {agree(left, 'the one record', f'all {left:,} records')} left relevant, recall "
+                                       f"would still be at least {_percent(self.target)}.")
         runs = self.runs(history)
         if any(run.needed is not None and run.misses >= run.needed for run in runs):
             return self._verdict(True, "A run of irrelevant records is long enough that recall is at least "
                                        f"{_percent(self.target)}, at any look, {_NO_WORSE}.")
         if not runs or runs[-1].needed is None:
             return self._verdict(False, f"No run of irrelevant records would do yet, {_NO_WORSE}.")
-        return self._verdict(False, f"{runs[-1].misses} irrelevant records in a row; {runs[-1].needed} are needed, "
-                                    f"{_NO_WORSE}.")
+        needed = runs[-1].needed
+        return self._verdict(False, f"{plural(runs[-1].misses, 'irrelevant record')} in a row; {needed:,} "
+                                    f"{agree(needed, 'is', 'are')} needed, {_NO_WORSE}.")
 
     @staticmethod
     def _verdict(stop: bool, why: str) -> Verdict:
@@ -524,7 +530,7 @@ class QuantRule:
             return done
         p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
         if p is None:
-            return Verdict("quant", False, False, "estimate", "There is no model estimate yet: both labels are needed.")
+            return Verdict("quant", False, False, "estimate", f"There is no model estimate yet: {_lacking(history, scores)}.")
         screened = np.zeros(len(p), bool)
         screened[history.rows[history.judged]] = True
         known, total, spread = p[screened].sum(), p.sum(), p * (1 - p)
@@ -538,6 +544,18 @@ class QuantRule:
         return Verdict("quant", bool(estimate.lower >= self.target - SLACK), False, "estimate",
                        f"The model puts recall at {_floor_percent(recall)}, at least {_floor_percent(estimate.lower)} "
                        "if its probabilities are right.", estimate)
+
+
+def _lacking(history: History, scores: np.ndarray | None) -> str:
+    """Say why there are no probabilities: too few labels, or no ranking that learned from those there are."""
+    relevant = history.n_found
+    irrelevant = history.n_screened - relevant
+    if min(relevant, irrelevant) < 2:
+        return (f"two relevant and two irrelevant records are needed, and {relevant:,} and {irrelevant:,} "
+                f"{agree(relevant + irrelevant, 'is', 'are')} judged so")
+    if scores is None:
+        return "no ranking covers the records as they are now; `triage rank` or a screening session makes one"
+    return "the newest ranking is older than the labels; `triage rank` or a screening session makes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,7 +586,7 @@ class IpPRule:
             self.confidence, "that relevant records go on becoming rarer by the fitted power law",
         )
         return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
-                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall "
+                       f"The discovery curve leaves {about(expected, 'relevant record')}, at most {largest:,}: recall "
                        f"of at least {_floor_percent(estimate.lower)} if it goes on as it did.", estimate)
 
 
@@ -587,8 +605,8 @@ class KneeRule:
         y = history.y[history.judged]
         n, found = len(y), int(y.sum())
         if n < self.least or not found:
-            return self._not_yet(f"{n} records are screened and {found} are relevant; it looks from {self.least} "
-                                 "screened records and one relevant on.")
+            return self._not_yet(f"{plural(n, 'record')} {agree(n, 'is', 'are')} screened and {found:,} {agree(found, 'is', 'are')} "
+                                 f"relevant; it looks from {self.least:,} screened records and one relevant on.")
         gain = np.cumsum(y)
         i = np.arange(1, n + 1)
         knee = int(np.argmax(gain / found - i / n))
@@ -618,7 +636,7 @@ class ConsecutiveRule:
             return done
         run = Policy.run(history)
         return Verdict("consecutive", bool(history.n_found) and run >= self.length, False, "heuristic",
-                       f"{run} irrelevant records in a row; the rule asks for {self.length}"
+                       f"{plural(run, 'irrelevant record')} in a row; the rule asks for {self.length:,}"
                        + ("." if history.n_found else " once something relevant is found."))
 
 

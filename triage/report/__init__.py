@@ -22,12 +22,13 @@ from ..errors import InputError
 from ..project import Project
 from ..records import Record
 from ..status import NO_REASON, Flow, flow, tags_of_records
+from ..wording import plural
 from .curve import discovery_curve
 from .drawing import UNPRINTABLE
 from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
 from .words import (
-    PROMISES, REFERENCES, RULES, flat_parameters, headline, limit_lines, methods_text, percent, statements,
+    PROMISES, REFERENCES, RULES, headline, limit_lines, methods_text, model_parameters, percent, statements,
     stopped_stages,
 )
 
@@ -133,6 +134,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         finalize=lambda value: UNPRINTABLE.sub("", value) if type(value) is str else value,
     )
     environment.filters["count"] = lambda n: f"{n:,}"
+    environment.filters["plural"] = plural
     environment.filters["percent"] = percent
     environment.filters["sha256"] = _sha256
     return environment.get_template("report.html").render(
@@ -159,7 +161,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         included=_included(project, counted),
         files=project.files(),
         most_problems=_MOST_PROBLEMS,
-        parameters=[] if model is None else flat_parameters(model),
+        model=None if model is None else model_parameters(model),
         methods=methods,
         references=[text for key, text in REFERENCES.items() if key in methods],
     )
