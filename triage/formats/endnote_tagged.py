@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Tally, first_year, one_line, split_abstract
-from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
+from .tagged import Opening, Outside, Values, doubt, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n(%[0-9A-Z!@?&+#$^~<>\[\]=|(){*:])(?: |(?=\n|\Z))")
@@ -16,6 +16,7 @@ _TAG = re.compile(r"\n(%[0-9A-Z!@?&+#$^~<>\[\]=|(){*:])(?: |(?=\n|\Z))")
 # where they have none, and put blank lines between records.
 _OPENS = Opening(r"\n(?=%0 )|(?<=\n)\n(?=%T )")
 _OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=%[0-9A-Z@] )", feeds=2)
+_SIGNS = re.compile(r"\n[ \t]*(%[0T])(?=\s)")  # the second count
 _FIRST = re.compile(r"\n[ \t]*(%[0-9A-Z@]) \S")
 _LISTS = frozenset({"%A", "%E", "%K", "%Y", "%?"})
 
@@ -35,6 +36,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     found = pieces(file, _OPENS if by_type else _OPENS_BLOCK)
     outside.note(*next(found))
     for line, piece in found:
+        doubt(_SIGNS.findall(f"\n{piece}"), 1, line, tally)
         values = values_of(_TAG.split(f"\n{piece}"), _LISTS)
         yield nothing_but("%0", values, line) or Item(line, _record(values))
     outside.tell()

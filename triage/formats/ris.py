@@ -15,19 +15,45 @@ from .common import (
     with_remainder,
 )
 from .details import details, is_medline
-from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
+from .tagged import Opening, Outside, Values, doubt, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
 _OPENS = Opening(r"\nTY(?:  -| {0,4}-(?=[ \t]{0,9}[\w-]{0,20}[ \t]{0,99}(?:\n|\Z)))")
-# A line that begins a value. Abstracts hold lines such as "US - based studies", so one blank makes a
-# tag only for tags that no abstract's line begins with, or in records that are written so throughout.
+# Where no record has its type: a line that ends one, and what only RIS, or only MEDLINE, has at its lines' beginning.
+_ENDS = Opening(r"\nER[ \t]{0,4}-[ \t]*(?=\n|\Z)")
+_RIS_ALONE = frozenset("T1 T2 A1 N2 JO JF PY Y1 SP EP VL UR KW DO".split())
+_MEDLINE_ALONE = frozenset("DP JT TA PT MH OT VN UI YR LG IP VI PG".split())
+# What may follow text in the line of an end, as "ER  - End of reference" has it; else the line is an abstract's.
+_AFTER_END = r"[^\n]{0,200}(?:\n?\Z|\n[ \t]*\n|\n[A-Z][A-Z0-9]  -|\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}(?:\n|\Z))"
+# A line that begins a value. One that ends a record says nothing else: abstracts hold lines such as "ER-positive cells".
 _TAG = re.compile(
-    r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?|PMID(?= ))"
-    r"(?:  |(?<=\nER) ?|(?<=\n(?:TI|T1|T2|AU|A1|KW|PY|Y1|JO|JF|UR|DO|N2)) |(?<=\nPMID) )- ?"
+    r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?|PMID(?= ))(?:(?<!\nER)  - ?"
+    rf"|(?<=\nER)(?:[ \t]{{0,4}}-[ \t]*(?=\n|\Z)|  -(?={_AFTER_END}))|(?<=\nPMID) - ?)"
 )
-_TWO_BLANKS = re.compile(r"\n[A-Z][A-Z0-9]  -")
-_LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?: |(?=\n|\Z))")
+_TWO_BLANKS = re.compile(r"\n(?!TY)[A-Z][A-Z0-9]  -")
+_LOOSE_TAG = re.compile(
+    rf"\n(ER(?=[ \t]{{0,4}}-[ \t]*(?:\n|\Z)|  -{_AFTER_END})|(?!ER)[A-Z][A-Z0-9](?:[A-Z0-9]{{1,2}}(?=  - ))?|PMID)"
+    r"([ \t]{0,4})-(?: |(?<=  -)|(?=\s|\Z))"
+)
+# With one blank, in a record of two, a line opens a value only by these tags.
+_ONE_BLANK = frozenset("TI T1 T2 AU A1 KW PY Y1 JO JF UR DO N2 PMID ER".split())
+_PROSE = frozenset({"AB", "N2", "N1"})
+_ENDED = re.compile(r"[.?!:;)\]\"'\u201d\u3002]\s*\Z")
+_LOWER_WORD = re.compile(r"[a-z]+(?:[\s.,;:()-]|\Z)")
+# Values that are no prose, whatever stands before them.
+_PLAINLY = {
+    **dict.fromkeys(("UR", "DO", "L1", "L2", "L3", "L4", "LK"), re.compile(r"https?:|www\.|doi|10\.|/")),
+    **dict.fromkeys(("PY", "Y1", "Y2", "DA"), re.compile(r"\D{0,3}\d{4}")),
+    **dict.fromkeys(("AU", "A1", "A2", "A3", "A4"), re.compile(r"[\w' -]{2,40}, ?[A-Z]")),
+}
+# The second count: lines that open, name or end a record, in whatever way these tags are written, and lines with
+# one blank, which may be text. Most records have one of these lists.
+_SIGNS = re.compile(r"\n((?:TY|TI|T1|ER)[ \t]{0,4}-(?![\w-])|[A-Z][A-Z0-9] - )")
+_USUAL = frozenset(
+    ("TY  -", *title, *end) for title in (("TI  -",), ("T1  -",), ("TI  -", "T1  -"), ("T1  -", "TI  -"))
+    for end in ((), ("ER  -",))
+)
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
 _NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
@@ -58,17 +84,32 @@ _MEDLINE_TOO = ("AB", "AD", "PB")  # of MEDLINE's tags, those that mean the same
 
 
 def looks_like(head: str) -> int:
-    """Return where a text's first TY line begins, or -1."""
-    return _OPENS.first(f"\n{head}")
+    """Return where a text's first record begins, or -1."""
+    text = f"\n{head}"
+    opens = _opening(head)
+    return -1 if opens is None else _OPENS.first(text) if opens is _OPENS else _TAG.search(text).start()
+
+
+def _opening(head: str) -> Opening | None:
+    """Return what parts a text's records: their types, else their ends, else blank lines; None where it is no RIS."""
+    text = f"\n{head}"
+    if _OPENS.first(text) >= 0:
+        return _OPENS
+    tags = _TAG.findall(text)
+    if "ER" in tags and any(tag in tags for tag in _TITLES):
+        return _ENDS
+    if len(_RIS_ALONE.intersection(tags)) > 1 and not _MEDLINE_ALONE.intersection(tags) and "\nPMID" not in text:
+        return Opening(rf"\n[ \t]*\n(?={tags[0]}  - )", feeds=2)
+    return None
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read a RIS file."""
+    file = TextFile(path, tally)
     outside = Outside(tally)
-    found = pieces(TextFile(path, tally), _OPENS)
-    outside.note(*next(found))
-    for line, piece in found:
-        values = _values(piece, line, outside)
+    opens = _opening(file.head) or _OPENS
+    for line, parts in (_by_type(file, outside) if opens is _OPENS else _without_types(file, opens, outside)):
+        values = values_of(parts, _LISTS)
         if (problem := nothing_but("TY", values, line)) is not None:
             yield problem
         else:
@@ -77,39 +118,193 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     outside.tell()
 
 
-def _values(piece: str, line: int, outside: Outside) -> Values:
-    """Return a record's values by tag; `piece` begins after "TY  -", in a line of the file."""
-    parts = (_TAG if _TWO_BLANKS.search(piece) else _LOOSE_TAG).split(piece)
-    if not any(tag in parts for tag in _TITLES):
-        loose = _LOOSE_TAG.split(piece)
-        parts = loose if any(tag in loose for tag in _TITLES) else parts
-    if "ER" in parts:
-        parts = _closed(parts, line, outside)
-    else:
-        parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
-    parts[:0] = ("", "TY")
-    return values_of(parts, _LISTS)
+def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record's line and parts: text, tag, value, tag, value, ...
 
-
-def _closed(parts: list[str], line: int, outside: Outside) -> list[str]:
-    """Leave out what follows a record's end, but for tags: Ovid writes some after it."""
-    at = parts.index("ER", 1)
-    if at == len(parts) - 2 and not parts[-1].strip():
-        del parts[at:]
-        return parts
-    kept = parts[:at]
-    for i in range(at, len(parts), 2):
-        text, beyond = parts[i + 1], ""
-        if parts[i] == "ER":
-            # What stands in the line itself says nothing: "End of reference".
-            text, _, beyond = text.partition("\n")
+    A record begins with its type, with tags that stand directly before its type, or after the end of the one before.
+    """
+    found = pieces(file, _OPENS)
+    line, before = next(found)
+    following = next(found, None)
+    parts = _split(before)
+    rest = _Rest(["", "ER", *parts], 1, line - 1, following is not None, True, outside)
+    for tag, text in rest.stray:  # of no record
+        outside.note(line + _lines_before(parts, parts.index(tag)), f"{tag}  - {text}")
+    file.tally.announced += len(rest.records)
+    yield from rest.records
+    lead, at, first = rest.lead, rest.line, rest.first
+    while following is not None:
+        line, piece = following
+        following = next(found, None)
+        text = f"{lead}\nTY  -{piece}"
+        start, lead = at if lead else line, ""
+        signs = tuple(_SIGNS.findall(text))
+        parts = _TAG.split(text) if signs in _USUAL else _split(text)
+        end = parts.index("ER") if "ER" in parts else -1
+        n = 1
+        if end < 0 and first and following is not None and (cut := _last_line(text, first)) > text.find("\nTY  -"):
+            at = start + text.count("\n", 0, cut)
+            lead = text[cut:]
+            parts = _split(text[:cut])
+        elif end < 0:
+            parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
+        elif end == len(parts) - 2 and not parts[-1].strip():
+            del parts[end:]
         else:
-            text, beyond = first_paragraph(text)
-            kept += [parts[i], text]
-        if beyond and not beyond.isspace():
-            before = "".join(parts[: i + 1]).count("\n") + (i + 1) // 2
-            outside.note(line + before + parts[i + 1].count("\n") - beyond.count("\n"), beyond)
-    return kept
+            rest = _Rest(parts, end, start, following is not None, bool(first), outside)
+            lead, at, n = rest.lead, rest.line, 1 + len(rest.records)
+            parts = [*parts[:end], *(part for pair in rest.stray for part in pair)]
+            file.tally.announced += len(rest.records)
+        if signs not in _USUAL:
+            doubt(_loosely(signs), n + bool(lead), start, file.tally)
+        yield start, parts
+        if n > 1:
+            yield from rest.records
+
+
+class _Rest:
+    """What stands after a record's end and before the next type.
+
+    Attributes
+    ----------
+    records : list of (int, list of str)
+        Records without a type, each with its line and parts.
+    lead, line : str, int
+        The tags with which the next record begins before its type, and their line.
+    first : str
+        The first of these tags.
+    stray : list of (str, str)
+        Tags and texts that belong to the record before: Ovid writes some after the end.
+    """
+
+    def __init__(self, parts: list[str], end: int, line: int, followed: bool, leads: bool, outside: Outside):
+        self.records: list[tuple[int, list[str]]] = []
+        self.stray: list[tuple[str, str]] = []
+        self.lead, self.line, self.first = "", 0, ""
+        ends = [i for i in range(end, len(parts), 2) if parts[i] == "ER"]
+        for at, until in zip(ends, [*ends[1:], len(parts)]):
+            last = until == len(parts)
+            begin, apart = at + 2, _has_blank_line(parts[at + 1])
+            stop = until
+            if last and followed:
+                # Directly before a type, after a blank line: the next record begins there.
+                begin = next((i + 2 for i in range(until - 2, at, -2) if _has_blank_line(parts[i + 1])), at + 2)
+                whole = leads or begin > at + 2 or apart or any(tag in parts[begin:until:2] for tag in _TITLES)
+                if leads and begin < until:
+                    begin = at + 2
+                if whole and begin < until:
+                    stop = begin
+                    self.first, self.line = parts[begin], line + _lines_before(parts, begin)
+                    self.lead = "".join(f"\n{tag}  - {text}" for tag, text in zip(parts[begin::2], parts[begin + 1::2]))
+            elif any(tag in parts[begin:until:2] for tag in _TITLES):
+                stop = begin
+                self.records.append((line + _lines_before(parts, begin), ["", *parts[begin:until]]))
+            for i in range(at, stop, 2):
+                text, beyond = parts[i + 1], ""
+                if parts[i] == "ER":
+                    # What stands in the line itself says nothing: "End of reference".
+                    text, _, beyond = text.partition("\n")
+                else:
+                    text, beyond = first_paragraph(text)
+                    self.stray.append((parts[i], text))
+                if beyond and not beyond.isspace():
+                    here = line + _lines_before(parts, i) + parts[i + 1].count("\n") - beyond.count("\n")
+                    outside.note(here, beyond)
+
+
+def _lines_before(parts: list[str], i: int) -> int:
+    """Return how many lines of a record stand before the line of a tag."""
+    return "".join(parts[:i]).count("\n") + i // 2
+
+
+def _has_blank_line(text: str) -> bool:
+    return first_paragraph(text)[0] != text
+
+
+def _last_line(text: str, tag: str) -> int:
+    """Return where the last line of a tag begins, or -1."""
+    return max(text.rfind(f"\n{tag}  -"), text.rfind(f"\n{tag} -"), text.rfind(f"\n{tag}-"))
+
+
+def _without_types(file: TextFile, opens: Opening, outside: Outside) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record's line and parts where the file gives no types: records part at their ends, or at blank lines."""
+    found = pieces(file, opens)
+    if opens is not _ENDS:
+        outside.note(*next(found))
+    following = next(found, None)
+    while following is not None:
+        line, piece = following
+        following = next(found, None)
+        if opens is not _ENDS:
+            line, piece = line - 1, f"\n{piece}"
+        elif following is None:
+            if len(parts := _split(piece)) == 1:
+                outside.note(line, parts[0])
+                return
+            file.tally.announced += 1
+        # Where types do come, and ends are missing, each opens a record but the first.
+        first, *others = _OPENS.split(piece)
+        texts = ["\nTY  -".join((first, *others[:1])), *(f"\nTY  -{other}" for other in others[1:])]
+        file.tally.announced += len(texts) - 1
+        for text in texts:
+            parts = _split(text)
+            outside.note(line, parts[0])
+            here = line + 1 + parts[0].count("\n")
+            doubt(_loosely(_SIGNS.findall(text)), 1, here, file.tally)
+            yield here, ["", *parts[1:]]
+            line += text.count("\n")
+
+
+def _loosely(signs: Iterable[str]) -> list[str]:
+    return [sign[:2] for sign in signs if sign[:2] in ("TY", "TI", "T1", "ER")]
+
+
+def _split(text: str) -> list[str]:
+    """Split a record at its tags, where not every line that looks like one is one."""
+    strict = _TWO_BLANKS.search(text) is not None
+    parts = _tags_of(text, strict)
+    if strict and not any(tag in parts for tag in _TITLES):
+        loose = _tags_of(text, False)
+        parts = loose if any(tag in loose for tag in _TITLES) else parts
+    return parts
+
+
+def _tags_of(text: str, strict: bool) -> list[str]:
+    parts, tag, at = [], "", 0
+    for found in _LOOSE_TAG.finditer(text):
+        name, blanks = found.groups()
+        if name != "ER" and not (strict and blanks == "  "):
+            if strict and (name not in _ONE_BLANK or blanks != " "):
+                continue
+            line = text[found.end():].partition("\n")[0] if len(text) < 10_000 else text[found.end(): found.end() + 200]
+            if _is_text(name, line, tag, text[at: found.start()], strict and f"\n{name}  -" in text):
+                continue
+        parts += [text[at: found.start()], name]
+        tag, at = name, found.end()
+    return [*parts, text[at:]]
+
+
+def _is_text(name: str, line: str, tag: str, before: str, elsewhere: bool) -> bool:
+    """Tell whether a line goes on with the value before it, though it begins as a tag may: "T2 - weighted images".
+
+    Parameters
+    ----------
+    name, line : str
+        The tag that it would be, and what follows it.
+    tag, before : str
+        The tag that is open, and its value so far.
+    elsewhere : bool
+        The record has this tag with two blanks.
+    """
+    if tag not in _PROSE and "\n" not in before:
+        return False
+    if (plainly := _PLAINLY.get(name)) is not None:
+        return plainly.match(line) is None
+    goes_on = _ENDED.search(before[-20:]) is None
+    lower = _LOWER_WORD.match(line) is not None
+    if name == "KW":
+        return elsewhere and goes_on and lower
+    return lower or (elsewhere and goes_on)
 
 
 def _record(values: Values) -> Record:
@@ -273,4 +468,4 @@ def _lines(record: Record) -> list[tuple[str, str]]:
 
 def _again(lines: list[tuple[str, str]]) -> Record:
     text = "".join(_as_lines(tag, value) for tag, value in lines)
-    return _record(_values(_OPENS.split(f"\n{text}")[-1], 0, Outside(Tally())))
+    return _record(values_of(_split(f"\n{text}"), _LISTS))

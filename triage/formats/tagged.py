@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..errors import InputError
 from .common import Item, Problem, Tally
@@ -81,6 +81,29 @@ def pieces(file: TextFile, opens: Opening) -> Iterator[tuple[int, str]]:
                 f"which no record is; the file is damaged. Export it again."
             )
     yield line, rest
+
+
+def doubt(signs: Sequence[str], n: int, line: int, tally: Tally) -> None:
+    """Warn where lines that open, name or end a record, counted loosely, announce more records than were read.
+
+    Parameters
+    ----------
+    signs : sequence of str
+        The tag of each such line.
+    n : int
+        Records read from these lines.
+    line : int
+        Where they begin.
+    tally : Tally
+    """
+    for tag in dict.fromkeys(signs):
+        if (found := signs.count(tag)) > n:
+            records = "1 record was" if n == 1 else f"{n} records were"
+            tally.warn(
+                line, f"{found} lines of the tag {tag} here, as of {found} records, but {records} read; where records "
+                f"run together, part them and import the file again"
+            )
+            return
 
 
 def nothing_but(opening: str, values: Values, line: int, what: str = "type") -> Item | None:

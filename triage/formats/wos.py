@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Tally, first_year, one_line, split_abstract
-from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
+from .tagged import Opening, Outside, Values, doubt, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9])(?: |(?=\n|\Z))")
 _OPENS = Opening(r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))")
+_SIGNS = re.compile(r"\n(PT|TI|UT|ER)(?=[ \t\n]|\Z)")  # the second count
 _FILE_LINES = re.compile(r"(?:(?:\A|(?<=\n))(?:FN|VR|EF)\b[^\n]*)")
 # One value a line; in the others a line goes on with the one before it.
 _LISTS = frozenset({"AU", "AF", "BA", "BF", "BE", "GP", "CA", "CR", "C1", "C3"})
@@ -35,6 +36,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     line, before = next(found)
     outside.note(line, _FILE_LINES.sub("", before))
     for line, piece in found:
+        doubt(_SIGNS.findall(f"\n{piece}"), 1, line, tally)
         parts = _TAG.split(f"\n{piece}")
         if "ER" in parts:
             at = parts.index("ER", 1)

@@ -45,10 +45,20 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         When the file declares entities, or a record is longer than `LONGEST`.
     """
     opens = re.compile(rf"<({'|'.join(names)})(?=[\s/>])")
-    rest, line, repaired = "", 1, 0
+    # The second count: records of another case, or with the prefix of a name space.
+    loosely = re.compile(rf"<(?:[\w.-]{{1,40}}:)?(?:{'|'.join(names)})(?=[\s/>])", re.IGNORECASE)
+    rest, line, repaired, told = "", 1, 0, False
     before_first = True
     for text in _whole_tags(TextFile(path, tally)):
-        tally.announced += len(opens.findall(text))
+        n = len(opens.findall(text))
+        tally.announced += n
+        if not told and len(loosely.findall(text)) > n:
+            told = True
+            first = next(m for m in loosely.finditer(text) if not opens.match(text, m.start()))
+            tally.warn(
+                line + rest.count("\n") + text.count("\n", 0, first.start()), f"{first.group()!r} looks like the beginning "
+                f"of a record, but was not read as one; {' or '.join(f'<{name}>' for name in names)} begins one here"
+            )
         text = rest + text
         at = 0
         while (found := opens.search(text, at)) is not None:
