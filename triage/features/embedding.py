@@ -9,32 +9,37 @@ import csv
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
+import tokenize
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from .. import bundled
+from .. import bundled, ending
 from ..errors import InputError
 from ..records import content_hash
-from . import PACKAGED_MODEL, of_length_one
+from . import PACKAGED_MODEL, new_array, of_length_one, seals
 from .folder import Encoding, Recipe, read_recipe
 
 Tick = Callable[[int, int], None]
 Text = str | tuple[str, str]   # or title and abstract, as two segments
+Made = TypeVar("Made")
 
 # Packages that carry the same bytes, and where in them the model's folder is; the first is required.
 _PACKAGES = {
@@ -50,9 +55,14 @@ _LONGEST = 512             # tokens, where a model does not say
 _GROUPS = (96, 64, 32)     # numbers that share a scale in eight bits; wider is faster, and rounds more
 _AGREES = 0.999            # the least cosine to float32
 _OPENVINO_SINCE = 2026     # its year; models are converted through its front end, which changes
-_CONVERSION = 1            # counted up when models are converted in another way
+_CONVERSION = 2            # counted up when models are converted, or kept, in another way
+_STUCK_SECONDS = 60.0      # without progress an encoding by OpenVINO is given up
+_LOADING_SECONDS = 300.0   # and so is its loading, a conversion included
+_COPIED_AT_ONCE = 1 << 16  # rows
 _SAVE_EVERY_SECONDS = 30.0
 _SAVE_SHARE = 0.05   # of the time goes at most into saving what an interruption would lose
+_log = logging.getLogger(__name__)   # shown on standard error, one line each
+_loading_turn = threading.RLock()    # libraries initialise themselves once, and not every one does so in two threads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,8 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         """
         folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)
-        encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
+        with _loading_turn:
+            encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
         vectors = []
         for start in range(0, len(texts), _PART):
             part = texts[start: start + _PART]
@@ -273,16 +284,165 @@ def _encoder(
     if encoding.pooling:
         return _plain_encoder(folder, runtime, max_tokens, encoding)
     if runtime.library == "openvino":
+        def on_torch() -> Callable:
+            return _torch_encoder(folder, digest, fastest_torch(), max_tokens, encoding)
+
         try:
-            return _openvino_encoder(folder, digest, runtime, max_tokens, encoding.prompt)
+            return _WatchedEncoder(
+                partial(_openvino_encoder, folder, digest, runtime, max_tokens, encoding.prompt), instead=on_torch,
+            )
         except (RuntimeError, ImportError):
             # OpenVINO cannot take every model, nor be loaded on every system; torch always can.
-            runtime = fastest_torch()
+            return on_torch()
     return _torch_encoder(folder, digest, runtime, max_tokens, encoding)
+
+
+class _WatchedEncoder:
+    """Encodes by OpenVINO while that makes progress, and by torch from then on.
+
+    Parameters
+    ----------
+    load, instead : callable
+        Each loads an encoder: OpenVINO's, and torch's in its place.
+    """
+
+    def __init__(self, load: Callable[[], _TokenEncoder], instead: Callable[[], Callable]) -> None:
+        self._instead = instead
+        self._is_stuck = False
+
+        def loaded(tick: Callable[[int], None]) -> _TokenEncoder:
+            encode = load()
+            encode(["a"], tick)  # what is initialised by the first inference is so when others come
+            return encode
+
+        try:
+            self._encode = _watched(loaded, lambda done: None, _LOADING_SECONDS)
+        except _Stuck:
+            self._give_up()
+
+    def __call__(self, texts: Sequence[Text], tick: Callable[[int], None]) -> np.ndarray:
+        if not self._is_stuck:
+            try:
+                return _watched(partial(self._encode, texts), tick, _STUCK_SECONDS)
+            except _Stuck:
+                with _loading_turn:
+                    if not self._is_stuck:
+                        self._give_up()
+        return self._encode(texts, tick)
+
+    def _give_up(self) -> None:
+        _log.warning("OpenVINO makes no progress any more; the abstracts are encoded with torch instead, which is slower.")
+        self._encode = self._instead()
+        self._is_stuck = True
+
+
+class _Stuck(Exception):
+    """A work has made no progress for too long."""
+
+
+def _watched(work: Callable[[Callable[[int], None]], Made], tick: Callable[[int], None], seconds: float) -> Made:
+    """Do a work in a thread of its own, and return what it makes; its progress is told in this one.
+
+    A native call cannot be ended from outside: a thread that is stuck in one is left behind, and holds up neither
+    this one nor the end of the process.
+
+    Parameters
+    ----------
+    work : callable of a callable of (done)
+        Calls that whenever it has made progress.
+    tick : callable of (done)
+    seconds : float
+        Without progress after which the work is given up.
+
+    Raises
+    ------
+    _Stuck
+    """
+    told: SimpleQueue = SimpleQueue()
+    unwanted = threading.Event()
+
+    def progress(done: int) -> None:
+        if unwanted.is_set():
+            raise _Stuck
+        told.put((tick, done))
+
+    def run() -> None:
+        try:
+            told.put((None, work(progress)))
+        except BaseException as error:
+            told.put((_raise, error))
+
+    thread = threading.Thread(target=run, name="encode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            act, what = _next_of(told, seconds)
+            if act is None:
+                return what
+            act(what)
+    finally:
+        unwanted.set()
+        ending.leave_behind([thread])
+
+
+def _next_of(told: SimpleQueue, seconds: float) -> tuple[Callable | None, object]:
+    # In short waits: the time for which the process was stopped, by Ctrl-Z, does not count.
+    step = min(1.0, seconds)
+    for _ in range(max(1, round(seconds / step))):
+        try:
+            return told.get(timeout=step)
+        except Empty:
+            continue
+    raise _Stuck
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _on_threads(
+    function: Callable[[object], Made], items: Iterable, workers: int, take: Callable[[Made], None],
+    begin: Callable[[], None] | None = None,
+) -> None:
+    """Have a function's values for items taken, in whatever order they are made, on so many threads.
+
+    Not those of `concurrent.futures`, which the interpreter waits for at its end even where a native call is stuck.
+    """
+    todo, made = SimpleQueue(), SimpleQueue()
+    n = 0
+    for item in items:
+        todo.put(item)
+        n += 1
+    unwanted = threading.Event()
+
+    def work() -> None:
+        try:
+            if begin is not None:
+                begin()
+            while not unwanted.is_set():
+                made.put((take, function(todo.get_nowait())))
+        except Empty:
+            return
+        except BaseException as error:
+            made.put((_raise, error))
+
+    threads = [threading.Thread(target=work, name="encode", daemon=True) for _ in range(min(workers, n))]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(n):
+            act, value = made.get()
+            act(value)
+    finally:
+        unwanted.set()
+        ending.leave_behind(threads)
 
 
 class _TokenEncoder:
     """Encodes texts in batches of so many tokens, sorted by length, several batches at a time.
+
+    The very first of all are tokenised and encoded in the thread that asks, before there are workers: libraries
+    initialise themselves then, and two threads that both begin can wait for each other for ever.
 
     Parameters
     ----------
@@ -311,28 +471,49 @@ class _TokenEncoder:
         self._workers, self._most_tokens = workers, most_tokens
         self._on_worker, self._after = on_worker, after
         self._prompt = prompt
+        self._has_begun = False
 
     def __call__(self, texts: Sequence[Text], tick: Callable[[int], None]) -> np.ndarray:
         if self._prompt:
             texts = [self._prompt + t if isinstance(t, str) else (self._prompt + t[0], t[1]) for t in texts]
         vectors = np.zeros((len(texts), self._width), np.float32)
-        pool = ThreadPoolExecutor(self._workers, initializer=self._on_worker)
+        ids: list[Sequence[int]] = [()] * len(texts)
+        segments: list[Sequence[int] | None] = [None] * len(texts)
+        done = 0
+
+        def tokenised(start: int) -> tuple[int, list]:
+            return start, self._tokenizer.encode_batch_fast(texts[start: start + 64])
+
+        def take_tokens(found: tuple[int, list]) -> None:
+            start, some = found
+            for i, one in enumerate(some, start):
+                ids[i] = one.ids
+                segments[i] = one.type_ids if isinstance(texts[i], tuple) else None
+
+        def take_vectors(found: tuple[list[int], np.ndarray]) -> None:
+            nonlocal done
+            rows, made = found
+            vectors[rows] = made
+            done += len(rows)
+            tick(done)
+
         try:
-            slices = [texts[i: i + 64] for i in range(0, len(texts), 64)]
-            found = [one for some in pool.map(self._tokenizer.encode_batch_fast, slices) for one in some]
-            ids = [one.ids for one in found]
-            segments = [one.type_ids if isinstance(text, tuple) else None for one, text in zip(found, texts, strict=True)]
-            del found
-            done = 0
-            for rows, made in pool.map(partial(self._batch, ids, segments), self._batches(ids)):
-                vectors[rows] = made
-                done += len(rows)
-                tick(done)
+            if not self._has_begun and self._on_worker is not None:
+                self._on_worker()
+            self._each(tokenised, range(0, len(texts), 64), take_tokens)
+            self._each(partial(self._batch, ids, segments), self._batches(ids), take_vectors)
+            self._has_begun = self._has_begun or done > 0
         finally:
-            pool.shutdown(cancel_futures=True)
             if self._after is not None:
                 self._after()
         return vectors
+
+    def _each(self, function: Callable, items: Iterable, take: Callable) -> None:
+        items = iter(items)
+        if not self._has_begun:
+            for first in islice(items, 1):
+                take(function(first))
+        _on_threads(function, items, self._workers, take, self._on_worker)
 
     def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         # Long texts first: memory is at its peak at once, and the last batches are the smallest.
@@ -505,11 +686,17 @@ def _openvino_encoder(
 
     name = f"{digest[:24]}-{runtime.precision}-openvino-{metadata.version('openvino')}-{_CONVERSION}"
     home = bundled.user_cache_dir() / "models" / name
+    model = None
     try:
-        model = openvino.Core().read_model(home / "model.xml")
+        seals.check(home)
         described = (home / "tokenizer.json").read_text(encoding="utf-8")
-        json.loads(described)
-    except (OSError, RuntimeError, ValueError):  # not there, or damaged
+        model = openvino.Core().read_model(home / "model.xml")
+    except FileNotFoundError:
+        if home.exists():
+            _log.warning("The converted model %s is damaged (a file is missing) and is made anew.", home)
+    except (OSError, RuntimeError, ValueError, seals.Broken) as error:
+        _log.warning("The converted model %s is damaged (%s) and is made anew.", home, str(error).strip().partition("\n")[0])
+    if model is None:
         model, described = _converted(folder, digest, runtime)
         _keep(home, model, described)
     return _openvino_runner(model, Tokenizer.from_str(described), max_tokens, prompt)
@@ -521,14 +708,17 @@ def _keep(home: Path, model, tokenizer: str) -> None:
 
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=home.parent))
+        seals.drop_left_behind(home.parent.glob("unfinished-*"))
+        made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=home.parent))
     except OSError:
         return
     try:
         openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
         (made / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-        shutil.rmtree(home, ignore_errors=True)
+        seals.seal(made)
+        seals.drop(home)
         made.rename(home)
+        seals.sync(home.parent)
     except (OSError, RuntimeError):
         shutil.rmtree(made, ignore_errors=True)
 
@@ -773,7 +963,7 @@ def embed(
     """
     hashes = [content_hash(text if isinstance(text, str) else "\0".join(text)) for text in texts]
     cache = _Cache(None if cache_dir is None else cache_dir / f"{extractor.key()}.npy")
-    missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in cache.rows}
+    missing = {h: text for h, text in zip(hashes, texts, strict=True) if not cache.holds(h)}
     keys = sorted(missing, key=lambda h: -_length(missing[h]))
     unsaved: dict[bytes, np.ndarray] = {}
     saved_at, pause = time.monotonic(), _SAVE_EVERY_SECONDS
@@ -801,30 +991,54 @@ def _length(text: Text) -> int:
 class _Cache:
     """Vectors by content hash, in one memory-mapped file, or in memory when there is no path.
 
-    Hash and vector stand in one row of one file, so neither a crash nor a second process that writes
-    the same cache can part them. A damaged file counts as empty.
+    Hash, vector and the checksum of both are in one row of one file, so neither a crash nor a second process that
+    writes the same cache can part them. A file that cannot be read counts as empty, and a damaged row as not there.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._told_damage = False
         self._use(np.empty(0, _row_type(0)))
         if path is not None:
             self._read()
 
     def _use(self, stored: np.ndarray) -> None:
+        self._stored = stored
         self.vectors: np.ndarray = stored["vector"]
         self.rows: dict[bytes, int] = {h.tobytes(): i for i, h in enumerate(stored["hash"])}
 
     def _read(self) -> None:
         try:
             stored = np.load(self._path, mmap_mode="r")
-        except (OSError, ValueError, EOFError):
+        except FileNotFoundError:
             return
-        if stored.ndim == 1 and stored.dtype.names == ("hash", "vector"):
+        except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, TypeError, OverflowError):
+            return self._tell_damage()
+        if stored.ndim == 1 and stored.dtype.names == ("hash", "vector", "checksum"):
             self._use(stored)
+            if self.rows.pop(bytes(16), None) is not None or len(self.rows) < len(stored):  # blocks that were never written
+                self._tell_damage()
+        elif stored.dtype.names != ("hash", "vector"):  # as they were kept before rows had checksums
+            self._tell_damage()
+
+    def _tell_damage(self) -> None:
+        if not self._told_damage:
+            _log.warning("The cache of vectors %s is damaged; what it has lost is encoded anew.", self._path)
+        self._told_damage = True
+
+    def holds(self, hashed: bytes) -> bool:
+        """Tell whether the vector of a text is there and as it was written."""
+        row = self.rows.get(hashed)
+        if row is None:
+            return False
+        if _checksums(self._stored[row: row + 1])[0] != self._stored["checksum"][row]:
+            self._tell_damage()
+            del self.rows[hashed]
+            return False
+        return True
 
     def add(self, vectors: Mapping[bytes, np.ndarray]) -> None:
-        """Add vectors; a file is written under another name and then renamed."""
+        """Add vectors, which take the place of those of the same texts; a file is on the disk before it has its name."""
         if self._path is None:
             self._use(self._with(vectors, np.empty))
             return
@@ -832,11 +1046,14 @@ class _Cache:
         unfinished = self._path.with_name(f"{self._path.stem}.{os.getpid()}.tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            made = self._with(vectors, partial(_new_file, unfinished))
+            seals.drop_left_behind(self._path.parent.glob("*.tmp"))
+            made = self._with(vectors, lambda n, dtype: new_array(unfinished, (n,), dtype))
             made.flush()
             self._use(np.empty(0, made.dtype))  # a file that is mapped cannot be replaced everywhere
             del made
+            seals.sync(unfinished)
             unfinished.replace(self._path)
+            seals.sync(self._path.parent)
         except OSError as error:
             raise InputError(
                 f"The cache of vectors {self._path.parent} cannot be written ({error.strerror}); make room, or "
@@ -845,20 +1062,26 @@ class _Cache:
         self._read()
 
     def _with(self, vectors: Mapping[bytes, np.ndarray], new: Callable[[int, np.dtype], np.ndarray]) -> np.ndarray:
-        fresh = [h for h in vectors if h not in self.rows]
-        old = len(self.rows)
-        stored = new(old + len(fresh), _row_type(len(next(iter(vectors.values())))))
-        if old:
-            stored["hash"][:old] = np.frombuffer(b"".join(self.rows), "V16")
-            stored["vector"][:old] = self.vectors
-        stored["hash"][old:] = np.frombuffer(b"".join(fresh), "V16")
-        stored["vector"][old:] = [vectors[h] for h in fresh]
+        dtype = _row_type(len(next(iter(vectors.values()))))
+        there = self.rows if self._stored.dtype == dtype else {}
+        kept = np.array([row for h, row in there.items() if h not in vectors], np.int64)
+        stored = new(len(kept) + len(vectors), dtype)
+        for start in range(0, len(kept), _COPIED_AT_ONCE):
+            some = kept[start: start + _COPIED_AT_ONCE]
+            stored[start: start + len(some)] = self._stored[some]
+        fresh = stored[len(kept):]
+        fresh["hash"] = np.frombuffer(b"".join(vectors), "V16")
+        fresh["vector"] = list(vectors.values())
+        fresh["checksum"] = _checksums(fresh)
         return stored
 
 
+def _checksums(rows: np.ndarray) -> list[int]:
+    """Return the CRC-32 of each row but for its last field, which holds it."""
+    size = rows.dtype.itemsize
+    data = memoryview(np.ascontiguousarray(rows).view(np.uint8))
+    return [zlib.crc32(data[at: at + size - 4]) for at in range(0, len(data), size)]
+
+
 def _row_type(width: int) -> np.dtype:
-    return np.dtype([("hash", "V16"), ("vector", np.float32, (width,))])
-
-
-def _new_file(path: Path, n: int, dtype: np.dtype) -> np.ndarray:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n,))
+    return np.dtype([("hash", "V16"), ("vector", np.float32, (width,)), ("checksum", np.uint32)])

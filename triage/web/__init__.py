@@ -173,7 +173,9 @@ def configured(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
         # What a visitor says of the address they come from is believed of a proxy on this machine alone.
         proxy_headers=bool(public), forwarded_allow_ips="127.0.0.1" if public else "",
-        ssl_certfile=certificate, ssl_keyfile=key, timeout_graceful_shutdown=5,
+        # Of uvicorn's loops the one that leaves the signals to `ending`.
+        loop="asyncio",
+        ssl_certfile=certificate, ssl_keyfile=key, timeout_graceful_shutdown=1,
     )
     try:
         config.load()
