@@ -12,13 +12,13 @@ from triage.project import Project
 from triage.records import Record
 from triage.screening import commit_audit
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def script():
     sys.path.insert(0, str(SCRIPTS))
-    spec = importlib.util.spec_from_file_location("bench_team", SCRIPTS / "bench_team.py")
+    spec = importlib.util.spec_from_file_location("bench_team", SCRIPTS / "team.py")
     module = sys.modules["bench_team"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module

@@ -54,7 +54,7 @@ def at_rest(app):
         with desk.lock:
             if desk.session is not None:
                 desk.session.wait()
-                desk._renew_state()
+                desk._state._renew()
 
 
 class Team:
@@ -169,12 +169,15 @@ def test_the_terminal_is_as_blind(review, capsys):
     weights = status.logged_parameters(project.events(), "abstract")
 
     def line():
-        return status.line_for(project, "abstract", "bob", project.history(), weights)
+        with screening.open_session(project, reviewer="bob", background=False) as (session, _):
+            return str(status.StateOf(
+                session, lambda history: status.recall_for(project, "abstract", "bob", history, weights),
+            )())
 
     project.decide("abstract", [{"record_id": 60, "label": INCLUDE}], reviewer="bob")
     before = line()
     project.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="ann")
-    assert line() == before and before.startswith("1 of 60 screened | 1 relevant found")
+    assert line() == before and before.startswith("1 of 60 screened | 1 relevant found | 59 left | recall")
     looks = status.second_looks(project, "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (0, 0, (), 0)
     with pytest.raises(InputError, match="ordinary screening"):

@@ -323,19 +323,52 @@ def test_what_a_file_says_cannot_steer_the_terminal(review, monkeypatch):
 
 
 @pytest.mark.parametrize("content, told", [
-    ("record_id,label\n1,include\n2,perhaps\n", "line 3"), ("record_id,label\n1,\n", "line 2"),
+    ("record_id,label\n1,include\n2,perhaps\n", "line 3"), ("record_id,label\n1,\n2,perhaps\n", "line 3"),
     ("record_id,label\n1,include\n99,include\n", "line 3"), ("record_id,label\nx,include\n", "line 2"),
     ("id,label\n1,include\n", "record_id"), ("record_id,title\n1,x\n", "label"),
     ("record_id,label,label\n1,0,0\n", "label"),
-    ("record_id,label\n1,include\n1,include\n", "line 3"), ("record_id,label\n1,include,x\n", "line 2"),
-    ("record_id,label\n", "no decision"), ("", "empty"), ("record_id,label\n1,\"include\n", "d.csv"),
-    ("record_id,label,note\n1,include,caf\u00e9\n".encode("latin-1"), "UTF-8"),
-    ("record_id,label\n1,include\n".encode("utf-16"), "UTF-8"), (bytes(range(256)), "UTF-8"),
+    ("record_id,label\n1,include\n1,exclude\n", "line 3"), ("record_id,label\n1,include,x\n", "line 2"),
+    ("record_id,label\n", "no decision"), ("", "empty"),
+    (b"PK\x03\x04 no zip", "workbook"), (bytes(range(256)), "d.csv"),
 ])
 def test_a_wrong_file_of_decisions_is_refused_whole(review, content, told):
     triage = review()
     write(triage, "d.csv", content)
     assert told in triage.refused("label", "r.triage", "d.csv")
+
+
+def test_every_error_of_a_file_of_decisions_has_its_own_line_and_steers_no_terminal(review):
+    triage = review()
+    labels(triage, "d.csv", [[1, "include"], [2, "\x1b[31mno idea"], [99, "include"], [1, "exclude"]])
+    told = triage("label", "r.triage", "d.csv", code=2).splitlines()
+    assert told[0] == "triage: d.csv has 3 errors, so nothing of it was taken:" and "\x1b" not in "".join(told)
+    assert [line.split(":")[0] for line in told[1:]] == ["  line 3", "  line 4", "  line 5", "  What to do"]
+    assert triage.json("log", "r.triage")["events"] == []
+
+
+def test_label_says_how_many_rows_have_no_label(review):
+    triage = review()
+    labels(triage, "d.csv", [[1, "x"], [2, ""], [3, ""]])
+    assert "2 rows have no label: nothing was decided on their records." in triage("label", "r.triage", "d.csv")
+    told = triage.json("label", "r.triage", "d.csv")
+    assert (told["decisions"], told["unchanged"], told["blank"]) == (0, 1, 2)
+
+
+def test_what_a_screened_review_exports_goes_into_simulate_and_into_another_review(review):
+    triage = review(n=12)
+    labels(triage, "d.csv", [[i, ("exclude", "include", "maybe")[(i % 6 == 1) + (i == 2)]] for i in range(1, 13)])
+    for i, name in enumerate(("done.csv", "done.xlsx")):
+        if not i:
+            triage("label", "r.triage", "d.csv")
+        triage("export", "r.triage", "-o", name)
+        found = triage.json("simulate", name, "--label-column", "label", "--model", "fast")
+        assert (found["records"], found["relevant"]) == (12, 3)     # a maybe counts as relevant
+    triage("undo", "r.triage")
+    triage("export", "r.triage", "-o", "part.csv")
+    assert "there is no label" in triage.refused("simulate", "part.csv", "--label-column", "label")
+    triage("new", "s.triage", "--protocol", "protocol.toml")
+    [taken] = triage.json("import", "s.triage", "done.csv", "--label-column", "label")["files"]
+    assert taken["decisions"] == 12
 
 
 def test_label_refuses_missing_files_folders_and_stages(review):
@@ -371,9 +404,9 @@ def test_label_takes_any_case_keeps_reasons_from_elsewhere_and_warns(review):
     labels(triage, "d.csv", rows, "record_id,label,reason")
     assert cli.run(["label", "r.triage", "d.csv", "--reviewer", "ann", "--json"]) == 0
     out, err = triage._capsys.readouterr()
-    assert one_object(out) == {"decisions": 5, "unchanged": 0, "include": 2, "maybe": 1, "exclude": 2,
-                               "unlisted_reasons": {"Wrong dose": 1}, "tags": {"given": 0, "taken_back": 0},
-                               "unlisted_tags": {}}
+    assert one_object(out) == {"decisions": 5, "unchanged": 0, "include": 2, "maybe": 1, "exclude": 2, "blank": 0,
+                               "repeated": 0, "unlisted_reasons": {"Wrong dose": 1},
+                               "tags": {"given": 0, "taken_back": 0}, "unlisted_tags": {}, "warnings": []}
     assert "'Wrong dose' (1)" in err and err.count("\n") == 1
     taken = {e["record_id"]: e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "decision"}
     assert {i: (e["label"], e["reason"]) for i, e in taken.items()} == {

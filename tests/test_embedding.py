@@ -3,10 +3,14 @@
 import csv
 import subprocess
 import sys
+import threading
 from importlib import metadata
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from conftest import DEMO
 from triage import features
@@ -380,3 +384,21 @@ def test_a_damaged_cache_is_made_anew(tmp_path, counting, damage):
     (path,) = tmp_path.glob("*.npy")
     path.write_bytes(damage)
     assert np.array_equal(embedding.embed(TEXTS, counting, cache_dir=tmp_path), expected)
+
+
+def test_the_first_inference_is_made_by_the_thread_that_asks_before_any_other():
+    """What a runtime sets up once must not be set up by two threads at the same moment: OpenVINO then hangs for ever."""
+    threads = []
+
+    def run(ids, mask, segments):
+        threads.append(threading.get_ident())
+        return np.ones((len(ids), 4), np.float32)
+
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1}, "[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    encode = embedding._TokenEncoder(tokenizer, run, 4, 2, 8)
+    assert encode(["a a", "a a a a a a", "a"], lambda done: None).shape == (3, 4)
+    assert threads[0] == threading.get_ident() and threading.get_ident() not in threads[1:]
+    before = len(threads)
+    encode(["a"], lambda done: None)
+    assert len(threads) == before + 1 and threads[-1] != threading.get_ident()

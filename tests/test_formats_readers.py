@@ -654,3 +654,24 @@ def test_asreview_csv(tmp_path):
     assert reading.labels == ["1", "0", "", ""]
     # A column asked for goes before.
     assert formats.read(tmp_path / "x.csv", label_column="included").labels == ["0", "1", "1", "1"]
+
+
+def test_bibtex_types_of_several_words_are_entries(tmp_path):
+    path = tmp_path / "mendeley.bib"
+    path.write_text(
+        "@book_section{a, title = {A chapter on peers}, year = {2019}}\n\n@web-page{b, title = {A page on peers}}\n\n"
+        "@article{c, title = {An article on peers}}\n", encoding="utf-8",
+    )
+    reading = formats.read(path)
+    assert (reading.announced, reading.problems) == (3, [])
+    assert [(r.title, r.type) for r in reading.records] == [
+        ("A chapter on peers", "Book chapter"), ("A page on peers", "Web page"), ("An article on peers", "Journal article"),
+    ]
+
+
+def test_what_looks_like_a_bibtex_entry_and_is_none_is_told(tmp_path):
+    path = tmp_path / "odd.bib"
+    path.write_text("@article{a, title = {One}}\n\n@art icle{b, title = {Two}}\n", encoding="utf-8")
+    reading = formats.read(path)
+    assert len(reading.records) == 1
+    assert any(line == 3 and "looks like the beginning of an entry" in message for line, message in reading.warnings)

@@ -10,13 +10,16 @@ from conftest import PROTOCOL, sample_ris
 from hypothesis import given, settings, strategies as st
 
 from triage import formats, intake
-from triage.decisions import Kind, Label, Origin, fold
+from triage.decisions import Kind, Label, Origin, fold, label_of, without_quotes
 from triage.errors import InputError
 from triage.project import Project
 from triage.records import Record
 
-LABELS = {"include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE,
-          "maybe": Label.MAYBE}
+LABELS = {
+    **dict.fromkeys(("include", "included", "yes", "y", "true", "1", "1.0", "relevant", "x", "✓"), Label.INCLUDE),
+    **dict.fromkeys(("exclude", "excluded", "no", "n", "false", "0", "0.0", "irrelevant"), Label.EXCLUDE),
+    **dict.fromkeys(("maybe", "unsure", "unclear", "?"), Label.MAYBE),
+}
 
 
 def table(path, rows, columns="title,abstract,verdict"):
@@ -47,20 +50,28 @@ def empty(tmp_path):
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(LABELS)), st.data(), st.text(" \t\n", max_size=2), st.text(" \t\n", max_size=2))
+@given(st.sampled_from(sorted(LABELS)), st.data(), st.text(" \t\n\u00a0\"“", max_size=2), st.text(" \n\"”", max_size=2))
 def test_a_label_means_the_same_in_any_case(word, data, before, after):
     cased = "".join(data.draw(st.sampled_from([c.lower(), c.upper()])) for c in word)
-    assert intake.parse_label(before + cased + after, "x") is LABELS[word]
+    assert label_of(before + cased + after) is LABELS[word]
 
 
-near = st.sampled_from(["includ", "included", "yes", "2", "-1", "01", "1.0", "no", "true", ""])
+near = st.sampled_from(["includ", "2", "-1", "01", "1.5", "10", "0.1", "perhaps", "nan", "none", "xx", "yes/no", ""])
 
 
 @settings(deadline=None)
-@given(st.one_of(st.text(max_size=12), near).filter(lambda text: text.strip().lower() not in LABELS))
+@given(near)
 def test_any_other_text_is_no_label(text):
-    with pytest.raises(InputError, match=r"^d\.csv, line 7: .*include, exclude or maybe"):
-        intake.parse_label(text, "d.csv, line 7")
+    assert label_of(text) is None
+
+
+@pytest.mark.parametrize("column, text, label", [
+    ("Included", "x", Label.INCLUDE), ("label", "X", Label.INCLUDE), ("decision", "yes", Label.INCLUDE),
+    ("Excluded", "x", None), ("exclude?", "1", None), ("“Exclude”", "no", None),
+    ("excluded", "Included", Label.INCLUDE), ("excluded", "exclude", Label.EXCLUDE), ("excluded", "maybe", Label.MAYBE),
+])
+def test_a_yes_in_a_column_about_exclusion_is_never_taken_for_an_include(column, text, label):
+    assert label_of(text, column) is label
 
 
 cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -68,7 +79,8 @@ cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=1
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from(sorted(LABELS)), cell), min_size=1, max_size=6, unique_by=lambda row: row),
-       st.integers(0, 5), st.one_of(st.none(), cell.filter(lambda text: text.strip().lower() not in LABELS)))
+       st.integers(0, 5),
+       st.one_of(st.none(), cell.filter(lambda text: without_quotes(text) and label_of(text) is None)))
 def test_a_file_of_decisions_is_taken_as_it_is_written_or_not_at_all(rows, place, wrong):
     """Through a real file: notes with quotes, commas and line breaks; one wrong label refuses it with its line."""
     rows = [[str(i), label, "", note] for i, (label, note) in enumerate(rows, 1)]
@@ -122,6 +134,155 @@ def test_decisions_come_in_any_order_of_columns_and_with_the_delimiters_of_sprea
     assert {i: e.label for i, e in decided(project).items()} == {3: Label.INCLUDE, 4: Label.EXCLUDE}
 
 
+# -- what people send back ----------------------------------------------------------------------
+
+
+def sheet(path, rows):
+    """Write a workbook as a person's program does: numbers are numbers, a blank cell is empty."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_is_taken_with_its_numbers_booleans_and_blank_cells(review, tmp_path):
+    project = review(8)
+    path = sheet(tmp_path / "d.xlsx", [
+        ["Screened by Ann"], [], ["Title", "Record ID", "Label", "Note"],
+        ["a", 1.0, True, None], ["b", 2, False, 3], ["c", 3.0, None, None], ["d", "4.0", " “Included” ", None],
+        ["e", 5, 0, None], ["f", 6, "?", None], ["g", 7, "x", None],
+    ])
+    counts = intake.label(project, path, reviewer="ann")
+    assert {i: (str(e.label), e.note) for i, e in decided(project).items()} == {
+        1: ("include", ""), 2: ("exclude", "3"), 4: ("include", ""), 5: ("exclude", ""), 6: ("maybe", ""),
+        7: ("include", ""),
+    }
+    assert (counts["blank"], counts["warnings"]) == (1, [])
+
+
+@pytest.mark.parametrize("header", [
+    "record_id,label", "Record ID,Label", "RECORD-ID,Decision", '"record id","Include?"', "\ufeff“Record_Id”,‘label’",
+    "RecordID,INCLUDED", "record id , label ",
+])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_the_headers_may_be_written_in_many_ways(review, tmp_path, header, encoding):
+    project = review(6)
+    text = f"{header},note\n2,yes,caf\u00e9\n3,n,\n"
+    (tmp_path / "d.csv").write_bytes(text.encode(encoding, "ignore"))
+    counts = intake.label(project, tmp_path / "d.csv", reviewer="ann")
+    assert {i: (e.label, e.note) for i, e in decided(project).items()} == {
+        2: (Label.INCLUDE, "caf\u00e9"), 3: (Label.EXCLUDE, ""),
+    }
+    assert ["Windows-1252" in warning for warning in counts["warnings"]] == [True] * (encoding == "cp1252")
+
+
+def test_rows_without_a_label_are_counted_and_what_they_say_besides_is_told(review, tmp_path):
+    project = review(8, TAGGED)
+    intake.label(project, decisions_file(tmp_path / "d.csv", [[6, "1", "review"]], WITH_TAGS), reviewer="ann")
+    columns = ("record_id", "label", "reason", "note", "tags")
+    counts = intake.label(project, decisions_file(tmp_path / "e.csv", [
+        [1, "x", "", "", ""], [2, "", "", "", ""], ["", " ", "", "", ""], ["none", '""', "", "", ""],
+        [3, "", "CHILD", "", ""], [4, "", "", "look again", ""], [5, "", "", "", "pilot"], [6, "", "", "", "Review"],
+        [7, "conflict", "", "", ""],
+    ], columns), reviewer="ann")
+    assert (counts["decisions"], counts["blank"], set(decided(project))) == (1, 6, {1, 6})
+    assert [warning.split(" ", 1)[0] for warning in counts["warnings"]] == ["1", "3"]
+    assert "conflict" in counts["warnings"][0] and "no label" in counts["warnings"][1]
+
+
+def test_a_file_that_decides_nothing_is_no_error(review, tmp_path):
+    project = review(8)
+    path = decisions_file(tmp_path / "d.csv", [[1, "", "", ""], [2, "", "", ""]])
+    counts = intake.label(project, path, reviewer="ann")
+    assert (counts["decisions"], counts["blank"], project.events()) == (0, 2, [])
+
+
+def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
+    project = review(30)
+    wrong = [["1", "perhaps", "", ""], ["x", "1", "", ""], ["99", "1", "", ""], ["2", "1", "", ""], ["2", "0", "", ""],
+             ["x", "dunno", "", ""], ["3", "1", "", "", "more"]]
+    with pytest.raises(InputError) as told:
+        intake.label(project, decisions_file(tmp_path / "d.csv", wrong), reviewer="ann")
+    assert told.value.message.endswith("d.csv has 7 errors, so nothing of it was taken:")
+    lines = [detail.split(":")[0] for detail in told.value.details]
+    assert sorted(lines[:-1]) == ["line 2", "line 3", "line 4", "line 6", "line 7", "line 7", "line 8"]
+    assert "'perhaps' is no label" in str(told.value) and "'exclude' here, but 'include' in line 5" in str(told.value)
+    assert lines[-1] == "What to do" and project.events() == []
+
+
+def test_a_long_list_of_errors_is_cut_short(review, tmp_path):
+    project = review(30)
+    path = sheet(tmp_path / "d.xlsx", [["record_id", "label"], *([i, "perhaps"] for i in range(1, 31))])
+    with pytest.raises(InputError) as told:
+        intake.label(project, path, reviewer="ann")
+    assert [detail.split(":")[0] for detail in told.value.details[:20]] == [f"row {i}" for i in range(2, 22)]
+    assert told.value.details[20] == "and 10 more" and len(told.value.details) == 22
+
+
+def test_a_row_given_twice_counts_once_and_what_one_leaves_blank_the_other_says(review, tmp_path):
+    project = review(8)
+    rows = [[1, "exclude", "", "a"], [2, "include", "", ""], [1, "no", "child", "A"], [1.0, "0", "", ""]]
+    counts = intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
+    assert (counts["decisions"], counts["repeated"], counts["exclude"]) == (2, 2, 1)
+    assert counts["warnings"] and counts["warnings"][0].startswith("2 rows")
+    assert (decided(project)[1].reason, decided(project)[1].note) == ("CHILD", "a")
+    for what, *other in (("reason", 1, "exclude", "ONLINE", ""), ("note", 1, "exclude", "", "b"),
+                         ("label", 1, "maybe", "", "")):
+        with pytest.raises(InputError, match=f"line 6: record 1 has the {what} .* in line 2"):
+            intake.label(project, decisions_file(tmp_path / "e.csv", [*rows, other]), reviewer="ann")
+
+
+def test_a_reason_on_an_include_is_told_and_the_decision_taken(review, tmp_path):
+    project = review(8)
+    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
+        [1, "include", "CHILD", ""], [2, "1", "ONLINE", ""], [3, "0", "CHILD", ""], [4, "maybe", "CHILD", ""],
+    ]), reviewer="ann")
+    assert counts["decisions"] == 4 and len(counts["warnings"]) == 1 and counts["warnings"][0].startswith("2 records")
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".csv", ".tsv"])
+def test_a_batch_comes_back_with_its_labels_filled_in(review, tmp_path, ending):
+    """Filled in by the program that a spreadsheet is: read, changed and written again, whatever the cells hold."""
+    project = review(12)
+    intake.export(project, tmp_path / f"batch{ending}", record_ids=[5, 3, 9, 1])
+    if ending == ".xlsx":
+        from openpyxl import load_workbook
+
+        book = load_workbook(tmp_path / "batch.xlsx")
+        for row, label in ((2, "Include"), (3, "Exclude"), (4, "Maybe")):
+            book.active.cell(row, 2).value = label
+        book.save(tmp_path / "back.xlsx")
+    else:
+        delimiter = "\t" if ending == ".tsv" else ","
+        with (tmp_path / f"batch{ending}").open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, delimiter=delimiter))
+        for row, label in zip(rows[1:], ("Include", "Exclude", "Maybe")):
+            row[1] = label
+        with (tmp_path / f"back{ending}").open("w", encoding="cp1252", newline="") as file:
+            # A spreadsheet of much of Europe writes semicolons into a CSV.
+            csv.writer(file, delimiter=";" if ending == ".csv" else "\t").writerows(rows)
+    counts = intake.label(project, tmp_path / f"back{ending}", reviewer="ann")
+    assert {i: str(e.label) for i, e in decided(project).items()} == {5: "include", 3: "exclude", 9: "maybe"}
+    assert counts["blank"] == 1
+
+
+@pytest.mark.parametrize("name, content, told", [
+    ("d.pdf", b"%PDF-1.7", "a PDF; give a table"), ("d.csv", b"\n \n", "empty"), ("d.csv", b"", "empty"),
+    ("d.ris", b"TY  - JOUR\nER  - \n", "once each"), ("d.csv", b"label,decision\n1,1\n", "once each"),
+    ("d.csv", b"record_id,Decision,Included\n1,1,1\n", "once each"),
+    ("d.csv", b"record_id,excluded\n1,x\n", "once each"),
+])
+def test_what_is_no_table_of_decisions_is_refused(review, tmp_path, name, content, told):
+    project = review(6)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        intake.label(project, tmp_path / name, reviewer="ann")
+    assert project.events() == []
+
+
 def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(review, tmp_path):
     project = review(8)
     counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
@@ -131,9 +292,9 @@ def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(rev
     assert {i: e.reason for i, e in decided(project).items()} == {
         1: "CHILD", 2: "ONLINE", 3: "Wrong Dose", 4: "Wrong Dose", 5: "", 6: "CHILD",
     }
-    assert counts == {"decisions": 6, "unchanged": 0, "include": 1, "exclude": 5, "maybe": 0,
+    assert counts == {"decisions": 6, "unchanged": 0, "include": 1, "exclude": 5, "maybe": 0, "blank": 0, "repeated": 0,
                       "unlisted_reasons": {"Wrong Dose": 2}, "tags": {"given": 0, "taken_back": 0},
-                      "unlisted_tags": {}}
+                      "unlisted_tags": {}, "warnings": []}
 
 
 def tags_of(project, stage=None):
@@ -190,7 +351,7 @@ def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
     assert tags_of(project) == {} and len(project.stage().live.decisions) == 1
 
 
-@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".xlsx"])
 def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, ending):
     project = review(8, TAGGED)
     intake.label(project, decisions_file(tmp_path / "d.csv", [
@@ -309,8 +470,11 @@ def test_a_decision_on_a_copy_counts_for_its_group(review, tmp_path):
     project.link([(7, 2, "same DOI")], reviewer="ann")
     intake.label(project, decisions_file(tmp_path / "d.csv", [[7, "include", "", ""]]), reviewer="ann")
     assert project.stage().consensus.labels == {2: Label.INCLUDE}
-    with pytest.raises(InputError, match="line 3: record 7 was given a label in line 2 already"):
-        intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "1", "", ""], [7, "1", "", ""]]), reviewer="ann")
+    with pytest.raises(InputError, match="line 3: record 7 .* 'exclude' here, but, for its duplicate 2, 'include' in"):
+        intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
+    path = decisions_file(tmp_path / "f.csv", [[2, "1", "", ""], [7, "1", "", ""]])
+    both = intake.label(project, path, reviewer="ann")
+    assert (both["unchanged"], both["repeated"], len(decided(project))) == (1, 1, 1)
 
 
 def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review, tmp_path):

@@ -15,7 +15,7 @@ from triage.screening import commit_audit
 
 pytest.importorskip("pty", reason="there are no pseudo-terminals on Windows")
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "kill_session.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmarks" / "kill_session.py"
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from triage.errors import InputError
 from triage.protocol import (
-    RULES, Criterion, Limits, Protocol, Source, Stage, Stopping, criteria_from_text, language_name, load, parse, template,
+    Criterion, Limits, Protocol, Source, Stage, Stopping, criteria_from_text, language_name, load, parse, template,
 )
+from triage.stopping_rules import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -12,7 +12,9 @@ from scipy.stats import beta, hypergeom
 from conftest import SHARED, Log
 from triage import project as projects, recall
 from triage.decisions import History, Label, Origin, PastDraws
+from triage.recall.rules import exact, ranked_e
 from triage.screening import Pool
+from triage.stopping_rules import RULES
 
 REFERENCE = SHARED / "checks" / "audit_e_reference.py"
 
@@ -588,19 +590,19 @@ def test_cmh_is_the_minimum_over_all_samples(y, more, target):
     assert p == pytest.approx(cmh_by_definition(y, len(y) + more, target), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", list(recall.RULES))
+@pytest.mark.parametrize("name", list(RULES))
 def test_rules_at_their_edges(name):
-    rule = recall.RULES[name](0.95, 0.95)
+    rule = recall.rule_of(name, 0.95, 0.95)
     for h in (History.of([], [], n_records=10), history([0] * 8, "r" * 8, 10), history([1], "r", 10)):
         verdict = rule(h)
         assert verdict.name == name and not verdict.stop and not verdict.certified and verdict.why
     done = rule(history([1, 0, 0], "rrr", 3))
-    assert done.stop and done.certified == (name in recall.CERTIFYING)
+    assert done.stop and done.certified == (RULES[name].promise == "certificate")
 
 
 def test_only_the_audits_certify():
     y = [1] * 60 + [0] * 900
-    found = {name: recall.RULES[name](0.9, 0.95)(history(y, "r" * 300 + "a" * 660, 1000)) for name in recall.RULES}
+    found = {name: recall.rule_of(name, 0.9, 0.95)(history(y, "r" * 300 + "a" * 660, 1000)) for name in RULES}
     assert [name for name, v in found.items() if v.certified] == ["audit-e", "fixed-audit"]
     assert found["cmh"].stop and found["cmh"].promise == "conditional" and "not corrected" in found["cmh"].why
     assert found["consecutive"].stop and found["consecutive"].promise == "heuristic"
@@ -800,11 +802,11 @@ def runs_of(y, n, origin=None, target=0.5, confidence=0.8, **options):
 def test_the_runs_by_hand():
     # Target 50 %, error .2. One found, ten left: three relevant in all break the target, so two are left.
     # Of 10, C(8, 5) / C(10, 5) = .222 of five draws miss them and C(8, 6) / C(10, 6) = .133 of six.
-    first = recall.rules.Run(3, 6)
+    first = ranked_e.Run(3, 6)
     assert runs_of([1, 0, 0, 0], 11) == [first]
     # Two found, six left, five in all break it. Had there been five, the first run had come with
     # C(6, 6) / C(10, 6) = 1 / 210, which is spent. Two draws miss three of six with .2, too much by now.
-    assert runs_of([1, 0, 0, 0, 1, 0, 0], 11) == [first, recall.rules.Run(2, 3)]
+    assert runs_of([1, 0, 0, 0, 1, 0, 0], 11) == [first, ranked_e.Run(2, 3)]
     rule = recall.RankedERule(0.5, 0.8)
     assert not rule(history([1, 0, 0, 0, 1, 0, 0], "r" * 7, 11)).stop
     assert rule(history([1, 0, 0, 0, 1, 0, 0, 0], "r" * 8, 11)).stop
@@ -813,7 +815,7 @@ def test_the_runs_by_hand():
 
 
 def test_what_is_a_draw_of_a_run():
-    run = recall.rules.Run
+    run = ranked_e.Run
     # Random draws count; records that somebody chose do not, and one that is relevant begins a run.
     assert runs_of([1, 0, 0, 0], 11, "rrar") == [run(3, 6)]
     assert runs_of([1, 0, 0, 0], 11, "rppr") == [run(1, 6)]
@@ -875,13 +877,13 @@ def test_the_conditional_test_is_valid_exactly(ranking):
 
 
 def test_runs_that_cost_nothing_are_not_valid(monkeypatch):
-    monkeypatch.setattr(recall.rules, "_log_no_hit", lambda left, *_: np.full(len(left), -np.inf))
+    monkeypatch.setattr(ranked_e, "log_no_hit", lambda left, *_: np.full(len(left), -np.inf))
     assert max(false_stops(*ranking, 0.7) for ranking in RANKINGS) > 0.33
 
 
 def test_runs_from_a_pool_counted_too_small_are_not_valid(monkeypatch):
-    left_after = recall.rules._left_after
-    monkeypatch.setattr(recall.rules, "_left_after", lambda *a: left_after(*a) - 1)
+    left_after = ranked_e._left_after
+    monkeypatch.setattr(ranked_e, "_left_after", lambda *a: left_after(*a) - 1)
     assert max(false_stops(*ranking, 0.7) for ranking in RANKINGS) > 0.33
 
 
@@ -904,7 +906,7 @@ def test_hypergeometric_chances_are_those_of_scipy():
     total = rng.integers(5, 300, 200)
     relevant, drawn = rng.integers(0, total + 1), rng.integers(0, total + 1)
     most = rng.integers(-1, np.minimum(relevant, drawn) + 1)
-    ours = recall.rules.hypergeometric(most, total, relevant, drawn)
+    ours = exact.hypergeometric(most, total, relevant, drawn)
     assert ours == pytest.approx(hypergeom.cdf(most, total, relevant, drawn), abs=1e-12)
 
 

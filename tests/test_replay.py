@@ -15,11 +15,11 @@ from triage.project import Project
 from triage.protocol import load
 from triage.records import Record
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "peer_support"
 sys.path.insert(0, str(SCRIPTS))
 
-import peer_support_exports as exports  # noqa: E402
-import replay_peer_support as replay  # noqa: E402
+import exports  # noqa: E402
+import replay  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from triage.project import Project
 from triage.protocol import parse
 from triage.records import Record
 from triage.screening import Pool, commit_audit, hand_out
-from triage.status import one_line, seconds_per_record
+from triage.status import recall_in_words, seconds_per_record
+from triage.stopping_rules import RULES
 
 WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -99,7 +100,7 @@ def test_right_after_an_import(project):
     assert set(facts["estimate"].values()) == {None}
     assert facts["workload"]["records_to_certificate"] == {"p10": 10, "p50": 10, "p90": 10}
     assert facts["workload"]["seconds_per_record"] is None and facts["workload"]["hours"] is None
-    assert [rule["name"] for rule in facts["rules"]] == list(recall.RULES)
+    assert [rule["name"] for rule in facts["rules"]] == list(RULES)
     assert facts["warnings"] == []
 
 
@@ -193,7 +194,7 @@ def test_without_a_protocol_they_are_95_percent(tmp_path):
         assert (facts["target"], facts["confidence"]) == (0.95, 0.95)
 
 
-@pytest.mark.parametrize("rule", list(recall.RULES))
+@pytest.mark.parametrize("rule", list(RULES))
 def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
     stopping = f'\n[stopping]\nrule = "{rule}"\ntarget = 0.8\nconfidence = 0.8\n'
     if rule == "fixed-audit":
@@ -210,10 +211,10 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
             "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
         }
         if facts["verdict"]["certified"]:
-            assert rule in recall.CERTIFYING and facts["verdict"]["stop"]
+            assert RULES[rule].promise == "certificate" and facts["verdict"]["stop"]
         said = status.in_words(facts)
         assert ("(certified)" in said) == facts["verdict"]["certified"]
-        if facts["verdict"]["stop"] and rule not in recall.CERTIFYING:
+        if facts["verdict"]["stop"] and RULES[rule].promise != "certificate":
             assert f"(promise: {mine['promise']})" in said
         elsewhere = next(r for r in facts["rules"] if r["name"] == "fixed-audit")
         assert (rule == "fixed-audit") == ("Not set up" not in elsewhere["why"])
@@ -243,9 +244,9 @@ def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
     with screened(tmp_path, 60, 100, 200, 400) as project:
         history, protocol = project.history(), project.protocol()
         blind = recall.AuditE(bets=(0.99,), weights=(1.0,), decay=0.005)  # weights that see next to nothing
-        assert "CERTIFIED" in one_line(history, protocol, WEIGHTS)
+        assert "CERTIFIED" in recall_in_words(history, protocol, WEIGHTS)
         assert status.rule_says_stop(history, protocol.stopping, WEIGHTS)
-        assert "CERTIFIED" not in one_line(history, protocol, blind)
+        assert "CERTIFIED" not in recall_in_words(history, protocol, blind)
         assert not status.rule_says_stop(history, protocol.stopping, blind)
 
 
@@ -475,15 +476,14 @@ def test_a_bound_is_cut_and_never_rounded_up(tmp_path):
         facts = facts_of(project)
         assert facts["certificate"]["recall_lower"] == pytest.approx(2998 / 3000)
         assert "at least 99.9 % of the relevant records" in status.in_words(facts)
-        assert "recall at least 99.9 %, CERTIFIED" in one_line(project.history(), project.protocol(), WEIGHTS)
+        assert "recall at least 99.9 %, CERTIFIED" in recall_in_words(project.history(), project.protocol(), WEIGHTS)
 
 
-def test_the_state_in_one_line():
+def test_what_is_certified_in_words():
     protocol = parse(PROTOCOL)
-    nothing = one_line(History.of([0, 1], [0, -1], n_records=9), protocol, WEIGHTS)
-    assert "1 of 9 screened" in nothing and "nothing relevant found yet" in nothing
-    some = one_line(History.of(range(4), [1, 1, 0, 0], n_records=8), protocol, WEIGHTS)
-    assert "2 relevant found" in some and "recall at least 33.3 %" in some and "CERTIFIED" not in some
+    assert recall_in_words(History.of([0, 1], [0, -1], n_records=9), protocol, WEIGHTS) == ""
+    some = recall_in_words(History.of(range(4), [1, 1, 0, 0], n_records=8), protocol, WEIGHTS)
+    assert "recall at least 33.3 %" in some and "CERTIFIED" not in some
 
 
 # -- the flow ---------------------------------------------------------------------------------

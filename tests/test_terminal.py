@@ -22,14 +22,14 @@ from rich.console import Console
 from rich.text import Text
 
 from triage import terminal
-from triage.decisions import History, Label, Origin
+from triage.decisions import Label, Origin
 from triage.dedupe import Agreement, FieldPair
 from triage.eligibility import Proposal
 from triage.protocol import parse
 from triage.recall import AuditE
 from triage.records import Record
 from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, Showing
-from triage.status import one_line
+from triage.status import StateOf, recall_in_words
 from triage.terminal import BACKSPACE, ENTER, ESCAPE, EXCLUDE_STYLE, INCLUDE_STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -310,28 +310,43 @@ def test_an_audit_draw_looks_like_any_other_record():
     assert "345" not in said[0] and "812" not in said[0]  # neither its rank nor its number in the review
 
 
-def test_the_state_is_renewed_after_ten_decisions_only():
+def test_the_counts_are_exact_after_each_key_and_only_recall_is_of_some_decisions_ago():
     asked = []
 
-    def state():
-        asked.append(len(journal.decisions))
-        return f"state at {len(journal.decisions)}"
+    def in_words(history):
+        asked.append(history.n_screened)
+        return f"recall at {history.n_screened}"
 
-    journal = MemoryJournal()
-    _, said = screen_with([*["i"] * 9, "u", "i", *["i"] * 13, "q"], real_session(40, journal), some_records(40),
-                          state=state)
-    assert asked == [0, 9, 19]  # after the tenth decision (one of them was taken back) and the twentieth
-    assert "state at 0\n" in said and "state at 0 (9 decisions ago)" in said and "state at 9 (1 decision ago)" in said
+    session = real_session(40, MemoryJournal())
+    keys = [*["i", "e", ENTER, "m", "s"] * 3, "u", "i", "h", *["e", ENTER, "m"] * 3, "u", "u", "i", "q"]
+    _, said = screen_with(keys, session, some_records(40), state=StateOf(session, in_words))
+    line = r"(\d+) of 40 screened \| (\d+) relevant found \| (\d+) left \| recall at (\d+)(?: \((\d+) decisions? ago\))?\n"
+    told = re.findall(line, said)
+    decided, expected = [], []
+    for key in [None, *(key for key in keys if key not in (ENTER, "q"))]:
+        if key == "u":
+            decided.pop()
+        elif key in ("i", "e", "m"):
+            decided.append(key != "e")
+        expected.append((len(decided), sum(decided), 40 - len(decided)))
+    assert len(expected) >= 24 and [tuple(map(int, one[:3])) for one in told] == expected
+    assert asked == [0, 8, 14]   # at the start, and whenever ten decisions were made or taken back since
+    assert {one[3:] for one in told} >= {("0", ""), ("0", "1"), ("0", "9"), ("8", ""), ("8", "3")}
+    assert "(1 decision ago)" in said and "(2 decisions ago)" in said
 
 
-def test_the_state_says_what_is_screened_found_and_certified():
+def test_the_state_says_what_is_screened_found_left_and_certified():
     protocol = parse("[stopping]\ntarget = 0.9")
-    said = [one_line(History.of(range(len(y)), y, n_records=100), protocol, AuditE())
-            for y in ([0] * 10, [1] * 3 + [0] * 7, [1] * 3 + [0] * 97)]
+    said = []
+    for y in ([0] * 10, [1] * 3 + [0] * 7, [1] * 3 + [0] * 97):
+        session = real_session(100, MemoryJournal())
+        for row, relevant in enumerate(y):
+            session.decide(row, Label.INCLUDE if relevant else Label.EXCLUDE)
+        said.append(str(StateOf(session, lambda history: recall_in_words(history, protocol, AuditE()))()))
     assert said == [
-        "10 of 100 screened | nothing relevant found yet",
-        "10 of 100 screened | 3 relevant found | recall at least 3.2 %, target 90 %",   # 3 of 3 + 90, cut
-        "100 of 100 screened | 3 relevant found | recall at least 100 %, CERTIFIED",
+        "10 of 100 screened | 0 relevant found | 90 left",
+        "10 of 100 screened | 3 relevant found | 90 left | recall at least 3.2 %, target 90 %",   # 3 of 3 + 90, cut
+        "100 of 100 screened | 3 relevant found | 0 left | recall at least 100 %, CERTIFIED",
     ]
 
 

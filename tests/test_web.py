@@ -570,6 +570,9 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
                 assert told.status_code == 200 and "rita" not in told.text
             assert [one["reviewer"] for one in rosa.get("/api/status").json()["pace"]] == ["rosa"]
             assert decided(rosa, first, "include", "key-00000001").status_code == 200  # the same key, another person
+            # Each counts their own decision, not what the other's has made of the record.
+            for who, relevant in ((rita, 0), (rosa, 1)):
+                assert who.get("/api/queue").json()["counts"] == {"records": 12, "screened": 1, "relevant": relevant, "left": 11}
             opened(rolf)
             assert decided(rolf, first, "include", "key-00000001").status_code == 422
             assert {e.reviewer for e in decisions(project)} == {"rita", "rosa"}

@@ -16,6 +16,7 @@ import typer
 
 from . import __version__
 from .errors import InputError
+from .stopping_rules import RULES
 
 if TYPE_CHECKING:
     from .project import Project
@@ -93,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         _say("\nInterrupted; everything decided so far is kept.")
         return 130
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(error.message, error.details)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx is not None else "triage"
         return _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
@@ -110,8 +111,10 @@ def _arguments(arguments: Sequence[str], *, windows: bool) -> list[str]:
     return [name for argument in arguments for name in sorted(glob.glob(argument)) or [argument]]
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, details: Sequence[str] = ()) -> int:
     _say(f"triage: {_line(message)}")
+    for detail in details:
+        _say(f"  {_line(detail)}")
     return 2
 
 
@@ -222,7 +225,8 @@ def import_(
     format: Annotated[str, typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their "
                                                              "content not tell it.")] = "auto",
     label_column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds decisions "
-                                                     "already made (include, exclude, maybe, 1, 0, or blank).")] = None,
+                                                     "already made (include, exclude or maybe, yes or no, "
+                                                     "1 or 0, or blank).")] = None,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
 ) -> None:
@@ -456,9 +460,9 @@ def screen(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=lambda: (
-                    f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left." if second_look
-                    else facts.line_for(project, stage_now.name, who, session.pool.history(), weights)
+                state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left.")
+                if second_look else facts.StateOf(
+                    session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights),
                 ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
@@ -497,16 +501,20 @@ def serve(
 def label(
     review: Review,
     decisions: Annotated[Path, typer.Argument(metavar="DECISIONS.csv", show_default=False,
-                                              help="Columns record_id and label, and if you like reason, note and "
-                                                   "tags.")],
+                                              help="CSV, TSV or Excel with the columns record_id and label, and if "
+                                                   "you like reason, note and tags.")],
     reviewer: Reviewer = None, stage: StageName = None, as_json: AsJson = False,
 ) -> None:
     """Take decisions made elsewhere, such as in a spreadsheet.
 
-    The CSV has a line for each record: its record_id as `triage export` wrote it, and a label:
-    include, exclude or maybe, in any case, or 1, 0. The whole file is checked first, then written in
-    one go; a decision that is in force already is not written again. A column tags ("review;
-    qualitative") replaces the tags that you gave these records at this stage.
+    The table has a row for each record: its record_id as `triage export` wrote it, and under label
+    (or decision, or include) what was decided: include, exclude or maybe; included, excluded, yes, no,
+    y, n, true, false, 1, 0, unsure and ? will do, in any case, and x for include. A row whose label is
+    blank is not decided, never excluded, even where the others have an x: it is counted and left as it is.
+
+    The whole file is checked first, and everything wrong in it is told at once; then it is written in one
+    go. A decision that is in force already is not written again. A column tags ("review; qualitative")
+    replaces the tags that you gave these records at this stage.
     """
     from . import intake
 
@@ -518,11 +526,15 @@ def label(
             named = ", ".join(f"{text!r} ({count})" for text, count in list(unlisted.items())[:5])
             _say(f"{sum(unlisted.values())} {what} and were kept as they are written: "
                  f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
+    for warning in counts["warnings"]:
+        _say(_line(warning))
     if as_json:
         _print_json(counts)
     else:
         print(f"{counts['decisions']} decisions written ({counts['unchanged']} were there already): "
               f"{counts['include']} include, {counts['maybe']} maybe, {counts['exclude']} exclude in the file.")
+        if counts["blank"]:
+            print(f"{counts['blank']} rows have no label: nothing was decided on their records.")
         if any(counts["tags"].values()):
             print(f"{counts['tags']['given']} tags given, {counts['tags']['taken_back']} taken back.")
 
@@ -909,9 +921,10 @@ def copy(
 
 @app.command()
 def simulate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Excel or Parquet with title, abstract and a 0/1 "
-                                                              "label column.")],
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of known labels.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Excel or Parquet with title, abstract and a "
+                                                              "column of labels.")],
+    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of known labels: include, exclude and "
+                                                                "maybe (which counts as relevant), or 1 and 0.")],
     criteria: Annotated[Path | None, typer.Option(metavar="FILE", help="The review's criteria: a text, or a "
                                                                        "protocol.toml.")] = None,
     start: Annotated[str | None, typer.Option(metavar="ORDER", help="criteria, file or random: the order until both "
@@ -925,8 +938,7 @@ def simulate(
                                                               "heavy:FOLDER, or a model's folder.")] = "default",
     batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
                                                               "labelled.")] = "auto",
-    stop: Annotated[str, typer.Option(metavar="RULE", help="none, audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, "
-                                                           "knee or consecutive.")] = "none",
+    stop: Annotated[str, typer.Option(metavar="RULE", help=f"none, {', '.join(RULES)}.")] = "none",
     target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
     device: DeviceOption = Device.AUTO,

@@ -1,13 +1,65 @@
 """What a user is told in one sentence instead of a result."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MOST_TOLD = 20  # faults of one file; more would push the first ones off the terminal
+
 
 class InputError(ValueError):
     """Bad input, told in one sentence a reviewer can act on.
 
     The command line prints the message and exits with code 2. It is raised before
     anything is written, so a caller never has to clean up after it.
+
+    Attributes
+    ----------
+    message : str
+        The sentence.
+    details : tuple of str
+        A line for each of the several faults of one file, where there is more than one.
     """
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__("\n".join((message, *details)))
+        self.message, self.details = message, tuple(details)
 
 
 class Unavailable(InputError):
     """The review's file or server cannot be read or written just now; the same may be asked again later."""
+
+
+class Faults:
+    """Collects what is wrong with a file, so that all of it is told at once.
+
+    Parameters
+    ----------
+    file : str
+        What to call the file in the message.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._told: list[str] = []
+        self._advice: dict[str, None] = {}
+        self._count = 0
+
+    def add(self, where: str, fault: str, advice: str) -> None:
+        """Note one fault: its line or row, what is wrong there, and what to do about it."""
+        self._count += 1
+        self._advice[advice] = None
+        if len(self._told) < _MOST_TOLD:
+            self._told.append(f"{where}: {fault}")
+
+    def refuse(self) -> None:
+        """Raise an `InputError` that tells every fault, if there is any."""
+        advice = "; ".join(self._advice)
+        if self._count == 1:
+            raise InputError(f"{self._file}, {self._told[0]}; {advice}.")
+        if self._count:
+            more = self._count - len(self._told)
+            raise InputError(
+                f"{self._file} has {self._count} errors, so nothing of it was taken:",
+                [*self._told, *([f"and {more} more"] if more else []), f"What to do: {advice}."],
+            )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,20 +13,15 @@ import numpy as np
 
 from . import dedupe, eligibility, formats
 from . import protocol as protocols
-from .decisions import Event, Kind, Label, Origin, batches
-from .errors import InputError
+from .decisions import Event, Kind, Label, Origin, batches, label_of, without_quotes
+from .errors import Faults, InputError
 from .features import no_progress
 from .project import File, Project, Stage, place_of
 from .records import Record
 from .screening import commit_audit
 
-_LABELS = {
-    "include": Label.INCLUDE, "1": Label.INCLUDE, "exclude": Label.EXCLUDE, "0": Label.EXCLUDE, "maybe": Label.MAYBE,
-}
-# What other programs write into a column of labels besides.
-_IMPORTED_LABELS = {
-    **_LABELS, "included": Label.INCLUDE, "1.0": Label.INCLUDE, "excluded": Label.EXCLUDE, "0.0": Label.EXCLUDE,
-}
+_LABELS = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
+_CONFLICT = "conflict"  # what an export says where reviewers disagree
 EXPORTABLE = ("included", "excluded", "maybe", "unscreened", "next", "second-look")
 
 
@@ -85,21 +78,6 @@ def new(review: str | Path, protocol: Path | None) -> Path | None:
         template.unlink(missing_ok=True)
         raise
     return template
-
-
-def parse_label(text: str, where: str, labels: Mapping[str, Label] = _LABELS) -> Label:
-    """Return the label that `text` means.
-
-    Raises
-    ------
-    InputError
-        When it means none; `where` names the file and the line.
-    """
-    label = labels.get(text.strip().lower())
-    if label is None:
-        said = f"{text!r} is no label" if text.strip() else "there is no label"
-        raise InputError(f"{where}: {said}; write include, exclude or maybe (or 1, 0), or take the line out.")
-    return label
 
 
 def import_files(
@@ -215,16 +193,20 @@ def _look(path: Path, format: str, label_column: str | None, progress) -> _Look:
         raise InputError(f"{path} is a folder; give the export files in it.")
     stream = formats.open_records(path, format, label_column)
     look = _Look(path, stream.format, _sha256(path), 0, [], [], [], [])
+    faults = Faults(str(path))
     with progress(f"Reading {path.name}") as tick:
         for line, found, label in stream:
             if isinstance(found, Record):
                 look.lines.append(line)
-                where = f"{path}, line {line}"
-                look.labels.append(parse_label(label, where, _IMPORTED_LABELS) if label.strip() else None)
+                judged = label_of(label, label_column or "")
+                if judged is None and without_quotes(label):
+                    faults.add(f"line {line}", f"{label!r} is no label", f"{_LABELS}, or leave the cell blank")
+                look.labels.append(judged)
             else:
                 look.problems.append(found)
             if stream.fraction:
                 tick(stream.announced, max(stream.announced, int(stream.announced / stream.fraction)))
+    faults.refuse()
     return replace(look, announced=stream.announced, warnings=stream.warnings)
 
 
@@ -402,11 +384,11 @@ def accept(filtered: Filtered, answers: Sequence[bool | None]) -> Filtered:
 
 
 def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, object]:
-    """Take decisions made elsewhere: a CSV with `record_id`, `label` and optional `reason`, `note`, `tags`.
+    """Take decisions made elsewhere: a table with `record_id`, `label` and optional `reason`, `note`, `tags`.
 
-    The whole file is checked first and written in one transaction. A record that was handed out
-    keeps the origin with which it was; any other is `chosen`. A decision equal to the one in force
-    is not written again. A reason that is a code of the stage, or its text, becomes that code, in
+    The whole file is checked first and written in one transaction. A row without a label is not decided. A
+    record that was handed out keeps the origin with which it was; any other is `chosen`. A decision equal to the
+    one in force is not written again. A reason that is a code of the stage, or its text, becomes that code, in
     whatever case; any other is kept as it is written. So it is with tags ("review; qualitative") and the
     protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
     without a column `tags` they stay.
@@ -414,63 +396,131 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     Returns
     -------
     dict
-        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`,
-        `unlisted_reasons`: how often each reason was given that is none of the stage's, the `tags` given
-        and taken back, and `unlisted_tags`.
+        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, the rows that are
+        `blank` and the `repeated` ones, `unlisted_reasons`: how often each reason was given that is none of the
+        stage's, the `tags` given and taken back, `unlisted_tags`, and `warnings`.
 
     Raises
     ------
     InputError
-        With the line at fault; nothing is written.
+        With every line at fault; nothing is written.
     """
     stage = project.stage(stage_name)
-    rows = _read_decisions(path)
+    faults = Faults(str(path))
+    table = _read_decisions(path, faults)
+    taken, rows = _checked(table, stage, faults)
+    faults.refuse()
+    rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
+    warnings = [*table.warnings, *(f"{rows[kind]} {said}" for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
     codes = _codes(next(s.reasons for s in project.protocol().stages if s.name == stage.name))
     in_force: dict[int, list[Event]] = defaultdict(list)
     for (name, record_id, who), event in stage.live.decisions.items():
         if name == stage.name and who == reviewer:
             in_force[stage.live.kept(record_id)].append(event)
     protocol_tags = {_folded(tag): tag for tag in project.protocol().tags}
-    decisions, seen, unchanged, counts, unlisted = [], {}, 0, Counter(), Counter()
+    decisions, unchanged, counts, unlisted = [], 0, Counter(), Counter()
     tags, unlisted_tags = {}, Counter()
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        record_id = _record_id(row["record_id"], where)
-        kept = stage.live.kept(record_id)
-        if stage.rows_of([kept])[0] < 0:
-            raise InputError(
-                f"{where}: record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
-                f"included at a stage before); use the record_id that `triage export` wrote."
-            )
-        if kept in seen:
-            raise InputError(f"{where}: record {record_id} was given a label in line {seen[kept]} already; keep one.")
-        seen[kept] = line
-        judged = parse_label(row["label"], where)
-        reason = row.get("reason", "").strip()
+    for kept, given in taken.items():
+        reason = given.reason
         if reason and codes:
             if _folded(reason) not in codes:
                 unlisted[reason] += 1
             reason = codes.get(_folded(reason), reason)
-        if "tags" in row:
-            given = {_folded(tag): tag.strip() for tag in row["tags"].split(";") if tag.strip()}
+        if given.tags is not None:
+            wanted = {_folded(tag): tag for tag in _split(given.tags)}
             if protocol_tags:
-                unlisted_tags.update(tag for key, tag in given.items() if key not in protocol_tags)
-            tags[kept] = [protocol_tags.get(key, tag) for key, tag in given.items()]
-        note = row.get("note", "").strip()
-        counts[str(judged)] += 1
+                unlisted_tags.update(tag for key, tag in wanted.items() if key not in protocol_tags)
+            tags[kept] = [protocol_tags.get(key, tag) for key, tag in wanted.items()]
+        counts[str(given.label)] += 1
         before = in_force[kept]
-        if before and all((e.label, e.reason, e.note) == (judged, reason, note) for e in before):
+        if before and all((e.label, e.reason, e.note) == (given.label, reason, given.note) for e in before):
             unchanged += 1
             continue
-        decisions.append({"record_id": kept, "label": judged, "reason": reason, "note": note,
+        decisions.append({"record_id": kept, "label": given.label, "reason": reason, "note": given.note,
                           "origin": _origin_of(stage, kept)})
     if decisions:
         commit_audit(project, stage.name)
     written = Counter(e.kind for e in project.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
     return {"decisions": len(decisions), "unchanged": unchanged, **{str(k): counts[str(k)] for k in Label},
-            "unlisted_reasons": dict(unlisted.most_common()),
+            "blank": rows["blank"], "repeated": rows["repeated"], "unlisted_reasons": dict(unlisted.most_common()),
             "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
-            "unlisted_tags": dict(unlisted_tags.most_common())}
+            "unlisted_tags": dict(unlisted_tags.most_common()), "warnings": warnings}
+
+
+_TOLD_OF_ROWS = {
+    "repeated": "rows repeat what an earlier row decides on the same record; each record counts once.",
+    "conflict": "rows say that reviewers are in conflict, which is no decision; nothing was taken from them (see "
+                "`triage conflicts`).",
+    "overlooked": "rows have a reason, note or tags but no label; nothing was taken from them.",
+    "reasoned": "records are included although a reason to exclude them is given; the decisions were taken: check "
+                "them.",
+}
+
+
+def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int, _Given], Counter]:
+    """Return what each record was given, and how many rows are "blank", "conflict", "overlooked" or "repeated"."""
+    taken: dict[int, _Given] = {}
+    rows: Counter = Counter()
+    tagged = stage.live.tagged(stage.name)
+    for line, row in table.rows:
+        where = f"{table.unit} {line}"
+        record_id = _record_id(row["record_id"])
+        kept = 0 if record_id is None else stage.live.kept(record_id)
+        given = _Given(line, record_id or 0, label_of(row["label"], table.labels), row.get("reason", "").strip(),
+                       row.get("note", "").strip(), row.get("tags"))
+        said = without_quotes(row["label"]).casefold()
+        if said in ("", _CONFLICT):
+            rows[said or "blank"] += 1
+            new_tags = {*map(_folded, _split(given.tags or ""))} - {_folded(e.reason) for e in tagged.get(kept, ())}
+            rows["overlooked"] += not said and bool(given.reason or given.note or new_tags)
+            continue
+        if given.label is None:
+            faults.add(where, f"{row['label']!r} is no label", f"{_LABELS}, or leave the cell blank")
+        if record_id is None:
+            faults.add(where, f"{row['record_id']!r} is no record_id",
+                       "a record_id is a whole number from 1, as `triage export` wrote it")
+        elif stage.rows_of([kept])[0] < 0:
+            faults.add(where, f"record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
+                              "included at a stage before)", "use the record_id that `triage export` wrote")
+        elif given.label is not None:
+            before = taken.setdefault(kept, given)
+            if before is not given:
+                rows["repeated"] += 1
+                taken[kept] = before.completed(given)
+                if differs := before.differs(given):
+                    there, here = (str(getattr(one, differs)) for one in (before, given))
+                    linked = f", for its duplicate {before.record_id}," * (before.record_id != record_id)
+                    faults.add(where, f"record {record_id} has the {differs} {here!r} here, but{linked} {there!r} in "
+                                      f"{table.unit} {before.line}", "keep one row for each record")
+    return taken, rows
+
+
+def _split(tags: str) -> list[str]:
+    return [tag.strip() for tag in tags.split(";") if tag.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a row of a file of decisions says of a record; `tags` is None where the file has no column for them."""
+
+    line: int
+    record_id: int
+    label: Label | None
+    reason: str
+    note: str
+    tags: str | None
+
+    def differs(self, other: _Given) -> str | None:
+        """Name what two rows on one record say differently; a blank cell says nothing."""
+        if self.label is not other.label:
+            return "label"
+        pairs = ((name, getattr(self, name) or "", getattr(other, name) or "") for name in ("reason", "note", "tags"))
+        return next((name for name, a, b in pairs if a.strip() and b.strip() and _folded(a) != _folded(b)), None)
+
+    def completed(self, other: _Given) -> _Given:
+        """Return this with what the other row says where this one is blank."""
+        said = {name: getattr(self, name) or getattr(other, name) for name in ("reason", "note", "tags")}
+        return replace(self, **said)
 
 
 def _folded(reason: str) -> str:
@@ -489,60 +539,84 @@ def _origin_of(stage: Stage, record_id: int) -> Origin:
     return shown.origin if shown is not None and shown.kind is Kind.SHOWN and shown.origin else Origin.CHOSEN
 
 
-def _read_decisions(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows of a CSV of decisions, each with the line on which it begins."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a CSV of decisions.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; save the decisions as CSV in UTF-8.") from error
-    if not text.strip():
-        raise InputError(f"{path} is empty; write the columns record_id and label, and a line for each record.")
-    header = text.lstrip().splitlines()[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    names: list[str] = []
-    own = False
-    rows = []
-    line = 1
-    try:
-        for cells in reader:
-            begins, line = line, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not names:
-                # In an export of our own, a column named in another case is an imported field.
-                own = formats.REMAINDER in cells
-                names = [name.strip() if own else name.strip().lower() for name in cells]
-                wrong = any(names.count(wanted) != 1 for wanted in ("record_id", "label"))
-                if wrong or any(names.count(name) > 1 for name in ("reason", "note", "tags")):
-                    raise InputError(
-                        f"{path}: the first line must name the columns record_id and label once each "
-                        f"(and may name reason, note and tags); it names: {', '.join(filter(None, names))[:200]}."
-                    )
-            elif len(cells) != len(names):
-                raise InputError(
-                    f"{path}, line {begins}: {len(cells)} cells where the header has {len(names)}; "
-                    f"put text that holds {delimiter!r} in double quotes."
-                )
-            else:
-                if own:  # its formulas are disarmed
-                    cells = list(map(formats.armed, cells))
-                rows.append((begins, dict(zip(names, cells, strict=True))))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {line}: not a readable CSV ({error}).") from error
-    if not rows:
-        raise InputError(f"{path} holds no decision; write one line for each record under the header.")
-    return rows
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """A file of decisions as read.
+
+    Attributes
+    ----------
+    unit : str
+        What the numbers of its rows count: "line" or "row".
+    labels : str
+        The name of its column of labels.
+    rows : list of (int, dict)
+        Each row's number, and its cells by our names of the columns.
+    warnings : list of str
+    """
+
+    unit: str
+    labels: str
+    rows: list[tuple[int, dict[str, str]]]
+    warnings: list[str]
 
 
-def _record_id(text: str, where: str) -> int:
+_DECISION_COLUMNS = ("record_id", "label", "reason", "note", "tags")
+_NEEDED = ("record_id", "label")
+_LABEL_COLUMNS = ("decision", "include", "included")  # where there is none named label
+
+
+def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each column of a file of decisions may be, names compared as letters alone."""
+    names = [without_quotes(name) for name in header]
+    own = formats.REMAINDER in names
+
+    def named(*wanted: str) -> list[int]:
+        return [at for at, name in enumerate(names) if formats.letters(name) in wanted]
+
+    places = {}
+    for wanted in _DECISION_COLUMNS:
+        exact = [at for at, name in enumerate(names) if name == wanted]
+        # In an export of our own, a column named in another case is an imported field.
+        places[wanted] = exact if own and (exact or wanted not in _NEEDED) else named(formats.letters(wanted))
+    places["label"] = places["label"] or named(*_LABEL_COLUMNS)
+    return places
+
+
+def _read_decisions(path: Path, faults: Faults) -> _Decisions:
+    """Return the rows of a table of decisions, without those that `faults` is told of."""
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
+    unit, header, rows, tally = formats.open_table(
+        path, lambda cells: all(places for name, places in _columns_of(cells).items() if name in _NEEDED),
+    )
+    places = _columns_of(header)
+    if any(len(places[name]) != 1 for name in _NEEDED) or any(len(found) > 1 for found in places.values()):
+        named = ", ".join(name.strip() for name in header if name.strip())
+        raise InputError(
+            f"{path}: the first row must name the columns record_id and label once each (and may name reason, note and "
+            f"tags); it names: {named[:200] or 'nothing'}."
+        )
+    own = formats.REMAINDER in [without_quotes(name) for name in header]
+    at = {name: found[0] for name, found in places.items() if found}
+    taken, number = [], 0
+    for number, (line, cells) in enumerate(rows, 1):
+        if any(map(str.strip, cells[len(header):])):
+            faults.add(f"{unit} {line}", f"{len(cells)} cells where the header has {len(header)}",
+                       "put text that holds the separator in double quotes")
+            continue
+        cells = [*cells, *[""] * (len(header) - len(cells))]  # Excel leaves the blank ones at the end of a line out
+        # In an export of our own, formulas are disarmed.
+        taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
+    if not number:
+        raise InputError(f"{path} holds no decision; write one row for each record under the header.")
+    warnings = [f"{unit} {line}: {message}." for line, message in tally.warnings]
+    return _Decisions(unit, header[at["label"]], taken, warnings)
+
+
+def _record_id(text: str) -> int | None:
     # A spreadsheet may have made "7" into "7.0".
-    number = re.fullmatch(r"\s*([0-9]{1,15})(?:\.0*)?\s*", text)
-    if number is None or int(number[1]) < 1:
-        raise InputError(f"{where}: {text!r} is no record_id; it is a whole number from 1.")
-    return int(number[1])
+    number = re.fullmatch(r"([0-9]{1,15})(?:[.,]0*)?", without_quotes(text))
+    return int(number[1]) if number is not None and int(number[1]) > 0 else None
 
 
 def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str, object]:
@@ -697,7 +771,7 @@ def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
         events.sort(key=lambda e: (e.kind is not Kind.SETTLED, e.seq))
         agreed = stage.consensus.labels.get(record_id)
         fields[record_id] = {
-            "label": "conflict" if agreed is None else str(agreed),
+            "label": _CONFLICT if agreed is None else str(agreed),
             "reason": "; ".join(dict.fromkeys(e.reason for e in events if e.reason)),
             "note": "; ".join(e.note for e in events if e.note),
             "reviewer": "; ".join(e.reviewer for e in events),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from .errors import InputError
+from .stopping_rules import DEFAULT_RULE, PROMISES, RULES
 
-RULES = ("audit-e", "fixed-audit", "ranked-e", "cmh", "quant", "ip-p", "knee", "consecutive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class Stopping:
     Attributes
     ----------
     rule : str
-        One of `RULES`.
+        One of `stopping_rules.RULES`.
     target, confidence : float
         The recall to reach, and the confidence of every bound.
     audit_size : int or None
-        Draws of the single look of `fixed-audit`.
+        Draws of the one sample of a rule that looks once.
     """
 
-    rule: str = "audit-e"
+    rule: str = DEFAULT_RULE
     target: float = 0.95
     confidence: float = 0.95
     audit_size: int | None = None
@@ -183,7 +183,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         stages=_stages(top, exclude),
         tags=_tags(top),
         stopping=Stopping(
-            rule=stopping.choice("rule", RULES, "audit-e"),
+            rule=stopping.choice("rule", tuple(RULES), DEFAULT_RULE),
             target=stopping.share("target", 0.95),
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
@@ -196,10 +196,12 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
         limits.wrong("published_to", f"a day not before published_from ({first})")
-    if protocol.stopping.rule == "fixed-audit" and protocol.stopping.audit_size is None:
-        stopping.wrong("audit_size", 'the number of audit draws, set beforehand, for rule = "fixed-audit"')
-    if protocol.stopping.rule != "fixed-audit" and protocol.stopping.audit_size is not None:
-        stopping.wrong("audit_size", f"left out, as {protocol.stopping.rule} has none (fixed-audit has)")
+    rule = RULES[protocol.stopping.rule]
+    if rule.needs_audit_size and protocol.stopping.audit_size is None:
+        stopping.wrong("audit_size", f'the number of audit draws, set beforehand, for rule = "{rule.name}"')
+    if not rule.needs_audit_size and protocol.stopping.audit_size is not None:
+        with_size = ", ".join(row.name for row in RULES.values() if row.needs_audit_size)
+        stopping.wrong("audit_size", f"left out, as {rule.name} has none ({with_size} has)")
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol
@@ -583,7 +585,16 @@ def _parts(clause: str) -> list[str]:
 
 def template() -> str:
     """Return a commented protocol.toml to fill in; as it stands it means `Protocol()`."""
-    return _TEMPLATE
+    return _TEMPLATE.replace("@RULES@", "\n".join(_rules_by_promise())).replace("@DEFAULT@", DEFAULT_RULE)
+
+
+def _rules_by_promise() -> Iterator[str]:
+    for promise, means in PROMISES.items():
+        yield f"## ----   {promise}: {means}"
+        for row in RULES.values():
+            if row.promise == promise:
+                size = "; its size is audit_size = NUMBER" if row.needs_audit_size else ""
+                yield f"## ----       {row.name:<12} {row.described}{size}"
 
 
 _TEMPLATE = '''\
@@ -665,12 +676,11 @@ _TEMPLATE = '''\
 # reasons = [{ code = "NOTEXT", text = "No full text to be had." }, "CHILD", { code = "DATA", text = "No original data." }]
 # not_retrieved = "NOTEXT"
 
-## ---- Stopping. Name the rule and its target before screening begins, and leave them. audit-e certifies
-## ---- recall whatever the ranking does; fixed-audit certifies at one look, after the number of draws
-## ---- given as audit_size; ranked-e (at any look) and cmh are conditional on the ranking being no worse
-## ---- than random; quant and ip-p are estimates; knee and consecutive are rules of thumb.
+## ---- Stopping. Name the rule and its target before screening begins, and leave them. The rules, by what they
+## ---- promise:
+@RULES@
 # [stopping]
-# rule = "audit-e"
+# rule = "@DEFAULT@"
 # target = 0.95
 # confidence = 0.95
 '''

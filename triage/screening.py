@@ -22,7 +22,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from .decisions import Event, History, Kind, Label, Origin, PastDraws, Ranking, awaits_second_look, consensus
+from .decisions import Counts, Event, History, Kind, Label, Origin, PastDraws, Ranking, awaits_second_look, consensus
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol
@@ -34,6 +34,7 @@ _HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as m
 _HELD_OUT_FOLDS = 3
 _AWAY_SECONDS = 1800     # who has written nothing for so long leaves what waits for them to others,
 _AWAY_WITH_FILE_SECONDS = 7 * 24 * 3600   # and what they have in a file
+_NOT_KNOWN_OF = -2       # a record of which a reviewer may not know that it is at the stage
 _TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
 # Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
 _UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
@@ -187,6 +188,10 @@ class Desk:
         Records that others have on their screens or have judged, and that need this reviewer's decision too.
     first : sequence of int
         Rows of the calibration round that this reviewer is to see before all else, in their order.
+    known : ndarray of int8, shape (n,), optional
+        What this reviewer may know of each record: 1 relevant, 0 not, -1 nothing yet, -2 not that it is there. It
+        changes with the journal.
+        What the pool holds when left out.
     returned : sequence of int
         Rows of audit draws that came back from a batch, in the order of the draws: the next draws are these.
     """
@@ -196,6 +201,7 @@ class Desk:
     elsewhere: list[int]
     second: np.ndarray
     first: Sequence[int] = ()
+    known: np.ndarray | None = None
     returned: Sequence[int] = ()
 
 
@@ -329,6 +335,11 @@ class Session:
         From the number of labels at the last training, how many new ones call for the next.
     background : bool
         Train in a thread, so that the next record never waits.
+
+    Attributes
+    ----------
+    changes : int
+        Decisions made in this session, and taken back.
     """
 
     def __init__(
@@ -350,6 +361,7 @@ class Session:
         self._changed = 0          # labels changed since the last training began
         self._saw_both = False     # whether it saw relevant and irrelevant ones
         self._decisions = 0
+        self.changes = 0
         self._set_aside: dict[int, int] = {}   # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
         self._under_way: Future | None = None
@@ -357,6 +369,7 @@ class Session:
 
     def _sit_at(self, desk: Desk) -> None:
         self.pool = desk.pool
+        self._known = desk.pool.y if desk.known is None else desk.known
         self._y_seen = desk.pool.y.copy()
         self._set_aside = {
             row: back for row, back in self._set_aside.items() if desk.pool.y[row] < 0 or desk.second[row]
@@ -497,6 +510,7 @@ class Session:
             self.pool.show(row, Origin.CHOSEN)
         self.pool.y[row] = self._y_seen[row] = y
         self._decisions += 1
+        self.changes += 1
         self._label_changed()
 
     def skip(self, row: int) -> None:
@@ -515,8 +529,14 @@ class Session:
         row, y = undone
         self.pool.y[row] = self._y_seen[row] = y
         self._mine.insert(0, row)
+        self.changes += 1
         self._label_changed()
         return row
+
+    def counts(self) -> Counts:
+        """Count what is screened and found by now; nothing is read again for it."""
+        which = self._known > _NOT_KNOWN_OF, self._known >= 0, self._known == 1
+        return Counts(*(int(np.count_nonzero(one)) for one in which))
 
     # -- training -----------------------------------------------------------------------------
 
@@ -764,6 +784,11 @@ class ProjectJournal:
         self._handed_out: set[int] = set()              # events
         self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
+        self._known = np.full(n, -1, np.int8)
+        if self._per_record > 1 and self._earlier:
+            # One include lets a record in here; that it is in would tell of it before this reviewer has decided there.
+            seen = self._project.stage(stage.name, viewer=self._reviewer).record_ids
+            self._known[~np.isin(stage.record_ids, seen)] = _NOT_KNOWN_OF
         self._judges: set[str] = set()
         self._last_at: dict[str, datetime] = {}
         self._n_records = self._project.n_records()
@@ -803,6 +828,7 @@ class ProjectJournal:
             self._judges.add(e.reviewer)
         if e.reviewer == self._reviewer:
             self._i_took[row] = True
+            self._known[row] = max(self._known[row], -1)
             self._on_my_screen[row] |= on_screen
 
     def _judgements(self, row: int) -> list[Event]:
@@ -823,6 +849,18 @@ class ProjectJournal:
         voters = self._voters(row)
         self._votes[row] = len(voters)
         self._i_judged[row] = self._reviewer in voters
+        # What others said of a record counts only once it is done and this reviewer has not judged it: else their
+        # count would tell them how the others decided.
+        known = min(self._known[row], -1)
+        if (settled := self._settled(row)) is not None:
+            known = int(settled.label is not Label.EXCLUDE)
+        elif self._reviewer in voters:
+            known = int(voters[self._reviewer] != {Label.EXCLUDE})
+        elif len(voters) >= self._per_record and not (
+            self._for_all[row] or (self._per_record > 1 and self._i_took[row])
+        ):
+            known = int(set().union(*voters.values()) != {Label.EXCLUDE})
+        self._known[row] = known
 
     def desk(self) -> Desk:
         """Return what this reviewer has to do, as the log has it."""
@@ -834,9 +872,8 @@ class ProjectJournal:
         rows = pool.in_order(waiting)
         mine = rows[self._on_my_screen[rows]].tolist()
         elsewhere = rows[~self._on_my_screen[rows]].tolist()
-        return Desk(
-            pool, mine, elsewhere, second, self._sample[~self._i_took[self._sample]].tolist(), list(self._returned),
-        )
+        first = self._sample[~self._i_took[self._sample]].tolist()
+        return Desk(pool, mine, elsewhere, second, first, self._known, list(self._returned))
 
     def holds(self, row: int) -> bool:
         """Tell whether the reviewer has taken a record."""
@@ -987,12 +1024,16 @@ class ProjectJournal:
         self._count_votes(row)
         return row, self._relevance(row)
 
-    def _relevance(self, row: int) -> int:
+    def _settled(self, row: int) -> Event | None:
+        """Return what a conflict was settled by."""
         record_id = int(self.stage.record_ids[row])
         members = self._live.groups.get(record_id, (record_id,))
         settled = [e for i in members if (e := self._live.settled.get((self.stage.name, i))) is not None]
-        if settled:
-            return int(max(settled, key=lambda e: e.seq).label is not Label.EXCLUDE)
+        return max(settled, key=lambda e: e.seq, default=None)
+
+    def _relevance(self, row: int) -> int:
+        if (settled := self._settled(row)) is not None:
+            return int(settled.label is not Label.EXCLUDE)
         votes = set().union(*self._voters(row).values())
         return -1 if not votes else int(votes != {Label.EXCLUDE})
 

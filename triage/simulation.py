@@ -12,11 +12,12 @@ import numpy as np
 from . import features, formats, metrics, ranking, recall
 from . import protocol as protocols
 from .bundled import processors, user_cache_dir
-from .decisions import History, Label, Origin
-from .errors import InputError
+from .decisions import History, Label, Origin, label_of, without_quotes
+from .errors import Faults, InputError
 from .features import no_progress
 from .records import Record
 from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores
+from .stopping_rules import RULES, unknown
 
 _STARTS = ("criteria", "file", "random")
 
@@ -35,7 +36,7 @@ class Run:
 
 def replay(
     y: np.ndarray, model: Scorer, *, prior_rows: list[int], start: np.ndarray, permutation: np.ndarray,
-    retrain_after: Callable[[int], int], rule=None, policy: recall.Policy | None = None,
+    retrain_after: Callable[[int], int], rule: recall.Rule | None = None, policy: recall.Policy | None = None,
     tick: Callable[[int, int], None] | None = None, aside: Scorer | None = None, until_found: int | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
@@ -99,11 +100,11 @@ def replay(
             tick(screened, total)
         # The rules that cost little look after every record; the others when the model has been trained
         # anew, which is as often as a reviewer would be told something new.
-        if rule is None or stop_at is not None or isinstance(rule, _DEAR) and session.trained_on == looked:
+        if rule is None or stop_at is not None or rule.is_costly and session.trained_on == looked:
             continue
         looked = session.trained_on
         history = without_priors(pool.history())
-        if isinstance(rule, recall.QuantRule) and session.scores is not None:
+        if rule.needs_scores and session.scores is not None:
             # Its probabilities come from models that had not seen the label.
             rows = pool.labelled()
             verdict = rule(history, session.scores[rest], held_out_scores(aside, pool.n, rows, pool.y[rows])[rest])
@@ -122,9 +123,6 @@ def replay(
     return Run(prior_rows, order, labels, origin, None if rule is None else stop_at or total, certified)
 
 
-_DEAR = (recall.RankedERule, recall.CmhRule, recall.QuantRule, recall.IpPRule)
-
-
 def simulate(
     file: Path, label_column: str, *, criteria: Path | None = None, start: str | None = None,
     prior_rows: str | None = None, priors: str | None = None, seed: int = 0, seeds: int = 1,
@@ -138,7 +136,7 @@ def simulate(
     file : Path
         A CSV, Excel or Parquet table: each row is a record, rows count from 0.
     label_column : str
-        The column of 0/1 labels.
+        The column of labels: include, exclude and maybe, as `export` writes them, or 1 and 0.
     criteria : Path, optional
         Free text, or a protocol.toml.
     start : {"criteria", "file", "random"}, optional
@@ -151,7 +149,7 @@ def simulate(
     batch : {"auto", "1", ...}
         New labels between trainings; auto: 5 % of what is labelled.
     stop : str
-        "none" or one of `recall.RULES`.
+        "none" or one of `stopping_rules.RULES`.
     target, confidence : float
     device : str
     progress : callable, optional
@@ -172,8 +170,8 @@ def simulate(
     for name, value in (("--target", target), ("--confidence", confidence)):
         if not 0 < value < 1:
             raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
-    if stop != "none" and stop not in recall.RULES:
-        raise InputError(f"--stop {stop!r} is none of none, {', '.join(recall.RULES)}.")
+    if stop != "none" and stop not in RULES:
+        raise InputError(f"--stop: {unknown(stop)}, or none.")
     retrain_after = _schedule(batch)
     began = time.perf_counter()
     records, y = read_labelled(file, label_column)
@@ -195,7 +193,7 @@ def simulate(
             y, scorer if start == "criteria" else _once_both_are_known(scorer), prior_rows=known, start=order,
             permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
             rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
-            policy=recall.policy_of(stop, target, confidence), tick=tick, aside=model.anew(),
+            policy=recall.policy_of(stop, target, confidence) if stop != "none" else None, tick=tick, aside=model.anew(),
             # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
             until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )
@@ -253,7 +251,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     Raises
     ------
     InputError
-        When the file is no table, or a label is not 0 or 1, with its line.
+        When the file is no table, or a label is missing or none, with its line.
     """
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
@@ -266,12 +264,15 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     if reading.problems:
         problem = reading.problems[0]
         raise InputError(f"{file}, line {problem.line}: {problem.message}; every row must be a record.")
-    y = np.empty(len(reading.records), np.int8)
-    for i, (text, line) in enumerate(zip(reading.labels, reading.lines, strict=True)):
-        if text.strip() not in ("0", "1"):
-            raise InputError(f"{file}, line {line}: the label {text!r} in column {label_column!r} must be 0 or 1.")
-        y[i] = int(text)
-    return reading.records, y
+    faults = Faults(str(file))
+    labels = [label_of(text, label_column) for text in reading.labels]
+    for label, text, line in zip(labels, reading.labels, reading.lines, strict=True):
+        if label is None:
+            faults.add(f"line {line}", f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                       f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0")
+    faults.refuse()
+    # A maybe counts as relevant, as it does in a review.
+    return reading.records, np.array([label is not Label.EXCLUDE for label in labels], np.int8)
 
 
 def read_criteria(path: Path) -> ranking.Criteria:

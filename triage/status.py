@@ -6,21 +6,27 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import recall
-from .decisions import Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
+from .decisions import Counts, Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
 from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
+from .stopping_rules import RULES
+
+if TYPE_CHECKING:
+    from .screening import Session
 
 NO_REASON = "no reason given"
 _BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
 _LEAST_TIMED = 5            # decisions that a pace is measured on, at least
 _CERTIFICATE = "the certificate"
+_RECALL_EVERY = 10          # decisions after which a session's recall is worked out anew
 _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2   # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
@@ -244,7 +250,7 @@ def status(
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     certificate = recall.certificate(history, target, confidence, parameters)
     verdicts = [
-        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in recall.RULES
+        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES
     ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
@@ -276,7 +282,7 @@ def status(
         "estimate": _estimate_as_json(estimate),
         "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
         "workload": {
-            "until": _until(chosen.name),
+            "until": _until(chosen.name, policy),
             "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
@@ -305,11 +311,11 @@ def _returned(stage: Stage) -> list[int]:
     return [r for r, row in zip(returned, stage.rows_of(returned).tolist(), strict=True) if row >= 0]
 
 
-def _until(rule: str) -> str:
+def _until(rule: str, policy: recall.Policy | None) -> str:
     """Say what the forecast of the work is a forecast of."""
-    if rule == "fixed-audit":
-        return "the one look of fixed-audit"
-    return _CERTIFICATE if rule in recall.AUDITED else f"a certificate by random draws (the rule {rule} makes none)"
+    if RULES[rule].needs_audit_size:
+        return f"the one look of {rule}"
+    return f"a certificate by random draws (the rule {rule} makes none)" if policy is None else _CERTIFICATE
 
 
 def _share(name: str, value: float) -> float:
@@ -468,10 +474,10 @@ def _ask(
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
-    if name == "fixed-audit" != chosen.rule:
-        return Verdict(name, False, False, "certificate",
+    if RULES[name].needs_audit_size and name != chosen.rule:
+        return Verdict(name, False, False, RULES[name].promise,
                        "Not set up: its sample must be named in the protocol before screening begins.")
-    if isinstance(rule, recall.QuantRule) and ranking is not None:
+    if rule.needs_scores and ranking is not None:
         return rule(history, ranking.scores, ranking.held_out)
     return rule(history)
 
@@ -607,25 +613,72 @@ def rule_says_stop(history: History, stopping: Stopping, parameters: recall.Audi
     return rule(history).stop
 
 
-def one_line(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
-    """Return the state of the review in one line, for the screening session; `parameters` are those of the log."""
+def recall_in_words(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
+    """Return what is certified, for the screening session, "" before anything is; `parameters` are those of the log."""
     stopping = protocol.stopping
     certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
     if certificate.recall_lower is None:
-        found = "nothing relevant found yet"
-    else:
-        reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
-        bound = _cut_percent(certificate.recall_lower)
-        found = f"{history.n_found} relevant found | recall at least {bound}, {reached}"
-    return f"{history.n_screened} of {history.n_total} screened | {found}"
+        return ""
+    reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
+    return f"recall at least {_cut_percent(certificate.recall_lower)}, {reached}"
 
 
-def line_for(project: Project, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
-    """Return the state in one line for a reviewer's session; as they may know it where two judge each record."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the review is, for the screening session; as a string, in one line.
+
+    Attributes
+    ----------
+    counts : Counts
+        Of now.
+    recall : str
+        What is certified, in words; empty while nothing is.
+    decisions_ago : int
+        How old `recall` is.
+    """
+
+    counts: Counts
+    recall: str
+    decisions_ago: int
+
+    def __str__(self) -> str:
+        counts = f"{self.counts.screened} of {self.counts.records} screened | {self.counts.relevant} relevant found"
+        age = f" ({self.decisions_ago} decision{'s' * (self.decisions_ago > 1)} ago)" if self.decisions_ago else ""
+        return f"{counts} | {self.counts.left} left" + (f" | {self.recall}{age}" if self.recall else "")
+
+
+class StateOf:
+    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
+
+    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
+
+    Parameters
+    ----------
+    session : Session
+    in_words : callable of History to str
+        See `recall_in_words`.
+    """
+
+    def __init__(self, session: Session, in_words: Callable[[History], str]) -> None:
+        self._session = session
+        self._in_words = in_words
+        self._renew()
+
+    def _renew(self) -> None:
+        self._recall, self._at = self._in_words(self._session.pool.history()), self._session.changes
+
+    def __call__(self) -> State:
+        if self._session.changes - self._at >= _RECALL_EVERY:
+            self._renew()
+        return State(self._session.counts(), self._recall, self._session.changes - self._at)
+
+
+def recall_for(project: Project, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
+    """Return what is certified, for a reviewer's session; as they may know it where two judge each record."""
     protocol = project.protocol()
     if protocol.reviewers_per_record > 1:
         history = project.stage(stage_name, viewer=reviewer).history()
-    return one_line(history, protocol, parameters)
+    return recall_in_words(history, protocol, parameters)
 
 
 def _cut_percent(bound: float) -> str:
@@ -658,7 +711,7 @@ def in_words(facts: dict) -> str:
             f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
             f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    if c["certified"] and v["rule"] != "fixed-audit":
+    if c["certified"] and not RULES[v["rule"]].needs_audit_size:
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))

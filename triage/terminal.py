@@ -54,7 +54,6 @@ NOTHING_LEFT = "Nothing is left for you to judge at this stage."
 _WIDEST = 100               # longer lines are hard to read
 _LEAST_READ = 6             # lines of a record that stay beside a list; a longer list takes their place
 _AUTHORS_NAMED = 3
-_STATE_EVERY = 10           # decisions
 _PACE_OVER = 50             # decisions
 _LEAST_TIMED = 5            # decisions that a pace is measured on, at least
 _BREAK_SECONDS = 300        # longer on one record is a pause, not reading
@@ -569,7 +568,7 @@ _PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "May
 
 def run(
     session: Session, records: Sequence[Record], *, reasons: Sequence[tuple[str, str]],
-    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], str], tags: Sequence[str] = (),
+    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], object], tags: Sequence[str] = (),
     nothing_left: str = NOTHING_LEFT,
     console: Console | None = None, keys: Keys | None = None,
 ) -> Summary:
@@ -590,9 +589,8 @@ def run(
     criteria : (include, exclude)
         Texts of the criteria.
     state : callable
-        Returns the state of the review in one line. It is asked anew after every ten decisions only:
-        the certificate moves with audit draws, so a line renewed after each decision would tell which
-        records were such, and a second reviewer would see what the first had decided.
+        Returns the state of the review, as a string in one line; asked whenever a record is shown. What it tells
+        must be blind to how a record came and to what other reviewers decide (see `status.StateOf`).
     tags : sequence of str
         The protocol's; without any, none can be given.
     nothing_left : str
@@ -620,7 +618,7 @@ class _Sitting:
 
     def __init__(
         self, session: Session, records: Sequence[Record], reasons: Sequence[tuple[str, str]],
-        criteria: tuple[Sequence[str], Sequence[str]], tags: Sequence[str], state: Callable[[], str],
+        criteria: tuple[Sequence[str], Sequence[str]], tags: Sequence[str], state: Callable[[], object],
         nothing_left: str, screen: _Screen, keys: Keys,
     ) -> None:
         self._session = session
@@ -628,7 +626,7 @@ class _Sitting:
         self._reasons = reasons
         self._criteria = criteria
         self._tags = tags
-        self._ask_state = state
+        self._state = state
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
@@ -639,8 +637,6 @@ class _Sitting:
         self._tagged: dict[int, list[str]] = {}       # the same, of rows whose tags were looked at
         self._decided: list[tuple[int, Label]] = []   # the decisions that stand, in their order
         self._seconds: list[float] = []               # spent on each decision
-        self._state = screen.line(state())
-        self._state_age = 0                           # decisions since then
         self._last = ""                               # what the last key did
 
     def go(self) -> Summary:
@@ -727,9 +723,6 @@ class _Sitting:
         spent = time.monotonic() - began
         if spent < _BREAK_SECONDS:
             self._seconds.append(spent)
-        self._state_age += 1
-        if self._state_age == _STATE_EVERY:
-            self._state, self._state_age = self._screen.line(self._ask_state()), 0
         return True
 
     def _undo(self) -> bool:
@@ -841,8 +834,7 @@ class _Sitting:
         sitting = f"record {self._numbers[row]} | this sitting: {len(self._decided)} decided, {found} include or maybe"
         if len(self._seconds) >= _LEAST_TIMED:
             sitting += f" | {statistics.median(self._seconds[-_PACE_OVER:]):.0f} s a record"
-        age = f" ({self._state_age} decision{'s' * (self._state_age > 1)} ago)" if self._state_age else ""
-        head = [Text(f"{self._state}{age}")]
+        head = [Text(screen.line(str(self._state())))]
         if self._last:
             head.append(Text(self._last, "dim", no_wrap=True, overflow="crop"))
         note = self._notes.get(row)

@@ -311,11 +311,13 @@ class _TokenEncoder:
         self._workers, self._most_tokens = workers, most_tokens
         self._on_worker, self._after = on_worker, after
         self._prompt = prompt
+        self._initialised = False
 
     def __call__(self, texts: Sequence[Text], tick: Callable[[int], None]) -> np.ndarray:
         if self._prompt:
             texts = [self._prompt + t if isinstance(t, str) else (self._prompt + t[0], t[1]) for t in texts]
         vectors = np.zeros((len(texts), self._width), np.float32)
+        self._initialise(texts)
         pool = ThreadPoolExecutor(self._workers, initializer=self._on_worker)
         try:
             slices = [texts[i: i + 64] for i in range(0, len(texts), 64)]
@@ -333,6 +335,18 @@ class _TokenEncoder:
             if self._after is not None:
                 self._after()
         return vectors
+
+    def _initialise(self, texts: Sequence[Text]) -> None:
+        """Make the first inference in the thread that asks, before there are others.
+
+        What OpenVINO and numpy set up once, at the first inference, deadlocks over the interpreter's lock where two
+        threads come to it at the same moment.
+        """
+        if not self._initialised and len(texts):
+            shortest = min(texts, key=_length)
+            found = self._tokenizer.encode_batch_fast([shortest])
+            self._batch([found[0].ids], [found[0].type_ids if isinstance(shortest, tuple) else None], [0])
+            self._initialised = True
 
     def _batches(self, ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         # Long texts first: memory is at its peak at once, and the last batches are the smallest.

@@ -10,13 +10,13 @@ from pathlib import Path
 from ..errors import InputError
 from . import asreview, bibtex, ebsco_xml, endnote_tagged, endnote_xml, nbib, pubmed_xml, ris, tables, workbooks, wos
 from .archives import kind_of_zip
-from .columns import armed
+from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .text import TextFile, read_head
 
 __all__ = [
     "FORMATS", "REMAINDER", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "armed", "check_writable",
-    "detect", "open_records", "read", "write",
+    "detect", "letters", "open_records", "open_table", "read", "write",
 ]
 
 TABLES = ("csv", "tsv", "xlsx", "xls", "parquet")
@@ -30,6 +30,7 @@ WRITERS: dict[str, Callable[[Path, Iterable[ExportRow]], None]] = {
     ".ris": ris.write, ".csv": tables.write_delimited, ".tsv": tables.write_tsv, ".xlsx": workbooks.write,
     ".bib": bibtex.write,
 }
+_A_TABLE = "a table (CSV, TSV, Excel or Parquet)"
 _READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, CSV, Excel or Parquet"
 _MAGIC = ((b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
 _NOT_EXPORTS = (
@@ -112,6 +113,45 @@ def _detect_xml(path: Path, text: str) -> str:
         f"{path} is XML of no kind that triage reads (its root is {root.group(1) if root else 'missing'!r}); "
         f"it reads that of PubMed, EndNote and EBSCO. Else give {_READABLE}."
     )
+
+
+def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], tables.Rows, Tally]:
+    """Open a table of whatever, such as one of decisions.
+
+    Parameters
+    ----------
+    path : Path
+    is_header : callable of a row's cells
+        Tells whether they name the columns.
+
+    Returns
+    -------
+    unit : str
+        What its numbers count: "line" or "row".
+    header : list of str
+        The row that names the columns; where there is none, the first one with text.
+    rows : iterator of (number, cells)
+        What is under it.
+    tally : Tally
+        Its warnings are complete once the rows have been read.
+
+    Raises
+    ------
+    InputError
+        When the file is no table; iterating raises it where the file is damaged.
+    """
+    head = read_head(path)
+    for magic, kind in _NOT_EXPORTS:
+        if head.startswith(magic):
+            raise InputError(f"{path} is {kind}; give {_A_TABLE}.")
+    format = next((format for magic, format in _MAGIC if head.startswith(magic)), "csv")
+    if head.startswith(b"PK\x03\x04"):
+        format = kind_of_zip(path, _A_TABLE)
+    if format not in TABLES:
+        raise InputError(f"{path} is no table but a file of the kind {format}; give {_A_TABLE}.")
+    tally = Tally()
+    header, rows = tables.under_header(path, format, tally, is_header)
+    return "line" if format == "csv" else "row", header, rows, tally
 
 
 def open_records(path: Path, format: str = "auto", label_column: str | None = None) -> Stream:

@@ -23,11 +23,16 @@ from .text import TextFile
 
 Fields = dict[str, str]
 
+# An entry's type, as Mendeley writes it, too: @book_section, @web-page.
+_TYPE = r"[A-Za-z][\w-]{0,60}"
 _OPENS = Opening(
-    r"\n[ \t]*@(?=[A-Za-z]+[ \t]*[{(])", counts=r"\n[ \t]*@(?!(?:comment|preamble|string)\b)(?=[A-Za-z]+[ \t]*[{(])",
+    rf"\n[ \t]*@(?={_TYPE}[ \t]*[{{(])",
+    counts=rf"\n[ \t]*@(?!(?:comment|preamble|string)[ \t]*[{{(])(?={_TYPE}[ \t]*[{{(])",
 )
-_BEGIN = re.compile(r"([A-Za-z]+)[ \t]*([{(])")
-_ON_THE_LINE = re.compile(r"@([A-Za-z]+)[ \t]*([{(])")
+_BEGIN = re.compile(rf"({_TYPE})[ \t]*([{{(])")
+_ON_THE_LINE = re.compile(rf"@({_TYPE})[ \t]*([{{(])")
+# The second count: anything at a line's beginning that may be meant for an entry.
+_SIGN = re.compile(r"\n[ \t]*@(?!(?:comment|preamble|string)\b)([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]", re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
 _KEY_FIELD = "@"  # under which an entry's key stands among its fields
 _KEY = re.compile(r"\s*+([^,={}\"\n]*)(?:,|(?=[})]))")
@@ -52,12 +57,14 @@ _KINDS = {
     "article": "Journal article", "book": "Book", "inbook": "Book chapter", "incollection": "Book chapter",
     "inproceedings": "Conference paper", "conference": "Conference paper", "proceedings": "Conference proceedings",
     "phdthesis": "Thesis", "mastersthesis": "Thesis", "thesis": "Thesis", "techreport": "Report", "report": "Report",
+    "booksection": "Book chapter", "conferencepaper": "Conference paper", "conferenceproceedings": "Conference paper",
+    "journalarticle": "Journal article",
 }
 
 
 def looks_like(head: str) -> int:
     """Return where a text's first entry begins, or -1."""
-    found = re.search(r"\n[ \t]*@[A-Za-z]+[ \t]*[{(][^,=}]{0,300}[,=}]", f"\n{head}")
+    found = re.search(rf"\n[ \t]*@{_TYPE}[ \t]*[{{(][^,=}}]{{0,300}}[,=}}]", f"\n{head}")
     return -1 if found is None else found.start()
 
 
@@ -65,8 +72,10 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read BibTeX."""
     strings: dict[str, str] = dict(_MONTHS)
     found = pieces(TextFile(path, tally), _OPENS)
-    next(found)  # what stands outside entries is a comment, by BibTeX's own rule
+    # What stands outside entries is a comment, by BibTeX's own rule, unless it looks like one of them.
+    _doubt(*next(found), tally)
     for line, piece in found:
+        _doubt(line, piece, tally)
         begin, at, here, counted = _BEGIN.match(piece), 0, line, 0
         while begin is not None:
             here, counted = here + piece.count("\n", counted, begin.start()), begin.start()
@@ -87,6 +96,15 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 label = votes.in_notes([fields.get("note", "")], here, tally)
                 yield Item(here, _record(kind, fields), label)
             begin = _ON_THE_LINE.search(piece, at)
+
+
+def _doubt(line: int, piece: str, tally: Tally) -> None:
+    """Warn of what looks like the beginning of an entry, and was not read as one."""
+    if (found := _SIGN.search(piece)) is not None:
+        tally.warn(
+            line + piece.count("\n", 0, found.start()) + 1, f"this line looks like the beginning of an entry "
+            f"({found.group().strip()[:40]!r}), but was not read as one; it should be @type{{key, field = {{text}}, ...}}"
+        )
 
 
 def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple[Fields, int, bool]:
@@ -203,13 +221,19 @@ def _record(kind: str, fields: Fields) -> Record:
     record = Record(
         title=title, abstract=abstract, authors=authors, year=year,
         journal=plain("journal", "journaltitle", "booktitle"), doi=doi, pmid=pmid, language=plain("language", "langid"),
-        type=plain("document_type", "type") or _KINDS.get(kind, kind), keywords=keywords,
+        type=plain("document_type", "type") or _kind(kind), keywords=keywords,
         extra=extra | {
             name: (value,) for name, raw in fields.items()
             if name not in ours and (value := latex.plain(_WRAPPED.sub(" ", raw)).strip())
         },
     )
     return with_remainder(record, left_over) if left_over else record
+
+
+def _kind(entry: str) -> str:
+    """Return what an entry's type is called: "book_section" is a book chapter, "web_page" a web page."""
+    known = _KINDS.get(re.sub(r"[_-]", "", entry))
+    return known or (re.sub(r"[_-]", " ", entry).strip().capitalize() if re.search(r"[_-]", entry) else entry)
 
 
 def _names(text: str) -> list[str]:

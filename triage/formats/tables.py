@@ -19,6 +19,7 @@ from .text import LONGEST, TextFile
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
 _LINES_OF_A_ROW, _LENGTH_OF_A_ROW = 100, 2**20
 Rows = Iterator[tuple[int, list[str]]]
+IsHeader = Callable[[Sequence[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,31 @@ def blank_rows(path: Path, format: str) -> list[int]:
     return blank
 
 
-def _table_rows(path: Path, format: str, tally: Tally) -> tuple[Rows, int]:
-    """Return a table's rows with their lines, and how many have text, counted apart."""
+def _table_rows(path: Path, format: str, tally: Tally, is_header: IsHeader | None = None) -> tuple[Rows, int]:
+    """Return a table's rows with their lines, and how many have text, counted apart.
+
+    `is_header` tells the row of column names, by which a workbook's sheet is chosen; without it, that of titles.
+    """
     if format in ("csv", "tsv"):
         return _delimited(path, "\t" if format == "tsv" else None, tally)
-    return workbooks.rows(path, format, tally, lambda cells: _names_titles([letters(cell) for cell in cells]))
+    return workbooks.rows(path, format, tally, is_header or (lambda cells: _names_titles([letters(c) for c in cells])))
+
+
+def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> tuple[list[str], Rows]:
+    """Return the row that names the columns of a table of anything, and the rows with text under it.
+
+    Where none of the first rows is a header, the very first comes back, and no row under it.
+    """
+    every, _ = _table_rows(path, format, tally, is_header)
+    rows = ((line, cells) for line, cells in every if any(map(str.strip, cells)))
+    above: list[list[str]] = []
+    for _, cells in rows:
+        if is_header(cells):
+            return cells, rows
+        above.append(cells)
+        if len(above) == _HEADER_WITHIN:
+            break
+    return (above[0] if above else []), iter(())
 
 
 def _header(path: Path, rows: Rows) -> tuple[list[str], int]:

@@ -1,12 +1,7 @@
 """Recall: the certificate, estimates, stopping rules and the forecast of the work left.
 
-All of it sees a `History` alone (and scores handed in): neither features nor rankings. Every claim
-carries its promise:
-
-certificate   holds at its confidence whatever the ranking does
-conditional   holds if the ranking is no worse than random
-estimate      a model's best guess, no guarantee
-heuristic     a rule of thumb
+All of it sees a `History` only (and scores handed in): neither features nor rankings. Every claim carries its promise,
+one of `stopping_rules.PROMISES`.
 """
 
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
@@ -16,17 +11,21 @@ from .evidence import (
 )
 from .forecast import Workload, forecast, price_of_certainty
 from .labels import SAMPLE_SHARE, Sensitivity, sensitivity
-from .rules import (
-    AUDITED, CERTIFYING, RULES, AuditRule, CmhRule, ConsecutiveRule, FixedAuditRule, IpPRule, KneeRule, Policy,
-    QuantRule, RankedERule, draws_needed, elusion_upper, policy_of, rule_of,
-)
+from .rules import Policy, Rule, policy_of, rule_of
+from .rules.audit_e import AuditRule
+from .rules.cmh import CmhRule
+from .rules.consecutive import ConsecutiveRule
+from .rules.exact import draws_needed, elusion_upper
+from .rules.fixed_audit import FixedAuditRule
+from .rules.ip_p import IpPRule
+from .rules.knee import KneeRule
+from .rules.quant import QuantRule
+from .rules.ranked_e import RankedERule
 
 __all__ = [
-    "AUDITED", "CERTIFYING", "RULES", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws",
-    "FixedAuditRule", "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule",
-    "SAMPLE_SHARE", "Sensitivity", "Workload", "audit_draws", "calibrated", "certificate",
-    "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores", "forecast",
-    "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of", "price_of_certainty",
-    "rule_of",
-    "sensitivity",
+    "SAMPLE_SHARE", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
+    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule", "Rule", "Sensitivity", "Workload", "audit_draws",
+    "calibrated", "certificate", "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores",
+    "forecast", "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of",
+    "price_of_certainty", "rule_of", "sensitivity",
 ]

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..decisions import Estimate, History, Origin
 from .evidence import SLACK, AuditE, is_certified, least_missed
-from .rules import Policy, after_last_relevant, draws_needed, first_audit
+from .rules.exact import draws_needed
+from .rules.policy import Policy, after_last_relevant, first_audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,19 @@ def forecast(
         That of the target and the confidence when left out.
     """
     policy = policy or Policy(target, confidence)
-    if not history.n_unscreened:
+    if not history.n_unscreened or (
+        is_certified(history, target, confidence, parameters) if policy.fixed is None else policy.fixed(history).stop
+    ):
         return Workload(0, 0, 0, 0)
     settled = _carried_on(history, int((history.y < 0).sum()), 0)
+    if not settled.n_unscreened:
+        # All that is left was shown or handed out: the labels that it awaits are the work, and nothing is to be drawn.
+        waiting = history.n_unscreened
+        least = waiting if policy.fixed is not None else _zero_hit(history, 0, target, confidence, parameters)
+        return Workload(waiting, waiting, waiting, least)
     auditing = policy.next_origin(settled) is Origin.AUDIT
     if policy.fixed is not None:
         return _to_the_look(history, settled, policy, estimate, rng, auditing)
-    if is_certified(history, target, confidence, parameters):
-        return Workload(0, 0, 0, 0)
     left = settled.n_unscreened
     ahead = 0 if auditing else min(left, max(0, policy.wanted(settled) - policy.run(settled)))
     zero_hit = _zero_hit(history, ahead, target, confidence, parameters)
@@ -84,8 +90,6 @@ def _to_the_look(
 ) -> Workload:
     """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
     waiting, rule = history.n_unscreened - settled.n_unscreened, policy.fixed
-    if rule(history).stop:
-        return Workload(0, 0, 0, 0)
     sample = rule.sample(settled)
     if sample is not None:
         more = sample.size - len(sample.y) if len(sample.y) < sample.size else settled.n_unscreened

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rules import elusion_upper, hypergeometric
+from .rules.exact import elusion_upper, hypergeometric
 
 SAMPLE_SHARE = 0.05
 

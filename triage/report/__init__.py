@@ -22,14 +22,12 @@ from ..errors import InputError
 from ..project import Project
 from ..records import Record
 from ..status import NO_REASON, Flow, flow, tags_of_records
+from ..stopping_rules import PROMISES, RULES
 from .curve import discovery_curve
 from .drawing import UNPRINTABLE
 from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
-from .words import (
-    PROMISES, REFERENCES, RULES, flat_parameters, headline, limit_lines, methods_text, percent, statements,
-    stopped_stages,
-)
+from .words import REFERENCES, flat_parameters, headline, limit_lines, methods_text, percent, statements, stopped_stages
 
 _MOST_PROBLEMS = 50        # problems of a file that are listed
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>\\^`{|}]+")

@@ -14,23 +14,8 @@ from .. import __version__
 from ..decisions import History, Origin
 from ..protocol import Limits, Protocol
 from ..status import Flow, StageFlow
+from ..stopping_rules import RULES
 
-PROMISES = {
-    "certificate": "holds whatever the ranking does",
-    "conditional": "holds only if its assumption does",
-    "estimate": "a model's figure, no guarantee",
-    "heuristic": "a rule of thumb, says nothing of recall",
-}
-RULES = {
-    "audit-e": "an audit of random draws whose evidence may be looked at any time",
-    "fixed-audit": "one look at a random sample of a size set beforehand",
-    "ranked-e": "a run of irrelevant records, ranked or drawn at random, that may be looked at any time",
-    "cmh": "a hypergeometric test that takes ranked records for random draws",
-    "quant": "a model's estimate of recall",
-    "ip-p": "a fitted curve of the finds",
-    "knee": "the bend of the curve of finds",
-    "consecutive": "a run of irrelevant records",
-}
 REFERENCES = {
     "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
     "reliable high-recall text classification. CIKM 2016, 1039–1048. doi:10.1145/2983323.2983776",
@@ -266,7 +251,7 @@ def _said_of_model(model: Mapping[str, object]) -> str:
 def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
     rule, verb = protocol.stopping.rule, "was" if over else "is"
     confidence = f"{percent(status['confidence'])} confidence"
-    said = [f"The stopping rule {verb} “{rule}” ({RULES[rule]}), with a target recall of "
+    said = [f"The stopping rule {verb} “{rule}” ({RULES[rule].described}), with a target recall of "
             f"{percent(status['target'])} at {confidence}."]
     if not status["unscreened"]:
         return [*said, "Every record was screened, so no recall had to be estimated."]

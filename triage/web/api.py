@@ -123,16 +123,21 @@ def session(request: Request, who: Anyone, stage: StageName = "") -> dict:
 def queue(request: Request, who: Anyone, stage: StageName = "") -> dict:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
-    While the session is opened, `preparing` says how far it is.
+    `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
+    that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
+    is opened, `preparing` says how far it is.
     """
     return queue_of(desk_of(request, who, stage))
 
 
 def queue_of(desk: Desk) -> dict:
-    """Return the records before the reviewer, each with its PDFs."""
+    """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
     files = attachments_of(desk.project, [one["record_id"] for one in found["records"]])
-    return {**found, "records": [{**one, "files": files[one["record_id"]]} for one in found["records"]]}
+    return {**found, "records": [
+        {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(one["record_id"]))}
+        for one in found["records"]
+    ]}
 
 
 @router.post("/decisions", tags=["screening"])

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from .. import screening, status
 from ..decisions import Event, Label
@@ -19,7 +19,6 @@ from ..report import doi_link, pmid_link
 
 AHEAD = 2                # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000   # to changes that may be sent again
-_STATE_EVERY = 10        # decisions; a line renewed after each would tell which records were audit draws
 _MOST_NOTE = 20_000      # characters
 
 
@@ -51,7 +50,6 @@ class Desk:
         self._closing: ExitStack | None = None
         self.session: screening.Session | None = None
         self._answers: OrderedDict[str, dict] = OrderedDict()
-        self._state, self._state_age = "", 0
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -88,8 +86,11 @@ class Desk:
             self._closing = closing
             self._protocol = protocol
             self._words = words_of(self._protocol)
-            self._weights = status.logged_parameters(self.project.events(), self.stage_name)
-            self._renew_state()
+            weights = status.logged_parameters(self.project.events(), self.stage_name)
+            self._state = status.StateOf(
+                self.session,
+                lambda history: status.recall_for(self.project, self.stage_name, self.reviewer, history, weights),
+            )
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -147,11 +148,14 @@ class Desk:
                 rows = [one.row for one in session.ahead(AHEAD)]
                 # The next record is put before the reviewer twice: first behind the present one, then as it.
                 self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
+                state = self._state()
                 return {"records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
-                        "state": self._state, "preparing": None}
+                        "state": str(state), "counts": {**asdict(state.counts), "left": state.counts.left},
+                        "recall": {"text": state.recall, "decisions_ago": state.decisions_ago}, "preparing": None}
         except NotOpen:
             at = self.opening or Opening()
-            return {"records": [], "state": "", "preparing": {"what": at.what, "done": at.done, "total": at.total}}
+            return {"records": [], "state": "", "counts": None, "recall": None,
+                    "preparing": {"what": at.what, "done": at.done, "total": at.total}}
 
     # -- what the reviewer does ---------------------------------------------------------------
 
@@ -184,9 +188,6 @@ class Desk:
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
-                self._state_age += 1
-                if self._state_age >= _STATE_EVERY:
-                    self._renew_state()
             return {"record_id": record_id, "label": str(label), "reason": reason}
 
         return self.once(key, change)
@@ -206,7 +207,6 @@ class Desk:
             if last is None or (record_id is not None and self._kept(last.record_id) != self._kept(record_id)):
                 return {"record_id": None, "label": None, "note": "", "reason": ""}
             row = session.undo()
-            self._state_age += 1
             return {"record_id": None if row is None else int(self._records.stage.record_ids[row]),
                     "label": str(last.label), "note": last.note, "reason": last.reason}
 
@@ -262,11 +262,6 @@ class Desk:
         if row < 0:
             raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
         return row
-
-    def _renew_state(self) -> None:
-        history = self.session.pool.history()
-        self._state = status.line_for(self.project, self.stage_name, self.reviewer, history, self._weights)
-        self._state_age = 0
 
 
 class NotOpen(Exception):

@@ -10,7 +10,7 @@ const { stage, review, reviewer } = root.dataset;
 const place = `triage:${review}:${reviewer}:${stage}`;
 const past = { include: "Included", exclude: "Excluded", maybe: "Maybe" };
 
-const narrow = matchMedia("(max-width: 40rem)");
+const narrow = matchMedia("(max-width: 40rem), (max-height: 30rem) and (pointer: coarse)");  // as in the style sheet
 let facts = null;          // what the protocol asks at this stage
 let ahead = [];            // records before the reviewer, the present one first
 let current = null;
@@ -39,11 +39,13 @@ const waiting = () => kept("queue", []);
 
 function enqueue(what, body, record = null) {
   keep("queue", [...waiting(), { key: makeKey(), what, body, record }]);
+  showState();
   send();
 }
 
 function dequeue(key) {
   keep("queue", waiting().filter((entry) => entry.key !== key));
+  showState();
 }
 
 // -- sending -------------------------------------------------------------------------------------
@@ -71,6 +73,7 @@ async function drain() {
     sending = entry.key;
     try {
       const answer = await api(`/api/${entry.what}`, { body: { key: entry.key, stage, ...entry.body } });
+      if (answer.counts) keep("counted", { counts: answer.counts, recall: answer.recall });
       dequeue(entry.key);
       failures = 0;
       tellConnection("");
@@ -118,7 +121,9 @@ function refused(entry, problem) {
 /** Take in what the server says comes next; the record that is being read stays. */
 function take(answer, entry = null) {
   if (answer.preparing) return prepare(answer.preparing);
-  byId("state").textContent = answer.state;
+  // While something waits the server may have counted it already, and its answer be lost.
+  if (!entry && !waiting().length) keep("counted", { counts: answer.counts, recall: answer.recall });
+  showState();
   const gone = new Set(waiting().filter((one) => one.what !== "undo").map((one) => one.body.record_id));
   let next = answer.records.filter((record) => !gone.has(record.record_id));
   if (entry?.what === "undo") {
@@ -171,6 +176,23 @@ function say(text) {
   byId("last").textContent = text;
 }
 
+/** Say how far the reviewer is: what the server counted, and what waits in this browser since. */
+function showState() {
+  const { counts, recall } = kept("counted", {});
+  if (!counts) return;
+  const since = waiting().filter((one) => one.what === "decisions");
+  let { screened, relevant } = counts;
+  for (const { body, record } of since) {
+    const before = record.decision?.label;  // an earlier one, which an undo has brought back, is counted already
+    screened += before ? 0 : 1;
+    relevant += (body.label === "exclude" ? 0 : 1) - (before && before !== "exclude" ? 1 : 0);
+  }
+  const age = recall.decisions_ago + since.length;
+  byId("counts").textContent = [`${screened} of ${counts.records} screened`, `${relevant} relevant found`,
+    `${counts.records - screened} left`].join(" | ");
+  byId("recall").textContent = recall.text + (recall.text && age ? ` (${age} decision${age === 1 ? "" : "s"} ago)` : "");
+}
+
 function show() {
   const record = ahead[0];
   const article = byId("record");
@@ -189,7 +211,8 @@ function show() {
   byId("controls").hidden = false;
   shownAt = performance.now();
   if (!document.querySelector("dialog[open]")) byId("title").focus({ preventScroll: true });
-  scrollTo(0, narrow.matches ? byId("last").offsetTop : 0);  // on a phone the record needs the room
+  // On a phone the record needs the room.
+  scrollTo({ top: narrow.matches ? byId("main").offsetTop : 0, behavior: "instant" });
 }
 
 function asRead(record) {
@@ -217,7 +240,9 @@ function asRead(record) {
 function fullText(record) {
   const files = record.files ?? [];
   if (files.length) return el("p", { class: "links" }, "Full text: ", pdfLinks(files).flatMap((link, i) => (i ? [" · ", link] : [link])));
-  return byId("do-pdf") ? el("p", { class: "soft" }, "No PDF yet: ", el("kbd", {}, "p"), " attaches one, or drop it here.") : null;
+  if (!byId("do-pdf")) return null;
+  const how = el("span", { class: "by-keys" }, ": ", el("kbd", {}, "p"), " attaches one, or drop it here");
+  return el("p", { class: "soft" }, "No PDF yet", how, ".");
 }
 
 // -- deciding ------------------------------------------------------------------------------------
@@ -296,7 +321,7 @@ function pick(dialog, names, render, done) {
       if (!text) return dialog.close();
       text = typed.textContent = text.slice(0, -1);
     } else if (event.key === "Enter") {
-      if (!text && event.target.closest("li")) return;  // the button that has the focus
+      if (!text && event.target.closest("button")) return;  // it has the focus, and is pressed by this
       event.preventDefault();
       const matching = new Set([...options].filter(([option]) => option.startsWith(letters(text))).map(([, name]) => name));
       if (!text) { dialog.close(); done(""); }
@@ -311,6 +336,8 @@ function pick(dialog, names, render, done) {
       else typed.textContent = `${text} (nothing begins with ${text + event.key})`;
     }
   };
+  const none = dialog.querySelector(".none");
+  if (none) none.onclick = () => { dialog.close(); done(""); };
   typed.textContent = "";
   draw();
   dialog.showModal();
@@ -354,17 +381,15 @@ function openNote() {
   const dialog = byId("note");
   const text = byId("note-text");
   text.value = notes.get(record.record_id) ?? "";
-  dialog.returnValue = "";
+  // Not when the dialog tells that it closed: the next key may decide before that.
   const keepNote = () => notes.set(record.record_id, text.value.trim());
-  dialog.onclose = () => {
-    if (dialog.returnValue === "keep") keepNote();
-    redraw();
-  };
+  dialog.querySelector("form").onsubmit = keepNote;
+  dialog.querySelector(".back").onclick = () => dialog.close();
+  dialog.onclose = redraw;
   text.onkeydown = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
-      keepNote();  // not when the dialog tells that it closed: the next key may decide before that
-      dialog.returnValue = "";
+      keepNote();
       dialog.close();
     } else if (event.key === "Escape" && !event.isComposing) {
       event.preventDefault();
@@ -433,6 +458,12 @@ function openCriteria() {
   byId("criteria").showModal();
 }
 
+function openHelp() {
+  byId("help").showModal();
+  byId("help").focus();  // not what can be set at its end,
+  byId("help").scrollTop = 0;  // which is scrolled to by being opened
+}
+
 function setMarks(on) {
   localStorage.setItem("triage:marks", on ? "on" : "off");
   document.documentElement.classList.toggle("unmarked", !on);
@@ -453,7 +484,7 @@ const keys = {
   c: openCriteria,
   p: () => openFiles(),
   h: () => setMarks(document.documentElement.classList.contains("unmarked")),
-  "?": () => byId("help").showModal(),
+  "?": openHelp,
   "/": () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
   q: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
 };
@@ -482,7 +513,23 @@ for (const dialog of document.querySelectorAll("dialog")) {
     // What opened it may be gone; then the field that had the focus keeps it for a moment, and would take the next key.
     if (dialog.contains(document.activeElement)) byId("title")?.focus({ preventScroll: true });
   });
+  // A press beside the dialog is one on the button that leaves it and loses nothing: Back, Done, Keep or Close.
+  const leave = dialog.querySelector(".outside");
+  if (leave.type === "button") leave.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    // The second of a double click on what opened it was not meant for what has come up under the pointer.
+    if (event.detail > 1 && event.target.closest("button")) event.stopPropagation();
+  }, { capture: true });
+  let began = false;  // whether the press began beside it: who marks words in a note may let go there
+  dialog.addEventListener("pointerdown", (event) => { began = isBeside(dialog, event); });
+  dialog.addEventListener("click", (event) => { if (began && isBeside(dialog, event)) leave.click(); });
 }
+
+function isBeside(dialog, { target, clientX: x, clientY: y }) {
+  const box = dialog.getBoundingClientRect();
+  return target === dialog && (x < box.left || x > box.right || y < box.top || y > box.bottom);
+}
+
 byId("files").addEventListener("close", () => byId("title")?.focus({ preventScroll: true }));
 
 // For who dictates, or whose hand slips: without them the buttons decide.

@@ -5,7 +5,7 @@ random moments, the screen tells which of them were acknowledged, and SIGKILL co
 often within a write. Then the review is opened and compared with what the screen had said. The next
 sitting goes on with the same review, so that every recovery is built upon.
 
-Usage: python scripts/kill_session.py [--kills 200] [--seed 0] [--at-once 2]
+Usage: python scripts/benchmarks/kill_session.py [--kills 200] [--seed 0] [--at-once 2]
 Exit code 1 when anything acknowledged is lost, or a review does not open.
 """
 
@@ -36,7 +36,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from triage import intake, terminal  # noqa: E402

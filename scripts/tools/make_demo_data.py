@@ -1,6 +1,6 @@
 """Make data/demo from the labelled review Menon 2022 of SYNERGY (CC0).
 
-Usage: python scripts/make_demo_data.py [MENON_2022.csv]
+Usage: python scripts/tools/make_demo_data.py [MENON_2022.csv]
 
 The review's records are spread over three export files, as three databases would give them, one record
 in ten being in two of them and told there a little differently. What the source does not hold and a
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT.parent / "shared" / "data" / "screening" / "tune" / "menon_2022.csv"
 OUT = ROOT / "data" / "demo"
 SEED = 2022

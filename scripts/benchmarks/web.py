@@ -4,7 +4,7 @@ A review of made-up abstracts is filled with decisions and served by `triage ser
 goes on deciding over one connection, and a retrain is under way after every decision. Printed are the waits from
 sending a decision to the answer that holds the next records; a page has the next one already, and waits for none.
 
-    python scripts/bench.py web --records 50000 --labels 5000 --model fast
+    python scripts/benchmarks/bench.py web --records 50000 --labels 5000 --model fast
 """
 
 import argparse
@@ -19,7 +19,7 @@ import uuid
 from pathlib import Path
 
 import numpy as np
-from bench_next import made_review
+from next_record import made_review
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

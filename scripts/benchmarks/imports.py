@@ -2,7 +2,7 @@
 
 rispy's time is that of `loads` alone, its text already read; ours is that of the whole reading of the file.
 
-    python scripts/bench.py import [--records 100000] [--exports DIR] [--file big.ris] [--repeats 3]
+    python scripts/benchmarks/bench.py import [--records 100000] [--exports DIR] [--file big.ris] [--repeats 3]
 
 The file is made of the RIS exports in DIR, over and over, each record with a number of its own in title and
 DOI, until it has that many records. Each reader runs in a process of its own, so that peak memory (the
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "exports"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "exports"
 _TITLE = re.compile(r"^((?:TI|T1)  - [^\n]*)", re.MULTILINE)
 _DOI = re.compile(r"^(DO  - [^\n]*)", re.MULTILINE)
 READERS = {

@@ -1,8 +1,8 @@
 """Let many reviewers decide at once, kill the server in the middle, and check that the log is whole.
 
 Usage:
-    python scripts/bench_team.py [--records 10000] [--reviewers 20] [--per-record 2] [--where postgresql|file] [--kills 1]
-    python scripts/bench_team.py --through pages [--model fast] [--pause 0] [the options above]
+    python scripts/benchmarks/team.py [--records 10000] [--reviewers 20] [--per-record 2] [--where postgresql|file] [--kills 1]
+    python scripts/benchmarks/team.py --through pages [--model fast] [--pause 0] [the options above]
 
 Through sessions (the default) each reviewer is a process with a session of its own, which decides as fast as it
 can. The order is that of fixed scores, the same for all, so that all want the same record; nothing is trained, since
@@ -40,9 +40,9 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from bench_next import made_up
+from next_record import made_up
 
 from triage.decisions import Kind, Label, Origin
 from triage.errors import InputError
@@ -149,7 +149,7 @@ class Site:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self._process = subprocess.Popen(self._command, stdout=self.said, stderr=self.said,
-                                         cwd=Path(__file__).resolve().parents[1])
+                                         cwd=Path(__file__).resolve().parents[2])
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up and self._process.poll() is None:
             try:

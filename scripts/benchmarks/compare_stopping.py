@@ -1,7 +1,7 @@
 """Compare the stopping rules of `triage.recall` with those of buscarpy and pyterrier-tar.
 
 Usage:
-    python scripts/compare_stopping.py [--runs 400] [--seed 0]
+    python scripts/benchmarks/compare_stopping.py [--runs 400] [--seed 0]
 
 Neither is a dependency of ours; they want an environment of their own, with `triage` beside them:
 

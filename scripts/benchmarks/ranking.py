@@ -1,7 +1,7 @@
 """Replay labelled reviews with ranking presets, and compare each with ELAS u4 under the same priors.
 
 Usage:
-    python scripts/bench_ranking.py FOLDER [--presets elas-u4,default,fast] [--extra FILE.toml] [--sets A,B]
+    python scripts/benchmarks/ranking.py FOLDER [--presets elas-u4,default,fast] [--extra FILE.toml] [--sets A,B]
         [--seeds 20] [--batch auto|1] [--criteria FOLDER] [--asreview PATH/TO/bin/asreview] [--jobs 2]
         [--picture FILE.png] [--json FILE]
 

@@ -1,14 +1,14 @@
 """Time what a reviewer waits for: views, the first training, and each retrain after one label more.
 
 Usage:
-    python scripts/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
-    python scripts/bench.py retrain --review FILE [--labels 5000] [--presets fast]
-    python scripts/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
-    python scripts/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
-    python scripts/bench.py next [--records 10000] [--labels 2000] [--model fast]
-    python scripts/bench.py web [--records 50000] [--labels 5000] [--model fast]
-    python scripts/bench.py import [--records 100000] [--exports FOLDER] [--repeats 3]
-    python scripts/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000,100000,1000000] [--plot FILE.png]
+    python scripts/benchmarks/bench.py retrain FOLDER [--records 10000] [--labels 2000] [--presets default,fast]
+    python scripts/benchmarks/bench.py retrain --review FILE [--labels 5000] [--presets fast]
+    python scripts/benchmarks/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
+    python scripts/benchmarks/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
+    python scripts/benchmarks/bench.py next [--records 10000] [--labels 2000] [--model fast]
+    python scripts/benchmarks/bench.py web [--records 50000] [--labels 5000] [--model fast]
+    python scripts/benchmarks/bench.py import [--records 100000] [--exports FOLDER] [--repeats 3]
+    python scripts/benchmarks/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000,100000,1000000] [--plot FILE.png]
 
 `retrain` pools the labelled tables (CSV with title, abstract, label) of FOLDER, and repeats them with a
 number appended where more records are asked for; sentence vectors, which are taken to be there, are drawn
@@ -18,9 +18,9 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike. `next`, `web`, `import` and `walk` are told in `bench_next.py`,
-`bench_web.py`, `bench_import.py` and `bench_walk.py`; ranking and duplicates are measured by `bench_ranking.py` and
-`bench_dedupe.py`.
+that other work on the machine slows all alike. `next`, `web`, `import` and `walk` are told in `next_record.py`,
+`web.py`, `imports.py` and `walk.py`; ranking and duplicates are measured by `ranking.py` and
+`dedupe.py`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ import time
 import zipfile
 from pathlib import Path
 
-import bench_import
-import bench_next
-import bench_walk
-import bench_web
+import imports
+import next_record
+import walk
+import web
 import numpy as np
 
 
@@ -229,7 +229,7 @@ def main() -> None:
     one.add_argument("--chunk", type=int, default=250)
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
-    for name, module in (("next", bench_next), ("web", bench_web), ("import", bench_import), ("walk", bench_walk)):
+    for name, module in (("next", next_record), ("web", web), ("import", imports), ("walk", walk)):
         one = commands.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_options(one)
         one.set_defaults(run=module.run)

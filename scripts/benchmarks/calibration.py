@@ -1,7 +1,7 @@
 """Put the promises of `triage.recall` to the test: coverage and cost of every stopping rule.
 
 Usage:
-    python scripts/calibration.py FOLDER [--runs FOLDER] [--only replay,judge,synthetic,write] [--parts tune,report]
+    python scripts/benchmarks/calibration.py FOLDER [--runs FOLDER] [--only replay,judge,synthetic,write] [--parts tune,report]
         [--seeds 5] [--permutations 20] [--stress 20000] [--doc docs/calibration.md]
 
 FOLDER holds the parts, each a folder of CSV tables with title, abstract and label (0/1). Four steps, each
@@ -35,11 +35,17 @@ from scipy.special import gammaln
 from triage import bundled, recall, simulation
 from triage.decisions import History
 from triage.screening import ReviewModel, held_out_scores
+from triage.stopping_rules import RULES, promise_in_words
 
 TARGETS = (0.8, 0.9, 0.95)      # each has replays of its own; .99 is judged on those of .95
 JUDGED = (0.8, 0.9, 0.95, 0.99)
 CONFIDENCES = (0.8, 0.9, 0.95)
 LOOK = 25                       # records between two looks of cmh
+# The rules that need nothing but the run of the ranking: neither draws, nor scores, nor another level at each look.
+ASKED_ALONE = [
+    name for name, row in RULES.items()
+    if name != "cmh" and not row.load().needs_scores and recall.policy_of(name, 0.95, 0.95) is None
+]
 SMALL = 500                     # records: the costs are compared on reviews with as many
 
 
@@ -181,8 +187,8 @@ def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str,
                        if value < (1 - confidence) / (look * (look + 1))]
                 if run is ranked:
                     note("cmh, looks corrected", target, confidence, run, min(low, default=total))
-        for name in ("ip-p", "knee", "consecutive"):
-            rule = recall.RULES[name](target, 0.95)
+        for name in ASKED_ALONE:
+            rule = recall.rule_of(name, target, 0.95)
             note(name, target, 0.95, ranked, first_stop(lambda h: rule(h).stop, ranked, every))
         rule = recall.QuantRule(target, 0.95)
         note("quant", target, 0.95, ranked, next((
@@ -519,11 +525,9 @@ def stress_all(args: argparse.Namespace) -> None:
 
 EARLY_STOP_IMPOSSIBLE = ("chou_2004", "oud_2018")
 PROMISES = {
-    "oracle": "none: it knows the labels", "audit-e": "certificate", "fixed-audit": "certificate, one look",
-    "ranked-e": "conditional, any look", "ranked-e without draws": "conditional, any look",
-    "cmh": "conditional, not corrected for looks",
-    "cmh, looks corrected": "conditional, any look", "cmh on the audited run": "conditional, not corrected for looks",
-    "quant": "estimate", "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
+    "oracle": "none: it knows the labels", **{name: promise_in_words(row) for name, row in RULES.items()},
+    "ranked-e without draws": "conditional, any look", "cmh, looks corrected": "conditional, any look",
+    "cmh on the audited run": promise_in_words(RULES["cmh"]),
 }
 
 

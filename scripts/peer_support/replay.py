@@ -1,9 +1,9 @@
 """Replay a published review, stage by stage, to its flow figure: Miyamoto & Sono 2012, data/peer_support.
 
-Usage: python scripts/replay_peer_support.py [FOLDER]        (it must not exist; peer-support-replay when left out)
+Usage: python scripts/peer_support/replay.py [FOLDER]        (it must not exist; peer-support-replay when left out)
 
 The review published its numbers, not its records, so the five exports are made from real records of other
-reviews (peer_support_exports.py) and the decisions are rules on words (below): what is replayed is the way of the
+reviews (exports.py) and the decisions are rules on words (below): what is replayed is the way of the
 records. Duplicates and languages are found by `triage`, which is told nothing of them. Every step is a command of
 `triage`; each number is held against the published one, and the script ends with 1 where one differs.
 """
@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from peer_support_exports import Exports, Work, build
+from exports import Exports, Work, build
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 PROTOCOL = ROOT / "data" / "peer_support" / "protocol.toml"
 REVIEWER = "replay"

@@ -1,7 +1,7 @@
 """Measure `triage.dedupe` on labelled sets, beside bib-dedupe and splink, and on many records.
 
 Usage:
-    python scripts/bench_dedupe.py FOLDER [--sets copper,stroke] [--bib-dedupe PYTHON] [--splink PYTHON]
+    python scripts/benchmarks/dedupe.py FOLDER [--sets copper,stroke] [--bib-dedupe PYTHON] [--splink PYTHON]
         [--scale 10000,100000] [--json FILE]
 
 Each folder in FOLDER holds a set: `records.csv`, and `clusters_derived.csv` or `pairs_or_clusters.csv`

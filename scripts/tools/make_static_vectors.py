@@ -1,6 +1,6 @@
 """Make models/static.npz: a vector for each word piece, from the packaged sentence encoder.
 
-Usage: python scripts/make_static_vectors.py
+Usage: python scripts/tools/make_static_vectors.py
 
 As model2vec distils (github.com/MinishLab/model2vec): every piece of the encoder's vocabulary is encoded
 alone, the vectors are brought to fewer dimensions by their principal components, and the rank of a piece
@@ -17,7 +17,7 @@ import numpy as np
 from triage.features import PACKAGED_MODEL
 from triage.features.embedding import model_folder
 
-OUT = Path(__file__).resolve().parents[1] / "models" / "static.npz"
+OUT = Path(__file__).resolve().parents[2] / "models" / "static.npz"
 WIDTH = 128
 BATCH = 1024
 

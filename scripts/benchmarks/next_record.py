@@ -3,7 +3,7 @@
 A review of made-up abstracts is filled with decisions; then a session goes on deciding, with a retrain under way
 at every moment. Printed are the waits from a decision to the next record on the screen, and the trainings' length.
 
-    python scripts/bench.py next --records 10000 --labels 2000 --model fast
+    python scripts/benchmarks/bench.py next --records 10000 --labels 2000 --model fast
 """
 
 import argparse

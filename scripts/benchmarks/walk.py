@@ -1,6 +1,6 @@
 """Walk one project of any size from its export to its report: seconds and peak memory of every command.
 
-    python scripts/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000] [--steps status,report]
+    python scripts/benchmarks/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000] [--steps status,report]
         [--json FILE] [--plot FILE.png]
 
 Each step is a process of its own, and each step that changes the review leaves a copy of it in the work
@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
 BATCH = 200             # records handed out in a file
 SCREENED = 20           # records judged in the terminal

@@ -1,0 +1,35 @@
+"""audit-e: the running certificate, which may be looked at any time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...decisions import History, Verdict
+from ..evidence import AuditE, certificate
+from .base import Rule, exhausted, floor_percent, percent
+from .policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRule(Rule):
+    """audit-e: stop when the certificate's bound reaches the target."""
+
+    target: float
+    confidence: float
+    parameters: AuditE = AuditE()
+
+    def __call__(self, history: History) -> Verdict:
+        done = exhausted("audit-e", "certificate", history, True)
+        if done is not None:
+            return done
+        c = certificate(history, self.target, self.confidence, self.parameters)
+        if c.recall_lower is None:
+            why = f"Nothing relevant is found yet; at most {c.relevant_upper} records are relevant."
+        else:
+            why = (f"At least {floor_percent(c.recall_lower)} of the relevant records are found, "
+                   f"at most {c.missed_upper} missed; the target is {percent(self.target)}.")
+        return Verdict("audit-e", c.certified, c.certified, "certificate", why)
+
+    def policy(self) -> Policy:
+        """Audit after a plateau."""
+        return Policy(self.target, self.confidence)

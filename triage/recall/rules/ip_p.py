@@ -1,0 +1,44 @@
+"""ip-p: a point process fitted to the discovery curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ...decisions import Estimate, History, Verdict
+from ..estimates import curve_of, poisson_quantile
+from ..evidence import SLACK
+from .base import Rule, exhausted, floor_percent
+
+
+@dataclass(frozen=True, slots=True)
+class IpPRule(Rule):
+    """ip-p: a power-law point process fitted to the discovery curve (10.1145/3631990).
+
+    It stops when the target is met even if as many are missed as the fitted process exceeds with
+    probability 1 - confidence only.
+    """
+
+    is_costly: ClassVar[bool] = True
+    target: float
+    confidence: float
+
+    def __call__(self, history: History) -> Verdict:
+        done = exhausted("ip-p", "estimate", history, False)
+        if done is not None:
+            return done
+        curve = curve_of(history)
+        if curve is None:
+            return Verdict("ip-p", False, False, "estimate", "Too few relevant records are found to fit the curve.")
+        found, most = history.n_found, history.n_unscreened
+        fewest, largest = (
+            min(poisson_quantile(q, curve.missed, most), most) for q in (1 - self.confidence, self.confidence)
+        )
+        expected = min(curve.missed, most)
+        estimate = Estimate(
+            "ip-p", found / (found + expected), found / (found + largest), found / (found + fewest), found + expected,
+            self.confidence, "that relevant records go on becoming rarer by the fitted power law",
+        )
+        return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
+                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall "
+                       f"of at least {floor_percent(estimate.lower)} if it goes on as it did.", estimate)

@@ -1,0 +1,55 @@
+"""quant: recall from the calibrated probabilities of all records."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import ClassVar
+
+import numpy as np
+
+from ...decisions import Estimate, History, Verdict
+from ..estimates import calibrated
+from ..evidence import SLACK
+from .base import Rule, exhausted, floor_percent
+
+
+@dataclass(frozen=True, slots=True)
+class QuantRule(Rule):
+    """quant: Yang, Lewis & Frieder 2021 (arXiv 2106.09871), recall from the probabilities of all records.
+
+    With A the sum of the probabilities of the records screened and T that of all, recall is put at
+    A / T with the variance A^2 / T^4 sum_all p (1 - p) + sum_screened p (1 - p) / T^2; it stops when the
+    lower end of the normal interval reaches the target (the paper takes two standard deviations). The
+    probabilities are calibrated first, and a screened record's comes from a model that had not seen its
+    label.
+    """
+
+    needs_scores: ClassVar[bool] = True
+    is_costly: ClassVar[bool] = True
+    target: float
+    confidence: float
+
+    def __call__(
+        self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None,
+    ) -> Verdict:
+        done = exhausted("quant", "estimate", history, False)
+        if done is not None:
+            return done
+        p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
+        if p is None:
+            return Verdict("quant", False, False, "estimate", "There is no model estimate yet: both labels are needed.")
+        screened = np.zeros(len(p), bool)
+        screened[history.rows[history.judged]] = True
+        known, total, spread = p[screened].sum(), p.sum(), p * (1 - p)
+        recall = float(known / total)
+        deviation = math.sqrt(recall**2 * spread.sum() + spread[screened].sum()) / total
+        reach = NormalDist().inv_cdf((1 + self.confidence) / 2) * deviation
+        estimate = Estimate(
+            "quant", recall, max(0.0, recall - reach), min(1.0, recall + reach), float(total), self.confidence,
+            "that the model's probabilities are right and independent of each other",
+        )
+        return Verdict("quant", bool(estimate.lower >= self.target - SLACK), False, "estimate",
+                       f"The model puts recall at {floor_percent(recall)}, at least {floor_percent(estimate.lower)} "
+                       "if its probabilities are right.", estimate)
