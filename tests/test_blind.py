@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import PROTOCOL
-from test_web import PDF, csrf, decided, joined, opened, routes, sent_pdf, team_app
+from test_web import csrf, decided, joined, opened, routes, sent_pdf, team_app
 from triage import cli, recall, screening, status, team
 from triage.decisions import Kind, Label
 from triage.errors import InputError

@@ -386,7 +386,7 @@ def test_label_takes_tags_and_warns_of_those_from_elsewhere(review):
     assert cli.run(["label", "r.triage", "d.csv", "--reviewer", "ann"]) == 0
     out, err = triage._capsys.readouterr()
     assert "3 tags given, 0 taken back." in out and err.count("\n") == 1
-    assert err.startswith("1 tags are none of the protocol's and were kept as they are written:") and "\x1b[" not in err
+    assert err.startswith("1 tag is none of the protocol's and was kept as written:") and "\x1b[" not in err
     tag = next(e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "tag" and e["record_id"] == 2)
     assert tag["reason"] == "Review" and tag["stage"] == "abstract" and tag["reviewer"] == "ann"
     said = triage("undo", "r.triage", "--event", str(tag["seq"]), "--reviewer", "ann")

@@ -93,9 +93,9 @@ def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
 
 @pytest.mark.parametrize("flow, sums", [
     (Flow({"a": 10}, {"a": 1}, {"date": {"a": 2}}, (StageFlow("s", 8, 8, 0, {}, 0, 0),)),
-     "10 identified - 1 duplicates - 2 removed = 7, but 8 entered 's'"),
+     "10 identified - 1 duplicate - 2 removed = 7, but 8 entered 's'"),
     (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 1, 2, {"x": 3}, 4, 1),)),
-     r"3 excluded \+ 1 unscreened \+ 2 conflicts \+ 4 included \+ 1 maybe = 11, but 10 entered"),
+     r"3 excluded \+ 1 unscreened \+ 2 in conflict \+ 4 included \+ 1 maybe = 11, but 10 entered"),
     (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 0, 0, {"x": 4}, 5, 1), StageFlow("t", 5, 5, 0, {}, 0, 0))),
      r"5 included \+ 1 maybe at 's' = 6, but 5 entered 't'"),
     (Flow({"a": 10, "b": 1}, {"b": 2}, {}, (StageFlow("s", 9, 9, 0, {}, 0, 0),)),

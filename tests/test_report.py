@@ -218,7 +218,7 @@ def test_every_statement_carries_its_promise_and_no_more():
         ("estimate", "Recall is estimated at 97% (95% interval 93.1% to 99.2%), of 21 relevant records in "
                      "all. This is a point estimate (discovery curve) with no guarantee; it assumes that the "
                      "curve goes on as it did."),
-        ("estimate", "A certified stop is about 1 record away (8 times in 10 between 7 and 14), or 0.2 hours "
+        ("estimate", "A certified stop is about 1 record away (8 times in 10 between 7 and 14), or 11 s "
                      "at 11.2 seconds a record. This is a forecast with no guarantee."),
     ]
 
@@ -242,12 +242,18 @@ def test_nulls_say_that_nothing_is_known():
     ]
 
 
-def test_without_audit_draws_nothing_is_certified():
+def test_without_audit_draws_a_bound_is_told_as_arithmetic():
     certificate = {"method": "audit-e", "recall_lower": 0.3, "missed_upper": 40, "audit_draws": 0,
                    "certified": False}
     said = words.statements(a_status(certificate=certificate))
-    assert said[1].text == "No record has been drawn at random yet, so nothing is certified."
-    assert not any("30%" in s.text for s in said)
+    assert said[1].text == (
+        "At least 30% of the records you would label relevant are found (by arithmetic alone: no record has been drawn at "
+        "random yet); at most 40 are missed among the 40 records not screened. This does not certify the target of 95%."
+    )
+    said = words.statements(a_status(certificate={**certificate, "recall_lower": None}))
+    assert said[1].text == (
+        "No record has been drawn at random yet, and no relevant one is known, so nothing is certified."
+    )
 
 
 def test_the_headline_names_a_certificate_only_where_there_is_one():
@@ -325,6 +331,15 @@ def test_a_model_with_many_parameters_is_listed_in_the_report_only():
     said = words._said_of_model(model)
     assert said == ("The model was the preset “default”, whose 22 parameters are listed in the report, with "
                     "sentence embeddings (Reimers & Gurevych 2019) among its features.")
+
+
+def test_the_methods_paragraph_counts_the_parameters_that_the_report_lists(project):
+    model = {"name": "default", **{f"p{i}": i for i in range(19)}}
+    project.save("abstract", Ranking(0, model, np.array([1]), np.zeros(1), np.zeros(1)))
+    page = report.render(project, STATUS)
+    assert "“default”, whose 19 parameters are listed in the report" in page
+    listed = page.split("Ranking model “default”: 19 parameters</summary>")[1].split("</table>")[0]
+    assert listed.count("<tr><td>") == 19 and "<code>name</code>" not in listed
 
 
 @pytest.mark.parametrize("doi, link", [

@@ -256,7 +256,7 @@ def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
         facts = facts_of(project)
         assert facts["workload"]["until"] == "the one look of fixed-audit"
         assert facts["workload"]["records_to_certificate"] == {"p10": 70, "p50": 70, "p90": 70}
-        assert "70 to 70 more records to the one look of fixed-audit" in status.in_words(facts)
+        assert "70 more records to the one look of fixed-audit" in status.in_words(facts)
 
 
 @pytest.mark.parametrize("rule", ["ranked-e", "cmh", "quant", "knee"])
@@ -305,7 +305,7 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
         decide(project, EXCLUDE, *sample[3:], reviewer="bob")
         noise = facts_of(project)["label_noise"]
         assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (2, 1, sample[2:3])
-        assert "1 of them overturned" in status.in_words(facts_of(project))
+        assert "again and 1 overturned" in status.in_words(facts_of(project))
 
 
 def test_a_second_look_is_for_somebody_else(tmp_path):
@@ -375,7 +375,7 @@ def test_warned_of_what_the_numbers_do_not_say(project):
     decide(project, INCLUDE, 1)
     assert "nothing is said of records that the search did not retrieve" in told(project)
     decide(project, EXCLUDE, 1, reviewer="bob")
-    assert "1 records have conflicting decisions" in told(project)
+    assert "1 record has conflicting decisions" in told(project)
     commit_audit(project)
     project.show("abstract", [2, 3], [Origin.RANKED] * 2, [9, 8], reviewer="ann")
     facts = facts_of(project)
@@ -451,11 +451,11 @@ def test_warned_of_a_stopping_rule_changed_after_the_start(tmp_path):
 def test_warned_that_an_earlier_stage_may_send_more(project):
     decide(project, INCLUDE, 1, 2)
     decide(project, EXCLUDE, *range(3, 10))
-    assert "stage 'abstract' is not finished (1 records" in told(project, "full-text")
+    assert "stage 'abstract' is not finished (1 record has" in told(project, "full-text")
     decide(project, EXCLUDE, 10)
     assert "not finished" not in told(project, "full-text")
     decide(project, EXCLUDE, 2, reviewer="bob")
-    assert "stage 'abstract' is not finished (1 records" in told(project, "full-text")
+    assert "stage 'abstract' is not finished (1 record has" in told(project, "full-text")
 
 
 def test_warned_that_the_second_reviewer_is_missing(tmp_path):

@@ -342,7 +342,7 @@ def test_a_pdf_goes_to_the_record_of_its_name_and_those_without_are_listed(revie
         assert (missing["stage"], missing["records"], missing["missing"]) == ("abstract", 6, 5)
         assert [one["record_id"] for one in missing["list"]] == [1, 2, 3, 5, 6]
         page = ann.get("/overview").text
-        assert "1 of 6 records at this stage have a PDF" in page
+        assert "1 of 6 records at this stage has a PDF" in page
 
 
 def test_only_people_of_the_review_read_its_full_texts_and_none_sends_more_than_may_be(review, monkeypatch):

@@ -17,6 +17,7 @@ import typer
 from . import __version__
 from .errors import InputError
 from .stopping_rules import RULES
+from .wording import agree, is_are, plural, was_were
 
 if TYPE_CHECKING:
     from .project import Project
@@ -246,12 +247,12 @@ def import_(
         _print_json({"files": [intake.as_json(file) for file in done], "records": total})
         return
     for file in done:
-        print(f"{file.file} ({file.format}, source {file.source}): {file.announced} announced = {file.kept} kept + "
-              f"{file.already_there} already there + {len(file.problems)} problems"
-              + (f"; {file.decisions} decisions taken" if file.decisions else ""))
+        print(f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
+              f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
+              + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else ""))
         for problem in (*file.problems, *file.warnings):
             print(f"  line {problem.line}: {_line(problem.message)}")
-    print(f"The review holds {total} records. Next: triage dedupe {_quoted(review)}")
+    print(f"The review holds {plural(total, 'record')}. Next: triage dedupe {_quoted(review)}")
 
 
 @app.command()
@@ -288,12 +289,13 @@ def dedupe(
             "maybes": [{"kept_id": m.kept.id, "copy_id": m.copy.id, "why": m.why} for m in done.maybes],
         })
         return
-    print(f"{done.linked} new duplicates linked, {done.duplicates} in all; "
-          f"{done.records - done.duplicates} of {done.records} records are left.")
+    left = done.records - done.duplicates
+    print(f"{plural(done.linked, 'new duplicate')} linked, {done.duplicates:,} in all; "
+          f"{left:,} of {plural(done.records, 'record')} {is_are(left)} left.")
     for why, count in done.reasons.items():
-        print(f"  {count:6}  {why}")
+        print(f"  {count:6,}  {why}")
     if done.maybes:
-        print(f"{len(done.maybes)} more pairs may be duplicates:")
+        print(f"{plural(len(done.maybes), 'more pair')} may be duplicates:")
         for maybe in done.maybes[:10]:
             print(f"  records {maybe.kept.id} and {maybe.copy.id}: {_line(maybe.why)} | {_short(maybe.kept.title)}")
         print("Decide on each with --decide; until then both are kept.")
@@ -337,10 +339,11 @@ def filter(
                          for r, p in done.proposed],
         })
         return
-    removed = ", ".join(f"{count} by {kind}" for kind, count in done.removed.items()) or "none"
-    print(f"{done.checked} records checked, removed: {removed}; {done.left} left.")
+    removed = ", ".join(f"{count:,} by {kind}" for kind, count in done.removed.items()) or "none"
+    print(f"{plural(done.checked, 'record')} checked, removed: {removed}; {done.left:,} left.")
     if done.proposed:
-        print(f"{len(done.proposed)} more look ineligible to a detector only:")
+        n = len(done.proposed)
+        print(f"{n:,} more {agree(n, 'looks', 'look')} ineligible to a detector only:")
         for record, proposal in done.proposed[:10]:
             print(f"  record {record.id}: {_line(proposal.reason)} | {_short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
@@ -386,9 +389,10 @@ def rank(
             _say("Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
                  "import. Fill in the criteria in the protocol file.")
         if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
-            _say(f"Only {facts['criteria']['words']} different words of criteria rank these records, hardly more than a "
-                 "title: say in the protocol file whom, what, compared with what, and which studies you include. What "
-                 "they match now:")
+            words = facts["criteria"]["words"]
+            _say(f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
+                 "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
+                 "What they match now:")
             for match in facts["criteria"]["matches"]:
                 unknown = f"; hardly a record says {', '.join(map(_line, match['unknown']))}" if match["unknown"] else ""
                 _say(f"  {_short(match['text'])}: nearest is record {match['record_id']}, "
@@ -460,14 +464,14 @@ def screen(
                 session, records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding())} left.")
+                state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding()):,} left.")
                 if second_look else facts.StateOf(
                     session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights),
                 ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
-    print(f"{summary.decided} decisions this time, {summary.included} of them include or maybe.")
+    print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
     print(f"Next: triage status {_quoted(review)}")
 
 
@@ -520,23 +524,26 @@ def label(
 
     with _open(review) as project:
         counts = intake.label(project, decisions, reviewer=_user(reviewer), stage_name=stage)
-    for what, unlisted in (("reasons are none of the stage's codes", counts["unlisted_reasons"]),
-                           ("tags are none of the protocol's", counts["unlisted_tags"])):
+    for what, whose, unlisted in (("reason", "the stage's codes", counts["unlisted_reasons"]),
+                                  ("tag", "the protocol's", counts["unlisted_tags"])):
         if unlisted:
-            named = ", ".join(f"{text!r} ({count})" for text, count in list(unlisted.items())[:5])
-            _say(f"{sum(unlisted.values())} {what} and were kept as they are written: "
+            named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
+            n = sum(unlisted.values())
+            _say(f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
                  f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
     for warning in counts["warnings"]:
         _say(_line(warning))
     if as_json:
         _print_json(counts)
     else:
-        print(f"{counts['decisions']} decisions written ({counts['unchanged']} were there already): "
-              f"{counts['include']} include, {counts['maybe']} maybe, {counts['exclude']} exclude in the file.")
+        print(f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
+              f"{was_were(counts['unchanged'])} there already): "
+              f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file.")
         if counts["blank"]:
-            print(f"{counts['blank']} rows have no label: nothing was decided on their records.")
+            print(f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
+                  f"{agree(counts['blank'], 'its record', 'their records')}.")
         if any(counts["tags"].values()):
-            print(f"{counts['tags']['given']} tags given, {counts['tags']['taken_back']} taken back.")
+            print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
 
 
 @app.command()
@@ -690,7 +697,7 @@ def export(
     if as_json:
         _print_json({"file": str(output), "records": count})
     else:
-        print(f"Wrote {count} records to {output}.")
+        print(f"Wrote {plural(count, 'record')} to {output}.")
 
 
 @app.command()
@@ -741,12 +748,14 @@ def attach(
     for one in left:
         print(f"{_line(one.file)}: not attached: {_line(one.message)}")
     if done:
-        print(f"{len(attached)} attached, {len(there)} there already, {len(left)} not attached.")
-    print(f"Stage {asked.name}: {len(asked.record_ids) - len(missing)} of {len(asked.record_ids)} records have a PDF.")
+        print(f"{len(attached):,} attached, {len(there):,} there already, {len(left):,} not attached.")
+    records = len(asked.record_ids)
+    has = records - len(missing)
+    print(f"Stage {asked.name}: {has:,} of {plural(records, 'record')} {agree(has, 'has', 'have')} a PDF.")
     for record_id, title in titles.items():
         print(f"  none yet: record {record_id}: {_short(title)}")
     if len(missing) > len(titles):
-        print(f"  and {len(missing) - len(titles)} more; --json lists all.")
+        print(f"  and {len(missing) - len(titles):,} more; --json lists all.")
 
 
 @app.command()
@@ -806,7 +815,8 @@ def conflicts(
     if as_json:
         _print_json(found)
         return
-    print(f"Stage {found['stage']}: {len(found['conflicts'])} records in conflict, {len(found['settled'])} settled.")
+    print(f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
+          f"{len(found['settled']):,} settled.")
     for record in found["conflicts"]:
         print(f"record {record['record_id']}: {_short(record['title'])}")
         for one in record["decisions"]:
@@ -912,8 +922,8 @@ def copy(
     if as_json:
         _print_json({"from": _shown(source), "to": _shown(target), "rows": counts})
         return
-    print(f"Copied {_shown(source)} to {_shown(target)}: {counts['records']} records, {counts['events']} events, "
-          f"{counts['people']} people.")
+    print(f"Copied {_shown(source)} to {_shown(target)}: {plural(counts['records'], 'record')}, "
+          f"{plural(counts['events'], 'event')}, {plural(counts['people'], 'person', 'people')}.")
 
 
 # -- simulation and demo ----------------------------------------------------------------------

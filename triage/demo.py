@@ -13,6 +13,7 @@ from .decisions import Label
 from .errors import InputError
 from .project import Project
 from .records import Record
+from .wording import agree, plural
 
 _EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
 _MARK = ".triage-demo"
@@ -51,15 +52,16 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
     intake.new(review, folder / "protocol.toml")
     with Project.open(review) as project:
         for done in intake.import_files(project, [folder / name for name in _EXPORTS], reviewer=_REVIEWER):
-            say(f"import   {Path(done.file).name}: {done.announced} records announced, {done.kept} kept, "
-                f"{len(done.problems)} problems")
+            say(f"import   {Path(done.file).name}: {plural(done.announced, 'record')} announced, {done.kept:,} kept, "
+                f"{plural(len(done.problems), 'problem')}")
         linked = intake.find_duplicates(project, reviewer=_REVIEWER)
-        say(f"dedupe   {linked.duplicates} duplicates linked, {linked.records - linked.duplicates} of "
-            f"{linked.records} records are left")
+        say(f"dedupe   {plural(linked.duplicates, 'duplicate')} linked, {linked.records - linked.duplicates:,} of "
+            f"{plural(linked.records, 'record')} are left")
         filtered = intake.apply_limits(project, reviewer=_REVIEWER)
-        removed = ", ".join(f"{count} by {kind}" for kind, count in filtered.removed.items()) or "none"
-        say(f"filter   removed: {removed}; {len(filtered.proposed)} that a language detector doubts stay in, for a "
-            f"person to decide; {filtered.left} records to screen")
+        removed = ", ".join(f"{count:,} by {kind}" for kind, count in filtered.removed.items()) or "none"
+        doubted = len(filtered.proposed)
+        say(f"filter   removed: {removed}; {doubted:,} that a language detector doubts {agree(doubted, 'stays', 'stay')} in, "
+            f"for a person to decide; {plural(filtered.left, 'record')} to screen")
         first = screening.rank(project, top=3, device=device, progress=progress)
         say("rank     by the protocol's criteria alone, before any decision, these come first:")
         for record in first["records"]:
@@ -67,7 +69,8 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
         stopping = project.protocol().stopping
         say(f"screen   the best ranked record next, learning from each decision, until {stopping.rule} says stop:")
         found, decided = _screen(project, device, progress)
-        say(f"         {decided} decisions, {found} relevant found, {filtered.left - decided} records never read")
+        say(f"         {plural(decided, 'decision')}, {found:,} relevant found, "
+            f"{plural(filtered.left - decided, 'record')} never read")
         say("")
         facts = status.status(project)
         say(status.in_words(facts))
@@ -76,7 +79,7 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
         included = intake.export(project, folder / "included.ris", only=["included", "maybe"])
         intake.export(project, folder / "decisions.csv")
     say("")
-    say(f"export   included.ris ({included} records) and decisions.csv, in {folder}")
+    say(f"export   included.ris ({plural(included, 'record')}) and decisions.csv, in {folder}")
     say("")
     say("Look around in it, or go on screening:")
     for command in ("status", "log", "rank", "screen"):

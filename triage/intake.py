@@ -19,6 +19,7 @@ from .features import no_progress
 from .project import File, Project, Stage, place_of
 from .records import Record
 from .screening import commit_audit
+from .wording import plural
 
 _LABELS = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
 _CONFLICT = "conflict"  # what an export says where reviewers disagree
@@ -116,8 +117,8 @@ def import_files(
         before = project.imported(look.sha256, source)
         if before is not None and before.kept != len(look.lines):
             raise InputError(
-                f"{look.path} was imported before as {before.format}, and gave {before.kept} records; read as "
-                f"{look.format} it gives {len(look.lines)}: leave --format out."
+                f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
+                f"as {look.format} it gives {len(look.lines):,}: leave --format out."
             )
     added = []
     for look in looked:

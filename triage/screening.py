@@ -1180,6 +1180,19 @@ def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     return final
 
 
+def _no_records(project: Project, stage: Stage) -> InputError:
+    """Return the error that a stage has no records, with what to do about it."""
+    names = [s.name for s in project.protocol().stages]
+    before = names[: names.index(stage.name)]
+    if not project.n_records():
+        why = "import some first"
+    elif before and len(project.stage(before[0]).record_ids):
+        why = f"none has passed the stage {before[-1]!r}"
+    else:
+        why = "every record imported is linked to another or was removed; `triage undo --event` takes that back"
+    return InputError(f"The stage {stage.name!r} of {project.path} holds no records yet: {why}.")
+
+
 @contextmanager
 def open_session(
     project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
@@ -1211,7 +1224,7 @@ def open_session(
     """
     stage = commit_audit(project, stage_name)
     if not len(stage.record_ids):
-        raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
+        raise _no_records(project, stage)
     training, model = _training_of(project, stage, preset, device, progress, beside)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
@@ -1349,7 +1362,7 @@ def _ranked(
 
     stage = project.stage(stage_name)
     if not len(stage.record_ids):
-        raise InputError(f"The stage {stage.name!r} of {project.path} holds no records yet; import some first.")
+        raise _no_records(project, stage)
     saved = project.ranking(stage.name)
     protocol = project.protocol()
     wanted = _parameters(

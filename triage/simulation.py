@@ -18,6 +18,7 @@ from .features import no_progress
 from .records import Record
 from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores
 from .stopping_rules import RULES, unknown
+from .wording import plural
 
 _STARTS = ("criteria", "file", "random")
 
@@ -219,7 +220,7 @@ def _side_by_side(
         return runs
     from joblib import Parallel, delayed
 
-    with progress(f"Screening, {len(numbers)} seeds on {workers} processors") as tick:
+    with progress(f"Screening, {plural(len(numbers), 'seed')} on {plural(workers, 'processor')}") as tick:
         runs = []
         for run in Parallel(n_jobs=workers, return_as="generator")(delayed(one)(number) for number in numbers):
             runs.append(run)
@@ -310,7 +311,7 @@ def _two_counts(text: str, y: np.ndarray) -> tuple[int, int]:
     counts = int(parts[0]), int(parts[1])
     for wanted, there, kind in zip(counts, (int(y.sum()), int((y == 0).sum())), ("relevant", "irrelevant")):
         if wanted > there:
-            raise InputError(f"--priors asks for {wanted} {kind} records; the file has {there}.")
+            raise InputError(f"--priors asks for {plural(wanted, f'{kind} record')}; the file has {there:,}.")
     return counts
 
 
@@ -340,7 +341,9 @@ def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]
 
 def in_words(facts: dict) -> str:
     """Return a simulation's result as lines for a person."""
-    lines = [f"{facts['records']} records, {facts['relevant']} relevant, model {facts['model']['name']}", ""]
+    lines = [
+        f"{plural(facts['records'], 'record')}, {facts['relevant']:,} relevant, model {facts['model']['name']}", "",
+    ]
     names = list(facts["mean"])
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
     for run in facts["runs"]:
@@ -349,7 +352,7 @@ def in_words(facts: dict) -> str:
         if stop is not None:
             recall_then = "-" if stop["recall"] is None else f"{stop['recall']:.3f}"
             certified = ", certified" if stop["certified"] else ""
-            told = f"{stop['rule']} at {stop['at']}, recall {recall_then}{certified}"
+            told = f"{stop['rule']} at {stop['at']:,}, recall {recall_then}{certified}"
         lines.append(f"{run['seed']:6} " + "".join(_cell(run["metrics"][name]) for name in names) + f"   {told}")
     lines.append("  mean " + "".join(_cell(facts["mean"][name]) for name in names))
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 from .stopping_rules import RULES
+from .wording import about, agree, is_are, plural, span, was_were
 
 if TYPE_CHECKING:
     from .screening import Session
@@ -345,11 +346,12 @@ def price_in_words(records: int, confidence: float) -> list[str]:
         return []
     targets = list(next(iter(table.values())))
     lines = [f"What certainty costs at {100 * confidence:g} % confidence with any tool: records to draw at random,",
-             f"none of them relevant, of {records}, once so many relevant ones are found, by the recall to be certified.",
+             f"none of them relevant, of {records:,}, once so many relevant ones are found, by the recall to be "
+             "certified.",
              "  found" + "".join(f"{f'{100 * float(t):g} %':>16}" for t in targets)]
     for found, price in table.items():
-        cells = (f"{draws} ({100 * draws / records:.0f} %)" for draws in price.values())
-        lines.append(f"{found:>7}" + "".join(f"{cell:>16}" for cell in cells))
+        cells = (f"{draws:,} ({100 * draws / records:.0f} %)" for draws in price.values())
+        lines.append(f"{int(found):>7,}" + "".join(f"{cell:>16}" for cell in cells))
     return lines
 
 
@@ -454,8 +456,9 @@ def second_look(project: Project, reviewer: str, stage_name: str | None = None) 
         raise InputError(f"No excluded record of the random sample at the stage {looks.stage!r} awaits a second look.")
     if not looks.waiting:
         raise InputError(
-            f"{reviewer} excluded all {looks.own} records that await a second look; another reviewer is to judge "
-            "them (--reviewer NAME)."
+            f"{reviewer} excluded {agree(looks.own, 'the one record', 'all ' + plural(looks.own, 'record'))} that "
+            f"{agree(looks.own, 'awaits', 'await')} a second look; another reviewer is to judge "
+            f"{agree(looks.own, 'it', 'them')} (--reviewer NAME)."
         )
     return list(looks.waiting)
 
@@ -510,12 +513,15 @@ def _warnings(
         )
     conflicts = sum(1 for _, label in labels if label is None)
     if conflicts:
-        told.append(f"{conflicts} records have conflicting decisions; they count as relevant until they are settled.")
+        told.append(f"{plural(conflicts, 'record')} {agree(conflicts, 'has', 'have')} conflicting decisions; "
+                    f"{agree(conflicts, 'it counts', 'they count')} as relevant until "
+                    f"{agree(conflicts, 'it is', 'they are')} settled.")
     waiting = _waiting(stage, history)
     if waiting:
         told.append(
-            f"{waiting} records were shown or handed out and await a label; the certificate counts them as relevant, "
-            "and audit draws up to the first of them."
+            f"{plural(waiting, 'record')} {was_were(waiting)} shown or handed out and "
+            f"{agree(waiting, 'awaits', 'await')} a label; the certificate counts {agree(waiting, 'it', 'them')} as "
+            f"relevant, and the audit draws before {agree(waiting, 'it', 'the first of them')} alone."
         )
     if returned := len(_returned(stage)):
         told.append(
@@ -562,15 +568,17 @@ def _safe_checks(
         missing.append(f"fewer than {100 * _SAFE_SHARE:g} % of the records are screened")
     run = recall.Policy.run(history)
     if run < _SAFE_RUN:
-        missing.append(f"{run} ranked records in a row were irrelevant, not {_SAFE_RUN}")
+        missing.append(f"{plural(run, 'ranked record')} in a row {was_were(run)} irrelevant, not {_SAFE_RUN}")
     if estimate is not None and history.n_screened < _SAFE_TIMES * estimate.relevant_total:
-        missing.append(f"fewer records are screened than twice the {estimate.relevant_total:.0f} relevant ones expected")
+        missing.append("fewer records are screened than twice as many as are expected to be relevant "
+                       f"({about(estimate.relevant_total, 'record')})")
     names = {model.get("name") for model in project.ranking_models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
     if noise is not None and noise["pending"]:
         missing.append(
-            f"{len(noise['pending'])} of {noise['sample']} excluded records drawn at random await a second look "
+            f"{len(noise['pending']):,} of {plural(noise['sample'], 'excluded record')} drawn at random "
+            f"{agree(len(noise['pending']), 'awaits', 'await')} a second look "
             "(`triage screen --second-look`)"
         )
     if not missing:
@@ -590,7 +598,8 @@ def _unfinished(
     once = sum(1 for r, _ in labels if reviewers[r] < protocol.reviewers_per_record)
     if once:
         told.append(
-            f"{once} records were judged by one of {protocol.reviewers_per_record} reviewers only; a label may change."
+            f"{plural(once, 'record')} {was_were(once)} judged by one of "
+            f"{plural(protocol.reviewers_per_record, 'reviewer')} only; a label may change."
         )
     for earlier in [s.name for s in protocol.stages]:
         if earlier == stage.name:
@@ -599,7 +608,8 @@ def _unfinished(
         open_records = len(before.record_ids) - sum(1 for _, label in _judged(before) if label is not None)
         if open_records:
             told.append(
-                f"The stage {earlier!r} is not finished ({open_records} records have no agreed label), so more records "
+                f"The stage {earlier!r} is not finished ({plural(open_records, 'record')} "
+                f"{agree(open_records, 'has', 'have')} no agreed label), so more records "
                 f"may come to {stage.name!r}; nothing is said of them."
             )
     return told
@@ -642,9 +652,9 @@ class State:
     decisions_ago: int
 
     def __str__(self) -> str:
-        counts = f"{self.counts.screened} of {self.counts.records} screened | {self.counts.relevant} relevant found"
-        age = f" ({self.decisions_ago} decision{'s' * (self.decisions_ago > 1)} ago)" if self.decisions_ago else ""
-        return f"{counts} | {self.counts.left} left" + (f" | {self.recall}{age}" if self.recall else "")
+        counts = f"{self.counts.screened:,} of {self.counts.records:,} screened | {self.counts.relevant:,} relevant found"
+        age = f" ({plural(self.decisions_ago, 'decision')} ago)" if self.decisions_ago else ""
+        return f"{counts} | {self.counts.left:,} left" + (f" | {self.recall}{age}" if self.recall else "")
 
 
 class StateOf:
@@ -689,36 +699,32 @@ def _cut_percent(bound: float) -> str:
 def in_words(facts: dict) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
     c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
-    confidence = f"{100 * facts['confidence']:g} %"
     lines = [
-        f"Stage {facts['stage']}: {facts['screened']} of {facts['records']} records screened, "
-        f"{facts['relevant_found']} relevant found"
-        + (f" ({facts['maybe']} of them maybe)" if facts["maybe"] else "") + f", {facts['unscreened']} unscreened.",
+        f"Stage {facts['stage']}: {facts['screened']:,} of {plural(facts['records'], 'record')} screened, "
+        f"{facts['relevant_found']:,} relevant found"
+        + (f" ({facts['maybe']:,} of them maybe)" if facts["maybe"] else "") + f", {facts['unscreened']:,} unscreened.",
         "",
     ]
-    if c["recall_lower"] is None:
-        lines.append(f"Certificate  nothing relevant is found yet; at most {c['missed_upper']} records are relevant "
-                     f"({confidence} confidence).")
-    else:
-        lines.append(
-            f"Certificate  at least {_cut_percent(c['recall_lower'])} of the relevant records are found, at most "
-            f"{c['missed_upper']} missed ({confidence} confidence,\n             whatever the ranking does and "
-            f"whenever you look; {c['audit_draws']} audit draws)."
-        )
-    if e["recall"] is not None:
+    if not facts["records"]:
+        return "\n".join(lines + ["Verdict      No record has come to this stage."]
+                         + [f"Note         {warning}" for warning in facts["warnings"]])
+    lines.append(_certificate_in_words(facts))
+    if e["recall"] is not None and facts["unscreened"]:
         lines.append(
             f"Estimate     about {100 * e['recall']:.1f} % are found "
-            f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {e['relevant_total']:g} relevant in all. "
-            f"No guarantee:\n             {e['method']}, assuming {e['assumes']}."
+            f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {about(e['relevant_total'], 'relevant record')} in all."
+            f" No guarantee:\n             {e['method']}, assuming {e['assumes']}."
         )
-    if c["certified"] and not RULES[v["rule"]].needs_audit_size:
+    if not facts["unscreened"]:
+        lines.append("Workload     none: every record is screened.")
+    elif c["certified"] and not RULES[v["rule"]].needs_audit_size:
         lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
-    if facts["relevant_found"]:
-        price = ", ".join(f"{100 * float(t):g} %: {n}" for t, n in facts["price_of_certainty"].items())
+    if facts["relevant_found"] and facts["unscreened"]:
+        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts["price_of_certainty"].items())
         lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
-    else:
+    elif facts["unscreened"]:
         lines += ["", *price_in_words(facts["records"], facts["confidence"])]
     if facts["label_noise"] is not None:
         lines.append(_labels_in_words(facts["label_noise"]))
@@ -727,14 +733,30 @@ def in_words(facts: dict) -> str:
         mark = "*" if rule["name"] == v["rule"] else " "
         says = "stop" if rule["stop"] else "go on"
         lines.append(f"  {mark} {rule['name']:<12}{says:<7}{rule['promise']:<12}{rule['why']}")
-    lines += ["", "Verdict      " + ("Screening can stop" if v["stop"] else "Go on screening")
-              + (" (certified)." if v["certified"] else f" (promise: {v['promise']}).") + f" {v['why']}"]
+    promise = " (certified)" if v["certified"] else f" (promise: {v['promise']})" if facts["unscreened"] else ""
+    lines += ["", f"Verdict      {'Screening can stop' if v['stop'] else 'Go on screening'}{promise}. {v['why']}"]
     return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
 
 
+def _certificate_in_words(facts: dict) -> str:
+    c, missed = facts["certificate"], facts["certificate"]["missed_upper"]
+    if c["recall_lower"] is None:
+        told = (f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} "
+                f"{is_are(missed)} relevant")
+    else:
+        told = (f"Certificate  at least {_cut_percent(c['recall_lower'])} of the relevant records are found, at most "
+                f"{missed:,} missed")
+    if not (c["audit_draws"] and facts["unscreened"]):
+        why = "nothing has been drawn at random yet" if facts["unscreened"] else "every record is screened"
+        return f"{told}\n             (by arithmetic alone: {why})."
+    return (f"{told} ({100 * facts['confidence']:g} % confidence,\n             whatever the ranking does and whenever "
+            f"you look; {plural(c['audit_draws'], 'audit draw')}).")
+
+
 def _labels_in_words(noise: dict) -> str:
-    told = (f"Labels       {noise['judged_twice']} of a random sample of {noise['sample']} excluded records are judged "
-            f"again, {noise['overturned']} of them overturned")
+    judged = noise["judged_twice"]
+    told = (f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
+            f"again and {noise['overturned']:,} overturned")
     if noise["sensitivity"] is not None:
         told += (f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
                  f"({_cut_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)")
@@ -751,9 +773,14 @@ def _workload_in_words(facts: dict) -> str:
     work = facts["workload"]
     left = work["records_to_certificate"]
     until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
-    told = (f"Workload     {left['p10']} to {left['p90']} more records to {until} "
-            f"(median {left['p50']}; {work['zero_hit']} if nothing more turns up)")
+    told = (f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
+            f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)")
     if work["hours"] is None:
         return told + "."
-    return (f"{told},\n             {work['hours']['p10']:g} to {work['hours']['p90']:g} hours at your "
-            f"{work['seconds_per_record']:.1f} seconds a record.")
+    hours = _between(*(span(left[p] * work["seconds_per_record"]) for p in ("p10", "p90")))
+    return f"{told},\n             {hours} at your {work['seconds_per_record']:.1f} seconds a record."
+
+
+def _between(least: int | str, most: int | str) -> str:
+    least, most = (text if isinstance(text, str) else f"{text:,}" for text in (least, most))
+    return most if least == most else f"{least} to {most}"

@@ -11,6 +11,7 @@ from . import agreement as coefficients
 from .decisions import Event, Label, visible
 from .errors import InputError
 from .project import Project, Role, Stage
+from .wording import plural
 
 
 def conflicts(project: Project, stage_name: str | None = None, *, viewer: str | None = None) -> dict[str, object]:
@@ -157,12 +158,12 @@ def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
 
 def agreement_in_words(facts: dict) -> str:
     """Return what `agreement` found as lines for a person."""
-    lines = [f"Stage {facts['stage']}: {len(facts['reviewers'])} reviewers, {facts['records']} records judged by two "
-             "or more."]
+    lines = [f"Stage {facts['stage']}: {plural(len(facts['reviewers']), 'reviewer')}, "
+             f"{plural(facts['records'], 'record')} judged by two or more."]
     lines += _part_in_words(facts, facts["confidence"])
     if (round_ := facts["calibration"]) is not None:
-        judged = ", ".join(f"{name} {count}" for name, count in round_["judged_by"].items()) or "nobody yet"
-        lines += ["", f"Calibration round of {round_['size']} records, judged by: {judged}."]
+        judged = ", ".join(f"{name} {count:,}" for name, count in round_["judged_by"].items()) or "nobody yet"
+        lines += ["", f"Calibration round of {plural(round_['size'], 'record')}, judged by: {judged}."]
         lines += _part_in_words(round_, facts["confidence"])
     return "\n".join(lines)
 

@@ -33,6 +33,7 @@ from rich.text import Text
 from .decisions import Label
 from .reading import CriteriaWords, plain, untagged
 from .records import Record
+from .wording import agree, plural, rate, span
 
 if TYPE_CHECKING:
     from .dedupe import FieldPair
@@ -653,11 +654,11 @@ class _Sitting:
         except EOFError:  # the terminal was closed, or the file of answers has ended
             pass
         standing = {row for row, _ in self._decided}
-        for given, what in ((self._notes, "note(s)"), (self._tagged, "record(s) with tags")):
+        for given, what in ((self._notes, ("note", "notes")), (self._tagged, ("tags", "tags"))):
             lost = sum(1 for row, text in given.items() if text and row not in standing)
             if lost:
-                told = "on records without a decision" if given is self._notes else "but without a decision"
-                self._screen.say(Text(f"Not kept: {lost} {what} {told}."))
+                self._screen.say(Text(f"Not kept: the {agree(lost, *what)} of {plural(lost, 'record')} "
+                                      "without a decision."))
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
         return Summary(len(self._decided), found, finished)
 
@@ -1027,7 +1028,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     at all for work that is over within a second.
     """
     # Loaded here: a session does without.
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True, highlight=False)
     pace = _Pace()
@@ -1035,17 +1036,19 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         yield _plain_progress(description, console, pace)
         return
     bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}", markup=False), console=console, transient=True, redirect_stdout=False,
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[told]}", markup=False),
+        console=console, transient=True, redirect_stdout=False,
         redirect_stderr=False,
     )
-    task = bar.add_task(description, total=None, pace="")
+    task = bar.add_task(description, total=None, told="")
     # A timer, since the work may be long before it first tells how far it is (a model is loaded).
     timer = threading.Timer(_QUIET_SECONDS, bar.start)
     timer.daemon = True
     timer.start()
     try:
-        yield lambda done, total: bar.update(task, completed=done, total=total, pace=pace(done, total))
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, told=f"{done:,}/{total:,} {pace(done, total)}".rstrip(),
+        )
     finally:
         timer.cancel()
         timer.join()
@@ -1061,7 +1064,7 @@ def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable
         told = pace(done, total)
         if time.monotonic() >= due or (begun and done == total):
             begun, due = True, time.monotonic() + _PLAIN_SECONDS
-            console.print(Text(f"{description}: {done} of {total}{told and f', {told}'}"), soft_wrap=True)
+            console.print(Text(f"{description}: {done:,} of {total:,}{told and f', {told}'}"), soft_wrap=True)
 
     return tick
 
@@ -1079,12 +1082,6 @@ class _Pace:
         first, began = self._from
         if done == first or now == began:
             return ""
-        rate = (done - first) / (now - began)
-        told = f"{rate:.{1 if rate < 10 else 0}f} records a second"
-        return told if done == total else f"{told}, {_span((total - done) / rate)} left"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        per_second = (done - first) / (now - began)
+        told = f"{rate(per_second)} records a second"
+        return told if done == total else f"{told}, {span((total - done) / per_second)} left"

@@ -30,6 +30,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from .. import bundled
 from ..errors import InputError
 from ..records import content_hash
+from ..wording import is_are, plural
 from . import PACKAGED_MODEL, of_length_one
 from .folder import Encoding, Recipe, read_recipe
 
@@ -396,7 +397,8 @@ def _plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encod
     lacking = sorted(name for name in told["missing_keys"] if "pooler" not in name)
     if lacking:
         raise InputError(
-            f"The weights in {folder} are not those of its config.json: {len(lacking)} are missing, as {lacking[0]}."
+            f"The weights in {folder} are not those of its config.json: {plural(len(lacking), 'tensor')} "
+            f"{is_are(len(lacking))} missing, as {lacking[0]}."
         )
     cutting = _fast_tokenizer(tokenizer, longest)
     if cutting is None:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..records import Record, normal_doi, normal_title
+from ..wording import plural
 from . import archives
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
 
@@ -88,7 +89,7 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
     places = [f"reviews/{review}/results.{ending}" for review in project.reviews for ending in ("db", "sql")]
     places = [place for place in (*places, "results.db") if place in project.names]
     if len(places) > 1:
-        tally.warn(0, f"{len(places)} reviews in one project; where two judge a record, the later one stands")
+        tally.warn(0, f"{plural(len(places), 'review')} in one project; where two judge a record, the later one stands")
     found: dict[int, tuple[str, dict[str, tuple[str, ...]]]] = {}
     for place in places:
         connection = project.open(place)
@@ -186,7 +187,8 @@ def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:
         numbers = [_own_number(found) for _, found in data]
         if labels and not set(labels) <= set(numbers):
             raise InputError(
-                f"{project.path}: its data set has {len(data)} records where ASReview counted otherwise, so its labels "
+                f"{project.path}: its data set has {plural(len(data), 'record')} where ASReview counted otherwise, so its "
+                "labels "
                 f"cannot be told apart; export the labelled data set from ASReview as CSV and import that."
             )
     for (line, found), number in zip(data, numbers):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..records import Record, is_placeholder
+from ..wording import plural
 
 # Under this name a writer keeps what its format cannot hold, as JSON, so that reading it again
 # gives the same record.
@@ -95,7 +96,7 @@ class Stream:
     @property
     def warnings(self) -> list[Problem]:
         rest = self._tally.untold
-        more = [Problem(0, f"{rest} more warnings like these")] if rest else []
+        more = [Problem(0, plural(rest, "more warning") + " like these")] if rest else []
         return [*self._tally.warnings, *more]
 
     def __iter__(self) -> Iterator[Item]:
@@ -105,7 +106,8 @@ class Stream:
             yield item
         if read != self.announced:
             raise InputError(
-                f"{self.path} announces {self.announced} records as {self.format}, but {read} could be told apart; "
+                f"{self.path} announces {plural(self.announced, 'record')} as {self.format}, but {read:,} could be told "
+                "apart; "
                 f"it is damaged, so nothing of it was taken. Export it again, or in another format."
             )
         if not read:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from ..errors import InputError
+from ..wording import plural
 from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Tally
@@ -86,7 +87,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
                 yield Item(line, Problem(line, "this row is empty; there is nothing to screen"))
             continue
         if len(cells) > len(header):
-            tally.warn(line, f"{len(cells)} cells where the header has {len(header)}; all are kept")
+            tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
         yield Item(line, columns.record(cells), label(cells, line))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..wording import plural
 from ..records import Record
 from . import archives
 from .columns import Columns, Layout
@@ -57,7 +58,7 @@ def _check_size(path: Path) -> None:
                         columns, last = max(columns, _column(letters)), max(last, int(number))
                     if columns * last > _MOST_CELLS:
                         raise InputError(
-                            f"{path} spans {last:,} rows and {columns:,} columns, more than {_MOST_CELLS:,} cells; "
+                            f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} cells; "
                             f"delete what stands far outside the table, or save it as CSV."
                         )
 
@@ -107,7 +108,7 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
         raise InputError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
     if meta.num_rows > _ROWS or unpacked > 8 * _BYTES:
         raise InputError(
-            f"{path} holds {meta.num_rows:,} rows of {unpacked >> 20:,} MiB; it is too large for a review."
+            f"{path} holds {plural(meta.num_rows, 'row')} of {unpacked >> 20:,} MiB; it is too large for a review."
         )
 
     def all_rows() -> Rows:

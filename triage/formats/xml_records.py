@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..errors import InputError
+from ..wording import plural
 from .common import Problem, Tally, one_line
 from .text import LONGEST, TextFile
 
@@ -84,7 +85,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         repaired += mended
         yield line, element
     if repaired:
-        tally.warn(0, f"{repaired} records held characters that XML forbids; they were mended")
+        tally.warn(0, f"{plural(repaired, 'record')} held characters that XML forbids, which were mended")
 
 
 def _whole_tags(file: TextFile) -> Iterator[str]:

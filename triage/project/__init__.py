@@ -8,7 +8,7 @@ import math
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from ..decisions import (
 )
 from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
+from ..wording import plural
 from . import schema
 from .places import File, Server, place_of, shown
 from .schema import (
@@ -1274,8 +1275,8 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
             there = connection.execute(select(func.count()).select_from(table)).scalar()
             of_ours = int(table is _meta and isinstance(place, Server))  # its own schema version
             if there != counts[table.name] + of_ours:
-                raise InputError(f"Of the table {table.name} {there} rows came through, not {counts[table.name]}; "
-                                 "nothing was copied.")
+                raise InputError(f"Of the table {table.name} {plural(there, 'row')} came through, not "
+                                 f"{counts[table.name]:,}; nothing was copied.")
     return counts
 
 

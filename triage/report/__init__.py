@@ -23,11 +23,14 @@ from ..project import Project
 from ..records import Record
 from ..status import NO_REASON, Flow, flow, tags_of_records
 from ..stopping_rules import PROMISES, RULES
+from ..wording import plural
 from .curve import discovery_curve
 from .drawing import UNPRINTABLE
 from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
-from .words import REFERENCES, flat_parameters, headline, limit_lines, methods_text, percent, statements, stopped_stages
+from .words import (
+    REFERENCES, headline, limit_lines, methods_text, model_parameters, percent, statements, stopped_stages,
+)
 
 _MOST_PROBLEMS = 50        # problems of a file that are listed
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>\\^`{|}]+")
@@ -131,6 +134,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         finalize=lambda value: UNPRINTABLE.sub("", value) if type(value) is str else value,
     )
     environment.filters["count"] = lambda n: f"{n:,}"
+    environment.filters["plural"] = plural
     environment.filters["percent"] = percent
     environment.filters["sha256"] = _sha256
     return environment.get_template("report.html").render(
@@ -157,7 +161,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         included=_included(project, counted),
         files=project.files(),
         most_problems=_MOST_PROBLEMS,
-        parameters=[] if model is None else flat_parameters(model),
+        model=None if model is None else model_parameters(model),
         methods=methods,
         references=[text for key, text in REFERENCES.items() if key in methods],
     )

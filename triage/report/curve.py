@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..decisions import History, Origin
+from ..wording import plural
 from .drawing import WIDTH, set_text, svg
-from .words import plural
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0   # margins round the curve's axes
 _CURVE_HEIGHT = 360.0
@@ -85,7 +85,7 @@ def discovery_curve(history: History, status: dict) -> str:
         body.append(f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{WIDTH - _RIGHT}" stroke="{colour}" '
                     f'stroke-opacity="0.35"/>')
     body += _margin_labels(labels)
-    desc = f"{found} relevant records found in {n} screened, of {history.n_total}." + "".join(
+    desc = f"{plural(found, 'relevant record')} found in {n:,} screened, of {history.n_total:,}." + "".join(
         f" {first} {second}." for _, _, first, second in labels[:-1]
     )
     return svg("curve", "Relevant records found against records screened", desc, _CURVE_HEIGHT, body)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..errors import InputError
 from ..protocol import Protocol
 from ..status import NO_REASON, Flow, StageFlow
+from ..wording import is_are, plural
 from .drawing import BOLD, LINE, PAD, WIDTH, arrow, set_text, svg, text_width, wrapped
 
 HIDEABLE = ("sources", "reasons", "tags", "steps")
@@ -273,30 +274,30 @@ def check_sums(counted: Flow) -> None:
         gone = counted.duplicates.get(source, 0) + sum(b.get(source, 0) for b in counted.removed.values())
         if gone > counted.retrieved.get(source, 0):
             raise InputError(
-                f"The flow figure cannot be drawn: {gone} records left from {source!r}, which gave "
-                f"{counted.retrieved.get(source, 0)}."
+                f"The flow figure cannot be drawn: {plural(gone, 'record')} left from {source!r}, which gave "
+                f"{counted.retrieved.get(source, 0):,}."
             )
     expected = counted.n_retrieved - counted.n_duplicates - counted.n_removed
-    came = (f"{counted.n_retrieved} identified - {counted.n_duplicates} duplicates - "
-            f"{counted.n_removed} removed")
+    came = (f"{counted.n_retrieved:,} identified - {plural(counted.n_duplicates, 'duplicate')} - "
+            f"{counted.n_removed:,} removed")
     for stage in counted.stages:
         if stage.entered != expected:
-            raise InputError(f"The flow figure cannot be drawn: {came} = {expected}, but {stage.entered} "
+            raise InputError(f"The flow figure cannot be drawn: {came} = {expected:,}, but {stage.entered:,} "
                              f"entered {stage.name!r}.")
         excluded = sum(stage.excluded.values())
         total = excluded + stage.unscreened + stage.conflicts + stage.included + stage.maybe
         if total != stage.entered:
             raise InputError(
-                f"The flow figure cannot be drawn: at {stage.name!r} {excluded} excluded + "
-                f"{stage.unscreened} unscreened + {stage.conflicts} conflicts + {stage.included} included + "
-                f"{stage.maybe} maybe = {total}, but {stage.entered} entered."
+                f"The flow figure cannot be drawn: at {stage.name!r} {excluded:,} excluded + "
+                f"{stage.unscreened:,} unscreened + {stage.conflicts:,} in conflict + {stage.included:,} included + "
+                f"{stage.maybe:,} maybe = {total:,}, but {stage.entered:,} entered."
             )
         expected = stage.included + stage.maybe
-        came = f"{stage.included} included + {stage.maybe} maybe at {stage.name!r}"
+        came = f"{stage.included:,} included + {stage.maybe:,} maybe at {stage.name!r}"
     for tag, n in counted.tags.items():
         if n > counted.stages[-1].included:
-            raise InputError(f"The flow figure cannot be drawn: {n} records are tagged {tag!r}, of "
-                             f"{counted.stages[-1].included} included.")
+            raise InputError(f"The flow figure cannot be drawn: {plural(n, 'record')} {is_are(n)} tagged {tag!r}, of "
+                             f"{counted.stages[-1].included:,} included.")
 
 
 def reason_texts(protocol: Protocol) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 
 from ..errors import InputError
 from ..status import Flow
+from ..wording import agree, is_are, plural
 from .drawing import clean
 from .figure import by_count, check_sums
 
@@ -117,8 +118,9 @@ def _check_finished(counted: Flow, stopped: Collection[str]) -> None:
         ):
             if n:
                 raise InputError(
-                    f"The table for PRISMA2020 cannot be written: at the stage {stage.name!r} {n} records are {what}, "
-                    f"and it has no box for them. Settle them first, or write the figure (.svg), which shows them."
+                    f"The table for PRISMA2020 cannot be written: at the stage {stage.name!r} {plural(n, 'record')} "
+                    f"{is_are(n)} {what}, and it has no box for {agree(n, 'it', 'them')}. Settle {agree(n, 'it', 'them')} "
+                    f"first, or write the figure (.svg), which shows them."
                 )
 
 

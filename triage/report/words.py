@@ -15,6 +15,7 @@ from ..decisions import History, Origin
 from ..protocol import Limits, Protocol
 from ..status import Flow, StageFlow
 from ..stopping_rules import RULES
+from ..wording import agree, is_are, plural, span, was_were
 
 REFERENCES = {
     "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
@@ -48,8 +49,8 @@ def statements(status: dict) -> list[Statement]:
     """
     screened, unscreened = status["screened"], status["unscreened"]
     found, maybe = status["relevant_found"], status["maybe"]
-    text = (f"{screened:,} of {plural(status['records'], 'record')} {_were(screened, 'is', 'are')} screened "
-            f"at the stage “{status['stage']}”, and {found:,} of them {_were(found, 'is', 'are')} relevant")
+    text = (f"{screened:,} of {plural(status['records'], 'record')} {is_are(screened)} screened "
+            f"at the stage “{status['stage']}”, and {found:,} of them {is_are(found)} relevant")
     text += f" ({maybe:,} labelled maybe)." if maybe else "."
     said = [Statement("count", text)]
     if not status["records"]:
@@ -92,18 +93,20 @@ def _is_certified(status: dict) -> bool:
 def _certificate_now(status: dict, certificate: dict) -> str:
     unscreened, target = status["unscreened"], percent(status["target"])
     missed, lower = certificate.get("missed_upper"), certificate.get("recall_lower")
-    if not certificate.get("audit_draws"):
-        return "No record has been drawn at random yet, so nothing is certified."
+    drawn = certificate.get("audit_draws")
+    if lower is None and not drawn:
+        return "No record has been drawn at random yet, and no relevant one is known, so nothing is certified."
     if missed is None:
         return "Nothing is certified yet."
-    among = (f"at most {missed:,} {_were(missed, 'is', 'are')} missed among the "
+    among = (f"at most {missed:,} {is_are(missed)} missed among the "
              f"{plural(unscreened, 'record')} not screened")
     if lower is None:
         return (f"No relevant record is known yet, so recall is undefined; {among} "
                 f"({_held_how(status, certificate)}).")
+    held = _held_how(status, certificate) if drawn else "by arithmetic alone: no record has been drawn at random yet"
     certifies = "certifies" if certificate.get("certified") else "does not certify"
     return (f"At least {percent(lower, math.floor)} of the records you would label relevant are found "
-            f"({_held_how(status, certificate)}); {among}. This {certifies} the target of {target}.")
+            f"({held}); {among}. This {certifies} the target of {target}.")
 
 
 def _held_how(status: dict, certificate: dict) -> str:
@@ -138,10 +141,11 @@ def _work_ahead(workload: dict) -> str:
     until = workload.get("until", "the certificate")
     until = "A certified stop" if until == "the certificate" else until[0].upper() + until[1:]
     text = f"{until} is about {plural(round(records['p50']), 'record')} away"
-    if records.get("p10") is not None and records.get("p90") is not None:
-        text += f" (8 times in 10 between {round(records['p10']):,} and {round(records['p90']):,})"
+    least, most = records.get("p10"), records.get("p90")
+    if least is not None and most is not None and round(least) != round(most):
+        text += f" (8 times in 10 between {round(least):,} and {round(most):,})"
     if hours and hours.get("p50") is not None:
-        text += f", or {hours['p50']:,.1f} hours"
+        text += f", or {span(3600 * hours['p50'] if pace is None else pace * records['p50'])}"
         if pace is not None:
             text += f" at {pace:,.1f} seconds a record"
     return text + ". This is a forecast with no guarantee."
@@ -185,17 +189,17 @@ def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
         for name, n in counted.retrieved.items()
     ]
     n = counted.n_retrieved
-    said = [f"{plural(n, 'record')} {_were(n)} imported from {plural(len(sources), 'source')}"
+    said = [f"{plural(n, 'record')} {was_were(n)} imported from {plural(len(sources), 'source')}"
             + (f": {_listed(sources)}." if sources else ".")]
     copies, removed = counted.n_duplicates, counted.n_removed
     if copies:
-        said.append(f"{plural(copies, 'duplicate')} {_were(copies)} linked to the record kept, which left "
+        said.append(f"{plural(copies, 'duplicate')} {was_were(copies)} linked to the record kept, which left "
                     f"{plural(n - copies, 'record')}.")
     else:
         said.append("No duplicates were found.")
     if removed:
         kinds = [f"{sum(counts.values()):,} by the {kind} limit" for kind, counts in counted.removed.items()]
-        said.append(f"{plural(removed, 'record')} {_were(removed)} removed before screening "
+        said.append(f"{plural(removed, 'record')} {was_were(removed)} removed before screening "
                     f"({_listed(kinds)}), which left {plural(n - copies - removed, 'record')}.")
     elif limit_lines(protocol.limits):
         said.append("No record was removed by the limits of the protocol.")
@@ -207,39 +211,38 @@ def _said_of_screening(
     over: bool,
 ) -> list[str]:
     n = status["screened"]
-    done = _were(n) if over else _were(n, "has been", "have been")
+    done = was_were(n) if over else agree(n, "has been", "have been")
     parts = [f"{k:,} {what}" for k, what in ((status["maybe"], "as maybe"), (conflicts, "in conflict")) if k]
     said = [f"At the stage “{status['stage']}”, {n:,} of {plural(status['records'], 'record')} {done} "
             f"screened and {status['relevant_found']:,} counted as relevant"
             + (f" ({_listed(parts)} among them)." if parts else ".")]
     if protocol.reviewers_per_record > 1:
-        said.append(f"Every record needed the decisions of {protocol.reviewers_per_record} reviewers.")
+        said.append(f"Every record needed the decisions of {plural(protocol.reviewers_per_record, 'reviewer')}.")
     origins = history.origin[history.judged]
     n_audit, n_ranked = (int((origins == str(o)).sum()) for o in (Origin.AUDIT, Origin.RANKED))
     if n_ranked and model is not None:
         criteria = "the protocol's criteria and by " if protocol.include or protocol.exclude else ""
         said.append(
-            f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of a ranking by {criteria}what a "
+            f"{n_ranked:,} of them {was_were(n_ranked)} shown in the order of a ranking by {criteria}what a "
             f"model learned from the decisions made so far, trained anew as screening went on (continuous "
             f"active learning, Cormack & Grossman 2016)."
         )
         said.append(_said_of_model(model))
     elif n_ranked:
-        said.append(f"{n_ranked:,} of them {_were(n_ranked)} shown in the order of import, not ranked.")
+        said.append(f"{n_ranked:,} of them {was_were(n_ranked)} shown in the order of import, not ranked.")
     if n_audit:
         said.append(
-            f"{n_audit:,} {_were(n_audit)} drawn at random from the records not yet shown, in an order "
+            f"{n_audit:,} {was_were(n_audit)} drawn at random from the records not yet shown, in an order "
             f"fixed in the log beforehand and not told to the reviewers (audit draws)."
         )
     return said
 
 
 def _said_of_model(model: Mapping[str, object]) -> str:
-    name = model.get("preset") or model.get("name") or ""
-    parameters = [(k, v) for k, v in flat_parameters(model) if k not in ("preset", "name")]
+    name, parameters = model_parameters(model)
     text = f"The model was the preset “{name}”" if name else "The model's preset has no name"
     if len(parameters) > _MOST_PARAMETERS:
-        text += f", whose {len(parameters)} parameters are listed in the report"
+        text += f", whose {plural(len(parameters), 'parameter')} are listed in the report"
     elif parameters:
         text += f" ({'; '.join(f'{k} = {v}' for k, v in parameters)})"
     scores = model.get("scores") or ()
@@ -257,15 +260,16 @@ def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
         return [*said, "Every record was screened, so no recall had to be estimated."]
     certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
     lower, missed = certificate.get("recall_lower"), certificate.get("missed_upper")
-    if certificate.get("audit_draws") and missed is not None:
+    drawn = certificate.get("audit_draws")
+    if missed is not None and (drawn or lower is not None):
         anytime = certificate.get("method") == "audit-e"
         bound = (f"at least {percent(lower, math.floor)} of the records that the reviewers would label "
                  f"relevant were found, and " if lower is not None else "")
+        held = ("" if not drawn else f" ({confidence}, a bound valid at any time and for any ranking; Ville 1939, "
+                "Waudby-Smith & Ramdas 2020)" if anytime else f" ({confidence}, a bound valid for one look)")
         said.append(
-            f"By the audit, {bound}at most {missed:,} {_were(missed)} missed among the "
-            f"{plural(status['unscreened'], 'record')} not screened ({confidence}"
-            + (", a bound valid at any time and for any ranking; Ville 1939, Waudby-Smith & Ramdas 2020)."
-               if anytime else ", a bound valid for one look).")
+            f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
+            f"{was_were(missed)} missed among the {plural(status['unscreened'], 'record')} not screened{held}."
         )
     if _is_certified(status) and not certificate.get("certified"):
         said.append(f"By the stopping rule: {status['verdict']['why']}")
@@ -287,15 +291,7 @@ def _said_of_stage(stage: StageFlow) -> str:
         (stage.conflicts, "in conflict"),
     ) if n]
     return (f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
-            f"{_were(assessed)} screened: {_listed(parts)}.")
-
-
-def plural(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _were(n: int, one: str = "was", many: str = "were") -> str:
-    return one if n == 1 else many
+            f"{was_were(assessed)} screened: {_listed(parts)}.")
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -332,6 +328,13 @@ def limit_lines(limits: Limits) -> list[tuple[str, str]]:
     if limits.exclude_types:
         lines.append(("Types not wanted", ", ".join(limits.exclude_types)))
     return lines
+
+
+def model_parameters(model: Mapping[str, object]) -> tuple[str, list[tuple[str, str]]]:
+    """Return the name of a model's preset, empty where it has none, and its parameters, flat, without that name."""
+    named = {key: value for key, value in model.items() if key in ("preset", "name")}
+    rest = {key: value for key, value in model.items() if key not in named}
+    return str(named.get("preset") or named.get("name") or ""), flat_parameters(rest)
 
 
 def flat_parameters(model: Mapping[str, object]) -> list[tuple[str, str]]:

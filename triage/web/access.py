@@ -30,6 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .. import fulltext
 from ..errors import InputError
 from ..project import Person, Project, Role
+from ..wording import plural
 
 LEAST_PASSWORD = 12              # characters
 MOST_PASSWORD = 1_000            # a longer one would only cost time to hash
@@ -325,7 +326,7 @@ class Attempts:
 
 def too_many(wait: int) -> Refused:
     """Return what is said to somebody who has to wait for the next attempt."""
-    said = f"{wait} second{'s' * (wait > 1)}" if wait < 100 else f"{-(-wait // 60)} minutes"
+    said = plural(wait, "second") if wait < 100 else plural(-(-wait // 60), "minute")
     return Refused(429, f"Too many attempts failed; try again in {said}.")
 
 

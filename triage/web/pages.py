@@ -17,6 +17,7 @@ from .. import __version__, report, status, team
 from ..errors import InputError
 from ..project import Role
 from ..reading import plain
+from ..wording import agree, plural, span
 from .access import (
     INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
 )
@@ -37,6 +38,9 @@ _templates = Environment(
     trim_blocks=True, lstrip_blocks=True,
 )
 _templates.filters["count"] = lambda n: f"{n:,}"
+_templates.filters["plural"] = plural
+_templates.filters["agree"] = agree
+_templates.filters["span"] = span
 _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent

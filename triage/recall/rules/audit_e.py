@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...decisions import History, Verdict
+from ...wording import is_are, plural
 from ..evidence import AuditE, certificate
 from .base import Rule, exhausted, floor_percent, percent
 from .policy import Policy
@@ -24,10 +25,11 @@ class AuditRule(Rule):
             return done
         c = certificate(history, self.target, self.confidence, self.parameters)
         if c.recall_lower is None:
-            why = f"Nothing relevant is found yet; at most {c.relevant_upper} records are relevant."
+            most = plural(c.relevant_upper, "record")
+            why = f"Nothing relevant is found yet; at most {most} {is_are(c.relevant_upper)} relevant."
         else:
             why = (f"At least {floor_percent(c.recall_lower)} of the relevant records are found, "
-                   f"at most {c.missed_upper} missed; the target is {percent(self.target)}.")
+                   f"at most {c.missed_upper:,} missed; the target is {percent(self.target)}.")
         return Verdict("audit-e", c.certified, c.certified, "certificate", why)
 
     def policy(self) -> Policy:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import History, Verdict
+from ...wording import plural
 from ..evidence import least_missed
 from .base import Rule, exhausted, percent
 from .exact import hypergeometric
@@ -44,7 +45,7 @@ class CmhRule(Rule):
         if self.look_every is not None:
             look = len(y) // self.look_every
             if not look:
-                return self._not_yet(f"It looks after every {self.look_every} records screened.")
+                return self._not_yet(f"It looks after every {plural(self.look_every, 'record')} screened.")
             y, level = y[: look * self.look_every], level / (look * (look + 1))
             correction = f"look {look}, at the level {level:.2g} for repeated looks"
         if not y.any():

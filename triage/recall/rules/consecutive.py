@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...decisions import History, Verdict
+from ...wording import plural
 from .base import Rule, exhausted
 from .policy import Policy
 
@@ -23,5 +24,5 @@ class ConsecutiveRule(Rule):
             return done
         run = Policy.run(history)
         return Verdict("consecutive", bool(history.n_found) and run >= self.length, False, "heuristic",
-                       f"{run} irrelevant records in a row; the rule asks for {self.length}"
+                       f"{plural(run, 'irrelevant record')} in a row; the rule asks for {self.length:,}"
                        + ("." if history.n_found else " once something relevant is found."))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...decisions import History, Origin, Verdict
+from ...wording import is_are, plural
 from ..evidence import SLACK
 from .base import Rule, exhausted, floor_percent
 from .exact import draws_needed, elusion_upper
@@ -68,7 +69,8 @@ class FixedAuditRule(Rule):
             return self._not_yet("The audit has not begun; it does after a plateau of the ranking.")
         judged = int((sample.y >= 0).sum())
         if judged < sample.size:
-            return self._not_yet(f"{judged} of {sample.size} audit draws are judged; there is one look, at the end.")
+            return self._not_yet(f"{judged:,} of {plural(sample.size, 'audit draw')} {is_are(judged)} judged; there is one "
+                                 "look, at the end.")
         hits, found = int((sample.y == 1).sum()), history.n_found
         most_hits = min(hits + sample.aside, sample.size)
         upper = sample.outside + elusion_upper(sample.left, sample.size, most_hits, 1 - self.confidence)
@@ -76,7 +78,8 @@ class FixedAuditRule(Rule):
         passed = found > 0 and found / upper >= self.target - SLACK
         told = f"recall is at least {floor_percent(found / upper)}" if found else "nothing relevant is found"
         return Verdict("fixed-audit", passed, passed, "certificate",
-                       f"The one look: {hits} hits in {sample.size} draws from {sample.left}, so {told}; "
+                       f"The one look: {plural(hits, 'hit')} in {plural(sample.size, 'draw')} from "
+                       f"{plural(sample.left, 'record')}, so {told}; "
                        "the test is spent.")
 
     def policy(self) -> Policy:

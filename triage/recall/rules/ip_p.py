@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...decisions import Estimate, History, Verdict
+from ...wording import about
 from ..estimates import curve_of, poisson_quantile
 from ..evidence import SLACK
 from .base import Rule, exhausted, floor_percent
@@ -40,5 +41,5 @@ class IpPRule(Rule):
             self.confidence, "that relevant records go on becoming rarer by the fitted power law",
         )
         return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
-                       f"The discovery curve leaves about {expected:.1f} relevant records, at most {largest}: recall "
+                       f"The discovery curve leaves {about(expected, 'relevant record')}, at most {largest:,}: recall "
                        f"of at least {floor_percent(estimate.lower)} if it goes on as it did.", estimate)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...decisions import History, Verdict
+from ...wording import is_are, plural
 from .base import Rule, exhausted
 
 
@@ -25,8 +26,8 @@ class KneeRule(Rule):
         y = history.y[history.judged]
         n, found = len(y), int(y.sum())
         if n < self.least or not found:
-            return self._not_yet(f"{n} records are screened and {found} are relevant; it looks from {self.least} "
-                                 "screened records and one relevant on.")
+            return self._not_yet(f"{plural(n, 'record')} {is_are(n)} screened and {found:,} {is_are(found)} relevant; it looks "
+                                 f"from {self.least:,} screened records and one relevant on.")
         gain = np.cumsum(y)
         i = np.arange(1, n + 1)
         knee = int(np.argmax(gain / found - i / n))

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import Estimate, History, Verdict
+from ...wording import is_are
 from ..estimates import calibrated
 from ..evidence import SLACK
 from .base import Rule, exhausted, floor_percent
@@ -39,7 +40,8 @@ class QuantRule(Rule):
             return done
         p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
         if p is None:
-            return Verdict("quant", False, False, "estimate", "There is no model estimate yet: both labels are needed.")
+            why = f"There is no model estimate yet: {_lacking(history, scores)}."
+            return Verdict("quant", False, False, "estimate", why)
         screened = np.zeros(len(p), bool)
         screened[history.rows[history.judged]] = True
         known, total, spread = p[screened].sum(), p.sum(), p * (1 - p)
@@ -53,3 +55,15 @@ class QuantRule(Rule):
         return Verdict("quant", bool(estimate.lower >= self.target - SLACK), False, "estimate",
                        f"The model puts recall at {floor_percent(recall)}, at least {floor_percent(estimate.lower)} "
                        "if its probabilities are right.", estimate)
+
+
+def _lacking(history: History, scores: np.ndarray | None) -> str:
+    """Say why there are no probabilities: too few labels, or no ranking that learned from those there are."""
+    relevant = history.n_found
+    irrelevant = history.n_screened - relevant
+    if min(relevant, irrelevant) < 2:
+        return (f"two relevant and two irrelevant records are needed, and {relevant:,} and {irrelevant:,} "
+                f"{is_are(relevant + irrelevant)} judged so")
+    if scores is None:
+        return "no ranking covers the records as they are now; `triage rank` or a screening session makes one"
+    return "the newest ranking is older than the labels; `triage rank` or a screening session makes it anew"

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import History, Origin, Verdict
+from ...wording import agree, is_are, plural
 from ..evidence import least_missed
 from .base import Rule, exhausted, percent
 from .exact import least_run, log_factorials, log_no_hit
@@ -65,16 +66,18 @@ class RankedERule(Rule):
         if not found:
             return self._verdict(False, "Nothing relevant is found yet.")
         if least_missed(found, self.target) > history.n_unscreened:
-            return self._verdict(True, f"Were all {history.n_unscreened} records left relevant, recall would still be "
-                                       f"{percent(self.target)}.")
+            left = history.n_unscreened
+            every = agree(left, "the one record", f"all {plural(left, 'record')}")
+            return self._verdict(True, f"Were {every} left relevant, recall would still be at least {percent(self.target)}.")
         runs = self.runs(history)
         if any(run.needed is not None and run.misses >= run.needed for run in runs):
             return self._verdict(True, "A run of irrelevant records is long enough that recall is at least "
                                        f"{percent(self.target)}, at any look, {_NO_WORSE}.")
         if not runs or runs[-1].needed is None:
             return self._verdict(False, f"No run of irrelevant records would do yet, {_NO_WORSE}.")
-        return self._verdict(False, f"{runs[-1].misses} irrelevant records in a row; {runs[-1].needed} are needed, "
-                                    f"{_NO_WORSE}.")
+        needed = runs[-1].needed
+        return self._verdict(False, f"{plural(runs[-1].misses, 'irrelevant record')} in a row; {needed:,} "
+                                    f"{is_are(needed)} needed, {_NO_WORSE}.")
 
     def policy(self) -> Policy:
         """Audit after a plateau that counts towards the run, too, and so may be longer."""

@@ -60,4 +60,19 @@ export function outside(href, text) {
   return el("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
 }
 
+/** A count as it is written everywhere: 12,000. */
+export function count(n) {
+  return n.toLocaleString("en");
+}
+
+/** A count and what is counted, in the number that it takes: 1 record, 12,000 records. */
+export function plural(n, one, many = `${one}s`) {
+  return `${count(n)} ${agree(n, one, many)}`;
+}
+
+/** The form that goes with a count: is or are. */
+export function agree(n, one, many) {
+  return n === 1 ? one : many;
+}
+
 export const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));

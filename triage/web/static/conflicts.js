@@ -1,6 +1,6 @@
 // Conflicts are settled one by one.
 
-import { api } from "./common.js";
+import { api, count } from "./common.js";
 
 const said = document.getElementById("said");
 
@@ -12,7 +12,7 @@ for (const form of document.querySelectorAll("form.settle")) {
     try {
       const body = { stage: form.dataset.stage, record_id: Number(form.dataset.record), label, reason, note: form.elements.note.value.trim() };
       const found = await api("/api/settlements", { body });
-      said.textContent = `Settled: ${label}. ${found.conflicts.length} open, ${found.settled.length} settled.`;
+      said.textContent = `Settled: ${label}. ${count(found.conflicts.length)} open, ${count(found.settled.length)} settled.`;
       const next = document.querySelectorAll("form.settle select")[1];
       form.closest("section").remove();
       next?.focus();

@@ -1,6 +1,6 @@
 // Pairs that may be one record, side by side.
 
-import { api, el } from "./common.js";
+import { agree, api, count, el, plural } from "./common.js";
 
 const said = document.getElementById("said");
 const pairs = document.getElementById("pairs");
@@ -8,7 +8,7 @@ const look = document.getElementById("look");
 
 function show(found) {
   if (!found.looked) return;
-  said.textContent = `${found.linked} new duplicates linked, ${found.duplicates} in all; ${found.open === 1 ? "1 pair is" : `${found.open} pairs are`} open.`;
+  said.textContent = `${plural(found.linked, "new duplicate")} linked, ${count(found.duplicates)} in all; ${plural(found.open, "pair")} ${agree(found.open, "is", "are")} open.`;
   pairs.replaceChildren(...found.pairs.map(asRead));
 }
 

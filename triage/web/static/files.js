@@ -1,6 +1,6 @@
 // Import by drag and drop, with what became of each file: exports are read, PDFs attached to the records of their names.
 
-import { api, el } from "./common.js";
+import { api, count, el, plural } from "./common.js";
 import { attach, takeDrops } from "./fulltext.js";
 
 const form = document.getElementById("import");
@@ -47,7 +47,7 @@ async function read(exports) {
     data.append("source", form.elements.source.value);
     const answer = await api("/api/import", { form: data, seconds: 1800 });
     said.textContent = "";
-    said.append(`The review holds ${answer.records} records. Next: `, el("a", { href: "/duplicates" }, "look for duplicates"), ".");
+    said.append(`The review holds ${plural(answer.records, "record")}. Next: `, el("a", { href: "/duplicates" }, "look for duplicates"), ".");
     report.append(...answer.files.map(asRead));
   } catch (problem) {
     said.textContent = `Nothing was taken: ${problem.status ? problem.message : "no connection"}`;
@@ -58,7 +58,7 @@ async function read(exports) {
 async function attachAll(pdfs) {
   const done = [], left = [];
   for (const [n, file] of pdfs.entries()) {
-    said.textContent = `Attaching ${n + 1} of ${pdfs.length} …`;
+    said.textContent = `Attaching ${count(n + 1)} of ${count(pdfs.length)} …`;
     try {
       const answer = await attach(file);
       if (answer.record_id === null) left.push(`${file.name}: ${answer.message}`);
@@ -67,7 +67,7 @@ async function attachAll(pdfs) {
       left.push(`${file.name}: ${problem.status ? problem.message : "no connection"}`);
     }
   }
-  said.textContent = `${done.length} of ${pdfs.length} PDFs attached${left.length ? `, ${left.length} not` : ""}.`;
+  said.textContent = `${count(done.length)} of ${plural(pdfs.length, "PDF")} attached${left.length ? `, ${count(left.length)} not` : ""}.`;
   if (left.length) {
     report.append(el("section", { "aria-label": "Not attached" }, el("h2", {}, "Not attached"),
       el("ul", {}, left.map((one) => el("li", { dir: "auto" }, one)))));
@@ -83,7 +83,7 @@ function asRead(file) {
   const told = [...file.problems, ...file.warnings];
   return el("section", { "aria-label": file.file },
     el("h2", { dir: "auto" }, file.file),
-    el("p", {}, `${file.format}: ${file.announced} announced = ${file.kept} kept + ${file.already_there} already there + `
-      + `${file.problems.length} problems${file.decisions ? `; ${file.decisions} decisions taken` : ""}`),
+    el("p", {}, `${file.format}: ${count(file.announced)} announced = ${count(file.kept)} kept + ${count(file.already_there)} already there + `
+      + `${plural(file.problems.length, "problem")}${file.decisions ? `; ${plural(file.decisions, "decision")} taken` : ""}`),
     told.length ? el("ul", {}, told.map((one) => el("li", { dir: "auto" }, `line ${one.line}: ${one.message}`))) : null);
 }

@@ -1,7 +1,7 @@
 // The screening page: one record, one key. Decisions are kept in this browser until the server has answered
 // that they are on its disk, are sent in their order, and carry a key by which none is made twice.
 
-import { api, el, makeKey, outside, pause, pieces, plainText } from "./common.js";
+import { agree, api, el, makeKey, outside, pause, pieces, plainText, plural } from "./common.js";
 import { Beside, links as pdfLinks, manage, takeDrops } from "./fulltext.js";
 
 const byId = (id) => document.getElementById(id);
@@ -89,7 +89,7 @@ async function drain() {
       } else if (status === 409) {
         tellConnection("The review is being opened again; what you decided waits in this browser.");
       } else {
-        tellConnection(`No connection: ${count(waiting().length, "change")} in this browser, to be sent when it is back.`);
+        tellConnection(`No connection: ${plural(waiting().length, "change")} ${agree(waiting().length, "waits", "wait")} in this browser, to be sent when it is back.`);
       }
       failures += 1;
       sending = null;
@@ -98,10 +98,6 @@ async function drain() {
       sending = null;
     }
   }
-}
-
-function count(n, noun) {
-  return `${n} ${noun}${n === 1 ? " waits" : "s wait"}`;
 }
 
 function tellConnection(text, href = "") {

@@ -1,0 +1,60 @@
+"""How numbers are written in sentences, everywhere the same: 1 record, 12,000 records, 1,900 a second."""
+
+from __future__ import annotations
+
+import math
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """Write a count and what is counted: `plural(1, "record")` is "1 record", `plural(0, "record")` "0 records".
+
+    Parameters
+    ----------
+    n : int
+    one : str
+        The noun for one, with what stands before it, such as "audit draw".
+    many : str
+        That for any other number; `one` and an s when left out.
+    """
+    return f"{n:,} {agree(n, one, many or one + 's')}"
+
+
+def agree(n: int, one: str, many: str) -> str:
+    """Return the form that goes with a count, such as "it" or "them"."""
+    return one if n == 1 else many
+
+
+def is_are(n: int) -> str:
+    """Return the verb of what is counted: 1 is, 0 or 12 are."""
+    return agree(n, "is", "are")
+
+
+def was_were(n: int) -> str:
+    """Return the verb of what was counted: 1 was, 0 or 12 were."""
+    return agree(n, "was", "were")
+
+
+def about(n: float, one: str, many: str = "") -> str:
+    """Write an estimated count as the whole number that it is a guess of.
+
+    `about(2.6, "relevant record")` is "about 3 relevant records", and `about(0.2, ...)` "fewer than 1 relevant record".
+    """
+    return f"about {plural(round(n), one, many)}" if round(n) else f"fewer than 1 {one}"
+
+
+def rate(per_second: float) -> str:
+    """Write a rate with two figures that mean something: 0.25, 3.4, 48, 520, 510,000."""
+    if per_second <= 0:
+        return "0"
+    rounded = float(f"{per_second:.1e}")
+    return f"{rounded:,.{max(0, 1 - math.floor(math.log10(rounded)))}f}"
+
+
+def span(seconds: float) -> str:
+    """Write how long something takes, in the unit that fits: 40 s, 12 min, 2.5 h, 120 h."""
+    if seconds < 89.5:
+        return f"{seconds:.0f} s"
+    if seconds < 89.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 9.95 else f"{hours:,.0f} h"
