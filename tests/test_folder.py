@@ -375,7 +375,7 @@ def adapter(path):
     (pickled, "pytorch_model.bin is a pickle, which can run any code"),
     (of_git_lfs, "a pointer of Git LFS"),
     (not_a_number, "gives vectors that are not numbers"),
-    (half_the_weights, "The weights in .* are not those of its config.json: 16 are missing"),
+    (half_the_weights, "The weights in .* are not those of its config.json: 16 tensors are missing"),
     (told(hidden_size=0), "is no model that"),
     (told(hidden_size=64), "is no model that"),
     (told(model_type="unheard-of"), "is no model that"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from triage import report, status
-from triage.decisions import Label
+from triage.decisions import Counts, Label
 from triage.project import Project
 from triage.records import Record
 from triage.wording import about, agree, plural, rate, span
@@ -91,7 +91,7 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
         facts = status.status(project)
         page = re.sub(r"(?s)<style.*?</style>|<table>.*?</table>|<[^>]*>", " ", report.render(project, facts))
         history = project.stage().history()
-        line = status.one_line(history, project.protocol(), status.logged_parameters(project.events(), "abstract"))
+        line = str(status.State(Counts(history.n_total, history.n_screened, history.n_found), "", 1_200))
         curve = re.sub(r"<[^>]*>", " ", report.discovery_curve(history, facts))
         assert "4,800" in line and "4,800" in status.in_words(facts) and "1,200" in page and "1,200" in curve
         for text in (status.in_words(facts), line, curve, page):

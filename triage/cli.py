@@ -577,7 +577,7 @@ def undo(
     if as_json:
         _print_json(undone)
     elif batch:
-        print(f"Took back {len(undone['record_ids'])} of the {undone['handed_out']} records handed out to "
+        print(f"Took back {len(undone['record_ids'])} of the {plural(undone['handed_out'], 'record')} handed out to "
               f"{_line(undone['reviewer'])} as {_line(undone['file'])}.")
     else:
         what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()

@@ -602,7 +602,7 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
     taken, number = [], 0
     for number, (line, cells) in enumerate(rows, 1):
         if any(map(str.strip, cells[len(header):])):
-            faults.add(f"{unit} {line}", f"{len(cells)} cells where the header has {len(header)}",
+            faults.add(f"{unit} {line}", f"{plural(len(cells), 'cell')} where the header has {len(header)}",
                        "put text that holds the separator in double quotes")
             continue
         cells = [*cells, *[""] * (len(header) - len(cells))]  # Excel leaves the blank ones at the end of a line out

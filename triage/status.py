@@ -267,7 +267,7 @@ def status(
     warnings = _warnings(project, events, stage, labels, history, estimate, certificate, viewer)
     if is_blind:
         warnings.insert(0, "So that you decide blind, all of this is of your own decisions and of the records that "
-                           f"{protocol.reviewers_per_record} reviewers have judged; an owner of the review sees more.")
+                           f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.")
     if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
         warnings += _safe_checks(project, stage, history, estimate, noise)
     return {
@@ -449,7 +449,7 @@ def second_look(project: Project, reviewer: str, stage_name: str | None = None) 
     looks = second_looks(project, reviewer, stage_name)
     if (count := project.protocol().reviewers_per_record) > 1:
         raise InputError(
-            f"The protocol asks {count} reviewers to judge each record, so each has its second look in ordinary "
+            f"The protocol asks {plural(count, 'reviewer')} to judge each record, so each has its second look in ordinary "
             "screening; a list of excluded records would tell you what the other decided."
         )
     if not looks.waiting and not looks.own:
@@ -525,8 +525,9 @@ def _warnings(
         )
     if returned := len(_returned(stage)):
         told.append(
-            f"{returned} random draws came back with a batch that was taken back; they are the next to be shown, and until "
-            "then the certificate rests on the draws before them."
+            f"{plural(returned, 'random draw')} came back with a batch that was taken back; "
+            f"{agree(returned, 'it is', 'they are')} the next to be shown, and until then the certificate rests on the draws "
+            f"before {agree(returned, 'it', 'them')}."
         )
     told += _unfinished(project, stage, labels, viewer)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
