@@ -97,6 +97,8 @@ def leave(code: int) -> NoReturn:
         sys.stderr.flush()
     if code in (INTERRUPTED, TERMINATED) or any(thread.is_alive() for thread in _stuck):
         os._exit(code)
+    for number in _ENDING:  # all is done, and nothing left to unwind, should the interpreter wait for a thread now
+        signal.signal(number, lambda number, _: os._exit(128 + number))
     sys.exit(code)
 
 
