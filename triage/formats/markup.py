@@ -26,7 +26,7 @@ _PREFIX = r"(?:(?:jats|mml|xhtml|html|ns\d?|ce):)?"
 _ATTRIBUTES = r"(?:\s{1,9}[A-Za-z_:][\w:.-]{0,40}\s{0,3}=\s{0,3}(?:\"[^\"<>]{0,500}\"|'[^'<>]{0,500}'|[\w#.%-]{1,60})){0,12}"
 _TAG = re.compile(rf"<(/?)({_PREFIX})([A-Za-z][\w-]{{0,24}})({_ATTRIBUTES})\s{{0,9}}(/?)>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_ANY = re.compile(r"<[/!]?[A-Za-z\[-]|&[#\w]{2,32};")
+_ANGLE, _AMPERSAND = re.compile(r"<[/!]?[A-Za-z\[-]"), re.compile(r"&[#\w]{2,32};")
 _COMMENT = re.compile(r"<!--.{0,2000}?-->|<!\[CDATA\[|\]\]>", re.DOTALL)
 _NOTICE = re.compile(
     rf"<({_PREFIX}(?:CopyrightInformation|copyright-statement)){_ATTRIBUTES}\s{{0,9}}>(.{{0,2000}}?)</\1\s{{0,9}}>",
@@ -40,7 +40,7 @@ _LABEL = re.compile(r"\blabel\s{0,3}=\s{0,3}[\"']([^\"']{1,200})[\"']", re.IGNOR
 _NO_LABELS = frozenset({"unlabelled", "unassigned"})
 _FIELD_NAMES = frozenset({"abstract", "summary"})
 # As an exponent: "10<sup>5</sup>" is no 105.
-_POWER = re.compile(rf"(?<=\d)<({_PREFIX}sup)>(?=[-+\u2212]?\d{{1,3}}</\1>)", re.IGNORECASE)
+_POWER = re.compile(rf"<({_PREFIX}sup)>(?=[-+\u2212]?\d{{1,3}}</\1>)", re.IGNORECASE)
 _ROUNDS = 3  # text that was escaped twice needs three
 NOTICE = "CopyrightInformation"
 
@@ -48,7 +48,7 @@ NOTICE = "CopyrightInformation"
 def readable(record: Record) -> Record:
     """Return a record whose texts hold no markup; a copyright notice that is marked as one becomes an extra field."""
     texts = "\n".join((record.title, record.abstract, record.journal, *record.authors, *record.keywords))
-    if ("<" not in texts and "&" not in texts) or _ANY.search(texts) is None:
+    if not _is_marked(texts):
         return record
     notices: list[str] = []
     extra = dict(record.extra)
@@ -61,8 +61,16 @@ def readable(record: Record) -> Record:
         extra[NOTICE] = (*extra.get(NOTICE, ()), *notices)
     return replace(
         record, title=_line(record.title), abstract=abstract, journal=_line(record.journal),
-        authors=tuple(map(_line, record.authors)), keywords=tuple(map(_line, record.keywords)), extra=extra,
+        authors=_lines(record.authors), keywords=_lines(record.keywords), extra=extra,
     )
+
+
+def _is_marked(text: str) -> bool:
+    return ("<" in text and _ANGLE.search(text) is not None) or ("&" in text and _AMPERSAND.search(text) is not None)
+
+
+def _lines(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_line, texts)) if _is_marked("\n".join(texts)) else texts
 
 
 def _line(text: str) -> str:
@@ -81,12 +89,12 @@ def plain(text: str, notices: list[str] | None = None) -> str:
     notices : list of str, optional
         Copyright notices that are marked as such are moved there.
     """
-    if _ANY.search(text) is None:
+    if not _is_marked(text):
         return text
     for _ in range(_ROUNDS):
-        before = text
         if "<" in text:
             text = _without_tags(text, notices)
+        before = text
         if "&" in text:
             text = _ENTITY.sub(_character, text)
         if text == before:
@@ -103,13 +111,15 @@ def heading(text: str) -> str:
 
 
 def _without_tags(text: str, notices: list[str] | None) -> str:
-    if notices is not None:
+    if notices is not None and "opyright" in text:
         text = _NOTICE.sub(lambda found: notices.append(one_line(_TAG.sub("", found.group(2)))) or "\n", text)
     original = text
-    text = _COMMENT.sub("", text)
-    text = _HEADING.sub(lambda found: f"\n{heading(_TAG.sub('', found.group(2)))}", text)
-    text = _POWER.sub("^", text)
-    names = {(found.group(1), found.group(3).lower()) for found in _TAG.finditer(text)}
+    if "<!" in text or "]]>" in text:
+        text = _COMMENT.sub("", text)
+    if "</" in text:
+        text = _HEADING.sub(lambda found: f"\n{heading(_TAG.sub('', found.group(2)))}", text)
+        text = _POWER.sub(lambda found: "^" if found.string[found.start() - 1: found.start()].isdigit() else "", text)
+    names = {(closes, name.lower()) for closes, _, name, *_ in _TAG.findall(text) if len(name) == 1}
 
     def said(found: re.Match[str]) -> str:
         closes, prefix, name, attributes, empty = found.groups()

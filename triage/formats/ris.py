@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from . import votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Tally, first_year, folded, one_line, pmid_in_notes, remainder,
-    split_abstract,
-    with_remainder,
+    DECISION_FIELDS, REMAINDER, ExportRow, Item, Tally, doi_elsewhere, first_year, folded, one_line, pmid_in_notes,
+    pmid_of, remainder, split_abstract, with_remainder,
 )
 from .details import details, is_medline
+from .markup import readable
+from .names import one_each
 from .tagged import Opening, Outside, Values, doubt, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile, lines_of
 
@@ -47,21 +49,20 @@ _PLAINLY = {
     **dict.fromkeys(("PY", "Y1", "Y2", "DA"), re.compile(r"\D{0,3}\d{4}")),
     **dict.fromkeys(("AU", "A1", "A2", "A3", "A4"), re.compile(r"[\w' -]{2,40}, ?[A-Z]")),
 }
-# The second count: lines that open, name or end a record, in whatever way these tags are written, and lines with
-# one blank, which may be text. Most records have one of these lists.
-_SIGNS = re.compile(r"\n((?:TY|TI|T1|ER)[ \t]{0,4}-(?![\w-])|[A-Z][A-Z0-9] - )")
-_USUAL = frozenset(
-    ("TY  -", *title, *end) for title in (("TI  -",), ("T1  -",), ("TI  -", "T1  -"), ("T1  -", "TI  -"))
-    for end in ((), ("ER  -",))
-)
+# The second count: lines that open, name or end a record, in whatever way these tags are written.
+_SIGNS = re.compile(r"\n(TY|TI|T1|ER)[ \t]{0,4}-(?![\w-])")
+# With them, lines that begin as a tag with one blank would: in a record that has one title and no such line, every
+# line that looks like a tag is one.
+_SIGNS_OR_ONE_BLANK = re.compile(r"\n((?:TY|TI|T1|ER)[ \t]{0,4}-(?![\w-])|[A-Z][A-Z0-9] - ?)")
+_USUAL = (["TY  -", "TI  -", "ER  -"], ["TY  -", "T1  -", "ER  -"])
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
 _NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
-_DOI_TAGS = ("DO", "UR", "L3", "M3", "AN", "N1")
-_DOI = re.compile(r"\s*(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\S+\s*$", re.IGNORECASE)
+_DOI_TAGS = frozenset("UR L1 L2 L3 L4 LK M1 M3 AN ID C3 C7 U1 U2 U3 U4 U5".split())
+_EARLY_ACCESS = re.compile(r"[A-Z]{3}(?:-[A-Z]{3})?(?: \d{1,2})? (?:19|20)\d\d", re.IGNORECASE)  # in C6, of Web of Science
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
 _OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.IGNORECASE)
 # PsycINFO's classification stands where others have the type: "Health Psychology & Medicine [3360]".
@@ -108,18 +109,17 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     file = TextFile(path, tally)
     outside = Outside(tally)
     opens = _opening(file.head) or _OPENS
-    for line, parts in (_by_type(file, outside) if opens is _OPENS else _without_types(file, opens, outside)):
-        values = values_of(parts, _LISTS)
+    for line, values in (_by_type(file, outside) if opens is _OPENS else _without_types(file, opens, outside)):
         if (problem := nothing_but("TY", values, line)) is not None:
             yield problem
         else:
-            label = votes.in_notes(values.get("N1", ()), line, tally)
+            label = votes.in_notes(values["N1"], line, tally) if "N1" in values else ""
             yield Item(line, _record(values), label)
     outside.tell()
 
 
-def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record's line and parts: text, tag, value, tag, value, ...
+def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, Values]]:
+    """Yield each record's line and values.
 
     A record begins with its type, with tags that stand directly before its type, or after the end of the one before.
     """
@@ -127,7 +127,7 @@ def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, list[str]]
     line, before = next(found)
     following = next(found, None)
     parts = _split(before)
-    rest = _Rest(["", "ER", *parts], 1, line - 1, following is not None, True, outside)
+    rest = _Rest(["", "ER", *parts], 1, line, following is not None, True, outside)
     for tag, text in rest.stray:  # of no record
         outside.note(line + _lines_before(parts, parts.index(tag)), f"{tag}  - {text}")
     file.tally.announced += len(rest.records)
@@ -136,10 +136,19 @@ def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, list[str]]
     while following is not None:
         line, piece = following
         following = next(found, None)
+        if not lead:
+            parts = _TAG.split(piece)
+            if (values := _plain_values(parts)) is not None:
+                yield line, values
+                continue
+            parts[:0] = ("", "TY")
         text = f"{lead}\nTY  -{piece}"
-        start, lead = at if lead else line, ""
-        signs = tuple(_SIGNS.findall(text))
-        parts = _TAG.split(text) if signs in _USUAL else _split(text)
+        start = at if lead else line
+        signs = _SIGNS_OR_ONE_BLANK.findall(text)
+        if lead or signs not in _USUAL:
+            parts = _split(text)
+            signs = _SIGNS.findall(text)
+        lead = ""
         end = parts.index("ER") if "ER" in parts else -1
         n = 1
         if end < 0 and first and following is not None and (cut := _last_line(text, first)) > text.find("\nTY  -"):
@@ -156,10 +165,33 @@ def _by_type(file: TextFile, outside: Outside) -> Iterator[tuple[int, list[str]]
             parts = [*parts[:end], *(part for pair in rest.stray for part in pair)]
             file.tally.announced += len(rest.records)
         if signs not in _USUAL:
-            doubt(_loosely(signs), n + bool(lead), start, file.tally)
-        yield start, parts
+            doubt(signs, n + bool(lead), start, file.tally)
+        yield start, values_of(parts, _LISTS)
         if n > 1:
             yield from rest.records
+
+
+def _plain_values(parts: list[str]) -> Values | None:
+    """Return the values of a record as most are: one title, each value on its line, and nothing after its end."""
+    if "ER" not in parts or parts.index("ER") != len(parts) - 2:
+        return None
+    texts = list(map(str.strip, parts[2::2]))
+    if texts.pop() or "\n" in "|".join(texts):
+        return None
+    values: Values = defaultdict(list)
+    values["TY"].append(parts[0].strip())
+    for tag, text in zip(parts[1::2], texts):
+        values[tag].append(text)
+    titles = len(values["TI"]) if "TI" in values else 0
+    titles += len(values["T1"]) if "T1" in values else 0
+    if titles != 1 or "\n" in parts[0].strip():
+        return None
+    if "" in texts or not values["TY"][0]:
+        for tag in list(values):
+            values[tag] = [text for text in values[tag] if text]
+            if not values[tag]:
+                del values[tag]
+    return values
 
 
 class _Rest:
@@ -167,8 +199,8 @@ class _Rest:
 
     Attributes
     ----------
-    records : list of (int, list of str)
-        Records without a type, each with its line and parts.
+    records : list of (int, Values)
+        Records without a type, each with its line.
     lead, line : str, int
         The tags with which the next record begins before its type, and their line.
     first : str
@@ -178,7 +210,7 @@ class _Rest:
     """
 
     def __init__(self, parts: list[str], end: int, line: int, followed: bool, leads: bool, outside: Outside):
-        self.records: list[tuple[int, list[str]]] = []
+        self.records: list[tuple[int, Values]] = []
         self.stray: list[tuple[str, str]] = []
         self.lead, self.line, self.first = "", 0, ""
         ends = [i for i in range(end, len(parts), 2) if parts[i] == "ER"]
@@ -198,7 +230,7 @@ class _Rest:
                     self.lead = "".join(f"\n{tag}  - {text}" for tag, text in zip(parts[begin::2], parts[begin + 1::2]))
             elif any(tag in parts[begin:until:2] for tag in _TITLES):
                 stop = begin
-                self.records.append((line + _lines_before(parts, begin), ["", *parts[begin:until]]))
+                self.records.append((line + _lines_before(parts, begin), values_of(["", *parts[begin:until]], _LISTS)))
             for i in range(at, stop, 2):
                 text, beyond = parts[i + 1], ""
                 if parts[i] == "ER":
@@ -226,8 +258,8 @@ def _last_line(text: str, tag: str) -> int:
     return max(text.rfind(f"\n{tag}  -"), text.rfind(f"\n{tag} -"), text.rfind(f"\n{tag}-"))
 
 
-def _without_types(file: TextFile, opens: Opening, outside: Outside) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record's line and parts where the file gives no types: records part at their ends, or at blank lines."""
+def _without_types(file: TextFile, opens: Opening, outside: Outside) -> Iterator[tuple[int, Values]]:
+    """Yield each record's line and values where the file gives no types: records part at their ends, or at blank lines."""
     found = pieces(file, opens)
     if opens is not _ENDS:
         outside.note(*next(found))
@@ -250,13 +282,9 @@ def _without_types(file: TextFile, opens: Opening, outside: Outside) -> Iterator
             parts = _split(text)
             outside.note(line, parts[0])
             here = line + 1 + parts[0].count("\n")
-            doubt(_loosely(_SIGNS.findall(text)), 1, here, file.tally)
-            yield here, ["", *parts[1:]]
+            doubt(_SIGNS.findall(text), 1, here, file.tally)
+            yield here, values_of(parts, _LISTS)
             line += text.count("\n")
-
-
-def _loosely(signs: Iterable[str]) -> list[str]:
-    return [sign[:2] for sign in signs if sign[:2] in ("TY", "TI", "T1", "ER")]
 
 
 def _split(text: str) -> list[str]:
@@ -341,13 +369,15 @@ def _record(values: Values) -> Record:
         year = first_year(dates)
         if year is not None and len(dates) == 1 and dates[0] == str(year):
             del values[tag]
+    if year is None and "C6" in values:
+        year = first_year(v for v in values["C6"] if _EARLY_ACCESS.fullmatch(v))
     doi = ""
-    for tag in _DOI_TAGS:
-        if tag in values and not doi:
-            # Outside DO only where the value is a DOI, or its resolver's address.
-            doi = next((d for v in values[tag] if (tag == "DO" or _DOI.match(v)) and (d := normal_doi(v))), "")
-    if doi and values.get("DO") == [doi]:
-        del values["DO"]
+    if "DO" in values:
+        doi = next((d for v in values["DO"] if (d := normal_doi(v))), "")
+        if doi and values["DO"] == [doi]:
+            del values["DO"]
+    if not doi:
+        doi = doi_elsewhere([v for tag in values if tag in _DOI_TAGS for v in values[tag]], values.get("N1", ()))
     pmid = _pmid(values)
     languages = pop("LA", None) or pop("LG", None)
     language = one_line("; ".join(languages)) if languages else ""
@@ -360,17 +390,36 @@ def _record(values: Values) -> Record:
         notes = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
         if notes:
             values["N1"] = notes
-    authors = pop("AU", None) or pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+    authors = _authors(values)
     words = pop("KW", ())
     extra = {tag: tuple(found) for tag, found in values.items()}
     for tag, found in kept.items():
         extra[tag] = found + extra.get(tag, ())
-    record = Record(
-        title=one_line(titles[0]), abstract=abstract, authors=folded(authors), year=year, journal=one_line(journals[0]),
+    record = readable(Record(
+        title=one_line(titles[0]), abstract=abstract, authors=authors, year=year, journal=one_line(journals[0]),
         doi=doi, pmid=pmid, language=language, type=kind or _TYPE_CODES.get(code, code), keywords=folded(words),
         extra=extra,
-    )
+    ))
     return with_remainder(record, left_over) if left_over else record
+
+
+def _authors(values: Values) -> tuple[str, ...]:
+    pop = values.pop
+    authors = pop("AU", None)
+    if authors is None:
+        authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+    elif "A1" in values and not {_family(name) for name in values["A1"]} & {_family(name) for name in authors}:
+        authors = pop("A1") + authors  # the first author has a tag of its own
+    joined = "|".join(authors)
+    commas = joined.count(",")
+    if ";" in joined or commas > len(authors) or (commas and len(authors) == 1 and joined[-1].isupper()):
+        return one_each(authors)
+    return folded(authors)
+
+
+def _family(name: str) -> str:
+    family, comma, _ = name.partition(",")
+    return (family if comma else re.sub(r"\s[A-Z.\s]{1,8}$", "", name.strip())).strip().lower()
 
 
 def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, str]:
@@ -386,27 +435,30 @@ def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, st
 
 def _pmid(values: Values) -> str:
     for tag in ("PMID", "U1"):
-        for value in values.get(tag, ()):
-            # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
-            if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
-                return found
-    database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
-    medline = "pubmed" in database or "medline" in database
-    if medline:
-        for value in values.get("AN", ()):
-            if found := normal_pmid(value):
-                return found
-    # Elsewhere this tag holds any number.
-    if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())):
-        for value in values.get("ID", ()):
+        if tag in values:
+            for value in values[tag]:
+                # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
+                if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
+                    return found
+    if "DB" in values or "DP" in values:
+        database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
+        tag = "AN" if "pubmed" in database or "medline" in database else ""
+        # Elsewhere this tag holds any number.
+        other = "ID" if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())) else ""
+        for value in (*values.get(tag, ()), *values.get(other, ())):
             if found := normal_pmid(value):
                 return found
     for tag in ("UR", "L2"):
-        for value in values.get(tag, ()):
-            if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
-                return normal_pmid(found.group(1))
-            if medline and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
-                return normal_pmid(found.group(1))
+        if tag in values:
+            for value in values[tag]:
+                if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
+                    return normal_pmid(found.group(1))
+                # The address names the segment of MEDLINE, with or without the database's name in the record.
+                if "ovid" in value and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
+                    return normal_pmid(found.group(1))
+    # As the Cochrane Library has it: "PUBMED 21314913,EMBASE 361".
+    if "C3" in values:
+        return next((pmid for value in values["C3"] if value.startswith("PUBMED ") and (pmid := pmid_of(value))), "")
     return ""
 
 
@@ -451,7 +503,7 @@ def _lines(record: Record) -> list[tuple[str, str]]:
         lines.append(("PY", str(record.year)))
     lines += [("T2", record.journal), *(("T2", v) for v in extra.pop("T2", []))]
     lines += [("AB", record.abstract), *(("AB", v) for v in extra.pop("AB", []))]
-    if record.doi and not any(normal_doi(v) == record.doi for tag in _DOI_TAGS for v in extra.get(tag, ())):
+    if record.doi and not any(normal_doi(v) == record.doi for v in extra.get("DO", ())):
         lines.append(("DO", record.doi))
     if record.type and record.type != _TYPE_CODES.get(code, code):
         lines.append(("M3", record.type))

@@ -109,17 +109,16 @@ class TextFile:
         InputError
             At a line of more than `LONGEST` characters.
         """
-        rest, line = "", 1
+        rest = ""
         for chunk in self.chunks():
             text = rest + chunk
             cut = text.rfind("\n") + 1
             block, rest = text[:cut], text[cut:]
             if block:
                 yield _MARKS.sub("", block) if marks and "\ufeff" in block else block
-                line += block.count("\n")
             if len(rest) > LONGEST:
                 raise InputError(
-                    f"{self.path}, line {line}: longer than {LONGEST:,} characters, which no record's line is; "
+                    f"{self.path}, line {self._lines + 1}: longer than {LONGEST:,} characters, which no record's line is; "
                     f"the file is damaged or no export. Export it again."
                 )
         if rest:
@@ -134,7 +133,9 @@ class TextFile:
                 # A carriage return at the end may be half of a line end.
                 held = "\r" if text.endswith("\r") else ""
                 text = text[: len(text) - len(held)]
-                yield text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+                text = text.replace("\r\n", "\n").replace("\r", "\n")
+                self._lines += text.count("\n")
+                yield text.removeprefix("\ufeff")
             yield held.replace("\r", "\n") + decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise self._damaged() from error
