@@ -277,6 +277,8 @@ def test_no_label_is_asked_for_before_its_record_is_shown(stop, monkeypatch):
             assert history.n_found == int(y[list(oracle.allowed - set(priors))].sum())
             return rule(history, *scores)
 
+        look = __call__
+
     run = replay(
         oracle, watched, prior_rows=list(priors), start=np.arange(160),
         permutation=np.random.default_rng(0).permutation(160), retrain_after=simulation._schedule("auto"),

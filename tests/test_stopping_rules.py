@@ -6,6 +6,7 @@ import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -22,12 +23,13 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 class Thirty(recall.Rule):
     """Stop after thirty records."""
 
+    name: ClassVar[str] = "thirty"
+    promise: ClassVar[str] = "heuristic"
     target: float
     confidence: float
 
-    def __call__(self, history: History) -> Verdict:
-        stop = history.n_screened >= 30
-        return Verdict("thirty", stop, False, "heuristic", f"{history.n_screened} of 30 records are screened.")
+    def look(self, history: History) -> Verdict:
+        return self.verdict(history.n_screened >= 30, f"{history.n_screened} of 30 records are screened.")
 
 
 @pytest.fixture
@@ -51,6 +53,7 @@ def test_a_row_agrees_with_the_class_that_it_names(row):
     rule = recall.rule_of(row.name, 0.9, 0.8, audit_size=7)
     assert isinstance(rule, recall.Rule) and type(rule) is row.load()
     assert (rule.target, rule.confidence, row.promise in PROMISES) == (0.9, 0.8, True)
+    assert (rule.name, rule.promise) == (row.name, row.promise)
     empty = History.of([], [], [], n_records=10)
     assert (rule(empty).name, rule(empty).promise) == (row.name, row.promise)
     assert getattr(rule, "size", None) == (7 if row.needs_audit_size else None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from triage import report, status
+from triage import intake, report, status
 from triage.decisions import Counts, Label
 from triage.project import Project
 from triage.records import Record
@@ -98,3 +98,10 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
             # Years and our numbers of events are no counts.
             text = re.sub(r"\b(19|20)\d\d\b|event \d+|doi:\S+|10\.\d+/\S+|arXiv:\S+|1039.1048", "", text)
             assert not (bare := re.search(r"(?<![\d.,/:#-])\d{4,}(?![\d/-])", text)), text[bare.start() - 60: bare.end() + 40]
+
+
+@pytest.mark.parametrize("said", intake._TOLD_OF_ROWS.values())
+def test_what_is_told_of_rows_of_decisions_goes_with_their_number(said):
+    one, two = said(1), said(2)
+    assert re.match(r"1 (row|record) (repeats|says|has|is) ", one) and re.match(r"2 (rows|records) (repeat|say|have|are) ", two)
+    assert "them" not in one and (" it" not in two.replace("its", ""))

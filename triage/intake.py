@@ -13,13 +13,13 @@ import numpy as np
 
 from . import dedupe, eligibility, formats
 from . import protocol as protocols
-from .decisions import Event, Kind, Label, Origin, batches, label_of, without_quotes
+from .decisions import Batch, Event, Kind, Label, Origin, batches, label_of, without_quotes
 from .errors import Faults, InputError
 from .features import no_progress
 from .project import File, Project, Stage, place_of
 from .records import Record
 from .screening import commit_audit
-from .wording import plural
+from .wording import agree, is_are, plural
 
 _LABELS = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
 _CONFLICT = "conflict"  # what an export says where reviewers disagree
@@ -412,7 +412,7 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     taken, rows = _checked(table, stage, faults)
     faults.refuse()
     rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
-    warnings = [*table.warnings, *(f"{rows[kind]} {said}" for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
+    warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
     codes = _codes(next(s.reasons for s in project.protocol().stages if s.name == stage.name))
     in_force: dict[int, list[Event]] = defaultdict(list)
     for (name, record_id, who), event in stage.live.decisions.items():
@@ -448,13 +448,16 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
             "unlisted_tags": dict(unlisted_tags.most_common()), "warnings": warnings}
 
 
-_TOLD_OF_ROWS = {
-    "repeated": "rows repeat what an earlier row decides on the same record; each record counts once.",
-    "conflict": "rows say that reviewers are in conflict, which is no decision; nothing was taken from them (see "
-                "`triage conflicts`).",
-    "overlooked": "rows have a reason, note or tags but no label; nothing was taken from them.",
-    "reasoned": "records are included although a reason to exclude them is given; the decisions were taken: check "
-                "them.",
+_TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
+    "repeated": lambda n: f"{plural(n, 'row')} {agree(n, 'repeats', 'repeat')} what an earlier row decides on the same "
+                          "record; each record counts once.",
+    "conflict": lambda n: f"{plural(n, 'row')} {agree(n, 'says', 'say')} that reviewers are in conflict, which is no "
+                          f"decision; nothing was taken from {agree(n, 'it', 'them')} (see `triage conflicts`).",
+    "overlooked": lambda n: f"{plural(n, 'row')} {agree(n, 'has', 'have')} a reason, note or tags but no label; nothing was "
+                            f"taken from {agree(n, 'it', 'them')}.",
+    "reasoned": lambda n: f"{plural(n, 'record')} {is_are(n)} included although a reason to exclude "
+                          f"{agree(n, 'it', 'them')} is given; the {agree(n, 'decision was', 'decisions were')} taken: "
+                          f"check {agree(n, 'it', 'them')}.",
 }
 
 
@@ -631,7 +634,7 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
     if seq is None:
         mine = [e for e in project.live().decisions.values() if e.reviewer == reviewer]
         if not mine:
-            out = [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
+            out = _batches_of(project, reviewer)
             raise InputError(
                 f"{reviewer} has no decision in {project.path} to take back; "
                 + (f"--batch takes back the batch handed out as {out[-1].first.note}." if out
@@ -653,16 +656,21 @@ def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
     InputError
         When there is none.
     """
-    out = [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
+    out = _batches_of(project, reviewer)
     if not out:
         raise InputError(
             f"No batch handed out to {reviewer} can be taken back: there is none, or {reviewer} has judged all of it; "
             "--reviewer NAME names somebody else."
         )
-    batch = max(out, key=lambda one: one.first.seq)
+    batch = out[-1]
     left = project.take_back(batch.first.seq, reviewer=reviewer)
     return {"kind": "batch", "file": batch.first.note, "stage": batch.first.stage, "reviewer": reviewer,
             "handed_out": batch.size, "record_ids": [e.record_id for e in left]}
+
+
+def _batches_of(project: Project, reviewer: str) -> list[Batch]:
+    """Return the batches handed out to a reviewer that can be taken back, the oldest first."""
+    return [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
 
 
 LOG_COLUMNS = (

@@ -190,8 +190,7 @@ class Desk:
         Rows of the calibration round that this reviewer is to see before all else, in their order.
     known : ndarray of int8, shape (n,), optional
         What this reviewer may know of each record: 1 relevant, 0 not, -1 nothing yet, -2 not that it is there. It
-        changes with the journal.
-        What the pool holds when left out.
+        changes with the journal; what the pool holds when left out.
     returned : sequence of int
         Rows of audit draws that came back from a batch, in the order of the draws: the next draws are these.
     """

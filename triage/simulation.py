@@ -173,6 +173,7 @@ def simulate(
             raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
     if stop != "none" and stop not in RULES:
         raise InputError(f"--stop: {unknown(stop)}, or none.")
+    rule = None if stop == "none" else recall.rule_of(stop, target, confidence)
     retrain_after = _schedule(batch)
     began = time.perf_counter()
     records, y = read_labelled(file, label_column)
@@ -193,8 +194,7 @@ def simulate(
         run = replay(
             y, scorer if start == "criteria" else _once_both_are_known(scorer), prior_rows=known, start=order,
             permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
-            rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
-            policy=recall.policy_of(stop, target, confidence) if stop != "none" else None, tick=tick, aside=model.anew(),
+            rule=rule, policy=None if rule is None else rule.policy(), tick=tick, aside=model.anew(),
             # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
             until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from .errors import InputError
 from .project import Project, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 from .stopping_rules import RULES
-from .wording import about, agree, is_are, plural, span, was_were
+from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 if TYPE_CHECKING:
     from .screening import Session
@@ -631,7 +630,7 @@ def recall_in_words(history: History, protocol: Protocol, parameters: recall.Aud
     if certificate.recall_lower is None:
         return ""
     reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
-    return f"recall at least {_cut_percent(certificate.recall_lower)}, {reached}"
+    return f"recall at least {floor_percent(certificate.recall_lower)}, {reached}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -692,11 +691,6 @@ def recall_for(project: Project, stage_name: str, reviewer: str, history: Histor
     return recall_in_words(history, protocol, parameters)
 
 
-def _cut_percent(bound: float) -> str:
-    """A lower bound is cut, never rounded up."""
-    return f"{math.floor(1000 * bound + 1e-9) / 10:g} %"
-
-
 def in_words(facts: dict) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
     c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
@@ -745,7 +739,7 @@ def _certificate_in_words(facts: dict) -> str:
         told = (f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} "
                 f"{is_are(missed)} relevant")
     else:
-        told = (f"Certificate  at least {_cut_percent(c['recall_lower'])} of the relevant records are found, at most "
+        told = (f"Certificate  at least {floor_percent(c['recall_lower'])} of the relevant records are found, at most "
                 f"{missed:,} missed")
     if not (c["audit_draws"] and facts["unscreened"]):
         why = "nothing has been drawn at random yet" if facts["unscreened"] else "every record is screened"
@@ -760,9 +754,9 @@ def _labels_in_words(noise: dict) -> str:
             f"again and {noise['overturned']:,} overturned")
     if noise["sensitivity"] is not None:
         told += (f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
-                 f"({_cut_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)")
+                 f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)")
     if noise["sensitivity"] is not None and noise["recall_lower"] is not None:
-        told += (f".\n             Wrong labels counted, recall is at least {_cut_percent(noise['recall_lower'])} "
+        told += (f".\n             Wrong labels counted, recall is at least {floor_percent(noise['recall_lower'])} "
                  f"({100 * noise['confidence']:g} % confidence for both together)")
     if noise["pending"]:
         ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")

@@ -58,3 +58,14 @@ def span(seconds: float) -> str:
         return f"{seconds / 60:.0f} min"
     hours = seconds / 3600
     return f"{hours:.1f} h" if hours < 9.95 else f"{hours:,.0f} h"
+
+
+def percent(share: float) -> str:
+    """Write a share, such as a target."""
+    return f"{100 * share:.4g} %"
+
+
+def floor_percent(bound: float) -> str:
+    """Write a lower bound: it is cut, never rounded up."""
+    # 0.57 * 1000 is 569.9999999999999: a bound must not lose a tenth to that.
+    return f"{math.floor(1000 * bound + 1e-9) / 10:g} %"

@@ -188,8 +188,7 @@ def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:
         if labels and not set(labels) <= set(numbers):
             raise InputError(
                 f"{project.path}: its data set has {plural(len(data), 'record')} where ASReview counted otherwise, so its "
-                "labels "
-                f"cannot be told apart; export the labelled data set from ASReview as CSV and import that."
+                f"labels cannot be told apart; export the labelled data set from ASReview as CSV and import that."
             )
     for (line, found), number in zip(data, numbers):
         label, extra = labels.get(number, ("", {}))

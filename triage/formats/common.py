@@ -107,8 +107,7 @@ class Stream:
         if read != self.announced:
             raise InputError(
                 f"{self.path} announces {plural(self.announced, 'record')} as {self.format}, but {read:,} could be told "
-                "apart; "
-                f"it is damaged, so nothing of it was taken. Export it again, or in another format."
+                f"apart; it is damaged, so nothing of it was taken. Export it again, or in another format."
             )
         if not read:
             raise InputError(f"{self.path} announces no record as {self.format}; is it the right file?")

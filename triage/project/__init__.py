@@ -238,9 +238,9 @@ def stage_of(
     """Return a stage as a log has it.
 
     The records of a permutation are drawn in its order, but for those that were out of the stage, or in a batch
-    that was taken back later, when it was drawn from: they are in none until the next is committed. Had such a record kept its place,
-    the draws made meanwhile would have said nothing of it and yet counted for it; and its place would
-    most likely lie before theirs, so that the next draws were not uniform but took it first.
+    that was taken back later, when it was drawn from: they are in none until the next is committed. Had such a
+    record kept its place, the draws made meanwhile would have said nothing of it and yet counted for it; and its
+    place would most likely lie before theirs, so that the next draws were not uniform but took it first.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["Policy", "Rule", "policy_of", "rule_of"]
 
 
 def rule_of(
-    name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE(),
+    name: str, target: float, confidence: float, *, audit_size: int | None = None, parameters: AuditE = AuditE()
 ) -> Rule:
     """Return the rule of that name, one of the catalogue's.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ...decisions import History, Verdict
-from ...wording import is_are, plural
+from ...wording import floor_percent, is_are, percent, plural
 from ..evidence import AuditE, certificate
-from .base import Rule, exhausted, floor_percent, percent
+from .base import Rule
 from .policy import Policy
 
 
@@ -15,22 +16,23 @@ from .policy import Policy
 class AuditRule(Rule):
     """audit-e: stop when the certificate's bound reaches the target."""
 
+    name: ClassVar[str] = "audit-e"
+    promise: ClassVar[str] = "certificate"
     target: float
     confidence: float
     parameters: AuditE = AuditE()
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("audit-e", "certificate", history, True)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         c = certificate(history, self.target, self.confidence, self.parameters)
         if c.recall_lower is None:
             most = plural(c.relevant_upper, "record")
             why = f"Nothing relevant is found yet; at most {most} {is_are(c.relevant_upper)} relevant."
         else:
-            why = (f"At least {floor_percent(c.recall_lower)} of the relevant records are found, "
-                   f"at most {c.missed_upper:,} missed; the target is {percent(self.target)}.")
-        return Verdict("audit-e", c.certified, c.certified, "certificate", why)
+            why = (
+                f"At least {floor_percent(c.recall_lower)} of the relevant records are found, "
+                f"at most {c.missed_upper:,} missed; the target is {percent(self.target)}."
+            )
+        return self.verdict(c.certified, why)
 
     def policy(self) -> Policy:
         """Audit after a plateau."""

@@ -1,13 +1,13 @@
-"""What every stopping rule is, and what several of them say alike."""
+"""What every stopping rule is."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from ...decisions import History, Verdict
-from ..evidence import SLACK
+import numpy as np
+
+from ...decisions import Estimate, History, Verdict
 from .policy import Policy
 
 
@@ -16,6 +16,8 @@ class Rule(ABC):
 
     Attributes
     ----------
+    name, promise : str
+        As in its row of the catalogue.
     target, confidence : float
         The recall to reach, and the confidence of what the rule says of it.
     needs_scores : bool
@@ -25,30 +27,29 @@ class Rule(ABC):
     """
 
     __slots__ = ()
+    name: ClassVar[str]
+    promise: ClassVar[str]
     needs_scores: ClassVar[bool] = False
     is_costly: ClassVar[bool] = False
     target: float
     confidence: float
 
-    @abstractmethod
-    def __call__(self, history: History) -> Verdict:
+    def __call__(self, history: History, *scores: np.ndarray) -> Verdict:
         """Say whether screening can stop, on which promise, and why."""
+        if history.n_total and not history.n_unscreened:
+            certified = self.promise == "certificate" and history.n_found > 0
+            return Verdict(self.name, True, certified, self.promise, "Every record is screened.")
+        return self.look(history, *scores)
+
+    @abstractmethod
+    def look(self, history: History, *scores: np.ndarray) -> Verdict:
+        """Say so while there are records that are not screened."""
 
     def policy(self) -> Policy | None:
         """Return when the rule wants audit draws; None for a rule that wants none."""
         return None
 
-
-def percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
-def floor_percent(bound: float) -> str:
-    """A lower bound is cut, never rounded up."""
-    return f"{math.floor(1000 * bound + SLACK) / 10:g} %"
-
-
-def exhausted(name: str, promise: str, history: History, certified: bool) -> Verdict | None:
-    if history.n_unscreened or not history.n_total:
-        return None
-    return Verdict(name, True, certified and history.n_found > 0, promise, "Every record is screened.")
+    def verdict(self, stop: bool, why: str, estimate: Estimate | None = None) -> Verdict:
+        """Return what the rule says, under its name and promise; a certificate's stop is certified."""
+        stop = bool(stop)
+        return Verdict(self.name, stop, stop and self.promise == "certificate", self.promise, why, estimate)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import History, Verdict
-from ...wording import plural
+from ...wording import percent, plural
 from ..evidence import least_missed
-from .base import Rule, exhausted, percent
+from .base import Rule
 from .exact import hypergeometric
 
 
@@ -31,29 +31,30 @@ class CmhRule(Rule):
         again and again.
     """
 
+    name: ClassVar[str] = "cmh"
+    promise: ClassVar[str] = "conditional"
     is_costly: ClassVar[bool] = True
     target: float
     confidence: float
     look_every: int | None = None
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("cmh", "conditional", history, False)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         y = history.y[history.judged]
         level, correction = 1 - self.confidence, "not corrected for repeated looks"
         if self.look_every is not None:
             look = len(y) // self.look_every
             if not look:
-                return self._not_yet(f"It looks after every {plural(self.look_every, 'record')} screened.")
+                return self.verdict(False, f"It looks after every {plural(self.look_every, 'record')} screened.")
             y, level = y[: look * self.look_every], level / (look * (look + 1))
             correction = f"look {look}, at the level {level:.2g} for repeated looks"
         if not y.any():
-            return self._not_yet("Nothing relevant is found yet.")
+            return self.verdict(False, "Nothing relevant is found yet.")
         p = self._smallest_p(y, history.n_total)
-        return Verdict("cmh", bool(p < level), False, "conditional",
-                       f"p = {p:.3g} that recall is below {percent(self.target)}, if the ranking is no worse than "
-                       f"random; {correction}.")
+        return self.verdict(
+            p < level,
+            f"p = {p:.3g} that recall is below {percent(self.target)}, if the ranking is no worse than "
+            f"random; {correction}.",
+        )
 
     def p_value(self, history: History) -> float:
         """Return the smallest p-value over all i; 0 where the target is met by arithmetic, 1 with nothing found."""
@@ -72,7 +73,3 @@ class CmhRule(Rule):
         hits = np.arange(len(sample))
         use = sample > 0
         return float(hypergeometric(hits[use], (total - n + sample)[use], (missed + hits)[use], sample[use]).min())
-
-    @staticmethod
-    def _not_yet(why: str) -> Verdict:
-        return Verdict("cmh", False, False, "conditional", why)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ...decisions import History, Verdict
 from ...wording import plural
-from .base import Rule, exhausted
+from .base import Rule
 from .policy import Policy
 
 
@@ -14,15 +15,16 @@ from .policy import Policy
 class ConsecutiveRule(Rule):
     """consecutive: so many irrelevant ranked records in a row."""
 
+    name: ClassVar[str] = "consecutive"
+    promise: ClassVar[str] = "heuristic"
     target: float
     confidence: float
     length: int = 50
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("consecutive", "heuristic", history, False)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         run = Policy.run(history)
-        return Verdict("consecutive", bool(history.n_found) and run >= self.length, False, "heuristic",
-                       f"{plural(run, 'irrelevant record')} in a row; the rule asks for {self.length:,}"
-                       + ("." if history.n_found else " once something relevant is found."))
+        return self.verdict(
+            history.n_found > 0 and run >= self.length,
+            f"{plural(run, 'irrelevant record')} in a row; the rule asks for {self.length:,}"
+            + ("." if history.n_found else " once something relevant is found."),
+        )

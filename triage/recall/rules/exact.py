@@ -59,8 +59,11 @@ def hypergeometric(most: np.ndarray, total: np.ndarray | int, relevant: np.ndarr
         each = np.repeat(some, terms[some])
         first = np.cumsum(terms[some]) - terms[some]
         k = fewest[each] + np.arange(len(each)) - np.repeat(first, terms[some])
-        log_p = (log_choose(relevant[each], k) + log_choose((total - relevant)[each], drawn[each] - k)
-                 - log_choose(total[each], drawn[each]))
+        log_p = (
+            log_choose(relevant[each], k)
+            + log_choose((total - relevant)[each], drawn[each] - k)
+            - log_choose(total[each], drawn[each])
+        )
         chance[some] = np.bincount(each - some[0], np.exp(log_p), len(some)) if len(some) else 0.0
     return np.minimum(chance, 1.0)
 
@@ -75,8 +78,12 @@ def log_no_hit(left: np.ndarray, relevant: np.ndarray, draws: np.ndarray, log_fa
     """Return the log chance that so many random draws of those left hit none of the relevant ones."""
     possible = draws <= left - relevant
     short, relevant = np.where(possible, draws, 0), np.minimum(relevant, left)
-    log_p = (log_factorial[left - relevant] - log_factorial[left - relevant - short]
-             - log_factorial[left] + log_factorial[left - short])
+    log_p = (
+        log_factorial[left - relevant]
+        - log_factorial[left - relevant - short]
+        - log_factorial[left]
+        + log_factorial[left - short]
+    )
     return np.where(possible, log_p, -np.inf)
 
 

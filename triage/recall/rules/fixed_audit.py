@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ...decisions import History, Origin, Verdict
-from ...wording import is_are, plural
+from ...wording import floor_percent, is_are, plural
 from ..evidence import SLACK
-from .base import Rule, exhausted, floor_percent
+from .base import Rule
 from .exact import draws_needed, elusion_upper
 from .policy import Policy, first_audit
 
@@ -56,31 +57,35 @@ class FixedAuditRule(Rule):
         audit begins; that moves if a label from before the audit is changed, so a review names its own.
     """
 
+    name: ClassVar[str] = "fixed-audit"
+    promise: ClassVar[str] = "certificate"
     target: float
     confidence: float
     size: int | None = None
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("fixed-audit", "certificate", history, True)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         sample = self.sample(history)
         if sample is None:
-            return self._not_yet("The audit has not begun; it does after a plateau of the ranking.")
+            return self.verdict(False, "The audit has not begun; it does after a plateau of the ranking.")
         judged = int((sample.y >= 0).sum())
         if judged < sample.size:
-            return self._not_yet(f"{judged:,} of {plural(sample.size, 'audit draw')} {is_are(judged)} judged; there is one "
-                                 "look, at the end.")
+            return self.verdict(
+                False,
+                f"{judged:,} of {plural(sample.size, 'audit draw')} {is_are(judged)} judged; there is one "
+                "look, at the end.",
+            )
         hits, found = int((sample.y == 1).sum()), history.n_found
         most_hits = min(hits + sample.aside, sample.size)
         upper = sample.outside + elusion_upper(sample.left, sample.size, most_hits, 1 - self.confidence)
         upper = min(max(upper, found), found + history.n_unscreened)
         passed = found > 0 and found / upper >= self.target - SLACK
         told = f"recall is at least {floor_percent(found / upper)}" if found else "nothing relevant is found"
-        return Verdict("fixed-audit", passed, passed, "certificate",
-                       f"The one look: {plural(hits, 'hit')} in {plural(sample.size, 'draw')} from "
-                       f"{plural(sample.left, 'record')}, so {told}; "
-                       "the test is spent.")
+        return self.verdict(
+            passed,
+            f"The one look: {plural(hits, 'hit')} in {plural(sample.size, 'draw')} from "
+            f"{plural(sample.left, 'record')}, so {told}; "
+            "the test is spent.",
+        )
 
     def policy(self) -> Policy:
         """Draw the one sample after a plateau."""
@@ -103,15 +108,14 @@ class FixedAuditRule(Rule):
         draws = draws[:size]
         between = mine & later & shown.here
         between[draws] = False
-        between[draws[-1]:] = False
+        between[draws[-1] :] = False
         before = mine & ~later & shown.here
         cleared = int((~mine & shown.here & ~open_or_relevant).sum())
         others = history.n_total - int(history.n_records[stratum]) - cleared
         return Sample(
-            shown.y[draws], size, left, aside=int((between & open_or_relevant).sum()),
+            shown.y[draws],
+            size,
+            left,
+            aside=int((between & open_or_relevant).sum()),
             outside=int((before & open_or_relevant).sum()) + others,
         )
-
-    @staticmethod
-    def _not_yet(why: str) -> Verdict:
-        return Verdict("fixed-audit", False, False, "certificate", why)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ...decisions import Estimate, History, Verdict
-from ...wording import about
+from ...wording import about, floor_percent
 from ..estimates import curve_of, poisson_quantile
 from ..evidence import SLACK
-from .base import Rule, exhausted, floor_percent
+from .base import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +20,33 @@ class IpPRule(Rule):
     probability 1 - confidence only.
     """
 
+    name: ClassVar[str] = "ip-p"
+    promise: ClassVar[str] = "estimate"
     is_costly: ClassVar[bool] = True
     target: float
     confidence: float
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("ip-p", "estimate", history, False)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         curve = curve_of(history)
         if curve is None:
-            return Verdict("ip-p", False, False, "estimate", "Too few relevant records are found to fit the curve.")
+            return self.verdict(False, "Too few relevant records are found to fit the curve.")
         found, most = history.n_found, history.n_unscreened
         fewest, largest = (
             min(poisson_quantile(q, curve.missed, most), most) for q in (1 - self.confidence, self.confidence)
         )
         expected = min(curve.missed, most)
         estimate = Estimate(
-            "ip-p", found / (found + expected), found / (found + largest), found / (found + fewest), found + expected,
-            self.confidence, "that relevant records go on becoming rarer by the fitted power law",
+            "ip-p",
+            found / (found + expected),
+            found / (found + largest),
+            found / (found + fewest),
+            found + expected,
+            self.confidence,
+            "that relevant records go on becoming rarer by the fitted power law",
         )
-        return Verdict("ip-p", bool(estimate.lower >= self.target - SLACK), False, "estimate",
-                       f"The discovery curve leaves {about(expected, 'relevant record')}, at most {largest:,}: recall "
-                       f"of at least {floor_percent(estimate.lower)} if it goes on as it did.", estimate)
+        return self.verdict(
+            estimate.lower >= self.target - SLACK,
+            f"The discovery curve leaves {about(expected, 'relevant record')}, at most {largest:,}: recall "
+            f"of at least {floor_percent(estimate.lower)} if it goes on as it did.",
+            estimate,
+        )

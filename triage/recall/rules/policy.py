@@ -75,7 +75,7 @@ class Policy:
         if self.fixed is not None and (sample := self.fixed.sample(history)) is not None:
             return Origin.AUDIT if len(sample.y) < sample.size else Origin.RANKED
         first, since = first_audit(history.origin), after_last_relevant(history)
-        if first is not None and (history.origin[max(first, since):] == Origin.AUDIT).any():
+        if first is not None and (history.origin[max(first, since) :] == Origin.AUDIT).any():
             return Origin.AUDIT
         return Origin.AUDIT if self.run(history) >= self.wanted(history) else Origin.RANKED
 
@@ -102,5 +102,5 @@ def first_audit(origin: np.ndarray) -> int | None:
     if not audit.any():
         return None
     ranked = np.flatnonzero(origin == Origin.RANKED)
-    later = np.flatnonzero(audit[ranked[0]:]) if len(ranked) else ranked
+    later = np.flatnonzero(audit[ranked[0] :]) if len(ranked) else ranked
     return int(ranked[0] + later[0]) if len(later) else None

@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import Estimate, History, Verdict
-from ...wording import is_are
+from ...wording import floor_percent, is_are
 from ..estimates import calibrated
 from ..evidence import SLACK
-from .base import Rule, exhausted, floor_percent
+from .base import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,18 @@ class QuantRule(Rule):
     label.
     """
 
+    name: ClassVar[str] = "quant"
+    promise: ClassVar[str] = "estimate"
     needs_scores: ClassVar[bool] = True
     is_costly: ClassVar[bool] = True
     target: float
     confidence: float
 
-    def __call__(
-        self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None,
-    ) -> Verdict:
-        done = exhausted("quant", "estimate", history, False)
-        if done is not None:
-            return done
+    def look(self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Verdict:
         p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
         if p is None:
             why = f"There is no model estimate yet: {_lacking(history, scores)}."
-            return Verdict("quant", False, False, "estimate", why)
+            return self.verdict(False, why)
         screened = np.zeros(len(p), bool)
         screened[history.rows[history.judged]] = True
         known, total, spread = p[screened].sum(), p.sum(), p * (1 - p)
@@ -49,12 +46,20 @@ class QuantRule(Rule):
         deviation = math.sqrt(recall**2 * spread.sum() + spread[screened].sum()) / total
         reach = NormalDist().inv_cdf((1 + self.confidence) / 2) * deviation
         estimate = Estimate(
-            "quant", recall, max(0.0, recall - reach), min(1.0, recall + reach), float(total), self.confidence,
+            "quant",
+            recall,
+            max(0.0, recall - reach),
+            min(1.0, recall + reach),
+            float(total),
+            self.confidence,
             "that the model's probabilities are right and independent of each other",
         )
-        return Verdict("quant", bool(estimate.lower >= self.target - SLACK), False, "estimate",
-                       f"The model puts recall at {floor_percent(recall)}, at least {floor_percent(estimate.lower)} "
-                       "if its probabilities are right.", estimate)
+        return self.verdict(
+            estimate.lower >= self.target - SLACK,
+            f"The model puts recall at {floor_percent(recall)}, at least {floor_percent(estimate.lower)} "
+            "if its probabilities are right.",
+            estimate,
+        )
 
 
 def _lacking(history: History, scores: np.ndarray | None) -> str:
@@ -62,8 +67,10 @@ def _lacking(history: History, scores: np.ndarray | None) -> str:
     relevant = history.n_found
     irrelevant = history.n_screened - relevant
     if min(relevant, irrelevant) < 2:
-        return (f"two relevant and two irrelevant records are needed, and {relevant:,} and {irrelevant:,} "
-                f"{is_are(relevant + irrelevant)} judged so")
+        return (
+            f"two relevant and two irrelevant records are needed, and {relevant:,} and {irrelevant:,} "
+            f"{is_are(relevant + irrelevant)} judged so"
+        )
     if scores is None:
         return "no ranking covers the records as they are now; `triage rank` or a screening session makes one"
     return "the newest ranking is older than the labels; `triage rank` or a screening session makes it anew"

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from ...decisions import History, Origin, Verdict
-from ...wording import agree, is_are, plural
+from ...wording import agree, is_are, percent, plural
 from ..evidence import least_missed
-from .base import Rule, exhausted, percent
+from .base import Rule
 from .exact import least_run, log_factorials, log_no_hit
 from .policy import Policy
 
@@ -54,38 +54,41 @@ class RankedERule(Rule):
     target, confidence : float
     """
 
+    name: ClassVar[str] = "ranked-e"
+    promise: ClassVar[str] = "conditional"
     is_costly: ClassVar[bool] = True
     target: float
     confidence: float
 
-    def __call__(self, history: History) -> Verdict:
-        done = exhausted("ranked-e", "conditional", history, False)
-        if done is not None:
-            return done
+    def look(self, history: History) -> Verdict:
         found = history.n_found
         if not found:
-            return self._verdict(False, "Nothing relevant is found yet.")
+            return self.verdict(False, "Nothing relevant is found yet.")
         if least_missed(found, self.target) > history.n_unscreened:
             left = history.n_unscreened
             every = agree(left, "the one record", f"all {plural(left, 'record')}")
-            return self._verdict(True, f"Were {every} left relevant, recall would still be at least {percent(self.target)}.")
+            return self.verdict(
+                True, f"Were {every} left relevant, recall would still be at least {percent(self.target)}."
+            )
         runs = self.runs(history)
         if any(run.needed is not None and run.misses >= run.needed for run in runs):
-            return self._verdict(True, "A run of irrelevant records is long enough that recall is at least "
-                                       f"{percent(self.target)}, at any look, {_NO_WORSE}.")
+            return self.verdict(
+                True,
+                "A run of irrelevant records is long enough that recall is at least "
+                f"{percent(self.target)}, at any look, {_NO_WORSE}.",
+            )
         if not runs or runs[-1].needed is None:
-            return self._verdict(False, f"No run of irrelevant records would do yet, {_NO_WORSE}.")
+            return self.verdict(False, f"No run of irrelevant records would do yet, {_NO_WORSE}.")
         needed = runs[-1].needed
-        return self._verdict(False, f"{plural(runs[-1].misses, 'irrelevant record')} in a row; {needed:,} "
-                                    f"{is_are(needed)} needed, {_NO_WORSE}.")
+        return self.verdict(
+            False,
+            f"{plural(runs[-1].misses, 'irrelevant record')} in a row; {needed:,} "
+            f"{is_are(needed)} needed, {_NO_WORSE}.",
+        )
 
     def policy(self) -> Policy:
         """Audit after a plateau that counts towards the run, too, and so may be longer."""
         return Policy(self.target, self.confidence, share=0.3, again=0.75)
-
-    @staticmethod
-    def _verdict(stop: bool, why: str) -> Verdict:
-        return Verdict("ranked-e", stop, False, "conditional", why)
 
     def runs(self, history: History) -> list[Run]:
         """Return the run after each relevant record."""
@@ -96,7 +99,7 @@ class RankedERule(Rule):
         y, draw, here, stratum = (a[:n] for a in (shown.y, draw, shown.here, shown.stratum))
         begin = _begun(stratum, history.n_records)
         known = np.cumsum((y == 1) & here)
-        most = np.cumsum((y != 0) & here)   # without a label counts as relevant, the safe side
+        most = np.cumsum((y != 0) & here)  # without a label counts as relevant, the safe side
         left = _left_after(shown.pool_size[:n], stratum, history.n_records)
         misses = np.cumsum(draw & (y == 0))
         starts = np.flatnonzero((y != 0) & (known > 0))

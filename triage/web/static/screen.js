@@ -1,7 +1,7 @@
 // The screening page: one record, one key. Decisions are kept in this browser until the server has answered
 // that they are on its disk, are sent in their order, and carry a key by which none is made twice.
 
-import { agree, api, el, makeKey, outside, pause, pieces, plainText, plural } from "./common.js";
+import { agree, api, count, el, makeKey, outside, pause, pieces, plainText, plural } from "./common.js";
 import { Beside, links as pdfLinks, manage, takeDrops } from "./fulltext.js";
 
 const byId = (id) => document.getElementById(id);
@@ -184,9 +184,9 @@ function showState() {
     relevant += (body.label === "exclude" ? 0 : 1) - (before && before !== "exclude" ? 1 : 0);
   }
   const age = recall.decisions_ago + since.length;
-  byId("counts").textContent = [`${screened} of ${counts.records} screened`, `${relevant} relevant found`,
-    `${counts.records - screened} left`].join(" | ");
-  byId("recall").textContent = recall.text + (recall.text && age ? ` (${age} decision${age === 1 ? "" : "s"} ago)` : "");
+  byId("counts").textContent = [`${count(screened)} of ${count(counts.records)} screened`,
+    `${count(relevant)} relevant found`, `${count(counts.records - screened)} left`].join(" | ");
+  byId("recall").textContent = recall.text + (recall.text && age ? ` (${plural(age, "decision")} ago)` : "");
 }
 
 function show() {
