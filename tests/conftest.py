@@ -79,12 +79,19 @@ class Log:
         return self.events[-1]
 
     def show(self, record_id: int, origin: Origin = Origin.RANKED, pool_size: int = 1, reviewer: str = "ann") -> Event:
-        return self.add(Kind.SHOWN, stage=self.name, record_id=record_id, reviewer=reviewer, origin=origin,
-                        pool_size=pool_size)
+        return self.add(
+            Kind.SHOWN, stage=self.name, record_id=record_id, reviewer=reviewer, origin=origin, pool_size=pool_size
+        )
 
     def decide(self, record_id: int, label: Label, reviewer: str = "ann", stage: str = "", **fields) -> Event:
-        return self.add(Kind.DECISION, stage=stage or self.name, record_id=record_id, reviewer=reviewer, label=label,
-                        **{"origin": Origin.CHOSEN, **fields})
+        return self.add(
+            Kind.DECISION,
+            stage=stage or self.name,
+            record_id=record_id,
+            reviewer=reviewer,
+            label=label,
+            **{"origin": Origin.CHOSEN, **fields},
+        )
 
     def tag(self, record_id: int, tag: str, reviewer: str = "ann", stage: str = "") -> Event:
         return self.add(Kind.TAG, stage=stage or self.name, record_id=record_id, reviewer=reviewer, reason=tag)
@@ -123,8 +130,15 @@ class PostgreSQL:
         self._numbers = count(1)
 
     def _run(self, program, *arguments) -> None:
-        done = subprocess.run([self.programs / program, *map(str, arguments)], user=self.user, cwd=self.folder,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            [self.programs / program, *map(str, arguments)],
+            user=self.user,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert done.returncode == 0, done.stdout
 
     def start(self) -> None:

@@ -10,12 +10,24 @@ from triage.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_a
 # are but for the first, by the author of AC1 and of the variances.
 KRIPPENDORFF = ["123321412...", "1233224125.3", ".33323422 51.".replace(" ", ""), "12332441251."]
 OTHERS = {
-    "four raters": (["abccbadab...bb", "abccbbdabe..ba", ".cccbcdbbeaccc", "abccbddabea.bb"],
-                    (0.6846, 0.39612, 0.97308), (0.65725, 0.33337, 0.98112), (0.63181, 0.30564, 0.95797)),
-    "two raters": (["aabbdcccedda", "babbbccce.dd"],
-                   (0.66144, 0.25654, 1), (0.64935, 0.22831, 1), (0.66489, 0.26367, 1)),
-    "five observers": (["112.001122.0131", "1130000.2110231", "203000222100221", ".13....0.10022.", "2..0001.2....31"],
-                       (0.49662, 0.23502, 0.75823), (0.45762, 0.19928, 0.71596), (0.48053, 0.23708, 0.72398)),
+    "four raters": (
+        ["abccbadab...bb", "abccbbdabe..ba", ".cccbcdbbeaccc", "abccbddabea.bb"],
+        (0.6846, 0.39612, 0.97308),
+        (0.65725, 0.33337, 0.98112),
+        (0.63181, 0.30564, 0.95797),
+    ),
+    "two raters": (
+        ["aabbdcccedda", "babbbccce.dd"],
+        (0.66144, 0.25654, 1),
+        (0.64935, 0.22831, 1),
+        (0.66489, 0.26367, 1),
+    ),
+    "five observers": (
+        ["112.001122.0131", "1130000.2110231", "203000222100221", ".13....0.10022.", "2..0001.2....31"],
+        (0.49662, 0.23502, 0.75823),
+        (0.45762, 0.19928, 0.71596),
+        (0.48053, 0.23708, 0.72398),
+    ),
 }
 
 
@@ -42,12 +54,18 @@ def test_krippendorffs_example():
     assert krippendorff_alpha(labels).records == 11  # one unit has a single label
 
 
-@pytest.mark.parametrize("matrix, kappa, ac1", [
-    # Gwet 2014: two abstractors on the kind of 100 pregnancies; two clinicians on 223 diagnoses.
-    ([[13, 0, 0], [0, 20, 7], [0, 4, 56]], (0.79641, 0.67952, 0.9133), (0.84933, 0.76315, 0.93552)),
-    ([[40, 4, 4, 17], [6, 25, 2, 13], [4, 1, 21, 12], [15, 5, 9, 45]],
-     (0.4315, 0.34091, 0.52209), (0.45616, 0.37034, 0.54198)),
-])
+@pytest.mark.parametrize(
+    "matrix, kappa, ac1",
+    [
+        # Gwet 2014: two abstractors on the kind of 100 pregnancies; two clinicians on 223 diagnoses.
+        ([[13, 0, 0], [0, 20, 7], [0, 4, 56]], (0.79641, 0.67952, 0.9133), (0.84933, 0.76315, 0.93552)),
+        (
+            [[40, 4, 4, 17], [6, 25, 2, 13], [4, 1, 21, 12], [15, 5, 9, 45]],
+            (0.4315, 0.34091, 0.52209),
+            (0.45616, 0.37034, 0.54198),
+        ),
+    ],
+)
 def test_gwets_tables_of_two(matrix, kappa, ac1):
     first, second = pairs(matrix)
     assert rounded(cohen_kappa(first, second)) == kappa
@@ -60,14 +78,26 @@ def test_published_tables_with_missing_labels(name):
     rows, ac1, kappa, alpha = OTHERS[name]
     labels = table(rows)
     assert (rounded(gwet_ac1(labels)), rounded(fleiss_kappa(labels)), rounded(krippendorff_alpha(labels))) == (
-        ac1, kappa, alpha,
+        ac1,
+        kappa,
+        alpha,
     )
 
 
 def test_fleiss_by_hand():
     """Ten subjects, fourteen raters, five categories: by hand P = .378, Pe = .213, kappa = .210."""
-    counts = [(0, 0, 0, 0, 14), (0, 2, 6, 4, 2), (0, 0, 3, 5, 6), (0, 3, 9, 2, 0), (2, 2, 8, 1, 1), (7, 7, 0, 0, 0),
-              (3, 2, 6, 3, 0), (2, 5, 3, 2, 2), (6, 5, 2, 1, 0), (0, 2, 2, 3, 7)]
+    counts = [
+        (0, 0, 0, 0, 14),
+        (0, 2, 6, 4, 2),
+        (0, 0, 3, 5, 6),
+        (0, 3, 9, 2, 0),
+        (2, 2, 8, 1, 1),
+        (7, 7, 0, 0, 0),
+        (3, 2, 6, 3, 0),
+        (2, 5, 3, 2, 2),
+        (6, 5, 2, 1, 0),
+        (0, 2, 2, 3, 7),
+    ]
     found = fleiss_kappa(np.array([np.repeat(np.arange(5), row) for row in counts]))
     assert found.value == pytest.approx(0.210, abs=0.0005) and found.observed == pytest.approx(0.378, abs=0.0005)
 
@@ -84,7 +114,7 @@ def test_the_paradox_of_a_rare_label():
     labels = np.stack([first, second], axis=1)
     share = (15 + 10) / 200
     assert cohen_kappa(first, second).value == pytest.approx((0.85 - 0.78) / 0.22)
-    assert fleiss_kappa(labels).value == pytest.approx((0.85 - share**2 - (1 - share)**2) / (2 * share * (1 - share)))
+    assert fleiss_kappa(labels).value == pytest.approx((0.85 - share**2 - (1 - share) ** 2) / (2 * share * (1 - share)))
     ac1 = gwet_ac1(labels)
     assert ac1.value == pytest.approx((0.85 - 2 * share * (1 - share)) / (1 - 2 * share * (1 - share)))
     assert ac1.value > 0.8 > 0.4 > cohen_kappa(first, second).value
@@ -130,5 +160,5 @@ def test_the_interval_holds_what_it_says():
     labels[rng.random(labels.shape) < 0.1] = -1
     for coefficient in (fleiss_kappa, gwet_ac1, krippendorff_alpha):
         value = coefficient(labels).value
-        held = [a.lower <= value <= a.upper for a in (coefficient(labels[i * 60:(i + 1) * 60]) for i in range(300))]
+        held = [a.lower <= value <= a.upper for a in (coefficient(labels[i * 60 : (i + 1) * 60]) for i in range(300))]
         assert 0.90 <= np.mean(held) <= 0.99

@@ -19,15 +19,32 @@ LEVELS = {
     6: {"__main__"},
 }
 # Modules of one level lean on each other only in these ways.
-SIDEWAYS = {("ranking", "learning"), ("intake", "screening"), ("simulation", "screening"), ("report", "status"), ("status", "recall")}
+SIDEWAYS = {
+    ("ranking", "learning"),
+    ("intake", "screening"),
+    ("simulation", "screening"),
+    ("report", "status"),
+    ("status", "recall"),
+}
 ONLY_IN = {
     # An ASReview project is SQLite files, so its reader needs the module; our own storage stays in project.
-    "sqlalchemy": {"project"}, "sqlite3": {"project", "formats"}, "torch": {"features"}, "sentence_transformers": {"features"},
+    "sqlalchemy": {"project"},
+    "sqlite3": {"project", "formats"},
+    "torch": {"features"},
+    "sentence_transformers": {"features"},
     "openvino": {"features"},
     "typer": {"cli"},
 }
 LAZY = {
-    "torch", "sentence_transformers", "transformers", "pandas", "sklearn", "pyarrow", "openpyxl", "matplotlib", "PIL",
+    "torch",
+    "sentence_transformers",
+    "transformers",
+    "pandas",
+    "sklearn",
+    "pyarrow",
+    "openpyxl",
+    "matplotlib",
+    "PIL",
 }
 # An estimator's class needs scikit-learn's base classes, so this file is loaded by what reads vectors alone.
 LOADS_SKLEARN = "embedding.py"
@@ -48,7 +65,9 @@ def imports(path: Path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
     typing_only = {
-        id(n) for i in ast.walk(tree) if isinstance(i, ast.If) and getattr(i.test, "id", "") == "TYPE_CHECKING"
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and getattr(i.test, "id", "") == "TYPE_CHECKING"
         for n in ast.walk(i)
     }
     for node in ast.walk(tree):
@@ -97,7 +116,9 @@ def test_house_rules(path):
 
 
 def test_what_reads_no_vectors_loads_no_heavy_library():
-    code = ("import sys; from triage import cli, intake, features, ranking, screening, simulation, status, report, "
-            f"terminal; print(*(set({sorted(LAZY)!r}) & sys.modules.keys()))")
+    code = (
+        "import sys; from triage import cli, intake, features, ranking, screening, simulation, status, report, "
+        f"terminal; print(*(set({sorted(LAZY)!r}) & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

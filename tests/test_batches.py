@@ -24,8 +24,15 @@ def storage(request):
 
 
 def handed(log, record_id, origin=Origin.RANKED, pool_size=1, reviewer="ann"):
-    return log.add(Kind.SHOWN, stage=log.name, record_id=record_id, reviewer=reviewer, origin=origin,
-                   pool_size=pool_size, note="next.csv")
+    return log.add(
+        Kind.SHOWN,
+        stage=log.name,
+        record_id=record_id,
+        reviewer=reviewer,
+        origin=origin,
+        pool_size=pool_size,
+        note="next.csv",
+    )
 
 
 def live_of(log):
@@ -193,7 +200,9 @@ def at_random(rng, n, relevant, steps, take_back=True):
                     break
                 size = left[owner[record_id - 1]]
                 origin = Origin.AUDIT if is_draw else Origin.RANKED
-                showings.append(handed(log, record_id, origin, size) if what == "batch" else log.show(record_id, origin, size))
+                showings.append(
+                    handed(log, record_id, origin, size) if what == "batch" else log.show(record_id, origin, size)
+                )
             out.append(showings)
         elif what == "decide" and out:
             showings = out[rng.integers(len(out))]
@@ -214,8 +223,9 @@ def without_what_came_back(log):
     """Return the log without the hand-outs of ranked records that were taken back, and without the undos."""
     kept, undone = Log(), {e.undoes for e in log.events if e.kind is Kind.UNDO}
     kept.plans = log.plans
-    kept.events = [e for e in log.events if e.kind is not Kind.UNDO
-                   and not (e.seq in undone and e.origin is not Origin.AUDIT)]
+    kept.events = [
+        e for e in log.events if e.kind is not Kind.UNDO and not (e.seq in undone and e.origin is not Origin.AUDIT)
+    ]
     return kept
 
 
@@ -230,7 +240,7 @@ def test_draws_come_in_the_order_of_their_permutation_and_the_bound_is_never_bet
     for number, rows in enumerate(stage.strata):
         ids = (rows + 1).tolist()
         drawn = [e.record_id for e, of in stage.draws if of == number and e.record_id in ids]
-        assert drawn == [i for i in ids if i in drawn]                            # in its order
+        assert drawn == [i for i in ids if i in drawn]  # in its order
         assert len(drawn) == len(set(drawn))
         rest = [i for i in ids if (log.name, i) not in stage.live.shown]
         assert not drawn or not rest or ids.index(drawn[-1]) < ids.index(rest[0])  # and none passed by
@@ -241,8 +251,8 @@ def test_draws_come_in_the_order_of_their_permutation_and_the_bound_is_never_bet
     bare = recall.certificate(without_what_came_back(log).stage(n).history())
     assert ours.audit_draws == bare.audit_draws
     if not any(audited(log.events, log.name, (), log.plans)[1]):
-        assert ours == bare                              # as if nothing had been handed out
-    assert ours.relevant_upper >= bare.relevant_upper    # else the safe side: see Showings and stage_of
+        assert ours == bare  # as if nothing had been handed out
+    assert ours.relevant_upper >= bare.relevant_upper  # else the safe side: see Showings and stage_of
 
 
 def test_the_truth_is_rejected_as_rarely_as_promised_whatever_is_taken_back():
@@ -286,7 +296,10 @@ def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review,
     project.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
     assert intake.take_back(project, reviewer="ann")["record_ids"] == [drawn[0], drawn[1], drawn[3]]
     facts = status.status(project)
-    assert facts["awaiting_labels"] == 0 and recall.certificate(project.history()).relevant_upper == before.relevant_upper - 1
+    assert (
+        facts["awaiting_labels"] == 0
+        and recall.certificate(project.history()).relevant_upper == before.relevant_upper - 1
+    )
     assert any("3 random draws came back" in warning for warning in facts["warnings"])
     with open_session(project, reviewer="bob", background=False) as (session, _):
         for record_id in (drawn[0], drawn[1], drawn[3]):
@@ -307,7 +320,8 @@ def test_open_sessions_follow_what_is_handed_out_and_taken_back(review, seed):
     project = review(24, PROTOCOL.replace('model = "fast"', f'model = "fast"\nreviewers_per_record = {per_record}'))
     untrained = dict(background=False, retrain_after=lambda labelled: 10**6)
     with (
-        Project.open(project.path) as other, open_session(project, reviewer="ann", **untrained) as (anns, _),
+        Project.open(project.path) as other,
+        open_session(project, reviewer="ann", **untrained) as (anns, _),
         open_session(other, reviewer="bob", **untrained) as (bobs, _),
     ):
         policy = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED  # noqa: E731
@@ -351,7 +365,10 @@ def test_the_command_takes_the_last_batch_back_and_never_instead_of_a_decision(r
         code = cli.run(list(arguments))
         return code, *capsys.readouterr()
 
-    assert run("export", file, "-o", str(tmp_path / "next.csv"), "--only", "next", "--top", "5", "--reviewer", "ann")[0] == 0
+    assert (
+        run("export", file, "-o", str(tmp_path / "next.csv"), "--only", "next", "--top", "5", "--reviewer", "ann")[0]
+        == 0
+    )
     code, _, said = run("undo", file, "--reviewer", "ann")
     assert code == 2 and "--batch takes back the batch handed out as next.csv" in said
     assert run("undo", file, "--batch", "--event", "3")[0] == 2

@@ -27,11 +27,13 @@ def script():
 
 
 @pytest.mark.parametrize("storage", BOTH)
-def test_a_team_on_the_pages_loses_and_doubles_nothing_when_servers_are_killed(script, storage, request, tmp_path, monkeypatch):
+def test_a_team_on_the_pages_loses_and_doubles_nothing_when_servers_are_killed(
+    script, storage, request, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "cache"))
-    options = script.options_of([
-        "--through", "pages", "--records", "30", "--reviewers", "4", "--kills", "1", "--where", storage,
-    ])
+    options = script.options_of(
+        ["--through", "pages", "--records", "30", "--reviewers", "4", "--kills", "1", "--where", storage]
+    )
     found = script.measure(options, request.getfixturevalue("postgresql") if storage == "postgresql" else None)
     assert {what: found[what] for what in script.BAD} == dict.fromkeys(script.BAD, 0)
     assert found["decisions"] == 60 and found["events"] >= 121
@@ -41,6 +43,7 @@ def test_the_check_finds_what_is_wrong(script, tmp_path):
     path, names = tmp_path / "a.triage", ("ann", "bob")
     script.review_of(path, [Record(title=f"Record {i}") for i in range(4)], 2)
     with Project.open(path) as project:
+
         def show(record_id, reviewer, origin=Origin.RANKED):
             project.show("abstract", [record_id], [origin], [4], reviewer=reviewer)
 

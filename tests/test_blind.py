@@ -15,9 +15,10 @@ from triage.project import Role
 from triage.web.desks import AHEAD
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
-TWO = PROTOCOL.replace(
-    'model = "fast"', 'model = "fast"\nreviewers_per_record = 2\ntags = ["trial"]',
-) + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
+TWO = (
+    PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2\ntags = ["trial"]')
+    + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
+)
 BOTH_STAGES = "abstract", "full-text"
 
 
@@ -27,8 +28,12 @@ def told(app, visitor, records, pdf, stages):
     What is asked of one record is asked of each of these.
     """
     answers, target = {}, records[0]
-    paths = {re.sub(r"(?<=/records/)1|(?<=/why/)1", str(record_id), re.sub(r"(?<=/attachments/)1", str(pdf), path))
-             for method, path, _ in routes(app) if method == "GET" for record_id in records}
+    paths = {
+        re.sub(r"(?<=/records/)1|(?<=/why/)1", str(record_id), re.sub(r"(?<=/attachments/)1", str(pdf), path))
+        for method, path, _ in routes(app)
+        if method == "GET"
+        for record_id in records
+    }
     for path in sorted(paths):
         for stage in stages:
             asked = {"stage": stage}
@@ -41,7 +46,11 @@ def told(app, visitor, records, pdf, stages):
             answers[path, stage] = visitor.get(path, params=asked)
         answers[path, None] = visitor.get(path, params={key: value for key, value in asked.items() if key != "stage"})
     return {
-        one: (answer.status_code, sorted((k, v) for k, v in answer.headers.items() if k != "set-cookie"), answer.content)
+        one: (
+            answer.status_code,
+            sorted((k, v) for k, v in answer.headers.items() if k != "set-cookie"),
+            answer.content,
+        )
         for one, answer in answers.items()
     }
 
@@ -74,15 +83,19 @@ class Team:
         assert answer.status_code == 200, answer.text
 
     def told(self, name, records, pdf, stages=("abstract",)):
-        told(self.app, self.people[name], records[:1], pdf, stages)   # may open a session, or show a record
+        told(self.app, self.people[name], records[:1], pdf, stages)  # may open a session, or show a record
         at_rest(self.app)
         return told(self.app, self.people[name], records, pdf, stages)
 
 
 def on_screen(project, name, stage="abstract"):
     live = project.live()
-    return [e.record_id for e in project.events() if (e.reviewer, e.stage, e.kind) == (name, stage, Kind.SHOWN)
-            and (stage, e.record_id, name) not in live.decisions]
+    return [
+        e.record_id
+        for e in project.events()
+        if (e.reviewer, e.stage, e.kind) == (name, stage, Kind.SHOWN)
+        and (stage, e.record_id, name) not in live.decisions
+    ]
 
 
 def differing(before, after):
@@ -109,12 +122,21 @@ def test_nothing_that_a_reviewer_can_ask_for_tells_what_the_other_decided(a_team
     sample = (stage.to_judge_again(recall.SAMPLE_SHARE) + 1).tolist()
     free = [i for i in range(1, 61) if i not in screens | set(sample)]
     for name, record_id, given in [
-        ("rita", free[0], INCLUDE), ("rosa", free[0], INCLUDE), ("rita", free[1], EXCLUDE), ("carl", free[1], EXCLUDE),
-        ("rosa", free[2], EXCLUDE), ("rita", free[3], INCLUDE), ("rosa", free[3], EXCLUDE), ("rita", free[4], INCLUDE),
+        ("rita", free[0], INCLUDE),
+        ("rosa", free[0], INCLUDE),
+        ("rita", free[1], EXCLUDE),
+        ("carl", free[1], EXCLUDE),
+        ("rosa", free[2], EXCLUDE),
+        ("rita", free[3], INCLUDE),
+        ("rosa", free[3], EXCLUDE),
+        ("rita", free[4], INCLUDE),
     ]:
         a_team.decide(name, record_id, given)
-    target = {"in the sample": next(i for i in sample if i not in screens), "not in the sample": free[5],
-              "on both screens": next(i for i in on_screen(project, "rosa") if i in on_screen(project, "rita"))}[which]
+    target = {
+        "in the sample": next(i for i in sample if i not in screens),
+        "not in the sample": free[5],
+        "on both screens": next(i for i in on_screen(project, "rosa") if i in on_screen(project, "rita")),
+    }[which]
     records = [target, free[0], free[4]]
     pdf = sent_pdf(a_team.people["olga"], record_id=target).json()["files"][0]["event"]
     a_team.told("rosa", records, pdf, BOTH_STAGES)
@@ -128,7 +150,8 @@ def test_nothing_that_a_reviewer_can_ask_for_tells_what_the_other_decided(a_team
     seen = a_team.told("rosa", records, pdf, BOTH_STAGES)
     assert ("/api/status", None) in differing(after, seen) and ("/api/conflicts", None) in differing(after, seen)
     assert b"an opinion of rita" in seen["/api/conflicts", None][2] and b"an opinion of rita" not in b"".join(
-        content for *_, content in after.values())
+        content for *_, content in after.values()
+    )
 
 
 def test_an_adjudicator_is_as_blind_but_for_pace_and_agreement_and_an_owner_sees_all(a_team):
@@ -170,9 +193,11 @@ def test_the_terminal_is_as_blind(review, capsys):
 
     def line():
         with screening.open_session(project, reviewer="bob", background=False) as (session, _):
-            return str(status.StateOf(
-                session, lambda history: status.recall_for(project, "abstract", "bob", history, weights),
-            )())
+            return str(
+                status.StateOf(
+                    session, lambda history: status.recall_for(project, "abstract", "bob", history, weights)
+                )()
+            )
 
     project.decide("abstract", [{"record_id": 60, "label": INCLUDE}], reviewer="bob")
     before = line()
@@ -182,8 +207,10 @@ def test_the_terminal_is_as_blind(review, capsys):
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (0, 0, (), 0)
     with pytest.raises(InputError, match="ordinary screening"):
         status.second_look(project, "bob")
-    for command in (["screen", str(project.path), "--second-look"],
-                    ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"]):
+    for command in (
+        ["screen", str(project.path), "--second-look"],
+        ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"],
+    ):
         assert cli.run([*command, "--reviewer", "bob"]) == 2 and "ordinary screening" in capsys.readouterr().err
     assert status.status(project)["screened"] == 2  # the file's owner sees all
     assert status.status(project)["label_noise"]["pending"] == [target]
@@ -219,7 +246,7 @@ def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_wa
     from test_web import alone
 
     with review(12) as project, alone(project) as ann:
-        assert "/conflicts" not in ann.get("/overview").text       # one judges alone
+        assert "/conflicts" not in ann.get("/overview").text  # one judges alone
         project.decide("abstract", [{"record_id": 1, "label": INCLUDE}], reviewer="ann")
         assert team.open_conflicts(project) is None
         project.decide("abstract", [{"record_id": 1, "label": EXCLUDE}], reviewer="bob")
@@ -249,10 +276,12 @@ def test_a_batch_is_taken_back_on_the_overview(review):
     refused = rosa.post("/api/batches/take-back", headers=csrf(rosa), json={"event": batch["event"]})
     assert refused.status_code == 422 and "no batch that you can take back" in refused.json()["detail"]
     page = olga.get("/overview").text
-    assert re.search(rf'Batch of {batch["handed_out"]} handed out to <span dir="auto">rita</span> on \d{{4}}-\d\d-\d\d', page)
-    done = olga.post("/batches/take-back", data={
-        "csrf": csrf(olga)["x-csrf-token"], "event": batch["event"], "stage": "abstract",
-    })
+    assert re.search(
+        rf'Batch of {batch["handed_out"]} handed out to <span dir="auto">rita</span> on \d{{4}}-\d\d-\d\d', page
+    )
+    done = olga.post(
+        "/batches/take-back", data={"csrf": csrf(olga)["x-csrf-token"], "event": batch["event"], "stage": "abstract"}
+    )
     assert (done.status_code, done.headers["location"]) == (303, "/overview?stage=abstract")
     assert olga.get("/api/batches").json() == {"batches": []} and "Batches handed out" not in olga.get("/overview").text
     assert project.live().decisions["abstract", ids[-1], "rita"].label is EXCLUDE

@@ -77,7 +77,9 @@ def served(project, public=False):
     base = f"http://127.0.0.1:{port}"
     door = Door.of("127.0.0.1", port, tls=False, public=base if public else "")
     app = web.make_app(project, door, reviewer="ann")
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -95,16 +97,21 @@ def title(page):
 
 def next_record(page, before):
     """Wait until another record is shown; return its title."""
-    page.wait_for_function("""before => {
+    page.wait_for_function(
+        """before => {
         const now = document.getElementById('title')?.innerText ?? '';
         return now && now !== before && !now.startsWith('The next record is on its way');
-    }""", arg=before)
+    }""",
+        arg=before,
+    )
     return title(page)
 
 
 def sent(page):
     """Wait until the browser holds nothing that the server has not answered."""
-    page.wait_for_function("() => Object.keys(localStorage).filter(k => k.endsWith(':queue')).every(k => localStorage[k] === '[]')")
+    page.wait_for_function(
+        "() => Object.keys(localStorage).filter(k => k.endsWith(':queue')).every(k => localStorage[k] === '[]')"
+    )
 
 
 def standing(project):
@@ -115,7 +122,11 @@ def faults(page):
     """Return the serious faults that axe-core finds on a page."""
     page.evaluate(AXE)
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found if one["impact"] in ("serious", "critical")]
+    return [
+        (one["id"], [node["html"][:120] for node in one["nodes"][:3]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def test_screening_with_the_keyboard_alone(review, window):
@@ -141,15 +152,15 @@ def test_screening_with_the_keyboard_alone(review, window):
 
         decide(Label.INCLUDE, "", "i")
         decide(Label.MAYBE, "", "m")
-        decide(Label.EXCLUDE, "CHILD", "e", "1")                      # a reason by its number,
-        decide(Label.EXCLUDE, "ONLINE", "e", *"online")               # by its code,
-        decide(Label.EXCLUDE, "ONLINE", "e", "o", "n", "Enter")       # by the beginning of its code,
-        decide(Label.EXCLUDE, "", "e", "Enter")                       # or none
-        press("e", "Escape")                                          # back to the record: nothing is decided
+        decide(Label.EXCLUDE, "CHILD", "e", "1")  # a reason by its number,
+        decide(Label.EXCLUDE, "ONLINE", "e", *"online")  # by its code,
+        decide(Label.EXCLUDE, "ONLINE", "e", "o", "n", "Enter")  # by the beginning of its code,
+        decide(Label.EXCLUDE, "", "e", "Enter")  # or none
+        press("e", "Escape")  # back to the record: nothing is decided
         assert title(page) == shown and not page.locator("dialog[open]").count()
         press("n")
         assert page.locator("#note").is_visible()
-        page.keyboard.type("by telephone e i m")                      # letters of a note decide nothing
+        page.keyboard.type("by telephone e i m")  # letters of a note decide nothing
         press("Enter")
         press("t", "2", "Enter")
         decide(Label.INCLUDE, "", "i", note="by telephone e i m")
@@ -175,7 +186,10 @@ def test_screening_with_the_keyboard_alone(review, window):
         press("Escape", "w")
         page.wait_for_selector("#why h3")
         press("Escape", "h")
-        assert page.evaluate("getComputedStyle(document.querySelector('#record mark')).backgroundColor") == "rgba(0, 0, 0, 0)"
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('#record mark')).backgroundColor")
+            == "rgba(0, 0, 0, 0)"
+        )
         press("q")
         page.wait_for_url("**/overview*")
         assert len(ids) == 7
@@ -226,10 +240,14 @@ def test_decisions_outlast_a_dropped_connection_and_a_reload_and_are_never_doubl
         page.context.set_offline(True)
         page.keyboard.press("m")
         third = next_record(page, second)
-        assert "waits in this browser" in page.locator("#connection").inner_text() or page.wait_for_selector("#connection:not([hidden])")
+        assert "waits in this browser" in page.locator("#connection").inner_text() or page.wait_for_selector(
+            "#connection:not([hidden])"
+        )
         page.keyboard.press("e")
         page.keyboard.press("1")
-        page.wait_for_function("() => document.getElementById('title').innerText.startsWith('The next record is on its way')")
+        page.wait_for_function(
+            "() => document.getElementById('title').innerText.startsWith('The next record is on its way')"
+        )
         assert len(standing(project)) == 1
         page.context.set_offline(False)
         page.reload()
@@ -277,8 +295,16 @@ def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
 
 
 def test_a_decision_is_changed_with_its_reason_note_and_tags(review, window):
-    with review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial", "review"]')) as project, served(project) as (base, _):
-        project.decide("abstract", [{"record_id": 3, "label": Label.INCLUDE, "note": "at first"}], reviewer="ann", tags={3: ["trial"]})
+    with (
+        review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial", "review"]')) as project,
+        served(project) as (base, _),
+    ):
+        project.decide(
+            "abstract",
+            [{"record_id": 3, "label": Label.INCLUDE, "note": "at first"}],
+            reviewer="ann",
+            tags={3: ["trial"]},
+        )
         page = window(base)
         page.goto("/history?q=first")
         page.locator(".records a").click()
@@ -311,8 +337,10 @@ TY  - JOUR
 TI  - A title alone
 ER  -
 """
-REASONS = "".join(f'\n[[exclude]]\ncode = "R{n}"\ntext = "Another reason, number {n}, told at such length that it takes lines"\n'
-                  for n in range(12))
+REASONS = "".join(
+    f'\n[[exclude]]\ncode = "R{n}"\ntext = "Another reason, number {n}, told at such length that it takes lines"\n'
+    for n in range(12)
+)
 TAGS = ["trial", "review", WORD, *(f"t{n}" for n in range(12))]
 TAGGED = PROTOCOL.replace('model = "fast"', f'model = "fast"\ntags = {json.dumps(TAGS)}')
 
@@ -378,8 +406,14 @@ def test_on_a_phone_each_dialog_is_used_and_left_by_touch_alone(review, window, 
                 return list(standing(project).values())[-1]
 
             # Looked at and left: the record stays, and nothing is decided.
-            for name, ways in {"exclude": ["Back", "beside"], "tags": ["Done", "beside"], "note": ["Keep", "Cancel", "beside"],
-                               "why": ["Close", "beside"], "criteria": ["Close", "beside"], "help": ["Close", "beside"]}.items():
+            for name, ways in {
+                "exclude": ["Back", "beside"],
+                "tags": ["Done", "beside"],
+                "note": ["Keep", "Cancel", "beside"],
+                "why": ["Close", "beside"],
+                "criteria": ["Close", "beside"],
+                "help": ["Close", "beside"],
+            }.items():
                 for by in ways:
                     dialog = opened(page, name)
                     assert by != ways[0] or faults(page) == []
@@ -401,18 +435,25 @@ def test_on_a_phone_each_dialog_is_used_and_left_by_touch_alone(review, window, 
             dialog = opened(page, "tags")
             for tag in ("trial", "t11", "review", "trial"):
                 dialog.get_by_role("button", name=tag, exact=True).tap()
-            pressed = [dialog.get_by_role("button", name=tag, exact=True).get_attribute("aria-pressed") for tag in TAGS[:2]]
+            pressed = [
+                dialog.get_by_role("button", name=tag, exact=True).get_attribute("aria-pressed") for tag in TAGS[:2]
+            ]
             assert pressed == ["false", "true"]
             leave(page, dialog, "Done")
             # A note: cancelled, kept by a tap beside it, changed.
             for by, text, there in (("Cancel", "not this", ""), ("beside", "this", "this"), ("Keep", "that", "that")):
                 opened(page, "note").locator("textarea").fill(text)
                 leave(page, page.locator("dialog[open]"), by)
-                page.wait_for_function("""there => [...document.querySelectorAll('#record .note')].map((one) => one.innerText)
-                    .filter((text) => text.startsWith('Note')).join() === (there && `Note ${there}`)""", arg=there)
+                page.wait_for_function(
+                    """there => [...document.querySelectorAll('#record .note')].map((one) => one.innerText)
+                    .filter((text) => text.startsWith('Note')).join() === (there && `Note ${there}`)""",
+                    arg=there,
+                )
             page.locator("#do-include").tap()
             assert goes_on() == (Label.INCLUDE, "", "that")
-            assert [e.reason for [(_, tags)] in [list(project.live().tagged("abstract", "ann").items())] for e in tags] == ["t11", "review"]
+            assert [
+                e.reason for [(_, tags)] in [list(project.live().tagged("abstract", "ann").items())] for e in tags
+            ] == ["t11", "review"]
             # Back, again, later, and without the marks.
             page.locator("#do-undo").tap()
             page.wait_for_function("() => document.querySelector('#record .note')?.innerText === 'Note that'")
@@ -473,7 +514,9 @@ def test_the_buttons_that_decide_stay_in_one_place_and_hide_nothing(review, wind
                 for top in (None, 0, length // 2, length):  # as it comes, at the beginning, in the middle, at the end
                     if top is not None:
                         page.evaluate("top => scrollTo({top, behavior: 'instant'})", top)
-                    boxes = [page.locator(f"#do-{name}").bounding_box() for name in ("include", "exclude", "maybe", "note")]
+                    boxes = [
+                        page.locator(f"#do-{name}").bounding_box() for name in ("include", "exclude", "maybe", "note")
+                    ]
                     assert all(box["height"] >= 44 and box["width"] >= 60 for box in boxes)
                     places.add(tuple((round(box["x"]), round(box["y"])) for box in boxes))
                 assert height - 20 < boxes[-1]["y"] + boxes[-1]["height"] + (50 if width > 1000 else 0) <= height
@@ -494,7 +537,9 @@ def test_the_buttons_keep_clear_of_what_a_phone_covers(review, window):
     with review(6) as project, served(project) as (base, _):
         page = window(base, **PHONE)
         covered = page.context.new_cdp_session(page)
-        covered.send("Emulation.setSafeAreaInsetsOverride", {"insets": {"top": 40, "bottom": 34, "left": 20, "right": 20}})
+        covered.send(
+            "Emulation.setSafeAreaInsetsOverride", {"insets": {"top": 40, "bottom": 34, "left": 20, "right": 20}}
+        )
         page.goto("/")
         page.wait_for_selector("#title")
         fits(page)
@@ -505,11 +550,17 @@ def test_the_buttons_keep_clear_of_what_a_phone_covers(review, window):
 
 
 def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, window, tmp_path):
-    protocol = TAGGED.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2') + REASONS + TWO_STAGES.removeprefix(PROTOCOL)
+    protocol = (
+        TAGGED.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
+        + REASONS
+        + TWO_STAGES.removeprefix(PROTOCOL)
+    )
     with review(12, protocol) as project, served(project, public=True) as (base, app):
         source = tmp_path / f"PubMed_{WORD}.ris"
-        pair = "".join(f"TY  - JOUR\nTI  - Lessons of peer support in {WORD} wards\nAU  - Sono, T\nPY  - {year}\nER  -\n\n"
-                       for year in (2007, 2008))
+        pair = "".join(
+            f"TY  - JOUR\nTI  - Lessons of peer support in {WORD} wards\nAU  - Sono, T\nPY  - {year}\nER  -\n\n"
+            for year in (2007, 2008)
+        )
         source.write_text(LONG + pair, encoding="utf-8")
         page = window(base, **PHONE)
 
@@ -569,8 +620,19 @@ def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, w
         page.wait_for_selector(".operation")
         fits(page)
         for who, relevant in (("olga", 9), (WORD, 4)):
-            project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE if i < relevant else Label.EXCLUDE, "note": WORD,
-                                         "reason": "" if i < relevant else "R3"} for i in range(1, 13)], reviewer=who)
+            project.decide(
+                "abstract",
+                [
+                    {
+                        "record_id": i,
+                        "label": Label.INCLUDE if i < relevant else Label.EXCLUDE,
+                        "note": WORD,
+                        "reason": "" if i < relevant else "R3",
+                    }
+                    for i in range(1, 13)
+                ],
+                reviewer=who,
+            )
         page.locator(".top nav").get_by_role("link", name="Conflicts").tap()
         page.locator("section.conflict summary").first.tap()
         fits(page)
@@ -651,16 +713,16 @@ def test_the_counts_are_exact_after_each_decision(review, window, on):
 
         page.wait_for_function("() => document.getElementById('counts').innerText")
         assert told() == expected() == "0 of 40 screened | 0 relevant found | 40 left"
-        assert page.locator("#state").bounding_box()["y"] >= 0   # in view, on a phone too
+        assert page.locator("#state").bounding_box()["y"] >= 0  # in view, on a phone too
         for n in range(12):
             shown = title(page)
             name = ["include", "exclude", "maybe"][n % 3]
             decided.append(name != "exclude")
             press(name)
-            assert told() == expected()     # before the server has answered,
+            assert told() == expected()  # before the server has answered,
             next_record(page, shown)
             sent(page)
-            assert told() == expected()     # and after
+            assert told() == expected()  # and after
         assert page.locator("#recall").inner_text() == "recall at least 18.9 %, target 95 % (2 decisions ago)"
         shown = title(page)
         press("skip")
@@ -705,7 +767,10 @@ def test_the_counts_are_exact_after_each_decision(review, window, on):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
-    with review(30, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial"]')) as project, served(project) as (base, _):
+    with (
+        review(30, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial"]')) as project,
+        served(project) as (base, _),
+    ):
         page = window(base, color_scheme=scheme)
         page.goto("/")
         page.wait_for_selector("#title")
@@ -718,7 +783,16 @@ def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
         page.keyboard.press("1")
         page.keyboard.press("i")
         sent(page)
-        for path in ("/overview", "/history", "/search?q=peer", "/records/1", "/files", "/duplicates", "/account", "/api"):
+        for path in (
+            "/overview",
+            "/history",
+            "/search?q=peer",
+            "/records/1",
+            "/files",
+            "/duplicates",
+            "/account",
+            "/api",
+        ):
             page.goto(path)
             assert faults(page) == [], path
 
@@ -750,7 +824,10 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
                 page.keyboard.press("Enter")
             page.wait_for_url("**/second-look?*")
             assert "5 of 5 are judged again" in page.locator("main").inner_text()
-        assert [project.live().decisions["abstract", i, "ann"].label for i in waiting] == [Label.INCLUDE, *[Label.EXCLUDE] * 4]
+        assert [project.live().decisions["abstract", i, "ann"].label for i in waiting] == [
+            Label.INCLUDE,
+            *[Label.EXCLUDE] * 4,
+        ]
         assert not [e for e in project.events() if e.kind is Kind.SHOWN]
 
 
@@ -811,9 +888,11 @@ def pdf(text, action=""):
     """Return a PDF of one page, with something to run when it is opened."""
     shown = f"BT /F1 28 Tf 40 400 Td ({text}) Tj ET"
     objects = [
-        f"<</Type/Catalog/Pages 2 0 R{action}>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Catalog/Pages 2 0 R{action}>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
         "<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 500]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
-        f"<</Length {len(shown)}>>stream\n{shown}\nendstream", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        f"<</Length {len(shown)}>>stream\n{shown}\nendstream",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]
     made, places = "%PDF-1.4\n", []
     for number, one in enumerate(objects, 1):
@@ -824,13 +903,16 @@ def pdf(text, action=""):
     return (made + end).encode("ascii")
 
 
-TWO_STAGES = PROTOCOL + """
+TWO_STAGES = (
+    PROTOCOL
+    + """
 [[stages]]
 name = "abstract"
 [[stages]]
 name = "full-text"
 reasons = [{ code = "DESIGN", text = "No trial" }, { code = "DATA", text = "No data" }]
 """
+)
 
 
 def at_full_text(project, n=6):
@@ -844,7 +926,10 @@ def viewed(page):
     page.wait_for_function("() => document.querySelector('#fulltext iframe')")
     for _ in range(1_200):
         addresses = [frame.url for frame in page.frames]
-        if any(url.startswith("chrome-extension:") for url in addresses) and sum("/api/attachments/" in url for url in addresses) > 1:
+        if (
+            any(url.startswith("chrome-extension:") for url in addresses)
+            and sum("/api/attachments/" in url for url in addresses) > 1
+        ):
             return next(url for url in addresses if "/api/attachments/" in url)
         page.wait_for_timeout(50)
     raise AssertionError(f"no viewer: {addresses}")
@@ -870,7 +955,9 @@ def test_a_full_text_is_attached_and_read_beside_the_form(review, window, tmp_pa
         assert not project.live().attached
         page.set_input_files("#files input[type=file]", tmp_path / "Smith 2001.pdf")
         page.get_by_role("button", name="Attach").click()
-        page.wait_for_function("() => document.querySelector('#files [role=status]').innerText.includes('Attached: Smith 2001.pdf')")
+        page.wait_for_function(
+            "() => document.querySelector('#files [role=status]').innerText.includes('Attached: Smith 2001.pdf')"
+        )
         assert faults(page) == []
         page.keyboard.press("Escape")
         event = project.live().attachments(record_id)[0]
@@ -882,17 +969,22 @@ def test_a_full_text_is_attached_and_read_beside_the_form(review, window, tmp_pa
         # The viewer takes no key that is not meant for it: once it was clicked on, the page says so, and the
         # pointer back at the record takes the keys back.
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_function("() => document.activeElement.tagName === 'IFRAME' && !document.querySelector('#fulltext .notice').hidden")
+        page.wait_for_function(
+            "() => document.activeElement.tagName === 'IFRAME' && !document.querySelector('#fulltext .notice').hidden"
+        )
         page.keyboard.press("i")
         page.mouse.move(form["x"], form["y"] - 60)
         page.wait_for_function("() => document.activeElement.id === 'title'")
         assert title(page) == first and not any(stage == "full-text" for stage, *_ in project.live().decisions)
         # A second one, dropped on the record; either is shown.
-        data = page.evaluate_handle("""bytes => {
+        data = page.evaluate_handle(
+            """bytes => {
             const data = new DataTransfer();
             data.items.add(new File([new Uint8Array(bytes)], "supplement.pdf", {type: "application/pdf"}));
             return data;
-        }""", list(pdf("The supplement")))
+        }""",
+            list(pdf("The supplement")),
+        )
         page.dispatch_event("#reading", "drop", {"dataTransfer": data})
         page.wait_for_function("() => document.querySelectorAll('#files li').length === 2")
         page.keyboard.press("Escape")
@@ -931,7 +1023,9 @@ def test_a_folder_of_pdfs_goes_to_the_records_of_their_names(review, window, tmp
         page = window(base)
         page.goto("/files")
         page.set_input_files("#folder", folder)
-        page.wait_for_function("() => document.getElementById('said').innerText.includes('2 of 3 PDFs attached, 1 not')")
+        page.wait_for_function(
+            "() => document.getElementById('said').innerText.includes('2 of 3 PDFs attached, 1 not')"
+        )
         assert "who knows.pdf: no record has" in page.locator("#report").inner_text()
         assert set(project.live().attached) == {3, 7} and faults(page) == []
 
@@ -940,8 +1034,12 @@ def test_on_a_phone_a_full_text_is_a_link_and_one_that_runs_something_reaches_no
     with review(30, TWO_STAGES) as project, served(project) as (base, _):
         at_full_text(project)
         for record_id in range(1, 7):
-            project.attach(record_id, "<img src=x onerror=alert(1)>.pdf", pdf("hostile", "/OpenAction<</S/URI/URI(https://evil.example/)>>"),
-                           reviewer="ann")
+            project.attach(
+                record_id,
+                "<img src=x onerror=alert(1)>.pdf",
+                pdf("hostile", "/OpenAction<</S/URI/URI(https://evil.example/)>>"),
+                reviewer="ann",
+            )
         page = window(base, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
         page.goto("/?stage=full-text")
         page.wait_for_selector("#title")
@@ -949,7 +1047,7 @@ def test_on_a_phone_a_full_text_is_a_link_and_one_that_runs_something_reaches_no
         assert page.locator("#record a[href^='/api/attachments/']").count() == 1
         fits(page)
         assert faults(page) == []
-        wide = window(base)   # where a request to anywhere else fails the test
+        wide = window(base)  # where a request to anywhere else fails the test
         wide.goto("/?stage=full-text")
         viewed(wide)
         wide.wait_for_timeout(500)
@@ -984,7 +1082,12 @@ def test_hostile_text_is_only_text(review, window, tmp_path):
             page.keyboard.press("n")
             page.keyboard.type("<img src=x onerror=alert(9)>")
             page.keyboard.press("Enter")
-            assert page.locator("#record script, #record img, #record svg, #record iframe, #record a[href^=javascript]").count() == 0
+            assert (
+                page.locator(
+                    "#record script, #record img, #record svg, #record iframe, #record a[href^=javascript]"
+                ).count()
+                == 0
+            )
             page.keyboard.press("w")
             page.wait_for_selector("#why-text > *:not(:empty)")
             page.keyboard.press("Escape")
@@ -992,7 +1095,9 @@ def test_hostile_text_is_only_text(review, window, tmp_path):
             sent(page)
             for path in ("/history", "/records/7", "/search?q=alert"):
                 page.goto(path)
-                assert page.locator("main script, main img, main svg, main iframe, main a[href^=javascript]").count() == 0
+                assert (
+                    page.locator("main script, main img, main svg, main iframe, main a[href^=javascript]").count() == 0
+                )
 
 
 def test_files_are_imported_by_drag_and_drop(review, window):

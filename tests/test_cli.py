@@ -19,8 +19,19 @@ from triage import cli, project as projects
 from triage.decisions import Kind
 
 STATUS_KEYS = {
-    "stage", "records", "screened", "relevant_found", "maybe", "unscreened", "target", "confidence", "certificate",
-    "estimate", "rules", "workload", "verdict",
+    "stage",
+    "records",
+    "screened",
+    "relevant_found",
+    "maybe",
+    "unscreened",
+    "target",
+    "confidence",
+    "certificate",
+    "estimate",
+    "rules",
+    "workload",
+    "verdict",
 }
 STAGES = PROTOCOL + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 
@@ -61,8 +72,15 @@ class Triage:
 
     def program(self, *arguments, **options):
         """Run the command as a program of its own."""
-        return subprocess.run([sys.executable, "-m", "triage", *map(str, arguments)], cwd=self.folder,
-                              capture_output=True, text=True, encoding="utf-8", timeout=120, **options)
+        return subprocess.run(
+            [sys.executable, "-m", "triage", *map(str, arguments)],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            **options,
+        )
 
 
 def one_object(text):
@@ -109,8 +127,19 @@ def test_help_answers_at_once_and_loads_nothing_heavy(triage):
     loaded = subprocess.run(command, capture_output=True, text=True)
     modules = {line.split("|")[-1].strip().split(".")[0] for line in loaded.stderr.splitlines()}
     assert loaded.returncode == 0 and "typer" in modules
-    assert not modules & {"numpy", "scipy", "sklearn", "sqlalchemy", "torch", "transformers", "sentence_transformers",
-                          "pyarrow", "openpyxl", "jinja2", "rich"}
+    assert not modules & {
+        "numpy",
+        "scipy",
+        "sklearn",
+        "sqlalchemy",
+        "torch",
+        "transformers",
+        "sentence_transformers",
+        "pyarrow",
+        "openpyxl",
+        "jinja2",
+        "rich",
+    }
     took = []
     for _ in range(5):
         began = time.perf_counter()
@@ -122,8 +151,22 @@ def test_help_answers_at_once_and_loads_nothing_heavy(triage):
 def test_help_names_every_command_and_each_explains_itself(triage):
     told = triage("--help")
     commands = re.findall(r"^  (\w+)  ", told.split("Commands:")[1], re.MULTILINE)
-    assert {"new", "import", "dedupe", "filter", "rank", "screen", "label", "undo", "status", "report", "export", "log",
-            "simulate", "demo"} <= set(commands)
+    assert {
+        "new",
+        "import",
+        "dedupe",
+        "filter",
+        "rank",
+        "screen",
+        "label",
+        "undo",
+        "status",
+        "report",
+        "export",
+        "log",
+        "simulate",
+        "demo",
+    } <= set(commands)
     for command in commands:
         own = triage(command, "--help")
         assert len(own.split("Arguments:")[0].splitlines()) >= 5, f"{command}: says too little"
@@ -131,24 +174,27 @@ def test_help_names_every_command_and_each_explains_itself(triage):
     assert "Commands:" in triage(code=2)
 
 
-@pytest.mark.parametrize("arguments, named", [
-    (["bogus"], "bogus"),
-    (["import"], "REVIEW"),
-    (["import", "r.triage"], "FILE"),
-    (["rank", "r.triage", "--bogus"], "--bogus"),
-    (["rank", "r.triage", "--top", "0"], "--top"),
-    (["rank", "r.triage", "--top", "many"], "--top"),
-    (["rank", "r.triage", "--device", "tpu"], "tpu"),
-    (["status", "r.triage", "--target", "high"], "--target"),
-    (["status", "r.triage", "--require", "all"], "certified"),
-    (["filter", "r.triage", "--decide", "--accept-proposals"], "both"),
-    (["export", "r.triage"], "output"),
-    (["export", "r.triage", "-o", "x.csv", "--only", "included,all"], "'all'"),
-    (["export", "r.triage", "-o", "x.csv", "--only", "next,maybe"], "next"),
-    (["undo", "r.triage", "--reviewer", " "], "name"),
-    (["simulate", "a.ris"], "--label-column"),
-    (["simulate", "a.ris", "--label-column", "y", "--seed", "-1"], "--seed"),
-])
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["bogus"], "bogus"),
+        (["import"], "REVIEW"),
+        (["import", "r.triage"], "FILE"),
+        (["rank", "r.triage", "--bogus"], "--bogus"),
+        (["rank", "r.triage", "--top", "0"], "--top"),
+        (["rank", "r.triage", "--top", "many"], "--top"),
+        (["rank", "r.triage", "--device", "tpu"], "tpu"),
+        (["status", "r.triage", "--target", "high"], "--target"),
+        (["status", "r.triage", "--require", "all"], "certified"),
+        (["filter", "r.triage", "--decide", "--accept-proposals"], "both"),
+        (["export", "r.triage"], "output"),
+        (["export", "r.triage", "-o", "x.csv", "--only", "included,all"], "'all'"),
+        (["export", "r.triage", "-o", "x.csv", "--only", "next,maybe"], "next"),
+        (["undo", "r.triage", "--reviewer", " "], "name"),
+        (["simulate", "a.ris"], "--label-column"),
+        (["simulate", "a.ris", "--label-column", "y", "--seed", "-1"], "--seed"),
+    ],
+)
 def test_bad_usage_is_one_sentence(review, arguments, named):
     assert named in review().refused(*arguments)
 
@@ -178,9 +224,14 @@ def reviews_that_are_none(triage):
     write(triage, "empty.triage", b"")
     (triage.folder / "folder").mkdir()
     return {
-        "foreign.triage": "not a triage review", "newer.triage": "newer version", "cut.triage": "damaged",
-        "text.triage": "not a triage review", "empty.triage": "not a triage review", "folder": "not a triage review",
-        "missing.triage": "triage new missing.triage", "mysql://host/review": "address",
+        "foreign.triage": "not a triage review",
+        "newer.triage": "newer version",
+        "cut.triage": "damaged",
+        "text.triage": "not a triage review",
+        "empty.triage": "not a triage review",
+        "folder": "not a triage review",
+        "missing.triage": "triage new missing.triage",
+        "mysql://host/review": "address",
     }
 
 
@@ -188,8 +239,18 @@ def test_what_is_no_review_is_refused_by_every_command_and_left_as_it_is(review)
     triage = review()
     for name, told in reviews_that_are_none(triage).items():
         assert told in triage.refused("status", name, unchanged=("r.triage", name))
-    for command, *others in (["import", "a.ris"], ["dedupe"], ["filter"], ["rank"], ["screen"], ["label", "a.ris"],
-                             ["undo"], ["report", "-o", "x.html"], ["log"], ["export", "-o", "x.csv"]):
+    for command, *others in (
+        ["import", "a.ris"],
+        ["dedupe"],
+        ["filter"],
+        ["rank"],
+        ["screen"],
+        ["label", "a.ris"],
+        ["undo"],
+        ["report", "-o", "x.html"],
+        ["log"],
+        ["export", "-o", "x.csv"],
+    ):
         assert "no review at missing.triage" in triage.refused(command, "missing.triage", *others)
 
 
@@ -213,7 +274,7 @@ def test_new_says_what_it_wrote_and_never_writes_over_anything(triage):
     assert triage.json("new", "r.triage") == {"review": "r.triage", "protocol": "protocol.toml"}
     assert {p.name for p in triage.folder.iterdir()} == {"r.triage", "protocol.toml"}
     assert "r.triage exists already" in triage.refused("new", "r.triage", unchanged=("r.triage", "protocol.toml"))
-    triage("new", "s.triage")    # whose template must not be that of r.triage
+    triage("new", "s.triage")  # whose template must not be that of r.triage
     assert (triage.folder / "s.protocol.toml").is_file()
     (triage.folder / "s.triage").unlink()
     assert "s.protocol.toml exists already" in triage.refused("new", "s.triage", unchanged=("s.protocol.toml",))
@@ -267,10 +328,14 @@ def test_import_refuses_folders_missing_files_and_options_that_do_not_fit(review
     (triage.folder / "folder").mkdir()
     write(triage, "t.csv", "title,verdict\nA title,1\nB title,perhaps\n")
     for arguments, told in (
-        (["folder"], "folder"), (["folder", "--format", "parquet"], "folder"), (["none.ris"], "none.ris"),
-        (["a.ris", "--format", "docx"], "docx"), (["a.ris", "--format", "xlsx"], "a.ris"),
+        (["folder"], "folder"),
+        (["folder", "--format", "parquet"], "folder"),
+        (["none.ris"], "none.ris"),
+        (["a.ris", "--format", "docx"], "docx"),
+        (["a.ris", "--format", "xlsx"], "a.ris"),
         (["a.ris", "--source", "new", "--label-column", "verdict"], "table"),
-        (["t.csv", "--label-column", "none"], "'none'"), (["t.csv", "--label-column", "verdict"], "line 3"),
+        (["t.csv", "--label-column", "none"], "'none'"),
+        (["t.csv", "--label-column", "verdict"], "line 3"),
     ):
         assert told in triage.refused("import", "r.triage", *arguments)
 
@@ -290,7 +355,7 @@ def test_import_accounts_for_every_record(review):
         [problem] = file["problems"]
         assert problem["line"] == 1 + sample_ris(4).count("\n") + 1 and problem["message"]
     assert triage.json("status", "r.triage")["records"] == 12
-    assert "line 3" not in triage("import", "r.triage", "a.ris", "--source", "B", code=2)   # an empty file: refused
+    assert "line 3" not in triage("import", "r.triage", "a.ris", "--source", "B", code=2)  # an empty file: refused
 
 
 def test_a_label_column_brings_decisions_and_says_how_many(review):
@@ -303,7 +368,8 @@ def test_a_label_column_brings_decisions_and_says_how_many(review):
     assert (taken["already_there"], taken["decisions"]) == (3, 2)
     events = [e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "decision"]
     assert [(e["record_id"], e["label"], e["origin"], e["reviewer"]) for e in events] == [
-        (1, "include", "imported", "ann"), (3, "exclude", "imported", "ann"),
+        (1, "include", "imported", "ann"),
+        (3, "exclude", "imported", "ann"),
     ]
     assert "0 decisions" not in triage("import", "r.triage", "t.csv", "--label-column", "verdict")
 
@@ -322,15 +388,24 @@ def test_what_a_file_says_cannot_steer_the_terminal(review, monkeypatch):
 # -- decisions --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content, told", [
-    ("record_id,label\n1,include\n2,perhaps\n", "line 3"), ("record_id,label\n1,\n2,perhaps\n", "line 3"),
-    ("record_id,label\n1,include\n99,include\n", "line 3"), ("record_id,label\nx,include\n", "line 2"),
-    ("id,label\n1,include\n", "record_id"), ("record_id,title\n1,x\n", "label"),
-    ("record_id,label,label\n1,0,0\n", "label"),
-    ("record_id,label\n1,include\n1,exclude\n", "line 3"), ("record_id,label\n1,include,x\n", "line 2"),
-    ("record_id,label\n", "no decision"), ("", "empty"),
-    (b"PK\x03\x04 no zip", "workbook"), (bytes(range(256)), "d.csv"),
-])
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ("record_id,label\n1,include\n2,perhaps\n", "line 3"),
+        ("record_id,label\n1,\n2,perhaps\n", "line 3"),
+        ("record_id,label\n1,include\n99,include\n", "line 3"),
+        ("record_id,label\nx,include\n", "line 2"),
+        ("id,label\n1,include\n", "record_id"),
+        ("record_id,title\n1,x\n", "label"),
+        ("record_id,label,label\n1,0,0\n", "label"),
+        ("record_id,label\n1,include\n1,exclude\n", "line 3"),
+        ("record_id,label\n1,include,x\n", "line 2"),
+        ("record_id,label\n", "no decision"),
+        ("", "empty"),
+        (b"PK\x03\x04 no zip", "workbook"),
+        (bytes(range(256)), "d.csv"),
+    ],
+)
 def test_a_wrong_file_of_decisions_is_refused_whole(review, content, told):
     triage = review()
     write(triage, "d.csv", content)
@@ -362,7 +437,7 @@ def test_what_a_screened_review_exports_goes_into_simulate_and_into_another_revi
             triage("label", "r.triage", "d.csv")
         triage("export", "r.triage", "-o", name)
         found = triage.json("simulate", name, "--label-column", "label", "--model", "fast")
-        assert (found["records"], found["relevant"]) == (12, 3)     # a maybe counts as relevant
+        assert (found["records"], found["relevant"]) == (12, 3)  # a maybe counts as relevant
     triage("undo", "r.triage")
     triage("export", "r.triage", "-o", "part.csv")
     assert "there is no label" in triage.refused("simulate", "part.csv", "--label-column", "label")
@@ -404,13 +479,27 @@ def test_label_takes_any_case_keeps_reasons_from_elsewhere_and_warns(review):
     labels(triage, "d.csv", rows, "record_id,label,reason")
     assert cli.run(["label", "r.triage", "d.csv", "--reviewer", "ann", "--json"]) == 0
     out, err = triage._capsys.readouterr()
-    assert one_object(out) == {"decisions": 5, "unchanged": 0, "include": 2, "maybe": 1, "exclude": 2, "blank": 0,
-                               "repeated": 0, "unlisted_reasons": {"Wrong dose": 1},
-                               "tags": {"given": 0, "taken_back": 0}, "unlisted_tags": {}, "warnings": []}
+    assert one_object(out) == {
+        "decisions": 5,
+        "unchanged": 0,
+        "include": 2,
+        "maybe": 1,
+        "exclude": 2,
+        "blank": 0,
+        "repeated": 0,
+        "unlisted_reasons": {"Wrong dose": 1},
+        "tags": {"given": 0, "taken_back": 0},
+        "unlisted_tags": {},
+        "warnings": [],
+    }
     assert "'Wrong dose' (1)" in err and err.count("\n") == 1
     taken = {e["record_id"]: e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "decision"}
     assert {i: (e["label"], e["reason"]) for i, e in taken.items()} == {
-        1: ("include", ""), 2: ("exclude", "CHILD"), 3: ("maybe", ""), 4: ("exclude", "Wrong dose"), 5: ("include", ""),
+        1: ("include", ""),
+        2: ("exclude", "CHILD"),
+        3: ("maybe", ""),
+        4: ("exclude", "Wrong dose"),
+        5: ("include", ""),
     }
     assert {e["origin"] for e in taken.values()} == {"chosen"} and {e["reviewer"] for e in taken.values()} == {"ann"}
     assert triage.json("label", "r.triage", "d.csv", "--reviewer", "ann")["unchanged"] == 5
@@ -430,9 +519,16 @@ def test_undo_goes_back_step_by_step_and_says_why_it_cannot(review):
     triage("label", "r.triage", labels(triage, "e.csv", [[2, "maybe"]]), "--reviewer", "ann")
     assert "bob has no decision" in triage.refused("undo", "r.triage", "--reviewer", "bob")
     undone = triage.json("undo", "r.triage", "--reviewer", "ann")
-    assert undone == {"undone": 4, "kind": "decision", "record_id": 2, "label": "maybe", "reason": "", "reviewer": "ann"}
+    assert undone == {
+        "undone": 4,
+        "kind": "decision",
+        "record_id": 2,
+        "label": "maybe",
+        "reason": "",
+        "reviewer": "ann",
+    }
     exported = decisions_of(triage, "after.csv")
-    assert exported[2] == "exclude"    # the earlier label is back
+    assert exported[2] == "exclude"  # the earlier label is back
     assert "undone already, by event 5" in triage.refused("undo", "r.triage", "--event", "4")
     assert "decide again" in triage.refused("undo", "r.triage", "--event", "5")
     assert "plan" in triage("log", "r.triage").splitlines()[1]
@@ -607,7 +703,10 @@ def test_poor_criteria_are_told_with_what_they_match(review):
 
 
 def test_criteria_in_a_script_without_blanks_are_counted_by_their_characters(review):
-    triage = review(6, protocol='question = "\u7cbe\u795e\u5065\u5eb7\u670d\u52d9\u306b\u304a\u3051\u308b\u6210\u4eba\u306e\u76f8\u4e92\u652f\u63f4\u306e\u52b9\u679c\u306b\u95a2\u3059\u308b\u7814\u7a76"\n')
+    triage = review(
+        6,
+        protocol='question = "\u7cbe\u795e\u5065\u5eb7\u670d\u52d9\u306b\u304a\u3051\u308b\u6210\u4eba\u306e\u76f8\u4e92\u652f\u63f4\u306e\u52b9\u679c\u306b\u95a2\u3059\u308b\u7814\u7a76"\n',
+    )
     told = triage.json("rank", "r.triage")["criteria"]
     assert not told["poor"] and told["matches"][0]["unknown"] == []
 
@@ -634,8 +733,10 @@ def test_export_writes_each_format_with_the_decisions_and_reads_back(review, end
 def test_export_selects_by_decision(review):
     triage = review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0], [3, "maybe"], [4, 0]]))
-    counts = {only: triage.json("export", "r.triage", "-o", f"{i}.csv", "--only", only)["records"] for i, only in
-              enumerate(["included", "excluded", "maybe", "unscreened", "excluded, unscreened"])}
+    counts = {
+        only: triage.json("export", "r.triage", "-o", f"{i}.csv", "--only", only)["records"]
+        for i, only in enumerate(["included", "excluded", "maybe", "unscreened", "excluded, unscreened"])
+    }
     assert counts == {"included": 1, "excluded": 2, "maybe": 1, "unscreened": 8, "excluded, unscreened": 10}
     assert triage.json("export", "r.triage", "-o", "all.csv")["records"] == 12
     for output, told in (("x.docx", ".docx"), ("a.ris", "exists already"), ("nowhere/x.csv", "nowhere")):
@@ -650,8 +751,9 @@ def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
     triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
     sample = triage.json("status", "r.triage")["label_noise"]["pending"]
     assert sample
-    assert "ann excluded all" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look",
-                                                "--reviewer", "ann")
+    assert "ann excluded all" in triage.refused(
+        "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "ann"
+    )
     assert "goes with no other" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look,maybe")
     told = triage.json("export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob")
     assert told["records"] == len(sample)
@@ -661,8 +763,9 @@ def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
     triage("label", "r.triage", "second.csv", "--reviewer", "bob")
     noise = triage.json("status", "r.triage")["label_noise"]
     assert noise["judged_twice"] == len(sample) and not noise["pending"]
-    assert "awaits a second look" in triage.refused("export", "r.triage", "-o", "x.csv", "--only", "second-look",
-                                                    "--reviewer", "bob")
+    assert "awaits a second look" in triage.refused(
+        "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "bob"
+    )
 
 
 def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monkeypatch):
@@ -681,7 +784,9 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     assert "why-ann" not in said and f"{len(sample)} left" in said
     assert "2 decisions this time, 1 of them include or maybe." in said
     with projects.Project.open(triage.folder / "r.triage") as project:
-        mine = {e.record_id: (e.label, e.reason, e.note) for e in project.live().decisions.values() if e.reviewer == "bob"}
+        mine = {
+            e.record_id: (e.label, e.reason, e.note) for e in project.live().decisions.values() if e.reviewer == "bob"
+        }
         assert mine == {sample[0]: ("maybe", "", "on second look"), sample[1]: ("exclude", "CHILD", "")}
         assert not [e for e in project.events() if e.kind is Kind.SHOWN]
     monkeypatch.setattr("sys.stdin", io.StringIO("e\n\n" * len(sample)))
@@ -747,7 +852,7 @@ def test_a_program_finds_json_alone_on_standard_output_and_the_exit_codes(review
     write(triage, "protocol.toml", PROTOCOL + "\n[stopping]\ntarget = 0.9\n")
     done = triage.program("status", "r.triage", "--require", "certified", "--json")
     assert done.returncode == 1 and one_object(done.stdout)["target"] == 0.9
-    assert "protocol file has changed" in done.stderr    # on standard error, and once
+    assert "protocol file has changed" in done.stderr  # on standard error, and once
     bad = triage.program("label", "r.triage", "none.csv", "--json")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr.startswith("triage: none.csv") and bad.stderr.count("\n") == 1
@@ -773,8 +878,13 @@ def test_a_reader_that_goes_away_is_no_failure(review):
         arguments = [command] if command == "--help" else [command, "r.triage"]
         read, write_end = os.pipe()
         os.close(read)
-        done = subprocess.run([sys.executable, "-m", "triage", *arguments], cwd=triage.folder, stdout=write_end,
-                              stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "triage", *arguments],
+            cwd=triage.folder,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         os.close(write_end)
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -782,8 +892,13 @@ def test_a_reader_that_goes_away_is_no_failure(review):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_told(review):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "triage", "status", "r.triage"], cwd=review().folder, stdout=full,
-                              stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "triage", "status", "r.triage"],
+            cwd=review().folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert done.returncode == 2 and done.stderr.startswith("triage: ") and done.stderr.count("\n") == 1
 
 
@@ -798,16 +913,26 @@ def test_an_interrupted_program_exits_130_and_keeps_what_was_decided(review, com
         os.mkfifo(triage.folder / "endless.ris")
     else:
         arguments = ["simulate", "t.csv", "--label-column", "y", "--model", "fast", "--batch", "1", "--seeds", "500"]
-        write(triage, "t.csv", "title,abstract,y\n" + "".join(
-            f"title {i} {'peer support' if y else 'soil water'},abstract {i},{y}\n"
-            for i in range(900) for y in [int(i % 5 == 0)]
-        ))
+        write(
+            triage,
+            "t.csv",
+            "title,abstract,y\n"
+            + "".join(
+                f"title {i} {'peer support' if y else 'soil water'},abstract {i},{y}\n"
+                for i in range(900)
+                for y in [int(i % 5 == 0)]
+            ),
+        )
     running = subprocess.Popen(
-        [sys.executable, "-m", "triage", *arguments], cwd=triage.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),    # as a background job of a script
+        [sys.executable, "-m", "triage", *arguments],
+        cwd=triage.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a background job of a script
     )
     if command == "import":
-        with open(triage.folder / "endless.ris", "w"):    # it waits for what never comes
+        with open(triage.folder / "endless.ris", "w"):  # it waits for what never comes
             time.sleep(0.2)
             running.send_signal(signal.SIGINT)
             out, err = running.communicate(timeout=60)
@@ -827,7 +952,7 @@ def test_an_interrupt_during_a_ranking_is_told_and_the_ranking_comes_later(revie
     before = triage("log", "r.triage")
     with monkeypatch.context() as patch:
         patch.setattr(projects.Project, "save", lambda *arguments: signal.raise_signal(signal.SIGINT))
-        patch.setattr(signal, "signal", lambda *arguments: None)    # the tests' own Ctrl-C stays
+        patch.setattr(signal, "signal", lambda *arguments: None)  # the tests' own Ctrl-C stays
         assert "everything decided so far is kept" in triage("rank", "r.triage", code=130)
     assert triage("log", "r.triage") == before
     assert triage.json("rank", "r.triage")["records"]
@@ -843,10 +968,14 @@ def test_a_locked_review_is_told_in_a_sentence(review, monkeypatch):
     monkeypatch.setattr("triage.project.places._BUSY_SECONDS", 0.1)
     other = sqlite3.connect(triage.folder / "r.triage", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    for arguments in (["label", "r.triage", "d.csv"], ["import", "r.triage", "b.ris"], ["rank", "r.triage"],
-                      ["export", "r.triage", "-o", "x.csv", "--only", "next"]):
+    for arguments in (
+        ["label", "r.triage", "d.csv"],
+        ["import", "r.triage", "b.ris"],
+        ["rank", "r.triage"],
+        ["export", "r.triage", "-o", "x.csv", "--only", "next"],
+    ):
         assert "locked" in triage.refused(*arguments)
-    assert triage.json("status", "r.triage")["records"] == 30    # reading goes on beside a writer
+    assert triage.json("status", "r.triage")["records"] == 30  # reading goes on beside a writer
     other.execute("ROLLBACK")
     other.execute("BEGIN EXCLUSIVE")
     assert "locked" in triage.refused("status", "r.triage")
@@ -864,8 +993,12 @@ def test_a_full_disk_is_told_in_a_sentence_and_loses_nothing(review):
     write(triage, "b.ris", sample_ris(400, first=70))
     before = triage("log", "r.triage")
     size = (triage.folder / "r.triage").stat().st_size
-    done = triage.program("import", "r.triage", "b.ris",
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, size + 20_000)))
+    done = triage.program(
+        "import",
+        "r.triage",
+        "b.ris",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, size + 20_000)),
+    )
     assert done.returncode == 2 and done.stdout == "" and re.fullmatch(r"triage: r\.triage [^\n]+\n", done.stderr)
     assert triage("log", "r.triage") == before and triage.json("status", "r.triage")["records"] == 30
     triage("import", "r.triage", "b.ris")

@@ -6,9 +6,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from conftest import Log
-from triage.decisions import (
-    Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold,
-)
+from triage.decisions import Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 
@@ -48,7 +46,9 @@ def test_stages_and_reviewers_keep_apart():
     log.decide(1, MAYBE, stage="full-text")
     decisions = fold(log.events).decisions
     assert {key: e.label for key, e in decisions.items()} == {
-        ("abstract", 1, "ann"): INCLUDE, ("abstract", 1, "bob"): EXCLUDE, ("full-text", 1, "ann"): MAYBE,
+        ("abstract", 1, "ann"): INCLUDE,
+        ("abstract", 1, "bob"): EXCLUDE,
+        ("full-text", 1, "ann"): MAYBE,
     }
 
 
@@ -121,7 +121,8 @@ def test_tags_stand_for_each_reviewer_and_stage_until_they_are_taken_back():
     review, qualitative = log.tag(1, "review"), log.tag(1, "qualitative")
     bobs, later = log.tag(1, "review", "bob"), log.tag(1, "review", stage="full-text")
     assert fold(log.events).tags == {
-        ("abstract", 1, "ann"): (review, qualitative), ("abstract", 1, "bob"): (bobs,),
+        ("abstract", 1, "ann"): (review, qualitative),
+        ("abstract", 1, "bob"): (bobs,),
         ("full-text", 1, "ann"): (later,),
     }
     log.undo(review)
@@ -143,11 +144,19 @@ def test_a_group_has_the_tags_of_its_members():
 # -- consensus and entering a stage -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("votes, label, relevant", [
-    ([INCLUDE], INCLUDE, True), ([EXCLUDE], EXCLUDE, False), ([MAYBE], MAYBE, True),
-    ([EXCLUDE, EXCLUDE], EXCLUDE, False), ([INCLUDE, EXCLUDE], None, True), ([EXCLUDE, MAYBE], None, True),
-    ([INCLUDE, MAYBE], None, True), ([], None, None),
-])
+@pytest.mark.parametrize(
+    "votes, label, relevant",
+    [
+        ([INCLUDE], INCLUDE, True),
+        ([EXCLUDE], EXCLUDE, False),
+        ([MAYBE], MAYBE, True),
+        ([EXCLUDE, EXCLUDE], EXCLUDE, False),
+        ([INCLUDE, EXCLUDE], None, True),
+        ([EXCLUDE, MAYBE], None, True),
+        ([INCLUDE, MAYBE], None, True),
+        ([], None, None),
+    ],
+)
 def test_consensus(votes, label, relevant):
     log = Log()
     for who, vote in zip(("ann", "bob"), votes):
@@ -183,7 +192,7 @@ def draws_of(log):
 
 def test_only_what_was_first_shown_as_a_draw_after_a_permutation_is_one():
     log = Log()
-    log.show(1, Origin.AUDIT)             # nothing was committed yet
+    log.show(1, Origin.AUDIT)  # nothing was committed yet
     log.plan([4, 3, 2, 1])
     log.decide(2, INCLUDE, origin=Origin.AUDIT)  # decided on without having been shown
     log.show(2, Origin.AUDIT)
@@ -191,7 +200,7 @@ def test_only_what_was_first_shown_as_a_draw_after_a_permutation_is_one():
     log.show(4, Origin.AUDIT, reviewer="bob")
     log.show(3)
     log.show(3, Origin.AUDIT)
-    log.show(9, Origin.AUDIT)             # in no permutation
+    log.show(9, Origin.AUDIT)  # in no permutation
     assert draws_of(log) == ([(4, 0)], [set()])
 
 
@@ -208,13 +217,13 @@ def test_records_away_at_a_draw_are_passed_by():
     log = Log()
     log.plan([1, 2, 3, 4, 5, 6])
     gone = log.remove(2)
-    log.undo(gone)                 # back before the first draw
+    log.undo(gone)  # back before the first draw
     removal, link = log.remove(3), log.link(6, 5)
     log.show(1, Origin.AUDIT)
     assert draws_of(log)[1] == [{3, 6}]
     log.undo(removal)
     log.undo(link)
-    log.remove(4)                  # no draw after it
+    log.remove(4)  # no draw after it
     log.show(2)
     assert draws_of(log)[1] == [{3, 6}]
 
@@ -246,7 +255,11 @@ def test_a_history_from_plain_lists():
 
 def test_past_draws_stand_in_the_sequence_where_they_were_made():
     history = History.of(
-        [7, 8], [0, 1], [Origin.RANKED, Origin.AUDIT], n_records=[5, 3], stratum=[0, 1],
+        [7, 8],
+        [0, 1],
+        [Origin.RANKED, Origin.AUDIT],
+        n_records=[5, 3],
+        stratum=[0, 1],
         past=PastDraws.of([(0, True, 5, 0), (1, False, 4, 1), (1, True, 3, 0), (2, False, 2, 1)]),
     )
     shown = history.sequence()
@@ -373,19 +386,21 @@ class Logs(RuleBasedStateMachine):
 
     @rule()
     def fold_on_after_a_while(self):
-        self.lazy.take(self.log.events[self.lazy.last_seq:])
+        self.lazy.take(self.log.events[self.lazy.last_seq :])
         assert self.lazy.live == fold(self.log.events)
 
     @invariant()
     def folding_on_is_folding_anew(self):
-        self.folding.take(self.log.events[self.folding.last_seq:])
+        self.folding.take(self.log.events[self.folding.last_seq :])
         live = self.folding.live
         assert live == fold(self.log.events)
         for e in live.decisions.values():
             group = {i for i in range(1, 7) if live.kept(i) == live.kept(e.record_id)}
             never = fold([other for other in self.log.events if e.seq not in (other.seq, other.undoes)])
             assert self.folding.without(e) == {
-                key: d for key, d in never.decisions.items() if (key[0], key[2]) == (e.stage, e.reviewer) and key[1] in group
+                key: d
+                for key, d in never.decisions.items()
+                if (key[0], key[2]) == (e.stage, e.reviewer) and key[1] in group
             }
 
     @invariant()
@@ -397,8 +412,11 @@ class Logs(RuleBasedStateMachine):
     def a_record_once_shown_keeps_its_place(self):
         """The order of any two records that both stand for themselves is that in which they were shown."""
         live = fold(self.log.events)
-        places = [live.kept(e.record_id) for e in self.log.events if e.kind in (Kind.SHOWN, Kind.DECISION)
-                  and e.stage == "abstract"]
+        places = [
+            live.kept(e.record_id)
+            for e in self.log.events
+            if e.kind in (Kind.SHOWN, Kind.DECISION) and e.stage == "abstract"
+        ]
         order = [r for (stage, r), e in sorted(live.shown.items(), key=lambda item: item[1].seq) if stage == "abstract"]
         assert order == list(dict.fromkeys(places))
 

@@ -56,20 +56,25 @@ def test_same_doi_whose_titles_agree():
     cut_short = article(title="Peer support for adults with schizophrenia", doi="10.1/x", authors=(), abstract="")
     misread = article(title="Peer support for adults with schizopbrenia: a randomised trial", doi="10.1/x", abstract="")
     assert find_duplicates(numbered(article(doi="10.1/x"), cut_short, misread)) == [
-        Link(2, 1, True, "same DOI"), Link(3, 1, True, "same DOI"),
+        Link(2, 1, True, "same DOI"),
+        Link(3, 1, True, "same DOI"),
     ]
 
 
-@pytest.mark.parametrize("other", [
-    article(title=f"<i>Peer</i>-support for adults with schizophrenia: a randomised trial. [Review] [45 refs]"),
-    article(title="PEER SUPPORT FOR ADULTS WITH SCHIZOPHRENIA - A RANDOMISED TRIAL [Chinese]"),
-    article(title=f"RETRACTED: {TITLE}"),
-    article(title=f"{TITLE} [Erratum appears in Recovery. 2011 May;3(1):9]"),
-    article(authors=("Jane A. Smith",)),
-    article(authors=("Smith JA",)),
-    article(abstract=""),
-    article(doi="10.1/x", pmid="7"),
-], ids=lambda r: f"{r.title[-12:]}|{r.authors[0]}|{r.doi}")
+@pytest.mark.parametrize(
+    "other",
+    [
+        article(title=f"<i>Peer</i>-support for adults with schizophrenia: a randomised trial. [Review] [45 refs]"),
+        article(title="PEER SUPPORT FOR ADULTS WITH SCHIZOPHRENIA - A RANDOMISED TRIAL [Chinese]"),
+        article(title=f"RETRACTED: {TITLE}"),
+        article(title=f"{TITLE} [Erratum appears in Recovery. 2011 May;3(1):9]"),
+        article(authors=("Jane A. Smith",)),
+        article(authors=("Smith JA",)),
+        article(abstract=""),
+        article(doi="10.1/x", pmid="7"),
+    ],
+    ids=lambda r: f"{r.title[-12:]}|{r.authors[0]}|{r.doi}",
+)
 def test_same_title_year_and_first_author(other):
     bare = article(abstract="")
     assert [link.why for link in find_duplicates(numbered(bare, other))] == ["same title, year and first author"]
@@ -106,41 +111,74 @@ def at(volume: str = "12", pages: str = "101-109", **changes) -> Record:
     return article(**{"abstract": "", "extra": {"VL": (volume,), "SP": (pages,)}} | changes)
 
 
-@pytest.mark.parametrize(("one", "other", "why"), [
-    (at(), at(title=TITLE.replace("adults", "adlts")), "similar title, same volume, first page and first author"),
-    (at(), at(title=TITLE.split(":")[0]), "similar title, same volume, first page and first author"),
-    (at(), at(title=f"[{TITLE}] LA: Chi", authors=("Smith, J.",)),
-     "similar title, same volume, first page and first author"),
-    (at(), at(title=TITLE.replace("schizophrenia", "psychoses")), "same volume, pages, year and authors"),
-    (at(), at(title="Pairs aidantes: un essai chez des adultes schizophrenes", authors=("Smith, J", "Wu, L")),
-     "same volume, pages, year and authors"),
-    (at(), at(pages="101"), "same title, volume and first page"),
-    (at(), at(pages="pp. 101\u2013109; discussion 110", year=2011), "same title, volume and first page"),
-    (at(pages="487-8"), at(pages="488"), "same title, volume and first page"),
-    (at(pages="S101-S109"), at(volume="12 Suppl 2", pages="101-9"), "same title, volume and first page"),
-    (at(title="Interferon-\u03b3 in phase II trials of two vaccines"),
-     at(title="Interferon gamma in phase 2 trials of 2 vaccines"),
-     "same title, volume and first page"),
-    (at(pages="969-72"), at(pages="a1754"), "same title, year and first author"),
-    (at(pages="1-7"), at(pages="765-771"), "same title, year and first author"),
-    (at(), at(title=TITLE.replace("adults", "adlts"), extra={}, journal="recovery"),
-     "similar title, same year, authors and journal or first page"),
-    (article(authors=("Smith J and Wu L",)), article(authors=("Jane Smith", "Li Wu"), title=f"{TITLE} in Leeds"),
-     "same abstract and authors, similar title"),
-    (at(authors=("[Anonymous]",)), at(extra={}, authors=(), journal="RECOVERY-BASEL"),
-     "same title, year and journal or first page"),
-    (at(title="Pleuritis carcinomatosa", pages="01-Aug", journal="Journal of Tropical Pediatrics"),
-     at(title="[Pleuritis carcinomatosa]", pages="524", journal="J Trop Pediatr"), "same title, year and first author"),
-    (at(title=f"Erratum: {TITLE}"), at(title=f"{TITLE} (vol 33, pg 717, 2019)"), "same title, volume and first page"),
-    (at(extra={"VL": ("12",), "IS": ("3",), "SP": ("101",)}),
-     at(extra={"Volume": ("12",), "Issue": ("3",), "Pages": ("301",)}),
-     "same title, authors and issue of a journal"),
-    (at(), at(pages="101", volume="", journal="Peers and Recovery"), "same title, year and first author"),
-    (at(), at(title=TITLE.replace("adults", "adlts"), pages="101", volume="", journal="Peers and Recovery"),
-     "similar title, same year, authors and journal or first page"),
-    (at(type="Article"), at(type="Conference Abstract"), "same title, volume and first page"),
-    (at(doi="10.1/x", title="Hope"), at(doi="10.1/x", title="Esperanza y recuperacion de los adultos"), "same DOI"),
-], ids=lambda value: value[:40] if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        (at(), at(title=TITLE.replace("adults", "adlts")), "similar title, same volume, first page and first author"),
+        (at(), at(title=TITLE.split(":")[0]), "similar title, same volume, first page and first author"),
+        (
+            at(),
+            at(title=f"[{TITLE}] LA: Chi", authors=("Smith, J.",)),
+            "similar title, same volume, first page and first author",
+        ),
+        (at(), at(title=TITLE.replace("schizophrenia", "psychoses")), "same volume, pages, year and authors"),
+        (
+            at(),
+            at(title="Pairs aidantes: un essai chez des adultes schizophrenes", authors=("Smith, J", "Wu, L")),
+            "same volume, pages, year and authors",
+        ),
+        (at(), at(pages="101"), "same title, volume and first page"),
+        (at(), at(pages="pp. 101\u2013109; discussion 110", year=2011), "same title, volume and first page"),
+        (at(pages="487-8"), at(pages="488"), "same title, volume and first page"),
+        (at(pages="S101-S109"), at(volume="12 Suppl 2", pages="101-9"), "same title, volume and first page"),
+        (
+            at(title="Interferon-\u03b3 in phase II trials of two vaccines"),
+            at(title="Interferon gamma in phase 2 trials of 2 vaccines"),
+            "same title, volume and first page",
+        ),
+        (at(pages="969-72"), at(pages="a1754"), "same title, year and first author"),
+        (at(pages="1-7"), at(pages="765-771"), "same title, year and first author"),
+        (
+            at(),
+            at(title=TITLE.replace("adults", "adlts"), extra={}, journal="recovery"),
+            "similar title, same year, authors and journal or first page",
+        ),
+        (
+            article(authors=("Smith J and Wu L",)),
+            article(authors=("Jane Smith", "Li Wu"), title=f"{TITLE} in Leeds"),
+            "same abstract and authors, similar title",
+        ),
+        (
+            at(authors=("[Anonymous]",)),
+            at(extra={}, authors=(), journal="RECOVERY-BASEL"),
+            "same title, year and journal or first page",
+        ),
+        (
+            at(title="Pleuritis carcinomatosa", pages="01-Aug", journal="Journal of Tropical Pediatrics"),
+            at(title="[Pleuritis carcinomatosa]", pages="524", journal="J Trop Pediatr"),
+            "same title, year and first author",
+        ),
+        (
+            at(title=f"Erratum: {TITLE}"),
+            at(title=f"{TITLE} (vol 33, pg 717, 2019)"),
+            "same title, volume and first page",
+        ),
+        (
+            at(extra={"VL": ("12",), "IS": ("3",), "SP": ("101",)}),
+            at(extra={"Volume": ("12",), "Issue": ("3",), "Pages": ("301",)}),
+            "same title, authors and issue of a journal",
+        ),
+        (at(), at(pages="101", volume="", journal="Peers and Recovery"), "same title, year and first author"),
+        (
+            at(),
+            at(title=TITLE.replace("adults", "adlts"), pages="101", volume="", journal="Peers and Recovery"),
+            "similar title, same year, authors and journal or first page",
+        ),
+        (at(type="Article"), at(type="Conference Abstract"), "same title, volume and first page"),
+        (at(doi="10.1/x", title="Hope"), at(doi="10.1/x", title="Esperanza y recuperacion de los adultos"), "same DOI"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
 def test_written_otherwise(one, other, why):
     assert find_duplicates(numbered(one, other)) == [Link(2, 1, True, why)]
     assert find_duplicates(numbered(other, one)) == [Link(2, 1, True, why)]
@@ -149,27 +187,46 @@ def test_written_otherwise(one, other, why):
 # -- what a person must decide ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("one", "other", "why"), [
-    (at(), at(pages="301-309"), "same title and authors, but other pages"),
-    (at(), at(year=2011, extra={}), "same title and authors, but another year"),
-    (at(), at(year=2014), "same title and volume and first page, but another year"),
-    (at(doi="10.1/a"), at(doi="10.1/b"), "same title and volume and first page, but another DOI"),
-    (article(doi="10.1101/2020.04.01.200401"), article(doi="10.5/b"),
-     "same title and abstract, but another DOI and another type"),
-    (article(journal="medRxiv"), article(), "same title and abstract, but another type and another journal"),
-    (at(), at(extra={}, journal="Psychiatry"), "same title and authors, but another journal"),
-    (at(), at(title=TITLE.replace("schizophrenia", "depression"), pages="101"),
-     "similar title and volume and first page, but too little else is known"),
-    (at(), at(title=TITLE.replace("schizophrenia", "depression"), authors=()),
-     "similar title and volume and first page, but too little else is known"),
-    (at(), at(type="Conference Abstract", extra={}), "same title and authors, but too little else is known"),
-    (at(title="Hope"), at(title="Hope", extra={}), "same title and authors, but too little else is known"),
-    (at(pmid="5"), article(title="Yeasts in the guts of beetles", pmid="5", authors=("Diaz, P",)),
-     "same PMID, but another title and other authors"),
-    (at(doi="10.1/x", pages="101"), at(doi="10.1/x", pages="101", title="Yeasts in the guts of beetles"),
-     "same DOI, but another title"),
-    (at(title=""), at(), "volume and first page, but too little else is known"),
-], ids=lambda value: value[:60] if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        (at(), at(pages="301-309"), "same title and authors, but other pages"),
+        (at(), at(year=2011, extra={}), "same title and authors, but another year"),
+        (at(), at(year=2014), "same title and volume and first page, but another year"),
+        (at(doi="10.1/a"), at(doi="10.1/b"), "same title and volume and first page, but another DOI"),
+        (
+            article(doi="10.1101/2020.04.01.200401"),
+            article(doi="10.5/b"),
+            "same title and abstract, but another DOI and another type",
+        ),
+        (article(journal="medRxiv"), article(), "same title and abstract, but another type and another journal"),
+        (at(), at(extra={}, journal="Psychiatry"), "same title and authors, but another journal"),
+        (
+            at(),
+            at(title=TITLE.replace("schizophrenia", "depression"), pages="101"),
+            "similar title and volume and first page, but too little else is known",
+        ),
+        (
+            at(),
+            at(title=TITLE.replace("schizophrenia", "depression"), authors=()),
+            "similar title and volume and first page, but too little else is known",
+        ),
+        (at(), at(type="Conference Abstract", extra={}), "same title and authors, but too little else is known"),
+        (at(title="Hope"), at(title="Hope", extra={}), "same title and authors, but too little else is known"),
+        (
+            at(pmid="5"),
+            article(title="Yeasts in the guts of beetles", pmid="5", authors=("Diaz, P",)),
+            "same PMID, but another title and other authors",
+        ),
+        (
+            at(doi="10.1/x", pages="101"),
+            at(doi="10.1/x", pages="101", title="Yeasts in the guts of beetles"),
+            "same DOI, but another title",
+        ),
+        (at(title=""), at(), "volume and first page, but too little else is known"),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
 def test_a_question(one, other, why):
     assert find_duplicates(numbered(one, other)) == [Link(2, 1, False, why)]
     assert find_duplicates(numbered(other, one)) == [Link(2, 1, False, why)]
@@ -181,7 +238,10 @@ def test_each_pair_of_groups_is_asked_about_once_by_its_lowest_ids():
     records = [elsewhere, Record(title="Yeasts in beetles"), here, here, elsewhere, here]
     links = find_duplicates(numbered(*records))
     assert [(link.copy_id, link.kept_id, link.sure) for link in links] == [
-        (4, 3, True), (5, 1, True), (6, 3, True), (3, 1, False),
+        (4, 3, True),
+        (5, 1, True),
+        (6, 3, True),
+        (3, 1, False),
     ]
 
 
@@ -194,53 +254,90 @@ def test_a_title_that_many_have_is_no_question():
 # -- what is none -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("other", [
-    article(doi="10.1/b"), article(pmid="2"), article(year=2014),
-    article(extra={"SP": ("99",)}), article(extra={"VL": ("8",)}),
-    article(type="Conference Abstract"), article(type="Published Erratum"),
-    article(title=f"Erratum: {TITLE}"), article(title=f"{TITLE}: reply"),
-    article(authors=("Jones, Ann",), abstract=""),
-    article(abstract="Purpose: to tell which yeasts live in the guts of beetles. We opened forty beetles from oak and "
-                     "pine, plated what we found, and sequenced one gene of every colony that grew within two days."),
-], ids="doi, pmid, year, page, volume, conference, erratum type, erratum, reply, author, abstract".split(", "))
+@pytest.mark.parametrize(
+    "other",
+    [
+        article(doi="10.1/b"),
+        article(pmid="2"),
+        article(year=2014),
+        article(extra={"SP": ("99",)}),
+        article(extra={"VL": ("8",)}),
+        article(type="Conference Abstract"),
+        article(type="Published Erratum"),
+        article(title=f"Erratum: {TITLE}"),
+        article(title=f"{TITLE}: reply"),
+        article(authors=("Jones, Ann",), abstract=""),
+        article(
+            abstract="Purpose: to tell which yeasts live in the guts of beetles. We opened forty beetles from oak and "
+            "pine, plated what we found, and sequenced one gene of every colony that grew within two days."
+        ),
+    ],
+    ids="doi, pmid, year, page, volume, conference, erratum type, erratum, reply, author, abstract".split(", "),
+)
 def test_what_contradicts_keeps_records_apart(other):
     known = article(doi="10.1/a", pmid="1", type="Article", extra={"SP": ("1",), "VL": ("3",)})
     assert pairs(known, other) == set()
 
 
-@pytest.mark.parametrize("title", ["Editorial", "Letter to the editor", "Reply", "Introduction",
-                                   "Introduction to the special issue", "Abstracts of the annual meeting", "Hope", ""])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Editorial",
+        "Letter to the editor",
+        "Reply",
+        "Introduction",
+        "Introduction to the special issue",
+        "Abstracts of the annual meeting",
+        "Hope",
+        "",
+    ],
+)
 def test_bare_titles_say_nothing(title):
     assert pairs(*[Record(title=title, authors=("Smith, J",), year=2010)] * 3) == set()
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (at(title=f"{TITLE}, part 1"), at(title=f"{TITLE}, part 2", pages="110-120")),
-    (at(title=f"{TITLE}, part I", extra={}), at(title=f"{TITLE}, part II", extra={})),
-    (article(title="Cancer statistics in the county, 2019"), article(title="Cancer statistics in the county, 2020")),
-    (at(), at(title=f"{TITLE}: study protocol", extra={})),
-    (at(), at(title=f"Reply to: {TITLE}")),
-    (at(), at(title=f"{TITLE} - author's reply")),
-    (at(), at(title=f"{TITLE} (vol 12, pg 101, 2010)")),
-    (at(journal="https://clinicaltrials.gov/show/NCT01565798"),
-     at(journal="https://clinicaltrials.gov/show/NCT01678612")),
-    # A congress abstract and its article.
-    (at(), at(volume="44", pages="A33", journal="Value in Health")),
-    (at(type="Article"), at(type="Conference Abstract", extra={})),
-    (article(doi="10.1/a", abstract=""), article(doi="10.1/b", abstract="")),
-    (article(doi="10.1/a"), article(doi="10.1/b", title=TITLE.replace("schizophrenia", "depression"))),
-    # Two abstracts on one page of a supplement.
-    (at(pages="A606"), at(pages="A606", title="Yeasts in the guts of adults with beetles")),
-    (at(), at(title="Yeasts in the guts of beetles", authors=("Wu, L",))),
-    (at(pmid="1"), at(pmid="2")),
-], ids=lambda record: record.title[-20:])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (at(title=f"{TITLE}, part 1"), at(title=f"{TITLE}, part 2", pages="110-120")),
+        (at(title=f"{TITLE}, part I", extra={}), at(title=f"{TITLE}, part II", extra={})),
+        (
+            article(title="Cancer statistics in the county, 2019"),
+            article(title="Cancer statistics in the county, 2020"),
+        ),
+        (at(), at(title=f"{TITLE}: study protocol", extra={})),
+        (at(), at(title=f"Reply to: {TITLE}")),
+        (at(), at(title=f"{TITLE} - author's reply")),
+        (at(), at(title=f"{TITLE} (vol 12, pg 101, 2010)")),
+        (
+            at(journal="https://clinicaltrials.gov/show/NCT01565798"),
+            at(journal="https://clinicaltrials.gov/show/NCT01678612"),
+        ),
+        # A congress abstract and its article.
+        (at(), at(volume="44", pages="A33", journal="Value in Health")),
+        (at(type="Article"), at(type="Conference Abstract", extra={})),
+        (article(doi="10.1/a", abstract=""), article(doi="10.1/b", abstract="")),
+        (article(doi="10.1/a"), article(doi="10.1/b", title=TITLE.replace("schizophrenia", "depression"))),
+        # Two abstracts on one page of a supplement.
+        (at(pages="A606"), at(pages="A606", title="Yeasts in the guts of adults with beetles")),
+        (at(), at(title="Yeasts in the guts of beetles", authors=("Wu, L",))),
+        (at(pmid="1"), at(pmid="2")),
+    ],
+    ids=lambda record: record.title[-20:],
+)
 def test_neither_sure_nor_a_question(one, other):
     assert find_duplicates(numbered(one, other)) == []
 
 
 def test_abstracts_that_share_their_supplements_doi():
-    titles = ("Peer support", "Peer support in Leeds and its cost: a model", "Yeasts in beetles",
-              "Oak and pine in drought", "Poster 1", "Poster 12")
+    titles = (
+        "Peer support",
+        "Peer support in Leeds and its cost: a model",
+        "Yeasts in beetles",
+        "Oak and pine in drought",
+        "Poster 1",
+        "Poster 12",
+    )
     assert pairs(*[Record(title=title, doi="10.1/supplement") for title in titles]) == set()
 
 
@@ -264,9 +361,11 @@ def test_a_pmid_that_went_astray():
 
 def test_a_group_goes_under_its_lowest_id_whatever_the_order():
     chain = [
-        article(abstract=""), Record(title="Yeasts in beetles"),
+        article(abstract=""),
+        Record(title="Yeasts in beetles"),
         article(title="Peer support", doi="10.1/x", abstract="", pmid="9"),
-        Record(title="Peers", pmid="9"), article(doi="10.1/x", title=f"Peer support {TITLE[12:]}", abstract=""),
+        Record(title="Peers", pmid="9"),
+        article(doi="10.1/x", title=f"Peer support {TITLE[12:]}", abstract=""),
     ]
     records = numbered(*chain)
     expected = {(3, 1), (4, 1), (5, 1)}
@@ -305,8 +404,12 @@ def test_what_a_person_told_apart_stays_apart():
 YEASTS = "Yeasts in the guts of beetles from oak and pine"
 texts = st.sampled_from(["", TITLE, "Editorial", f"{TITLE}.", YEASTS, ABSTRACT])
 some_records = st.builds(
-    Record, title=texts, abstract=texts, authors=st.sampled_from([(), ("Smith, J",), ("Wu, L",)]),
-    year=st.sampled_from([None, 2010, 2011]), doi=st.sampled_from(["", "10.1/a", "10.1/b"]),
+    Record,
+    title=texts,
+    abstract=texts,
+    authors=st.sampled_from([(), ("Smith, J",), ("Wu, L",)]),
+    year=st.sampled_from([None, 2010, 2011]),
+    doi=st.sampled_from(["", "10.1/a", "10.1/b"]),
     pmid=st.sampled_from(["", "1", "2"]),
     extra=st.sampled_from([{}, {"SP": ("1",), "VL": ("2",)}, {"SP": ("9",)}]),
 )
@@ -321,7 +424,7 @@ def test_links_of_any_records(records):
     assert len({link.copy_id for link in links}) == len(links)
     assert [link.copy_id for link in links] == sorted(link.copy_id for link in links)
     asked = [(link.kept_id, link.copy_id) for link in found if not link.sure]
-    assert asked == sorted(set(asked)) and found[len(links):] == [link for link in found if not link.sure]
+    assert asked == sorted(set(asked)) and found[len(links) :] == [link for link in found if not link.sure]
     kept = {link.kept_id for link in links}
     assert all(link.kept_id < link.copy_id for link in links)
     assert kept.isdisjoint(link.copy_id for link in links)
@@ -357,9 +460,12 @@ def test_the_order_of_records_changes_nothing(records, rng):
 
 
 told_apart = st.builds(
-    article, title=st.sampled_from([TITLE, f"{TITLE}.", YEASTS, f"{TITLE} in Leeds"]),
-    abstract=st.sampled_from(["", ABSTRACT]), year=st.sampled_from([2010, 2011]),
-    doi=st.sampled_from(["", "10.1/a", "10.1/b"]), pmid=st.sampled_from(["", "1", "2"]),
+    article,
+    title=st.sampled_from([TITLE, f"{TITLE}.", YEASTS, f"{TITLE} in Leeds"]),
+    abstract=st.sampled_from(["", ABSTRACT]),
+    year=st.sampled_from([2010, 2011]),
+    doi=st.sampled_from(["", "10.1/a", "10.1/b"]),
+    pmid=st.sampled_from(["", "1", "2"]),
     extra=st.sampled_from([{}, {"SP": ("1",), "VL": ("2",)}, {"SP": ("9",), "VL": ("2",)}]),
 )
 
@@ -398,18 +504,35 @@ def test_no_two_pmids_in_one_group(records):
 
 
 def test_side_by_side():
-    kept = article(doi="10.1/x", journal="J Trop Pediatr", language="eng", source="embase",
-                   extra={"VL": ("12",), "SP": ("101-109",)})
+    kept = article(
+        doi="10.1/x",
+        journal="J Trop Pediatr",
+        language="eng",
+        source="embase",
+        extra={"VL": ("12",), "SP": ("101-109",)},
+    )
     copy = Record(
-        title=f"{TITLE.upper()}.", authors=("Smith J", "Wu L", "Diaz P"), year=2011, pmid="7",
-        journal="Journal of Tropical Pediatrics", source="pubmed",
+        title=f"{TITLE.upper()}.",
+        authors=("Smith J", "Wu L", "Diaz P"),
+        year=2011,
+        pmid="7",
+        journal="Journal of Tropical Pediatrics",
+        source="pubmed",
         extra={"Volume": ("12",), "Pages": ("301",), "Issue": ("3",)},
     )
     assert [(field.name, field.agreement) for field in side_by_side(kept, copy)] == [
-        ("title", Agreement.SAME), ("authors", Agreement.ALIKE), ("year", Agreement.DIFFERENT),
-        ("journal", Agreement.SAME), ("volume", Agreement.SAME), ("issue", Agreement.ONE),
-        ("pages", Agreement.DIFFERENT), ("DOI", Agreement.ONE), ("PMID", Agreement.ONE), ("language", Agreement.ONE),
-        ("source", Agreement.DIFFERENT), ("abstract", Agreement.ONE),
+        ("title", Agreement.SAME),
+        ("authors", Agreement.ALIKE),
+        ("year", Agreement.DIFFERENT),
+        ("journal", Agreement.SAME),
+        ("volume", Agreement.SAME),
+        ("issue", Agreement.ONE),
+        ("pages", Agreement.DIFFERENT),
+        ("DOI", Agreement.ONE),
+        ("PMID", Agreement.ONE),
+        ("language", Agreement.ONE),
+        ("source", Agreement.DIFFERENT),
+        ("abstract", Agreement.ONE),
     ]
     pages = next(field for field in side_by_side(kept, copy) if field.name == "pages")
     assert (pages.kept, pages.copy) == ("101-109", "301")
@@ -428,12 +551,18 @@ def test_side_by_side_of_any_records(one, other):
 # -- real records and many --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "least_pairs", "most_false", "least_with_answers", "most_questions"), [
-    ("copper", 174, 0, 174, 0), ("cytology_screening", 902, 0, 909, 5), ("respiratory", 500, 0, 507, 6),
-    ("haematology", 127, 0, 136, 15), ("stroke", 477, 0, 478, 2),
-    # Records 7 and 11 are one article (same volume, issue and pages), written in two cases and listed in no cluster.
-    ("special_cases", 2, 1, 2, 1),
-])
+@pytest.mark.parametrize(
+    ("name", "least_pairs", "most_false", "least_with_answers", "most_questions"),
+    [
+        ("copper", 174, 0, 174, 0),
+        ("cytology_screening", 902, 0, 909, 5),
+        ("respiratory", 500, 0, 507, 6),
+        ("haematology", 127, 0, 136, 15),
+        ("stroke", 477, 0, 478, 2),
+        # Records 7 and 11 are one article (same volume, issue and pages), written in two cases and listed in no cluster.
+        ("special_cases", 2, 1, 2, 1),
+    ],
+)
 def test_labelled_duplicates(name, least_pairs, most_false, least_with_answers, most_questions):
     if not GOLD.is_dir():
         pytest.skip("shared/data/dedupe is not here")
@@ -467,16 +596,30 @@ def test_time_grows_with_the_number_of_records():
     rng = np.random.default_rng(1)
     words = np.array([f"w{i}x" for i in range(3000)])
     originals = [
-        Record(title=" ".join(rng.choice(words, 12)), abstract=" ".join(rng.choice(words, 60)),
-               authors=("Smith, J",), year=2000)
+        Record(
+            title=" ".join(rng.choice(words, 12)),
+            abstract=" ".join(rng.choice(words, 60)),
+            authors=("Smith, J",),
+            year=2000,
+        )
         for _ in range(8000)
     ]
     # The worst that exports hold: one DOI for a whole supplement, and one title for a whole column.
     supplement = [Record(title=" ".join(rng.choice(words, 9)), doi="10.1/supplement") for _ in range(4000)]
-    letters = [Record(title="Letter to the editor", year=2000, authors=(f"A{i}, B",),
-                      extra={"SP": (str(i),), "VL": ("1",)}) for i in range(4000)]
-    reports = [Record(title="Report of the medical superintendent", year=1900 + i % 90, authors=("Smith, J",),
-                      journal="Asylums", extra={"SP": (str(i),)}) for i in range(4000)]
+    letters = [
+        Record(title="Letter to the editor", year=2000, authors=(f"A{i}, B",), extra={"SP": (str(i),), "VL": ("1",)})
+        for i in range(4000)
+    ]
+    reports = [
+        Record(
+            title="Report of the medical superintendent",
+            year=1900 + i % 90,
+            authors=("Smith, J",),
+            journal="Asylums",
+            extra={"SP": (str(i),)},
+        )
+        for i in range(4000)
+    ]
     records = numbered(*originals, *originals[:4000], *supplement, *letters, *reports)
     start = time.perf_counter()
     links = find_duplicates(iter(records))
@@ -489,11 +632,17 @@ def test_four_times_the_records_take_about_four_times_the_time():
         rng = random.Random(n)
         words = [f"w{i}x" for i in range(3000)]
         # Of the keys, author and year, the beginnings and the ends of titles are shared by more and more.
-        records = numbered(*(
-            article(title=f"A randomised trial of {' '.join(rng.choices(words, k=6))} in adults: a pilot study of many",
-                    year=2010 + i % 3, abstract="", extra={"VL": (str(i % 40),), "SP": (str(i % 90),)})
-            for i in range(n)
-        ))
+        records = numbered(
+            *(
+                article(
+                    title=f"A randomised trial of {' '.join(rng.choices(words, k=6))} in adults: a pilot study of many",
+                    year=2010 + i % 3,
+                    abstract="",
+                    extra={"VL": (str(i % 40),), "SP": (str(i % 90),)},
+                )
+                for i in range(n)
+            )
+        )
         start = time.process_time()
         find_duplicates(records)
         return time.process_time() - start
@@ -504,11 +653,21 @@ def test_four_times_the_records_take_about_four_times_the_time():
     assert min(four for four, _ in times) < 8 * min(one for _, one in times)
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "[a " * 2000, "a:" * 5000, "(vol " * 900, "\ud800\x00 " * 900,
-                                  "9" * 5000, "1," * 5000, "-" * 9000])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 5000, "[a " * 2000, "a:" * 5000, "(vol " * 900, "\ud800\x00 " * 900, "9" * 5000, "1," * 5000, "-" * 9000],
+)
 def test_hostile_values(text):
-    hostile = Record(title=text, abstract=text, authors=(text, text), year=2010, journal=text, type=text, doi=text,
-                     extra={"VL": (text,), "SP": (text, text), "EP": (text,)})
+    hostile = Record(
+        title=text,
+        abstract=text,
+        authors=(text, text),
+        year=2010,
+        journal=text,
+        type=text,
+        doi=text,
+        extra={"VL": (text,), "SP": (text, text), "EP": (text,)},
+    )
     start = time.perf_counter()
     find_duplicates(numbered(hostile, hostile, article(), Record()))
     side_by_side(hostile, article())

@@ -30,7 +30,7 @@ def short(tmp_path, monkeypatch):
 
 
 def test_the_whole_way_outside_the_clone(short, tmp_path, capsys):
-    here = tmp_path / "here"    # as an earlier demonstration left it
+    here = tmp_path / "here"  # as an earlier demonstration left it
     here.mkdir()
     (here / ".triage-demo").write_text("", encoding="utf-8")
     (here / "old").write_text("", encoding="utf-8")
@@ -80,5 +80,10 @@ def test_the_wheel_carries_what_a_command_reads(tmp_path):
         for file in (ROOT / folder).rglob("*"):
             if file.is_file():
                 assert f"triage/_bundled/{file.relative_to(ROOT).as_posix()}" in names
-    assert {"triage/templates/report.html", "triage/cli.py", "triage/web/templates/screen.html", "triage/web/static/screen.js"} <= names
+    assert {
+        "triage/templates/report.html",
+        "triage/cli.py",
+        "triage/web/templates/screen.html",
+        "triage/web/static/screen.js",
+    } <= names
     assert not [name for name in names if not name.startswith(("triage/", "abstract_triage-"))]

@@ -19,11 +19,18 @@ from triage.errors import InputError
 from triage.features.embedding import Runtime
 from triage.records import content_hash
 
-TEXTS = ["Peer support workers in mental health services.", "Steel bridges corrode in sea air.", "", "Peer support workers in mental health services."]
+TEXTS = [
+    "Peer support workers in mental health services.",
+    "Steel bridges corrode in sea air.",
+    "",
+    "Peer support workers in mental health services.",
+]
 WORDS = "peer support steel bridge worker health recovery service bacteria soil".split()
 
 needs_openvino = pytest.mark.skipif(not embedding._openvino_is_there(), reason="openvino is not installed")
-needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in embedding._processor()[0], reason="a processor without bfloat16")
+needs_bfloat16 = pytest.mark.skipif(
+    "avx512_bf16" not in embedding._processor()[0], reason="a processor without bfloat16"
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,8 +86,15 @@ def tiny_model(folder, pooling="mean", last=(), **settings):
     import torch
 
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=15, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
-                        max_position_embeddings=64, initializer_range=0.5)
+    config = BertConfig(
+        vocab_size=15,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
     BertModel(config).save_pretrained(folder / "bert")
     word = models.Transformer(str(folder / "bert"))
     modules = [word, models.Pooling(32, pooling_mode=pooling), *(make() for make in last)]
@@ -97,7 +111,9 @@ def plain(folder, texts):
     """Encode by sentence-transformers alone, in float32."""
     from sentence_transformers import SentenceTransformer
 
-    vectors = SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(texts, show_progress_bar=False)
+    vectors = SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(
+        texts, show_progress_bar=False
+    )
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -120,13 +136,16 @@ def abstracts():
     return texts, plain(embedding.model_folder(features.PACKAGED_MODEL), texts)
 
 
-@pytest.mark.parametrize("library, precision", [
-    ("torch", "float32"),
-    pytest.param("torch", "bfloat16", marks=needs_bfloat16),
-    pytest.param("openvino", "float32", marks=needs_openvino),
-    pytest.param("openvino", "int8", marks=needs_openvino),
-    pytest.param("openvino", "bfloat16", marks=[needs_openvino, needs_bfloat16]),
-])
+@pytest.mark.parametrize(
+    "library, precision",
+    [
+        ("torch", "float32"),
+        pytest.param("torch", "bfloat16", marks=needs_bfloat16),
+        pytest.param("openvino", "float32", marks=needs_openvino),
+        pytest.param("openvino", "int8", marks=needs_openvino),
+        pytest.param("openvino", "bfloat16", marks=[needs_openvino, needs_bfloat16]),
+    ],
+)
 def test_every_runtime_agrees_with_float32(abstracts, converted, library, precision):
     texts, expected = abstracts
     vectors = embedding.SentenceEmbedding(runtime=Runtime(library, "cpu", precision)).transform(texts)
@@ -138,13 +157,16 @@ def test_every_runtime_agrees_with_float32(abstracts, converted, library, precis
         assert list(converted.glob(f"*-{precision}-openvino-*/model.xml"))
 
 
-@pytest.mark.parametrize("able, is_intel, with_openvino, without", [
-    ({"avx2", "avx512_bf16", "avx512_vnni", "amx_bf16"}, True, "bfloat16", "bfloat16"),
-    ({"avx2", "avx512_bf16", "avx512_vnni"}, True, "int8", "float32"),
-    ({"avx2", "avx512_bf16", "avx512_vnni"}, False, "bfloat16", "bfloat16"),
-    ({"avx2", "avx_vnni"}, True, "int8", "float32"),
-    ({"avx2"}, False, "float32", "float32"),
-])
+@pytest.mark.parametrize(
+    "able, is_intel, with_openvino, without",
+    [
+        ({"avx2", "avx512_bf16", "avx512_vnni", "amx_bf16"}, True, "bfloat16", "bfloat16"),
+        ({"avx2", "avx512_bf16", "avx512_vnni"}, True, "int8", "float32"),
+        ({"avx2", "avx512_bf16", "avx512_vnni"}, False, "bfloat16", "bfloat16"),
+        ({"avx2", "avx_vnni"}, True, "int8", "float32"),
+        ({"avx2"}, False, "float32", "float32"),
+    ],
+)
 def test_the_runtime_follows_the_processor(monkeypatch, able, is_intel, with_openvino, without):
     folder = embedding.model_folder(features.PACKAGED_MODEL)
     monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), is_intel))
@@ -176,15 +198,24 @@ def dense():
     return models.Dense(32, 16)
 
 
-@pytest.mark.parametrize("options", [
-    {"pooling": "cls"}, {"pooling": "max"}, {"pooling": ("mean", "max")}, {"last": [dense]},
-    {"prompts": {"all": "peer support peer support "}, "default_prompt_name": "all"},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pooling": "cls"},
+        {"pooling": "max"},
+        {"pooling": ("mean", "max")},
+        {"last": [dense]},
+        {"prompts": {"all": "peer support peer support "}, "default_prompt_name": "all"},
+    ],
+    ids=str,
+)
 def test_a_model_of_another_kind_stays_with_torch(tmp_path, options):
     folder = tiny_model(tmp_path, **options)
     assert embedding.fastest_runtime(folder).library == "torch"
     texts = [*sentences(70), ""]
-    made = embedding.SentenceEmbedding(str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")).transform(texts)
+    made = embedding.SentenceEmbedding(
+        str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")
+    ).transform(texts)
     assert (made * plain(folder, texts)).sum(axis=1).min() > 0.99999
 
 
@@ -194,13 +225,17 @@ def test_a_local_folder_is_a_model(tmp_path, library):
     texts = [*sentences(70), "", "Unheard PEER"]
 
     def vectors(max_tokens):
-        return embedding.SentenceEmbedding(str(folder), max_tokens, runtime=Runtime(library, "cpu", "float32")).transform(texts)
+        return embedding.SentenceEmbedding(
+            str(folder), max_tokens, runtime=Runtime(library, "cpu", "float32")
+        ).transform(texts)
 
     short, whole = vectors(16), vectors(256)
     assert (whole * plain(folder, texts)).sum(axis=1).min() > 0.99999, "64 tokens, as the model says"
     assert (short * whole).sum(axis=1).min() < 0.999
     assert short == pytest.approx(vectors(16), abs=1e-6)
-    backwards = embedding.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(texts[::-1])
+    backwards = embedding.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(
+        texts[::-1]
+    )
     assert backwards[::-1] == pytest.approx(whole, abs=1e-5)
 
 
@@ -210,7 +245,9 @@ def test_a_pooling_of_another_kind_is_cut_where_asked(tmp_path):
     texts = sentences(40)
     whole = embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts)
     embedding.SentenceEmbedding(str(folder), 8, runtime=runtime).transform(texts)
-    assert embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(whole, abs=1e-6)
+    assert embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(
+        whole, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("able", [{"avx2"}, set()], ids=["openvino", "torch"])
@@ -227,7 +264,10 @@ def test_the_key_covers_the_runtime_and_its_version(monkeypatch, able):
     assert extractor.key() != before
 
 
-@pytest.mark.parametrize("version, is_there", [("2026.4.1-22982", True), ("2027.0", True), ("2024.6.0", False), ("odd", False), (None, False)])
+@pytest.mark.parametrize(
+    "version, is_there",
+    [("2026.4.1-22982", True), ("2027.0", True), ("2024.6.0", False), ("odd", False), (None, False)],
+)
 def test_an_openvino_that_is_too_old_is_left_alone(monkeypatch, version, is_there):
     def told(name):
         if version is None:
@@ -243,11 +283,20 @@ def test_a_converted_model_needs_torch_no_more(abstracts):
     texts, expected = abstracts
     runtime = Runtime("openvino", "cpu", "float32")
     embedding.SentenceEmbedding(runtime=runtime).transform(texts[:1])
-    told = subprocess.run([sys.executable, "-c", (
-        "import sys; from triage.features.embedding import Runtime, SentenceEmbedding; "
-        "print(SentenceEmbedding(runtime=Runtime('openvino', 'cpu', 'float32')).transform(['peer support']).shape, "
-        "*({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
-    )], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import sys; from triage.features.embedding import Runtime, SentenceEmbedding; "
+                "print(SentenceEmbedding(runtime=Runtime('openvino', 'cpu', 'float32')).transform(['peer support']).shape, "
+                "*({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert told.stdout == "(1, 384)\n" and not told.stderr
 
 
@@ -306,7 +355,9 @@ def test_a_conversion_reports_nothing_to_anyone(tmp_path, own_cache, monkeypatch
     telemetry = pytest.importorskip("openvino_telemetry")
     started = []
     monkeypatch.setattr(telemetry.Telemetry, "init", lambda self, *args: started.append(args))
-    embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
+    embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(
+        TEXTS
+    )
     assert list(own_cache.iterdir()) and not started
 
 

@@ -19,12 +19,20 @@ from triage.features import terms
 @pytest.mark.parametrize("texts", [["", ""], ["a"], ["the the", "the the"], ["x y"]])
 def test_views_of_hardly_any_text(texts):
     views = features.build_views(
-        features.Texts.of(texts, [""] * len(texts)), ["words", "letters", "titles"], include=["peer"],
+        features.Texts.of(texts, [""] * len(texts)), ["words", "letters", "titles"], include=["peer"]
     )
     assert views.n == len(texts) and all(m.shape[0] == len(texts) for m in views.matrices.values())
 
 
-ODD_TEXTS = ["", "a", "ab", "abc  d\u00a0e\tf ab", "\u0130stanbul \u4e2d\u6587\u7814 \U0001f600x", "x" * 300, "peer-support of peers, peer support"]
+ODD_TEXTS = [
+    "",
+    "a",
+    "ab",
+    "abc  d\u00a0e\tf ab",
+    "\u0130stanbul \u4e2d\u6587\u7814 \U0001f600x",
+    "x" * 300,
+    "peer-support of peers, peer support",
+]
 
 
 def real_texts():
@@ -32,11 +40,14 @@ def real_texts():
         return [row["title"] for row in csv.DictReader(file)][:300]
 
 
-@pytest.mark.parametrize("view, options", [
-    ("words", dict(ngram_range=(1, 2), min_df=1, max_df=0.95)),
-    ("letters", dict(analyzer="char_wb", ngram_range=(2, 4), min_df=2, max_df=0.95)),
-    ("titles", dict(ngram_range=(1, 2))),
-])
+@pytest.mark.parametrize(
+    "view, options",
+    [
+        ("words", dict(ngram_range=(1, 2), min_df=1, max_df=0.95)),
+        ("letters", dict(analyzer="char_wb", ngram_range=(2, 4), min_df=2, max_df=0.95)),
+        ("titles", dict(ngram_range=(1, 2))),
+    ],
+)
 def test_terms_and_weights_are_those_of_scikit_learn(view, options):
     texts = [*real_texts(), *ODD_TEXTS, "the same words here", "the same words here"]
     theirs = TfidfVectorizer(sublinear_tf=True, **options)
@@ -57,7 +68,10 @@ def test_terms_and_weights_are_those_of_scikit_learn(view, options):
 @given(st.lists(st.text(max_size=30), min_size=2, max_size=6))
 def test_terms_of_any_text_are_those_of_scikit_learn(texts):
     texts = [*texts, "common words", "common words"]
-    for view, options in (("words", dict(ngram_range=(1, 2))), ("letters", dict(analyzer="char_wb", ngram_range=(2, 4)))):
+    for view, options in (
+        ("words", dict(ngram_range=(1, 2))),
+        ("letters", dict(analyzer="char_wb", ngram_range=(2, 4))),
+    ):
         ours = counted(features.Tfidf(features._VECTORIZERS[view]().terms), texts)
         expected = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts)
         assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-6
@@ -65,7 +79,7 @@ def test_terms_of_any_text_are_those_of_scikit_learn(texts):
 
 def counted(maker, texts, page=100, folder=None):
     for start in range(0, len(texts), page):
-        maker.take(maker.count(texts[start: start + page]), folder)
+        maker.take(maker.count(texts[start : start + page]), folder)
     return maker.finish(lambda name, shape, dtype: np.empty(shape, dtype))
 
 
@@ -88,7 +102,9 @@ def test_views_are_kept_and_no_text_is_read_again(tmp_path):
 
     def build(fingerprint, question="support by peers"):
         return features.build_views(
-            features.Texts(len(titles), read, fingerprint), ["words", "letters", "titles"], question=question,
+            features.Texts(len(titles), read, fingerprint),
+            ["words", "letters", "titles"],
+            question=question,
             cache_dir=tmp_path,
         )
 

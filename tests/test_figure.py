@@ -34,6 +34,8 @@ PEER_SUPPORT = Flow(
         StageFlow("full-text", 105, 0, 0, {"PROGRAMME": 54}, 51, 0),
     ),
 )
+
+
 def texts(svg):
     return [t.text for t in ET.fromstring(svg).iter(SVG + "text")]
 
@@ -44,15 +46,40 @@ def texts(svg):
 def test_the_flow_of_a_published_review():
     lines = texts(flow_figure(PEER_SUPPORT, {"CARER": "Caregivers."}))
     assert lines == [
-        "Records identified (n = 6,257)", "PubMed", "2,103", "Medline", "1,500", "CINAHL", "1,200",
-        "PsycINFO", "1,000",
-        "PsycARTICLES", "454", "Duplicates removed (n = 1,466)",
-        "Records after duplicates removed (n = 4,791)", "Removed by the language limit (n = 142)",
+        "Records identified (n = 6,257)",
+        "PubMed",
+        "2,103",
+        "Medline",
+        "1,500",
+        "CINAHL",
+        "1,200",
+        "PsycINFO",
+        "1,000",
+        "PsycARTICLES",
+        "454",
+        "Duplicates removed (n = 1,466)",
+        "Records after duplicates removed (n = 4,791)",
+        "Removed by the language limit (n = 142)",
         "Records screened: abstract (n = 4,649)",
-        "Records excluded (n = 4,511)", "Caregivers", "2,500", "PHYSICAL", "2,000", NO_REASON, "11",
-        "Records screened: quality (n = 138)", "Records excluded (n = 33)", "EDITORIAL", "33",
-        "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "PROGRAMME", "54",
-        "Included (n = 51)", "Identification", "Screening", "Included",
+        "Records excluded (n = 4,511)",
+        "Caregivers",
+        "2,500",
+        "PHYSICAL",
+        "2,000",
+        NO_REASON,
+        "11",
+        "Records screened: quality (n = 138)",
+        "Records excluded (n = 33)",
+        "EDITORIAL",
+        "33",
+        "Records screened: full-text (n = 105)",
+        "Records excluded (n = 54)",
+        "PROGRAMME",
+        "54",
+        "Included (n = 51)",
+        "Identification",
+        "Screening",
+        "Included",
     ]
 
 
@@ -60,7 +87,7 @@ def test_the_included_are_counted_by_tag():
     flow = replace(PEER_SUPPORT, tags={"review": 8, "qualitative": 50})
     lines = texts(flow_figure(flow, {}))
     at = lines.index("Included (n = 51)")
-    assert lines[at + 1: at + 5] == ["review", "8", "qualitative", "50"]
+    assert lines[at + 1 : at + 5] == ["review", "8", "qualitative", "50"]
     assert texts(flow_figure(flow, {}, hide=["tags"])) == texts(flow_figure(PEER_SUPPORT, {}))
     for wrong in ({"review": 52}, {"review": -1}):
         with pytest.raises(InputError, match="cannot be drawn"):
@@ -68,16 +95,17 @@ def test_the_included_are_counted_by_tag():
 
 
 def test_what_is_open_is_shown_in_broken_frames():
-    flow = Flow({"a": 30}, {}, {}, (
-        StageFlow("abstract", 30, 9, 2, {}, 15, 4), StageFlow("full", 19, 19, 0, {}, 0, 0),
-    ))
+    flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 2, {}, 15, 4), StageFlow("full", 19, 19, 0, {}, 0, 0)))
     svg = flow_figure(flow, {})
     lines = texts(svg)
     assert "Duplicates removed (n = 0)" in lines
     assert not any("limit" in line for line in lines)
-    assert {"Not yet screened (n = 9)", "Reviewers disagree, to be settled (n = 2)",
-            "Not yet screened (n = 19)",
-            "Included so far (n = 0)"} <= set(lines)
+    assert {
+        "Not yet screened (n = 9)",
+        "Reviewers disagree, to be settled (n = 2)",
+        "Not yet screened (n = 19)",
+        "Included so far (n = 0)",
+    } <= set(lines)
     at = lines.index("of these, maybe at the stage “abstract”")
     assert lines[at + 1] == "4"
     dashed = [r for r in ET.fromstring(svg).iter(SVG + "rect") if r.get("stroke-dasharray")]
@@ -88,20 +116,31 @@ def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
     flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 17, 4),))
     lines = texts(flow_figure(flow, {}, stopped=["abstract"]))
     assert "Not screened, the stopping rule is met (n = 9)" in lines
-    assert lines[lines.index("Included (n = 17)") + 1:][:2] == ["Maybe, to be settled", "4"]
+    assert lines[lines.index("Included (n = 17)") + 1 :][:2] == ["Maybe, to be settled", "4"]
 
 
-@pytest.mark.parametrize("flow, sums", [
-    (Flow({"a": 10}, {"a": 1}, {"date": {"a": 2}}, (StageFlow("s", 8, 8, 0, {}, 0, 0),)),
-     "10 identified - 1 duplicate - 2 removed = 7, but 8 entered 's'"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 1, 2, {"x": 3}, 4, 1),)),
-     r"3 excluded \+ 1 unscreened \+ 2 in conflict \+ 4 included \+ 1 maybe = 11, but 10 entered"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 0, 0, {"x": 4}, 5, 1), StageFlow("t", 5, 5, 0, {}, 0, 0))),
-     r"5 included \+ 1 maybe at 's' = 6, but 5 entered 't'"),
-    (Flow({"a": 10, "b": 1}, {"b": 2}, {}, (StageFlow("s", 9, 9, 0, {}, 0, 0),)),
-     "2 records left from 'b', which gave 1"),
-    (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 11, 0, {"x": -1}, 0, 0),)), r"negative \(-1\)"),
-])
+@pytest.mark.parametrize(
+    "flow, sums",
+    [
+        (
+            Flow({"a": 10}, {"a": 1}, {"date": {"a": 2}}, (StageFlow("s", 8, 8, 0, {}, 0, 0),)),
+            "10 identified - 1 duplicate - 2 removed = 7, but 8 entered 's'",
+        ),
+        (
+            Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 1, 2, {"x": 3}, 4, 1),)),
+            r"3 excluded \+ 1 unscreened \+ 2 in conflict \+ 4 included \+ 1 maybe = 11, but 10 entered",
+        ),
+        (
+            Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 0, 0, {"x": 4}, 5, 1), StageFlow("t", 5, 5, 0, {}, 0, 0))),
+            r"5 included \+ 1 maybe at 's' = 6, but 5 entered 't'",
+        ),
+        (
+            Flow({"a": 10, "b": 1}, {"b": 2}, {}, (StageFlow("s", 9, 9, 0, {}, 0, 0),)),
+            "2 records left from 'b', which gave 1",
+        ),
+        (Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 11, 0, {"x": -1}, 0, 0),)), r"negative \(-1\)"),
+    ],
+)
 def test_numbers_that_do_not_add_up_are_not_drawn(flow, sums):
     with pytest.raises(InputError, match=sums):
         flow_figure(flow, {})
@@ -111,8 +150,7 @@ def boxes_of(svg):
     root = ET.fromstring(svg)
     rects = [tuple(float(r.get(k)) for k in ("x", "y", "width", "height")) for r in root.iter(SVG + "rect")]
     rotated = {id(t) for g in root.iter(SVG + "g") for t in g.iter(SVG + "text")}
-    set_texts = [(float(t.get("x")), float(t.get("y")),
-                  t) for t in root.iter(SVG + "text") if id(t) not in rotated]
+    set_texts = [(float(t.get("x")), float(t.get("y")), t) for t in root.iter(SVG + "text") if id(t) not in rotated]
     return root, rects, set_texts
 
 
@@ -124,16 +162,17 @@ names = st.text(max_size=120) | st.sampled_from(["W" * 90, "数据库" * 30, HOS
     sources=st.dictionaries(names, st.integers(0, 10**7), max_size=30),
     kinds=st.lists(names, max_size=3, unique=True),
     reasons=st.dictionaries(names, st.integers(1, 5), max_size=20),
-    stage=names, open_=st.booleans(),
+    stage=names,
+    open_=st.booleans(),
 )
 def test_every_text_stands_in_a_box_and_no_boxes_overlap(sources, kinds, reasons, stage, open_):
     excluded = sum(reasons.values())
     sources = {**sources, "the rest": excluded + len(kinds) + 9}
     removed = {kind: {"the rest": 1} for kind in kinds}
     left = sum(sources.values()) - len(kinds) - excluded
-    flow = Flow(sources, {}, removed, (
-        StageFlow(stage, left + excluded, 3 * open_, 2 * open_, reasons, left - 5 * open_, 0),
-    ))
+    flow = Flow(
+        sources, {}, removed, (StageFlow(stage, left + excluded, 3 * open_, 2 * open_, reasons, left - 5 * open_, 0),)
+    )
     root, rects, set_texts = boxes_of(flow_figure(flow, dict.fromkeys(reasons, "in full")))
     width, height = map(float, root.get("viewBox").split()[2:])
     for x, y, w, h in rects:
@@ -165,25 +204,35 @@ def test_the_figure_says_itself_in_words():
     assert root.get("width") == "100%"
 
 
-
-
 def test_without_counts_by_source_and_reason_it_is_the_published_figure():
     lines = texts(flow_figure(PEER_SUPPORT, {}, hide=["sources", "reasons"]))
     assert lines == [
-        "Records identified (n = 6,257)", "Duplicates removed (n = 1,466)",
-        "Records after duplicates removed (n = 4,791)", "Removed by the language limit (n = 142)",
-        "Records screened: abstract (n = 4,649)", "Records excluded (n = 4,511)",
-        "Records screened: quality (n = 138)", "Records excluded (n = 33)",
-        "Records screened: full-text (n = 105)", "Records excluded (n = 54)",
-        "Included (n = 51)", "Identification", "Screening", "Included",
+        "Records identified (n = 6,257)",
+        "Duplicates removed (n = 1,466)",
+        "Records after duplicates removed (n = 4,791)",
+        "Removed by the language limit (n = 142)",
+        "Records screened: abstract (n = 4,649)",
+        "Records excluded (n = 4,511)",
+        "Records screened: quality (n = 138)",
+        "Records excluded (n = 33)",
+        "Records screened: full-text (n = 105)",
+        "Records excluded (n = 54)",
+        "Included (n = 51)",
+        "Identification",
+        "Screening",
+        "Included",
     ]
 
 
 def test_what_leaves_before_screening_may_be_one_box():
     lines = texts(flow_figure(PEER_SUPPORT, {}, hide=["steps", "sources", "reasons"]))
     assert lines[:6] == [
-        "Records identified (n = 6,257)", "Records removed before screening (n = 1,608)", "Duplicates removed", "1,466",
-        "Removed by the language limit", "142",
+        "Records identified (n = 6,257)",
+        "Records removed before screening (n = 1,608)",
+        "Duplicates removed",
+        "1,466",
+        "Removed by the language limit",
+        "142",
     ]
     only_duplicates = Flow({"a": 10}, {"a": 1}, {}, (StageFlow("s", 9, 0, 0, {"x": 4}, 5, 0),))
     assert "Duplicates removed (n = 1)" in texts(flow_figure(only_duplicates, {}, hide=["steps"]))
@@ -192,17 +241,20 @@ def test_what_leaves_before_screening_may_be_one_box():
 def test_a_hidden_stage_is_counted_with_the_one_before():
     lines = texts(flow_figure(PEER_SUPPORT, {}, hide=["quality", "sources"]))
     at = lines.index("Records excluded (n = 4,544)")
-    assert lines[at - 2:at] == ["Records screened: abstract, quality", "(n = 4,649)"]
-    assert lines[at + 1:at + 9] == ["CARER", "2,500", "PHYSICAL", "2,000", "EDITORIAL", "33", NO_REASON, "11"]
+    assert lines[at - 2 : at] == ["Records screened: abstract, quality", "(n = 4,649)"]
+    assert lines[at + 1 : at + 9] == ["CARER", "2,500", "PHYSICAL", "2,000", "EDITORIAL", "33", NO_REASON, "11"]
     assert "Records screened: full-text (n = 105)" in lines
     first = texts(flow_figure(PEER_SUPPORT, {}, hide=["abstract", "reasons"]))
     assert "Records excluded (n = 4,544)" in first and "Records screened: full-text (n = 105)" in first
 
 
 def test_a_hidden_stage_keeps_what_is_open_open():
-    flow = Flow({"a": 30}, {}, {}, (
-        StageFlow("abstract", 30, 9, 0, {"x": 2}, 15, 4), StageFlow("full", 19, 3, 1, {"y": 5}, 9, 1),
-    ))
+    flow = Flow(
+        {"a": 30},
+        {},
+        {},
+        (StageFlow("abstract", 30, 9, 0, {"x": 2}, 15, 4), StageFlow("full", 19, 3, 1, {"y": 5}, 9, 1)),
+    )
     lines = texts(flow_figure(flow, {}, stopped=["abstract"], hide=["full"]))
     assert "Not yet screened (n = 12)" in lines and "Reviewers disagree, to be settled (n = 1)" in lines
     assert "Included so far (n = 9)" in lines
@@ -213,8 +265,10 @@ def test_a_hidden_stage_keeps_what_is_open_open():
 
 
 @given(
-    leave=st.lists(st.integers(0, 50), min_size=1, max_size=6), hidden=st.sets(st.integers(0, 5)),
-    words=st.sets(st.sampled_from(["sources", "reasons", "steps"])), left=st.integers(0, 50),
+    leave=st.lists(st.integers(0, 50), min_size=1, max_size=6),
+    hidden=st.sets(st.integers(0, 5)),
+    words=st.sets(st.sampled_from(["sources", "reasons", "steps"])),
+    left=st.integers(0, 50),
     gone=st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
 def test_whatever_is_hidden_the_boxes_add_up(leave, hidden, words, left, gone):
@@ -229,12 +283,14 @@ def test_whatever_is_hidden_the_boxes_add_up(leave, hidden, words, left, gone):
     told = " ".join(texts(flow_figure(flow, {}, hide=hide)))
     counts = [int(n.replace(",", "")) for n in re.findall(r"n = ([\d,]+)\)", told)]
     assert counts[0] == total and counts[-1] == left
-    for i in range(0, len(counts) - 2, 2):      # what is left, what leaves, what is left, ...
+    for i in range(0, len(counts) - 2, 2):  # what is left, what leaves, what is left, ...
         assert counts[i] - counts[i + 1] == counts[i + 2]
 
 
 def test_what_is_not_there_cannot_be_hidden():
-    with pytest.raises(InputError, match="no 'qality' to hide .* sources, reasons, tags, steps, and the stages 'abstract', "):
+    with pytest.raises(
+        InputError, match="no 'qality' to hide .* sources, reasons, tags, steps, and the stages 'abstract', "
+    ):
         flow_figure(PEER_SUPPORT, {}, hide=["qality"])
 
 
@@ -276,21 +332,29 @@ def test_the_pdf_holds_its_text_and_its_fonts():
     made = as_picture(drawn(reasons={"CARER": "Costs $5 and $6; caregivers\u2019 \u03b2"}), "pdf")
     assert made.startswith(b"%PDF") and b"/FontFile2" in made and b"CreationDate" not in made
     said = " ".join(w[0] for w in words_of_pdf(made))
-    for part in ("Records identified (n = 6,257)", "Records screened: quality (n = 138)",
-                 "$5 and $6; caregivers\u2019 \u03b2", "Included (n = 51)"):
+    for part in (
+        "Records identified (n = 6,257)",
+        "Records screened: quality (n = 138)",
+        "$5 and $6; caregivers\u2019 \u03b2",
+        "Included (n = 51)",
+    ):
         assert part in said
 
 
 def test_no_word_leaves_its_box_in_the_font_that_comes_along(monkeypatch):
-    monkeypatch.setattr(pictures, "_FAMILIES", ("DejaVu Sans",))        # the widest of them
-    flow = Flow({"MMMMM WWWWW " * 9: 40, "mm@ww%" * 20: 2}, {}, {}, (
-        StageFlow("WMWMWMWM" * 15, 42, 0, 0, {"QUOTE": 20, "mammography, mammoth, " * 8: 5}, 17, 0),
-    ))
+    monkeypatch.setattr(pictures, "_FAMILIES", ("DejaVu Sans",))  # the widest of them
+    flow = Flow(
+        {"MMMMM WWWWW " * 9: 40, "mm@ww%" * 20: 2},
+        {},
+        {},
+        (StageFlow("WMWMWMWM" * 15, 42, 0, 0, {"QUOTE": 20, "mammography, mammoth, " * 8: 5}, 17, 0),),
+    )
     picture = drawn(flow, {"QUOTE": "\u201cWhom would we warn?\u201d OOOO QQQQ DDDD GGGG " * 3})
     scale = 7 * 72 / 784
     boxes = [
         tuple((float(r.get(k)) + shift) * scale for k, shift in (("x", 12), ("y", 12), ("width", 0), ("height", 0)))
-        for r in ET.fromstring(picture).iter(SVG + "rect") if not r.get("width").endswith("%")
+        for r in ET.fromstring(picture).iter(SVG + "rect")
+        if not r.get("width").endswith("%")
     ]
     found = words_of_pdf(as_picture(picture, "pdf"))
     assert len(found) > 40 and any(len(word) > 15 for word, *_ in found)
@@ -349,22 +413,36 @@ def test_the_table_of_a_published_review():
     assert values(PEER_SUPPORT, {"PROGRAMME": "A programme, not peers (WRAP, HARP; PTR)."}) == {
         "database_results": "6257",
         "database_specific_results": "PubMed, 2103; Medline, 1500; CINAHL, 1200; PsycINFO, 1000; PsycARTICLES, 454",
-        "register_specific_results": "Register 1, NA", "other_excluded": "Reason1, NA",
-        "duplicates": "1466", "excluded_other": "142", "records_screened": "4649",
-        "records_excluded": "4544", "dbr_sought_reports": "105", "dbr_notretrieved_reports": "0", "dbr_assessed": "105",
-        "dbr_excluded": "A programme / not peers (WRAP / HARP / PTR), 54", "new_studies": "51", "total_studies": "51",
+        "register_specific_results": "Register 1, NA",
+        "other_excluded": "Reason1, NA",
+        "duplicates": "1466",
+        "excluded_other": "142",
+        "records_screened": "4649",
+        "records_excluded": "4544",
+        "dbr_sought_reports": "105",
+        "dbr_notretrieved_reports": "0",
+        "dbr_assessed": "105",
+        "dbr_excluded": "A programme / not peers (WRAP / HARP / PTR), 54",
+        "new_studies": "51",
+        "total_studies": "51",
     }
     text = {row["data"]: row["boxtext"] for row in table(PEER_SUPPORT)}
     assert text["excluded_other"] == "Records removed by the language limit"
 
 
-@given(st.dictionaries(st.text(max_size=30) | st.sampled_from(["a, b; c, 7", "=1+1", "it's", HOSTILE]),
-                       st.integers(1, 10**6), min_size=1, max_size=8))
+@given(
+    st.dictionaries(
+        st.text(max_size=30) | st.sampled_from(["a, b; c, 7", "=1+1", "it's", HOSTILE]),
+        st.integers(1, 10**6),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_the_package_reads_every_count_back(reasons):
     n = sum(reasons.values())
-    flow = Flow({"a": n + 9}, {}, {}, (
-        StageFlow("s", n + 9, 0, 0, {}, n + 9, 0), StageFlow("t", n + 9, 0, 0, reasons, 9, 0),
-    ))
+    flow = Flow(
+        {"a": n + 9}, {}, {}, (StageFlow("s", n + 9, 0, 0, {}, n + 9, 0), StageFlow("t", n + 9, 0, 0, reasons, 9, 0))
+    )
     cell = values(flow)["dbr_excluded"]
     read = as_the_package_reads(cell)
     assert sorted(int(count) for _, count in read) == sorted(reasons.values())
@@ -373,20 +451,28 @@ def test_the_package_reads_every_count_back(reasons):
 
 
 def test_what_a_rule_left_unscreened_was_left_by_a_tool():
-    flow = Flow({"a": 30}, {}, {}, (
-        StageFlow("abstract", 30, 9, 0, {"x": 4}, 13, 4), StageFlow("full", 17, 0, 0, {}, 17, 0),
-    ))
+    flow = Flow(
+        {"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {"x": 4}, 13, 4), StageFlow("full", 17, 0, 0, {}, 17, 0))
+    )
     found = values(flow, stopped=["abstract"])
-    assert (found["excluded_automatic"], found["records_screened"], found["records_excluded"], found["dbr_assessed"],
-            found["dbr_excluded"]) == ("9", "21", "4", "17", "0")
+    assert (
+        found["excluded_automatic"],
+        found["records_screened"],
+        found["records_excluded"],
+        found["dbr_assessed"],
+        found["dbr_excluded"],
+    ) == ("9", "21", "4", "17", "0")
 
 
-@pytest.mark.parametrize("abstract, full, why", [
-    ((9, 0, 21, 0), (0, 0, 21, 0), "'abstract' 9 records are not screened"),
-    ((0, 2, 28, 0), (0, 0, 28, 0), "2 records are in conflict"),
-    ((0, 0, 30, 0), (0, 0, 27, 3), "'full' 3 records are labelled maybe"),
-    ((0, 0, 30, 0), (4, 0, 26, 0), "'full' 4 records are not screened"),
-])
+@pytest.mark.parametrize(
+    "abstract, full, why",
+    [
+        ((9, 0, 21, 0), (0, 0, 21, 0), "'abstract' 9 records are not screened"),
+        ((0, 2, 28, 0), (0, 0, 28, 0), "2 records are in conflict"),
+        ((0, 0, 30, 0), (0, 0, 27, 3), "'full' 3 records are labelled maybe"),
+        ((0, 0, 30, 0), (4, 0, 26, 0), "'full' 4 records are not screened"),
+    ],
+)
 def test_an_unfinished_review_has_no_table(abstract, full, why):
     stages = []
     for name, (unscreened, conflicts, included, maybe) in (("abstract", abstract), ("full", full)):

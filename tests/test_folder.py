@@ -36,10 +36,17 @@ def plain(path, seed=0, width=32, settings=""):
     (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
     BertTokenizerFast(vocab_file=str(path / "vocab.txt")).save_pretrained(path)
     torch.manual_seed(seed)
-    BertModel(BertConfig(
-        vocab_size=5 + len(WORDS), hidden_size=width, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64, initializer_range=0.5,
-    )).save_pretrained(path)
+    BertModel(
+        BertConfig(
+            vocab_size=5 + len(WORDS),
+            hidden_size=width,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            initializer_range=0.5,
+        )
+    ).save_pretrained(path)
     if settings:
         (path / "triage.toml").write_text(settings)
     return path
@@ -51,7 +58,7 @@ def whole(path, pooling="mean", prompts=None, **options):
 
     word = models.Transformer(str(plain(path / "parts")))
     model = SentenceTransformer(
-        modules=[word, models.Pooling(32, pooling_mode=pooling)], prompts=prompts, device="cpu", **options,
+        modules=[word, models.Pooling(32, pooling_mode=pooling)], prompts=prompts, device="cpu", **options
     )
     model.save(str(path / "model"))
     return path / "model"
@@ -107,10 +114,16 @@ def test_pairs_are_the_two_segments_of_the_tokenizer(tmp_path):
     assert np.abs(expected[0] - one[0]).max() > 0.01
 
 
-@pytest.mark.parametrize("name, named", [
-    ("specter2_base", ""), ("model", "allenai/specter2_aug2023refresh_base"), ("allenai-specter", ""), ("m", "malteos/scincl"),
-    ("models--allenai--specter2_base/snapshots/3447645e1def9117997203454fa4495937bfbd83", ""),
-])
+@pytest.mark.parametrize(
+    "name, named",
+    [
+        ("specter2_base", ""),
+        ("model", "allenai/specter2_aug2023refresh_base"),
+        ("allenai-specter", ""),
+        ("m", "malteos/scincl"),
+        ("models--allenai--specter2_base/snapshots/3447645e1def9117997203454fa4495937bfbd83", ""),
+    ],
+)
 def test_specter_and_its_like_are_known(tmp_path, name, named):
     path = plain(tmp_path / name)
     config = json.loads((path / "config.json").read_text())
@@ -120,10 +133,13 @@ def test_specter_and_its_like_are_known(tmp_path, name, named):
     assert queries(path, ["peer support"]) == pytest.approx(by_transformers(path, ["peer support"]), abs=2e-6)
 
 
-@pytest.mark.parametrize("articles, others", [
-    ("MedCPT-Article-Encoder", "MedCPT-Query-Encoder"),
-    ("models--ncbi--MedCPT-Article-Encoder/snapshots/aaa", "models--ncbi--MedCPT-Query-Encoder/snapshots/bbb"),
-])
+@pytest.mark.parametrize(
+    "articles, others",
+    [
+        ("MedCPT-Article-Encoder", "MedCPT-Query-Encoder"),
+        ("models--ncbi--MedCPT-Article-Encoder/snapshots/aaa", "models--ncbi--MedCPT-Query-Encoder/snapshots/bbb"),
+    ],
+)
 def test_medcpt_encodes_criteria_by_its_other_encoder(tmp_path, articles, others):
     path, other = plain(tmp_path / articles), plain(tmp_path / others, seed=1)
     found = by_transformers(path, TITLES, ABSTRACTS)
@@ -153,8 +169,13 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
     monkeypatch.setattr(embedding, "fastest_runtime", lambda folder, device="auto": EXACT)
     path, other = plain(tmp_path / "MedCPT-Article-Encoder"), plain(tmp_path / "MedCPT-Query-Encoder", seed=1)
     made = features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS), ["embedding"], encoder=str(path), question="peer support",
-        include=["worker health"], exclude=["soil"], cache_dir=tmp_path / "cache",
+        features.Texts.of(TITLES, ABSTRACTS),
+        ["embedding"],
+        encoder=str(path),
+        question="peer support",
+        include=["worker health"],
+        exclude=["soil"],
+        cache_dir=tmp_path / "cache",
     )
     found = by_transformers(path, TITLES, ABSTRACTS)
     asked = by_transformers(other, ["peer support worker health", "peer support", "worker health", "soil"])
@@ -165,8 +186,13 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
     assert made.matrices["embedding"] == pytest.approx(features.centred(found), abs=1e-5)
     monkeypatch.setattr(embedding, "_encoder", lambda *_: pytest.fail("encoded again"))
     again = features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS), ["embedding"], encoder=str(path), question="peer support",
-        include=["worker health"], exclude=["soil"], cache_dir=tmp_path / "cache",
+        features.Texts.of(TITLES, ABSTRACTS),
+        ["embedding"],
+        encoder=str(path),
+        question="peer support",
+        include=["worker health"],
+        exclude=["soil"],
+        cache_dir=tmp_path / "cache",
     )
     assert np.array_equal(again.criteria["whole"], made.criteria["whole"])
 
@@ -279,7 +305,11 @@ def test_the_keys_of_models_that_need_nothing_are_what_they_were(tmp_path, versi
 def test_the_key_covers_what_the_settings_say(tmp_path):
     path = plain(tmp_path, settings='pooling = "cls"')
     keys = {key(path)}
-    for settings in ('pooling = "mean"', 'pooling = "cls"\nlongest = 32', 'pooling = "cls"\ndocument_prompt = "title : "'):
+    for settings in (
+        'pooling = "mean"',
+        'pooling = "cls"\nlongest = 32',
+        'pooling = "cls"\ndocument_prompt = "title : "',
+    ):
         (path / "triage.toml").write_text(settings)
         keys.add(key(path))
     assert len(keys) == 4
@@ -344,6 +374,7 @@ def told(**changes):
     def change(path):
         config = json.loads((path / "config.json").read_text())
         (path / "config.json").write_text(json.dumps(config | changes))
+
     return change
 
 
@@ -357,32 +388,35 @@ def adapter(path):
     (path / "adapter_config.json").write_text("{}")
 
 
-@pytest.mark.parametrize("damage, sentence", [
-    (lambda path: (path / "triage.toml").unlink(), r'write .*triage.toml with pooling = "cls", "mean" or "max"'),
-    (written("pooling = 3"), "pooling must be a text in quotes, and is 3"),
-    (written('pooling = "last"'), """pooling = 'last'; there are "cls", "mean" and "max"."""),
-    (written('poling = "cls"'), "no setting 'poling'; there are pooling"),
-    (written("pooling = cls"), "cannot be read as TOML"),
-    (written('pooling = "cls"\nlongest = true'), "longest must be a whole number"),
-    (written('pooling = "cls"\nlongest = 512'), "longest = 512, but the model reads 64 tokens at most"),
-    (written('pooling = "cls"\nlongest = 2'), "needs three tokens at least"),
-    (written('pooling = "cls"\npairs = true\nseparator = "[SEP]"'), "no separator stands between"),
-    (adapter, "holds an adapter alone"),
-    (no_tokenizer, "holds no tokenizer"),
-    (cut_off, r"model.safetensors is cut off or damaged: .* bytes of .*; copy it again"),
-    (lambda path: (path / "model.safetensors").write_bytes(b"\x10"), "is cut off or damaged; copy it again"),
-    (lambda path: (path / "model.safetensors").unlink(), "holds no weights"),
-    (pickled, "pytorch_model.bin is a pickle, which can run any code"),
-    (of_git_lfs, "a pointer of Git LFS"),
-    (not_a_number, "gives vectors that are not numbers"),
-    (half_the_weights, "The weights in .* are not those of its config.json: 16 tensors are missing"),
-    (told(hidden_size=0), "is no model that"),
-    (told(hidden_size=64), "is no model that"),
-    (told(model_type="unheard-of"), "is no model that"),
-    (lambda path: (path / "config.json").write_text("{"), "config.json cannot be read as JSON"),
-    (lambda path: (path / "config.json").write_text("[]"), "is no table of settings"),
-    (lambda path: (path / "tokenizer.json").write_text("{"), "is no model that"),
-])
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (lambda path: (path / "triage.toml").unlink(), r'write .*triage.toml with pooling = "cls", "mean" or "max"'),
+        (written("pooling = 3"), "pooling must be a text in quotes, and is 3"),
+        (written('pooling = "last"'), """pooling = 'last'; there are "cls", "mean" and "max"."""),
+        (written('poling = "cls"'), "no setting 'poling'; there are pooling"),
+        (written("pooling = cls"), "cannot be read as TOML"),
+        (written('pooling = "cls"\nlongest = true'), "longest must be a whole number"),
+        (written('pooling = "cls"\nlongest = 512'), "longest = 512, but the model reads 64 tokens at most"),
+        (written('pooling = "cls"\nlongest = 2'), "needs three tokens at least"),
+        (written('pooling = "cls"\npairs = true\nseparator = "[SEP]"'), "no separator stands between"),
+        (adapter, "holds an adapter alone"),
+        (no_tokenizer, "holds no tokenizer"),
+        (cut_off, r"model.safetensors is cut off or damaged: .* bytes of .*; copy it again"),
+        (lambda path: (path / "model.safetensors").write_bytes(b"\x10"), "is cut off or damaged; copy it again"),
+        (lambda path: (path / "model.safetensors").unlink(), "holds no weights"),
+        (pickled, "pytorch_model.bin is a pickle, which can run any code"),
+        (of_git_lfs, "a pointer of Git LFS"),
+        (not_a_number, "gives vectors that are not numbers"),
+        (half_the_weights, "The weights in .* are not those of its config.json: 16 tensors are missing"),
+        (told(hidden_size=0), "is no model that"),
+        (told(hidden_size=64), "is no model that"),
+        (told(model_type="unheard-of"), "is no model that"),
+        (lambda path: (path / "config.json").write_text("{"), "config.json cannot be read as JSON"),
+        (lambda path: (path / "config.json").write_text("[]"), "is no table of settings"),
+        (lambda path: (path / "tokenizer.json").write_text("{"), "is no model that"),
+    ],
+)
 def test_a_folder_that_is_no_model_is_refused_in_one_sentence(tmp_path, damage, sentence):
     path = plain(tmp_path / "model", settings='pooling = "cls"')
     damage(path)
@@ -391,16 +425,19 @@ def test_a_folder_that_is_no_model_is_refused_in_one_sentence(tmp_path, damage, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("damage, sentence", [
-    (written('pooling = "cls"'), "pooling is for a plain transformers folder"),
-    (written("pairs = true"), "pairs is for a plain transformers folder"),
-    (lambda path: (path / "modules.json").write_text("{"), "cannot be read as a list of modules"),
-    (lambda path: (path / "modules.json").write_text('[{"type": 3}]'), "cannot be read as a list of modules"),
-    (pickled, "is a pickle"),
-    (cut_off, "is cut off or damaged"),
-    (no_tokenizer, "holds no tokenizer"),
-    (not_a_number, "gives vectors that are not numbers"),
-])
+@pytest.mark.parametrize(
+    "damage, sentence",
+    [
+        (written('pooling = "cls"'), "pooling is for a plain transformers folder"),
+        (written("pairs = true"), "pairs is for a plain transformers folder"),
+        (lambda path: (path / "modules.json").write_text("{"), "cannot be read as a list of modules"),
+        (lambda path: (path / "modules.json").write_text('[{"type": 3}]'), "cannot be read as a list of modules"),
+        (pickled, "is a pickle"),
+        (cut_off, "is cut off or damaged"),
+        (no_tokenizer, "holds no tokenizer"),
+        (not_a_number, "gives vectors that are not numbers"),
+    ],
+)
 def test_a_sentence_transformers_folder_is_refused_in_one_sentence(tmp_path, damage, sentence):
     path = whole(tmp_path)
     damage(path)

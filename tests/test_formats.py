@@ -27,28 +27,37 @@ def read(tmp_path, content, name="x.ris", **options):
 RIS = "TY  - JOUR\nTI  - One\nAB  - First.\nAU  - Smith, J\nPY  - 2019\nER  - \n\nTY  - JOUR\nTI  - Two\nER  - \n"
 
 
-@pytest.mark.parametrize("change", [
-    pytest.param(lambda t: t.encode("utf-8-sig"), id="bom"),
-    pytest.param(lambda t: t.encode("utf-16"), id="utf-16"),
-    pytest.param(lambda t: t.encode("utf-16-le"), id="utf-16 without its mark"),
-    pytest.param(lambda t: t.replace("\n", "\r").encode(), id="CR alone"),
-    pytest.param(lambda t: t.replace("\n", "\r\n").encode(), id="CRLF"),
-    pytest.param(lambda t: t.replace("  - ", " - ").encode(), id="one blank"),
-    pytest.param(lambda t: t.replace("ER  - \n\n", "\n").encode(), id="missing ER"),
-    pytest.param(lambda t: t.removesuffix("ER  - \n").encode(), id="missing last ER"),
-    pytest.param(lambda t: t.replace("TY", "1.\nTY", 1).replace("\n\nTY", "\n\n2.\nTY").encode(), id="numbered"),
-    pytest.param(lambda t: t.replace("\n\nTY", "\n\nLink to the Ovid full text\nTY").encode(), id="a line between"),
-    pytest.param(lambda t: (t[:t.index("TY", 5)] + "\ufeff" + t[t.index("TY", 5):]).encode(), id="bom in the middle"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda t: t.encode("utf-8-sig"), id="bom"),
+        pytest.param(lambda t: t.encode("utf-16"), id="utf-16"),
+        pytest.param(lambda t: t.encode("utf-16-le"), id="utf-16 without its mark"),
+        pytest.param(lambda t: t.replace("\n", "\r").encode(), id="CR alone"),
+        pytest.param(lambda t: t.replace("\n", "\r\n").encode(), id="CRLF"),
+        pytest.param(lambda t: t.replace("  - ", " - ").encode(), id="one blank"),
+        pytest.param(lambda t: t.replace("ER  - \n\n", "\n").encode(), id="missing ER"),
+        pytest.param(lambda t: t.removesuffix("ER  - \n").encode(), id="missing last ER"),
+        pytest.param(lambda t: t.replace("TY", "1.\nTY", 1).replace("\n\nTY", "\n\n2.\nTY").encode(), id="numbered"),
+        pytest.param(lambda t: t.replace("\n\nTY", "\n\nLink to the Ovid full text\nTY").encode(), id="a line between"),
+        pytest.param(
+            lambda t: (t[: t.index("TY", 5)] + "\ufeff" + t[t.index("TY", 5) :]).encode(), id="bom in the middle"
+        ),
+    ],
+)
 def test_ris_in_every_dress(tmp_path, change):
     reading = read(tmp_path, change(RIS))
     assert (reading.format, reading.announced, reading.problems) == ("ris", 2, [])
     assert [r.title for r in reading.records] == ["One", "Two"]
-    assert reading.records[0] == Record(title="One", abstract="First.", authors=("Smith, J",), year=2019, type="Journal article")
+    assert reading.records[0] == Record(
+        title="One", abstract="First.", authors=("Smith, J",), year=2019, type="Journal article"
+    )
 
 
 def test_ris_fields(tmp_path):
-    record = read(tmp_path, """TY  - JOUR
+    record = read(
+        tmp_path,
+        """TY  - JOUR
 T1  - A title
  that goes on
 A1  - Doe, Jane
@@ -69,7 +78,8 @@ M3  - Editorial
 U1  - kept
 U1  - twice
 ER  -
-""").records[0]
+""",
+    ).records[0]
     assert record.title == "A title that goes on" and record.authors == ("Doe, Jane", "Roe, R")
     assert record.abstract == "METHODS: Two.\nRESULTS: Three.\nUS - based, and no tag."
     assert (record.year, record.journal, record.doi, record.pmid) == (2019, "A Journal", "10.1000/abc.1", "123")
@@ -78,8 +88,21 @@ ER  -
     assert record.extra["Y1"] == ("2019/12/30",) and record.extra["JA"] == ("J",)
 
 
-@pytest.mark.parametrize("placeholder", ["NA", "N/A", "[No abstract available]", "No abstract available.", "none", "-", "[Abstract unavailable]",
-                                         "This article has no abstract.", "Abstract: No abstract available", "(No Abstract)"])
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        "NA",
+        "N/A",
+        "[No abstract available]",
+        "No abstract available.",
+        "none",
+        "-",
+        "[Abstract unavailable]",
+        "This article has no abstract.",
+        "Abstract: No abstract available",
+        "(No Abstract)",
+    ],
+)
 def test_a_placeholder_is_no_abstract(tmp_path, placeholder):
     record = read(tmp_path, f"TY  - JOUR\nTI  - x\nAB  - {placeholder}\nER  - \n").records[0]
     assert record.abstract == "" and record.extra["AB"] == (placeholder,)
@@ -99,7 +122,9 @@ def test_an_empty_record_is_counted_and_told(tmp_path):
 
 
 def test_nbib(tmp_path):
-    reading = read(tmp_path, """
+    reading = read(
+        tmp_path,
+        """
 PMID- 0012345
 OWN - NLM
 DP  - 2020 Mar 3
@@ -120,7 +145,9 @@ OT  - peer support
 
 PMID- 2
 TI  - Other
-""", "x.nbib")
+""",
+        "x.nbib",
+    )
     first = reading.records[0]
     assert reading.announced == 2 and [r.title for r in reading.records] == ["A long title that goes on.", "Other"]
     assert (first.pmid, first.year, first.doi, first.language) == ("12345", 2020, "10.1000/xyz", "eng; fre")
@@ -169,17 +196,33 @@ def test_excel_and_parquet(tmp_path):
     assert reading.records[0].keywords == ("a", "b")
 
 
-@pytest.mark.parametrize("content, name, message", [
-    (b"", "x.ris", "is empty"), (b"  \n", "x.csv", "is empty"),
-    (b"<html><body>TY  - JOUR</body></html>", "x.ris", "web page"), (b"%PDF-1.7 ...", "x.ris", "a PDF"),
-    (b"just words\n", "x.txt", "no export that triage knows"), (b"a,b\n1,2\n", "x.csv", "no title column; its columns are: a, b"),
-    (b"title,b\n", "x.csv", "no record under it"), (b"[{\"title\": 1}]", "x.json", "JSON"), (b"\x1f\x8b..", "x.ris", "packed"),
-    (b"1. J Psych. 2010;5:1.\n\nA title.\n\nDoe J.\n\nPMID: 123  [Indexed for MEDLINE]\n", "x.txt", "Abstract .text."),
-    (b"123\n456\n789\n", "x.txt", "list of identifiers"),
-    (b"<?xml version='1.0'?><OAI><record><header/></record></OAI>", "x.xml", "XML of no kind"),
-    (b"Search number,Query,Results\n1,peer,20\n", "x.csv", "search history"), (b"<a><b/></a>", "x.xml", "its root is 'a'"), (bytes(range(256)) * 20, "x.ris", "no"),
-    (b"PK\x03\x04 broken", "x.xlsx", "Excel"), (b"PAR1 broken", "x.parquet", "Parquet"), (b"\xff\xfeT\0Y", "x.ris", "damaged"),
-])
+@pytest.mark.parametrize(
+    "content, name, message",
+    [
+        (b"", "x.ris", "is empty"),
+        (b"  \n", "x.csv", "is empty"),
+        (b"<html><body>TY  - JOUR</body></html>", "x.ris", "web page"),
+        (b"%PDF-1.7 ...", "x.ris", "a PDF"),
+        (b"just words\n", "x.txt", "no export that triage knows"),
+        (b"a,b\n1,2\n", "x.csv", "no title column; its columns are: a, b"),
+        (b"title,b\n", "x.csv", "no record under it"),
+        (b'[{"title": 1}]', "x.json", "JSON"),
+        (b"\x1f\x8b..", "x.ris", "packed"),
+        (
+            b"1. J Psych. 2010;5:1.\n\nA title.\n\nDoe J.\n\nPMID: 123  [Indexed for MEDLINE]\n",
+            "x.txt",
+            "Abstract .text.",
+        ),
+        (b"123\n456\n789\n", "x.txt", "list of identifiers"),
+        (b"<?xml version='1.0'?><OAI><record><header/></record></OAI>", "x.xml", "XML of no kind"),
+        (b"Search number,Query,Results\n1,peer,20\n", "x.csv", "search history"),
+        (b"<a><b/></a>", "x.xml", "its root is 'a'"),
+        (bytes(range(256)) * 20, "x.ris", "no"),
+        (b"PK\x03\x04 broken", "x.xlsx", "Excel"),
+        (b"PAR1 broken", "x.parquet", "Parquet"),
+        (b"\xff\xfeT\0Y", "x.ris", "damaged"),
+    ],
+)
 def test_what_is_no_export_is_refused(tmp_path, content, name, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, content, name)
@@ -196,8 +239,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 # What a text file announces, counted by lines alone.
 ANNOUNCES = {
-    "ris": r"^TY {1,2}-", "wos": r"^PT [A-Z]$", "bibtex": r"^\s*@(?!comment|string|preamble)\w+\s*\{", "nbib": r"^(?:PMID|OWN) ?-",
-    "endnote-xml": r"<record>", "ebsco-xml": r"<rec ",
+    "ris": r"^TY {1,2}-",
+    "wos": r"^PT [A-Z]$",
+    "bibtex": r"^\s*@(?!comment|string|preamble)\w+\s*\{",
+    "nbib": r"^(?:PMID|OWN) ?-",
+    "endnote-xml": r"<record>",
+    "ebsco-xml": r"<rec ",
 }
 NO_RECORDS = {"md_data.md", "google_scholar.json"}  # a list of references as prose, and another program's JSON
 
@@ -239,8 +286,17 @@ def test_na_is_no_abstract_in_real_exports(name):
 
 
 @needs_exports
-@pytest.mark.parametrize("name", ["asreview/_baseline.ris", "asreview/scopus.ris", "asreview/proquest.ris", "asysd/wos_test.ris",
-                                  "citesource/wos_278.ris", "citesource/medline_84.ris"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asreview/_baseline.ris",
+        "asreview/scopus.ris",
+        "asreview/proquest.ris",
+        "asysd/wos_test.ris",
+        "citesource/wos_278.ris",
+        "citesource/medline_84.ris",
+    ],
+)
 def test_titles_are_those_that_rispy_reads(name):
     path = EXPORTS / name
     with path.open(encoding="utf-8-sig") as file:
@@ -250,14 +306,30 @@ def test_titles_are_those_that_rispy_reads(name):
 
 @needs_exports
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("name", ["asreview/embase.ris", "asreview/ovid_psycinfo.ris", "colrev/nbib_data.nbib", "asreview/embase.csv",
-                                  "asreview/generic_labels.csv", "citesource/20221207_gambling-harms_lens_49.ris",
-                                  "rispy/example_full.ris", "colrev/springer_csv.csv", "colrev/scopus_bib.bib",
-                                  "colrev/ebsco_bib.bib", "colrev/web_of_science_bib.bib", "rispy/example_wos.ris",
-                                  "colrev/ais_enl.txt", "asysd/wos_test.ris"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asreview/embase.ris",
+        "asreview/ovid_psycinfo.ris",
+        "colrev/nbib_data.nbib",
+        "asreview/embase.csv",
+        "asreview/generic_labels.csv",
+        "citesource/20221207_gambling-harms_lens_49.ris",
+        "rispy/example_full.ris",
+        "colrev/springer_csv.csv",
+        "colrev/scopus_bib.bib",
+        "colrev/ebsco_bib.bib",
+        "colrev/web_of_science_bib.bib",
+        "rispy/example_wos.ris",
+        "colrev/ais_enl.txt",
+        "asysd/wos_test.ris",
+    ],
+)
 def test_real_records_survive_an_export(tmp_path, name, ending):
     records = formats.read(EXPORTS / name).records
-    formats.write(tmp_path / f"x{ending}", [formats.ExportRow(r, {"record_id": "1", "label": "include"}) for r in records])
+    formats.write(
+        tmp_path / f"x{ending}", [formats.ExportRow(r, {"record_id": "1", "label": "include"}) for r in records]
+    )
     again = formats.read(tmp_path / f"x{ending}")
     assert again.records == records
 
@@ -265,14 +337,41 @@ def test_real_records_survive_an_export(tmp_path, name, ending):
 # Text as hostile as it comes: tags, formulas, line ends of every kind, characters that no cell holds.
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
-    st.sampled_from(["=1+1", "'=x", "@x", "+x\ty", "-1", "a\nTY  - JOUR\nER  - \nb", "NA", "x; y", '{"a": 1}', "a\r\nb", "\x00",
-                     "\x1c", "_x0041_", "  lead", "x" * 40_000]),
+    st.sampled_from(
+        [
+            "=1+1",
+            "'=x",
+            "@x",
+            "+x\ty",
+            "-1",
+            "a\nTY  - JOUR\nER  - \nb",
+            "NA",
+            "x; y",
+            '{"a": 1}',
+            "a\r\nb",
+            "\x00",
+            "\x1c",
+            "_x0041_",
+            "  lead",
+            "x" * 40_000,
+        ]
+    ),
 )
-names = st.one_of(texts.filter(bool), st.sampled_from(["TY", "DO", "N1", "AB", "label", "record_id", "title", "source", "PY", "M3"]))
+names = st.one_of(
+    texts.filter(bool), st.sampled_from(["TY", "DO", "N1", "AB", "label", "record_id", "title", "source", "PY", "M3"])
+)
 records = st.builds(
-    Record, title=texts.map(lambda t: f"{t}T"), abstract=texts, authors=st.lists(texts, max_size=3).map(tuple),
-    year=st.none() | st.integers(1000, 2100), journal=texts, doi=st.sampled_from(["", "10.1000/abc"]),
-    pmid=st.sampled_from(["", "123"]), language=texts, type=texts, keywords=st.lists(texts, max_size=3).map(tuple),
+    Record,
+    title=texts.map(lambda t: f"{t}T"),
+    abstract=texts,
+    authors=st.lists(texts, max_size=3).map(tuple),
+    year=st.none() | st.integers(1000, 2100),
+    journal=texts,
+    doi=st.sampled_from(["", "10.1000/abc"]),
+    pmid=st.sampled_from(["", "123"]),
+    language=texts,
+    type=texts,
+    keywords=st.lists(texts, max_size=3).map(tuple),
     extra=st.dictionaries(names, st.lists(texts, min_size=1, max_size=2).map(tuple), max_size=3),
 )
 
@@ -305,7 +404,9 @@ def test_no_cell_of_a_table_runs_as_a_formula(tmp_path):
 
     from openpyxl import load_workbook
 
-    row = formats.ExportRow(Record(title="=HYPERLINK(1)", abstract="+1", authors=("@x",), extra={"=c": ("-2",)}), {"note": "=n"})
+    row = formats.ExportRow(
+        Record(title="=HYPERLINK(1)", abstract="+1", authors=("@x",), extra={"=c": ("-2",)}), {"note": "=n"}
+    )
     formats.write(tmp_path / "x.csv", [row])
     with (tmp_path / "x.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = [cell for line in csv.reader(file) for cell in line]
@@ -327,17 +428,27 @@ def test_an_export_never_overwrites_and_leaves_nothing_half_done(tmp_path):
     assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text, doi", [
-    ("http://dx.doi.org/10.1002/CPP.2398.", "10.1002/cpp.2398"), ("doi:10.1016/S0140-6736(05)1", "10.1016/s0140-6736(05)1"),
-    ("(10.1/x)", ""), ("(see 10.1000/x)", "10.1000/x"), ("10.1000%2Fabc", "10.1000/abc"), ("none", ""),
-])
+@pytest.mark.parametrize(
+    "text, doi",
+    [
+        ("http://dx.doi.org/10.1002/CPP.2398.", "10.1002/cpp.2398"),
+        ("doi:10.1016/S0140-6736(05)1", "10.1016/s0140-6736(05)1"),
+        ("(10.1/x)", ""),
+        ("(see 10.1000/x)", "10.1000/x"),
+        ("10.1000%2Fabc", "10.1000/abc"),
+        ("none", ""),
+    ],
+)
 def test_normal_doi(text, doi):
     assert normal_doi(text) == doi
 
 
 def test_normal_forms():
     assert normal_pmid("PMID: 00123 [pmid]") == "123" and normal_pmid("123.0") == "123" and normal_pmid("PMC12") == ""
-    assert normal_title("Über  den Éclat\u2014\u03b2!") == "uber den eclat \u03b2" and normal_title("\u4e2d\u6587 \u7814\u7a76") == "\u4e2d\u6587 \u7814\u7a76"
+    assert (
+        normal_title("Über  den Éclat\u2014\u03b2!") == "uber den eclat \u03b2"
+        and normal_title("\u4e2d\u6587 \u7814\u7a76") == "\u4e2d\u6587 \u7814\u7a76"
+    )
 
 
 def test_the_remainder_is_json_that_hostile_text_cannot_forge(tmp_path):

@@ -30,13 +30,21 @@ def read(tmp_path, content, name="x.txt", **options):
 RECORD = '<record><ref-type name="Journal Article">17</ref-type><titles><title>{}</title></titles></record>'
 
 
-@pytest.mark.parametrize("declared", [
-    '<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">',
-    '<!ENTITY c SYSTEM "file:///etc/passwd">', '<!ENTITY % p SYSTEM "http://127.0.0.1:1/x.dtd"> %p;',
-])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        '<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">',
+        '<!ENTITY c SYSTEM "file:///etc/passwd">',
+        '<!ENTITY % p SYSTEM "http://127.0.0.1:1/x.dtd"> %p;',
+    ],
+)
 def test_a_file_that_declares_entities_is_refused(tmp_path, declared):
     with pytest.raises(InputError, match="declares XML entities"):
-        read(tmp_path, f"<?xml version='1.0'?><!DOCTYPE xml [{declared}]><xml><records>{RECORD.format('&c;')}</records></xml>", "x.xml")
+        read(
+            tmp_path,
+            f"<?xml version='1.0'?><!DOCTYPE xml [{declared}]><xml><records>{RECORD.format('&c;')}</records></xml>",
+            "x.xml",
+        )
 
 
 def test_entities_declared_where_none_may_be_do_nothing(tmp_path):
@@ -77,10 +85,18 @@ SAMPLES = {
     "x.bib": "@article{{a, title = {{One}}, abstract = {{{}}}}}\n@article{{b, title = {{Two}}}}\n",
     "x.ciw": "FN X\nVR 1.0\nPT J\nTI One\nAB {}\nER\n\nPT J\nTI Two\nER\nEF\n",
     "x.xml": "<xml><records><record><titles><title>One</title></titles><abstract>{}</abstract></record>"
-             "<record><titles><title>Two</title></titles></record></records></xml>",
+    "<record><titles><title>Two</title></titles></record></records></xml>",
     "x.csv": "title,abstract\nOne,{}\nTwo,b\n",
 }
-OPENINGS = {".ris": "\nTY  - ", ".nbib": "\nPMID- ", ".enw": "\n%0 ", ".bib": "\n@", ".ciw": "\nPT J", ".xml": "<record>", ".csv": "\n"}
+OPENINGS = {
+    ".ris": "\nTY  - ",
+    ".nbib": "\nPMID- ",
+    ".enw": "\n%0 ",
+    ".bib": "\n@",
+    ".ciw": "\nPT J",
+    ".xml": "<record>",
+    ".csv": "\n",
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -111,13 +127,23 @@ BOUNDED = """
 
 
 def refused_within_bounds(path):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(BOUNDED), path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BOUNDED), path], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0 and not done.stderr, done.stderr[-500:]
     return done.stdout
 
 
-@pytest.mark.parametrize("name, start", [("x.ris", "TY  - JOUR\nTI  - "), ("x.csv", "title,abstract\nOne,"), ("x.xml", "<xml><records><record><title>"),
-                                         ("x.bib", "@article{a, title = {"), ("x.nbib", "PMID- 1\nTI  - ")])
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        ("x.ris", "TY  - JOUR\nTI  - "),
+        ("x.csv", "title,abstract\nOne,"),
+        ("x.xml", "<xml><records><record><title>"),
+        ("x.bib", "@article{a, title = {"),
+        ("x.nbib", "PMID- 1\nTI  - "),
+    ],
+)
 def test_a_line_of_two_gigabytes(tmp_path, name, start):
     path = tmp_path / name
     path.write_text(start + "x" * 70_000)
@@ -135,10 +161,36 @@ def bomb(path, member, *, gib, others=()):
         for name, content, size in [(n, c, len(c)) for n, c in others] + [(member, packed, 1000)]:
             method = 8 if content is packed else 0
             central.append((name, file.tell(), method, len(content), size))
-            file.write(struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, method, 0, 0, 0, len(content), size, len(name), 0) + name.encode() + content)
+            file.write(
+                struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, method, 0, 0, 0, len(content), size, len(name), 0)
+                + name.encode()
+                + content
+            )
         start = file.tell()
         for name, at, method, packed_size, size in central:
-            file.write(struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, method, 0, 0, 0, packed_size, size, len(name), 0, 0, 0, 0, 0, at) + name.encode())
+            file.write(
+                struct.pack(
+                    "<4s6H3I5H2I",
+                    b"PK\1\2",
+                    20,
+                    20,
+                    0,
+                    method,
+                    0,
+                    0,
+                    0,
+                    packed_size,
+                    size,
+                    len(name),
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    at,
+                )
+                + name.encode()
+            )
         file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(central), len(central), file.tell() - start, start, 0))
 
 
@@ -176,8 +228,15 @@ def test_a_workbook_of_two_cells_far_apart(tmp_path):
         formats.read(tmp_path / "x.xlsx")
 
 
-@pytest.mark.parametrize("name, kind", [("word/document.xml", "Word document"), ("content.xml", "OpenDocument"), ("a.ris", "zip archive"),
-                                        ("xl/workbook.bin", "binary Excel")])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("word/document.xml", "Word document"),
+        ("content.xml", "OpenDocument"),
+        ("a.ris", "zip archive"),
+        ("xl/workbook.bin", "binary Excel"),
+    ],
+)
 def test_other_zip_archives_are_named(tmp_path, name, kind):
     with zipfile.ZipFile(tmp_path / "x.xlsx", "w") as archive:
         archive.writestr(name, "x")
@@ -196,7 +255,18 @@ def test_a_project_writes_nowhere_but_in_its_own_folder(tmp_path):
 # -- anything at all --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rest", ["[" * 100_000, '{"title": ' * 50_000, '{"year": 1e999}', '{"year": -5}', '{"extra": {"a": 1}}', "null", '{"title": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "[" * 100_000,
+        '{"title": ' * 50_000,
+        '{"year": 1e999}',
+        '{"year": -5}',
+        '{"extra": {"a": 1}}',
+        "null",
+        '{"title": {"a": 1}}',
+    ],
+)
 def test_a_remainder_that_we_did_not_write_is_a_note(tmp_path, rest):
     record = read(tmp_path, f"TY  - JOUR\nTI  - One\nN1  - triage_fields {rest}\nER  - \n", "x.ris").records[0]
     assert record.title in ("One", "{'a': 1}") and record.year is None
@@ -214,12 +284,64 @@ def holds_or_is_refused(path):
     return reading
 
 
-PIECES = st.sampled_from([
-    "\n", "\r", "\r\n", "\n\n", " ", "  - ", "TY  - JOUR\n", "\nTY - JOUR", "ER  - \n", "\nTI  - x", "\nPMID- 1\n", "\nPT J\n", "\nER\n", "EF", "\n%0 Book\n",
-    "\n%T x", "\n@article{a,\n", "}", "{", "\n@string{", "\\", '"', "title = {x}", "<record>", "</record>", "<titles><title>x</title></titles>", "<!--", "-->", "&",
-    "&x;", "<![CDATA[", "]]>", "<rec ", "</rec>", "<PubmedArticle>", "</PubmedArticle>", ",", ";", "\t", "title,abstract\n", '"a\nb"', "\ufeff", "\x00", "\u2028", "\x85",
-    "\ud800", "\u540c", "'", "=1+1", "1.\n", "<1>\n", "N1  - triage_fields {}", "RAYYAN-INCLUSION: {", "ASReview_relevant",
-])
+PIECES = st.sampled_from(
+    [
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        " ",
+        "  - ",
+        "TY  - JOUR\n",
+        "\nTY - JOUR",
+        "ER  - \n",
+        "\nTI  - x",
+        "\nPMID- 1\n",
+        "\nPT J\n",
+        "\nER\n",
+        "EF",
+        "\n%0 Book\n",
+        "\n%T x",
+        "\n@article{a,\n",
+        "}",
+        "{",
+        "\n@string{",
+        "\\",
+        '"',
+        "title = {x}",
+        "<record>",
+        "</record>",
+        "<titles><title>x</title></titles>",
+        "<!--",
+        "-->",
+        "&",
+        "&x;",
+        "<![CDATA[",
+        "]]>",
+        "<rec ",
+        "</rec>",
+        "<PubmedArticle>",
+        "</PubmedArticle>",
+        ",",
+        ";",
+        "\t",
+        "title,abstract\n",
+        '"a\nb"',
+        "\ufeff",
+        "\x00",
+        "\u2028",
+        "\x85",
+        "\ud800",
+        "\u540c",
+        "'",
+        "=1+1",
+        "1.\n",
+        "<1>\n",
+        "N1  - triage_fields {}",
+        "RAYYAN-INCLUSION: {",
+        "ASReview_relevant",
+    ]
+)
 TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=8)), max_size=25).map("".join)
 
 
@@ -238,15 +360,29 @@ def test_damage_hides_no_record(tmp_path_factory, data, name):
     text = SAMPLES[name].format("an abstract") * 3
     for _ in range(data.draw(st.integers(1, 4))):
         at, length = data.draw(st.integers(0, len(text))), data.draw(st.sampled_from([0, 0, 1, 5, 30]))
-        text = text[:at] + data.draw(st.one_of(st.just(""), PIECES)) + text[at + length:]
+        text = text[:at] + data.draw(st.one_of(st.just(""), PIECES)) + text[at + length :]
     path = tmp_path_factory.getbasetemp() / f"damaged {name}"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     holds_or_is_refused(path)
 
 
 @settings(max_examples=300, deadline=None)
-@given(content=st.binary(max_size=300), name=st.sampled_from([*SAMPLES, "x.xlsx", "x.xls", "x.parquet", "x.asreview"]),
-       start=st.sampled_from([b"", b"PK\3\4", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PAR1", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"TY  - \xe9\n"]))
+@given(
+    content=st.binary(max_size=300),
+    name=st.sampled_from([*SAMPLES, "x.xlsx", "x.xls", "x.parquet", "x.asreview"]),
+    start=st.sampled_from(
+        [
+            b"",
+            b"PK\3\4",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            b"PAR1",
+            b"\xff\xfe",
+            b"\xfe\xff",
+            b"\xef\xbb\xbf",
+            b"TY  - \xe9\n",
+        ]
+    ),
+)
 def test_any_bytes_are_read_whole_or_refused(tmp_path_factory, content, name, start):
     path = tmp_path_factory.getbasetemp() / f"bytes {name}"
     path.write_bytes(start + content)
@@ -288,14 +424,22 @@ def make_table(path):
 @settings(max_examples=150, deadline=None)
 @given(
     titles=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12), min_size=1, max_size=6),
-    ends=st.lists(st.sampled_from(["ER  - \n", "ER  -\n", "ER -\n", "", "ER  - \n\n", "ER  - \n\nLink to x\n\n"]), min_size=6, max_size=6),
-    opens=st.sampled_from(["TY  - JOUR\n", "TY  -JOUR\n", "TY - JOUR\n"]), line_end=st.sampled_from(["\n", "\r\n", "\r"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]), numbered=st.booleans(),
+    ends=st.lists(
+        st.sampled_from(["ER  - \n", "ER  -\n", "ER -\n", "", "ER  - \n\n", "ER  - \n\nLink to x\n\n"]),
+        min_size=6,
+        max_size=6,
+    ),
+    opens=st.sampled_from(["TY  - JOUR\n", "TY  -JOUR\n", "TY - JOUR\n"]),
+    line_end=st.sampled_from(["\n", "\r\n", "\r"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+    numbered=st.booleans(),
 )
 def test_ris_in_any_dress_keeps_every_title(tmp_path_factory, titles, ends, opens, line_end, encoding, numbered):
     text = ""
     for i, (title, end) in enumerate(zip(titles, ends), 1):
-        text += (f"\n{i}.\n" if numbered else "") + f"{opens}TI  - {title}\nAB  - BACKGROUND: a.\nAB  - RESULTS: b.\n{end}"
+        text += (
+            f"\n{i}.\n" if numbered else ""
+        ) + f"{opens}TI  - {title}\nAB  - BACKGROUND: a.\nAB  - RESULTS: b.\n{end}"
     path = tmp_path_factory.getbasetemp() / "dress.ris"
     path.write_bytes(text.replace("\n", line_end).encode(encoding))
     reading = holds_or_is_refused(path)
@@ -307,16 +451,60 @@ def test_what_was_read_and_what_was_announced_must_agree(tmp_path, monkeypatch):
     from triage.formats import ris
 
     lost = ris.records
-    monkeypatch.setitem(formats._READERS, "ris", lambda path, tally: (item for n, item in enumerate(lost(path, tally)) if n != 1))
+    monkeypatch.setitem(
+        formats._READERS, "ris", lambda path, tally: (item for n, item in enumerate(lost(path, tally)) if n != 1)
+    )
     with pytest.raises(InputError, match="announces 2 records as ris, but 1 could be told apart"):
         read(tmp_path, SAMPLES["x.ris"].format("a"), "x.ris")
 
 
 # What makes a pattern try again and again, were one careless.
 TIRING = [
-    " ", "\n", "\t\n", "-", ")", "$\\aa", "$ {x}", "@a{", "@a{b,", "{", "}", '"', "'", "\\'", " and", "<record>", "<record><titles>", "</record>", "&", "&a", ";", ",",
-    "1.\n\n", "\n\n1.", "TY - ", "\nTY -  ", "PMID-", "\n%0 ", "\nPT J", "10.1000/", "&D=med&", "ovid?D=med&", "Language: A,", "Publication Type: ", "PMID: 1 ", "['a' ",
-    "RAYYAN-INCLUSION: {\"a\"", "no abstract ", "(", "x", "\ufeff", "=", "a = ", "AU  -\n", "\nER",
+    " ",
+    "\n",
+    "\t\n",
+    "-",
+    ")",
+    "$\\aa",
+    "$ {x}",
+    "@a{",
+    "@a{b,",
+    "{",
+    "}",
+    '"',
+    "'",
+    "\\'",
+    " and",
+    "<record>",
+    "<record><titles>",
+    "</record>",
+    "&",
+    "&a",
+    ";",
+    ",",
+    "1.\n\n",
+    "\n\n1.",
+    "TY - ",
+    "\nTY -  ",
+    "PMID-",
+    "\n%0 ",
+    "\nPT J",
+    "10.1000/",
+    "&D=med&",
+    "ovid?D=med&",
+    "Language: A,",
+    "Publication Type: ",
+    "PMID: 1 ",
+    "['a' ",
+    'RAYYAN-INCLUSION: {"a"',
+    "no abstract ",
+    "(",
+    "x",
+    "\ufeff",
+    "=",
+    "a = ",
+    "AU  -\n",
+    "\nER",
 ]
 
 
@@ -327,7 +515,11 @@ def test_no_text_takes_long(tmp_path, name):
 
     for piece in TIRING:
         tiring = piece * (60_000 // len(piece))
-        for text in (SAMPLES[name].replace("{}", "{0}").replace("One", "One {0}").format(tiring), SAMPLES[name].format("a") + tiring, tiring):
+        for text in (
+            SAMPLES[name].replace("{}", "{0}").replace("One", "One {0}").format(tiring),
+            SAMPLES[name].format("a") + tiring,
+            tiring,
+        ):
             path = tmp_path / name
             path.write_text(text, encoding="utf-8")
             started = time.process_time()

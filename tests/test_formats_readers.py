@@ -37,7 +37,9 @@ def ris(tmp_path, text):
 
 
 def test_ovid_writes_numbers_links_and_a_tag_after_the_end(tmp_path):
-    reading = ris(tmp_path, """1.
+    reading = ris(
+        tmp_path,
+        """1.
 TY  - JOUR
 T1  - One
 M3  - Health Psychology & Medicine [3360]
@@ -50,7 +52,8 @@ Link to the Ovid Full Text or citation: https://x
 TY  - JOUR
 T1  - Two
 M3  - Editorial
-""")
+""",
+    )
     one, two = reading.records
     assert (one.title, two.title) == ("One", "Two") and reading.lines == [2, 11]
     assert one.extra["NL"] == ("Clin Psychol",) and one.extra["M3"] == ("Health Psychology & Medicine [3360]",)
@@ -58,13 +61,23 @@ M3  - Editorial
     assert reading.warnings == []
 
 
-@pytest.mark.parametrize("line, told", [
-    ("Provider: American Psychological Association\nDatabase: PsycINFO\nContent: application/x-research-info-systems", False),
-    ("Provider: JSTOR http://www.jstor.org\nDatabase: JSTOR\nContent: text/plain; charset=\"us-ascii\"", False),
-    ("Record #1 of 2", False), ("<12>", False), ("Record 12.", False),
-    ("Link to the Ovid Full Text or citation:\nhttps://ovidsp.ovid.com/ovidweb.cgi?T=JS&AN=1", False),
-    ("Content: what a study held.", True), ("Peer support in wards", True), ("https://example.com/paper", True),
-])
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        (
+            "Provider: American Psychological Association\nDatabase: PsycINFO\nContent: application/x-research-info-systems",
+            False,
+        ),
+        ('Provider: JSTOR http://www.jstor.org\nDatabase: JSTOR\nContent: text/plain; charset="us-ascii"', False),
+        ("Record #1 of 2", False),
+        ("<12>", False),
+        ("Record 12.", False),
+        ("Link to the Ovid Full Text or citation:\nhttps://ovidsp.ovid.com/ovidweb.cgi?T=JS&AN=1", False),
+        ("Content: what a study held.", True),
+        ("Peer support in wards", True),
+        ("https://example.com/paper", True),
+    ],
+)
 def test_only_lines_that_say_something_are_told(tmp_path, line, told):
     record = "TY  - JOUR\nTI  - One\nAB  - Text.\nProvider: in an abstract\nER  - \n"
     for text in (f"{line}\n\n{record}{record}", f"{record}\n{line}\n\n{record}", f"{record}{record}\n{line}\n"):
@@ -74,41 +87,72 @@ def test_only_lines_that_say_something_are_told(tmp_path, line, told):
 
 
 @needs_exports
-@pytest.mark.parametrize("name", ["asreview/ovid_psycinfo.ris", "colrev/psycinfo_ris.ris", "colrev/jstor_ris.ris",
-                                  "rispy/example_extraneous_data.ris"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asreview/ovid_psycinfo.ris",
+        "colrev/psycinfo_ris.ris",
+        "colrev/jstor_ris.ris",
+        "rispy/example_extraneous_data.ris",
+    ],
+)
 def test_real_lines_between_records_are_routine(name):
     assert formats.read(EXPORTS / name).warnings == []
 
 
 def test_ebsco_keeps_language_type_and_pmid_in_a_note(tmp_path):
-    record = ris(tmp_path, """TY  - JOUR
+    record = ris(
+        tmp_path,
+        """TY  - JOUR
 TI  - One
 AB  - Text.
 AB  - Copyright of Gut is the property of BMJ and its content may not be copied.
 N1  - Accession Number: 107520452. Language: English. Entry Date: 19900801. Publication Type: Journal Article; research. Journal Subset: Europe. PMID: NLM17460142.
 ER  -
-""").records[0]
+""",
+    ).records[0]
     assert (record.language, record.type, record.pmid) == ("English", "Journal Article; research", "17460142")
     assert record.abstract == "Text." and record.extra["AB"][0].startswith("Copyright of Gut")
 
 
-@pytest.mark.parametrize("lines, pmid", [
-    ("U1  - 35957633 [PMID]", "35957633"), ("U1  - 35957633", ""), ("PMID - 12345", "12345"), ("PMID  - 12345", "12345"),
-    ("AN  - 12345\nDB  - MEDLINE", "12345"), ("AN  - 12345\nDB  - Embase", ""), ("N1  - Place: x\n  PMID: 777", "777"),
-    ("DB  - Ovid MEDLINE(R)\nL2  - http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=medp&NEWS=N&AN=39012781", "39012781"),
-    ("DB  - Ovid MEDLINE(R) <1946 to 2018>\nID  - 29490001", "29490001"), ("ID  - 29490001", ""),
-    ("DB  - Ovid MEDLINE(R) ALL\nID  - 2019-29490-001", ""), ("DB  - Embase\nID  - 29490001", ""),
-    ("DB  - PsycINFO\nID  - 29490001", ""), ("DB  - MEDLINE\nID  - 29490001", ""),
-    ("L2  - https://pubmed.ncbi.nlm.nih.gov/32789069/", "32789069"), ("N1  - Comment on PMID: 1 and PMID: 2", ""),
-])
+@pytest.mark.parametrize(
+    "lines, pmid",
+    [
+        ("U1  - 35957633 [PMID]", "35957633"),
+        ("U1  - 35957633", ""),
+        ("PMID - 12345", "12345"),
+        ("PMID  - 12345", "12345"),
+        ("AN  - 12345\nDB  - MEDLINE", "12345"),
+        ("AN  - 12345\nDB  - Embase", ""),
+        ("N1  - Place: x\n  PMID: 777", "777"),
+        (
+            "DB  - Ovid MEDLINE(R)\nL2  - http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=medp&NEWS=N&AN=39012781",
+            "39012781",
+        ),
+        ("DB  - Ovid MEDLINE(R) <1946 to 2018>\nID  - 29490001", "29490001"),
+        ("ID  - 29490001", ""),
+        ("DB  - Ovid MEDLINE(R) ALL\nID  - 2019-29490-001", ""),
+        ("DB  - Embase\nID  - 29490001", ""),
+        ("DB  - PsycINFO\nID  - 29490001", ""),
+        ("DB  - MEDLINE\nID  - 29490001", ""),
+        ("L2  - https://pubmed.ncbi.nlm.nih.gov/32789069/", "32789069"),
+        ("N1  - Comment on PMID: 1 and PMID: 2", ""),
+    ],
+)
 def test_pmids_wherever_they_stand(tmp_path, lines, pmid):
     assert ris(tmp_path, f"TY  - JOUR\nTI  - x\n{lines}\nER  -\n").records[0].pmid == pmid
 
 
-@pytest.mark.parametrize("text, authors", [
-    ("A1  - A, B\nA1  - C, D", ("A, B", "C, D")), ("A2  - Editor, E", ("Editor, E",)), ("A3  - S, T\nA4  - U, V", ("S, T",)),
-    ("A4  - U, V", ("U, V",)), ("AU  - A, B\nA2  - Editor, E", ("A, B",)),
-])
+@pytest.mark.parametrize(
+    "text, authors",
+    [
+        ("A1  - A, B\nA1  - C, D", ("A, B", "C, D")),
+        ("A2  - Editor, E", ("Editor, E",)),
+        ("A3  - S, T\nA4  - U, V", ("S, T",)),
+        ("A4  - U, V", ("U, V",)),
+        ("AU  - A, B\nA2  - Editor, E", ("A, B",)),
+    ],
+)
 def test_authors_in_any_of_their_tags(tmp_path, text, authors):
     record = ris(tmp_path, f"TY  - JOUR\nTI  - x\n{text}\nER  -\n").records[0]
     assert record.authors == authors
@@ -137,7 +181,13 @@ def test_files_joined_from_two_tools(tmp_path):
 
 
 def test_scripts_of_the_world(tmp_path):
-    titles = ["\u540c\u4f34\u652f\u6301\u7684\u7814\u7a76", "\u041f\u043e\u0434\u0434\u0435\u0440\u0436\u043a\u0430", "\u03c5\u03c0\u03bf\u03c3\u03c4\u03ae\u03c1\u03b9\u03be\u03b7", "\u062f\u0639\u0645 \u0627\u0644\u0623\u0642\u0631\u0627\u0646", "\u092a\u0940\u092f\u0930"]
+    titles = [
+        "\u540c\u4f34\u652f\u6301\u7684\u7814\u7a76",
+        "\u041f\u043e\u0434\u0434\u0435\u0440\u0436\u043a\u0430",
+        "\u03c5\u03c0\u03bf\u03c3\u03c4\u03ae\u03c1\u03b9\u03be\u03b7",
+        "\u062f\u0639\u0645 \u0627\u0644\u0623\u0642\u0631\u0627\u0646",
+        "\u092a\u0940\u092f\u0930",
+    ]
     text = "".join(f"TY  - JOUR\nTI  - {title}\nAU  - \u738b, \u5c0f\u660e\nER  - \n" for title in titles)
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
         reading = ris(tmp_path, text.encode(encoding))
@@ -149,7 +199,11 @@ def test_a_file_of_two_encodings_is_read_line_by_line(tmp_path):
     utf8 = "TY  - JOUR\nTI  - Caf\u00e9 \u2013 one\nER  - \n".encode()
     windows = "TY  - JOUR\nTI  - Caf\u00e9 \u2013 two \x81\nER  - \n".encode("cp1252", "replace").replace(b"?", b"\x81")
     reading = ris(tmp_path, utf8 + windows + utf8)
-    assert [r.title for r in reading.records] == ["Caf\u00e9 \u2013 one", "Caf\u00e9 \u2013 two \x81", "Caf\u00e9 \u2013 one"]
+    assert [r.title for r in reading.records] == [
+        "Caf\u00e9 \u2013 one",
+        "Caf\u00e9 \u2013 two \x81",
+        "Caf\u00e9 \u2013 one",
+    ]
     assert [w.line for w in reading.warnings] == [5]
 
 
@@ -236,7 +290,10 @@ def test_a_broken_record_hides_no_other(tmp_path):
     text = PUBMED.replace("<ArticleTitle>Second</ArticleTitle>", "<ArticleTitle>Second</Article>")
     reading = read(tmp_path, text, "x.xml")
     assert reading.announced == 4 and [r.pmid for r in reading.records] == ["12345", "3"]
-    assert [p.line for p in reading.problems] == [line_of(text, "<PMID>2"), line_of(text, "<PMID>4")] and "broken" in reading.problems[0].message
+    assert [p.line for p in reading.problems] == [
+        line_of(text, "<PMID>2"),
+        line_of(text, "<PMID>4"),
+    ] and "broken" in reading.problems[0].message
     cut = read(tmp_path, PUBMED[: PUBMED.index("1998 Dec")], "x.xml")
     assert cut.announced == 2 and [r.pmid for r in cut.records] == ["12345"] and len(cut.problems) == 1
 
@@ -249,7 +306,9 @@ def test_what_xml_forbids_and_exports_hold_is_mended_and_told(tmp_path):
 
 
 def test_xml_in_an_encoding_of_its_own(tmp_path):
-    text = PUBMED.replace('version="1.0"', 'version="1.0" encoding="ISO-8859-2"').replace("Second", "\u0141\u00f3d\u017a")
+    text = PUBMED.replace('version="1.0"', 'version="1.0" encoding="ISO-8859-2"').replace(
+        "Second", "\u0141\u00f3d\u017a"
+    )
     reading = read(tmp_path, text.encode("iso8859-2"), "x.xml")
     assert reading.records[1].title == "\u0141\u00f3d\u017a" and "ISO8859-2" in reading.warnings[0].message.upper()
     assert read(tmp_path, text.encode("utf-16"), "x.xml").records[1].title == "\u0141\u00f3d\u017a"
@@ -273,12 +332,25 @@ def test_endnote_xml(tmp_path):
     first, second = reading.records
     assert (reading.format, reading.announced, len(reading.problems)) == ("endnote-xml", 3, 1)
     assert first == Record(
-        title="A title", abstract="One.\nTwo.", authors=("Baird, J. K.", "Roe, R"), year=2019, journal="Clin Rev",
-        doi="10.1000/abc", pmid="31366609", language="eng", type="Journal Article", keywords=("one", "two"), extra=first.extra,
+        title="A title",
+        abstract="One.\nTwo.",
+        authors=("Baird, J. K.", "Roe, R"),
+        year=2019,
+        journal="Clin Rev",
+        doi="10.1000/abc",
+        pmid="31366609",
+        language="eng",
+        type="Journal Article",
+        keywords=("one", "two"),
+        extra=first.extra,
     )
     assert first.extra["secondary-authors"] == ("Ed, I",) and first.extra["pages"] == ("1-9",)
-    assert first.extra["electronic-resource-num"] == ("doi:10.1000/ABC",) and first.extra["accession-num"] == ("31366609",)
-    assert (second.title, second.abstract, second.type) == ("B", "", "Book") and second.extra["abstract"] == ("[No abstract available]",)
+    assert first.extra["electronic-resource-num"] == ("doi:10.1000/ABC",) and first.extra["accession-num"] == (
+        "31366609",
+    )
+    assert (second.title, second.abstract, second.type) == ("B", "", "Book") and second.extra["abstract"] == (
+        "[No abstract available]",
+    )
 
 
 @needs_exports
@@ -356,7 +428,9 @@ Second, $\alpha$ and $5 or $6, a { brace } pair.},
     assert first.title == "The DNA of peer support -- 50% & more" and first.journal == "A journal, series B"
     assert (first.year, first.doi, first.pmid, first.keywords) == (2019, "10.1000/a_b", "777", ("one", "two"))
     assert first.abstract == "First line goes on.\nSecond, \u03b1 and $5 or $6, a  brace  pair."
-    assert first.extra["citekey"] == ("doe2019",) and first.extra["month"] == ("mar",) and first.type == "Journal article"
+    assert (
+        first.extra["citekey"] == ("doe2019",) and first.extra["month"] == ("mar",) and first.type == "Journal article"
+    )
     assert (second.title, second.journal, second.type) == ("In parentheses", "Proc.", "Conference paper")
     assert (third.title, fourth.title) == ("On one line", "The same key again") and reading.lines == [4, 14, 14, 15]
 
@@ -386,7 +460,9 @@ no field here
 def test_real_bibtex_has_the_titles_that_bibtexparser_reads():
     compared = 0
     for path in sorted(EXPORTS.glob("*/*.bib")):
-        library = bibtexparser.parse_string(path.read_text(encoding="utf-8-sig"), append_middleware=[LatexDecodingMiddleware()])
+        library = bibtexparser.parse_string(
+            path.read_text(encoding="utf-8-sig"), append_middleware=[LatexDecodingMiddleware()]
+        )
         ours = formats.read(path)
         assert ours.announced == len(library.entries) + len(library.failed_blocks)
         titles = {normal_title(r.title) for r in ours.records}
@@ -397,12 +473,23 @@ def test_real_bibtex_has_the_titles_that_bibtexparser_reads():
     assert compared > 900
 
 
-@pytest.mark.parametrize("raw, text", [
-    (r"\"{o}\'e\`{a}\^\i\~{n}\c{c}\v s\H{o}\k{a}\r{a}\u{g}\.{z}\={a}", "\u00f6\u00e9\u00e0\u00ee\u00f1\u00e7\u0161\u0151\u0105\u00e5\u011f\u017c\u0101"),
-    (r"{\ss} \o{} \AA \textendash{} \textgreater", "\u00df \u00f8 \u00c5\u2013 >"), (r"p \textless 0.05", "p <0.05"),
-    (r"{A {B} c} \emph{d}", "A B c d"), (r"100\,000 \& \{x\}", "100,000 & {x}"), ("$10^5$ and $5", "10^5 and $5"),
-    (r"C:\unknown\path", r"C:\unknown\path"), ("50% of ~20", "50% of ~20"), ("plain", "plain"),
-])
+@pytest.mark.parametrize(
+    "raw, text",
+    [
+        (
+            r"\"{o}\'e\`{a}\^\i\~{n}\c{c}\v s\H{o}\k{a}\r{a}\u{g}\.{z}\={a}",
+            "\u00f6\u00e9\u00e0\u00ee\u00f1\u00e7\u0161\u0151\u0105\u00e5\u011f\u017c\u0101",
+        ),
+        (r"{\ss} \o{} \AA \textendash{} \textgreater", "\u00df \u00f8 \u00c5\u2013 >"),
+        (r"p \textless 0.05", "p <0.05"),
+        (r"{A {B} c} \emph{d}", "A B c d"),
+        (r"100\,000 \& \{x\}", "100,000 & {x}"),
+        ("$10^5$ and $5", "10^5 and $5"),
+        (r"C:\unknown\path", r"C:\unknown\path"),
+        ("50% of ~20", "50% of ~20"),
+        ("plain", "plain"),
+    ],
+)
 def test_latex_is_read_where_it_is_known_and_left_where_it_is_not(raw, text):
     assert latex.plain(raw) == text
 
@@ -444,9 +531,17 @@ EF"""
     assert (reading.format, reading.announced, reading.lines, reading.warnings) == ("wos", 2, [3, 25], [])
     first, second = reading.records
     assert first == Record(
-        title="A title that goes on", abstract="One two.", authors=("Doe, Jane", "Roe, Richard"), year=2019, journal="A JOURNAL",
-        doi="10.1000/abc", pmid="123", language="English", type="Article; Early Access",
-        keywords=("peer support", "recovery", "MENTAL-HEALTH", "PEOPLE"), extra=first.extra,
+        title="A title that goes on",
+        abstract="One two.",
+        authors=("Doe, Jane", "Roe, Richard"),
+        year=2019,
+        journal="A JOURNAL",
+        doi="10.1000/abc",
+        pmid="123",
+        language="English",
+        type="Article; Early Access",
+        keywords=("peer support", "recovery", "MENTAL-HEALTH", "PEOPLE"),
+        extra=first.extra,
     )
     assert first.extra["CR"] == ("Smith J, 2001, X", "Poe E, 2002, Y") and first.extra["AU"] == ("Doe, J", "Roe, R")
     assert (second.title, second.type) == ("Second", "Book")
@@ -472,8 +567,17 @@ def test_ebsco_xml(tmp_path):
     first, second = reading.records
     assert (reading.format, reading.announced) == ("ebsco-xml", 2) and second.title == "B"
     assert first == Record(
-        title="A title & more", abstract="Text.", authors=("Yin, Anxin", "Shi, Y"), year=2024, journal="The journal",
-        doi="10.1000/x", pmid="38007102", language="English", type="Journal Article", keywords=("Birth",), extra=first.extra,
+        title="A title & more",
+        abstract="Text.",
+        authors=("Yin, Anxin", "Shi, Y"),
+        year=2024,
+        journal="The journal",
+        doi="10.1000/x",
+        pmid="38007102",
+        language="English",
+        type="Journal Article",
+        keywords=("Birth",),
+        extra=first.extra,
     )
     assert first.extra["uiTerm"] == ("2024-1",) and first.extra["vid"] == ("347",) and "btl" not in first.extra
 
@@ -488,7 +592,9 @@ def test_ovid_medline_text_is_numbered(tmp_path):
 # -- tables -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("above", ["", "About the data: Exported on Nov 1, 2025. Criteria: 'peer'.\n", "\n\nSearch: peer\n"])
+@pytest.mark.parametrize(
+    "above", ["", "About the data: Exported on Nov 1, 2025. Criteria: 'peer'.\n", "\n\nSearch: peer\n"]
+)
 def test_a_header_below_what_is_said_of_the_export(tmp_path, above):
     reading = read(tmp_path, f"{above}Title,Abstract,PubYear\nOne,a,2001\nTwo,b,2002\n", "x.csv")
     assert (reading.announced, [r.title for r in reading.records]) == (2, ["One", "Two"])
@@ -496,8 +602,12 @@ def test_a_header_below_what_is_said_of_the_export(tmp_path, above):
 
 
 def test_a_table_of_web_of_science(tmp_path):
-    reading = read(tmp_path, 'PT\tAU\tTI\tSO\tLA\tDT\tDE\tAB\tPY\tDI\tPM\nJ\tDoe, J; Roe, R\t"Peer" support: a "study\tX\tEnglish\tArticle\ta; b\tText "q\t2019\t10.1000/a\t7\n'
-                             'J\tDoe, J\tSecond\tX\tEnglish\tArticle\ta\tText\t2019\t\t\n', "savedrecs.txt")
+    reading = read(
+        tmp_path,
+        'PT\tAU\tTI\tSO\tLA\tDT\tDE\tAB\tPY\tDI\tPM\nJ\tDoe, J; Roe, R\t"Peer" support: a "study\tX\tEnglish\tArticle\ta; b\tText "q\t2019\t10.1000/a\t7\n'
+        "J\tDoe, J\tSecond\tX\tEnglish\tArticle\ta\tText\t2019\t\t\n",
+        "savedrecs.txt",
+    )
     first = reading.records[0]
     assert reading.format == "tsv" and reading.announced == 2 and first.title == '"Peer" support: a "study'
     assert (first.year, first.doi, first.pmid, first.language) == (2019, "10.1000/a", "7", "English")
@@ -511,22 +621,32 @@ def test_quotation_marks_that_are_not_csv_lose_no_row(tmp_path):
     assert [r.title for r in read(tmp_path, text, "x.csv").records] == ['"One', "Two", "Three"]
     reading = read(tmp_path, text + '4,"Four, and\nmore",2004\n5,"Five" 5,2005\n6,"Six,2006\n', "x.csv")
     assert [r.title for r in reading.records] == ['"One', "Two", "Three", "Four, and more", '"Five" 5', '"Six']
-    assert reading.announced == 6 and reading.lines == [2, 3, 4, 5, 7, 8] and [w.line for w in reading.warnings] == [2, 7, 8]
+    assert (
+        reading.announced == 6
+        and reading.lines == [2, 3, 4, 5, 7, 8]
+        and [w.line for w in reading.warnings] == [2, 7, 8]
+    )
 
 
 def test_the_first_column_of_several_that_has_something(tmp_path):
     text = "Title,Type,Item Type,Date,Publication Year,Extra\nA,,journalArticle,2019-05,2020,Place: x PMID: 35319117\n"
     record = read(tmp_path, text, "x.csv").records[0]
-    assert (record.type, record.year, record.pmid) == ("journalArticle", 2020, "35319117") and record.extra["Date"] == ("2019-05",)
+    assert (record.type, record.year, record.pmid) == ("journalArticle", 2020, "35319117") and record.extra["Date"] == (
+        "2019-05",
+    )
 
 
 def test_embase_tells_journal_and_year_in_its_source(tmp_path):
-    record = read(tmp_path, "Title,Author Names,Source\nA,Liu R.,Gut (2014) 3:3 (152-160). Date of Publication: 2014\n", "x.csv").records[0]
+    record = read(
+        tmp_path, "Title,Author Names,Source\nA,Liu R.,Gut (2014) 3:3 (152-160). Date of Publication: 2014\n", "x.csv"
+    ).records[0]
     assert (record.journal, record.year) == ("Gut", 2014)
 
 
 def test_lists_as_python_writes_them(tmp_path):
-    record = read(tmp_path, "title,authors,keywords\nA,\"['Marx, Karl', 'O\\'Neil, A']\",\"['x', \"\"y\"\"]\"\n", "x.csv").records[0]
+    record = read(
+        tmp_path, 'title,authors,keywords\nA,"[\'Marx, Karl\', \'O\\\'Neil, A\']","[\'x\', ""y""]"\n', "x.csv"
+    ).records[0]
     assert record.authors == ("Marx, Karl", "O'Neil, A") and record.keywords == ("x", "y")
 
 
@@ -562,11 +682,16 @@ def change(source, target, member, sql):
 
 
 def test_an_asreview_project_keeps_notes_and_goes_by_its_own_records(tmp_path):
-    path = change(FILES / "version3.asreview", tmp_path / "x.asreview", r"results\.db", """
+    path = change(
+        FILES / "version3.asreview",
+        tmp_path / "x.asreview",
+        r"results\.db",
+        """
         UPDATE results SET note = 'ask Ann' WHERE record_id = 0;
         UPDATE record SET dataset_row = dataset_row + 100 WHERE record_id = 1;
         UPDATE record SET title = 'Another title' WHERE record_id = 2;
-        DELETE FROM record WHERE record_id = 11;""")
+        DELETE FROM record WHERE record_id = 11;""",
+    )
     reading = formats.read(path)
     assert reading.announced == 11 and reading.records[0].extra["asreview_note"] == ("ask Ann",)
     # Where the data set's row is another record, ASReview's own fields stand.
@@ -576,7 +701,10 @@ def test_an_asreview_project_keeps_notes_and_goes_by_its_own_records(tmp_path):
 
 def test_an_asreview_project_without_its_data_set(tmp_path):
     for version in (1, 2):
-        with zipfile.ZipFile(FILES / f"version{version}.asreview") as old, zipfile.ZipFile(tmp_path / f"{version}.asreview", "w") as new:
+        with (
+            zipfile.ZipFile(FILES / f"version{version}.asreview") as old,
+            zipfile.ZipFile(tmp_path / f"{version}.asreview", "w") as new,
+        ):
             for info in old.infolist():
                 if not info.filename.startswith("data/"):
                     new.writestr(info, old.read(info))
@@ -586,10 +714,15 @@ def test_an_asreview_project_without_its_data_set(tmp_path):
     assert len(reading.records) == 12 and sum(map(bool, reading.labels)) == 7 and reading.records[0].authors
 
 
-@pytest.mark.parametrize("config, message", [
-    ("{", "project.json cannot be read"), ('{"version": "0.19", "reviews": []}', "older than version 1"),
-    ('{"version": "3.0", "reviews": []}', "lacks data_store.db"), ('{"reviews": 7}', "cannot be read"),
-])
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ("{", "project.json cannot be read"),
+        ('{"version": "0.19", "reviews": []}', "older than version 1"),
+        ('{"version": "3.0", "reviews": []}', "lacks data_store.db"),
+        ('{"reviews": 7}', "cannot be read"),
+    ],
+)
 def test_a_damaged_asreview_project_is_refused(tmp_path, config, message):
     with zipfile.ZipFile(tmp_path / "x.asreview", "w") as archive:
         archive.writestr("project.json", config)
@@ -603,13 +736,21 @@ def test_a_damaged_asreview_project_is_refused(tmp_path, config, message):
 
 
 def test_rayyan_csv(tmp_path):
-    notes = ['RAYYAN-INCLUSION: {"Ann"=>"Included"} | RAYYAN-LABELS: x', 'RAYYAN-INCLUSION: {"Ann"=>"Excluded", "Bob"=>"Excluded"}',
-             'RAYYAN-INCLUSION: {"Ann"=>"Maybe"}', 'RAYYAN-INCLUSION: {"Ann"=>"Included", "Bob"=>"Excluded"}', "a note", ""]
+    notes = [
+        'RAYYAN-INCLUSION: {"Ann"=>"Included"} | RAYYAN-LABELS: x',
+        'RAYYAN-INCLUSION: {"Ann"=>"Excluded", "Bob"=>"Excluded"}',
+        'RAYYAN-INCLUSION: {"Ann"=>"Maybe"}',
+        'RAYYAN-INCLUSION: {"Ann"=>"Included", "Bob"=>"Excluded"}',
+        "a note",
+        "",
+    ]
     path = tmp_path / "articles.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow("key title year journal authors abstract notes pubmed_id".split())
-        writer.writerows([f"rayyan-{i}", f"T{i}", 2001, "J", "Doe, Jane and Roe, R", "A", note, 7] for i, note in enumerate(notes))
+        writer.writerows(
+            [f"rayyan-{i}", f"T{i}", 2001, "J", "Doe, Jane and Roe, R", "A", note, 7] for i, note in enumerate(notes)
+        )
     reading = formats.read(path)
     assert reading.labels == ["include", "exclude", "maybe", "", "", ""]
     assert reading.records[0].authors == ("Doe, Jane", "Roe, R") and reading.records[0].pmid == "7"
@@ -619,8 +760,14 @@ def test_rayyan_csv(tmp_path):
 
 def test_rayyan_and_asreview_ris(tmp_path):
     text = "TY  - JOUR\nTI  - {}\nN1  - {}\nER  - \n"
-    reading = read(tmp_path, text.format("A", 'RAYYAN-INCLUSION: {"Ann"=>"Included"}') + text.format("B", "ASReview_irrelevant")
-                   + text.format("C", "ASReview_not_seen") + text.format("D", "ASReview_relevant. More."), "x.ris")
+    reading = read(
+        tmp_path,
+        text.format("A", 'RAYYAN-INCLUSION: {"Ann"=>"Included"}')
+        + text.format("B", "ASReview_irrelevant")
+        + text.format("C", "ASReview_not_seen")
+        + text.format("D", "ASReview_relevant. More."),
+        "x.ris",
+    )
     assert reading.labels == ["include", "0", "", "1"]
     assert read(tmp_path, text.format("A", "nothing"), "x.ris").labels is None
 
@@ -628,12 +775,20 @@ def test_rayyan_and_asreview_ris(tmp_path):
 COVIDENCE = "Title,Authors,Abstract,Published Year,Published Month,Journal,Volume,Issue,Pages,Accession Number,DOI,Ref,Covidence #,Study,Notes,Tags\n"
 
 
-@pytest.mark.parametrize("name, notes, tags, label", [
-    ("review_1234_irrelevant_csv_20240320131744.csv", "", "", "exclude"), ("review_1234_select_csv_20240320131744.csv", "", "", "include"),
-    ("review_1234_included_csv_20240320131744.csv", "", "Grey Literature", "include"), ("x.csv", "Exclusion reason: Wrong study design; ", "", "exclude"),
-    ("review_1234_excluded_csv_20240320131744.csv", "", "", "exclude"), ("review_1234_screen_csv_20240320131744.csv", "", "", ""),
-    ("x.csv", "", "Included", "include"), ("x.csv", "", "SRH; Irrelevant", "exclude"), ("x.csv", "", "", ""),
-])
+@pytest.mark.parametrize(
+    "name, notes, tags, label",
+    [
+        ("review_1234_irrelevant_csv_20240320131744.csv", "", "", "exclude"),
+        ("review_1234_select_csv_20240320131744.csv", "", "", "include"),
+        ("review_1234_included_csv_20240320131744.csv", "", "Grey Literature", "include"),
+        ("x.csv", "Exclusion reason: Wrong study design; ", "", "exclude"),
+        ("review_1234_excluded_csv_20240320131744.csv", "", "", "exclude"),
+        ("review_1234_screen_csv_20240320131744.csv", "", "", ""),
+        ("x.csv", "", "Included", "include"),
+        ("x.csv", "", "SRH; Irrelevant", "exclude"),
+        ("x.csv", "", "", ""),
+    ],
+)
 def test_covidence_csv(tmp_path, name, notes, tags, label):
     row = f'One,"Doe, J.; Roe, R.",Text,2001,Jan,J,1,2,3-4,99,10.1000/a,5,#1581,Doe 2001,{notes},{tags}\n'
     reading = read(tmp_path, COVIDENCE + row, name)
@@ -660,12 +815,15 @@ def test_bibtex_types_of_several_words_are_entries(tmp_path):
     path = tmp_path / "mendeley.bib"
     path.write_text(
         "@book_section{a, title = {A chapter on peers}, year = {2019}}\n\n@web-page{b, title = {A page on peers}}\n\n"
-        "@article{c, title = {An article on peers}}\n", encoding="utf-8",
+        "@article{c, title = {An article on peers}}\n",
+        encoding="utf-8",
     )
     reading = formats.read(path)
     assert (reading.announced, reading.problems) == (3, [])
     assert [(r.title, r.type) for r in reading.records] == [
-        ("A chapter on peers", "Book chapter"), ("A page on peers", "Web page"), ("An article on peers", "Journal article"),
+        ("A chapter on peers", "Book chapter"),
+        ("A page on peers", "Web page"),
+        ("An article on peers", "Journal article"),
     ]
 
 

@@ -15,13 +15,24 @@ from triage.records import Record
 EXPORTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "exports"
 needs_exports = pytest.mark.skipif(not EXPORTS.is_dir(), reason="shared/data/exports is not there")
 
-REAL = ["asreview/embase.ris", "colrev/nbib_data.nbib", "rispy/example_wos.ris", "asysd/zotero_export.csv", "colrev/ais_enl.txt",
-        "colrev/acm_bib.bib", "wilddamon/psycinfo_export.xml", "iebh/endnote20_tafenoquine.xml", "asysd/zotero_export.bib"]
+REAL = [
+    "asreview/embase.ris",
+    "colrev/nbib_data.nbib",
+    "rispy/example_wos.ris",
+    "asysd/zotero_export.csv",
+    "colrev/ais_enl.txt",
+    "colrev/acm_bib.bib",
+    "wilddamon/psycinfo_export.xml",
+    "iebh/endnote20_tafenoquine.xml",
+    "asysd/zotero_export.bib",
+]
 
 
 def export(records, path):
     path.unlink(missing_ok=True)
-    formats.write(path, [formats.ExportRow(r, {"record_id": str(i), "label": "include"}) for i, r in enumerate(records, 1)])
+    formats.write(
+        path, [formats.ExportRow(r, {"record_id": str(i), "label": "include"}) for i, r in enumerate(records, 1)]
+    )
     return path
 
 
@@ -44,7 +55,10 @@ def test_rispy_reads_our_ris(tmp_path, name):
     assert [folded(e.get("title", "")) for e in theirs] == [r.title for r in records]
     assert [tuple(e.get("authors", ())) for e in theirs] == [r.authors for r in records]
     assert [folded(e.get("abstract", "")) for e in theirs] == [folded(r.abstract) for r in records]
-    assert all(r.year is None or str(r.year) in (e.get("year") or e.get("publication_year") or e["date"]) for r, e in zip(records, theirs))
+    assert all(
+        r.year is None or str(r.year) in (e.get("year") or e.get("publication_year") or e["date"])
+        for r, e in zip(records, theirs)
+    )
     assert all(r.doi in e.get("doi", r.doi).lower() for r, e in zip(records, theirs))
     assert formats.read(tmp_path / "x.ris").records == records
 
@@ -54,30 +68,62 @@ def test_rispy_reads_our_ris(tmp_path, name):
 def test_bibtexparser_reads_our_bibtex(tmp_path, name):
     records = formats.read(EXPORTS / name).records[:150]
     theirs = by_bibtexparser(export(records, tmp_path / "x.bib"))
-    assert [folded(e["title"].replace("{", "").replace("}", "")) if "title" in e.fields_dict else "" for e in theirs] == [
-        r.title.replace("{", "").replace("}", "") for r in records]
+    assert [
+        folded(e["title"].replace("{", "").replace("}", "")) if "title" in e.fields_dict else "" for e in theirs
+    ] == [r.title.replace("{", "").replace("}", "") for r in records]
     assert all(r.year is None or e["year"] == str(r.year) for r, e in zip(records, theirs))
     assert formats.read(tmp_path / "x.bib").records == records
 
 
 def test_volume_and_pages_under_the_names_of_the_format_written(tmp_path):
-    (tmp_path / "a.nbib").write_text("PMID- 1\nOWN - NLM\nIS  - 1111-2222 (Print)\nVI  - 7\nIP  - 2\nPG  - 11-9\nTI  - One\nTA  - Jour\n")
+    (tmp_path / "a.nbib").write_text(
+        "PMID- 1\nOWN - NLM\nIS  - 1111-2222 (Print)\nVI  - 7\nIP  - 2\nPG  - 11-9\nTI  - One\nTA  - Jour\n"
+    )
     (tmp_path / "b.ciw").write_text("FN X\nPT J\nAU A\nTI Two\nVL 7\nIS 2\nBP 11\nEP 19\nPG 8\nSN 1111-2222\nER\nEF\n")
-    (tmp_path / "c.bib").write_text("@article{c, title = {Three}, volume = {7}, number = {2}, pages = {11--19}, issn = {1111-2222}}\n")
+    (tmp_path / "c.bib").write_text(
+        "@article{c, title = {Three}, volume = {7}, number = {2}, pages = {11--19}, issn = {1111-2222}}\n"
+    )
     (tmp_path / "d.enw").write_text("%0 Journal Article\n%T Four\n%V 7\n%N 2\n%P 11-19\n%@ 1111-2222\n")
     (tmp_path / "e.csv").write_text("Title,Volume,Issue,Start Page,End Page,ISSN\nFive,7,2,11,19,1111-2222\n")
-    records = [r for name in ("a.nbib", "b.ciw", "c.bib", "d.enw", "e.csv") for r in formats.read(tmp_path / name).records]
+    records = [
+        r for name in ("a.nbib", "b.ciw", "c.bib", "d.enw", "e.csv") for r in formats.read(tmp_path / name).records
+    ]
     with export(records, tmp_path / "x.ris").open(encoding="utf-8") as file:
         for entry in rispy.load(file):
-            assert (entry["volume"], entry["number"], entry["start_page"][:2], entry["issn"][:9]) == ("7", "2", "11", "1111-2222"), entry
+            assert (entry["volume"], entry["number"], entry["start_page"][:2], entry["issn"][:9]) == (
+                "7",
+                "2",
+                "11",
+                "1111-2222",
+            ), entry
     for entry in by_bibtexparser(export(records, tmp_path / "x.bib")):
-        assert (entry["volume"], entry["number"], entry["pages"][:2], entry["issn"][:9]) == ("7", "2", "11", "1111-2222"), entry
+        assert (entry["volume"], entry["number"], entry["pages"][:2], entry["issn"][:9]) == (
+            "7",
+            "2",
+            "11",
+            "1111-2222",
+        ), entry
     assert formats.read(tmp_path / "x.ris").records == formats.read(tmp_path / "x.bib").records == records
 
 
 TITLES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=25),
-    st.sampled_from(["a {b} c", "50% of $5 & #1_2 ~x^2", "\\alpha", "C:\\new {", "TY  - JOUR", "@article{a,", "a\n@b{", "ER  - ", '"', "~", "\u00e9\u540c", "a, and b"]),
+    st.sampled_from(
+        [
+            "a {b} c",
+            "50% of $5 & #1_2 ~x^2",
+            "\\alpha",
+            "C:\\new {",
+            "TY  - JOUR",
+            "@article{a,",
+            "a\n@b{",
+            "ER  - ",
+            '"',
+            "~",
+            "\u00e9\u540c",
+            "a, and b",
+        ]
+    ),
 )
 
 
@@ -90,7 +136,9 @@ def test_any_title_is_read_as_written(tmp_path_factory, titles):
         assert [folded(e["title"]) for e in rispy.load(file)] == [folded(title) for title in titles]
     library = bibtexparser.parse_string(export(records, folder / "any.bib").read_text(encoding="utf-8"))
     assert not library.failed_blocks
-    assert [folded(latex.plain(e["title"])) for e in library.entries] == [folded(title.replace("\0", "\ufffd")) for title in titles]
+    assert [folded(latex.plain(e["title"])) for e in library.entries] == [
+        folded(title.replace("\0", "\ufffd")) for title in titles
+    ]
 
 
 def test_a_cell_holds_no_more_than_excel_takes_and_nothing_is_lost(tmp_path):
@@ -107,7 +155,9 @@ def test_a_cell_holds_no_more_than_excel_takes_and_nothing_is_lost(tmp_path):
 def test_no_cell_of_a_text_table_runs_as_a_formula(tmp_path, ending):
     import csv
 
-    record = Record(title="=HYPERLINK(1)", abstract="-1", authors=("@x", "+y"), keywords=("\t=z",), extra={"=c": ("+2",)})
+    record = Record(
+        title="=HYPERLINK(1)", abstract="-1", authors=("@x", "+y"), keywords=("\t=z",), extra={"=c": ("+2",)}
+    )
     path = export([record], tmp_path / f"x{ending}")
     with path.open(encoding="utf-8-sig", newline="") as file:
         cells = [cell for row in csv.reader(file, delimiter="\t" if ending == ".tsv" else ",") for cell in row]

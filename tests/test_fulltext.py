@@ -115,7 +115,9 @@ def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_cou
     assert status.status(project) == before
 
 
-@given(st.lists(st.tuples(st.sampled_from(["attach", "undo", "link"]), st.integers(0, 20), st.integers(1, 4)), max_size=25))
+@given(
+    st.lists(st.tuples(st.sampled_from(["attach", "undo", "link"]), st.integers(0, 20), st.integers(1, 4)), max_size=25)
+)
 def test_folding_on_is_folding_anew(steps):
     log, folding = Log(), Folding()
     for what, n, record_id in steps:
@@ -128,7 +130,7 @@ def test_folding_on_is_folding_anew(steps):
             left = [e for e in log.events if e.kind is not Kind.UNDO and e.seq not in undone]
             if left:
                 log.undo(left[n % len(left)])
-        folding.take(log.events[folding.last_seq:])
+        folding.take(log.events[folding.last_seq :])
         assert folding.live == fold(log.events)
     undone = {e.undoes for e in log.events}
     expected = [e for e in log.events if e.kind is Kind.ATTACHED and e.seq not in undone]
@@ -157,10 +159,17 @@ def test_full_texts_come_along_in_a_copy(project, tmp_path):
 # -- what is a PDF ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content, said", [
-    (b"", "is empty"), (b"<!doctype html><title>Log in", "web page was saved"), (b"PK\3\4", "no PDF"),
-    (b"GIF89a %PDF-1.4", "no PDF"), (b"\xef\xbb\xbf<html>%PDF-1.4", "no PDF"), (b"x" * 2_000 + b"%PDF-1.4", "no PDF"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "is empty"),
+        (b"<!doctype html><title>Log in", "web page was saved"),
+        (b"PK\3\4", "no PDF"),
+        (b"GIF89a %PDF-1.4", "no PDF"),
+        (b"\xef\xbb\xbf<html>%PDF-1.4", "no PDF"),
+        (b"x" * 2_000 + b"%PDF-1.4", "no PDF"),
+    ],
+)
 @pytest.mark.parametrize("storage", ["file"])
 def test_what_is_no_pdf_is_refused_and_nothing_written(project, content, said):
     with pytest.raises(InputError, match=said):
@@ -171,7 +180,7 @@ def test_what_is_no_pdf_is_refused_and_nothing_written(project, content, said):
 @pytest.mark.parametrize("storage", ["file"])
 def test_a_file_that_is_too_large_is_refused(project, monkeypatch):
     monkeypatch.setattr(fulltext, "MOST_BYTES", len(PDF))
-    fulltext.attach(project, 1, "a.pdf", b"\xef\xbb\xbf\n " + PDF[5:0] + PDF[:len(PDF) - 5], reviewer="ann")
+    fulltext.attach(project, 1, "a.pdf", b"\xef\xbb\xbf\n " + PDF[5:0] + PDF[: len(PDF) - 5], reviewer="ann")
     with pytest.raises(InputError, match="make it smaller"):
         fulltext.attach(project, 1, "a.pdf", PDF + b" ", reviewer="ann")
 
@@ -179,16 +188,34 @@ def test_a_file_that_is_too_large_is_refused(project, monkeypatch):
 # -- which record a file is of ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, records", [
-    ("1.pdf", [1]), ("0002.pdf", [2]), ("record 3.pdf", [3]), ("Record_4.PDF", [4]), ("#2.pdf", [2]), ("99.pdf", []), ("0.pdf", []),
-    ("10.1016_S0140-6736(05)17709-5.pdf", [1]), ("10.1016%2FS0140-6736%2805%2917709-5.pdf", [1]),
-    ("doi 10.1016-s0140-6736(05)17709-5 (1).pdf", [1]), ("S0140-6736(05)17709-5.pdf", [1]), ("s12888-020-02923-8.pdf", [2]),
-    ("10.1016_S0140-6736.pdf", []), ("Jones-2012-Recovery colleges.pdf", [2]),
-    ("Smith - 2001 - Peer support workers in community mental health a randomised trial.pdf", [1]),
-    ("Smith_2001_Peer support workers in community mental.pdf", [1]),
-    ("Recovery colleges and what their students say about them.pdf", [2]),
-    ("Peer support.pdf", []), ("Editorial.pdf", []), ("Smith 2001.pdf", []), ("2001 Smith.pdf", []), (".pdf", []), ("\u202e.pdf", []),
-])
+@pytest.mark.parametrize(
+    "name, records",
+    [
+        ("1.pdf", [1]),
+        ("0002.pdf", [2]),
+        ("record 3.pdf", [3]),
+        ("Record_4.PDF", [4]),
+        ("#2.pdf", [2]),
+        ("99.pdf", []),
+        ("0.pdf", []),
+        ("10.1016_S0140-6736(05)17709-5.pdf", [1]),
+        ("10.1016%2FS0140-6736%2805%2917709-5.pdf", [1]),
+        ("doi 10.1016-s0140-6736(05)17709-5 (1).pdf", [1]),
+        ("S0140-6736(05)17709-5.pdf", [1]),
+        ("s12888-020-02923-8.pdf", [2]),
+        ("10.1016_S0140-6736.pdf", []),
+        ("Jones-2012-Recovery colleges.pdf", [2]),
+        ("Smith - 2001 - Peer support workers in community mental health a randomised trial.pdf", [1]),
+        ("Smith_2001_Peer support workers in community mental.pdf", [1]),
+        ("Recovery colleges and what their students say about them.pdf", [2]),
+        ("Peer support.pdf", []),
+        ("Editorial.pdf", []),
+        ("Smith 2001.pdf", []),
+        ("2001 Smith.pdf", []),
+        (".pdf", []),
+        ("\u202e.pdf", []),
+    ],
+)
 @pytest.mark.parametrize("storage", ["file"])
 def test_which_record_a_files_name_means(project, name, records):
     assert fulltext.Names(project).records_of(name) == records
@@ -197,7 +224,7 @@ def test_which_record_a_files_name_means(project, name, records):
 @pytest.mark.parametrize("storage", ["file"])
 def test_a_name_of_two_records_is_of_none_until_they_are_one(place, tmp_path):
     with Project.create(place("two"), PROTOCOL) as project:
-        (tmp_path / "a.ris").write_text(RECORDS[:RECORDS.index("TY  - JOUR", 5)], encoding="utf-8")
+        (tmp_path / "a.ris").write_text(RECORDS[: RECORDS.index("TY  - JOUR", 5)], encoding="utf-8")
         (tmp_path / "b.ris").write_text(RECORDS, encoding="utf-8")
         intake.import_files(project, [tmp_path / "a.ris", tmp_path / "b.ris"], reviewer="ann")
         names = fulltext.Names(project)
@@ -214,8 +241,15 @@ def test_a_name_of_two_records_is_of_none_until_they_are_one(place, tmp_path):
 def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp_path, capsys):
     folder = tmp_path / "pdfs" / "deep"
     folder.mkdir(parents=True)
-    for name, content in (("1.pdf", PDF), ("s12888-020-02923-8.pdf", PDF + b"2"), ("2.pdf", PDF + b"supplement"),
-                          ("who knows.pdf", PDF), ("3.pdf", b"<html>log in"), ("4.txt", PDF), (".5.pdf", PDF)):
+    for name, content in (
+        ("1.pdf", PDF),
+        ("s12888-020-02923-8.pdf", PDF + b"2"),
+        ("2.pdf", PDF + b"supplement"),
+        ("who knows.pdf", PDF),
+        ("3.pdf", b"<html>log in"),
+        ("4.txt", PDF),
+        (".5.pdf", PDF),
+    ):
         (folder / name).write_bytes(content)
 
     def run(*arguments):
@@ -226,9 +260,14 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
     code, told = run(tmp_path / "pdfs")
     assert code == 0
     assert [(f["record_id"], f["file"].rsplit("/", 1)[-1]) for f in told["attached"]] == [
-        (1, "1.pdf"), (2, "2.pdf"), (2, "s12888-020-02923-8.pdf")]
+        (1, "1.pdf"),
+        (2, "2.pdf"),
+        (2, "s12888-020-02923-8.pdf"),
+    ]
     assert [(f["file"].rsplit("/", 1)[-1], "web page" in f["message"]) for f in told["not_attached"]] == [
-        ("3.pdf", True), ("who knows.pdf", False)]
+        ("3.pdf", True),
+        ("who knows.pdf", False),
+    ]
     assert (told["stage"], told["records"], told["without"]) == ("abstract", 4, [3, 4])
     n_events = len(project.events())
     code, told = run(tmp_path / "pdfs")
@@ -239,9 +278,13 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
     code, told = run(folder / "1.pdf", folder / "who knows.pdf", "--record", 2, "--replace")
     assert attached(project, 2) == [("1.pdf", "ann")]
     before = len(project.events())
-    for arguments, said in (((folder / "3.pdf",), "no PDF"), ((folder / "1.pdf", "--record", 99), "no record 99"),
-                            ((folder / "no.pdf",), "cannot be read"), ((folder / "2.pdf", folder / "4.txt", folder / "3.pdf"), "no PDF"),
-                            (("--record", 1), "FILE")):
+    for arguments, said in (
+        ((folder / "3.pdf",), "no PDF"),
+        ((folder / "1.pdf", "--record", 99), "no record 99"),
+        ((folder / "no.pdf",), "cannot be read"),
+        ((folder / "2.pdf", folder / "4.txt", folder / "3.pdf"), "no PDF"),
+        (("--record", 1), "FILE"),
+    ):
         code, err = run(*arguments)
         assert code == 2 and said in err and len(project.events()) == before
     # Without files: which records have none.
@@ -272,7 +315,9 @@ def at_full_text(place, tmp_path):
         project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, 9)], reviewer="ann")
 
         def exclude(record_id, reason, reviewer="ann"):
-            project.decide("full-text", [{"record_id": record_id, "label": Label.EXCLUDE, "reason": reason}], reviewer=reviewer)
+            project.decide(
+                "full-text", [{"record_id": record_id, "label": Label.EXCLUDE, "reason": reason}], reviewer=reviewer
+            )
 
         for record_id, reason in ((1, "NOTEXT"), (2, "NOTEXT"), (3, "DATA"), (4, "DESIGN"), (5, "my own"), (6, "")):
             exclude(record_id, reason)
@@ -308,7 +353,12 @@ def test_the_table_for_prisma_counts_sought_not_retrieved_and_assessed(at_full_t
     report.write_report(at_full_text, tmp_path / "prisma.csv", status.status(at_full_text))
     with (tmp_path / "prisma.csv").open(encoding="utf-8", newline="") as file:
         n = {row["data"]: row["n"] for row in csv.DictReader(file)}
-    assert [n[key] for key in ("dbr_sought_reports", "dbr_notretrieved_reports", "dbr_assessed", "new_studies")] == ["8", "2", "6", "2"]
+    assert [n[key] for key in ("dbr_sought_reports", "dbr_notretrieved_reports", "dbr_assessed", "new_studies")] == [
+        "8",
+        "2",
+        "6",
+        "2",
+    ]
     assert "No full text" not in n["dbr_excluded"] and "No trial, 2" in n["dbr_excluded"]
 
 

@@ -50,7 +50,7 @@ def empty(tmp_path):
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(LABELS)), st.data(), st.text(" \t\n\u00a0\"“", max_size=2), st.text(" \n\"”", max_size=2))
+@given(st.sampled_from(sorted(LABELS)), st.data(), st.text(' \t\n\u00a0"“', max_size=2), st.text(' \n"”', max_size=2))
 def test_a_label_means_the_same_in_any_case(word, data, before, after):
     cased = "".join(data.draw(st.sampled_from([c.lower(), c.upper()])) for c in word)
     assert label_of(before + cased + after) is LABELS[word]
@@ -65,11 +65,20 @@ def test_any_other_text_is_no_label(text):
     assert label_of(text) is None
 
 
-@pytest.mark.parametrize("column, text, label", [
-    ("Included", "x", Label.INCLUDE), ("label", "X", Label.INCLUDE), ("decision", "yes", Label.INCLUDE),
-    ("Excluded", "x", None), ("exclude?", "1", None), ("“Exclude”", "no", None),
-    ("excluded", "Included", Label.INCLUDE), ("excluded", "exclude", Label.EXCLUDE), ("excluded", "maybe", Label.MAYBE),
-])
+@pytest.mark.parametrize(
+    "column, text, label",
+    [
+        ("Included", "x", Label.INCLUDE),
+        ("label", "X", Label.INCLUDE),
+        ("decision", "yes", Label.INCLUDE),
+        ("Excluded", "x", None),
+        ("exclude?", "1", None),
+        ("“Exclude”", "no", None),
+        ("excluded", "Included", Label.INCLUDE),
+        ("excluded", "exclude", Label.EXCLUDE),
+        ("excluded", "maybe", Label.MAYBE),
+    ],
+)
 def test_a_yes_in_a_column_about_exclusion_is_never_taken_for_an_include(column, text, label):
     assert label_of(text, column) is label
 
@@ -78,9 +87,11 @@ cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=1
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.tuples(st.sampled_from(sorted(LABELS)), cell), min_size=1, max_size=6, unique_by=lambda row: row),
-       st.integers(0, 5),
-       st.one_of(st.none(), cell.filter(lambda text: without_quotes(text) and label_of(text) is None)))
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(LABELS)), cell), min_size=1, max_size=6, unique_by=lambda row: row),
+    st.integers(0, 5),
+    st.one_of(st.none(), cell.filter(lambda text: without_quotes(text) and label_of(text) is None)),
+)
 def test_a_file_of_decisions_is_taken_as_it_is_written_or_not_at_all(rows, place, wrong):
     """Through a real file: notes with quotes, commas and line breaks; one wrong label refuses it with its line."""
     rows = [[str(i), label, "", note] for i, (label, note) in enumerate(rows, 1)]
@@ -150,23 +161,45 @@ def sheet(path, rows):
 
 def test_a_workbook_is_taken_with_its_numbers_booleans_and_blank_cells(review, tmp_path):
     project = review(8)
-    path = sheet(tmp_path / "d.xlsx", [
-        ["Screened by Ann"], [], ["Title", "Record ID", "Label", "Note"],
-        ["a", 1.0, True, None], ["b", 2, False, 3], ["c", 3.0, None, None], ["d", "4.0", " “Included” ", None],
-        ["e", 5, 0, None], ["f", 6, "?", None], ["g", 7, "x", None],
-    ])
+    path = sheet(
+        tmp_path / "d.xlsx",
+        [
+            ["Screened by Ann"],
+            [],
+            ["Title", "Record ID", "Label", "Note"],
+            ["a", 1.0, True, None],
+            ["b", 2, False, 3],
+            ["c", 3.0, None, None],
+            ["d", "4.0", " “Included” ", None],
+            ["e", 5, 0, None],
+            ["f", 6, "?", None],
+            ["g", 7, "x", None],
+        ],
+    )
     counts = intake.label(project, path, reviewer="ann")
     assert {i: (str(e.label), e.note) for i, e in decided(project).items()} == {
-        1: ("include", ""), 2: ("exclude", "3"), 4: ("include", ""), 5: ("exclude", ""), 6: ("maybe", ""),
+        1: ("include", ""),
+        2: ("exclude", "3"),
+        4: ("include", ""),
+        5: ("exclude", ""),
+        6: ("maybe", ""),
         7: ("include", ""),
     }
     assert (counts["blank"], counts["warnings"]) == (1, [])
 
 
-@pytest.mark.parametrize("header", [
-    "record_id,label", "Record ID,Label", "RECORD-ID,Decision", '"record id","Include?"', "\ufeff“Record_Id”,‘label’",
-    "RecordID,INCLUDED", "record id , label ",
-])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "record_id,label",
+        "Record ID,Label",
+        "RECORD-ID,Decision",
+        '"record id","Include?"',
+        "\ufeff“Record_Id”,‘label’",
+        "RecordID,INCLUDED",
+        "record id , label ",
+    ],
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
 def test_the_headers_may_be_written_in_many_ways(review, tmp_path, header, encoding):
     project = review(6)
@@ -174,7 +207,8 @@ def test_the_headers_may_be_written_in_many_ways(review, tmp_path, header, encod
     (tmp_path / "d.csv").write_bytes(text.encode(encoding, "ignore"))
     counts = intake.label(project, tmp_path / "d.csv", reviewer="ann")
     assert {i: (e.label, e.note) for i, e in decided(project).items()} == {
-        2: (Label.INCLUDE, "caf\u00e9"), 3: (Label.EXCLUDE, ""),
+        2: (Label.INCLUDE, "caf\u00e9"),
+        3: (Label.EXCLUDE, ""),
     }
     assert ["Windows-1252" in warning for warning in counts["warnings"]] == [True] * (encoding == "cp1252")
 
@@ -183,11 +217,25 @@ def test_rows_without_a_label_are_counted_and_what_they_say_besides_is_told(revi
     project = review(8, TAGGED)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[6, "1", "review"]], WITH_TAGS), reviewer="ann")
     columns = ("record_id", "label", "reason", "note", "tags")
-    counts = intake.label(project, decisions_file(tmp_path / "e.csv", [
-        [1, "x", "", "", ""], [2, "", "", "", ""], ["", " ", "", "", ""], ["none", '""', "", "", ""],
-        [3, "", "CHILD", "", ""], [4, "", "", "look again", ""], [5, "", "", "", "pilot"], [6, "", "", "", "Review"],
-        [7, "conflict", "", "", ""],
-    ], columns), reviewer="ann")
+    counts = intake.label(
+        project,
+        decisions_file(
+            tmp_path / "e.csv",
+            [
+                [1, "x", "", "", ""],
+                [2, "", "", "", ""],
+                ["", " ", "", "", ""],
+                ["none", '""', "", "", ""],
+                [3, "", "CHILD", "", ""],
+                [4, "", "", "look again", ""],
+                [5, "", "", "", "pilot"],
+                [6, "", "", "", "Review"],
+                [7, "conflict", "", "", ""],
+            ],
+            columns,
+        ),
+        reviewer="ann",
+    )
     assert (counts["decisions"], counts["blank"], set(decided(project))) == (1, 6, {1, 6})
     assert [warning.split(" ", 1)[0] for warning in counts["warnings"]] == ["1", "3"]
     assert "conflict" in counts["warnings"][0] and "no label" in counts["warnings"][1]
@@ -202,8 +250,15 @@ def test_a_file_that_decides_nothing_is_no_error(review, tmp_path):
 
 def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
     project = review(30)
-    wrong = [["1", "perhaps", "", ""], ["x", "1", "", ""], ["99", "1", "", ""], ["2", "1", "", ""], ["2", "0", "", ""],
-             ["x", "dunno", "", ""], ["3", "1", "", "", "more"]]
+    wrong = [
+        ["1", "perhaps", "", ""],
+        ["x", "1", "", ""],
+        ["99", "1", "", ""],
+        ["2", "1", "", ""],
+        ["2", "0", "", ""],
+        ["x", "dunno", "", ""],
+        ["3", "1", "", "", "more"],
+    ]
     with pytest.raises(InputError) as told:
         intake.label(project, decisions_file(tmp_path / "d.csv", wrong), reviewer="ann")
     assert told.value.message.endswith("d.csv has 7 errors, so nothing of it was taken:")
@@ -229,17 +284,25 @@ def test_a_row_given_twice_counts_once_and_what_one_leaves_blank_the_other_says(
     assert (counts["decisions"], counts["repeated"], counts["exclude"]) == (2, 2, 1)
     assert counts["warnings"] and counts["warnings"][0].startswith("2 rows")
     assert (decided(project)[1].reason, decided(project)[1].note) == ("CHILD", "a")
-    for what, *other in (("reason", 1, "exclude", "ONLINE", ""), ("note", 1, "exclude", "", "b"),
-                         ("label", 1, "maybe", "", "")):
+    for what, *other in (
+        ("reason", 1, "exclude", "ONLINE", ""),
+        ("note", 1, "exclude", "", "b"),
+        ("label", 1, "maybe", "", ""),
+    ):
         with pytest.raises(InputError, match=f"line 6: record 1 has the {what} .* in line 2"):
             intake.label(project, decisions_file(tmp_path / "e.csv", [*rows, other]), reviewer="ann")
 
 
 def test_a_reason_on_an_include_is_told_and_the_decision_taken(review, tmp_path):
     project = review(8)
-    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
-        [1, "include", "CHILD", ""], [2, "1", "ONLINE", ""], [3, "0", "CHILD", ""], [4, "maybe", "CHILD", ""],
-    ]), reviewer="ann")
+    counts = intake.label(
+        project,
+        decisions_file(
+            tmp_path / "d.csv",
+            [[1, "include", "CHILD", ""], [2, "1", "ONLINE", ""], [3, "0", "CHILD", ""], [4, "maybe", "CHILD", ""]],
+        ),
+        reviewer="ann",
+    )
     assert counts["decisions"] == 4 and len(counts["warnings"]) == 1 and counts["warnings"][0].startswith("2 records")
 
 
@@ -269,12 +332,18 @@ def test_a_batch_comes_back_with_its_labels_filled_in(review, tmp_path, ending):
     assert counts["blank"] == 1
 
 
-@pytest.mark.parametrize("name, content, told", [
-    ("d.pdf", b"%PDF-1.7", "a PDF; give a table"), ("d.csv", b"\n \n", "empty"), ("d.csv", b"", "empty"),
-    ("d.ris", b"TY  - JOUR\nER  - \n", "once each"), ("d.csv", b"label,decision\n1,1\n", "once each"),
-    ("d.csv", b"record_id,Decision,Included\n1,1,1\n", "once each"),
-    ("d.csv", b"record_id,excluded\n1,x\n", "once each"),
-])
+@pytest.mark.parametrize(
+    "name, content, told",
+    [
+        ("d.pdf", b"%PDF-1.7", "a PDF; give a table"),
+        ("d.csv", b"\n \n", "empty"),
+        ("d.csv", b"", "empty"),
+        ("d.ris", b"TY  - JOUR\nER  - \n", "once each"),
+        ("d.csv", b"label,decision\n1,1\n", "once each"),
+        ("d.csv", b"record_id,Decision,Included\n1,1,1\n", "once each"),
+        ("d.csv", b"record_id,excluded\n1,x\n", "once each"),
+    ],
+)
 def test_what_is_no_table_of_decisions_is_refused(review, tmp_path, name, content, told):
     project = review(6)
     (tmp_path / name).write_bytes(content)
@@ -285,16 +354,42 @@ def test_what_is_no_table_of_decisions_is_refused(review, tmp_path, name, conten
 
 def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(review, tmp_path):
     project = review(8)
-    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
-        [1, "exclude", "child", ""], [2, "exclude", "Support  over the INTERNET.", ""], [5, "include", "", ""],
-        [3, "exclude", "Wrong Dose", ""], [4, "exclude", "Wrong Dose", ""], [6, "exclude", "CHILD", ""],
-    ]), reviewer="ann")
+    counts = intake.label(
+        project,
+        decisions_file(
+            tmp_path / "d.csv",
+            [
+                [1, "exclude", "child", ""],
+                [2, "exclude", "Support  over the INTERNET.", ""],
+                [5, "include", "", ""],
+                [3, "exclude", "Wrong Dose", ""],
+                [4, "exclude", "Wrong Dose", ""],
+                [6, "exclude", "CHILD", ""],
+            ],
+        ),
+        reviewer="ann",
+    )
     assert {i: e.reason for i, e in decided(project).items()} == {
-        1: "CHILD", 2: "ONLINE", 3: "Wrong Dose", 4: "Wrong Dose", 5: "", 6: "CHILD",
+        1: "CHILD",
+        2: "ONLINE",
+        3: "Wrong Dose",
+        4: "Wrong Dose",
+        5: "",
+        6: "CHILD",
     }
-    assert counts == {"decisions": 6, "unchanged": 0, "include": 1, "exclude": 5, "maybe": 0, "blank": 0, "repeated": 0,
-                      "unlisted_reasons": {"Wrong Dose": 2}, "tags": {"given": 0, "taken_back": 0},
-                      "unlisted_tags": {}, "warnings": []}
+    assert counts == {
+        "decisions": 6,
+        "unchanged": 0,
+        "include": 1,
+        "exclude": 5,
+        "maybe": 0,
+        "blank": 0,
+        "repeated": 0,
+        "unlisted_reasons": {"Wrong Dose": 2},
+        "tags": {"given": 0, "taken_back": 0},
+        "unlisted_tags": {},
+        "warnings": [],
+    }
 
 
 def tags_of(project, stage=None):
@@ -308,9 +403,15 @@ WITH_TAGS = ("record_id", "label", "tags")
 
 def test_tags_come_with_decisions_in_any_case_and_those_from_elsewhere_as_written(review, tmp_path):
     project = review(8, TAGGED)
-    counts = intake.label(project, decisions_file(tmp_path / "d.csv", [
-        [1, "include", "REVIEW;  Case  Report"], [2, "exclude", ""], [3, "include", "Pilot; pilot ; review"],
-    ], WITH_TAGS), reviewer="ann")
+    counts = intake.label(
+        project,
+        decisions_file(
+            tmp_path / "d.csv",
+            [[1, "include", "REVIEW;  Case  Report"], [2, "exclude", ""], [3, "include", "Pilot; pilot ; review"]],
+            WITH_TAGS,
+        ),
+        reviewer="ann",
+    )
     assert tags_of(project) == {1: ["Review", "case report"], 3: ["pilot", "Review"]}
     assert (counts["tags"], counts["unlisted_tags"]) == ({"given": 4, "taken_back": 0}, {"pilot": 1})
     times = {e.at for e in project.events() if e.kind in (Kind.DECISION, Kind.TAG)}
@@ -342,8 +443,9 @@ def test_a_protocol_without_tags_takes_any(review, tmp_path):
 
 def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
     project = review(8, TAGGED)
-    intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"], [2, "1", "review"]], WITH_TAGS),
-                 reviewer="ann")
+    intake.label(
+        project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"], [2, "1", "review"]], WITH_TAGS), reviewer="ann"
+    )
     assert intake.undo(project, reviewer="ann")["record_id"] == 2 and tags_of(project) == {1: ["Review"]}
     tag = next(e for e in project.events() if e.kind is Kind.TAG and e.record_id == 1)
     undone = intake.undo(project, reviewer="ann", seq=tag.seq)
@@ -354,10 +456,19 @@ def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".xlsx"])
 def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, ending):
     project = review(8, TAGGED)
-    intake.label(project, decisions_file(tmp_path / "d.csv", [
-        [1, "include", "", "=SUM(A1) of it", "review; case report"], [2, "exclude", "CHILD", "", "=1+1; x"],
-        [3, "maybe", "", "", ""],
-    ], ("record_id", "label", "reason", "note", "tags")), reviewer="ann")
+    intake.label(
+        project,
+        decisions_file(
+            tmp_path / "d.csv",
+            [
+                [1, "include", "", "=SUM(A1) of it", "review; case report"],
+                [2, "exclude", "CHILD", "", "=1+1; x"],
+                [3, "maybe", "", "", ""],
+            ],
+            ("record_id", "label", "reason", "note", "tags"),
+        ),
+        reviewer="ann",
+    )
     seen = project.events()
     intake.export(project, tmp_path / f"e{ending}", only=["included", "excluded", "maybe"])
     counts = intake.label(project, tmp_path / f"e{ending}", reviewer="ann")
@@ -385,8 +496,12 @@ def test_every_format_is_written_with_the_tags_and_read_without_them(review, tmp
     project = review(8, TAGGED)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review; pilot"]], WITH_TAGS), reviewer="ann")
     whole = next(project.records([1]))
-    for ending, said in ((".ris", '"tags": "Review; pilot"'), (".csv", "Review; pilot"), (".bib", "Review; pilot"),
-                         (".xlsx", "")):
+    for ending, said in (
+        (".ris", '"tags": "Review; pilot"'),
+        (".csv", "Review; pilot"),
+        (".bib", "Review; pilot"),
+        (".xlsx", ""),
+    ):
         path = tmp_path / f"e{ending}"
         intake.export(project, path, only=["included"])
         assert said.encode() in path.read_bytes()
@@ -427,12 +542,22 @@ def test_an_export_is_written_page_by_page_in_the_order_asked_for(review, tmp_pa
 
 def test_each_standing_is_exported_alone(review, tmp_path):
     project = review(8)
-    intake.label(project, decisions_file(tmp_path / "d.csv", [
-        [1, "include"], [2, "exclude"], [3, "maybe"], [4, "include"],
-    ], ("record_id", "label")), reviewer="ann")
+    intake.label(
+        project,
+        decisions_file(
+            tmp_path / "d.csv", [[1, "include"], [2, "exclude"], [3, "maybe"], [4, "include"]], ("record_id", "label")
+        ),
+        reviewer="ann",
+    )
     intake.label(project, decisions_file(tmp_path / "e.csv", [[4, "exclude"]], ("record_id", "label")), reviewer="bob")
-    for only, expected in ((["included"], [1]), (["excluded"], [2]), (["maybe"], [3, 4]), (["unscreened"], [5, 6, 7, 8]),
-                           (["maybe", "unscreened"], [3, 4, 5, 6, 7, 8]), ([], list(range(1, 9)))):
+    for only, expected in (
+        (["included"], [1]),
+        (["excluded"], [2]),
+        (["maybe"], [3, 4]),
+        (["unscreened"], [5, 6, 7, 8]),
+        (["maybe", "unscreened"], [3, 4, 5, 6, 7, 8]),
+        ([], list(range(1, 9))),
+    ):
         path = tmp_path / f"only-{'-'.join(only)}.csv"
         assert intake.export(project, path, only=only) == len(expected)
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -482,7 +607,7 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
     intake.label(project, decisions_file(tmp_path / "d.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
     intake.label(project, decisions_file(tmp_path / "e.csv", [[7, "maybe", "", ""]]), reviewer="bob")
     link = project.link([(7, 2, "same DOI")], reviewer="ann")[0]
-    assert project.stage().consensus.conflicts == {2}    # ann said both: she must say which
+    assert project.stage().consensus.conflicts == {2}  # ann said both: she must say which
     path = decisions_file(tmp_path / "f.csv", [[2, "maybe", "", ""]])
     assert intake.label(project, path, reviewer="ann")["decisions"] == 1
     assert project.stage().consensus.labels == {2: Label.MAYBE} and not project.stage().consensus.conflicts
@@ -491,7 +616,9 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
     assert project.stage().consensus.conflicts == {2}
     project.undo(link.seq, reviewer="ann")
     assert {(r, who): e.label for (_, r, who), e in project.stage().live.decisions.items()} == {
-        (2, "ann"): Label.INCLUDE, (7, "ann"): Label.EXCLUDE, (7, "bob"): Label.MAYBE,
+        (2, "ann"): Label.INCLUDE,
+        (7, "ann"): Label.EXCLUDE,
+        (7, "bob"): Label.MAYBE,
     }
 
 
@@ -515,8 +642,10 @@ def test_the_same_bytes_again_are_there_already_and_under_another_source_are_kep
     twice = intake.import_files(empty, [tmp_path / "a.ris"] * 2, reviewer="ann", source="Embase")
     assert [(d.kept, d.already_there) for d in twice] == [(5, 0), (0, 5)]
     # A blank source is none.
-    assert [intake.import_files(empty, [tmp_path / "a.ris"], reviewer="ann", source=blank)[0].already_there
-            for blank in ("", " ", None)] == [5, 5, 5]
+    assert [
+        intake.import_files(empty, [tmp_path / "a.ris"], reviewer="ann", source=blank)[0].already_there
+        for blank in ("", " ", None)
+    ] == [5, 5, 5]
 
 
 def test_one_bad_file_keeps_all_out(empty, tmp_path):
@@ -536,8 +665,10 @@ def test_a_label_column_brings_decisions_of_origin_imported(empty, tmp_path):
     done = intake.import_files(empty, [one, two], reviewer="ann", label_column="verdict")
     assert [d.decisions for d in done] == [2, 2]
     assert {i: (e.label, e.origin, e.reviewer) for i, e in decided(empty).items()} == {
-        1: (Label.INCLUDE, Origin.IMPORTED, "ann"), 2: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
-        4: (Label.MAYBE, Origin.IMPORTED, "ann"), 5: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
+        1: (Label.INCLUDE, Origin.IMPORTED, "ann"),
+        2: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
+        4: (Label.MAYBE, Origin.IMPORTED, "ann"),
+        5: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
     }
     # One permutation over the records of both files, committed before the first decision.
     assert [e.kind for e in empty.events()] == [Kind.PLAN] + [Kind.DECISION] * 4
@@ -556,13 +687,16 @@ def test_importing_again_writes_the_decisions_that_are_missing(empty, tmp_path):
     intake.import_files(empty, [path], reviewer="ann")
     changed = decisions_file(tmp_path / "d.csv", [[2, "include", "", ""], [3, "include", "", ""]])
     intake.label(empty, changed, reviewer="bob")
-    intake.undo(empty, reviewer="bob")    # of record 3
+    intake.undo(empty, reviewer="bob")  # of record 3
     for decisions in (2, 0):
         again = intake.import_files(empty, [path], reviewer="ann", label_column="verdict")[0]
         assert (again.kept, again.already_there, again.decisions) == (0, 4, decisions)
     # What anybody decided, or decided and took back, stays as it was.
     assert {(i, e.reviewer): e.label for i, e in decided(empty).items()} == {
-        (1, "ann"): Label.INCLUDE, (2, "bob"): Label.INCLUDE, (3, "bob"): Label.INCLUDE, (4, "ann"): Label.EXCLUDE,
+        (1, "ann"): Label.INCLUDE,
+        (2, "bob"): Label.INCLUDE,
+        (3, "bob"): Label.INCLUDE,
+        (4, "ann"): Label.EXCLUDE,
     }
 
 
@@ -584,9 +718,7 @@ def test_what_was_handed_out_keeps_its_origin_and_nothing_else_becomes_an_audit_
     project.show("abstract", [4, 5], [Origin.AUDIT, Origin.RANKED], [12, 11], reviewer="ann", file="batch.csv")
     path = decisions_file(tmp_path / "d.csv", [[4, "1", "", ""], [5, "0", "", ""], [6, "0", "", ""]])
     intake.label(project, path, reviewer="bob")
-    assert {i: e.origin for i, e in decided(project).items()} == {
-        4: Origin.AUDIT, 5: Origin.RANKED, 6: Origin.CHOSEN,
-    }
+    assert {i: e.origin for i, e in decided(project).items()} == {4: Origin.AUDIT, 5: Origin.RANKED, 6: Origin.CHOSEN}
 
 
 def test_a_changed_imported_decision_is_the_reviewers_choice(empty, tmp_path):
@@ -619,10 +751,20 @@ def test_each_answer_to_a_proposal_is_in_the_log_at_once_and_can_be_taken_back(t
 def maybes(empty):
     """Two records that differ in the page, and one of another work."""
     records = [
-        Record(title="Peer support for adults with severe mental illness: a randomised trial", year=2009,
-               authors=("Smith, J",), journal="Psychiatric Services", extra={"VL": ("60",), "SP": ("11",)}),
-        Record(title="Peer support for adults with severe mental illness: a randomised trial", year=2009,
-               authors=("Smith, J",), journal="Psychiatric Services", extra={"VL": ("60",), "SP": ("19",)}),
+        Record(
+            title="Peer support for adults with severe mental illness: a randomised trial",
+            year=2009,
+            authors=("Smith, J",),
+            journal="Psychiatric Services",
+            extra={"VL": ("60",), "SP": ("11",)},
+        ),
+        Record(
+            title="Peer support for adults with severe mental illness: a randomised trial",
+            year=2009,
+            authors=("Smith, J",),
+            journal="Psychiatric Services",
+            extra={"VL": ("60",), "SP": ("19",)},
+        ),
         Record(title="Soil bacteria of legumes in dry land farming", year=2009, authors=("Jones, A",)),
     ]
     empty.add(records, [1, 2, 3], name="a.ris", source="a", format="ris", sha256="0", announced=3, problems=[])

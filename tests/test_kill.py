@@ -75,7 +75,7 @@ main()
 def test_a_program_that_acknowledges_what_it_does_not_keep_is_found_out(script, review):
     before = script.snapshot(review)
     sitting = script.Sitting(review, random.Random(1), "at an answer", [sys.executable, "-c", FORGETFUL])
-    assert sitting.run() == []          # on the screen all is well
+    assert sitting.run() == []  # on the screen all is well
     assert sitting.acknowledged
     problems = script.examine(review, before, sitting.acknowledged, sitting.typed)
     assert len(problems) == len(sitting.acknowledged) and all("LOST" in problem for problem in problems)
@@ -89,8 +89,11 @@ def sat(script, review):
         decide(project, "abstract", [4, 5], Label.INCLUDE, "")
         project.undo(project.events()[-1].seq, reviewer="ann")
         titles = {record.id: script.shown_title(record.title) for record in project.records()}
-    said = [script.Said(Label.INCLUDE, titles[4], "", "n"), script.Said(Label.INCLUDE, titles[5], "", "n"),
-            script.Said(None, titles[5])]
+    said = [
+        script.Said(Label.INCLUDE, titles[4], "", "n"),
+        script.Said(Label.INCLUDE, titles[5], "", "n"),
+        script.Said(None, titles[5]),
+    ]
     return review, before, said
 
 
@@ -98,7 +101,7 @@ def test_the_check_takes_what_is_right(script, sat):
     review, before, said = sat
     assert script.examine(review, before, said, None) == []
     assert script.examine(review, before, said, script.Said(Label.MAYBE, "typed, never written")) == []
-    assert script.examine(review, before, said[:2], script.Said(None, "?")) == []   # written, not answered
+    assert script.examine(review, before, said[:2], script.Said(None, "?")) == []  # written, not answered
 
 
 def test_the_check_finds_what_is_not_in_the_log(script, sat):
@@ -123,16 +126,19 @@ def test_the_check_finds_another_note_or_reason(script, sat):
         assert len(script.examine(review, before, [changed, *others], None)) == 1
 
 
-@pytest.mark.parametrize(("statement", "found"), [
-    ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)", "LOST"),
-    ("DELETE FROM events WHERE seq = 3", "rows of the table events"),
-    ("UPDATE events SET reason = 'OTHER' WHERE seq = 3", "rows of the table events"),
-    ("UPDATE events SET seq = seq + 1 WHERE seq = (SELECT max(seq) FROM events)", "gaps"),
-    ("UPDATE records SET title = 'x' WHERE id = 9", "rows of the table records"),
-    ("UPDATE plans SET permutation = zeroblob(length(permutation))", "audit permutation 0"),
-    ("UPDATE plans SET permutation = zeroblob(length(permutation))", "rows of the table plans"),
-    ("DELETE FROM protocols", "does not open"),
-])
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)", "LOST"),
+        ("DELETE FROM events WHERE seq = 3", "rows of the table events"),
+        ("UPDATE events SET reason = 'OTHER' WHERE seq = 3", "rows of the table events"),
+        ("UPDATE events SET seq = seq + 1 WHERE seq = (SELECT max(seq) FROM events)", "gaps"),
+        ("UPDATE records SET title = 'x' WHERE id = 9", "rows of the table records"),
+        ("UPDATE plans SET permutation = zeroblob(length(permutation))", "audit permutation 0"),
+        ("UPDATE plans SET permutation = zeroblob(length(permutation))", "rows of the table plans"),
+        ("DELETE FROM protocols", "does not open"),
+    ],
+)
 def test_the_check_finds_a_log_that_was_rewritten(script, sat, statement, found):
     review, before, said = sat
     connection = sqlite3.connect(review, isolation_level=None)
@@ -144,11 +150,14 @@ def test_the_check_finds_a_log_that_was_rewritten(script, sat, statement, found)
     assert any(found in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize("damage", [
-    lambda content: content[: len(content) // 2],
-    lambda content: content[:4096] + b"\xff" * 8192 + content[12288:],
-    lambda content: b"",
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:4096] + b"\xff" * 8192 + content[12288:],
+        lambda content: b"",
+    ],
+)
 def test_the_check_finds_a_file_that_does_not_open(script, sat, damage):
     review, before, said = sat
     review.write_bytes(damage(review.read_bytes()))

@@ -13,14 +13,19 @@ from triage import metrics
 TEN = [1, 1, 0, 0, 1, 0, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("recall, work", [
-    (0.25, 0.1),   # 1 of 4 at place 1
-    (0.26, 0.2),   # ceil(1.04) = 2
-    (0.5, 0.2), (0.75, 0.5),
-    (0.76, 0.9),   # ceil(3.04) = 4
-    (0.95, 0.9), (1.0, 0.9),
-    (0.0, 0.0),    # nothing is needed
-])
+@pytest.mark.parametrize(
+    "recall, work",
+    [
+        (0.25, 0.1),  # 1 of 4 at place 1
+        (0.26, 0.2),  # ceil(1.04) = 2
+        (0.5, 0.2),
+        (0.75, 0.5),
+        (0.76, 0.9),  # ceil(3.04) = 4
+        (0.95, 0.9),
+        (1.0, 0.9),
+        (0.0, 0.0),  # nothing is needed
+    ],
+)
 def test_work_to_recall(recall, work):
     assert metrics.work_to_recall(TEN, recall) == pytest.approx(work, abs=1e-15)
 
@@ -40,12 +45,19 @@ def test_average_time_to_discovery_counts_from_one():
     assert metrics.average_time_to_discovery([1] + [0] * 99) == pytest.approx(0.01, abs=1e-15)
 
 
-@pytest.mark.parametrize("fraction, recall", [
-    (0.1, 0.25), (0.2, 0.5), (0.5, 0.75), (0.9, 1.0), (1.0, 1.0),
-    (0.49, 0.5),   # floor(4.9) = 4 records
-    (0.01, 0.25),  # one record at least
-    (0.0, 0.25),
-])
+@pytest.mark.parametrize(
+    "fraction, recall",
+    [
+        (0.1, 0.25),
+        (0.2, 0.5),
+        (0.5, 0.75),
+        (0.9, 1.0),
+        (1.0, 1.0),
+        (0.49, 0.5),  # floor(4.9) = 4 records
+        (0.01, 0.25),  # one record at least
+        (0.0, 0.25),
+    ],
+)
 def test_recall_at(fraction, recall):
     assert metrics.recall_at(TEN, fraction) == recall
 
@@ -57,7 +69,11 @@ def test_nothing_relevant_gives_no_number(y):
 
 def test_one_record():
     assert metrics.summary([1]) == {
-        "work@0.95": 1.0, "work@1.0": 1.0, "wss@0.95": pytest.approx(-0.05), "atd": 1.0, "recall@0.1": 1.0,
+        "work@0.95": 1.0,
+        "work@1.0": 1.0,
+        "wss@0.95": pytest.approx(-0.05),
+        "atd": 1.0,
+        "recall@0.1": 1.0,
         "recall@0.2": 1.0,
     }
 
@@ -66,9 +82,11 @@ def test_the_summary_has_the_names_that_programs_read():
     y = [1] * 19 + [0] * 80 + [1]
     assert metrics.summary(y) == {
         "work@0.95": 0.19,  # ceil(.95 x 20) = 19, though .95 * 20 is 19.000000000000004 in some orders
-        "work@1.0": 1.0, "wss@0.95": pytest.approx(0.81 - 0.05),
+        "work@1.0": 1.0,
+        "wss@0.95": pytest.approx(0.81 - 0.05),
         "atd": pytest.approx((sum(range(1, 20)) + 100) / 20 / 100),
-        "recall@0.1": 0.5, "recall@0.2": 0.95,
+        "recall@0.1": 0.5,
+        "recall@0.2": 0.95,
     }
 
 

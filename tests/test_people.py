@@ -36,15 +36,22 @@ def test_a_review_has_nobody_in_it_until_somebody_is_added(project):
     ann = project.add_person(" ann ", "owner")
     project.add_person("Bob", Role.REVIEWER, "hash")
     assert [(p.name, p.role, p.password_hash) for p in project.people()] == [
-        ("Bob", Role.REVIEWER, "hash"), ("ann", Role.OWNER, None),
+        ("Bob", Role.REVIEWER, "hash"),
+        ("ann", Role.OWNER, None),
     ]
     assert project.person("ann") == ann and project.person("bob") is None
 
 
-@pytest.mark.parametrize("name, role, message", [
-    ("", "owner", "1 to 100"), ("x" * 101, "owner", "1 to 100"), ("a\x1b[2J", "owner", "printed"),
-    ("eve", "king", "reviewer, adjudicator, owner"), ("ANN", "owner", "'Ann' already"),
-])
+@pytest.mark.parametrize(
+    "name, role, message",
+    [
+        ("", "owner", "1 to 100"),
+        ("x" * 101, "owner", "1 to 100"),
+        ("a\x1b[2J", "owner", "printed"),
+        ("eve", "king", "reviewer, adjudicator, owner"),
+        ("ANN", "owner", "'Ann' already"),
+    ],
+)
 def test_wrong_names_and_roles_are_refused(project, name, role, message):
     project.add_person("Ann", "reviewer")
     for call in (lambda: project.add_person(name, role), lambda: project.invite(name, role, datetime.now(UTC) + SOON)):
@@ -130,8 +137,11 @@ def test_a_program_has_a_token_until_it_is_revoked(project):
 
 def test_no_token_stands_in_the_file(project):
     project.add_person("ann", "owner")
-    tokens = [project.invite("bob", "reviewer", datetime.now(UTC) + SOON), project.start_web_session("ann"),
-              project.create_api_token("ann", "x")]
+    tokens = [
+        project.invite("bob", "reviewer", datetime.now(UTC) + SOON),
+        project.start_web_session("ann"),
+        project.create_api_token("ann", "x"),
+    ]
     held = everything(project)
     assert len(set(tokens)) == 3 and all(len(t) >= 40 and t not in held for t in tokens)
 

@@ -24,7 +24,16 @@ def full(address) -> Project:
     project = Project.create(address, PROTOCOL)
     for sha in ("1", "2"):
         records = [Record(title="Überblick 你好", abstract=f"a {sha}", extra={"X": ("1",)}), Record(year=1999)]
-        project.add(records, [1, 9], name="a.ris", source="pubmed", format="ris", sha256=sha, announced=3, problems=[(5, "no title")])
+        project.add(
+            records,
+            [1, 9],
+            name="a.ris",
+            source="pubmed",
+            format="ris",
+            sha256=sha,
+            announced=3,
+            problems=[(5, "no title")],
+        )
     project.commit_plan(project.stage(), 1, {"bets": [1]})
     project.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
     maybe = {"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}
@@ -46,16 +55,19 @@ def full(address) -> Project:
 def held(project):
     """Return every row of every table, but for the version that a server's review keeps in a row."""
     with project._engine.connect() as connection:
-        rows = {table.name: sorted(map(tuple, connection.execute(select(table))), key=str)
-                for table in schema.metadata.sorted_tables}
+        rows = {
+            table.name: sorted(map(tuple, connection.execute(select(table))), key=str)
+            for table in schema.metadata.sorted_tables
+        }
     rows["meta"] = [row for row in rows["meta"] if row[0] not in ("schema_version", "protocol_path")]
     return rows
 
 
 @pytest.mark.parametrize("way", ["file to file", "file to server", "server to file", "server to server"])
 def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
-    source, target = (tmp_path / f"{i}.triage" if kind == "file" else postgresql.address()
-                      for i, kind in enumerate(way.split(" to ")))
+    source, target = (
+        tmp_path / f"{i}.triage" if kind == "file" else postgresql.address() for i, kind in enumerate(way.split(" to "))
+    )
     with full(source) as project:
         before = held(project)
         assert all(before.values())
@@ -71,8 +83,9 @@ def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
                 len(before["events"]) + 1
             )
             assert copied.save("abstract", copied.ranking("abstract")) == 3
-            assert copied.add([Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1,
-                              problems=[]) == range(5, 6)
+            assert copied.add(
+                [Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[]
+            ) == range(5, 6)
         with pytest.raises(InputError, match="exists already"):
             copy(source, target)
 
@@ -108,8 +121,16 @@ def test_the_protocol_file_is_followed_after_a_copy(tmp_path, postgresql):
 def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, postgresql):
     for address in (tmp_path / "a.triage", postgresql.address()):
         with Project.create(address, PROTOCOL) as project:
-            project.add([Record(title="a\0b\ud800", extra={"X": ("\0",)})], [1], name="a", source="a", format="ris",
-                        sha256="1", announced=1, problems=[])
+            project.add(
+                [Record(title="a\0b\ud800", extra={"X": ("\0",)})],
+                [1],
+                name="a",
+                source="a",
+                format="ris",
+                sha256="1",
+                announced=1,
+                problems=[],
+            )
             project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "c\0"}], reviewer="ann")
             assert project.record(1).title == "a\\x00b\\ud800" and project.record(1).extra == {"X": ("\0",)}
         with Project.open(address) as project:
@@ -122,23 +143,37 @@ def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, pos
 def test_places():
     for name in ("a b?.triage", Path("postgresql:/x")):
         assert place_of(name) == File(Path(name))
-    for address in ("postgresql://ann@host/db?review=peer-1&sslmode=require",
-                    "postgres://ann@host/db?sslmode=require&review=peer-1"):
+    for address in (
+        "postgresql://ann@host/db?review=peer-1&sslmode=require",
+        "postgres://ann@host/db?sslmode=require&review=peer-1",
+    ):
         place = place_of(address)
         assert isinstance(place, Server) and place.name == "peer-1" and place.url.query == {"sslmode": "require"}
     assert place_of("postgresql://host/db").name == "review"
-    for wrong in ("mysql://x/y", "https://x/y.triage", "postgresql://x/y?review=a;b", "postgresql://a:b@c@d/y",
-                  "postgresql://x:port/y"):
+    for wrong in (
+        "mysql://x/y",
+        "https://x/y.triage",
+        "postgresql://x/y?review=a;b",
+        "postgresql://a:b@c@d/y",
+        "postgresql://x:port/y",
+    ):
         with pytest.raises(InputError):
             place_of(wrong)
 
 
-@pytest.mark.parametrize("address", [
-    "postgresql://ann:s3cret@host/db?review=x", "postgresql://host/db?review=x&user=ann&password=s3cret",
-    "postgresql://ann:s3c%72et@host/db", "postgresql://host/db?password=s3cret&review=x",
-    "postgresql://ann:s3cret@x/y?review=a;b", "mysql://ann:s3cret@host/db", "postgresql://ann:s3cret@x:port/y",
-    "postgresql://ann:pa@s3cret@host/db",
-])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://ann:s3cret@host/db?review=x",
+        "postgresql://host/db?review=x&user=ann&password=s3cret",
+        "postgresql://ann:s3c%72et@host/db",
+        "postgresql://host/db?password=s3cret&review=x",
+        "postgresql://ann:s3cret@x/y?review=a;b",
+        "mysql://ann:s3cret@host/db",
+        "postgresql://ann:s3cret@x:port/y",
+        "postgresql://ann:pa@s3cret@host/db",
+    ],
+)
 @pytest.mark.parametrize("command", ["status", "new", "import", "copy"])
 def test_a_password_in_an_address_is_never_printed(address, command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -198,8 +233,10 @@ def test_what_a_user_may_not_do_is_told(postgresql, tmp_path):
 
 
 def test_without_the_package_the_extra_is_named(tmp_path):
-    code = ("import sys; sys.modules['psycopg'] = None; from triage import cli; "
-            "sys.exit(cli.run(['status', 'postgresql://x/y']))")
+    code = (
+        "import sys; sys.modules['psycopg'] = None; from triage import cli; "
+        "sys.exit(cli.run(['status', 'postgresql://x/y']))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and "abstract-triage[team]" in done.stderr
 

@@ -25,8 +25,16 @@ STAGES = protocols.template() + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\n
 
 def add(project, n=5, source="pubmed", sha="0"):
     records = [Record(title=f"Title {i}", abstract=f"Abstract {i}", extra={"XX": (f"{i}", "b")}) for i in range(n)]
-    return project.add(records, list(range(1, n + 1)), name=f"{source}.ris", source=source, format="ris",
-                       sha256=sha, announced=n, problems=[])
+    return project.add(
+        records,
+        list(range(1, n + 1)),
+        name=f"{source}.ris",
+        source=source,
+        format="ris",
+        sha256=sha,
+        announced=n,
+        problems=[],
+    )
 
 
 @pytest.fixture(params=BOTH)
@@ -58,37 +66,53 @@ def test_records_come_back_as_they_were_added(project):
 
 
 @file_only
-@pytest.mark.parametrize("statement", [
-    "UPDATE events SET label = 'exclude'",
-    "DELETE FROM events",
-    "INSERT OR REPLACE INTO events (seq, kind, at, stage, reviewer, reason, note) VALUES (1, 'decision', '', '', '', '', '')",
-    "INSERT OR REPLACE INTO events (kind, at, stage, reviewer, reason, note, undoes) VALUES ('undo', '', '', '', '', '', 1)",
-    "REPLACE INTO events SELECT * FROM events",
-    "UPDATE OR REPLACE events SET seq = 9",
-    "UPDATE records SET title = ''",
-    "DELETE FROM records",
-    "INSERT OR REPLACE INTO plans (seq, stage, stratum, permutation) VALUES (9, 'abstract', 0, x'00')",
-    "DELETE FROM plans",
-    "DELETE FROM protocols",
-    "UPDATE files SET source = 'other'",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET label = 'exclude'",
+        "DELETE FROM events",
+        "INSERT OR REPLACE INTO events (seq, kind, at, stage, reviewer, reason, note) VALUES (1, 'decision', '', '', '', '', '')",
+        "INSERT OR REPLACE INTO events (kind, at, stage, reviewer, reason, note, undoes) VALUES ('undo', '', '', '', '', '', 1)",
+        "REPLACE INTO events SELECT * FROM events",
+        "UPDATE OR REPLACE events SET seq = 9",
+        "UPDATE records SET title = ''",
+        "DELETE FROM records",
+        "INSERT OR REPLACE INTO plans (seq, stage, stratum, permutation) VALUES (9, 'abstract', 0, x'00')",
+        "DELETE FROM plans",
+        "DELETE FROM protocols",
+        "UPDATE files SET source = 'other'",
+    ],
+)
 def test_nobody_rewrites_history(project, statement):
     project.commit_plan(project.stage(), 1, {})
     first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0]
     project.undo(first.seq, reviewer="ann")
     before = project.events()
     with raw(project) as connection, pytest.raises(sqlite3.DatabaseError, match="append-only"):
-        connection.execute(statement.replace("undoes) VALUES ('undo', '', '', '', '', '', 1)",
-                                             f"undoes) VALUES ('undo', '', '', '', '', '', {first.seq})"))
+        connection.execute(
+            statement.replace(
+                "undoes) VALUES ('undo', '', '', '', '', '', 1)",
+                f"undoes) VALUES ('undo', '', '', '', '', '', {first.seq})",
+            )
+        )
     assert project.events() == before
 
 
 @pytest.mark.parametrize("storage", ["postgresql"])
-@pytest.mark.parametrize("statement", [
-    "UPDATE events SET label = 'exclude'", "DELETE FROM events", "UPDATE records SET title = ''", "DELETE FROM records",
-    "DELETE FROM plans", "DELETE FROM protocols", "UPDATE files SET source = 'other'", "TRUNCATE events CASCADE",
-    "INSERT INTO events SELECT * FROM events ON CONFLICT (seq) DO UPDATE SET label = 'exclude'",
-])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET label = 'exclude'",
+        "DELETE FROM events",
+        "UPDATE records SET title = ''",
+        "DELETE FROM records",
+        "DELETE FROM plans",
+        "DELETE FROM protocols",
+        "UPDATE files SET source = 'other'",
+        "TRUNCATE events CASCADE",
+        "INSERT INTO events SELECT * FROM events ON CONFLICT (seq) DO UPDATE SET label = 'exclude'",
+    ],
+)
 def test_nobody_rewrites_history_on_a_server(project, statement):
     project.commit_plan(project.stage(), 1, {})
     project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
@@ -133,13 +157,20 @@ def test_tags_of_a_copy_count_for_its_group_and_are_replaced_with_it(project):
 def test_tags_go_with_the_last_decision_that_is_taken_back_and_not_before(project):
     first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
     project.decide("abstract", [{"record_id": 1, "label": Label.MAYBE}], reviewer="bob", tags={1: ["b"]})
-    second = project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann", tags={1: ["a", "c"]})
+    second = project.decide(
+        "abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann", tags={1: ["a", "c"]}
+    )
     project.undo(second[0].seq, reviewer="ann")
     assert [e.reason for e in fold(project.events()).tagged("abstract", "ann")[1]] == ["a", "c"]
     project.undo(first[0].seq, reviewer="eve")
     live = fold(project.events())
     assert {key: [e.reason for e in given] for key, given in live.tags.items()} == {("abstract", 1, "bob"): ["b"]}
-    assert [e.undoes for e in project.events() if e.undoes] == [second[0].seq, first[0].seq, first[1].seq, second[1].seq]
+    assert [e.undoes for e in project.events() if e.undoes] == [
+        second[0].seq,
+        first[0].seq,
+        first[1].seq,
+        second[1].seq,
+    ]
 
 
 def test_one_tag_can_be_taken_back(project):
@@ -150,10 +181,12 @@ def test_one_tag_can_be_taken_back(project):
 
 
 def test_each_reviewer_has_a_label_of_their_own(project):
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}],
-                   reviewer="ann")
-    project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}],
-                   reviewer="bob")
+    project.decide(
+        "abstract", [{"record_id": 1, "label": Label.INCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}], reviewer="ann"
+    )
+    project.decide(
+        "abstract", [{"record_id": 1, "label": Label.EXCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}], reviewer="bob"
+    )
     agreed = consensus(fold(project.events()), "abstract")
     assert agreed.conflicts == {1} and agreed.labels == {2: Label.EXCLUDE}
     assert agreed.relevant(1) is True and agreed.relevant(2) is False and agreed.relevant(3) is None
@@ -279,10 +312,14 @@ def test_a_plain_copy_holds_every_acknowledged_decision(project, tmp_path):
     assert {p.name for p in tmp_path.iterdir() if "review" in p.name} == {"a review.triage"}
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "not a triage review"), (b"TY  - JOUR\nER  - \n", "not a triage review"),
-    (b"SQLite format 3\0" + b"x" * 4096, "not a triage review"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "not a triage review"),
+        (b"TY  - JOUR\nER  - \n", "not a triage review"),
+        (b"SQLite format 3\0" + b"x" * 4096, "not a triage review"),
+    ],
+)
 def test_what_is_no_review_is_refused(tmp_path, content, message):
     path = tmp_path / "x.triage"
     path.write_bytes(content)
@@ -329,10 +366,13 @@ def test_the_protocol_file_is_taken_over_when_it_changes(tmp_path):
         assert project.protocol().title == "Changed"
 
 
-actions = st.lists(st.one_of(
-    st.tuples(st.just("decide"), st.integers(1, 4), st.sampled_from(list(Label)), st.sampled_from(["ann", "bob"])),
-    st.tuples(st.just("undo"), st.integers(0, 30), st.none(), st.sampled_from(["ann", "bob"])),
-), max_size=25)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("decide"), st.integers(1, 4), st.sampled_from(list(Label)), st.sampled_from(["ann", "bob"])),
+        st.tuples(st.just("undo"), st.integers(0, 30), st.none(), st.sampled_from(["ann", "bob"])),
+    ),
+    max_size=25,
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -417,8 +457,16 @@ def test_a_review_of_the_first_version_is_brought_up_to_date(project):
 
 def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypatch):
     monkeypatch.setattr("triage.project._PAGE", 2)
-    project.add([Record(doi="10.1/x", journal="J")], [1], name="b.ris", source="b", format="ris", sha256="1",
-                announced=1, problems=[])
+    project.add(
+        [Record(doi="10.1/x", journal="J")],
+        [1],
+        name="b.ris",
+        source="b",
+        format="ris",
+        sha256="1",
+        announced=1,
+        problems=[],
+    )
     project.link([(6, 2, "same title"), (3, 2, "same title")], reviewer="ann")
     stage = project.stage()
     assert [r.id for r in project.iter_shown_records(stage)] == [1, 2, 4, 5]
@@ -429,7 +477,15 @@ def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypa
 
 
 def test_gaps_in_a_text_are_filled_from_the_first_copy_that_has_it(project):
-    project.add([Record(title="Alone"), Record(abstract="Seen"), Record(title="Third", abstract="Unseen")], [1, 2, 3],
-                name="b.ris", source="b", format="ris", sha256="1", announced=3, problems=[])
+    project.add(
+        [Record(title="Alone"), Record(abstract="Seen"), Record(title="Third", abstract="Unseen")],
+        [1, 2, 3],
+        name="b.ris",
+        source="b",
+        format="ris",
+        sha256="1",
+        announced=3,
+        problems=[],
+    )
     project.link([(8, 6, "same title"), (7, 6, "same title")], reviewer="ann")
     assert list(project.iter_texts(project.stage()))[5:] == [("Alone", "Seen")]

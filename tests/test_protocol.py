@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from triage.errors import InputError
 from triage.protocol import (
-    Criterion, Limits, Protocol, Source, Stage, Stopping, criteria_from_text, language_name, load, parse, template,
+    Criterion,
+    Limits,
+    Protocol,
+    Source,
+    Stage,
+    Stopping,
+    criteria_from_text,
+    language_name,
+    load,
+    parse,
+    template,
 )
 from triage.stopping_rules import RULES
 
@@ -71,13 +81,20 @@ audit_size = 300
 def test_every_key():
     child, online = Criterion("CHILD", "Children."), Criterion("ONLINE", "Online only.")
     assert parse(FULL) == Protocol(
-        title="Peer support", question="Does it help?",
+        title="Peer support",
+        question="Does it help?",
         sources=(Source("PubMed", "peer AND support", "2010-08-31"), Source("CINAHL", "", "August 2010")),
         limits=Limits(("English", "French"), date(1980, 1, 1), date(2010, 12, 31), ("editorial",)),
         include=(Criterion("PEER", "Support by adults for adults."), Criterion("I2", "Face to face.")),
         exclude=(child, online),
-        stages=(Stage("abstract", (child, online)), Stage("full-text", (child, Criterion("DATA", "No original data.")))),
-        tags=("review", "qualitative"), stopping=Stopping("fixed-audit", 0.9, 0.8, 300), model="fast", reviewers_per_record=2,
+        stages=(
+            Stage("abstract", (child, online)),
+            Stage("full-text", (child, Criterion("DATA", "No original data."))),
+        ),
+        tags=("review", "qualitative"),
+        stopping=Stopping("fixed-audit", 0.9, 0.8, 300),
+        model="fast",
+        reviewers_per_record=2,
     )
 
 
@@ -92,14 +109,17 @@ def test_without_stages_there_is_one_with_the_exclusion_criteria():
     assert protocol.stages == (Stage("abstract", (Criterion("A", "Animals."),)),)
 
 
-@pytest.mark.parametrize(("written", "first", "last"), [
-    ("1980", date(1980, 1, 1), date(1980, 12, 31)),
-    ('"1980"', date(1980, 1, 1), date(1980, 12, 31)),
-    ('"1980-02"', date(1980, 2, 1), date(1980, 2, 29)),
-    ('"1981-12"', date(1981, 12, 1), date(1981, 12, 31)),
-    ('"1980-01-31"', date(1980, 1, 31), date(1980, 1, 31)),
-    ("1980-01-31", date(1980, 1, 31), date(1980, 1, 31)),
-])
+@pytest.mark.parametrize(
+    ("written", "first", "last"),
+    [
+        ("1980", date(1980, 1, 1), date(1980, 12, 31)),
+        ('"1980"', date(1980, 1, 1), date(1980, 12, 31)),
+        ('"1980-02"', date(1980, 2, 1), date(1980, 2, 29)),
+        ('"1981-12"', date(1981, 12, 1), date(1981, 12, 31)),
+        ('"1980-01-31"', date(1980, 1, 31), date(1980, 1, 31)),
+        ("1980-01-31", date(1980, 1, 31), date(1980, 1, 31)),
+    ],
+)
 def test_dates(written, first, last):
     limits = parse(f"[limits]\npublished_from = {written}\npublished_to = {written}").limits
     assert (limits.published_from, limits.published_to) == (first, last)
@@ -114,59 +134,77 @@ def test_rules(rule):
 ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("title = 'x'\nquestion x", "at line 2, column"),
-    ('title = "x', "is not readable as TOML"),
-    ("title = 3", "title must be a text in quotes"),
-    ("titel = 'x'", "the key titel is unknown (did you mean title?)"),
-    ("colour = 'x'", "the key colour is unknown; the keys here are title, question"),
-    ("[limits]\nlanguage = ['English']", "limits.language is unknown (did you mean languages?)"),
-    ("[limits]\nlanguages = 'English'", 'limits.languages must be a list of texts, such as ["English"]'),
-    ("[limits]\nlanguages = ['Englisch']", "'Englisch' is neither (did you mean English?)"),
-    ("[limits]\nlanguages = ['qq']", "limits.languages must be English names or ISO 639 codes"),
-    ("[limits]\npublished_from = '1980-13'", "limits.published_from must be a day, a month or a year"),
-    ("[limits]\npublished_to = '2010-02-30'", "limits.published_to must be a day, a month or a year"),
-    ("[limits]\npublished_to = true", "limits.published_to must be a day, a month or a year"),
-    ("[limits]\npublished_from = 2011\npublished_to = 2010", "limits.published_to must be a day not before published_from (2011-01-01)"),
-    ("[limits]\nexclude_types = ['']", "limits.exclude_types must be a list of texts"),
-    ("limits = 3", "limits must be a table that begins with [limits]"),
-    ("[[limits]]\nlanguages = []", "limits must be a table that begins with [limits]"),
-    ("[sources]\nname = 'PubMed'", "sources must be entries that each begin with [[sources]]"),
-    ("[[sources]]\nsearch = 'x'", "sources[1].name must be a text in quotes"),
-    ("[[sources]]\nname = 'a'\n[[sources]]\nname = 'b'\nfound = 3", "the key sources[2].found is unknown"),
-    ("[[include]]\ncode = 'A'", "include[1].text must be a text in quotes"),
-    (ONE + ONE, "exclude must be a code of its own for each entry ('A' stands twice)"),
-    (ONE + ONE.replace('"A"', '"a"'), "('a' stands twice)"),
-    (ONE + ONE.replace("exclude", "include"), "'A' stands twice"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = ['Z']", "stages[1].reasons must be codes of [[exclude]] (A)"),
-    ("[[stages]]\nname = 'x'\nreasons = ['Z']", "(there are none)"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = ['a']", "'a' is neither (did you mean A?)"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = 'A'", "stages[1].reasons must be a list of exclusion codes"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = [3]", "stages[1].reasons must be a list of exclusion codes"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = ['A', 'A']", "('A' stands twice)"),
-    (ONE + "[[stages]]\nname = 'x'\nreasons = [{ code = 'A', text = 'Adults.' }]", "one text to a code ('A' has another one elsewhere)"),
-    ("[[stages]]\nname = 'x'\nreasons = [{ code = 'A' }]", "stages[1].reasons.text must be a text in quotes"),
-    ("[[stages]]\nname = 'x'\n[[stages]]\nname = 'x'", "stages[2].name must be a name that no other stage has ('x' is taken)"),
-    ("[[stages]]\nname = ' '", "stages[1].name must be a text in quotes"),
-    ("[[stages]]\nname = 'x'\ntags = ['y']", "stages[1].tags is unknown; tags is of the whole protocol, so move it above the first line"),
-    ("tags = 'review'", "tags must be a list of texts"),
-    ("tags = ['review', 'Review']", "tags must be a list of different texts without"),
-    ("tags = ['review; trial']", "tags must be a list of different texts without"),
-    ("[stopping]\nrule = 'audit'", "stopping.rule must be one of audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, knee, consecutive"),
-    ("[stopping]\ntarget = 1", "stopping.target must be a number between 0 and 1"),
-    ("[stopping]\ntarget = 0", "stopping.target must be a number between 0 and 1"),
-    ("[stopping]\ntarget = 95", "stopping.target must be a number between 0 and 1"),
-    ("[stopping]\ntarget = nan", "stopping.target must be a number between 0 and 1"),
-    ("[stopping]\ntarget = '0.95'", "stopping.target must be a number between 0 and 1"),
-    ("[stopping]\nconfidence = true", "stopping.confidence must be a number between 0 and 1"),
-    ("[stopping]\nrule = 'fixed-audit'", "stopping.audit_size must be the number of audit draws"),
-    ("[stopping]\naudit_size = 300", "stopping.audit_size must be left out, as audit-e has none"),
-    ("[stopping]\nrule = 'fixed-audit'\naudit_size = 0", "stopping.audit_size must be a whole number from 1"),
-    ('learn_from = "both"', "learn_from must be one of stage, final"),
-    ("reviewers_per_record = 3", "reviewers_per_record must be 1 or 2"),
-    ("reviewers_per_record = true", "reviewers_per_record must be a whole number from 1"),
-    ("reviewers_per_record = 1.0", "reviewers_per_record must be a whole number from 1"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = 'x'\nquestion x", "at line 2, column"),
+        ('title = "x', "is not readable as TOML"),
+        ("title = 3", "title must be a text in quotes"),
+        ("titel = 'x'", "the key titel is unknown (did you mean title?)"),
+        ("colour = 'x'", "the key colour is unknown; the keys here are title, question"),
+        ("[limits]\nlanguage = ['English']", "limits.language is unknown (did you mean languages?)"),
+        ("[limits]\nlanguages = 'English'", 'limits.languages must be a list of texts, such as ["English"]'),
+        ("[limits]\nlanguages = ['Englisch']", "'Englisch' is neither (did you mean English?)"),
+        ("[limits]\nlanguages = ['qq']", "limits.languages must be English names or ISO 639 codes"),
+        ("[limits]\npublished_from = '1980-13'", "limits.published_from must be a day, a month or a year"),
+        ("[limits]\npublished_to = '2010-02-30'", "limits.published_to must be a day, a month or a year"),
+        ("[limits]\npublished_to = true", "limits.published_to must be a day, a month or a year"),
+        (
+            "[limits]\npublished_from = 2011\npublished_to = 2010",
+            "limits.published_to must be a day not before published_from (2011-01-01)",
+        ),
+        ("[limits]\nexclude_types = ['']", "limits.exclude_types must be a list of texts"),
+        ("limits = 3", "limits must be a table that begins with [limits]"),
+        ("[[limits]]\nlanguages = []", "limits must be a table that begins with [limits]"),
+        ("[sources]\nname = 'PubMed'", "sources must be entries that each begin with [[sources]]"),
+        ("[[sources]]\nsearch = 'x'", "sources[1].name must be a text in quotes"),
+        ("[[sources]]\nname = 'a'\n[[sources]]\nname = 'b'\nfound = 3", "the key sources[2].found is unknown"),
+        ("[[include]]\ncode = 'A'", "include[1].text must be a text in quotes"),
+        (ONE + ONE, "exclude must be a code of its own for each entry ('A' stands twice)"),
+        (ONE + ONE.replace('"A"', '"a"'), "('a' stands twice)"),
+        (ONE + ONE.replace("exclude", "include"), "'A' stands twice"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = ['Z']", "stages[1].reasons must be codes of [[exclude]] (A)"),
+        ("[[stages]]\nname = 'x'\nreasons = ['Z']", "(there are none)"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = ['a']", "'a' is neither (did you mean A?)"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = 'A'", "stages[1].reasons must be a list of exclusion codes"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = [3]", "stages[1].reasons must be a list of exclusion codes"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = ['A', 'A']", "('A' stands twice)"),
+        (
+            ONE + "[[stages]]\nname = 'x'\nreasons = [{ code = 'A', text = 'Adults.' }]",
+            "one text to a code ('A' has another one elsewhere)",
+        ),
+        ("[[stages]]\nname = 'x'\nreasons = [{ code = 'A' }]", "stages[1].reasons.text must be a text in quotes"),
+        (
+            "[[stages]]\nname = 'x'\n[[stages]]\nname = 'x'",
+            "stages[2].name must be a name that no other stage has ('x' is taken)",
+        ),
+        ("[[stages]]\nname = ' '", "stages[1].name must be a text in quotes"),
+        (
+            "[[stages]]\nname = 'x'\ntags = ['y']",
+            "stages[1].tags is unknown; tags is of the whole protocol, so move it above the first line",
+        ),
+        ("tags = 'review'", "tags must be a list of texts"),
+        ("tags = ['review', 'Review']", "tags must be a list of different texts without"),
+        ("tags = ['review; trial']", "tags must be a list of different texts without"),
+        (
+            "[stopping]\nrule = 'audit'",
+            "stopping.rule must be one of audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, knee, consecutive",
+        ),
+        ("[stopping]\ntarget = 1", "stopping.target must be a number between 0 and 1"),
+        ("[stopping]\ntarget = 0", "stopping.target must be a number between 0 and 1"),
+        ("[stopping]\ntarget = 95", "stopping.target must be a number between 0 and 1"),
+        ("[stopping]\ntarget = nan", "stopping.target must be a number between 0 and 1"),
+        ("[stopping]\ntarget = '0.95'", "stopping.target must be a number between 0 and 1"),
+        ("[stopping]\nconfidence = true", "stopping.confidence must be a number between 0 and 1"),
+        ("[stopping]\nrule = 'fixed-audit'", "stopping.audit_size must be the number of audit draws"),
+        ("[stopping]\naudit_size = 300", "stopping.audit_size must be left out, as audit-e has none"),
+        ("[stopping]\nrule = 'fixed-audit'\naudit_size = 0", "stopping.audit_size must be a whole number from 1"),
+        ('learn_from = "both"', "learn_from must be one of stage, final"),
+        ("reviewers_per_record = 3", "reviewers_per_record must be 1 or 2"),
+        ("reviewers_per_record = true", "reviewers_per_record must be a whole number from 1"),
+        ("reviewers_per_record = 1.0", "reviewers_per_record must be a whole number from 1"),
+    ],
+)
 def test_what_is_wrong_is_named(text, said):
     with pytest.raises(InputError) as caught:
         parse(text, "mine.toml")
@@ -208,7 +246,7 @@ def test_the_template_with_its_signs_taken_off_says_all():
     filled = re.sub(r"^# ?(?!#)", "", re.sub(r"^##.*\n", "", template(), flags=re.M), flags=re.M)
     protocol = parse(filled)
     nothing = Protocol()
-    silent = {"model", "learn_from", "reviewers_per_record", "stopping"}   # shown with the values they have anyway
+    silent = {"model", "learn_from", "reviewers_per_record", "stopping"}  # shown with the values they have anyway
     for name in Protocol.__dataclass_fields__:
         assert (getattr(protocol, name) == getattr(nothing, name)) == (name in silent), name
     assert [s.name for s in protocol.stages] == ["abstract", "full-text"]
@@ -239,11 +277,27 @@ def test_the_demonstration_protocol():
 # -- languages --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "name"), [
-    ("en", "English"), ("ENG", "English"), (" english ", "English"), ("fre", "French"), ("fra", "French"), ("ger", "German"),
-    ("chi", "Chinese"), ("zho", "Chinese"), ("Mandarin", "Chinese"), ("scr", "Croatian"), ("Scottish  Gaelic", "Scottish Gaelic"),
-    ("Norwegian Bokmål", "Norwegian Bokmal"), ("Castilian", "Spanish"), ("Klingon", None), ("", None), ("xx", None),
-])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("en", "English"),
+        ("ENG", "English"),
+        (" english ", "English"),
+        ("fre", "French"),
+        ("fra", "French"),
+        ("ger", "German"),
+        ("chi", "Chinese"),
+        ("zho", "Chinese"),
+        ("Mandarin", "Chinese"),
+        ("scr", "Croatian"),
+        ("Scottish  Gaelic", "Scottish Gaelic"),
+        ("Norwegian Bokmål", "Norwegian Bokmal"),
+        ("Castilian", "Spanish"),
+        ("Klingon", None),
+        ("", None),
+        ("xx", None),
+    ],
+)
 def test_language_names(text, name):
     assert language_name(text) == name
 
@@ -251,40 +305,84 @@ def test_language_names(text, name):
 # -- criteria from free text ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "include", "exclude"), [
-    ("Include trials of yoga. Exclude children.", ["Include trials of yoga."], ["Exclude children."]),
-    ("Inclusion criteria\n- adults\n- trials\n\nExclusion criteria (must not be)\n* animals\n1. reviews",
-     ["adults", "trials"], ["animals", "reviews"]),
-    ("Trials were excluded if they had:\n1) no control group\n2) a drug\nYoga was studied by all.",
-     ["Yoga was studied by all."], ["no control group", "a drug"]),
-    ("We excluded pathogens; poisons; and housing conditions. We did include diet.",
-     ["We did include diet."], ["We excluded pathogens", "poisons", "housing conditions."]),
-    ("Exclusion criteria were: 1) no data; 2) rodents (e.g. Mice), 3) reviews. Sex was not an exclusion criterion.",
-     ["Sex was not an exclusion criterion."], ["no data", "rodents (e.g. Mice)", "reviews."]),
-    ("Articles were included if (1) in English, (2) on adults (aged 18 to 65) in care, and (3) on yoga",
-     ["Articles were included if", "in English", "on adults (aged 18 to 65) in care", "on yoga"], []),
-    ("We excluded trials in which an included drug was combined with another.", [],
-     ["We excluded trials in which an included drug was combined with another."]),
-    ("Studies that only included infants were also excluded.", [], ["Studies that only included infants were also excluded."]),
-    ("We included trials of yoga and excluded case reports.", ["We included trials of yoga"], ["excluded case reports."]),
-    ("Studies of adults with long-standing pain of the lower back or\nof the neck\nStudies in care homes",
-     ["Studies of adults with long-standing pain of the lower back or of the neck", "Studies in care homes"], []),
-    ("Population. Adults with back pain. Inclusion and exclusion criteria were agreed.", ["Adults with back pain."], []),
-    ("## Exclude:\n- E. coli in calves", [], ["E. coli in calves"]),
-    ("We did not include letters. Men were not excluded.", ["Men were not excluded."], ["We did not include letters."]),
-    ("", [], []), ("\n \n---\n", [], []),
-])
+@pytest.mark.parametrize(
+    ("text", "include", "exclude"),
+    [
+        ("Include trials of yoga. Exclude children.", ["Include trials of yoga."], ["Exclude children."]),
+        (
+            "Inclusion criteria\n- adults\n- trials\n\nExclusion criteria (must not be)\n* animals\n1. reviews",
+            ["adults", "trials"],
+            ["animals", "reviews"],
+        ),
+        (
+            "Trials were excluded if they had:\n1) no control group\n2) a drug\nYoga was studied by all.",
+            ["Yoga was studied by all."],
+            ["no control group", "a drug"],
+        ),
+        (
+            "We excluded pathogens; poisons; and housing conditions. We did include diet.",
+            ["We did include diet."],
+            ["We excluded pathogens", "poisons", "housing conditions."],
+        ),
+        (
+            "Exclusion criteria were: 1) no data; 2) rodents (e.g. Mice), 3) reviews. Sex was not an exclusion criterion.",
+            ["Sex was not an exclusion criterion."],
+            ["no data", "rodents (e.g. Mice)", "reviews."],
+        ),
+        (
+            "Articles were included if (1) in English, (2) on adults (aged 18 to 65) in care, and (3) on yoga",
+            ["Articles were included if", "in English", "on adults (aged 18 to 65) in care", "on yoga"],
+            [],
+        ),
+        (
+            "We excluded trials in which an included drug was combined with another.",
+            [],
+            ["We excluded trials in which an included drug was combined with another."],
+        ),
+        (
+            "Studies that only included infants were also excluded.",
+            [],
+            ["Studies that only included infants were also excluded."],
+        ),
+        (
+            "We included trials of yoga and excluded case reports.",
+            ["We included trials of yoga"],
+            ["excluded case reports."],
+        ),
+        (
+            "Studies of adults with long-standing pain of the lower back or\nof the neck\nStudies in care homes",
+            ["Studies of adults with long-standing pain of the lower back or of the neck", "Studies in care homes"],
+            [],
+        ),
+        (
+            "Population. Adults with back pain. Inclusion and exclusion criteria were agreed.",
+            ["Adults with back pain."],
+            [],
+        ),
+        ("## Exclude:\n- E. coli in calves", [], ["E. coli in calves"]),
+        (
+            "We did not include letters. Men were not excluded.",
+            ["Men were not excluded."],
+            ["We did not include letters."],
+        ),
+        ("", [], []),
+        ("\n \n---\n", [], []),
+    ],
+)
 def test_criteria_from_text(text, include, exclude):
     assert criteria_from_text(text) == (tuple(include), tuple(exclude))
 
 
-@pytest.mark.parametrize(("name", "n_include", "n_exclude", "excluded"), [
-    ("menon_2022", 7, 7, "housing conditions"),
-    ("jeyaraman_2020", 4, 3, "Review articles and in-vitro studies involving stem cell therapy"),
-    ("bannach_brown_2019", 2, 1, "Exclude human studies, reviews and in vitro studies."),
-    ("meijboom_2021", 7, 1, "Congress abstracts, reviews, editorials, and other opinion articles were excluded."),
-    ("donners_2021", 4, 0, None),
-])
+@pytest.mark.parametrize(
+    ("name", "n_include", "n_exclude", "excluded"),
+    [
+        ("menon_2022", 7, 7, "housing conditions"),
+        ("jeyaraman_2020", 4, 3, "Review articles and in-vitro studies involving stem cell therapy"),
+        ("bannach_brown_2019", 2, 1, "Exclude human studies, reviews and in vitro studies."),
+        ("meijboom_2021", 7, 1, "Congress abstracts, reviews, editorials, and other opinion articles were excluded."),
+        ("donners_2021", 4, 0, None),
+    ],
+)
 def test_published_criteria(name, n_include, n_exclude, excluded):
     path = SHARED / "data" / "criteria" / f"{name}.txt"
     if not path.is_file():
@@ -296,5 +394,7 @@ def test_published_criteria(name, n_include, n_exclude, excluded):
 
 def test_import_is_light():
     """The module stands on the standard library, so that `triage --help` stays fast."""
-    code = "import sys, triage.protocol; sys.exit(any(m in sys.modules for m in ('numpy', 'sklearn', 'pandas', 'torch')))"
+    code = (
+        "import sys, triage.protocol; sys.exit(any(m in sys.modules for m in ('numpy', 'sklearn', 'pandas', 'torch')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -13,14 +13,28 @@ from triage import features, learning, metrics, ranking
 from triage.errors import InputError
 
 TUNE = SHARED / "data" / "screening" / "tune"
-TITLES = ["peer support in mental health", "bacteria in soil", "peer workers and recovery", "steel bridges in sea air", "peer support online"]
-ABSTRACTS = ["adults support each other", "nitrogen in roots", "", "beams corrode", "support over the internet of adults"]
+TITLES = [
+    "peer support in mental health",
+    "bacteria in soil",
+    "peer workers and recovery",
+    "steel bridges in sea air",
+    "peer support online",
+]
+ABSTRACTS = [
+    "adults support each other",
+    "nitrogen in roots",
+    "",
+    "beams corrode",
+    "support over the internet of adults",
+]
 
 
 @pytest.fixture(scope="module")
 def views():
     return features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS), ["words", "stems", "titles", "static"], include=["Peer support of adults"],
+        features.Texts.of(TITLES, ABSTRACTS),
+        ["words", "stems", "titles", "static"],
+        include=["Peer support of adults"],
         exclude=["Over the internet"],
     )
 
@@ -75,7 +89,9 @@ def test_the_criteria_fade_as_relevant_records_are_found(views):
     learned = score(preset, replace(views, criteria={}), rows, y)
     added = score(preset, views, rows, y) - ranking.standardised(learned)
     k = preset.criteria_fade
-    assert added == pytest.approx(preset.criteria_weight * k / (k + 2) * ranking.criteria_scores(preset, views), abs=1e-6)
+    assert added == pytest.approx(
+        preset.criteria_weight * k / (k + 2) * ranking.criteria_scores(preset, views), abs=1e-6
+    )
 
 
 def test_labels_teach(views):
@@ -116,8 +132,14 @@ def test_the_machine_is_scikit_learns_at_every_label(kind):
 def test_a_learner_that_goes_on_agrees_with_a_new_one(views):
     preset = replace(ranking.load_preset("fast"), rank_weight=0.0)
     going_on = ranking.Learner(preset, views)
-    for rows, y in (([0, 1], [1, 0]), ([0, 1, 2], [1, 0, 1]), ([0, 1, 2, 3], [1, 0, 1, 0]), ([0, 1, 2, 3], [0, 0, 1, 0]),
-                    ([1, 2], [0, 1]), ([2, 4, 1], [1, 0, 0])):
+    for rows, y in (
+        ([0, 1], [1, 0]),
+        ([0, 1, 2], [1, 0, 1]),
+        ([0, 1, 2, 3], [1, 0, 1, 0]),
+        ([0, 1, 2, 3], [0, 0, 1, 0]),
+        ([1, 2], [0, 1]),
+        ([2, 4, 1], [1, 0, 0]),
+    ):
         assert going_on(np.array(rows), np.array(y)) == pytest.approx(score(preset, views, rows, y), abs=1e-2)
 
 
@@ -131,12 +153,18 @@ def test_ranks_are_among_the_open_records():
 def test_explanations_add_up_to_the_score(views, name, with_criteria):
     preset = ranking.load_preset(name)
     rng = np.random.default_rng(1)
-    dense = {view: features.of_length_one(rng.normal(size=(5, 6)).astype(np.float32)) for view in ("static", "embedding")}
+    dense = {
+        view: features.of_length_one(rng.normal(size=(5, 6)).astype(np.float32)) for view in ("static", "embedding")
+    }
     named = ["stems", "titles", "words"]
     terms = features.build_views(features.Texts.of(TITLES, ABSTRACTS), named, question="Peer support of adults")
-    criteria = {**views.criteria, **terms.criteria, "whole": rng.random(5), "each": rng.random(5)} if with_criteria else {}
+    criteria = (
+        {**views.criteria, **terms.criteria, "whole": rng.random(5), "each": rng.random(5)} if with_criteria else {}
+    )
     whole = replace(
-        views, matrices={**views.matrices, **terms.matrices, **dense}, criteria=criteria,
+        views,
+        matrices={**views.matrices, **terms.matrices, **dense},
+        criteria=criteria,
         names={**views.names, **terms.names},
     )
     learner, rows, y = ranking.Learner(preset, whole), np.array([0, 1, 3]), np.array([1, 0, 0])
@@ -151,7 +179,8 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
         )
         assert [known for known, _ in told.known] == rows.tolist()
         assert sum(adds for _, adds in told.known) + told.presumed == pytest.approx(
-            sum(told.parts[linear] - told.constant[linear] for linear in told.constant), abs=1e-5)
+            sum(told.parts[linear] - told.constant[linear] for linear in told.constant), abs=1e-5
+        )
     # The relevant record speaks for one like it; the vectors that were drawn say what they will.
     told = learner.explain(rows, y, 2)
     assert name != "elas-u4" or told.known[0][1] > 0
@@ -198,16 +227,17 @@ def test_ranks_are_of_scores_judged_among_their_like(many):
 def test_presumed_records_weigh_less_than_judged_ones_until_they_are_judged(many):
     term = ranking.Score("stems", 0.11, 1.0, presumed=10)
     preset = replace(ranking.load_preset("elas-u4"), scores=(term,))
-    presumed = np.random.default_rng(0).choice(60, 10, replace=False)      # as the documentation says
+    presumed = np.random.default_rng(0).choice(60, 10, replace=False)  # as the documentation says
     others = np.setdiff1d(np.arange(60), presumed)
     going_on, matrix = ranking.Learner(preset, many), many.matrices["stems"]
     for of_presumed, labels in (([], [1, 0, 0]), ([0], [1, 0, 0]), ([1], [1, 0, 0]), ([], [1, 0, 1])):
         rows = np.concatenate([others[:3], presumed[: len(of_presumed)]])
         y = np.array([*labels, *of_presumed])
         weights = ranking.balanced_weights(y, 9.8)
-        open_presumed = presumed[len(of_presumed):]
+        open_presumed = presumed[len(of_presumed) :]
         exact = LinearSVC(loss="squared_hinge", C=0.11, dual=True, tol=1e-9, max_iter=100_000).fit(
-            matrix[np.concatenate([rows, open_presumed])], np.concatenate([y, np.zeros(len(open_presumed), int)]),
+            matrix[np.concatenate([rows, open_presumed])],
+            np.concatenate([y, np.zeros(len(open_presumed), int)]),
             sample_weight=np.concatenate([weights, np.full(len(open_presumed), 0.3 * weights[y == 0][0])]),
         )
         assert going_on(rows, y) == pytest.approx(exact.decision_function(matrix), abs=2e-3)
@@ -227,7 +257,7 @@ def test_explanations_add_up_where_brief_records_are_judged_apart(many, rank_wei
 def test_before_both_labels_the_criteria_explain_and_without_them_nothing_does(views):
     preset = ranking.load_preset("fast")
     terms = features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS), ["stems", "titles", "static"], question="Peer support of adults",
+        features.Texts.of(TITLES, ABSTRACTS), ["stems", "titles", "static"], question="Peer support of adults"
     )
     told = ranking.Learner(preset, terms).explain(np.array([0]), np.array([1]), 2)
     assert told.parts == {"criteria stems": pytest.approx(told.score)} and not told.known and not told.terms
@@ -235,8 +265,44 @@ def test_before_both_labels_the_criteria_explain_and_without_them_nothing_does(v
 
 
 # The 36 positions at which ASReview 2.2 finds the relevant records of meijboom_2021 after the priors.
-MEIJBOOM = [1, 2, 11, 13, 20, 26, 29, 33, 34, 35, 36, 37, 38, 40, 41, 44, 46, 51, 53, 55, 61, 64, 65, 67, 68, 69, 71, 72, 73, 79, 109,
-            125, 141, 144, 203, 427]
+MEIJBOOM = [
+    1,
+    2,
+    11,
+    13,
+    20,
+    26,
+    29,
+    33,
+    34,
+    35,
+    36,
+    37,
+    38,
+    40,
+    41,
+    44,
+    46,
+    51,
+    53,
+    55,
+    61,
+    64,
+    65,
+    67,
+    68,
+    69,
+    71,
+    72,
+    73,
+    79,
+    109,
+    125,
+    141,
+    144,
+    203,
+    427,
+]
 # As `asreview simulate --prior-idx 1 0` found those of donners_2021 (version 2.2, seed 1).
 DONNERS = [1, 2, 3, 5, 8, 14, 16, 18, 23, 32, 33, 35, 39, 95]
 
@@ -259,14 +325,16 @@ def screened(name, preset, priors, batch):
             trained_on = len(rows)
         scores[rows] = -np.inf
         rows.append(int(scores.argmax()))
-    return y[rows[len(priors):]]
+    return y[rows[len(priors) :]]
 
 
 needs_tune = pytest.mark.skipif(not TUNE.is_dir(), reason="shared/data/screening is not there")
 
 
 @needs_tune
-@pytest.mark.parametrize("name, priors, expected", [("meijboom_2021", [65, 5], MEIJBOOM), ("donners_2021", [1, 0], DONNERS)])
+@pytest.mark.parametrize(
+    "name, priors, expected", [("meijboom_2021", [65, 5], MEIJBOOM), ("donners_2021", [1, 0], DONNERS)]
+)
 def test_elas_u4_finds_every_record_where_asreview_does(name, priors, expected):
     labels = screened(name, "elas-u4", priors, lambda labelled: 1)
     assert np.flatnonzero(labels).tolist() == expected
@@ -276,7 +344,9 @@ def test_elas_u4_finds_every_record_where_asreview_does(name, priors, expected):
 def test_more_views_save_work_on_a_tune_set():
     """The study over all sets is in docs/ranking-log.md; this one set guards against a slip."""
     work = {
-        preset: metrics.work_to_recall(screened("meijboom_2021", preset, [65, 5], lambda labelled: max(1, labelled // 20)), 0.95)
+        preset: metrics.work_to_recall(
+            screened("meijboom_2021", preset, [65, 5], lambda labelled: max(1, labelled // 20)), 0.95
+        )
         for preset in ("elas-u4", "fast")
     }
     assert work["fast"] <= work["elas-u4"]
@@ -284,24 +354,58 @@ def test_more_views_save_work_on_a_tune_set():
 
 # Titles with one of two subjects each, turn about: support by peers in depression, and the corrosion of bridges.
 IN_OTHER_LANGUAGES = {
-    "Chinese": ("抑郁症患者的同伴支持干预", [
-        "同伴支持对抑郁症患者康复的影响", "海洋环境中钢桥的腐蚀", "社区抑郁症患者同伴支持小组的研究", "钢桥腐蚀疲劳寿命的预测",
-        "青年抑郁患者的同伴支持服务", "混凝土桥梁在海洋中的腐蚀", "抑郁症与同伴支持的随机对照试验", "沿海钢桥腐蚀检测",
-    ]),
-    "Japanese": ("うつ病の人へのピアサポート", [
-        "うつ病患者に対するピアサポートの効果", "海岸における鋼橋の腐食", "地域でのピアサポートとうつ病の回復", "鋼橋の腐食疲労の予測",
-        "若年うつ病者のピアサポート事業", "海洋環境でのコンクリート橋の腐食", "ピアサポートのうつ病への無作為化試験", "沿岸鋼橋の腐食検査",
-    ]),
-    "Thai": ("การสนับสนุนจากเพื่อนสำหรับผู้ป่วยซึมเศร้า", [
-        "ผลของการสนับสนุนจากเพื่อนต่อผู้ป่วยซึมเศร้า", "การกัดกร่อนของสะพานเหล็กในทะเล", "กลุ่มสนับสนุนจากเพื่อนในผู้ป่วยซึมเศร้า",
-        "อายุการใช้งานของสะพานเหล็กกับการกัดกร่อน", "บริการสนับสนุนจากเพื่อนสำหรับวัยรุ่นซึมเศร้า", "การกัดกร่อนสะพานคอนกรีตในทะเล",
-        "การทดลองสนับสนุนจากเพื่อนในโรคซึมเศร้า", "การตรวจการกัดกร่อนสะพานเหล็กชายฝั่ง",
-    ]),
-    "Russian": ("Поддержка равных при депрессии", [
-        "Влияние поддержки равных на больных депрессией", "Коррозия стальных мостов в морской среде", "Группы поддержки равных при депрессии",
-        "Прогноз коррозии стального моста", "Поддержка равными молодых с депрессией", "Коррозия бетонных мостов у моря",
-        "Испытание поддержки равных при депрессиях", "Проверка стальных мостов на коррозию",
-    ]),
+    "Chinese": (
+        "抑郁症患者的同伴支持干预",
+        [
+            "同伴支持对抑郁症患者康复的影响",
+            "海洋环境中钢桥的腐蚀",
+            "社区抑郁症患者同伴支持小组的研究",
+            "钢桥腐蚀疲劳寿命的预测",
+            "青年抑郁患者的同伴支持服务",
+            "混凝土桥梁在海洋中的腐蚀",
+            "抑郁症与同伴支持的随机对照试验",
+            "沿海钢桥腐蚀检测",
+        ],
+    ),
+    "Japanese": (
+        "うつ病の人へのピアサポート",
+        [
+            "うつ病患者に対するピアサポートの効果",
+            "海岸における鋼橋の腐食",
+            "地域でのピアサポートとうつ病の回復",
+            "鋼橋の腐食疲労の予測",
+            "若年うつ病者のピアサポート事業",
+            "海洋環境でのコンクリート橋の腐食",
+            "ピアサポートのうつ病への無作為化試験",
+            "沿岸鋼橋の腐食検査",
+        ],
+    ),
+    "Thai": (
+        "การสนับสนุนจากเพื่อนสำหรับผู้ป่วยซึมเศร้า",
+        [
+            "ผลของการสนับสนุนจากเพื่อนต่อผู้ป่วยซึมเศร้า",
+            "การกัดกร่อนของสะพานเหล็กในทะเล",
+            "กลุ่มสนับสนุนจากเพื่อนในผู้ป่วยซึมเศร้า",
+            "อายุการใช้งานของสะพานเหล็กกับการกัดกร่อน",
+            "บริการสนับสนุนจากเพื่อนสำหรับวัยรุ่นซึมเศร้า",
+            "การกัดกร่อนสะพานคอนกรีตในทะเล",
+            "การทดลองสนับสนุนจากเพื่อนในโรคซึมเศร้า",
+            "การตรวจการกัดกร่อนสะพานเหล็กชายฝั่ง",
+        ],
+    ),
+    "Russian": (
+        "Поддержка равных при депрессии",
+        [
+            "Влияние поддержки равных на больных депрессией",
+            "Коррозия стальных мостов в морской среде",
+            "Группы поддержки равных при депрессии",
+            "Прогноз коррозии стального моста",
+            "Поддержка равными молодых с депрессией",
+            "Коррозия бетонных мостов у моря",
+            "Испытание поддержки равных при депрессиях",
+            "Проверка стальных мостов на коррозию",
+        ],
+    ),
 }
 
 

@@ -117,7 +117,8 @@ def test_a_total_once_rejected_stays_rejected():
     assert recall.log_evidence(now, bound + 1.0) < -math.log(0.05) <= recall.highest_log_evidence(now, bound + 1.0)
     assert recall.certificate(after).relevant_upper == bound
     assert recall.highest_log_evidence(recall.audit_draws(before), 30.0) == recall.log_evidence(
-        recall.audit_draws(before), 30.0)
+        recall.audit_draws(before), 30.0
+    )
 
 
 @with_reference
@@ -176,7 +177,8 @@ def test_the_bound_of_several_strata_is_the_largest_sum_that_some_allocation_all
         evidence.append({total: log_e(theirs, total) if len(theirs.m) else 0.0 for total in totals})
         audited += bool(theirs.m)
     allowed = [
-        sum(totals) for totals in itertools.product(*possible)
+        sum(totals)
+        for totals in itertools.product(*possible)
         if sum(e[total] for e, total in zip(evidence, totals)) < math.log(1 / alpha) - 1e-12
     ]
     h = history(y, origin, sizes, stratum=stratum)
@@ -225,8 +227,9 @@ def test_records_added_later_have_evidence_of_their_own():
     # The second stratum has no draw yet: every one of its records may be relevant.
     grown = recall.certificate(history(**first, n=[160, 30], stratum=[0] * 140))
     assert grown.relevant_upper == alone.relevant_upper + 30
-    both = recall.certificate(history(
-        first["y"] + [0] * 25, first["origin"] + "a" * 25, [160, 30], stratum=[0] * 140 + [1] * 25))
+    both = recall.certificate(
+        history(first["y"] + [0] * 25, first["origin"] + "a" * 25, [160, 30], stratum=[0] * 140 + [1] * 25)
+    )
     assert alone.relevant_upper <= both.relevant_upper < grown.relevant_upper
 
 
@@ -263,11 +266,18 @@ def test_a_record_that_left_costs_evidence_and_never_gives_any():
         assert left.missed_upper == whole.missed_upper if compare == "eq" else left.missed_upper > whole.missed_upper
 
 
-@pytest.mark.parametrize("weights", [
-    dict(bets=(0.0, 1.0), weights=(0.5, 0.5)), dict(bets=(0.0,), weights=(0.5, 0.5)), dict(decay=0.0), dict(decay=1.0),
-    dict(bets=(0.0, 0.1), weights=(0.5, 0.6)), dict(bets=(0.0, 0.1), weights=(1.0, 0.0)),
-    dict(bets=(0.9,), weights=(1.0,), decay=0.2),
-])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        dict(bets=(0.0, 1.0), weights=(0.5, 0.5)),
+        dict(bets=(0.0,), weights=(0.5, 0.5)),
+        dict(decay=0.0),
+        dict(decay=1.0),
+        dict(bets=(0.0, 0.1), weights=(0.5, 0.6)),
+        dict(bets=(0.0, 0.1), weights=(1.0, 0.0)),
+        dict(bets=(0.9,), weights=(1.0,), decay=0.2),
+    ],
+)
 def test_weights_that_make_no_martingale_are_refused(weights):
     with pytest.raises(ValueError):
         recall.AuditE(**weights)
@@ -334,10 +344,12 @@ def test_the_evidence_at_the_truth_is_a_fair_game(plan):
     """
     n, relevant, shown = plan
     decay = recall.AuditE().decay
-    outstanding = np.mean([
-        decay ** (1 + sum(1 for i, how in enumerate(shown) if how == "a" and i in places))
-        for places in itertools.combinations(range(n), relevant)
-    ])
+    outstanding = np.mean(
+        [
+            decay ** (1 + sum(1 for i, how in enumerate(shown) if how == "a" and i in places))
+            for places in itertools.combinations(range(n), relevant)
+        ]
+    )
     assert expectation(*plan) + outstanding == pytest.approx(1, abs=1e-12)
 
 
@@ -357,7 +369,7 @@ def test_a_look_at_the_wrong_moment_is_not():
 
 
 def false_certification_rate(
-    bound, runs, seed, n=120, relevant=12, found=9, share_audit=0.5, hidden=False, lucky=False,
+    bound, runs, seed, n=120, relevant=12, found=9, share_audit=0.5, hidden=False, lucky=False
 ):
     """Screen a pool with `found` relevant at the top and the rest at random or last; look after every record.
 
@@ -370,7 +382,7 @@ def false_certification_rate(
         y = np.zeros(n, int)
         y[:found] = 1
         rest = np.arange(found, n)
-        y[rest[-(relevant - found):] if hidden else rng.choice(rest, relevant - found, replace=False)] = 1
+        y[rest[-(relevant - found) :] if hidden else rng.choice(rest, relevant - found, replace=False)] = 1
         shown, labels, origin, pool = [], [], [], []
         left = list(range(n))
         for k in range(70):
@@ -425,7 +437,7 @@ def _bound(h, draws):
 
 
 @pytest.mark.parametrize(
-    "setting", [dict(), dict(hidden=True), dict(share_audit=1.0)], ids=["mixed", "hidden cluster", "audit alone"],
+    "setting", [dict(), dict(hidden=True), dict(share_audit=1.0)], ids=["mixed", "hidden cluster", "audit alone"]
 )
 def test_the_true_total_is_rejected_no_more_often_than_promised(setting):
     """300 runs of 55 looks each: the lower bound of the rate (99 %) must not exceed alpha."""
@@ -455,7 +467,7 @@ def screen_while(adversary, seed, *, n, found, missed, draws, seen=lambda histor
     rng = np.random.default_rng(seed)
     log = Log()
     y = np.zeros(n + 1, int)
-    y[1: found + 1] = 1
+    y[1 : found + 1] = 1
     y[rng.choice(np.arange(found + 1, n + 1), missed, replace=False)] = 1
     log.plan(rng.permutation(np.arange(1, n + 1)))
     for record_id in range(1, found + 1):
@@ -496,6 +508,7 @@ def hits_become_copies(log, y):
 
 def away_and_back(wanted, most, after):
     """Some records are removed after the first draw and brought back some draws later."""
+
     def moves(log, y):
         stage, pool, _ = yield
         unshown = [int(r) for r in stage.record_ids[~pool.shown] if y[r] == wanted]
@@ -507,6 +520,7 @@ def away_and_back(wanted, most, after):
         yield True
         while True:
             yield False
+
     return moves
 
 
@@ -546,8 +560,15 @@ def test_a_place_kept_while_away_turns_that_test_red(name, monkeypatch):
 
 
 def test_the_price_of_certainty_is_the_published_table():
-    expected = {10: (.63, .78, .95, .95), 20: (.39, .63, .78, .95), 50: (.21, .39, .63, .95), 100: (.11, .22, .39, .78),
-                200: (.06, .12, .24, .63), 500: (.02, .05, .11, .39), 1000: (.01, .03, .05, .24)}
+    expected = {
+        10: (0.63, 0.78, 0.95, 0.95),
+        20: (0.39, 0.63, 0.78, 0.95),
+        50: (0.21, 0.39, 0.63, 0.95),
+        100: (0.11, 0.22, 0.39, 0.78),
+        200: (0.06, 0.12, 0.24, 0.63),
+        500: (0.02, 0.05, 0.11, 0.39),
+        1000: (0.01, 0.03, 0.05, 0.24),
+    }
     for found, shares in expected.items():
         price = recall.price_of_certainty(found, 100_000)
         assert [round(draws / 100_000, 2) for draws in price.values()] == list(shares)
@@ -574,7 +595,7 @@ def cmh_by_definition(y, total, target):
     """Callaghan & Mueller-Hansen for every i, as written."""
     n, found, smallest = len(y), sum(y), 1.0
     for i in range(1, n + 1):
-        hits = sum(y[n - i:])
+        hits = sum(y[n - i :])
         k = math.floor(found / target + 1 - (found - hits) + 1e-9)
         smallest = min(smallest, hypergeom.cdf(hits, total - (n - i), min(k, total - (n - i)), i))
     return smallest
@@ -638,6 +659,7 @@ def test_a_draw_whose_record_left_stays_in_the_fixed_sample():
 
 def test_the_policy_audits_after_a_plateau_until_a_hit():
     policy = recall.Policy(least=4, share=0.0)
+
     def after(y, origin):
         return policy.next_origin(history(y, origin, 100))
 
@@ -697,9 +719,13 @@ def carried_out(h, target, confidence, policy):
     """Screen on with nothing relevant left, record by record, until the certificate is there."""
     y, origin, pool, stratum = list(h.y), list(h.origin), list(h.pool_size), list(h.stratum)
     done = 0
-    while not recall.certificate(now := History.of(
-        range(len(y)), y, origin, n_records=h.n_records, pool_size=pool, stratum=stratum, past=h.past,
-    ), target, confidence).certified:
+    while not recall.certificate(
+        now := History.of(
+            range(len(y)), y, origin, n_records=h.n_records, pool_size=pool, stratum=stratum, past=h.past
+        ),
+        target,
+        confidence,
+    ).certified:
         if not now.n_unscreened:
             break
         done += 1
@@ -719,8 +745,13 @@ def carried_out(h, target, confidence, policy):
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.integers(15, 140), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.9]), st.sampled_from([0.8, 0.95]),
-       st.booleans())
+@given(
+    st.integers(15, 140),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.5, 0.8, 0.9]),
+    st.sampled_from([0.8, 0.95]),
+    st.booleans(),
+)
 def test_the_zero_hit_forecast_carried_out(n, seed, target, confidence, open_labels):
     """On the very certificate: hits before, draws whose record left, plateaus begun, labels awaited."""
     rng = np.random.default_rng(seed)

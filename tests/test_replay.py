@@ -55,14 +55,22 @@ def test_every_copy_is_linked_to_its_own_work_and_every_removal_is_right(replaye
 def test_the_figure_is_the_published_one(replayed):
     folder, done = replayed
     lines = texts((folder / "flow.svg").read_bytes())
-    for box in ("Records identified (n = 6,257)", "Duplicates removed (n = 1,466)",
-                "Records after duplicates removed (n = 4,791)", "Removed by the language limit (n = 142)",
-                "Records screened: abstract (n = 4,649)", "Records excluded (n = 4,511)",
-                "Records screened: quality (n = 138)", "Records excluded (n = 33)",
-                "Records screened: full-text (n = 105)", "Records excluded (n = 54)", "Included (n = 51)"):
+    for box in (
+        "Records identified (n = 6,257)",
+        "Duplicates removed (n = 1,466)",
+        "Records after duplicates removed (n = 4,791)",
+        "Removed by the language limit (n = 142)",
+        "Records screened: abstract (n = 4,649)",
+        "Records excluded (n = 4,511)",
+        "Records screened: quality (n = 138)",
+        "Records excluded (n = 33)",
+        "Records screened: full-text (n = 105)",
+        "Records excluded (n = 54)",
+        "Included (n = 51)",
+    ):
         assert box in lines
     included = lines.index("Included (n = 51)")
-    assert lines[included + 1: included + 5] == ["review", "8", "qualitative", "19"]
+    assert lines[included + 1 : included + 5] == ["review", "8", "qualitative", "19"]
     for source in exports.FILES:
         assert int(lines[lines.index(source) + 1].replace(",", "")) == exports.FIRSTS[source] + exports.COPIES[source]
     assert ET.fromstring((folder / "flow.svg").read_bytes()).get("width") == "784"
@@ -79,8 +87,16 @@ def test_the_copies_differ_as_the_databases_do(replayed):
     _, done = replayed
     sizes = Counter(map(len, done.exports.groups))
     assert sum(n * (size - 1) for size, n in sizes.items()) == 1466 and sizes[3] > 100
-    for change in ("DOI missing", "journal abbreviated", "initials for given names", "Unicode spelt out",
-                   "abstract truncated", "abstract missing", "pages missing", "year of the online version"):
+    for change in (
+        "DOI missing",
+        "journal abbreviated",
+        "initials for given names",
+        "Unicode spelt out",
+        "abstract truncated",
+        "abstract missing",
+        "pages missing",
+        "year of the online version",
+    ):
         assert done.exports.changes[change] > 20, change
     works = list(done.exports.works.values())
     assert len({work.title.casefold() for work in works}) == len(works) == 4791
@@ -115,7 +131,7 @@ def test_the_script_decides_only_the_pairs_left_to_a_person(tmp_path):
         project.add(records, [1, 2, 3, 4], name="a.ris", source="a", format="ris", sha256="0", announced=4, problems=())
         asked = {(link.kept_id, link.copy_id) for link in find_duplicates(list(project.records())) if not link.sure}
     assert asked == {(1, 2), (3, 4)}
-    known = exports.Exports({}, groups=[[1, 2], [3], [4]])      # the second pair are two works
+    known = exports.Exports({}, groups=[[1, 2], [3], [4]])  # the second pair are two works
     run = replay.Triage(tmp_path, say=lambda line: None)
     assert replay.decide_maybes(run, run("dedupe")["maybes"], known) == 1
     assert run("dedupe")["maybes"] == [] and replay.decide_maybes(run, [], known) == 0
@@ -123,16 +139,23 @@ def test_the_script_decides_only_the_pairs_left_to_a_person(tmp_path):
         assert project.stage().live.duplicates == {2: 1}
 
 
-@pytest.mark.parametrize("text, plain", [
-    ("β-blockers ≥ 5 µg in Malmö", "beta-blockers >= 5 microg in Malmo"), ("Łódź – “quoted”", 'Lodz - "quoted"'),
-])
+@pytest.mark.parametrize(
+    "text, plain",
+    [("β-blockers ≥ 5 µg in Malmö", "beta-blockers >= 5 microg in Malmo"), ("Łódź – “quoted”", 'Lodz - "quoted"')],
+)
 def test_ovid_writes_ascii(text, plain):
     assert exports.spelt(text) == plain
 
 
-@pytest.mark.parametrize("name, family, given", [
-    ("Sono, Tamaki", "Sono", "Tamaki"), ("Sono T", "Sono", "T"), ("Larry J. Davidson", "Davidson", "Larry J."),
-    ("van de Kar N. J. C.", "van de Kar", "N. J. C."), ("Anonymous", "Anonymous", ""),
-])
+@pytest.mark.parametrize(
+    "name, family, given",
+    [
+        ("Sono, Tamaki", "Sono", "Tamaki"),
+        ("Sono T", "Sono", "T"),
+        ("Larry J. Davidson", "Davidson", "Larry J."),
+        ("van de Kar N. J. C.", "van de Kar", "N. J. C."),
+        ("Anonymous", "Anonymous", ""),
+    ],
+)
 def test_a_name_has_two_parts(name, family, given):
     assert exports._name(name) == (family, given)

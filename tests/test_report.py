@@ -51,15 +51,35 @@ name = "full-text"
 
 def a_status(**changes):
     status = {
-        "stage": "abstract", "records": 100, "screened": 60, "relevant_found": 20, "maybe": 0,
-        "unscreened": 40, "target": 0.95, "confidence": 0.95,
-        "certificate": {"method": "audit-e", "recall_lower": 0.8969, "missed_upper": 2, "audit_draws": 12,
-                        "certified": False},
-        "estimate": {"method": "discovery curve", "recall": 0.97, "lower": 0.9312, "upper": 0.9911,
-                     "relevant_total": 20.6, "assumes": "that the curve goes on as it did."},
+        "stage": "abstract",
+        "records": 100,
+        "screened": 60,
+        "relevant_found": 20,
+        "maybe": 0,
+        "unscreened": 40,
+        "target": 0.95,
+        "confidence": 0.95,
+        "certificate": {
+            "method": "audit-e",
+            "recall_lower": 0.8969,
+            "missed_upper": 2,
+            "audit_draws": 12,
+            "certified": False,
+        },
+        "estimate": {
+            "method": "discovery curve",
+            "recall": 0.97,
+            "lower": 0.9312,
+            "upper": 0.9911,
+            "relevant_total": 20.6,
+            "assumes": "that the curve goes on as it did.",
+        },
         "rules": [{"name": "cmh", "stop": True, "promise": "conditional", "why": "p = 0.01"}],
-        "workload": {"records_to_certificate": {"p10": 7, "p50": 1, "p90": 14}, "seconds_per_record": 11.2,
-                     "hours": {"p10": 0.1, "p50": 0.2, "p90": 0.3}},
+        "workload": {
+            "records_to_certificate": {"p10": 7, "p50": 1, "p90": 14},
+            "seconds_per_record": 11.2,
+            "hours": {"p10": 0.1, "p50": 0.2, "p90": 0.3},
+        },
         "verdict": {"stop": False, "why": "The target is 95 %."},
     }
     return {**status, **changes}
@@ -67,8 +87,14 @@ def a_status(**changes):
 
 def add(project, records, source="PubMed", sha256="0", problems=()):
     return project.add(
-        records, list(range(1, len(records) + 1)), name=f"{source}.ris", source=source, format="ris",
-        sha256=sha256, announced=len(records) + len(problems), problems=problems,
+        records,
+        list(range(1, len(records) + 1)),
+        name=f"{source}.ris",
+        source=source,
+        format="ris",
+        sha256=sha256,
+        announced=len(records) + len(problems),
+        problems=problems,
     )
 
 
@@ -77,29 +103,48 @@ def project(tmp_path):
     """Twelve records of two sources, two duplicates, one removal: nine of them enter the first stage."""
     with Project.create(tmp_path / "peer.triage", PROTOCOL) as made:
         authors = ("Sono T", "Miyamoto Y", "Rowe M", "Sells D")
-        add(made, [
-            Record(title=f"Title {i}", authors=authors, year=2000 + i, journal="Psychiatric Services",
-                   doi=f"10.1176/ps.{i}", pmid=f"{i}")
-            for i in range(1, 9)
-        ])
+        add(
+            made,
+            [
+                Record(
+                    title=f"Title {i}",
+                    authors=authors,
+                    year=2000 + i,
+                    journal="Psychiatric Services",
+                    doi=f"10.1176/ps.{i}",
+                    pmid=f"{i}",
+                )
+                for i in range(1, 9)
+            ],
+        )
         add(made, [Record(title=f"Title {i}") for i in range(9, 13)], "CINAHL", "1", [(7, "no title")])
         made.link([(9, 1, "same title"), (10, 2, "same title")], reviewer="a")
         made.remove([(12, "language", "German")], reviewer="a")
-        made.save("abstract", Ranking(
-            0, {"name": "tiny", "C": 0.11, "scores": [{"view": "embedding", "weight": 1.0}]},
-            np.array([1]), np.zeros(1), np.zeros(1),
-        ))
+        made.save(
+            "abstract",
+            Ranking(
+                0,
+                {"name": "tiny", "C": 0.11, "scores": [{"view": "embedding", "weight": 1.0}]},
+                np.array([1]),
+                np.zeros(1),
+                np.zeros(1),
+            ),
+        )
         commit_audit(made)
         origins = [Origin.RANKED, Origin.RANKED, Origin.AUDIT, Origin.AUDIT, Origin.AUDIT, Origin.RANKED]
         made.show("abstract", range(1, 7), origins, range(9, 3, -1), reviewer="a")
-        made.decide("abstract", [
-            {"record_id": 1, "label": "include", "origin": Origin.RANKED},
-            {"record_id": 2, "label": "maybe", "origin": Origin.RANKED},
-            {"record_id": 3, "label": "exclude", "origin": Origin.AUDIT, "reason": "CARER"},
-            {"record_id": 4, "label": "exclude", "origin": Origin.AUDIT, "reason": "PHYSICAL"},
-            {"record_id": 5, "label": "exclude", "origin": Origin.AUDIT, "reason": "CARER"},
-            {"record_id": 6, "label": "exclude", "origin": Origin.RANKED},
-        ], reviewer="a")
+        made.decide(
+            "abstract",
+            [
+                {"record_id": 1, "label": "include", "origin": Origin.RANKED},
+                {"record_id": 2, "label": "maybe", "origin": Origin.RANKED},
+                {"record_id": 3, "label": "exclude", "origin": Origin.AUDIT, "reason": "CARER"},
+                {"record_id": 4, "label": "exclude", "origin": Origin.AUDIT, "reason": "PHYSICAL"},
+                {"record_id": 5, "label": "exclude", "origin": Origin.AUDIT, "reason": "CARER"},
+                {"record_id": 6, "label": "exclude", "origin": Origin.RANKED},
+            ],
+            reviewer="a",
+        )
         yield made
 
 
@@ -112,8 +157,12 @@ def test_the_included_are_tagged(tmp_path):
         add(project, [Record(title=f"Title {i}") for i in range(1, 6)])
         include = [{"record_id": i, "label": "include"} for i in range(1, 6)]
         project.decide("abstract", include, reviewer="a", tags={1: ["review"], 2: ["review"], 5: ["review"]})
-        project.decide("full-text", [*include[:3], {"record_id": 5, "label": "exclude"}], reviewer="a",
-                       tags={1: ["qualitative", "<b>"], 5: ["qualitative"]})
+        project.decide(
+            "full-text",
+            [*include[:3], {"record_id": 5, "label": "exclude"}],
+            reviewer="a",
+            tags={1: ["qualitative", "<b>"], 5: ["qualitative"]},
+        )
         project.decide("full-text", [{"record_id": 3, "label": "include"}], reviewer="b", tags={3: ["review"]})
         # Record 1 by its last stage; 5 is excluded, 4 not screened.
         assert flow(project).tags == {"qualitative": 1, "review": 2, "<b>": 1}
@@ -179,8 +228,13 @@ def test_bounds_and_audit_draws_are_drawn_and_labels_kept_apart():
     svg = discovery_curve(history, a_status())
     root = ET.fromstring(svg)
     lines = texts(svg)
-    assert {"Certificate:", "at most 22 relevant in all", "Estimate (no guarantee):", "21 relevant in all",
-            "Marks: 12 audit draws"} <= set(lines)
+    assert {
+        "Certificate:",
+        "at most 22 relevant in all",
+        "Estimate (no guarantee):",
+        "21 relevant in all",
+        "Marks: 12 audit draws",
+    } <= set(lines)
     assert len([p for p in root.iter(SVG + "path") if p.get("stroke-dasharray")]) == 2
     marks = next(p.get("d") for p in root.iter(SVG + "path") if "v7" in p.get("d"))
     assert marks.count("M") == 12
@@ -199,8 +253,9 @@ def test_a_bound_far_above_the_finds_does_not_flatten_the_curve():
     assert 200 < polyline(svg)[0][1] - polyline(svg)[-1][1]
 
 
-@pytest.mark.parametrize("end, ticks, step", [(1, 6, 1), (6, 6, 1), (7, 6, 2), (110, 6, 20), (4649, 6, 1000),
-                                              (0, 6, 1)])
+@pytest.mark.parametrize(
+    "end, ticks, step", [(1, 6, 1), (6, 6, 1), (7, 6, 2), (110, 6, 20), (4649, 6, 1000), (0, 6, 1)]
+)
 def test_ticks_are_round_numbers(end, ticks, step):
     assert curve._nice_step(end, ticks) == step
 
@@ -212,28 +267,44 @@ def test_every_statement_carries_its_promise_and_no_more():
     said = [(s.promise, s.text) for s in words.statements(a_status())]
     assert said == [
         ("count", "60 of 100 records are screened at the stage “abstract”, and 20 of them are relevant."),
-        ("certificate", "At least 89.6% of the records you would label relevant are found (95% confidence, "
-                        "holds whenever you look); at most 2 are missed among the 40 records not screened. "
-                        "This does not certify the target of 95%."),
-        ("estimate", "Recall is estimated at 97% (95% interval 93.1% to 99.2%), of 21 relevant records in "
-                     "all. This is a point estimate (discovery curve) with no guarantee; it assumes that the "
-                     "curve goes on as it did."),
-        ("estimate", "A certified stop is about 1 record away (8 times in 10 between 7 and 14), or 11 s "
-                     "at 11.2 seconds a record. This is a forecast with no guarantee."),
+        (
+            "certificate",
+            "At least 89.6% of the records you would label relevant are found (95% confidence, "
+            "holds whenever you look); at most 2 are missed among the 40 records not screened. "
+            "This does not certify the target of 95%.",
+        ),
+        (
+            "estimate",
+            "Recall is estimated at 97% (95% interval 93.1% to 99.2%), of 21 relevant records in "
+            "all. This is a point estimate (discovery curve) with no guarantee; it assumes that the "
+            "curve goes on as it did.",
+        ),
+        (
+            "estimate",
+            "A certified stop is about 1 record away (8 times in 10 between 7 and 14), or 11 s "
+            "at 11.2 seconds a record. This is a forecast with no guarantee.",
+        ),
     ]
 
 
 def test_nulls_say_that_nothing_is_known():
-    nothing = {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None,
-               "assumes": None}
-    certificate = {"method": "audit-e", "recall_lower": None, "missed_upper": 1, "audit_draws": 1,
-                   "certified": False}
-    said = words.statements(a_status(
-        screened=1, records=2, unscreened=1, relevant_found=0, estimate=nothing, certificate=certificate,
-        workload={"records_to_certificate": {"p10": None, "p50": None, "p90": None},
-                  "seconds_per_record": None,
-                  "hours": None},
-    ))
+    nothing = {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None, "assumes": None}
+    certificate = {"method": "audit-e", "recall_lower": None, "missed_upper": 1, "audit_draws": 1, "certified": False}
+    said = words.statements(
+        a_status(
+            screened=1,
+            records=2,
+            unscreened=1,
+            relevant_found=0,
+            estimate=nothing,
+            certificate=certificate,
+            workload={
+                "records_to_certificate": {"p10": None, "p50": None, "p90": None},
+                "seconds_per_record": None,
+                "hours": None,
+            },
+        )
+    )
     assert [s.text for s in said] == [
         "1 of 2 records is screened at the stage “abstract”, and 0 of them are relevant.",
         "No relevant record is known yet, so recall is undefined; at most 1 is missed among the 1 record not "
@@ -243,8 +314,7 @@ def test_nulls_say_that_nothing_is_known():
 
 
 def test_without_audit_draws_a_bound_is_told_as_arithmetic():
-    certificate = {"method": "audit-e", "recall_lower": 0.3, "missed_upper": 40, "audit_draws": 0,
-                   "certified": False}
+    certificate = {"method": "audit-e", "recall_lower": 0.3, "missed_upper": 40, "audit_draws": 0, "certified": False}
     said = words.statements(a_status(certificate=certificate))
     assert said[1].text == (
         "At least 30% of the records you would label relevant are found (by arithmetic alone: no record has been drawn at "
@@ -266,20 +336,33 @@ def test_the_headline_names_a_certificate_only_where_there_is_one():
     assert words.headline(a_status(unscreened=0, verdict=stop)) == "Every record is screened."
 
 
-@pytest.mark.parametrize("share, rounding, text", [
-    (0.57, math.floor, "57%"), (0.9499, math.floor, "94.9%"), (0.9999, math.floor, "99.9%"),
-    (0.9301, math.ceil, "93.1%"), (0.93, math.ceil, "93%"), (0.55 + 0.4, math.ceil, "95%"),
-    (0.99999, round, "99.9%"), (1.0, round, "100%"), (0.00001, round, "0.1%"), (0.0, round, "0%"),
-])
+@pytest.mark.parametrize(
+    "share, rounding, text",
+    [
+        (0.57, math.floor, "57%"),
+        (0.9499, math.floor, "94.9%"),
+        (0.9999, math.floor, "99.9%"),
+        (0.9301, math.ceil, "93.1%"),
+        (0.93, math.ceil, "93%"),
+        (0.55 + 0.4, math.ceil, "95%"),
+        (0.99999, round, "99.9%"),
+        (1.0, round, "100%"),
+        (0.00001, round, "0.1%"),
+        (0.0, round, "0%"),
+    ],
+)
 def test_bounds_are_never_rounded_to_the_stronger_claim(share, rounding, text):
     assert words.percent(share, rounding) == text
 
 
 def test_the_methods_paragraph_of_a_review_under_way():
     history = a_history([1] * 20 + [0] * 40, [Origin.RANKED] * 59 + [Origin.AUDIT], 100)
-    flow = Flow({"PubMed": 104}, {"PubMed": 1}, {"date": {"PubMed": 3}}, (
-        StageFlow("abstract", 100, 40, 1, {"x": 40}, 18, 1), StageFlow("full-text", 19, 19, 0, {}, 0, 0),
-    ))
+    flow = Flow(
+        {"PubMed": 104},
+        {"PubMed": 1},
+        {"date": {"PubMed": 3}},
+        (StageFlow("abstract", 100, 40, 1, {"x": 40}, 18, 1), StageFlow("full-text", 19, 19, 0, {}, 0, 0)),
+    )
     model = {"preset": "tiny", "C": 0.11}
     text = words.methods_text(parse(PROTOCOL), flow, history, a_status(maybe=1), model)
     for said in (
@@ -287,8 +370,7 @@ def test_the_methods_paragraph_of_a_review_under_way():
         "104 records were imported from 1 source: PubMed (searched on 2010-08-31, n = 104).",
         "1 duplicate was linked to the record kept, which left 103 records.",
         "3 records were removed before screening (3 by the date limit), which left 100 records.",
-        "60 of 100 records have been screened and 20 counted as relevant (1 as maybe and 1 in conflict among "
-        "them).",
+        "60 of 100 records have been screened and 20 counted as relevant (1 as maybe and 1 in conflict among them).",
         "59 of them were shown in the order of a ranking by the protocol's criteria",
         "The model was the preset “tiny” (C = 0.11).",
         "1 was drawn at random",
@@ -303,16 +385,18 @@ def test_the_methods_paragraph_of_a_review_under_way():
 
 
 def test_the_methods_paragraph_of_a_finished_review():
-    status = a_status(stage="quality", records=138, screened=138, unscreened=0, relevant_found=105,
-                      estimate=None,
-                      certificate=None)
-    protocol = Protocol(stages=parse(
-        '[[stages]]\nname="abstract"\n[[stages]]\nname="quality"\n[[stages]]\nname="full-text"'
-    ).stages)
+    status = a_status(
+        stage="quality", records=138, screened=138, unscreened=0, relevant_found=105, estimate=None, certificate=None
+    )
+    protocol = Protocol(
+        stages=parse('[[stages]]\nname="abstract"\n[[stages]]\nname="quality"\n[[stages]]\nname="full-text"').stages
+    )
     history = a_history([1] * 105 + [0] * 33, [Origin.CHOSEN] * 138)
     text = words.methods_text(protocol, PEER_SUPPORT, history, status, None)
     for said in (
-        "Screening was done with triage", "138 of 138 records were screened", "The stopping rule was",
+        "Screening was done with triage",
+        "138 of 138 records were screened",
+        "The stopping rule was",
         "Every record was screened, so no recall had to be estimated.",
         "At the stage “abstract”, 4,649 of 4,649 records were screened: 4,511 excluded and 138 included.",
         "At the stage “full-text”, 105 of 105 records were screened: 54 excluded and 51 included.",
@@ -323,14 +407,22 @@ def test_the_methods_paragraph_of_a_finished_review():
 
 
 def test_a_model_with_many_parameters_is_listed_in_the_report_only():
-    model = {"name": "default", "criteria": {"whole": 1.0}, "scores": [{"view": "embedding", "C": 0.3}],
-             **{f"p{i}": i for i in range(20)}}
+    model = {
+        "name": "default",
+        "criteria": {"whole": 1.0},
+        "scores": [{"view": "embedding", "C": 0.3}],
+        **{f"p{i}": i for i in range(20)},
+    }
     assert words.flat_parameters(model)[:3] == [
-        ("name", "default"), ("criteria.whole", "1.0"), ("scores[1]", "view embedding, C 0.3"),
+        ("name", "default"),
+        ("criteria.whole", "1.0"),
+        ("scores[1]", "view embedding, C 0.3"),
     ]
     said = words._said_of_model(model)
-    assert said == ("The model was the preset “default”, whose 22 parameters are listed in the report, with "
-                    "sentence embeddings (Reimers & Gurevych 2019) among its features.")
+    assert said == (
+        "The model was the preset “default”, whose 22 parameters are listed in the report, with "
+        "sentence embeddings (Reimers & Gurevych 2019) among its features."
+    )
 
 
 def test_the_methods_paragraph_counts_the_parameters_that_the_report_lists(project):
@@ -342,19 +434,25 @@ def test_the_methods_paragraph_counts_the_parameters_that_the_report_lists(proje
     assert listed.count("<tr><td>") == 19 and "<code>name</code>" not in listed
 
 
-@pytest.mark.parametrize("doi, link", [
-    ("10.1176/appi.ps.1", "https://doi.org/10.1176/appi.ps.1"),
-    ("10.1002/(sici)1097-0258(19980815)17:15<1623::aid>3.0.co;2-s", ""),
-    ("10.1000/a#b?c%", "https://doi.org/10.1000/a%23b%3Fc%25"),
-    ("javascript:alert(1)", ""), ('10.1000/"onclick="x', ""), ("10.1000/a b", ""), ("", ""),
-])
+@pytest.mark.parametrize(
+    "doi, link",
+    [
+        ("10.1176/appi.ps.1", "https://doi.org/10.1176/appi.ps.1"),
+        ("10.1002/(sici)1097-0258(19980815)17:15<1623::aid>3.0.co;2-s", ""),
+        ("10.1000/a#b?c%", "https://doi.org/10.1000/a%23b%3Fc%25"),
+        ("javascript:alert(1)", ""),
+        ('10.1000/"onclick="x', ""),
+        ("10.1000/a b", ""),
+        ("", ""),
+    ],
+)
 def test_only_a_doi_is_linked(doi, link):
     assert report.doi_link(doi) == link
 
 
-@pytest.mark.parametrize("pmid, link", [
-    ("123", "https://pubmed.ncbi.nlm.nih.gov/123/"), ("0", ""), ("1/..", ""), ("", ""),
-])
+@pytest.mark.parametrize(
+    "pmid, link", [("123", "https://pubmed.ncbi.nlm.nih.gov/123/"), ("0", ""), ("1/..", ""), ("", "")]
+)
 def test_only_a_pubmed_identifier_is_linked(pmid, link):
     assert report.pmid_link(pmid) == link
 
@@ -366,15 +464,25 @@ def test_the_page_holds_every_part(project):
     page = Page(report.render(project, STATUS))
     text = " ".join(page.text.split())
     for part in (
-        "Records identified (n = 12)", "Duplicates removed (n = 2)", "Removed by the language limit (n = 1)",
-        "Not yet screened (n = 3)", "Stage “abstract”: 4 records excluded", "Does it help?",
+        "Records identified (n = 12)",
+        "Duplicates removed (n = 2)",
+        "Removed by the language limit (n = 1)",
+        "Not yet screened (n = 3)",
+        "Stage “abstract”: 4 records excluded",
+        "Does it help?",
         "peer AND support",
         "Records that passed the stage “abstract” 2 records; the stages after it have not begun.",
-        "1 problem in CINAHL.ris", "line 7: no title", "Version 1, in force from",
+        "1 problem in CINAHL.ris",
+        "line 7: no title",
+        "Version 1, in force from",
         "The model was the preset “tiny”",
-        "Reimers N, Gurevych I.", "Cormack GV, Grossman MR.", "Ville J.", "Waudby-Smith I",
+        "Reimers N, Gurevych I.",
+        "Cormack GV, Grossman MR.",
+        "Ville J.",
+        "Waudby-Smith I",
         "BMJ 2021;372:n71",
-        "Marks: 3 audit draws", "2 in 6 records",
+        "Marks: 3 audit draws",
+        "2 in 6 records",
     ):
         assert part in text
     for row in (
@@ -421,21 +529,40 @@ text = {quoted}
 name = {quoted}
 """
     with Project.create(tmp_path / "h.triage", protocol) as project:
-        add(project, [Record(
-            title=HOSTILE + "\x00\u202e", authors=(HOSTILE, "\ud800"), journal=HOSTILE, year=2000,
-            pmid=HOSTILE,
-            doi='10.1000/"><script>alert(1)</script>',
-        )] * 3, source=HOSTILE, problems=[(1, HOSTILE)])
+        add(
+            project,
+            [
+                Record(
+                    title=HOSTILE + "\x00\u202e",
+                    authors=(HOSTILE, "\ud800"),
+                    journal=HOSTILE,
+                    year=2000,
+                    pmid=HOSTILE,
+                    doi='10.1000/"><script>alert(1)</script>',
+                )
+            ]
+            * 3,
+            source=HOSTILE,
+            problems=[(1, HOSTILE)],
+        )
         project.remove([(3, HOSTILE, HOSTILE)], reviewer=HOSTILE)
-        project.save(HOSTILE, Ranking(0, {"name": HOSTILE, HOSTILE: HOSTILE}, np.array([1]), np.zeros(1),
-                                      np.zeros(1)))
-        project.decide(HOSTILE, [
-            {"record_id": 1, "label": "include", "origin": Origin.RANKED},
-            {"record_id": 2, "label": "exclude", "reason": HOSTILE, "note": HOSTILE},
-        ], reviewer=HOSTILE)
+        project.save(HOSTILE, Ranking(0, {"name": HOSTILE, HOSTILE: HOSTILE}, np.array([1]), np.zeros(1), np.zeros(1)))
+        project.decide(
+            HOSTILE,
+            [
+                {"record_id": 1, "label": "include", "origin": Origin.RANKED},
+                {"record_id": 2, "label": "exclude", "reason": HOSTILE, "note": HOSTILE},
+            ],
+            reviewer=HOSTILE,
+        )
         status = a_status(
-            stage=HOSTILE, records=2, screened=2, unscreened=0, relevant_found=1,
-            verdict={"stop": True, "why": HOSTILE}, warnings=[HOSTILE],
+            stage=HOSTILE,
+            records=2,
+            screened=2,
+            unscreened=0,
+            relevant_found=1,
+            verdict={"stop": True, "why": HOSTILE},
+            warnings=[HOSTILE],
             rules=[{"name": HOSTILE, "stop": True, "promise": HOSTILE, "why": HOSTILE}],
         )
         html = report.render(project, status, HOSTILE)
@@ -471,26 +598,40 @@ def test_a_changed_protocol_is_shown_with_what_changed(tmp_path):
         status = a_status(records=2, screened=1, unscreened=1, relevant_found=1)
         text = Page(report.render(project, status)).text
     assert "after 0 decisions" in text
-    second = text[text.index("Version 2"):]
+    second = text[text.index("Version 2") :]
     assert "after 1 decision " in second
     assert '-question = "Does it help?"\n+question = "Whom does it help?"' in second
 
 
 def test_a_new_review_has_a_report_too(tmp_path):
     with Project.create(tmp_path / "new.triage", "") as project:
-        status = a_status(records=0, screened=0, unscreened=0, relevant_found=0, certificate=None,
-                          estimate=None,
-                          workload=None, rules=[], verdict=None)
+        status = a_status(
+            records=0,
+            screened=0,
+            unscreened=0,
+            relevant_found=0,
+            certificate=None,
+            estimate=None,
+            workload=None,
+            rules=[],
+            verdict=None,
+        )
         text = " ".join(Page(report.render(project, status)).text.split())
-    for part in ("Records identified (n = 0)", "No file is imported yet.", "No record is included yet.",
-                 "there is no curve", "0 records were imported from 0 sources."):
+    for part in (
+        "Records identified (n = 0)",
+        "No file is imported yet.",
+        "No record is included yet.",
+        "there is no curve",
+        "0 records were imported from 0 sources.",
+    ):
         assert part in text
     assert "Every record" not in text
 
 
 def test_the_last_stage_begun_lists_its_records(project):
-    project.decide("full-text", [{"record_id": 2, "label": "include"}, {"record_id": 1, "label": "exclude"}],
-                   reviewer="a")
+    project.decide(
+        "full-text", [{"record_id": 2, "label": "include"}, {"record_id": 1, "label": "exclude"}], reviewer="a"
+    )
     text = " ".join(Page(report.render(project, STATUS)).text.split())
     assert "Included records 1 record at the stage “full-text”." in text
     assert "Screening was done" in text
@@ -534,14 +675,23 @@ def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path)
     lines = (tmp_path / "prisma.csv").read_text("utf-8").splitlines()
     assert lines[0] == "data,node,box,description,boxtext,tooltips,url,n" and len(lines) == 33
     ends = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines}
-    assert (ends["database_results"], ends["duplicates"], ends["records_screened"], ends["records_excluded"],
-            ends["new_studies"]) == ("12", "2", "9", "7", "2")
+    assert (
+        ends["database_results"],
+        ends["duplicates"],
+        ends["records_screened"],
+        ends["records_excluded"],
+        ends["new_studies"],
+    ) == ("12", "2", "9", "7", "2")
 
 
-@pytest.mark.parametrize("name, why", [
-    ("there.html", "exists already"), ("no/where.html", "folder .* does not exist"),
-    ("report.docx", r"ends in \.html; the flow figure alone in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
-])
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("there.html", "exists already"),
+        ("no/where.html", "folder .* does not exist"),
+        ("report.docx", r"ends in \.html; the flow figure alone in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
+    ],
+)
 def test_a_path_that_cannot_be_taken_is_refused(project, tmp_path, name, why):
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises(InputError, match=why):

@@ -18,7 +18,15 @@ from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
 from triage.project import Project, schema
 from triage.screening import (
-    SKIP_DISTANCE, Desk, Pool, Session, commit_audit, hand_out, held_out_scores, open_second_look, open_session,
+    SKIP_DISTANCE,
+    Desk,
+    Pool,
+    Session,
+    commit_audit,
+    hand_out,
+    held_out_scores,
+    open_second_look,
+    open_session,
     rank,
 )
 
@@ -40,7 +48,7 @@ class Paper:
         self.shown, self.decisions, self.saved = [], [], []
         self.fresh_desk = None
         self.overtaken = 0
-        self.newest = 0   # a log only grows
+        self.newest = 0  # a log only grows
 
     def news(self):
         desk, self.fresh_desk = self.fresh_desk, None
@@ -117,7 +125,8 @@ def test_the_best_scored_comes_next_with_its_rank_among_those_not_shown():
 
 def test_the_policy_calls_for_audit_draws_in_the_order_of_the_permutation():
     session, journal = new_session(
-        scorer=by_row, permutation=[3, 7, 0, 6, 1, 2, 5, 4],
+        scorer=by_row,
+        permutation=[3, 7, 0, 6, 1, 2, 5, 4],
         next_origin=lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED,
     )
     session.retrain()
@@ -126,8 +135,16 @@ def test_the_policy_calls_for_audit_draws_in_the_order_of_the_permutation():
         seen.append((showing.row, str(showing.origin), showing.rank))
         session.decide(showing.row, EXCLUDE)
     # The second draw skips row 7, which the ranking has shown before.
-    assert seen == [(7, "ranked", 1), (3, "audit", 4), (6, "ranked", 1), (0, "audit", 5), (5, "ranked", 1),
-                    (1, "audit", 3), (4, "ranked", 1), (2, "audit", 1)]
+    assert seen == [
+        (7, "ranked", 1),
+        (3, "audit", 4),
+        (6, "ranked", 1),
+        (0, "audit", 5),
+        (5, "ranked", 1),
+        (1, "audit", 3),
+        (4, "ranked", 1),
+        (2, "audit", 1),
+    ]
     assert [size for _, _, size, _ in journal.shown] == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
@@ -265,8 +282,12 @@ def test_a_record_that_somebody_chose_is_shown_and_judged_at_once():
 
 def test_trainings_follow_the_schedule_and_see_only_labels_given():
     seen = []
-    session, _ = new_session(30, scorer=lambda rows, y: seen.append((rows.tolist(), y.tolist())), journal=None,
-                             retrain_after=lambda labelled: max(1, labelled // 2))
+    session, _ = new_session(
+        30,
+        scorer=lambda rows, y: seen.append((rows.tolist(), y.tolist())),
+        journal=None,
+        retrain_after=lambda labelled: max(1, labelled // 2),
+    )
     for _ in range(10):
         row = session.next().row
         session.decide(row, INCLUDE if row == 0 else EXCLUDE)
@@ -276,8 +297,9 @@ def test_trainings_follow_the_schedule_and_see_only_labels_given():
 
 def test_the_first_label_of_the_other_kind_trains_at_once():
     seen = []
-    session, _ = new_session(30, scorer=lambda rows, y: seen.append(len(rows)), journal=None,
-                             retrain_after=lambda labelled: 9)
+    session, _ = new_session(
+        30, scorer=lambda rows, y: seen.append(len(rows)), journal=None, retrain_after=lambda labelled: 9
+    )
     for row in range(12):
         session.next()
         session.decide(row, INCLUDE if row == 4 else EXCLUDE)
@@ -424,7 +446,7 @@ def test_tags_are_written_with_the_decision_and_go_with_it(review):
         session.decide(row, INCLUDE, tags=["b"])
         other = session.next().row
         session.decide(other, EXCLUDE)
-        session.decide(row, EXCLUDE, tags=None)   # untouched, they stay
+        session.decide(row, EXCLUDE, tags=None)  # untouched, they stay
         assert session.tags(row) == ["b"] and session.tags(other) == []
         session.decide(row, MAYBE, tags=[])
     assert fold(project.events()).tags == {}
@@ -466,13 +488,17 @@ def test_a_whole_review(review):
 def screened_by_ann(review, n=120, protocol=PROTOCOL):
     """Return a review that ann has screened, wrong on one record of the sample, and what awaits a second look of it."""
     project = review(n, protocol)
-    project.commit_plan(project.stage(), 2, recall.AuditE().parameters())   # always the same sample
+    project.commit_plan(project.stage(), 2, recall.AuditE().parameters())  # always the same sample
     stage = project.stage()
     wrong = int(stage.record_ids[stage.strata[0][-1]])
-    project.decide("abstract", [
-        {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
-        for i in range(1, n + 1)
-    ], reviewer="ann")
+    project.decide(
+        "abstract",
+        [
+            {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
+            for i in range(1, n + 1)
+        ],
+        reviewer="ann",
+    )
     return project, status.second_look(project, "bob")
 
 
@@ -518,7 +544,7 @@ def test_one_second_look_is_enough_and_what_is_no_part_of_the_sample_gets_none(r
         bob.decide(waiting[0] - 1, EXCLUDE)
         with pytest.raises(InputError, match="As many reviewers"):
             bob.decide(elsewhere - 1, EXCLUDE)
-        with pytest.raises(InputError, match="As many reviewers"):   # on carl's screen, but judged by bob
+        with pytest.raises(InputError, match="As many reviewers"):  # on carl's screen, but judged by bob
             carl.decide(first, INCLUDE)
         second = carl.next().row
         assert (first, second) == (0, 1)
@@ -788,11 +814,11 @@ def test_what_is_counted_is_exact_after_each_change(review):
             assert counted(session) == (n + 1, relevant, 30 - n - 1)
         session.skip(session.next().row)
         assert counted(session) == (12, 8, 18)
-        session.decide(row, INCLUDE)                       # another label,
+        session.decide(row, INCLUDE)  # another label,
         assert counted(session) == (12, 8, 18)
         session.decide(row, EXCLUDE)
         assert counted(session) == (12, 7, 18)
-        session.undo()                                     # and back, one by one
+        session.undo()  # and back, one by one
         assert counted(session) == (12, 8, 18)
         session.undo()
         session.undo()
@@ -814,7 +840,7 @@ def test_what_is_counted_tells_nothing_of_how_others_judged_a_record_that_is_ope
             assert counted(ann) == (0, 0, 12)
             for n, row in enumerate(theirs):
                 ann.decide(row, EXCLUDE)
-                assert counted(ann) == (n + 1, 0, 11 - n)   # although bob included one of them
+                assert counted(ann) == (n + 1, 0, 11 - n)  # although bob included one of them
             assert counted(bob) == (6, 1, 6)
             bob.next()
             assert counted(bob) == (6, 1, 6)
@@ -831,11 +857,11 @@ def test_what_is_counted_tells_nothing_of_how_others_judged_a_record_that_is_ope
 def test_counting_costs_next_to_nothing():
     n = 50_000
     session = Session(Desk(Pool(n, [np.arange(n)]), [], [], np.zeros(n, bool)), lambda rows, y: None)
-    session.pool.y[:n // 2] = 0
+    session.pool.y[: n // 2] = 0
     began = time.perf_counter()
     for _ in range(100):
         session.counts()
-    assert (time.perf_counter() - began) / 100 < 0.002   # measured: 0.000006
+    assert (time.perf_counter() - began) / 100 < 0.002  # measured: 0.000006
 
 
 # -- a team -----------------------------------------------------------------------------------
@@ -846,8 +872,12 @@ TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record =
 def a_desk(project, reviewer, stage=None):
     """Open a session that ranks by the records' rows, so that all want the same record."""
     journal = screening.ProjectJournal(project, stage or commit_audit(project), reviewer, {})
-    return Session(journal.desk(), lambda rows, y: None, journal=journal,
-                   next_origin=lambda history: Origin.AUDIT if len(history.y) % 3 == 2 else Origin.RANKED)
+    return Session(
+        journal.desk(),
+        lambda rows, y: None,
+        journal=journal,
+        next_origin=lambda history: Origin.AUDIT if len(history.y) % 3 == 2 else Origin.RANKED,
+    )
 
 
 def taken(project):
@@ -903,7 +933,7 @@ def test_twenty_reviewers_at_once(review, per_record, at):
     assert all(len(who) == len(set(who)) == per_record for who in shown.values())
     stage = project.stage()
     votes = {}
-    for (_, record_id, who) in stage.live.decisions:
+    for _, record_id, who in stage.live.decisions:
         votes.setdefault(record_id, set()).add(who)
     assert votes == {record_id: set(who) for record_id, who in shown.items()}
     events = project.events()
@@ -1014,8 +1044,23 @@ def from_a_spreadsheet(project, tmp_path, reviewer, count, judge):
     """Hand a batch out, fill in its column label as a spreadsheet would, and take it; return the batch."""
     made = len(list(tmp_path.glob("*.csv")))
     batch, filled = tmp_path / f"{made} {reviewer}.csv", tmp_path / f"{made} {reviewer} filled.csv"
-    assert cli.run(["export", str(project.path), "-o", str(batch), "--only", "next", "--top", str(count),
-                    "--reviewer", reviewer]) == 0
+    assert (
+        cli.run(
+            [
+                "export",
+                str(project.path),
+                "-o",
+                str(batch),
+                "--only",
+                "next",
+                "--top",
+                str(count),
+                "--reviewer",
+                reviewer,
+            ]
+        )
+        == 0
+    )
     with batch.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert all(row[name] == "" for row in rows for name in ("label", "reason", "note", "reviewer", "tags"))
@@ -1037,13 +1082,13 @@ def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
         return {"label": "exclude", "reason": "CHILD"}
 
     first = from_a_spreadsheet(project, tmp_path, "ann", 8, anns)
-    assert set(from_a_spreadsheet(project, tmp_path, "bob", 5, bobs)) & set(first)     # the best are so for both
+    assert set(from_a_spreadsheet(project, tmp_path, "bob", 5, bobs)) & set(first)  # the best are so for both
     # Whoever comes third is given what fewer than two have taken.
     shown, _ = taken(project)
     eves = from_a_spreadsheet(project, tmp_path, "eve", 4, bobs)
     assert not {i for i in eves if len(shown.get(i, [])) == 2}
     for reviewer, judge in (("ann", anns), ("bob", bobs)) * 8:
-        with contextlib.suppress(AssertionError):      # none is left for them
+        with contextlib.suppress(AssertionError):  # none is left for them
             from_a_spreadsheet(project, tmp_path, reviewer, 4, judge)
     shown, decided = taken(project)
     assert sorted(shown) == list(range(1, 25)) and shown == decided
@@ -1056,7 +1101,7 @@ def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
     assert {one["record_id"] for one in team.conflicts(project)["conflicts"]} == disagree != set()
     draws = [e.record_id for e, _ in project.stage().draws]
     order = [row + 1 for row in project.stage().strata[0].tolist()]
-    assert draws == [i for i in order if i in draws]   # whoever drew them
+    assert draws == [i for i in order if i in draws]  # whoever drew them
 
 
 def test_a_batch_in_somebodys_file_is_theirs_until_they_are_away_for_a_week(review, monkeypatch):
@@ -1109,8 +1154,9 @@ def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp
     hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
     again = screening.rank(project, top=5)
     assert again["as_of"] == first["as_of"] and project.ranking("abstract").id == 1
-    decided = project.decide("abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}],
-                             reviewer="ann")
+    decided = project.decide(
+        "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
+    )
     learned = screening.rank(project, top=50)
     assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
     project.undo(decided[-1].seq, reviewer="ann")
@@ -1143,11 +1189,15 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     project.refresh_protocol()
     include = {"label": INCLUDE, "reason": ""}
     commit_audit(project, "abstract")
-    project.decide("abstract", [{"record_id": i, **include} for i in (1, 2, 3)] + [
-        {"record_id": 4, "label": EXCLUDE, "reason": ""}], reviewer="ann")
+    project.decide(
+        "abstract",
+        [{"record_id": i, **include} for i in (1, 2, 3)] + [{"record_id": 4, "label": EXCLUDE, "reason": ""}],
+        reviewer="ann",
+    )
     commit_audit(project, "full text")
-    project.decide("full text", [{"record_id": 1, **include}, {"record_id": 2, "label": EXCLUDE, "reason": ""}],
-                   reviewer="ann")
+    project.decide(
+        "full text", [{"record_id": 1, **include}, {"record_id": 2, "label": EXCLUDE, "reason": ""}], reviewer="ann"
+    )
     seen = []
     call = ranking.Learner.__call__
 
@@ -1171,8 +1221,11 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
 
 def test_an_empty_stage_is_told(place):
     with Project.create(place(), PROTOCOL) as project:
-        for use in (lambda: hand_out(project, 3, file="a", reviewer="ann"), lambda: screening.rank(project, top=3),
-                    lambda: at_desk(project).__enter__()):
+        for use in (
+            lambda: hand_out(project, 3, file="a", reviewer="ann"),
+            lambda: screening.rank(project, top=3),
+            lambda: at_desk(project).__enter__(),
+        ):
             with pytest.raises(InputError, match="holds no records yet"):
                 use()
 
@@ -1189,7 +1242,8 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
     order: list[int] = []
     untrained = dict(retrain_after=lambda labelled: 10**6)
     with (
-        Project.open(project.path) as other, at_desk(project, **untrained) as (session, _),
+        Project.open(project.path) as other,
+        at_desk(project, **untrained) as (session, _),
         at_desk(other, "bob", **untrained) as (bobs, _),
     ):
         # Half of all records by audit draws, so that both streams mix.
@@ -1299,14 +1353,16 @@ def test_of_labels_from_many_the_newest_alone_are_learned_from():
     training, saved = screening.Training(scorer), []
 
     def learn(rows, y, seen):
-        training.learn(8, np.array(rows), np.array(y), seen, lambda scores, held_out, as_of: saved.append(as_of) or len(saved))
+        training.learn(
+            8, np.array(rows), np.array(y), seen, lambda scores, held_out, as_of: saved.append(as_of) or len(saved)
+        )
         return len(saved)
 
     assert learn([0, 1], [1, 0], 5) == 1 and training.newest[1] == 1 and training.newest[0][7] == 7
-    assert learn([0, 1], [1, 0], 9) == 1        # nothing new was decided
-    assert learn([0], [1], 4) == 1              # somebody else was asked to learn more meanwhile
+    assert learn([0, 1], [1, 0], 9) == 1  # nothing new was decided
+    assert learn([0], [1], 4) == 1  # somebody else was asked to learn more meanwhile
     assert learn([0, 1, 2], [1, 0, 0], 4) == 2  # the newest decision, whose number its session could not know yet
-    assert learn([0, 1], [1, 0], 12) == 3       # it was taken back
+    assert learn([0, 1], [1, 0], 12) == 3  # it was taken back
     assert saved == [5, 4, 12] and training.newest[1] == 3
 
 
@@ -1318,7 +1374,7 @@ def test_a_session_beside_another_opens_with_its_ranking_and_waits_for_no_traini
             first.decide(first.next().row, INCLUDE if n % 3 == 0 else EXCLUDE)
         first.wait()
         monkeypatch.setattr(screening.ReviewModel, "__call__", lambda *one: held.wait(60) and real(*one))
-        first.decide(first.next().row, EXCLUDE)      # a training that takes its time
+        first.decide(first.next().row, EXCLUDE)  # a training that takes its time
         try:
             with open_session(project, reviewer="r1", beside=first) as (second, _):
                 assert not held.is_set() and second.next() is not None and second.ranking_id is not None

@@ -113,10 +113,17 @@ def test_priors_are_drawn_with_the_seed(file):
     assert run_of(file, priors="0,0")[1]["prior_rows"] == []
 
 
-@pytest.mark.parametrize("options", [
-    dict(priors="1,1"), dict(start="random"), dict(start="file"), dict(prior_rows="5,0", stop="audit-e"),
-    dict(priors="1,1", stop="fixed-audit", batch="auto"), dict(start="random", stop="audit-e", batch="7"),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(priors="1,1"),
+        dict(start="random"),
+        dict(start="file"),
+        dict(prior_rows="5,0", stop="audit-e"),
+        dict(priors="1,1", stop="fixed-audit", batch="auto"),
+        dict(start="random", stop="audit-e", batch="7"),
+    ],
+)
 def test_the_same_seed_gives_the_same_run(file, options):
     several, _ = run_of(file, seed=3, seeds=2, **options)
     assert without_times(several) == without_times(run_of(file, seed=3, seeds=2, **options)[0])
@@ -207,7 +214,11 @@ def replayed(y, seed=0, stop="none", target=0.8, confidence=0.8, priors=(), batc
     rng = np.random.default_rng(seed)
     model = model or noisy_model(y, rng)
     return replay(
-        y, model, prior_rows=list(priors), start=np.arange(len(y)), permutation=rng.permutation(len(y)),
+        y,
+        model,
+        prior_rows=list(priors),
+        start=np.arange(len(y)),
+        permutation=rng.permutation(len(y)),
         retrain_after=simulation._schedule(batch),
         rule=recall.rule_of(stop, target, confidence) if stop != "none" else None,
         policy=recall.policy_of(stop, target, confidence) if stop != "none" else None,
@@ -219,8 +230,13 @@ def test_a_run_that_ends_with_the_last_relevant_record_is_the_same_up_to_it():
     trained = [], []
     whole, ended = (
         replay(
-            y, noisy_model(y, np.random.default_rng(5), seen=seen), prior_rows=[], start=np.arange(200)[::-1],
-            permutation=np.arange(200), retrain_after=simulation._schedule("1"), until_found=until,
+            y,
+            noisy_model(y, np.random.default_rng(5), seen=seen),
+            prior_rows=[],
+            start=np.arange(200)[::-1],
+            permutation=np.arange(200),
+            retrain_after=simulation._schedule("1"),
+            until_found=until,
         )
         for seen, until in zip(trained, (None, 12))
     )
@@ -234,8 +250,13 @@ def test_a_run_that_ends_with_the_last_relevant_record_is_the_same_up_to_it():
 def test_a_run_that_ends_before_there_is_a_ranking_goes_on_in_the_order_of_the_start():
     y = np.zeros(6, np.int8)
     run = replay(
-        y, lambda rows, labels: None, prior_rows=[2], start=np.array([3, 1, 0, 5, 4, 2]), permutation=np.arange(6),
-        retrain_after=simulation._schedule("1"), until_found=0,
+        y,
+        lambda rows, labels: None,
+        prior_rows=[2],
+        start=np.array([3, 1, 0, 5, 4, 2]),
+        permutation=np.arange(6),
+        retrain_after=simulation._schedule("1"),
+        until_found=0,
     )
     assert run.order.tolist() == [3, 1, 0, 5, 4] and run.labels.tolist() == [0] * 5
 
@@ -280,8 +301,12 @@ def test_no_label_is_asked_for_before_its_record_is_shown(stop, monkeypatch):
         look = __call__
 
     run = replay(
-        oracle, watched, prior_rows=list(priors), start=np.arange(160),
-        permutation=np.random.default_rng(0).permutation(160), retrain_after=simulation._schedule("auto"),
+        oracle,
+        watched,
+        prior_rows=list(priors),
+        start=np.arange(160),
+        permutation=np.random.default_rng(0).permutation(160),
+        retrain_after=simulation._schedule("auto"),
         rule=None if rule is None else Looking(),
         policy=recall.policy_of(stop, 0.8, 0.8) if stop != "none" else None,
     )
@@ -370,7 +395,7 @@ def test_audit_draws_follow_the_permutation_after_the_stop_too():
         if origin == "audit":
             assert row == next(r for r in permutation if r not in shown)
         shown.add(row)
-    assert set(run.origin) == {"ranked", "audit"} and "audit" in run.origin[run.stop_at:]
+    assert set(run.origin) == {"ranked", "audit"} and "audit" in run.origin[run.stop_at :]
 
 
 def test_no_audit_draw_is_made_where_the_rule_wants_none():
@@ -399,8 +424,9 @@ def test_priors_count_on_neither_side():
     y[:18] = 1
     y[-2:] = 1
     scores = -np.arange(220.0)
-    run = replayed(y, stop="audit-e", target=0.8, confidence=0.8, priors=range(18), seed=1,
-                   model=lambda rows, labels: scores)
+    run = replayed(
+        y, stop="audit-e", target=0.8, confidence=0.8, priors=range(18), seed=1, model=lambda rows, labels: scores
+    )
     found = int(run.labels[: run.stop_at].sum())
     assert not run.certified or found == 2  # four fifths of two are two
     # With the priors among what is found, a few draws would do.
@@ -420,8 +446,13 @@ def test_a_certified_run_has_its_recall_as_often_as_promised():
         priors = np.flatnonzero(y)[:6].tolist()
         scores = rng.normal(size=90) + y * (rng.random(90) < 0.7)
         run = replay(
-            y, lambda rows, labels: scores, prior_rows=priors, start=np.arange(90), permutation=rng.permutation(90),
-            retrain_after=lambda labelled: 1000, rule=recall.AuditRule(0.8, 0.8),
+            y,
+            lambda rows, labels: scores,
+            prior_rows=priors,
+            start=np.arange(90),
+            permutation=rng.permutation(90),
+            retrain_after=lambda labelled: 1000,
+            rule=recall.AuditRule(0.8, 0.8),
             policy=recall.Policy(least=4, share=0.0),
         )
         if run.certified:
@@ -431,9 +462,9 @@ def test_a_certified_run_has_its_recall_as_often_as_promised():
     assert beta.ppf(0.01, max(failed, 1e-9), 80 - failed + 1) <= 0.2
 
 
-@pytest.mark.parametrize("batch, sizes", [
-    ("1", list(range(2, 31))), ("5", [2, 7, 12, 17, 22, 27]), ("auto", [*range(2, 31)]),
-])
+@pytest.mark.parametrize(
+    "batch, sizes", [("1", list(range(2, 31))), ("5", [2, 7, 12, 17, 22, 27]), ("auto", [*range(2, 31)])]
+)
 def test_trainings_follow_batch(batch, sizes):
     seen = []
     y = some_labels(30, 5)
@@ -455,31 +486,49 @@ def test_auto_batches_grow_by_a_twentieth_of_what_is_labelled():
 # -- bad input --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options, message", [
-    (dict(prior_rows="3", priors="1,1"), "not both"),
-    (dict(prior_rows="72"), "'72' is no row.*from 0 to 71"), (dict(prior_rows="-1"), "'-1' is no row"),
-    (dict(prior_rows="3,x"), "'x' is no row"), (dict(prior_rows=""), "is no row"),
-    (dict(prior_rows="3,3"), "row 3 twice"),
-    (dict(priors="9,1"), "9 relevant records; the file has 8"), (dict(priors="1"), "two numbers"),
-    (dict(priors="1,1,1"), "two numbers"), (dict(priors="a,b"), "two numbers"), (dict(priors="-1,1"), "two numbers"),
-    (dict(start="criteria"), "needs --criteria"), (dict(start="best"), "'best' is none of"),
-    (dict(stop="luck"), "unknown stopping rule 'luck'; choose one of"), (dict(batch="0"), "--batch '0'"), (dict(batch="1.5"), "--batch"),
-    (dict(target=1.0), "--target 1.0"), (dict(confidence=0.0), "--confidence 0.0"),
-    (dict(target=float("nan")), "--target"),
-    (dict(preset="none-such"), "no model preset"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(prior_rows="3", priors="1,1"), "not both"),
+        (dict(prior_rows="72"), "'72' is no row.*from 0 to 71"),
+        (dict(prior_rows="-1"), "'-1' is no row"),
+        (dict(prior_rows="3,x"), "'x' is no row"),
+        (dict(prior_rows=""), "is no row"),
+        (dict(prior_rows="3,3"), "row 3 twice"),
+        (dict(priors="9,1"), "9 relevant records; the file has 8"),
+        (dict(priors="1"), "two numbers"),
+        (dict(priors="1,1,1"), "two numbers"),
+        (dict(priors="a,b"), "two numbers"),
+        (dict(priors="-1,1"), "two numbers"),
+        (dict(start="criteria"), "needs --criteria"),
+        (dict(start="best"), "'best' is none of"),
+        (dict(stop="luck"), "unknown stopping rule 'luck'; choose one of"),
+        (dict(batch="0"), "--batch '0'"),
+        (dict(batch="1.5"), "--batch"),
+        (dict(target=1.0), "--target 1.0"),
+        (dict(confidence=0.0), "--confidence 0.0"),
+        (dict(target=float("nan")), "--target"),
+        (dict(preset="none-such"), "no model preset"),
+    ],
+)
 def test_options_that_make_no_sense(file, options, message):
     with pytest.raises(InputError, match=message):
         run_of(file, **options)
 
 
-@pytest.mark.parametrize("rows, message", [
-    (["A,a,1", "B,b,"], "line 3: there is no label"), (["A,a,1", "B,b"], "line 3: there is no label"),
-    (["A,a,2"], "line 2: '2' is no label"), (["A,a,conflict"], "line 2: 'conflict' is no label"),
-    (["A,a,1.5", "B,b,1", "C,c,"], "2 errors.*\nline 2: '1.5' is no label\nline 4: there is no label"),
-    (['A,"a\nb\nc",1', "B,b,nan"], "line 5: 'nan' is no label"),
-    (["A,a,1", ",,", "B,b,0"], "line 3: the row is blank"), (["A,a,1", " , ,", "B,b,0"], "line 3: the row is blank"),
-])
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (["A,a,1", "B,b,"], "line 3: there is no label"),
+        (["A,a,1", "B,b"], "line 3: there is no label"),
+        (["A,a,2"], "line 2: '2' is no label"),
+        (["A,a,conflict"], "line 2: 'conflict' is no label"),
+        (["A,a,1.5", "B,b,1", "C,c,"], "2 errors.*\nline 2: '1.5' is no label\nline 4: there is no label"),
+        (['A,"a\nb\nc",1', "B,b,nan"], "line 5: 'nan' is no label"),
+        (["A,a,1", ",,", "B,b,0"], "line 3: the row is blank"),
+        (["A,a,1", " , ,", "B,b,0"], "line 3: the row is blank"),
+    ],
+)
 def test_every_row_is_a_record_with_a_label(tmp_path, rows, message):
     path = tmp_path / "t.csv"
     path.write_text("title,abstract,label\n" + "\n".join(rows) + "\n")

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 MOST = 12
 LABELS = {"i": Label.INCLUDE, "e": Label.EXCLUDE, "m": Label.MAYBE}
-PRESET = "elas-u4"      # no vectors to compute
+PRESET = "elas-u4"  # no vectors to compute
 
 
 # -- the arithmetic, over every count -----------------------------------------------------------
@@ -47,7 +47,7 @@ def histories(most=MOST):
     for n in range(most + 1):
         for judged in range(n + 1):
             for relevant, waiting in itertools.product(range(judged + 1), range(n - judged + 1)):
-                how = relevant + waiting   # takes turns, so that all of them meet all
+                how = relevant + waiting  # takes turns, so that all of them meet all
                 y = [1] * relevant + [0] * (judged - relevant)
                 y = [y, y[::-1], [*y[::2], *y[1::2]]][how % 3]
                 y = [y + [-1] * waiting, [-1] * waiting + y][how // 3 % 2]
@@ -77,8 +77,10 @@ def test_the_arithmetic_holds_for_every_count_of_a_small_review():
 
 # -- what sentences must be -----------------------------------------------------------------------
 
-ONE = ("record decision duplicate pair draw problem reviewer tag event hit conflict parameter source label file cell word "
-       "PDF note vote person hour minute second").split()
+ONE = (
+    "record decision duplicate pair draw problem reviewer tag event hit conflict parameter source label file cell word "
+    "PDF note vote person hour minute second"
+).split()
 MANY = [f"{noun}s" for noun in ONE if noun != "person"] + ["people"]
 VERBS = {"is": "are", "was": "were", "has": "have", "awaits": "await", "looks": "look", "stays": "stay"}
 COUNTED = re.compile(
@@ -92,18 +94,32 @@ def check_grammar(text):
     """Check that what is counted stands in the number that its count asks for, and its verb too."""
     for found in COUNTED.finditer(text):
         part, n, noun, verb = found.groups()
-        around = text[max(0, found.start() - 60): found.end() + 40]
+        around = text[max(0, found.start() - 60) : found.end() + 40]
         assert noun in (ONE if n == "1" else MANY), f"{found[0]!r} in {around!r}"
-        assert not verb or verb in (VERBS.keys() if (part or n) == "1" else VERBS.values()), f"{found[0]!r} in {around!r}"
+        assert not verb or verb in (VERBS.keys() if (part or n) == "1" else VERBS.values()), (
+            f"{found[0]!r} in {around!r}"
+        )
     assert not (fraction := re.search(r"\d\.\d+ (relevant|records|more)", text)), fraction
 
 
 def test_the_check_of_grammar_finds_what_is_wrong():
-    for wrong in ("1 records", "2 record", "0 decision", "1 new duplicates", "1 of 3 records are left", "1 record were",
-                  "2 of 3 records is left", "5 records awaits", "of 1 records", "45.5 relevant in all"):
+    for wrong in (
+        "1 records",
+        "2 record",
+        "0 decision",
+        "1 new duplicates",
+        "1 of 3 records are left",
+        "1 record were",
+        "2 of 3 records is left",
+        "5 records awaits",
+        "of 1 records",
+        "45.5 relevant in all",
+    ):
         with pytest.raises(AssertionError):
             check_grammar(wrong)
-    check_grammar("1 record is, 0 of 1 record are, 1 of 2 records is, 11.2 seconds a record, record 2, 1,200 records were.")
+    check_grammar(
+        "1 record is, 0 of 1 record are, 1 of 2 records is, 11.2 seconds a record, record 2, 1,200 records were."
+    )
 
 
 def text_of(page):
@@ -121,7 +137,9 @@ def check_told(facts, text):
     if certified:
         assert "does not certify" not in text and "not certified" not in text
     else:
-        assert not re.search(r"This certifies|was certified|(?<!nothing )is certified|can stop, certified|\(certified\)", text)
+        assert not re.search(
+            r"This certifies|was certified|(?<!nothing )is certified|can stop, certified|\(certified\)", text
+        )
     if "can stop" in text:
         assert facts["verdict"]["stop"]
     if not unscreened:
@@ -148,7 +166,8 @@ class Review:
             'question = "Peer support of adults"\nmodel = "elas-u4"\nreviewers_per_record = %d\n' % per_record
             + '[[include]]\ncode = "PEER"\ntext = "Peer support."\n[[exclude]]\ncode = "CHILD"\ntext = "Children."\n'
             + '[limits]\nlanguages = ["English"]\npublished_from = 1980\n'
-            + f'[stopping]\nrule = "{rule}"\n' + ("audit_size = 3\n" if rule == "fixed-audit" else "")
+            + f'[stopping]\nrule = "{rule}"\n'
+            + ("audit_size = 3\n" if rule == "fixed-audit" else "")
             + "".join(f'[[stages]]\nname = "{name}"\n' for name in stages)
         )
         self.path = folder / "r.triage"
@@ -166,17 +185,32 @@ class Review:
         count = min(count, MOST - have)
         if not count:
             return
-        records = [Record(
-            title=f"{TOPICS[i % 3][:40]} {i}", abstract="" if kind == "bare" else f"{TOPICS[i % 3]} study {i}", year=1990 + i,
-            language="German" if kind == "foreign" else "", doi="10.1000/same" if kind == "copies" else "",
-        ) for i in range(have, have + count)]
-        self.project.add(records, range(count), name=f"{have}.ris", source=f"source {have % 2}", format="ris",
-                         sha256=f"{have}", announced=count, problems=[])
+        records = [
+            Record(
+                title=f"{TOPICS[i % 3][:40]} {i}",
+                abstract="" if kind == "bare" else f"{TOPICS[i % 3]} study {i}",
+                year=1990 + i,
+                language="German" if kind == "foreign" else "",
+                doi="10.1000/same" if kind == "copies" else "",
+            )
+            for i in range(have, have + count)
+        ]
+        self.project.add(
+            records,
+            range(count),
+            name=f"{have}.ris",
+            source=f"source {have % 2}",
+            format="ris",
+            sha256=f"{have}",
+            announced=count,
+            problems=[],
+        )
 
     def _screen(self, labels, stage=0, reviewer="ann"):
         """Judge the next records in a session; "s" leaves one on the screen, "u" takes the last decision back."""
-        with screening.open_session(self.project, reviewer=reviewer, stage_name=self.stages[stage % len(self.stages)],
-                                    background=False) as (session, _):
+        with screening.open_session(
+            self.project, reviewer=reviewer, stage_name=self.stages[stage % len(self.stages)], background=False
+        ) as (session, _):
             for label in labels:
                 if label == "u":
                     session.undo()
@@ -186,8 +220,9 @@ class Review:
                     session.decide(showing.row, LABELS[label], "CHILD" if label == "e" else "")
 
     def _hand_out(self, count, stage=0, reviewer="ann"):
-        screening.hand_out(self.project, count, file="next.csv", reviewer=reviewer,
-                           stage_name=self.stages[stage % len(self.stages)])
+        screening.hand_out(
+            self.project, count, file="next.csv", reviewer=reviewer, stage_name=self.stages[stage % len(self.stages)]
+        )
 
     def _choose(self, record_id, label, stage=0, reviewer="bob"):
         stage = self.project.stage(self.stages[stage % len(self.stages)])
@@ -248,7 +283,9 @@ class Review:
 def check_status(facts):
     """Check what a status says against itself."""
     assert facts["screened"] + facts["unscreened"] == facts["records"]
-    assert facts["relevant_found"] <= facts["screened"] and facts["maybe"] + facts["conflicts"] <= facts["relevant_found"]
+    assert (
+        facts["relevant_found"] <= facts["screened"] and facts["maybe"] + facts["conflicts"] <= facts["relevant_found"]
+    )
     assert facts["awaiting_labels"] <= facts["unscreened"]
     certificate, work, verdict = facts["certificate"], facts["workload"]["records_to_certificate"], facts["verdict"]
     assert 0 <= certificate["missed_upper"] <= facts["unscreened"]
@@ -377,13 +414,20 @@ def check_goes_on(review):
         lines = io.StringIO("?\nc\nx\ni\ne\n\nm\nu\ns\nn\na note\n" + "e\n\ni\n" * MOST * 2)
         said = io.StringIO()
         try:
-            with screening.open_session(
-                review.project, reviewer="ann", stage_name=stage, background=False,
-            ) as (session, records):
+            with screening.open_session(review.project, reviewer="ann", stage_name=stage, background=False) as (
+                session,
+                records,
+            ):
                 done = terminal.run(
-                    session, records, reasons=[("CHILD", "Children.")], criteria=(["Peer support."], ["Children."]),
-                    state=lambda: status.recall_in_words(session.pool.history(), review.project.protocol(), recall.AuditE()),
-                    console=Console(file=said, width=90), keys=terminal._LineKeys(lines),
+                    session,
+                    records,
+                    reasons=[("CHILD", "Children.")],
+                    criteria=(["Peer support."], ["Children."]),
+                    state=lambda: status.recall_in_words(
+                        session.pool.history(), review.project.protocol(), recall.AuditE()
+                    ),
+                    console=Console(file=said, width=90),
+                    keys=terminal._LineKeys(lines),
                 )
         except InputError as error:
             assert "holds no records yet" in str(error)
@@ -393,22 +437,37 @@ def check_goes_on(review):
     check_words(review.project)
 
 
-steps = st.lists(st.one_of(
-    st.tuples(st.just("add"), st.integers(1, MOST), st.sampled_from(["plain", "bare", "foreign", "copies"])),
-    st.tuples(st.just("screen"), st.text("iiemesu", max_size=MOST), st.integers(0, 1), st.sampled_from(["ann", "bob"])),
-    st.tuples(st.just("hand_out"), st.integers(1, MOST), st.integers(0, 1), st.sampled_from(["ann", "bob"])),
-    st.tuples(st.just("choose"), st.integers(1, MOST), st.sampled_from("iem"), st.integers(0, 1), st.sampled_from(["ann", "bob"])),
-    st.tuples(st.just("link"), st.integers(1, MOST), st.integers(1, MOST)),
-    st.tuples(st.just("remove"), st.integers(1, MOST)),
-    st.tuples(st.just("settle"), st.integers(1, MOST), st.sampled_from("iem")),
-    st.tuples(st.just("undo"), st.integers(0, 40)),
-    st.tuples(st.just("rank"), st.integers(0, 1)),
-    st.just(("dedupe",)), st.just(("filter",)),
-), max_size=9)
-kinds = st.fixed_dictionaries({
-    "stages": st.sampled_from([("abstract",), ("abstract", "full-text"), ("abstract", "quality", "full-text")]),
-    "rule": st.sampled_from(list(RULES)), "per_record": st.sampled_from([1, 1, 2]),
-})
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(1, MOST), st.sampled_from(["plain", "bare", "foreign", "copies"])),
+        st.tuples(
+            st.just("screen"), st.text("iiemesu", max_size=MOST), st.integers(0, 1), st.sampled_from(["ann", "bob"])
+        ),
+        st.tuples(st.just("hand_out"), st.integers(1, MOST), st.integers(0, 1), st.sampled_from(["ann", "bob"])),
+        st.tuples(
+            st.just("choose"),
+            st.integers(1, MOST),
+            st.sampled_from("iem"),
+            st.integers(0, 1),
+            st.sampled_from(["ann", "bob"]),
+        ),
+        st.tuples(st.just("link"), st.integers(1, MOST), st.integers(1, MOST)),
+        st.tuples(st.just("remove"), st.integers(1, MOST)),
+        st.tuples(st.just("settle"), st.integers(1, MOST), st.sampled_from("iem")),
+        st.tuples(st.just("undo"), st.integers(0, 40)),
+        st.tuples(st.just("rank"), st.integers(0, 1)),
+        st.just(("dedupe",)),
+        st.just(("filter",)),
+    ),
+    max_size=9,
+)
+kinds = st.fixed_dictionaries(
+    {
+        "stages": st.sampled_from([("abstract",), ("abstract", "full-text"), ("abstract", "quality", "full-text")]),
+        "rule": st.sampled_from(list(RULES)),
+        "per_record": st.sampled_from([1, 1, 2]),
+    }
+)
 ON_THE_SCREEN = [("add", 12, "plain"), ("screen", "i" + "e" * 10 + "s", 0, "ann")]
 
 
@@ -419,8 +478,13 @@ def taken(folder, kind, steps_taken):
     return review
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
-          phases=set(Phase) - {Phase.explain})
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=set(Phase) - {Phase.explain},
+)
 @given(kinds, steps)
 @example({}, ON_THE_SCREEN)
 def test_numbers_and_words_hold_in_every_state(tmp_path_factory, kind, steps_taken):
@@ -436,26 +500,32 @@ STATES = {
     "two records, one irrelevant": ({"rule": "quant"}, [("add", 2, "bare"), ("screen", "e", 0, "ann")]),
     "all but one decided, and that on the screen": ({}, ON_THE_SCREEN),
     "all but one decided, and that handed out": (
-        {"rule": "ranked-e"}, [("add", 12, "plain"), ("screen", "i" + "e" * 10, 0, "ann"), ("hand_out", 1, 0, "bob")]),
+        {"rule": "ranked-e"},
+        [("add", 12, "plain"), ("screen", "i" + "e" * 10, 0, "ann"), ("hand_out", 1, 0, "bob")],
+    ),
     "all handed out": ({"rule": "fixed-audit"}, [("add", 12, "plain"), ("hand_out", 12, 0, "ann")]),
     "all irrelevant": ({"rule": "knee"}, [("add", 12, "plain"), ("screen", "e" * 12, 0, "ann")]),
     "all relevant": ({"rule": "ip-p"}, [("add", 12, "plain"), ("screen", "i" * 11 + "m", 0, "ann")]),
     "all removed": ({}, [("add", 2, "foreign"), ("filter",)]),
     "all copies of one": ({"rule": "consecutive"}, [("add", 3, "copies"), ("dedupe",), ("screen", "i", 0, "ann")]),
     "at the later stage all but one, on the screen": (
-        TWO_STAGES, [("add", 12, "plain"), ("screen", "iiieee" + "e" * 6, 0, "ann"), ("screen", "ies", 1, "ann")]),
-    "two reviewers, one conflict, one judged once": ({"per_record": 2}, [
-        ("add", 3, "plain"), ("screen", "iie", 0, "ann"), ("screen", "ie", 0, "bob"), ("choose", 1, "m", 0, "bob"),
-    ]),
-    "added to after screening": ({"rule": "quant"}, [
-        ("add", 8, "plain"), ("screen", "ieieieie", 0, "ann"), ("rank", 0), ("add", 4, "plain"),
-    ]),
+        TWO_STAGES,
+        [("add", 12, "plain"), ("screen", "iiieee" + "e" * 6, 0, "ann"), ("screen", "ies", 1, "ann")],
+    ),
+    "two reviewers, one conflict, one judged once": (
+        {"per_record": 2},
+        [("add", 3, "plain"), ("screen", "iie", 0, "ann"), ("screen", "ie", 0, "bob"), ("choose", 1, "m", 0, "bob")],
+    ),
+    "added to after screening": (
+        {"rule": "quant"},
+        [("add", 8, "plain"), ("screen", "ieieieie", 0, "ann"), ("rank", 0), ("add", 4, "plain")],
+    ),
 }
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_command_and_page_answers(tmp_path, state, monkeypatch):
-    made = cli.typer.main.get_command(cli.app)   # otherwise made anew for each command
+    made = cli.typer.main.get_command(cli.app)  # otherwise made anew for each command
     monkeypatch.setattr(cli.typer.main, "get_command", lambda app: made)
     with contextlib.closing(taken(tmp_path, *STATES[state])) as review:
         check_words(review.project)
@@ -483,5 +553,7 @@ def test_a_small_table_is_replayed_by_every_rule(tmp_path, monkeypatch, labels):
         json.dumps(facts, allow_nan=False)
         (run,) = facts["runs"]
         assert sorted(run["order"]) == list(range(len(labels))) and (facts["records"], facts["relevant"]) == (
-            len(labels), labels.count("1"))
+            len(labels),
+            labels.count("1"),
+        )
         check_grammar(simulation.in_words(facts))

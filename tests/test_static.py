@@ -27,7 +27,9 @@ def test_vectors_by_hand(tiny):
     # peer twice: (1 + ln 2)(1, 0); support once: (0, 2).
     twice = np.array([1 + np.log(2), 2.0])
     made = tiny.transform(["Peer support PEER", "", "steel", "steel and steel", "unknown"])
-    assert made == pytest.approx(np.array([twice / np.linalg.norm(twice), [0, 0], [-.6, .8], [-.6, .8], [0, 0]]), abs=1e-6)
+    assert made == pytest.approx(
+        np.array([twice / np.linalg.norm(twice), [0, 0], [-0.6, 0.8], [-0.6, 0.8], [0, 0]]), abs=1e-6
+    )
     assert made.dtype == np.float32 and tiny.transform([]).shape == (0, 2)
 
 
@@ -41,7 +43,9 @@ def test_pages_give_the_rows_that_one_page_gives(monkeypatch):
 
 
 def test_the_packaged_vectors_know_what_is_alike():
-    illness, disease, bridge = StaticEmbedding.packaged().transform(["mental illness", "psychiatric disorder", "steel bridge"])
+    illness, disease, bridge = StaticEmbedding.packaged().transform(
+        ["mental illness", "psychiatric disorder", "steel bridge"]
+    )
     assert illness @ disease > illness @ bridge + 0.1
 
 
@@ -65,9 +69,13 @@ def test_the_view_is_centred_and_kept(tmp_path):
 
 
 def test_no_torch_for_the_fast_views():
-    code = ("import sys; from triage import features; features.build_views(features.Texts.of(['peer support'], ['a b']), "
-            "['stems', 'titles', 'static']); print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])")
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys; from triage import features; features.build_views(features.Texts.of(['peer support'], ['a b']), "
+        "['stems', 'titles', 'static']); print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_stems_are_the_first_five_characters_of_words():

@@ -22,8 +22,21 @@ WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 STAGES = '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 KEYS = {
-    "": {"stage", "records", "screened", "relevant_found", "maybe", "unscreened", "target", "confidence", "certificate",
-         "estimate", "rules", "workload", "verdict"},
+    "": {
+        "stage",
+        "records",
+        "screened",
+        "relevant_found",
+        "maybe",
+        "unscreened",
+        "target",
+        "confidence",
+        "certificate",
+        "estimate",
+        "rules",
+        "workload",
+        "verdict",
+    },
     "certificate": {"method", "recall_lower", "missed_upper", "audit_draws", "certified"},
     "estimate": {"method", "recall", "lower", "upper", "relevant_total", "assumes"},
     "workload": {"records_to_certificate", "seconds_per_record", "hours"},
@@ -40,8 +53,16 @@ def new(tmp_path, n, protocol=PROTOCOL):
 
 
 def add(project, records, source):
-    project.add(records, range(len(records)), name=f"{source}.ris", source=source, format="ris", sha256=source,
-                announced=len(records), problems=[])
+    project.add(
+        records,
+        range(len(records)),
+        name=f"{source}.ris",
+        source=source,
+        format="ris",
+        sha256=source,
+        announced=len(records),
+        problems=[],
+    )
 
 
 @pytest.fixture
@@ -95,8 +116,13 @@ def test_an_empty_review_says_nothing_and_stops_nothing(tmp_path):
 def test_right_after_an_import(project):
     facts = facts_of(project)
     assert (facts["stage"], facts["records"], facts["unscreened"], facts["screened"]) == ("abstract", 10, 10, 0)
-    assert facts["certificate"] == {"method": "audit-e", "recall_lower": None, "missed_upper": 10, "audit_draws": 0,
-                                    "certified": False}
+    assert facts["certificate"] == {
+        "method": "audit-e",
+        "recall_lower": None,
+        "missed_upper": 10,
+        "audit_draws": 0,
+        "certified": False,
+    }
     assert set(facts["estimate"].values()) == {None}
     assert facts["workload"]["records_to_certificate"] == {"p10": 10, "p50": 10, "p90": 10}
     assert facts["workload"]["seconds_per_record"] is None and facts["workload"]["hours"] is None
@@ -108,7 +134,7 @@ def test_what_is_counted(project):
     decide(project, INCLUDE, 1, 2)
     decide(project, MAYBE, 3)
     decide(project, EXCLUDE, 4, 5, 9)
-    decide(project, EXCLUDE, 2, reviewer="bob")      # a conflict with ann
+    decide(project, EXCLUDE, 2, reviewer="bob")  # a conflict with ann
     project.link([(8, 4, "same DOI"), (10, 7, "same DOI")], reviewer="ann")
     project.remove([(9, "language", "Spanish")], reviewer="ann")
     facts = facts_of(project)
@@ -160,7 +186,10 @@ def test_the_certificate_is_that_of_the_log(tmp_path):
         facts = facts_of(project, target=0.8, confidence=0.9)
         c = recall.certificate(project.history(), 0.8, 0.9)
         assert facts["certificate"] == {
-            "method": "audit-e", "recall_lower": c.recall_lower, "missed_upper": c.missed_upper, "audit_draws": 120,
+            "method": "audit-e",
+            "recall_lower": c.recall_lower,
+            "missed_upper": c.missed_upper,
+            "audit_draws": 120,
             "certified": c.certified,
         }
         assert c.certified and facts["verdict"]["stop"] and facts["verdict"]["certified"]
@@ -173,7 +202,7 @@ def test_the_certificate_is_that_of_the_log(tmp_path):
 
 
 def test_target_and_confidence_are_the_protocols(tmp_path):
-    stopping = '\n[stopping]\ntarget = 0.8\nconfidence = 0.9\n'
+    stopping = "\n[stopping]\ntarget = 0.8\nconfidence = 0.9\n"
     with new(tmp_path, 5, PROTOCOL + stopping) as project:
         facts = facts_of(project)
         assert (facts["target"], facts["confidence"]) == (0.8, 0.9)
@@ -202,13 +231,21 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
     with screened(tmp_path, 30, 100, 150, 400, PROTOCOL + stopping) as project:
         facts = facts_of(project)
         mine = next(r for r in facts["rules"] if r["name"] == rule)
-        assert facts["verdict"] == {"rule": rule, "certified": facts["verdict"]["certified"],
-                                    **{key: mine[key] for key in ("stop", "promise", "why")}}
+        assert facts["verdict"] == {
+            "rule": rule,
+            "certified": facts["verdict"]["certified"],
+            **{key: mine[key] for key in ("stop", "promise", "why")},
+        }
         promises = {r["name"]: r["promise"] for r in facts["rules"]}
         assert promises == {
-            "audit-e": "certificate", "fixed-audit": "certificate", "ranked-e": "conditional",
-            "cmh": "conditional", "quant": "estimate",
-            "ip-p": "estimate", "knee": "heuristic", "consecutive": "heuristic",
+            "audit-e": "certificate",
+            "fixed-audit": "certificate",
+            "ranked-e": "conditional",
+            "cmh": "conditional",
+            "quant": "estimate",
+            "ip-p": "estimate",
+            "knee": "heuristic",
+            "consecutive": "heuristic",
         }
         if facts["verdict"]["certified"]:
             assert RULES[rule].promise == "certificate" and facts["verdict"]["stop"]
@@ -251,7 +288,7 @@ def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
 
 
 def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
-    stopping = "\n[stopping]\nrule = \"fixed-audit\"\naudit_size = 120\n"
+    stopping = '\n[stopping]\nrule = "fixed-audit"\naudit_size = 120\n'
     with screened(tmp_path, 30, 100, 50, 400, PROTOCOL + stopping) as project:
         facts = facts_of(project)
         assert facts["workload"]["until"] == "the one look of fixed-audit"
@@ -274,12 +311,15 @@ def test_the_price_of_certainty_is_told_before_screening(tmp_path):
     with new(tmp_path, 400) as project:
         facts = facts_of(project)
         assert facts["price_table"]["20"] == {
-            f"{t:g}": draws for t, draws in recall.price_of_certainty(20, 380, 0.95).items()}
+            f"{t:g}": draws for t, draws in recall.price_of_certainty(20, 380, 0.95).items()
+        }
         assert list(facts["price_table"]) == ["10", "20", "50", "100", "200"]
         said = status.in_words(facts)
         assert "What certainty costs at 95 % confidence" in said and f"{facts['price_table']['50']['0.9']} (" in said
         decide(project, INCLUDE, 1)
-        assert facts_of(project)["price_table"] == {} and "What certainty costs" not in status.in_words(facts_of(project))
+        assert facts_of(project)["price_table"] == {} and "What certainty costs" not in status.in_words(
+            facts_of(project)
+        )
 
 
 # -- wrong labels -----------------------------------------------------------------------------
@@ -331,8 +371,14 @@ def timed(*seconds, stage="abstract", reviewer="ann", file=""):
     for i, taken in enumerate(seconds, 1):
         for kind, moment in ((Kind.SHOWN, at), (Kind.DECISION, at + timedelta(seconds=taken))):
             shown = kind is Kind.SHOWN
-            event = log.add(kind, stage=stage, record_id=i, reviewer=reviewer, note=file if shown else "a note",
-                            label=None if shown else INCLUDE)
+            event = log.add(
+                kind,
+                stage=stage,
+                record_id=i,
+                reviewer=reviewer,
+                note=file if shown else "a note",
+                label=None if shown else INCLUDE,
+            )
             log.events[-1] = type(event)(**{f: getattr(event, f) for f in event.__slots__ if f != "at"}, at=moment)
         at += timedelta(seconds=taken)
     return log.events
@@ -341,8 +387,8 @@ def timed(*seconds, stage="abstract", reviewer="ann", file=""):
 def test_the_pace_is_the_median_of_the_time_from_showing_to_deciding():
     assert seconds_per_record(timed(4, 8, 6, 10, 100), "abstract") == 8
     assert seconds_per_record(timed(4, 8, 6, 10, 301, 100), "abstract") == 8  # a pause is not reading
-    assert seconds_per_record(timed(4, 8, 6, 10), "abstract") is None          # too few
-    assert seconds_per_record(timed(4, 8, 6, 10, 9), "full-text") is None      # another stage
+    assert seconds_per_record(timed(4, 8, 6, 10), "abstract") is None  # too few
+    assert seconds_per_record(timed(4, 8, 6, 10, 9), "full-text") is None  # another stage
     assert seconds_per_record(timed(4, 8, 6, 10, 9, file="next.csv"), "abstract") is None
     assert seconds_per_record([], "abstract") is None
 
@@ -351,9 +397,14 @@ def test_a_record_put_up_ahead_is_timed_from_the_decision_before_it():
     shown = [e for e in timed(4, 8, 6, 10, 100) if e.kind is Kind.SHOWN]
     decided = [e for e in timed(4, 8, 6, 10, 100) if e.kind is Kind.DECISION]
     # Each record is put up while the one before it is read: its SHOWN event has the time of that one's.
-    early = [type(e)(**{f: getattr(e, f) for f in e.__slots__ if f != "at"}, at=shown[max(0, i - 1)].at)
-             for i, e in enumerate(shown)]
-    assert seconds_per_record([early[0], *(e for i in range(5) for e in (*early[i + 1: i + 2], decided[i]))], "abstract") == 8
+    early = [
+        type(e)(**{f: getattr(e, f) for f in e.__slots__ if f != "at"}, at=shown[max(0, i - 1)].at)
+        for i, e in enumerate(shown)
+    ]
+    assert (
+        seconds_per_record([early[0], *(e for i in range(5) for e in (*early[i + 1 : i + 2], decided[i]))], "abstract")
+        == 8
+    )
 
 
 def test_hours_are_records_at_that_pace(tmp_path, monkeypatch):
@@ -409,7 +460,8 @@ def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
         # 45 irrelevant ones in a row: a plateau for a target of 80 %, none for one of 95 %.
         assert "SAFE" not in told(project)
         assert "SAFE procedure that are not met: fewer than 10 % of the records are screened; 45 ranked records" in (
-            " ".join(facts_of(project, target=0.8)["warnings"]))
+            " ".join(facts_of(project, target=0.8)["warnings"])
+        )
     (tmp_path / "b").mkdir()
     with screened(tmp_path / "b", 30, 180, 60, 300) as project:
         pending = len(facts_of(project)["label_noise"]["pending"])
@@ -506,7 +558,12 @@ def test_the_flow_adds_up(project):
     abstract, full_text = flow.stages
     assert flow.n_retrieved - flow.n_duplicates - flow.n_removed == abstract.entered == 8
     assert (abstract.excluded, abstract.included, abstract.maybe, abstract.conflicts, abstract.unscreened) == (
-        {"CHILD": 1, status.NO_REASON: 1}, 1, 1, 1, 3)
+        {"CHILD": 1, status.NO_REASON: 1},
+        1,
+        1,
+        1,
+        3,
+    )
     assert abstract.entered == abstract.unscreened + abstract.conflicts + 2 + abstract.included + abstract.maybe
     assert (full_text.entered, full_text.included, full_text.unscreened) == (2, 1, 1)
 
@@ -514,6 +571,7 @@ def test_the_flow_adds_up(project):
 def test_records_that_came_back_to_nobody_are_no_evidence(tmp_path):
     """A batch that was handed out and never labelled holds the certificate where it was, and says so."""
     with screened(tmp_path, 30, 80, 100, 300) as project:
+
         def missed():
             return facts_of(project)["certificate"]["missed_upper"]
 

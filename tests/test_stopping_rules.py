@@ -64,17 +64,24 @@ def test_the_default_certifies_and_makes_audit_draws():
 
 
 def test_a_rule_in_the_catalogue_alone_goes_the_whole_way(thirty, review, tmp_path):
-    criteria = "[stopping]\nrule = \"thirty\"\ntarget = 0.8\n"
+    criteria = '[stopping]\nrule = "thirty"\ntarget = 0.8\n'
     with review(40, PROTOCOL + criteria) as project:
         assert project.protocol().stopping.rule == "thirty"
         ids = project.stage().record_ids.tolist()
-        project.decide("abstract", [
-            {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE} for i in ids[:31]
-        ], reviewer="ann")
+        project.decide(
+            "abstract",
+            [{"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE} for i in ids[:31]],
+            reviewer="ann",
+        )
         path = project.path
     facts = json.loads(run("status", path, "--json"))
-    assert facts["verdict"] == {"rule": "thirty", "stop": True, "certified": False, "promise": "heuristic",
-                                "why": "31 of 30 records are screened."}
+    assert facts["verdict"] == {
+        "rule": "thirty",
+        "stop": True,
+        "certified": False,
+        "promise": "heuristic",
+        "why": "31 of 30 records are screened.",
+    }
     assert "thirty" in run("status", path)
     run("report", path, "-o", tmp_path / "report.html")
     assert "thirty records, come what may" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -82,8 +89,21 @@ def test_a_rule_in_the_catalogue_alone_goes_the_whole_way(thirty, review, tmp_pa
     table = tmp_path / "labelled.csv"
     rows = [f"title {i} peer support {i % 5},abstract of the study {i},{int(i % 6 == 1)}" for i in range(60)]
     table.write_text("title,abstract,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    done = json.loads(run("simulate", table, "--label-column", "label", "--model", "elas-u4", "--priors", "1,1",
-                          "--stop", "thirty", "--json"))
+    done = json.loads(
+        run(
+            "simulate",
+            table,
+            "--label-column",
+            "label",
+            "--model",
+            "elas-u4",
+            "--priors",
+            "1,1",
+            "--stop",
+            "thirty",
+            "--json",
+        )
+    )
     assert done["runs"][0]["stop"]["at"] == 30
 
 

@@ -91,10 +91,16 @@ def test_a_record_passes_on_once_its_conflict_is_settled_so():
 # -- what each may see --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("viewer, settles, one, both", [
-    ("ann", False, ["ann"], ["ann", "bob"]), ("bob", False, [], ["ann", "bob"]), ("eve", False, [], []),
-    ("ann", True, ["ann"], ["ann", "bob"]), ("eve", True, [], ["ann", "bob"]),
-])
+@pytest.mark.parametrize(
+    "viewer, settles, one, both",
+    [
+        ("ann", False, ["ann"], ["ann", "bob"]),
+        ("bob", False, [], ["ann", "bob"]),
+        ("eve", False, [], []),
+        ("ann", True, ["ann"], ["ann", "bob"]),
+        ("eve", True, [], ["ann", "bob"]),
+    ],
+)
 def test_nobody_sees_anothers_decision_before_both_are_there(viewer, settles, one, both):
     log = Log()
     log.decide(1, INCLUDE)
@@ -122,10 +128,14 @@ def test_where_one_decides_nothing_is_hidden():
 def project(review):
     project = review(12, TWO)
     for reviewer, labels in {"ann": [INCLUDE, INCLUDE, EXCLUDE, EXCLUDE], "bob": [INCLUDE, EXCLUDE, EXCLUDE]}.items():
-        project.decide("abstract", [
-            {"record_id": i, "label": label, "reason": "CHILD" if label is EXCLUDE else "", "note": f"{reviewer}'s"}
-            for i, label in enumerate(labels, 1)
-        ], reviewer=reviewer)
+        project.decide(
+            "abstract",
+            [
+                {"record_id": i, "label": label, "reason": "CHILD" if label is EXCLUDE else "", "note": f"{reviewer}'s"}
+                for i, label in enumerate(labels, 1)
+            ],
+            reviewer=reviewer,
+        )
     return project
 
 
@@ -133,7 +143,8 @@ def test_conflicts_are_listed_with_both_reasons(project):
     found = team.conflicts(project)
     assert found["settled"] == [] and [c["record_id"] for c in found["conflicts"]] == [2]
     assert [(d["reviewer"], d["label"], d["reason"], d["note"]) for d in found["conflicts"][0]["decisions"]] == [
-        ("ann", "include", "", "ann's"), ("bob", "exclude", "CHILD", "bob's"),
+        ("ann", "include", "", "ann's"),
+        ("bob", "exclude", "CHILD", "bob's"),
     ]
     assert team.conflicts(project, "full-text")["conflicts"] == []
 
@@ -141,8 +152,10 @@ def test_conflicts_are_listed_with_both_reasons(project):
 def test_a_reviewer_sees_the_conflicts_they_are_in(project):
     for name, role in {"ann": "reviewer", "eve": "reviewer", "joe": "adjudicator"}.items():
         project.add_person(name, role)
-    seen = {name: [c["record_id"] for c in team.conflicts(project, viewer=name)["conflicts"]]
-            for name in ("ann", "eve", "joe")}
+    seen = {
+        name: [c["record_id"] for c in team.conflicts(project, viewer=name)["conflicts"]]
+        for name in ("ann", "eve", "joe")
+    }
     assert seen == {"ann": [2], "eve": [], "joe": [2]}
 
 
@@ -163,7 +176,9 @@ def test_only_conflicts_are_settled_and_only_by_who_may(project):
     before = project.events()
     project.add_person("ann", "reviewer")
     for record_id, label, who, message in [
-        (1, "include", "joe", "in no conflict"), (4, "include", "joe", "in no conflict"), (2, "yes", "joe", "no label"),
+        (1, "include", "joe", "in no conflict"),
+        (4, "include", "joe", "in no conflict"),
+        (2, "yes", "joe", "no label"),
         (2, "include", "ann", "an adjudicator or an owner"),
     ]:
         with pytest.raises(InputError, match=message):

@@ -44,7 +44,7 @@ class MemoryJournal:
 
     def __init__(self):
         self.decisions = []  # (row, label, reason, note), those taken back removed
-        self.given = {}      # the tags of each row
+        self.given = {}  # the tags of each row
         self.shown = []
 
     def turn(self):
@@ -117,17 +117,24 @@ class ScriptedKeys:
 
 
 def paper(width=80, terminal_like=False, height=40):
-    return Console(file=io.StringIO(), width=width, height=height, highlight=False, force_terminal=terminal_like,
-                   color_system="256" if terminal_like else None)
+    return Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        highlight=False,
+        force_terminal=terminal_like,
+        color_system="256" if terminal_like else None,
+    )
 
 
 def screen_with(
-    keys, session, records, *, reasons=REASONS, criteria=CRITERIA, state=lambda: "the state", tags=(), console=None,
+    keys, session, records, *, reasons=REASONS, criteria=CRITERIA, state=lambda: "the state", tags=(), console=None
 ):
     console = console or paper()
     keys = keys if hasattr(keys, "key") else ScriptedKeys(*keys)
-    summary = terminal.run(session, records, reasons=reasons, criteria=criteria, state=state, tags=tags,
-                           console=console, keys=keys)
+    summary = terminal.run(
+        session, records, reasons=reasons, criteria=criteria, state=state, tags=tags, console=console, keys=keys
+    )
     return summary, console.file.getvalue()
 
 
@@ -139,7 +146,9 @@ def test_every_key_of_a_session_over_a_real_pool():
     keys = ["i", "e", "1", "0", "m", "e", ENTER, "q"]
     summary, said = screen_with(keys, real_session(6, journal), some_records(6))
     assert journal.decisions == [
-        (0, Label.INCLUDE, "", ""), (1, Label.EXCLUDE, "R10", ""), (2, Label.MAYBE, "", ""),
+        (0, Label.INCLUDE, "", ""),
+        (1, Label.EXCLUDE, "R10", ""),
+        (2, Label.MAYBE, "", ""),
         (3, Label.EXCLUDE, "", ""),
     ]
     assert (summary.decided, summary.included, summary.finished) == (4, 2, False)
@@ -188,17 +197,20 @@ def test_a_note_can_be_edited_given_up_and_lost():
     assert "Not kept: the note of 1 record without a decision." in said
 
 
-@pytest.mark.parametrize(("keys", "reason"), [
-    (["1", ENTER], "R1"),               # 1 alone could become 10
-    (["1", "2"], "R12"),
-    (["9"], "R9"),
-    (["1", "x", BACKSPACE, "4"], "R4"),  # x is refused, so the backspace takes the 1 away
-    (["r", "1", "1"], "R11"),
-    (["R", "3"], "R3"),
-    (["\x1b[A", "7"], "R7"),            # an arrow key is no answer
-    (["r", ENTER, BACKSPACE, ENTER], ""),  # "r" alone fits all of them
-    ([ENTER], ""),
-])
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        (["1", ENTER], "R1"),  # 1 alone could become 10
+        (["1", "2"], "R12"),
+        (["9"], "R9"),
+        (["1", "x", BACKSPACE, "4"], "R4"),  # x is refused, so the backspace takes the 1 away
+        (["r", "1", "1"], "R11"),
+        (["R", "3"], "R3"),
+        (["\x1b[A", "7"], "R7"),  # an arrow key is no answer
+        (["r", ENTER, BACKSPACE, ENTER], ""),  # "r" alone fits all of them
+        ([ENTER], ""),
+    ],
+)
 def test_a_reason_is_picked_by_number_or_code(keys, reason):
     journal = MemoryJournal()
     screen_with(["e", *keys, "q"], real_session(2, journal), some_records(2))
@@ -224,12 +236,20 @@ def test_going_back_from_the_reasons_decides_nothing(back):
 TAGS = ("review", "case report", "qualitative", "quantitative")
 
 
-@pytest.mark.parametrize("keys, tags", [
-    ([*"t1", ENTER], ["review"]), ([*"t3", *"1", ENTER], ["qualitative", "review"]),
-    ([*"t1", *"1", ENTER], []), ([*"t", *"case report", ENTER], ["case report"]),
-    ([*"t", *"Quan", ENTER, ESCAPE], ["quantitative"]), ([*"t", *"qua", ENTER, BACKSPACE, BACKSPACE, BACKSPACE, ENTER], []),
-    ([*"t1", ENTER, *"t2", ENTER], ["review", "case report"]), ([*"tx", ENTER], []), ([], None),
-])
+@pytest.mark.parametrize(
+    "keys, tags",
+    [
+        ([*"t1", ENTER], ["review"]),
+        ([*"t3", *"1", ENTER], ["qualitative", "review"]),
+        ([*"t1", *"1", ENTER], []),
+        ([*"t", *"case report", ENTER], ["case report"]),
+        ([*"t", *"Quan", ENTER, ESCAPE], ["quantitative"]),
+        ([*"t", *"qua", ENTER, BACKSPACE, BACKSPACE, BACKSPACE, ENTER], []),
+        ([*"t1", ENTER, *"t2", ENTER], ["review", "case report"]),
+        ([*"tx", ENTER], []),
+        ([], None),
+    ],
+)
 def test_tags_are_given_and_taken_off_and_kept_with_the_decision(keys, tags):
     journal = MemoryJournal()
     screen_with([*keys, "i", "q"], real_session(3, journal), some_records(3), tags=TAGS)
@@ -240,8 +260,9 @@ def test_tags_are_given_and_taken_off_and_kept_with_the_decision(keys, tags):
 def test_tags_given_before_are_shown_and_go_on_from_there():
     journal = MemoryJournal()
     journal.given[0] = ["review"]
-    _, said = screen_with(["t", "2", ENTER, "e", ENTER, "u", "m", "q"], real_session(3, journal), some_records(3),
-                          tags=TAGS)
+    _, said = screen_with(
+        ["t", "2", ENTER, "e", ENTER, "u", "m", "q"], real_session(3, journal), some_records(3), tags=TAGS
+    )
     assert journal.given[0] == ["review", "case report"] and "Tags  review; case report" in said
 
 
@@ -253,8 +274,10 @@ def test_tags_come_as_lines_from_a_pipe():
 
 
 def test_tags_without_a_decision_are_told_to_be_lost():
-    assert "Not kept: the tags of 1 record" in screen_with(
-        ["t", "1", ENTER, "q"], real_session(3, MemoryJournal()), some_records(3), tags=TAGS)[1]
+    assert (
+        "Not kept: the tags of 1 record"
+        in screen_with(["t", "1", ENTER, "q"], real_session(3, MemoryJournal()), some_records(3), tags=TAGS)[1]
+    )
 
 
 def test_without_tags_in_the_protocol_there_is_no_key_for_them():
@@ -303,8 +326,11 @@ def test_the_next_record_is_asked_for_only_after_the_decision_is_kept():
 def test_an_audit_draw_looks_like_any_other_record():
     said = [
         screen_with(["q"], OneByOne([showing]), some_records(900))[1]
-        for showing in (Showing(811, Origin.RANKED, 1), Showing(811, Origin.AUDIT, 345),
-                        Showing(811, Origin.AUDIT, None))
+        for showing in (
+            Showing(811, Origin.RANKED, 1),
+            Showing(811, Origin.AUDIT, 345),
+            Showing(811, Origin.AUDIT, None),
+        )
     ]
     assert said[0] == said[1] == said[2]
     assert "345" not in said[0] and "812" not in said[0]  # neither its rank nor its number in the review
@@ -320,7 +346,9 @@ def test_the_counts_are_exact_after_each_key_and_only_recall_is_of_some_decision
     session = real_session(40, MemoryJournal())
     keys = [*["i", "e", ENTER, "m", "s"] * 3, "u", "i", "h", *["e", ENTER, "m"] * 3, "u", "u", "i", "q"]
     _, said = screen_with(keys, session, some_records(40), state=StateOf(session, in_words))
-    line = r"(\d+) of 40 screened \| (\d+) relevant found \| (\d+) left \| recall at (\d+)(?: \((\d+) decisions? ago\))?\n"
+    line = (
+        r"(\d+) of 40 screened \| (\d+) relevant found \| (\d+) left \| recall at (\d+)(?: \((\d+) decisions? ago\))?\n"
+    )
     told = re.findall(line, said)
     decided, expected = [], []
     for key in [None, *(key for key in keys if key not in (ENTER, "q"))]:
@@ -330,7 +358,7 @@ def test_the_counts_are_exact_after_each_key_and_only_recall_is_of_some_decision
             decided.append(key != "e")
         expected.append((len(decided), sum(decided), 40 - len(decided)))
     assert len(expected) >= 24 and [tuple(map(int, one[:3])) for one in told] == expected
-    assert asked == [0, 8, 14]   # at the start, and whenever ten decisions were made or taken back since
+    assert asked == [0, 8, 14]  # at the start, and whenever ten decisions were made or taken back since
     assert {one[3:] for one in told} >= {("0", ""), ("0", "1"), ("0", "9"), ("8", ""), ("8", "3")}
     assert "(1 decision ago)" in said and "(2 decisions ago)" in said
 
@@ -345,7 +373,7 @@ def test_the_state_says_what_is_screened_found_left_and_certified():
         said.append(str(StateOf(session, lambda history: recall_in_words(history, protocol, AuditE()))()))
     assert said == [
         "10 of 100 screened | 0 relevant found | 90 left",
-        "10 of 100 screened | 3 relevant found | 90 left | recall at least 3.2 %, target 90 %",   # 3 of 3 + 90, cut
+        "10 of 100 screened | 3 relevant found | 90 left | recall at least 3.2 %, target 90 %",  # 3 of 3 + 90, cut
         "100 of 100 screened | 3 relevant found | 0 left | recall at least 100 %, CERTIFIED",
     ]
 
@@ -391,7 +419,9 @@ def test_lines_from_a_pipe():
     summary, said = screen_with(lines, real_session(6, journal), some_records(6))
     # A whole "1" is the first reason; a blank line gives none; a word is no key; the end quits.
     assert journal.decisions == [
-        (0, Label.INCLUDE, "", ""), (1, Label.EXCLUDE, "R1", "odd design"), (2, Label.EXCLUDE, "", ""),
+        (0, Label.INCLUDE, "", ""),
+        (1, Label.EXCLUDE, "R1", "odd design"),
+        (2, Label.EXCLUDE, "", ""),
         (3, Label.MAYBE, "", ""),
     ]
     assert not summary.finished and "'something' is no key here." in said
@@ -409,10 +439,18 @@ def test_the_pace_is_the_median_of_this_sitting(monkeypatch):
 
 def full_record(**changes):
     fields = dict(
-        title="Peer support", abstract=" ".join(f"word{i}" for i in range(600)),
-        authors=("Smith J", "Jones K", "Lee P", "Wu X", "Roe R"), year=2009, journal="Psychiatric Services",
-        doi="10.1000/x", pmid="12345", language="eng", type="journal article", keywords=("peers", "recovery"),
-        source="pubmed", id=7,
+        title="Peer support",
+        abstract=" ".join(f"word{i}" for i in range(600)),
+        authors=("Smith J", "Jones K", "Lee P", "Wu X", "Roe R"),
+        year=2009,
+        journal="Psychiatric Services",
+        doi="10.1000/x",
+        pmid="12345",
+        language="eng",
+        type="journal article",
+        keywords=("peers", "recovery"),
+        source="pubmed",
+        id=7,
     )
     return Record(**{**fields, **changes})
 
@@ -424,9 +462,17 @@ def test_a_record_is_shown_in_full_within_the_width(width):
     assert max(map(len, lines)) <= min(width, 100)
     assert re.findall(r"word\d+", said) == [f"word{i}" for i in range(600)]
     flat = " ".join(said.split())
-    for part in ("the state", "Peer support", "Smith J, Jones K, Lee P and 2 more", "| Psychiatric Services | 2009",
-                 "source pubmed", "doi 10.1000/x", "PMID 12345", "Keywords peers; recovery",
-                 "language eng | type journal article"):
+    for part in (
+        "the state",
+        "Peer support",
+        "Smith J, Jones K, Lee P and 2 more",
+        "| Psychiatric Services | 2009",
+        "source pubmed",
+        "doi 10.1000/x",
+        "PMID 12345",
+        "Keywords peers; recovery",
+        "language eng | type journal article",
+    ):
         assert part in flat, part
 
 
@@ -434,8 +480,8 @@ def pages_of(said):
     """Return what stood in the window after each page was drawn, as bare lines; the last one is the question."""
     pages = []
     for page in said.replace("\r\n", "\n").split("\x1b[H")[1:]:
-        asked = re.sub(r"(?:\r\x1b\[2K)?\n*$", "", page)            # up to where the next page begins
-        asked = re.sub(r"[^\n]*\r\x1b\[2K", "", asked)              # a question that another one took the place of
+        asked = re.sub(r"(?:\r\x1b\[2K)?\n*$", "", page)  # up to where the next page begins
+        asked = re.sub(r"[^\n]*\r\x1b\[2K", "", asked)  # a question that another one took the place of
         pages.append(re.sub(r"\x1b\[[\d;]*[mK]", "", asked).split("\n"))
     return pages
 
@@ -465,9 +511,9 @@ def test_keys_move_in_a_long_record():
         found = re.findall(r"line(\d+)", "\n".join(pages_of(said)[-1]))
         return int(found[0]), int(found[-1])
 
-    assert shown() == (0, 15)                             # 24 lines less two above, four of the record, two below
+    assert shown() == (0, 15)  # 24 lines less two above, four of the record, two below
     assert shown(terminal.DOWN) == (0, 16) and shown(terminal.DOWN, terminal.UP) == (0, 15)
-    assert shown(terminal.PAGE_DOWN) == (15, 33)          # the last line read stands first, below the title
+    assert shown(terminal.PAGE_DOWN) == (15, 33)  # the last line read stands first, below the title
     assert shown(terminal.PAGE_DOWN, terminal.PAGE_UP) == (0, 15)
     assert shown(terminal.END) == shown(*[terminal.PAGE_DOWN] * 9) == (41, 59)
     assert shown(terminal.END, terminal.HOME) == (0, 15)
@@ -479,16 +525,21 @@ def test_a_list_stands_beside_the_record_or_below_its_title():
     for reasons, room in ((REASONS, True), (long, False)):
         console = paper(80, terminal_like=True, height=24)
         journal = MemoryJournal()
-        _, said = screen_with(["e", " ", " ", "3", ENTER, "q"], real_session(2, journal), [full_record()] * 2,
-                              reasons=reasons, console=console)
+        _, said = screen_with(
+            ["e", " ", " ", "3", ENTER, "q"],
+            real_session(2, journal),
+            [full_record()] * 2,
+            reasons=reasons,
+            console=console,
+        )
         opened, moved, moved_on = pages_of(said)[1:4]
         assert all(len(page) == 24 and "Peer support" in page for page in (opened, moved, moved_on))
         assert opened[-1].startswith("Reason:") and "Reason text 1" in "\n".join(opened)
         assert ("word0" in "\n".join(opened)) == room
-        if room:        # the space bar moves in the record, the list stands still
+        if room:  # the space bar moves in the record, the list stands still
             assert all("12 R12 Reason text 12" in page for page in (opened, moved))
             assert opened != moved
-        else:           # and in the list where that is the longer one
+        else:  # and in the list where that is the longer one
             assert "40 R40 Reason text 40" not in moved and "40 R40 Reason text 40" in moved_on
         assert journal.decisions == [(0, Label.EXCLUDE, "R3", "")]
 
@@ -497,8 +548,9 @@ def test_a_list_stands_beside_the_record_or_below_its_title():
 def test_a_list_is_closed_by_its_key_or_escape(open_key, name):
     for close_key in (open_key, ESCAPE):
         console = paper(80, terminal_like=True)
-        _, said = screen_with([open_key, close_key, "q"], real_session(1, MemoryJournal()), [full_record()],
-                              console=console)
+        _, said = screen_with(
+            [open_key, close_key, "q"], real_session(1, MemoryJournal()), [full_record()], console=console
+        )
         before, opened, closed = pages_of(said)
         assert closed == before and any(name in line for line in opened) and not any(name in line for line in before)
 
@@ -520,14 +572,18 @@ def test_the_keys_fit_a_narrow_window():
         assert width < 100 or len(shown) == len(terminal._COMMANDS)
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("<h3>Methods</h3> We took PM<sub>2.5</sub>, 10<sup>3</sup> m", "Methods: We took PM2.5, 10^3 m"),
-    ("One.<h2>Results:</h2>\nTwo", "One.\nResults: Two"),
-    ("<jats:title>Aim</jats:title><jats:p>To <jats:italic>see</jats:italic>.</jats:p>", "Aim: To see."),
-    ("<p>a</p><p>b<br/>c</p>", "a\nb\nc"),
-    ("p<b and c>d; n<i; 3<4>2; <script>x</script>", "p<b and c>d; n<i; 3<4>2; <script>x</script>"),
-    ("<h3></h3>a", "a"), ("", ""),
-])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<h3>Methods</h3> We took PM<sub>2.5</sub>, 10<sup>3</sup> m", "Methods: We took PM2.5, 10^3 m"),
+        ("One.<h2>Results:</h2>\nTwo", "One.\nResults: Two"),
+        ("<jats:title>Aim</jats:title><jats:p>To <jats:italic>see</jats:italic>.</jats:p>", "Aim: To see."),
+        ("<p>a</p><p>b<br/>c</p>", "a\nb\nc"),
+        ("p<b and c>d; n<i; 3<4>2; <script>x</script>", "p<b and c>d; n<i; 3<4>2; <script>x</script>"),
+        ("<h3></h3>a", "a"),
+        ("", ""),
+    ],
+)
 def test_tags_that_publishers_leave_are_not_shown(text, shown):
     assert terminal.untagged(text) == shown
 
@@ -542,8 +598,13 @@ def test_hostile_text_is_shown_and_never_interpreted():
     hostile = full_record(**dict.fromkeys(fields, HOSTILE), authors=(HOSTILE,), keywords=(HOSTILE,))
     console = paper(200, terminal_like=True)
     _, said = screen_with(
-        ["e", ESCAPE, "c", "i", "q"], real_session(2, MemoryJournal()), [hostile] * 2, console=console,
-        reasons=[(HOSTILE, HOSTILE)], criteria=([HOSTILE], [HOSTILE]), state=lambda: HOSTILE,
+        ["e", ESCAPE, "c", "i", "q"],
+        real_session(2, MemoryJournal()),
+        [hostile] * 2,
+        console=console,
+        reasons=[(HOSTILE, HOSTILE)],
+        criteria=([HOSTILE], [HOSTILE]),
+        state=lambda: HOSTILE,
     )
     # All that remains of escapes is the program's own: colours, a cleared line, the top of the screen.
     assert re.findall(r"\x1b(?!\[[\d;]*m|\[2K|\[H)", said) == []
@@ -572,9 +633,15 @@ def test_a_terminal_without_unicode_is_no_obstacle(on_terminal):
     console = Console(file=file, width=80, height=24, highlight=False, force_terminal=on_terminal, color_system=None)
     record = full_record(title="\u03b2-blockers \u2265 placebo", abstract="\u4f60\u597d")
     journal = MemoryJournal()
-    terminal.run(real_session(2, journal), [record] * 2, reasons=[("\u00dc", "\u00dcber")], criteria=(["\u03b2"], []),
-                 state=lambda: "\u2265 83 %", console=console,
-                 keys=ScriptedKeys("c", "?", "\u03b2", "n", "\u03b2", ENTER, "e", "\u03b2", "1", "q"))
+    terminal.run(
+        real_session(2, journal),
+        [record] * 2,
+        reasons=[("\u00dc", "\u00dcber")],
+        criteria=(["\u03b2"], []),
+        state=lambda: "\u2265 83 %",
+        console=console,
+        keys=ScriptedKeys("c", "?", "\u03b2", "n", "\u03b2", ENTER, "e", "\u03b2", "1", "q"),
+    )
     file.flush()
     assert b"?-blockers ? placebo" in file.buffer.getvalue()
     assert journal.decisions == [(0, Label.EXCLUDE, "\u00dc", "\u03b2")]
@@ -583,19 +650,22 @@ def test_a_terminal_without_unicode_is_no_obstacle(on_terminal):
 def marked(text, include, exclude):
     """Return the (word, style) that a highlighter marks."""
     styled = terminal.Highlighter(include, exclude).mark(Text(text))
-    return [(styled.plain[s.start:s.end], s.style) for s in styled.spans]
+    return [(styled.plain[s.start : s.end], s.style) for s in styled.spans]
 
 
-@pytest.mark.parametrize(("criterion", "text", "words"), [
-    ("Support by peers", "Supports, supported: PEER-run, by the supporter", ["Supports", "supported", "PEER"]),
-    ("therapy", "therapies and therapists", ["therapies"]),
-    ("randomised trials of behaviour", "A randomized trial of behavior", ["randomized", "trial", "behavior"]),
-    ("meta-analyses", "meta-analysis", ["meta", "analysis"]),
-    ("children, women", "a child; a woman", ["child", "woman"]),
-    ("psychiatr*", "psychiatrists in psychiatry", ["psychiatrists", "psychiatry"]),
-    ("The studies of a review with it", "The studies of a review with it", []),
-    ("\u00dcbung", "\u00fcbung", ["\u00fcbung"]),
-])
+@pytest.mark.parametrize(
+    ("criterion", "text", "words"),
+    [
+        ("Support by peers", "Supports, supported: PEER-run, by the supporter", ["Supports", "supported", "PEER"]),
+        ("therapy", "therapies and therapists", ["therapies"]),
+        ("randomised trials of behaviour", "A randomized trial of behavior", ["randomized", "trial", "behavior"]),
+        ("meta-analyses", "meta-analysis", ["meta", "analysis"]),
+        ("children, women", "a child; a woman", ["child", "woman"]),
+        ("psychiatr*", "psychiatrists in psychiatry", ["psychiatrists", "psychiatry"]),
+        ("The studies of a review with it", "The studies of a review with it", []),
+        ("\u00dcbung", "\u00fcbung", ["\u00fcbung"]),
+    ],
+)
 def test_words_of_the_criteria_match_by_their_stem(criterion, text, words):
     assert marked(text, [criterion], []) == [(word, INCLUDE_STYLE) for word in words]
     assert marked(text, [], [criterion]) == [(word, EXCLUDE_STYLE) for word in words]
@@ -619,8 +689,13 @@ def test_a_page_is_drawn_fast():
     criteria = ([f"criterion word{chr(97 + i)}" for i in range(26)] * 4, CRITERIA[1])
     journal = MemoryJournal()
     began = time.thread_time()  # what other programs take does not count
-    screen_with([*"i" * 20, "q"], real_session(50, journal), [record] * 50, criteria=criteria,
-                console=paper(80, terminal_like=True, height=24))
+    screen_with(
+        [*"i" * 20, "q"],
+        real_session(50, journal),
+        [record] * 50,
+        criteria=criteria,
+        console=paper(80, terminal_like=True, height=24),
+    )
     assert (time.thread_time() - began) / 21 < 0.1
 
 
@@ -631,8 +706,14 @@ def test_questions_are_asked_one_by_one():
     console = paper()
     keys = ScriptedKeys("u", "y", "x", "n", "u", "y", ENTER, "n", "q")
     kept = []
-    answers = terminal.ask_one_by_one(["a", "b", "c", "d"], Text, "Same?", console=console, keys=keys,
-                                      keep=lambda place, answer: kept.append((place, answer)))
+    answers = terminal.ask_one_by_one(
+        ["a", "b", "c", "d"],
+        Text,
+        "Same?",
+        console=console,
+        keys=keys,
+        keep=lambda place, answer: kept.append((place, answer)),
+    )
     assert answers == [True, True, False, None]
     assert kept == [(0, True), (1, False), (1, None), (1, True), (2, False)]
     said = console.file.getvalue()
@@ -642,8 +723,14 @@ def test_questions_are_asked_one_by_one():
 def test_an_answer_is_kept_before_the_next_question():
     kept = []
     with pytest.raises(KeyboardInterrupt):
-        terminal.ask_one_by_one(["a", "b"], Text, "Same?", console=paper(), keys=ScriptedKeys("y", KeyboardInterrupt()),
-                                keep=lambda place, answer: kept.append((place, answer)))
+        terminal.ask_one_by_one(
+            ["a", "b"],
+            Text,
+            "Same?",
+            console=paper(),
+            keys=ScriptedKeys("y", KeyboardInterrupt()),
+            keep=lambda place, answer: kept.append((place, answer)),
+        )
     assert kept == [(0, True)]
 
 
@@ -651,19 +738,28 @@ def test_questions_end_with_the_lines():
     def keep(place, answer):
         pass
 
-    answers = terminal.ask_one_by_one([1, 2, 3], lambda i: Text(str(i)), "Same?", console=paper(), keep=keep,
-                                      keys=terminal._LineKeys(io.StringIO("y\n")))
+    answers = terminal.ask_one_by_one(
+        [1, 2, 3],
+        lambda i: Text(str(i)),
+        "Same?",
+        console=paper(),
+        keep=keep,
+        keys=terminal._LineKeys(io.StringIO("y\n")),
+    )
     assert answers == [True, None, None]
     assert terminal.ask_one_by_one([], Text, "Same?", console=paper(), keys=ScriptedKeys(), keep=keep) == []
 
 
 def test_proposals_show_record_and_reason():
     console = paper()
-    proposals = [(full_record(title=HOSTILE), Proposal("language", "a detector takes it for French")),
-                 (full_record(), Proposal("language", HOSTILE))]
+    proposals = [
+        (full_record(title=HOSTILE), Proposal("language", "a detector takes it for French")),
+        (full_record(), Proposal("language", HOSTILE)),
+    ]
     kept = []
-    answers = terminal.decide_proposals(proposals, console=console, keys=ScriptedKeys("y", "n"),
-                                        keep=lambda *answer: kept.append(answer))
+    answers = terminal.decide_proposals(
+        proposals, console=console, keys=ScriptedKeys("y", "n"), keep=lambda *answer: kept.append(answer)
+    )
     assert answers == [True, False] and kept == [(0, True), (1, False)]
     said = console.file.getvalue()
     assert "a detector takes it for French" in said and "Remove this record?" in said and "PMID 12345" in said
@@ -706,8 +802,9 @@ def wait_until(condition, seconds=60):
 def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     file = io.StringIO()
     monkeypatch.setattr(terminal, "_QUIET_SECONDS", 0.05)
-    monkeypatch.setattr(terminal, "Console", lambda **_: Console(file=file, force_terminal=True, width=100,
-                                                                 _environ={"TERM": "xterm"}))
+    monkeypatch.setattr(
+        terminal, "Console", lambda **_: Console(file=file, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+    )
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt), terminal.progress_bar("Encoding [b]") as tick:
         tick(0, 600)
@@ -717,9 +814,9 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
         raise KeyboardInterrupt
     said = file.getvalue()
     assert re.search(r"records a second, \d+ s left|records a second, \S+ (min|h) left", said)
-    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")   # the cursor is there again
-    assert said.endswith("\x1b[2K")                             # and the bar's line is empty
-    wait_until(lambda: threading.active_count() == before)      # the bar's thread sees the end at its next turn
+    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
+    assert said.endswith("\x1b[2K")  # and the bar's line is empty
+    wait_until(lambda: threading.active_count() == before)  # the bar's thread sees the end at its next turn
 
 
 # -- a real terminal --------------------------------------------------------------------------
@@ -739,12 +836,18 @@ class Child:
         self.resize(100, 40)
         self.mode = termios.tcgetattr(self.slave)
         self.said = ""
-        self.read_to = 0        # how far what was said has been waited for
+        self.read_to = 0  # how far what was said has been waited for
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             environment.pop(name, None)
-        self.process = subprocess.Popen([sys.executable, __file__, self.log], stdin=self.slave, stdout=self.slave,
-                                        stderr=self.slave, start_new_session=True, env=environment)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, self.log],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            env=environment,
+        )
 
     def resize(self, width, height):
         import termios
@@ -765,7 +868,7 @@ class Child:
                 came = self._read(until - time.monotonic())
                 assert came, f"{text!r} did not come; the screen has: {self.said[begin:][-3000:]!r}"
             self.read_to = at + len(text)
-        self.after = self.said[begin:self.read_to]
+        self.after = self.said[begin : self.read_to]
 
     def wait_for_keys(self, *texts):
         """Wait until a page that has these texts is complete: its question comes last."""
@@ -810,11 +913,11 @@ def takes_single_keys(child):
 def test_keys_on_a_terminal(child):
     child.wait_for_keys("Title 0")
     assert takes_single_keys(child)
-    child.type(b"\x1b[A\x1bOA\x1bi\x1b[1;5Ci")        # arrows, and Alt with i, are no commands
+    child.type(b"\x1b[A\x1bOA\x1bi\x1b[1;5Ci")  # arrows, and Alt with i, are no commands
     child.wait_for_keys("Included: Title 0", "Title 1")
     child.type(b"e")
     child.wait_for("Reason:")
-    child.type(b"\x1b")                               # Esc alone
+    child.type(b"\x1b")  # Esc alone
     child.wait_for_keys("Title 1")
     child.type(b"e1")
     child.wait_for("Reason: 1")
@@ -924,8 +1027,13 @@ def _child(log: Path) -> None:
     for _ in range(3):  # as many idle threads as a training leaves
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     records = [*some_records(3), Record(title=HOSTILE, abstract=HOSTILE), *some_records(9)]
-    terminal.run(real_session(len(records), FileJournal()), records, reasons=REASONS, criteria=CRITERIA,
-                 state=lambda: "the state")
+    terminal.run(
+        real_session(len(records), FileJournal()),
+        records,
+        reasons=REASONS,
+        criteria=CRITERIA,
+        state=lambda: "the state",
+    )
 
 
 if __name__ == "__main__":
@@ -934,13 +1042,22 @@ if __name__ == "__main__":
 
 def test_two_records_side_by_side():
     pairs = [
-        ("one word of the title differs", [FieldPair("title", f"Kept {HOSTILE}", "Copy", Agreement.DIFFERENT),
-                                           FieldPair("year", "2009", "2009", Agreement.SAME)]),
+        (
+            "one word of the title differs",
+            [
+                FieldPair("title", f"Kept {HOSTILE}", "Copy", Agreement.DIFFERENT),
+                FieldPair("year", "2009", "2009", Agreement.SAME),
+            ],
+        ),
         ("the page differs", [FieldPair("pages", "1-9", "11-19", Agreement.DIFFERENT)]),
     ]
     kept, console = [], paper()
-    answers = terminal.decide_maybes(pairs, keep=lambda place, answer: kept.append((place, answer)), console=console,
-                                     keys=ScriptedKeys("x", "y", "u", "n", "q"))
+    answers = terminal.decide_maybes(
+        pairs,
+        keep=lambda place, answer: kept.append((place, answer)),
+        console=console,
+        keys=ScriptedKeys("x", "y", "u", "n", "q"),
+    )
     said = console.file.getvalue()
     assert answers == [False, None] and kept == [(0, True), (0, None), (0, False)]
     assert "one word of the title differs" in said and "Are these one record?" in said and "11-19" in said

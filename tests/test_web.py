@@ -76,9 +76,9 @@ def opened(visitor):
 
 
 def decided(visitor, record_id, label, key, **facts):
-    return visitor.post("/api/decisions", headers=csrf(visitor), json={
-        "key": key, "record_id": record_id, "label": label, **facts,
-    })
+    return visitor.post(
+        "/api/decisions", headers=csrf(visitor), json={"key": key, "record_id": record_id, "label": label, **facts}
+    )
 
 
 def decisions(project):
@@ -97,7 +97,11 @@ def test_decisions_are_those_of_the_terminals_session_and_the_next_record_comes_
         assert len(answer.json()["records"]) == AHEAD
         (event,) = decisions(project)
         assert (event.record_id, event.label, event.reason, event.note, event.reviewer) == (
-            first["record_id"], Label.EXCLUDE, "CHILD", "about schools", "ann",
+            first["record_id"],
+            Label.EXCLUDE,
+            "CHILD",
+            "about schools",
+            "ann",
         )
         shown = [e for e in project.events() if e.kind is Kind.SHOWN]
         assert [e.record_id for e in shown[:2]] == [first["record_id"], second["record_id"]]
@@ -126,7 +130,9 @@ def test_a_change_that_is_sent_again_to_a_server_started_anew_is_made_once(revie
             opened(ann)
             before = len(project.events())
             decided(ann, first["record_id"], "include", "key-00000001")
-            told = ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]})
+            told = ann.post(
+                "/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]}
+            )
             assert told.json()["done"]["record_id"] is None
             assert [e.kind for e in project.events()[before:] if e.kind is not Kind.SHOWN] == []
 
@@ -138,7 +144,9 @@ def test_undo_shows_the_record_again_with_its_note_and_skip_sets_it_aside(review
         back = ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000002"}).json()
         assert back["done"] == {"record_id": first["record_id"], "label": "exclude", "note": "a note", "reason": ""}
         assert back["records"][0]["record_id"] == first["record_id"]
-        after = ann.post("/api/skips", headers=csrf(ann), json={"key": "key-00000003", "record_id": first["record_id"]}).json()
+        after = ann.post(
+            "/api/skips", headers=csrf(ann), json={"key": "key-00000003", "record_id": first["record_id"]}
+        ).json()
         assert after["records"][0]["record_id"] == second["record_id"]
         assert not [e for e in project.live().decisions.values()]
 
@@ -147,8 +155,10 @@ def test_what_is_wrong_is_said_and_nothing_is_written(review):
     with review() as project, alone(project) as ann:
         first, _ = opened(ann)
         for facts, said in (
-            ({"label": "exclude", "reason": "NOSUCH"}, "NOSUCH"), ({"label": "include", "reason": "CHILD"}, "CHILD"),
-            ({"label": "perhaps"}, "label"), ({"label": "include", "tags": ["new"]}, "new"),
+            ({"label": "exclude", "reason": "NOSUCH"}, "NOSUCH"),
+            ({"label": "include", "reason": "CHILD"}, "CHILD"),
+            ({"label": "perhaps"}, "label"),
+            ({"label": "include", "tags": ["new"]}, "new"),
         ):
             told = decided(ann, first["record_id"], key="key-00000001", **facts)
             assert told.status_code == 422 and said in told.json()["detail"]
@@ -160,7 +170,9 @@ def test_records_that_are_imported_meanwhile_come_into_the_open_session(review, 
     with review(12) as project, alone(project) as ann:
         opened(ann)
         more = "TY  - JOUR\nTI  - peer support of adults, a new one\nAB  - peer support\nER  - \n"
-        told = ann.post("/api/import", headers=csrf(ann), files={"files": ("../../new<b>.ris", more)}, data={"source": "Embase"})
+        told = ann.post(
+            "/api/import", headers=csrf(ann), files={"files": ("../../new<b>.ris", more)}, data={"source": "Embase"}
+        )
         assert told.status_code == 200 and told.json()["records"] == 13
         (file,) = told.json()["files"]
         assert (file["file"], file["announced"], file["kept"], file["source"]) == ("new_b_.ris", 1, 1, "Embase")
@@ -187,13 +199,25 @@ def test_why_a_session_cannot_be_opened_is_told_and_it_is_opened_once_there_are_
 def test_wrong_invitations_from_one_address_keep_nobody_else_out(review):
     with review(6) as project:
         app = team_app(project)
-        near, far = (TestClient(app, base_url=TEAM, client=(host, 1), follow_redirects=False) for host in ("10.0.0.1", "10.0.0.2"))
+        near, far = (
+            TestClient(app, base_url=TEAM, client=(host, 1), follow_redirects=False)
+            for host in ("10.0.0.1", "10.0.0.2")
+        )
         token = project.invite("olga", Role.OWNER, datetime.now(UTC) + timedelta(days=1))
         pages = [one.get(f"/join/{token}") for one in (near, far)]
-        codes = [near.post("/join/wrong", data={"csrf": hidden(pages[0]), "password": PASSWORD, "again": PASSWORD}).status_code
-                 for _ in range(6)]
+        codes = [
+            near.post(
+                "/join/wrong", data={"csrf": hidden(pages[0]), "password": PASSWORD, "again": PASSWORD}
+            ).status_code
+            for _ in range(6)
+        ]
         assert codes == [404] * 5 + [429]
-        assert far.post(f"/join/{token}", data={"csrf": hidden(pages[1]), "password": PASSWORD, "again": PASSWORD}).status_code == 303
+        assert (
+            far.post(
+                f"/join/{token}", data={"csrf": hidden(pages[1]), "password": PASSWORD, "again": PASSWORD}
+            ).status_code
+            == 303
+        )
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review):
@@ -230,7 +254,9 @@ def test_history_search_and_status(review):
         assert ann.get("/api/search", params={"q": "number6"}).json()["records"][0]["record_id"] == 7
         assert len(ann.get("/api/search", params={"q": "study"}).json()["records"]) == 50
         facts = ann.get("/api/status").json()
-        assert facts["screened"] == 2 and facts["pace"] == [{"reviewer": "ann", "decisions": 2, "seconds_per_record": None}]
+        assert facts["screened"] == 2 and facts["pace"] == [
+            {"reviewer": "ann", "decisions": 2, "seconds_per_record": None}
+        ]
         changed = decided(ann, first["record_id"], "maybe", "key-00000003")
         assert changed.json()["done"]["label"] == "maybe"
         assert ann.get(f"/api/records/{first['record_id']}").json()["decision"]["label"] == "maybe"
@@ -240,12 +266,25 @@ def test_every_page_answers_and_runs_nothing_of_its_own(review):
     with review() as project, alone(project) as ann:
         first, _ = opened(ann)
         decided(ann, first["record_id"], "include", "key-00000001")
-        for path in ("/", "/history", "/search?q=peer", "/overview", "/files", "/duplicates", "/account", "/api", "/records/1",
-                     "/second-look", "/records/1?second-look=1"):
+        for path in (
+            "/",
+            "/history",
+            "/search?q=peer",
+            "/overview",
+            "/files",
+            "/duplicates",
+            "/account",
+            "/api",
+            "/records/1",
+            "/second-look",
+            "/records/1?second-look=1",
+        ):
             page = ann.get(path)
             assert page.status_code == 200, path
-            assert not re.search(r"<script(?![^>]*src=\"/static/)|<style|\sstyle=|\son[a-z]+=|https?://(?!www.w3.org)", page.text.replace(
-                "https://doi.org", "")), path
+            assert not re.search(
+                r"<script(?![^>]*src=\"/static/)|<style|\sstyle=|\son[a-z]+=|https?://(?!www.w3.org)",
+                page.text.replace("https://doi.org", ""),
+            ), path
             policy = page.headers["content-security-policy"]
             assert "default-src 'none'" in policy and "unsafe" not in policy
             assert page.headers["x-content-type-options"] == "nosniff" and page.headers["cache-control"] == "no-store"
@@ -253,8 +292,12 @@ def test_every_page_answers_and_runs_nothing_of_its_own(review):
 
 def test_exports_are_files_to_be_saved(review):
     with review() as project, alone(project) as ann:
-        for path, start in (("/api/export?format=ris", b"TY  - "), ("/api/report?format=svg", b"<svg"), ("/api/report", b"<!doctype html>"),
-                            ("/api/export?format=csv&only=unscreened", b"\xef\xbb\xbf")):
+        for path, start in (
+            ("/api/export?format=ris", b"TY  - "),
+            ("/api/report?format=svg", b"<svg"),
+            ("/api/report", b"<!doctype html>"),
+            ("/api/export?format=csv&only=unscreened", b"\xef\xbb\xbf"),
+        ):
             told = ann.get(path)
             assert told.status_code == 200 and told.headers["content-disposition"].startswith("attachment"), path
             assert told.content.lstrip(b"\xef\xbb\xbf").startswith(start.lstrip(b"\xef\xbb\xbf")), path
@@ -263,8 +306,10 @@ def test_exports_are_files_to_be_saved(review):
 def test_pairs_that_may_be_one_record_are_answered_once(review, tmp_path):
     with review(6) as project:
         for n, journal in enumerate(("Lancet", "BMJ")):
-            (tmp_path / f"{n}.ris").write_text("TY  - JOUR\nTI  - A trial of peer support for adults with psychosis\n"
-                                               f"AU  - Smith, A\nAU  - Jones, B\nPY  - {2001 + n}\nJO  - {journal}\nER  - \n")
+            (tmp_path / f"{n}.ris").write_text(
+                "TY  - JOUR\nTI  - A trial of peer support for adults with psychosis\n"
+                f"AU  - Smith, A\nAU  - Jones, B\nPY  - {2001 + n}\nJO  - {journal}\nER  - \n"
+            )
             intake.import_files(project, [tmp_path / f"{n}.ris"], reviewer="ann")
         with alone(project) as ann:
             found = ann.post("/api/duplicates", headers=csrf(ann)).json()
@@ -298,8 +343,14 @@ def test_a_pdf_is_attached_shown_replaced_and_taken_off(review):
         shown = ann.get(f"/api/attachments/{file['event']}")
         assert shown.content == PDF and shown.headers["content-type"] == "application/pdf"
         assert shown.headers["content-disposition"] == "inline; filename*=UTF-8''M%C3%BCller%20_b_.pdf"
-        assert ann.get(f"/api/attachments/{file['event']}?save=true").headers["content-disposition"].startswith("attachment")
-        other = sent_pdf(ann, PDF + b"better", "b.pdf", record_id=record["record_id"], replaces=[file["event"]]).json()["files"]
+        assert (
+            ann.get(f"/api/attachments/{file['event']}?save=true")
+            .headers["content-disposition"]
+            .startswith("attachment")
+        )
+        other = sent_pdf(ann, PDF + b"better", "b.pdf", record_id=record["record_id"], replaces=[file["event"]]).json()[
+            "files"
+        ]
         assert [one["name"] for one in other] == ["b.pdf"]
         for _ in range(2):
             gone = ann.delete(f"/api/attachments/{other[0]['event']}", headers=csrf(ann))
@@ -307,7 +358,11 @@ def test_a_pdf_is_attached_shown_replaced_and_taken_off(review):
         # What was taken off is told by the log, and can be read by it.
         assert ann.get(f"/api/attachments/{file['event']}").content == PDF
         assert [e.kind for e in project.events() if e.kind in (Kind.ATTACHED, Kind.UNDO)] == [
-            Kind.ATTACHED, Kind.UNDO, Kind.ATTACHED, Kind.UNDO]
+            Kind.ATTACHED,
+            Kind.UNDO,
+            Kind.ATTACHED,
+            Kind.UNDO,
+        ]
 
 
 def test_a_pdf_may_be_framed_by_our_own_pages_alone_and_no_other_answer_may(review):
@@ -315,7 +370,12 @@ def test_a_pdf_may_be_framed_by_our_own_pages_alone_and_no_other_answer_may(revi
         event = sent_pdf(ann, record_id=1).json()["files"][0]["event"]
         told = ann.get(f"/api/attachments/{event}").headers
         policy = told["content-security-policy"]
-        assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy and "script" not in policy
+        assert (
+            "default-src 'none'" in policy
+            and "frame-ancestors 'self'" in policy
+            and "unsafe" not in policy
+            and "script" not in policy
+        )
         assert told["x-frame-options"] == "SAMEORIGIN" and told["x-content-type-options"] == "nosniff"
         assert told["cross-origin-resource-policy"] == "same-origin" and told["cache-control"] == "no-store"
         for path in ("/", "/records/1", "/api/attachments?record_id=1", "/overview"):
@@ -323,7 +383,9 @@ def test_a_pdf_may_be_framed_by_our_own_pages_alone_and_no_other_answer_may(revi
             assert told["x-frame-options"] == "DENY" and "frame-ancestors 'none'" in told["content-security-policy"]
 
 
-@pytest.mark.parametrize("content, said", [(b"", "empty"), (b"<html>", "web page"), (b"MZ\x90", "no PDF"), (b"\0%PDF-", "no PDF")])
+@pytest.mark.parametrize(
+    "content, said", [(b"", "empty"), (b"<html>", "web page"), (b"MZ\x90", "no PDF"), (b"\0%PDF-", "no PDF")]
+)
 def test_what_is_no_pdf_is_not_attached(review, content, said):
     with review(6) as project, alone(project) as ann:
         told = sent_pdf(ann, content, record_id=1)
@@ -385,22 +447,37 @@ def test_nothing_in_a_record_runs(review, tmp_path):
         with alone(project) as ann:
             opened(ann)
             assert decided(ann, 7, "maybe", "key-00000001", note="<script>alert(9)</script> =1+1").status_code == 200
-            for path in ("/history", "/search?q=alert", "/records/7", "/files", "/overview", "/search?q=<script>alert(1)</script>"):
+            for path in (
+                "/history",
+                "/search?q=alert",
+                "/records/7",
+                "/files",
+                "/overview",
+                "/search?q=<script>alert(1)</script>",
+            ):
                 page = ann.get(path)
                 assert page.status_code == 200
                 assert "<script>alert" not in page.text and "<img" not in page.text and "<svg onload" not in page.text
                 assert "javascript:" not in page.text.replace("&", "") or 'href="javascript:' not in page.text
-                assert not any(mark in page.text for mark in "\u202e\u2066\u2069") and "{{" not in page.text.replace("{{ 7 * 7 }}", "")
+                assert not any(mark in page.text for mark in "\u202e\u2066\u2069") and "{{" not in page.text.replace(
+                    "{{ 7 * 7 }}", ""
+                )
             read = ann.get("/api/records/7").json()
             assert read["doi_link"] == "" and read["pmid_link"] == ""
             exported = ann.get("/api/export?format=csv").content.decode("utf-8-sig")
             assert not re.search(r'(?:^|,)"?[=+@]', exported, re.MULTILINE)
 
 
-@pytest.mark.parametrize("doi, link", [
-    ("10.1000/x", "https://doi.org/10.1000/x"), ("javascript:alert(1)", ""), ('10.1000/"><script>', ""),
-    ("10.1000/x y", ""), ("//evil.example", ""),
-])
+@pytest.mark.parametrize(
+    "doi, link",
+    [
+        ("10.1000/x", "https://doi.org/10.1000/x"),
+        ("javascript:alert(1)", ""),
+        ('10.1000/"><script>', ""),
+        ("10.1000/x y", ""),
+        ("//evil.example", ""),
+    ],
+)
 def test_only_what_is_a_doi_becomes_a_link(doi, link):
     assert as_read(Record(title="t", doi=doi), None)["doi_link"] == link
 
@@ -417,7 +494,9 @@ def test_texts_are_cut_into_pieces_that_make_the_text_again():
 # -- who gets in --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:9", "127.0.0.1.nip.io:8765", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:9", "127.0.0.1.nip.io:8765", ""]
+)
 def test_only_this_machines_names_are_answered(review, host):
     with review(6) as project, alone(project) as ann:
         assert ann.get("/", headers={"host": host}).status_code in (400, 421)
@@ -429,11 +508,22 @@ def test_a_change_from_elsewhere_is_refused(review):
         first, _ = opened(ann)
         body = {"key": "key-00000001", "record_id": first["record_id"], "label": "include"}
         good = csrf(ann)
-        for headers in ({}, {"x-csrf-token": "0" * 64}, {**good, "origin": "https://evil.example"}, {**good, "origin": "null"},
-                        {**good, "sec-fetch-site": "cross-site"}, {**good, "sec-fetch-site": "same-site"}):
+        for headers in (
+            {},
+            {"x-csrf-token": "0" * 64},
+            {**good, "origin": "https://evil.example"},
+            {**good, "origin": "null"},
+            {**good, "sec-fetch-site": "cross-site"},
+            {**good, "sec-fetch-site": "same-site"},
+        ):
             assert ann.post("/api/decisions", json=body, headers=headers).status_code == 403
         assert not decisions(project)
-        assert ann.post("/api/decisions", json=body, headers={**good, "origin": LOCAL, "sec-fetch-site": "same-origin"}).status_code == 200
+        assert (
+            ann.post(
+                "/api/decisions", json=body, headers={**good, "origin": LOCAL, "sec-fetch-site": "same-origin"}
+            ).status_code
+            == 200
+        )
 
 
 def test_off_this_machine_nobody_gets_in_without_logging_in(review):
@@ -447,7 +537,10 @@ def test_off_this_machine_nobody_gets_in_without_logging_in(review):
                 elif path.startswith("/api/"):
                     assert told.status_code in (401, 422) and (told.status_code == 401 or "detail" in told.json()), path
                 else:
-                    assert (told.status_code, told.headers.get("location", "")[:6]) == (303, "/login") or told.status_code == 422, path
+                    assert (told.status_code, told.headers.get("location", "")[:6]) == (
+                        303,
+                        "/login",
+                    ) or told.status_code == 422, path
             assert not decisions(project)
             assert stranger.get("/static/triage.css").status_code == 200
         with client(app, "https://127.0.0.1:8765") as near:  # a proxy on this machine is no way round it
@@ -458,49 +551,103 @@ def test_off_this_machine_nobody_gets_in_without_logging_in(review):
 REVIEWER, ADJUDICATOR, OWNER = Role
 NEEDS = {
     **dict.fromkeys(("GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
-    **dict.fromkeys((
-        "GET /", "GET /history", "GET /search", "GET /records/{record_id}", "GET /second-look", "GET /overview",
-        "GET /conflicts", "GET /account", "GET /api/batches", "POST /api/batches/take-back", "POST /batches/take-back",
-        "POST /account/password", "POST /account/tokens", "POST /account/tokens/revoke", "POST /logout", "GET /api",
-        "GET /api/session", "GET /api/queue", "POST /api/decisions", "POST /api/skips", "POST /api/undo",
-        "GET /api/why/{record_id}", "GET /api/records/{record_id}", "GET /api/search", "GET /api/history",
-        "GET /api/attachments", "POST /api/attachments", "GET /api/attachments/{event}", "DELETE /api/attachments/{event}",
-        "GET /api/missing", "GET /api/second-look", "GET /api/status", "GET /api/flow", "GET /api/conflicts",
-        "GET /api/openapi.json", "GET /api/version",
-    ), REVIEWER),
+    **dict.fromkeys(
+        (
+            "GET /",
+            "GET /history",
+            "GET /search",
+            "GET /records/{record_id}",
+            "GET /second-look",
+            "GET /overview",
+            "GET /conflicts",
+            "GET /account",
+            "GET /api/batches",
+            "POST /api/batches/take-back",
+            "POST /batches/take-back",
+            "POST /account/password",
+            "POST /account/tokens",
+            "POST /account/tokens/revoke",
+            "POST /logout",
+            "GET /api",
+            "GET /api/session",
+            "GET /api/queue",
+            "POST /api/decisions",
+            "POST /api/skips",
+            "POST /api/undo",
+            "GET /api/why/{record_id}",
+            "GET /api/records/{record_id}",
+            "GET /api/search",
+            "GET /api/history",
+            "GET /api/attachments",
+            "POST /api/attachments",
+            "GET /api/attachments/{event}",
+            "DELETE /api/attachments/{event}",
+            "GET /api/missing",
+            "GET /api/second-look",
+            "GET /api/status",
+            "GET /api/flow",
+            "GET /api/conflicts",
+            "GET /api/openapi.json",
+            "GET /api/version",
+        ),
+        REVIEWER,
+    ),
     **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
-    **dict.fromkeys((
-        "GET /files", "GET /duplicates", "GET /people", "POST /people/invitations", "POST /people/roles", "GET /api/export",
-        "GET /api/report", "GET /api/log", "POST /api/import", "GET /api/duplicates", "POST /api/duplicates",
-        "POST /api/duplicates/answers",
-    ), OWNER),
+    **dict.fromkeys(
+        (
+            "GET /files",
+            "GET /duplicates",
+            "GET /people",
+            "POST /people/invitations",
+            "POST /people/roles",
+            "GET /api/export",
+            "GET /api/report",
+            "GET /api/log",
+            "POST /api/import",
+            "GET /api/duplicates",
+            "POST /api/duplicates",
+            "POST /api/duplicates/answers",
+        ),
+        OWNER,
+    ),
 }
 
 
 def _each(routes):
     for route in routes:
-        included = getattr(route, "original_router", None)   # FastAPI keeps a router that it includes whole
+        included = getattr(route, "original_router", None)  # FastAPI keeps a router that it includes whole
         yield from [route] if included is None else _each(included.routes)
 
 
 def routes(app):
     """Return method and path of every route, with something in place of each parameter, and what it needs."""
     every = list(_each(app.routes))
-    found = {f"{method} {route.path}" for route in every for method in getattr(route, "methods", ()) if method != "HEAD"}
+    found = {
+        f"{method} {route.path}" for route in every for method in getattr(route, "methods", ()) if method != "HEAD"
+    }
     assert found == NEEDS.keys(), "each route is named in NEEDS"
     assert [route.path for route in every if not hasattr(route, "methods")] == ["/static"]
-    return [(*re.sub(r"\{token\}", "x", re.sub(r"\{\w+_?id\}|\{event\}", "1", one)).split(" "), NEEDS[one]) for one in sorted(found)]
+    return [
+        (*re.sub(r"\{token\}", "x", re.sub(r"\{\w+_?id\}|\{event\}", "1", one)).split(" "), NEEDS[one])
+        for one in sorted(found)
+    ]
 
 
 BODIES = {
-    "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"}, "/api/skips": {"key": "key-00000002", "record_id": 1},
-    "/api/undo": {"key": "key-00000003"}, "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
-    "/api/settlements": {"record_id": 1, "label": "include"}, "/api/batches/take-back": {"event": 1},
+    "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"},
+    "/api/skips": {"key": "key-00000002", "record_id": 1},
+    "/api/undo": {"key": "key-00000003"},
+    "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
+    "/api/settlements": {"record_id": 1, "label": "include"},
+    "/api/batches/take-back": {"event": 1},
 }
 FORMS = {
-    "/people/invitations": {"name": "carl", "role": "owner"}, "/people/roles": {"name": "olga", "role": "owner"},
-    "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD}, "/account/tokens": {"name": "a program"},
-    "/account/tokens/revoke": {"name": "a program"}, "/logout": {},
+    "/people/invitations": {"name": "carl", "role": "owner"},
+    "/people/roles": {"name": "olga", "role": "owner"},
+    "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD},
+    "/account/tokens": {"name": "a program"},
+    "/account/tokens/revoke": {"name": "a program"},
+    "/logout": {},
     "/batches/take-back": {"event": 1},
 }
 
@@ -533,7 +680,8 @@ def test_each_route_from_each_role(review, role):
                     sent["params"] = {"q": "peer"}
                 if method != "GET":  # without what only a page of this session has, nothing is changed
                     wrong = {**sent, "headers": {"x-csrf-token": "0" * 64}} | (
-                        {"data": {**sent["data"], "csrf": "0" * 64}} if path in FORMS else {})
+                        {"data": {**sent["data"], "csrf": "0" * 64}} if path in FORMS else {}
+                    )
                     before = len(project.events()), project.people(), len(project.invitations())
                     assert visitor.request(method, path, **wrong).status_code == 403, (method, path)
                     assert before == (len(project.events()), project.people(), len(project.invitations()))
@@ -565,14 +713,25 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
             first = opened(rita)[0]["record_id"]
             assert decided(rita, first, "exclude", "key-00000001", note="seen by rita").status_code == 200
             opened(rosa)
-            for told in (rosa.get(f"/api/records/{first}"), rosa.get(f"/records/{first}"), rosa.get("/api/history"),
-                         rosa.get("/api/search?q=peer"), rosa.get("/api/queue"), rosa.get(f"/api/why/{first}")):
+            for told in (
+                rosa.get(f"/api/records/{first}"),
+                rosa.get(f"/records/{first}"),
+                rosa.get("/api/history"),
+                rosa.get("/api/search?q=peer"),
+                rosa.get("/api/queue"),
+                rosa.get(f"/api/why/{first}"),
+            ):
                 assert told.status_code == 200 and "rita" not in told.text
             assert [one["reviewer"] for one in rosa.get("/api/status").json()["pace"]] == ["rosa"]
             assert decided(rosa, first, "include", "key-00000001").status_code == 200  # the same key, another person
             # Each counts their own decision, not what the other's has made of the record.
             for who, relevant in ((rita, 0), (rosa, 1)):
-                assert who.get("/api/queue").json()["counts"] == {"records": 12, "screened": 1, "relevant": relevant, "left": 11}
+                assert who.get("/api/queue").json()["counts"] == {
+                    "records": 12,
+                    "screened": 1,
+                    "relevant": relevant,
+                    "left": 11,
+                }
             opened(rolf)
             assert decided(rolf, first, "include", "key-00000001").status_code == 422
             assert {e.reviewer for e in decisions(project)} == {"rita", "rosa"}
@@ -597,14 +756,21 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
             assert "no record of the sample has been excluded" in rosa.get("/second-look").text
             screening.commit_audit(project)
-            project.decide("abstract", [
-                {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE, "note": "seen by rita"}
-                for i in range(1, 121)
-            ], reviewer="rita")
+            project.decide(
+                "abstract",
+                [
+                    {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE, "note": "seen by rita"}
+                    for i in range(1, 121)
+                ],
+                reviewer="rita",
+            )
             own = rita.get("/api/second-look").json()
             assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] >= 4 and own["records"] == []
             assert "a second look is another reviewer" in rita.get("/second-look").text
-            assert "/second-look?stage=" not in rita.get("/overview").text and "/second-look?stage=" in rosa.get("/overview").text
+            assert (
+                "/second-look?stage=" not in rita.get("/overview").text
+                and "/second-look?stage=" in rosa.get("/overview").text
+            )
             found = rosa.get("/api/second-look?stage=abstract").json()
             waiting = [one["record_id"] for one in found["records"]]
             assert waiting == status.second_look(project, "rosa") and found["own"] == 0
@@ -616,7 +782,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             before = len(project.events())
             for at, record_id in enumerate(waiting):
                 shown = rosa.get(f"/records/{record_id}?stage=abstract&second-look=1")
-                following = [*waiting[at + 1:], *waiting[:at]]
+                following = [*waiting[at + 1 :], *waiting[:at]]
                 for text in (shown.text, page.text, rosa.get(f"/api/records/{record_id}").text):
                     assert "rita" not in text
                 assert "not judged by you" in shown.text
@@ -633,7 +799,11 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             assert [one["record_id"] for one in rosa.get("/api/conflicts").json()["conflicts"]] == [waiting[0]]
             noise = rosa.get("/api/status").json()["label_noise"]
             assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
-            assert rosa.get("/second-look?stage=none").status_code == rosa.get("/api/second-look?stage=none").status_code == 422
+            assert (
+                rosa.get("/second-look?stage=none").status_code
+                == rosa.get("/api/second-look?stage=none").status_code
+                == 422
+            )
 
 
 def test_reviewers_at_once_share_the_pool(review):
@@ -680,11 +850,25 @@ def test_invitations_work_once_and_expire(review):
             token = project.invite("rosa", Role.REVIEWER, datetime.now(UTC) + timedelta(days=1))
             page = visitor.get(f"/join/{token}")
             send = {"csrf": hidden(page)}
-            assert visitor.post(f"/join/{token}", data={**send, "password": "short", "again": "short"}).status_code == 422
-            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD + "!"}).status_code == 422
-            assert visitor.post(f"/join/{token}", data={"csrf": "", "password": PASSWORD, "again": PASSWORD}).status_code == 403
-            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code == 303
-            assert visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code == 404
+            assert (
+                visitor.post(f"/join/{token}", data={**send, "password": "short", "again": "short"}).status_code == 422
+            )
+            assert (
+                visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD + "!"}).status_code
+                == 422
+            )
+            assert (
+                visitor.post(f"/join/{token}", data={"csrf": "", "password": PASSWORD, "again": PASSWORD}).status_code
+                == 403
+            )
+            assert (
+                visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code
+                == 303
+            )
+            assert (
+                visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code
+                == 404
+            )
             assert project.person("rosa").password_hash.startswith("$argon2id$")
 
 
@@ -703,13 +887,20 @@ def test_log_in_sessions_end_and_attempts_are_limited(review, monkeypatch):
             app.state.access.attempts = Attempts(clock)
             token = hidden(stranger.get("/login"))
             for name in ("olga", "nobody"):
-                codes = [stranger.post("/login", data={"csrf": token, "name": name, "password": "wrong"}).status_code for _ in range(6)]
+                codes = [
+                    stranger.post("/login", data={"csrf": token, "name": name, "password": "wrong"}).status_code
+                    for _ in range(6)
+                ]
                 assert codes == [401] * 5 + [429]
             right = stranger.post("/login", data={"csrf": token, "name": "olga", "password": PASSWORD})
             assert right.status_code == 429 and "1 second" in right.text
             clock.now += 1
-            assert stranger.post("/login", data={"csrf": token, "name": "olga", "password": PASSWORD, "then": "//evil.example"}).headers[
-                "location"] == "/"
+            assert (
+                stranger.post(
+                    "/login", data={"csrf": token, "name": "olga", "password": PASSWORD, "then": "//evil.example"}
+                ).headers["location"]
+                == "/"
+            )
             monkeypatch.setattr("triage.web.access._IDLE", timedelta(0))
             assert stranger.get("/api/session").status_code == 401
 
@@ -737,7 +928,12 @@ def test_a_new_password_ends_the_other_sessions(review):
         with client(app, TEAM):
             here = joined(app, "olga", Role.OWNER)
             there = relogged(app, "olga")
-            form = {"csrf": csrf(here)["x-csrf-token"], "password": PASSWORD, "new": PASSWORD + "!", "again": PASSWORD + "!"}
+            form = {
+                "csrf": csrf(here)["x-csrf-token"],
+                "password": PASSWORD,
+                "new": PASSWORD + "!",
+                "again": PASSWORD + "!",
+            }
             assert here.post("/account/password", data={**form, "password": "wrong"}).status_code == 422
             assert here.post("/account/password", data=form).status_code == 303
             assert here.get("/api/session").status_code == 200
@@ -754,8 +950,18 @@ def test_bodies_are_bounded(review):
             assert told.status_code == 413
 
 
-@pytest.mark.parametrize("host, local", [("127.0.0.1", True), ("::1", True), ("localhost", True), ("127.8.8.8", True),
-                                         ("0.0.0.0", False), ("192.168.1.2", False), ("example.org", False)])
+@pytest.mark.parametrize(
+    "host, local",
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("127.8.8.8", True),
+        ("0.0.0.0", False),
+        ("192.168.1.2", False),
+        ("example.org", False),
+    ],
+)
 def test_which_addresses_are_this_machines_own(host, local):
     assert is_loopback(host) is local
     if host != "0.0.0.0":
@@ -788,14 +994,14 @@ def test_each_failure_doubles_the_wait_for_the_next_attempt():
     waits = []
     for _ in range(6):
         waits.append(attempts.begin(ann))
-        assert attempts.begin(ann) == waits[-1]      # what is not looked at is not counted
+        assert attempts.begin(ann) == waits[-1]  # what is not looked at is not counted
         clock.now += waits[-1] - 0.5
         assert attempts.begin(ann) == 1
         clock.now += 0.5
         assert attempts.begin(ann) == 0
     assert waits == [1, 2, 4, 8, 10, 10] and attempts.begin({("pair", "bob", "1"): Limit(3, 10)}) == 0
     clock.now += 3601
-    assert attempts.begin(ann) == 0 and len(attempts._failed) == 1      # all that is an hour old is forgotten
+    assert attempts.begin(ann) == 0 and len(attempts._failed) == 1  # all that is an hour old is forgotten
 
 
 def test_who_succeeds_starts_anew_and_is_not_counted_under_what_others_share():
@@ -823,14 +1029,22 @@ def test_nobody_locks_a_colleague_out(review, monkeypatch):
         with client(app, TEAM):
             olga = joined(app, "olga", Role.OWNER)
             device = next(c for c in olga.cookies.jar if c.name == "__Host-triage-device")
-            assert device.secure and device.has_nonstandard_attr("HttpOnly") and device.expires > time.time() + 100 * 24 * 3600
+            assert (
+                device.secure
+                and device.has_nonstandard_attr("HttpOnly")
+                and device.expires > time.time() + 100 * 24 * 3600
+            )
             clock = Clock()
             app.state.access.attempts = Attempts(clock)
-            monkeypatch.setattr(app.state.access, "is_password", lambda person, password: bool(person) and password == PASSWORD)
+            monkeypatch.setattr(
+                app.state.access, "is_password", lambda person, password: bool(person) and password == PASSWORD
+            )
             enemy = from_address(app, "10.0.0.66")
             assert [enemy("olga", "wrong").status_code for _ in range(6)] == [401] * 5 + [429]
-            assert from_address(app, "10.0.0.2")("olga", PASSWORD).status_code == 303      # from elsewhere she gets in
-            assert from_address(app, "10.0.0.66", device.value)("olga", PASSWORD).status_code == 303   # and from her own browser
+            assert from_address(app, "10.0.0.2")("olga", PASSWORD).status_code == 303  # from elsewhere she gets in
+            assert (
+                from_address(app, "10.0.0.66", device.value)("olga", PASSWORD).status_code == 303
+            )  # and from her own browser
             # With many addresses her name is slowed to an attempt a minute, but not in a browser of hers.
             codes = [from_address(app, f"10.0.1.{n}")("OLGA", "wrong").status_code for n in range(60)]
             assert codes.count(401) == 45 and set(codes[45:]) == {429}
@@ -841,7 +1055,7 @@ def test_nobody_locks_a_colleague_out(review, monkeypatch):
             for wrong in ("x", ".", device.value + "0", "0" + device.value):
                 assert from_address(app, "10.0.0.66", wrong)("olga", PASSWORD).status_code == 429
             assert from_address(app, "10.0.0.66", device.value)("rita", PASSWORD).status_code == 401
-            assert ("pair", "rita", "10.0.0.66") in app.state.access.attempts._failed      # it is no browser of hers
+            assert ("pair", "rita", "10.0.0.66") in app.state.access.attempts._failed  # it is no browser of hers
             # A browser that she has lost has attempts of its own, and none once she has another password.
             lost = from_address(app, "10.0.0.66", device.value)
             assert [lost("olga", "wrong").status_code for _ in range(6)] == [401] * 5 + [429]
@@ -873,21 +1087,35 @@ def test_every_answer_has_the_headers(review):
     with review(6) as project:
         app = team_app(project)
         with client(app, TEAM) as stranger:
-            answers = [stranger.get("/"), stranger.get("/login"), stranger.get("/nothing"), stranger.get("/api/session"),
-                       stranger.get("/static/triage.css"), stranger.get("/", headers={"host": "evil.example"}),
-                       stranger.post("/login", content=b"x" * 2_000_000), stranger.post("/login", data={}),
-                       stranger.get("/", headers={"authorization": "Bearer x"})]
+            answers = [
+                stranger.get("/"),
+                stranger.get("/login"),
+                stranger.get("/nothing"),
+                stranger.get("/api/session"),
+                stranger.get("/static/triage.css"),
+                stranger.get("/", headers={"host": "evil.example"}),
+                stranger.post("/login", content=b"x" * 2_000_000),
+                stranger.post("/login", data={}),
+                stranger.get("/", headers={"authorization": "Bearer x"}),
+            ]
             assert [told.status_code for told in answers] == [303, 200, 404, 401, 200, 421, 413, 403, 401]
             for told in answers:
                 assert told.headers["content-security-policy"] == POLICY and "unsafe" not in POLICY
-                for name, value in (("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"),
-                                    ("referrer-policy", "same-origin"), ("cross-origin-opener-policy", "same-origin"),
-                                    ("cross-origin-resource-policy", "same-origin"), ("strict-transport-security", "max-age=31536000")):
+                for name, value in (
+                    ("x-content-type-options", "nosniff"),
+                    ("x-frame-options", "DENY"),
+                    ("referrer-policy", "same-origin"),
+                    ("cross-origin-opener-policy", "same-origin"),
+                    ("cross-origin-resource-policy", "same-origin"),
+                    ("strict-transport-security", "max-age=31536000"),
+                ):
                     assert told.headers[name] == value, (told.request.url, name)
                 assert told.headers["cache-control"] in ("no-store", "no-cache") and "server" not in told.headers
 
 
-@pytest.mark.parametrize("limit, later", [("_IDLE", timedelta(hours=12, seconds=1)), ("_LONGEST", timedelta(days=7, seconds=1))])
+@pytest.mark.parametrize(
+    "limit, later", [("_IDLE", timedelta(hours=12, seconds=1)), ("_LONGEST", timedelta(days=7, seconds=1))]
+)
 def test_a_session_ends_after_some_hours_alone_and_after_a_week_in_any_case(review, monkeypatch, limit, later):
     with review(6) as project:
         app = team_app(project)
@@ -910,23 +1138,37 @@ def test_a_session_ends_after_some_hours_alone_and_after_a_week_in_any_case(revi
                 Later.by = later + timedelta(seconds=1)
             assert olga.get("/api/session").status_code == 401
             Later.by = timedelta(0)
-            assert olga.get("/api/session").status_code == 401     # it has ended for good
+            assert olga.get("/api/session").status_code == 401  # it has ended for good
 
 
-@pytest.mark.parametrize("public, peer, counted", [
-    (TEAM, "127.0.0.1", "203.0.113.9"), (TEAM, "10.0.0.5", "10.0.0.5"), ("", "127.0.0.1", "127.0.0.1"), ("", "10.0.0.5", "10.0.0.5"),
-])
-def test_a_forwarded_address_is_believed_of_a_proxy_on_this_machine_and_only_when_asked(review, monkeypatch, public, peer, counted):
-    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")     # what other servers obey is nothing here
+@pytest.mark.parametrize(
+    "public, peer, counted",
+    [
+        (TEAM, "127.0.0.1", "203.0.113.9"),
+        (TEAM, "10.0.0.5", "10.0.0.5"),
+        ("", "127.0.0.1", "127.0.0.1"),
+        ("", "10.0.0.5", "10.0.0.5"),
+    ],
+)
+def test_a_forwarded_address_is_believed_of_a_proxy_on_this_machine_and_only_when_asked(
+    review, monkeypatch, public, peer, counted
+):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # what other servers obey is nothing here
     with review(6) as project:
         project.add_person("olga", Role.OWNER)
         app = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=public), reviewer="olga")
         served = web.configured(app, "127.0.0.1", 8765, certificate=None, key=None, public=public).loaded_app
         visitor = TestClient(served, base_url=public or LOCAL, client=(peer, 1), follow_redirects=False)
-        forwarded = {"x-forwarded-for": "198.51.100.7, 203.0.113.9", "x-forwarded-proto": "https", "x-forwarded-host": "evil.example"}
+        forwarded = {
+            "x-forwarded-for": "198.51.100.7, 203.0.113.9",
+            "x-forwarded-proto": "https",
+            "x-forwarded-host": "evil.example",
+        }
         page = visitor.get("/login", headers=forwarded)
         assert "evil.example" not in page.text
-        told = visitor.post("/login", headers=forwarded, data={"csrf": hidden(page), "name": "olga", "password": "wrong"})
+        told = visitor.post(
+            "/login", headers=forwarded, data={"csrf": hidden(page), "name": "olga", "password": "wrong"}
+        )
         assert told.status_code == 401
         assert [key for key in app.state.access.attempts._failed if key[0] == "from"] == [("from", counted)]
 
@@ -939,8 +1181,10 @@ def test_what_cannot_be_served_is_told(review):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for options, said in (
-            ({"port": taken.getsockname()[1]}, "cannot be listened on"), ({"certificate": Path("a.pem")}, "go together"),
-            ({"certificate": Path("no.pem"), "key": Path("no.pem")}, "no certificate"), ({"host": "0.0.0.0"}, "--public"),
+            ({"port": taken.getsockname()[1]}, "cannot be listened on"),
+            ({"certificate": Path("a.pem")}, "go together"),
+            ({"certificate": Path("no.pem"), "key": Path("no.pem")}, "no certificate"),
+            ({"host": "0.0.0.0"}, "--public"),
         ):
             with pytest.raises(InputError, match=said):
                 web.serve(project, reviewer="ann", say=print, **options)
@@ -948,16 +1192,47 @@ def test_what_cannot_be_served_is_told(review):
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to make a certificate with")
 def test_a_team_is_served_over_tls_and_its_owner_invited(review, tmp_path):
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-            "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        str(tmp_path / "key.pem"),
+        "-out",
+        str(tmp_path / "cert.pem"),
+    ]
     subprocess.run(make, check=True, capture_output=True)
     with review(6) as project:
         path = project.path
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "triage", "serve", str(path), "--port", str(port), "--reviewer", "olga", "--public",
-               f"https://localhost:{port}", "--certificate", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")]
+    command = [
+        sys.executable,
+        "-m",
+        "triage",
+        "serve",
+        str(path),
+        "--port",
+        str(port),
+        "--reviewer",
+        "olga",
+        "--public",
+        f"https://localhost:{port}",
+        "--certificate",
+        str(tmp_path / "cert.pem"),
+        "--key",
+        str(tmp_path / "key.pem"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             link = ""

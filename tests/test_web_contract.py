@@ -45,8 +45,14 @@ def test_no_request_brings_the_server_to_a_loss(app, path, method):
     headers = {"host": "127.0.0.1:8765", "x-csrf-token": app.state.access.csrf("alone")}
 
     @given(case=operation.as_strategy())
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
-              suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=25,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     def ask(case):
         told = case.call(app=app, base_url="http://127.0.0.1:8765", headers=headers)
         assert told.status_code < 500 and told.status_code not in (401, 403, 421), (told.status_code, told.text)

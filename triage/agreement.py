@@ -89,6 +89,7 @@ def gwet_ac1(labels: np.ndarray, confidence: float = 0.95) -> Agreement:
         a single reviewer, counts for how often each label is given.
     confidence : float
     """
+
     def chance(share: np.ndarray) -> tuple[float, np.ndarray]:
         others = max(1, len(share) - 1)
         return float(share @ (1 - share)) / others, (1 - share) / others
@@ -149,8 +150,10 @@ def _counts(labels: np.ndarray) -> np.ndarray:
     """Return how many reviewers gave each record each label that was given at all."""
     labels = np.asarray(labels)
     given = np.unique(labels[labels >= 0])
-    return np.stack([(labels == label).sum(axis=1) for label in given], axis=1).astype(float) if len(given) else (
-        np.zeros((len(labels), 1))
+    return (
+        np.stack([(labels == label).sum(axis=1) for label in given], axis=1).astype(float)
+        if len(given)
+        else (np.zeros((len(labels), 1)))
     )
 
 
@@ -159,9 +162,7 @@ def _variance(part: np.ndarray, value: float) -> float:
     return float(((part - value) ** 2).sum() / (n * (n - 1))) if n > 1 else math.nan
 
 
-def _with_interval(
-    value: float, variance: float, n: int, known: int, observed: float, confidence: float,
-) -> Agreement:
+def _with_interval(value: float, variance: float, n: int, known: int, observed: float, confidence: float) -> Agreement:
     from scipy import stats
 
     if n < 2 or not variance > 1e-12:

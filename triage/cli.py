@@ -23,33 +23,47 @@ if TYPE_CHECKING:
     from .project import Project
 
 app = typer.Typer(
-    name="triage", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    name="triage",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Rank, screen and stop: abstract triage for systematic reviews.\n\n"
-         "A review is one file. The usual way:\n\n"
-         "\b\n"
-         "  triage new review.triage                    a review, and a protocol.toml to fill in\n"
-         "  triage import review.triage pubmed.nbib scopus.ris\n"
-         "  triage dedupe review.triage                 link duplicates; nothing is deleted\n"
-         "  triage filter review.triage                 apply language, date and type limits\n"
-         "  triage screen review.triage                 one record, one key; undo at any time\n"
-         "  triage serve review.triage                  the same in the browser, alone or as a team\n"
-         "  triage status review.triage                 found, left, and whether you can stop\n"
-         "  triage report review.triage -o report.html  flow figure, estimates, methods text\n"
-         "  triage export review.triage -o included.ris --only included\n\n"
-         "See it all on a real review first: triage demo. Each command explains itself: triage screen --help.",
+    "A review is one file. The usual way:\n\n"
+    "\b\n"
+    "  triage new review.triage                    a review, and a protocol.toml to fill in\n"
+    "  triage import review.triage pubmed.nbib scopus.ris\n"
+    "  triage dedupe review.triage                 link duplicates; nothing is deleted\n"
+    "  triage filter review.triage                 apply language, date and type limits\n"
+    "  triage screen review.triage                 one record, one key; undo at any time\n"
+    "  triage serve review.triage                  the same in the browser, alone or as a team\n"
+    "  triage status review.triage                 found, left, and whether you can stop\n"
+    "  triage report review.triage -o report.html  flow figure, estimates, methods text\n"
+    "  triage export review.triage -o included.ris --only included\n\n"
+    "See it all on a real review first: triage demo. Each command explains itself: triage screen --help.",
 )
 
-Review = Annotated[str, typer.Argument(metavar="REVIEW", show_default=False,
-                                       help="The review's file, such as review.triage, or a team's address: "
-                                            "postgresql://USER@HOST/DATABASE?review=NAME.")]
+Review = Annotated[
+    str,
+    typer.Argument(
+        metavar="REVIEW",
+        show_default=False,
+        help="The review's file, such as review.triage, or a team's address: "
+        "postgresql://USER@HOST/DATABASE?review=NAME.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
 Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; your user name when left out.")]
-StageName = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first "
-                                                                               "when left out.")]
+StageName = Annotated[
+    str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first when left out.")
+]
 Model = Annotated[
-    str | None, typer.Option(metavar="PRESET", help="The ranking: default, elas-u4, fast (no transformer), multilingual, "
-                                                    "heavy:FOLDER (on a GPU), or a model's folder; the protocol's "
-                                                    "when left out.")
+    str | None,
+    typer.Option(
+        metavar="PRESET",
+        help="The ranking: default, elas-u4, fast (no transformer), multilingual, "
+        "heavy:FOLDER (on a GPU), or a model's folder; the protocol's "
+        "when left out.",
+    ),
 ]
 
 
@@ -180,8 +194,9 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
-                                          help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         _say(context.get_help())
@@ -194,8 +209,10 @@ def _root(
 @app.command()
 def new(
     review: Review,
-    protocol: Annotated[Path | None, typer.Option(metavar="FILE", help="The review's protocol.toml; a commented "
-                                                                       "template is written when left out.")] = None,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The review's protocol.toml; a commented template is written when left out."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a review: one file for records, decisions and rankings.
@@ -218,16 +235,34 @@ def new(
 @app.command("import")
 def import_(
     review: Review,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False,
-                                                help="Exports of databases and reference managers: RIS, PubMed, EndNote, "
-                                                     "BibTeX, Web of Science, CSV, Excel and others.")],
-    source: Annotated[str | None, typer.Option(metavar="NAME", help="The database they came from, for the flow "
-                                                                    "figure; the file's name when left out.")] = None,
-    format: Annotated[str, typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their "
-                                                             "content not tell it.")] = "auto",
-    label_column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds decisions "
-                                                     "already made (include, exclude or maybe, yes or no, "
-                                                     "1 or 0, or blank).")] = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            show_default=False,
+            help="Exports of databases and reference managers: RIS, PubMed, EndNote, "
+            "BibTeX, Web of Science, CSV, Excel and others.",
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The database they came from, for the flow figure; the file's name when left out."
+        ),
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their content not tell it."),
+    ] = "auto",
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The column of a table that holds decisions "
+            "already made (include, exclude or maybe, yes or no, "
+            "1 or 0, or blank).",
+        ),
+    ] = None,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
 ) -> None:
@@ -240,16 +275,25 @@ def import_(
     from . import intake, terminal
 
     with _open(review) as project:
-        done = intake.import_files(project, files, reviewer=_user(reviewer), source=source, format=format,
-                                   label_column=label_column, progress=terminal.progress_bar)
+        done = intake.import_files(
+            project,
+            files,
+            reviewer=_user(reviewer),
+            source=source,
+            format=format,
+            label_column=label_column,
+            progress=terminal.progress_bar,
+        )
         total = project.n_records()
     if as_json:
         _print_json({"files": [intake.as_json(file) for file in done], "records": total})
         return
     for file in done:
-        print(f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
-              f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
-              + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else ""))
+        print(
+            f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
+            f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
+            + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else "")
+        )
         for problem in (*file.problems, *file.warnings):
             print(f"  line {problem.line}: {_line(problem.message)}")
     print(f"The review holds {plural(total, 'record')}. Next: triage dedupe {_quoted(review)}")
@@ -258,9 +302,11 @@ def import_(
 @app.command()
 def dedupe(
     review: Review,
-    decide: Annotated[bool, typer.Option("--decide", help="Ask about each pair that only looks like copies, side "
-                                                          "by side.")] = False,
-    reviewer: Reviewer = None, as_json: AsJson = False,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Ask about each pair that only looks like copies, side by side.")
+    ] = False,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
 ) -> None:
     """Link the records that are surely duplicates, and list those that may be.
 
@@ -283,15 +329,22 @@ def dedupe(
             )
             done = intake.after_answers(project, done, reviewer=who)
     if as_json:
-        _print_json({
-            "records": done.records, "linked": done.linked, "duplicates": done.duplicates,
-            "left": done.records - done.duplicates, "reasons": done.reasons,
-            "maybes": [{"kept_id": m.kept.id, "copy_id": m.copy.id, "why": m.why} for m in done.maybes],
-        })
+        _print_json(
+            {
+                "records": done.records,
+                "linked": done.linked,
+                "duplicates": done.duplicates,
+                "left": done.records - done.duplicates,
+                "reasons": done.reasons,
+                "maybes": [{"kept_id": m.kept.id, "copy_id": m.copy.id, "why": m.why} for m in done.maybes],
+            }
+        )
         return
     left = done.records - done.duplicates
-    print(f"{plural(done.linked, 'new duplicate')} linked, {done.duplicates:,} in all; "
-          f"{left:,} of {plural(done.records, 'record')} {is_are(left)} left.")
+    print(
+        f"{plural(done.linked, 'new duplicate')} linked, {done.duplicates:,} in all; "
+        f"{left:,} of {plural(done.records, 'record')} {is_are(left)} left."
+    )
     for why, count in done.reasons.items():
         print(f"  {count:6,}  {why}")
     if done.maybes:
@@ -305,8 +358,9 @@ def dedupe(
 @app.command()
 def filter(
     review: Review,
-    decide: Annotated[bool, typer.Option("--decide", help="Ask about each record that only a detector speaks "
-                                                          "against.")] = False,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Ask about each record that only a detector speaks against.")
+    ] = False,
     accept_proposals: Annotated[bool, typer.Option("--accept-proposals", help="Remove all of these records.")] = False,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
@@ -333,11 +387,16 @@ def filter(
             )
             done = intake.accept(done, answers)
     if as_json:
-        _print_json({
-            "checked": done.checked, "removed": done.removed, "left": done.left,
-            "proposed": [{"record_id": r.id, "title": r.title, "kind": p.kind, "reason": p.reason}
-                         for r, p in done.proposed],
-        })
+        _print_json(
+            {
+                "checked": done.checked,
+                "removed": done.removed,
+                "left": done.left,
+                "proposed": [
+                    {"record_id": r.id, "title": r.title, "kind": p.kind, "reason": p.reason} for r, p in done.proposed
+                ],
+            }
+        )
         return
     removed = ", ".join(f"{count:,} by {kind}" for kind, count in done.removed.items()) or "none"
     print(f"{plural(done.checked, 'record')} checked, removed: {removed}; {done.left:,} left.")
@@ -359,8 +418,12 @@ def rank(
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Records to list.")] = 10,
     model: Model = None,
     stage: StageName = None,
-    explain: Annotated[int | None, typer.Option(metavar="ID", help="Show the words, criteria and judged records "
-                                                                   "that speak for and against this one.")] = None,
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ID", help="Show the words, criteria and judged records that speak for and against this one."
+        ),
+    ] = None,
     device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
@@ -373,11 +436,13 @@ def rank(
 
     with _open(review) as project:
         if explain is not None:
-            facts = screening.explain(project, explain, stage_name=stage, preset=model, device=device,
-                                      progress=terminal.progress_bar)
+            facts = screening.explain(
+                project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+            )
         else:
-            facts = screening.rank(project, top=top, stage_name=stage, preset=model, device=device,
-                                   progress=terminal.progress_bar)
+            facts = screening.rank(
+                project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+            )
     if as_json:
         _print_json(facts)
     elif explain is not None:
@@ -386,17 +451,25 @@ def rank(
         for record in facts["records"]:
             print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {_short(record['title'])}")
         if facts["basis"] == "order":
-            _say("Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
-                 "import. Fill in the criteria in the protocol file.")
+            _say(
+                "Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
+                "import. Fill in the criteria in the protocol file."
+            )
         if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
             words = facts["criteria"]["words"]
-            _say(f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
-                 "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
-                 "What they match now:")
+            _say(
+                f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
+                "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
+                "What they match now:"
+            )
             for match in facts["criteria"]["matches"]:
-                unknown = f"; hardly a record says {', '.join(map(_line, match['unknown']))}" if match["unknown"] else ""
-                _say(f"  {_short(match['text'])}: nearest is record {match['record_id']}, "
-                     f"{_short(match['title'])}{unknown}")
+                unknown = (
+                    f"; hardly a record says {', '.join(map(_line, match['unknown']))}" if match["unknown"] else ""
+                )
+                _say(
+                    f"  {_short(match['text'])}: nearest is record {match['record_id']}, "
+                    f"{_short(match['title'])}{unknown}"
+                )
 
 
 def _print_explanation(facts: dict) -> None:
@@ -427,10 +500,18 @@ def _print_explanation(facts: dict) -> None:
 
 @app.command()
 def screen(
-    review: Review, reviewer: Reviewer = None, stage: StageName = None, model: Model = None,
+    review: Review,
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    model: Model = None,
     device: DeviceOption = Device.AUTO,
-    second_look: Annotated[bool, typer.Option("--second-look", help="Judge excluded records of a random sample that "
-                                                                    "others excluded, in place of new ones.")] = False,
+    second_look: Annotated[
+        bool,
+        typer.Option(
+            "--second-look",
+            help="Judge excluded records of a random sample that others excluded, in place of new ones.",
+        ),
+    ] = False,
 ) -> None:
     """Screen in the terminal: one record, one key.
 
@@ -449,11 +530,12 @@ def screen(
     with _open(review) as project:
         if second_look:
             opened = screening.open_second_look(
-                project, facts.second_look(project, who, stage), stage_name=stage, reviewer=who,
+                project, facts.second_look(project, who, stage), stage_name=stage, reviewer=who
             )
         else:
-            opened = screening.open_session(project, stage_name=stage, reviewer=who, preset=model, device=device,
-                                            progress=terminal.progress_bar)
+            opened = screening.open_session(
+                project, stage_name=stage, reviewer=who, preset=model, device=device, progress=terminal.progress_bar
+            )
         with opened as (session, records):
             protocol = project.protocol()
             stage_now = next(s for s in protocol.stages if s.name == (stage or protocol.stages[0].name))
@@ -461,12 +543,18 @@ def screen(
             if not session.pool.n_shown:  # what a stop will cost is told before the first decision
                 print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
-                session, records,
+                session,
+                records,
                 reasons=[(c.code, c.text) for c in stage_now.reasons],
                 criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
-                state=(lambda: f"Second look at excluded records drawn at random: {len(session.pool.outstanding()):,} left.")
-                if second_look else facts.StateOf(
-                    session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights),
+                state=(
+                    lambda: (
+                        f"Second look at excluded records drawn at random: {len(session.pool.outstanding()):,} left."
+                    )
+                )
+                if second_look
+                else facts.StateOf(
+                    session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights)
                 ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
@@ -478,16 +566,28 @@ def screen(
 @app.command()
 def serve(
     review: Review,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; on any address but this machine's own "
-                                                              "everybody has to log in.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where to listen; on any address but this machine's own everybody has to log in."
+        ),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, metavar="N", help="The port.")] = 8765,
-    certificate: Annotated[Path | None, typer.Option(metavar="FILE", show_default=False,
-                                                     help="A certificate in PEM, for TLS.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="A certificate in PEM, for TLS.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(metavar="FILE", show_default=False, help="The certificate's key.")] = None,
-    public: Annotated[str, typer.Option(metavar="URL", show_default=False,
-                                        help="The address under which a proxy offers the pages, or under which "
-                                             "--host 0.0.0.0 is reached.")] = "",
-    reviewer: Reviewer = None, model: Model = None, device: DeviceOption = Device.AUTO,
+    public: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            show_default=False,
+            help="The address under which a proxy offers the pages, or under which --host 0.0.0.0 is reached.",
+        ),
+    ] = "",
+    reviewer: Reviewer = None,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
 ) -> None:
     """Screen in the browser: the same session as in the terminal, with the same keys.
 
@@ -497,17 +597,34 @@ def serve(
     from . import web
 
     with _open(review) as project:
-        web.serve(project, reviewer=_user(reviewer), host=host, port=port, certificate=certificate, key=key,
-                  public=public, preset=model, device=device, say=_say)
+        web.serve(
+            project,
+            reviewer=_user(reviewer),
+            host=host,
+            port=port,
+            certificate=certificate,
+            key=key,
+            public=public,
+            preset=model,
+            device=device,
+            say=_say,
+        )
 
 
 @app.command()
 def label(
     review: Review,
-    decisions: Annotated[Path, typer.Argument(metavar="DECISIONS.csv", show_default=False,
-                                              help="CSV, TSV or Excel with the columns record_id and label, and if "
-                                                   "you like reason, note and tags.")],
-    reviewer: Reviewer = None, stage: StageName = None, as_json: AsJson = False,
+    decisions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DECISIONS.csv",
+            show_default=False,
+            help="CSV, TSV or Excel with the columns record_id and label, and if you like reason, note and tags.",
+        ),
+    ],
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take decisions made elsewhere, such as in a spreadsheet.
 
@@ -524,36 +641,52 @@ def label(
 
     with _open(review) as project:
         counts = intake.label(project, decisions, reviewer=_user(reviewer), stage_name=stage)
-    for what, whose, unlisted in (("reason", "the stage's codes", counts["unlisted_reasons"]),
-                                  ("tag", "the protocol's", counts["unlisted_tags"])):
+    for what, whose, unlisted in (
+        ("reason", "the stage's codes", counts["unlisted_reasons"]),
+        ("tag", "the protocol's", counts["unlisted_tags"]),
+    ):
         if unlisted:
             named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
             n = sum(unlisted.values())
-            _say(f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
-                 f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + ".")
+            _say(
+                f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
+                f"{_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
+            )
     for warning in counts["warnings"]:
         _say(_line(warning))
     if as_json:
         _print_json(counts)
     else:
-        print(f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
-              f"{was_were(counts['unchanged'])} there already): "
-              f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file.")
+        print(
+            f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
+            f"{was_were(counts['unchanged'])} there already): "
+            f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
+        )
         if counts["blank"]:
-            print(f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
-                  f"{agree(counts['blank'], 'its record', 'their records')}.")
+            print(
+                f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
+                f"{agree(counts['blank'], 'its record', 'their records')}."
+            )
         if any(counts["tags"].values()):
             print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
 
 
 @app.command()
 def undo(
-    review: Review, reviewer: Reviewer = None,
-    event: Annotated[int | None, typer.Option(metavar="SEQ", help="Take back this event of `triage log` instead: a "
-                                                                  "decision, a tag, a duplicate link, a removal "
-                                                                  "or an answer.")] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="Take back the last batch handed out to the reviewer "
-                                                        "instead.")] = False,
+    review: Review,
+    reviewer: Reviewer = None,
+    event: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEQ",
+            help="Take back this event of `triage log` instead: a "
+            "decision, a tag, a duplicate link, a removal "
+            "or an answer.",
+        ),
+    ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Take back the last batch handed out to the reviewer instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take the reviewer's last decision back, or a batch that was handed out.
@@ -577,8 +710,10 @@ def undo(
     if as_json:
         _print_json(undone)
     elif batch:
-        print(f"Took back {len(undone['record_ids'])} of the {plural(undone['handed_out'], 'record')} handed out to "
-              f"{_line(undone['reviewer'])} as {_line(undone['file'])}.")
+        print(
+            f"Took back {len(undone['record_ids'])} of the {plural(undone['handed_out'], 'record')} handed out to "
+            f"{_line(undone['reviewer'])} as {_line(undone['file'])}."
+        )
     else:
         what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
         print(f"Took back event {undone['undone']}: {_line(what)} on record {undone['record_id']}.")
@@ -589,13 +724,17 @@ def undo(
 
 @app.command()
 def status(
-    review: Review, stage: StageName = None,
-    target: Annotated[float | None, typer.Option(metavar="SHARE", help="Recall to reach; the protocol's, else "
-                                                                       "0.95.")] = None,
-    confidence: Annotated[float | None, typer.Option(metavar="SHARE", help="Confidence of every bound; the protocol's, "
-                                                                           "else 0.95.")] = None,
-    require: Annotated[str | None, typer.Option(metavar="certified", help="Exit with 1 unless the target is "
-                                                                          "certified.")] = None,
+    review: Review,
+    stage: StageName = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Recall to reach; the protocol's, else 0.95.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Confidence of every bound; the protocol's, else 0.95.")
+    ] = None,
+    require: Annotated[
+        str | None, typer.Option(metavar="certified", help="Exit with 1 unless the target is certified.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is found, what is left, and whether you can stop.
@@ -620,13 +759,27 @@ def status(
 @app.command()
 def report(
     review: Review,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
-                                         help="report.html; flow.svg, flow.png or flow.pdf for the flow figure alone; "
-                                              "prisma.csv for its counts as the R package PRISMA2020 reads them.")],
-    hide: Annotated[str, typer.Option(metavar="PARTS", show_default=False,
-                                      help="What the flow figure leaves out (several with commas): sources, reasons, "
-                                           "tags, steps (all that leaves before screening is then one box), or a stage, "
-                                           "whose records are then counted with the stage before.")] = "",
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="report.html; flow.svg, flow.png or flow.pdf for the flow figure alone; "
+            "prisma.csv for its counts as the R package PRISMA2020 reads them.",
+        ),
+    ],
+    hide: Annotated[
+        str,
+        typer.Option(
+            metavar="PARTS",
+            show_default=False,
+            help="What the flow figure leaves out (several with commas): sources, reasons, "
+            "tags, steps (all that leaves before screening is then one box), or a stage, "
+            "whose records are then counted with the stage before.",
+        ),
+    ] = "",
     stage: StageName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -649,14 +802,31 @@ def report(
 @app.command()
 def export(
     review: Review,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", show_default=False,
-                                         help="It ends in .ris, .csv, .tsv, .xlsx or .bib, which names the format.")],
-    only: Annotated[str, typer.Option(metavar="WHICH", show_default=False,
-                                      help="included, excluded, maybe, unscreened (several with commas); next: the "
-                                           "next batch to screen; or second-look: excluded records drawn at random, for "
-                                           "another reviewer; every record of the stage when left out.")] = "",
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="It ends in .ris, .csv, .tsv, .xlsx or .bib, which names the format.",
+        ),
+    ],
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            show_default=False,
+            help="included, excluded, maybe, unscreened (several with commas); next: the "
+            "next batch to screen; or second-look: excluded records drawn at random, for "
+            "another reviewer; every record of the stage when left out.",
+        ),
+    ] = "",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Records of the next batch.")] = 50,
-    stage: StageName = None, reviewer: Reviewer = None, model: Model = None, device: DeviceOption = Device.AUTO,
+    stage: StageName = None,
+    reviewer: Reviewer = None,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
     """Write records with every imported field, and the decisions.
@@ -683,11 +853,19 @@ def export(
         formats.check_writable(output)
         if wanted == ["next"]:
             who = _user(reviewer)
-            count = len(screening.hand_out(
-                project, top, file=output, stage_name=stage, reviewer=who, preset=model, device=device,
-                progress=terminal.progress_bar,
-                write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who),
-            ))
+            count = len(
+                screening.hand_out(
+                    project,
+                    top,
+                    file=output,
+                    stage_name=stage,
+                    reviewer=who,
+                    preset=model,
+                    device=device,
+                    progress=terminal.progress_bar,
+                    write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who),
+                )
+            )
         elif wanted == ["second-look"]:
             who = _user(reviewer)
             ids = facts.second_look(project, who, stage)
@@ -703,15 +881,22 @@ def export(
 @app.command()
 def attach(
     review: Review,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", show_default=False,
-                                                       help="PDFs, and folders of them.")] = None,
-    record: Annotated[int | None, typer.Option(metavar="ID", help="The record that all of them are of; each file's name "
-                                                                  "tells when left out.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="They take the place of the PDFs that their records "
-                                                            "have.")] = False,
-    stage: Annotated[str | None, typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; "
-                                                                   "the last when left out.")] = None,
-    reviewer: Reviewer = None, as_json: AsJson = False,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", show_default=False, help="PDFs, and folders of them.")
+    ] = None,
+    record: Annotated[
+        int | None,
+        typer.Option(metavar="ID", help="The record that all of them are of; each file's name tells when left out."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="They take the place of the PDFs that their records have.")
+    ] = False,
+    stage: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; the last when left out."),
+    ] = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
 ) -> None:
     """Attach PDFs to their records, and list the records that have none.
 
@@ -727,8 +912,18 @@ def attach(
         raise typer.BadParameter("name the PDFs, too", param_hint="FILE")
     with _open(review) as project:
         fulltext.stage_of_full_texts(project, stage)
-        done = fulltext.attach_files(project, files or [], reviewer=_user(reviewer), record_id=record, replace_all=replace,
-                                     progress=terminal.progress_bar) if files else []
+        done = (
+            fulltext.attach_files(
+                project,
+                files or [],
+                reviewer=_user(reviewer),
+                record_id=record,
+                replace_all=replace,
+                progress=terminal.progress_bar,
+            )
+            if files
+            else []
+        )
         asked = fulltext.stage_of_full_texts(project, stage)
         missing = fulltext.without(asked)
         titles = {r.id: r.title for r in project.shown_records(asked, asked.rows_of(missing[:10]))} if missing else {}
@@ -736,12 +931,16 @@ def attach(
     there = [one for one in done if one.already_there]
     left = [one for one in done if one.event is None]
     if as_json:
-        _print_json({
-            "attached": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in attached],
-            "already_there": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in there],
-            "not_attached": [{"file": one.file, "message": one.message} for one in left],
-            "stage": asked.name, "records": len(asked.record_ids), "without": missing,
-        })
+        _print_json(
+            {
+                "attached": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in attached],
+                "already_there": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in there],
+                "not_attached": [{"file": one.file, "message": one.message} for one in left],
+                "stage": asked.name,
+                "records": len(asked.record_ids),
+                "without": missing,
+            }
+        )
         return
     for one in attached:
         print(f"{_line(one.file)}: record {one.record_id}, event {one.event}")
@@ -787,13 +986,16 @@ def log(review: Review, as_json: AsJson = False) -> None:
 
 @app.command()
 def conflicts(
-    review: Review, stage: StageName = None,
-    settle: Annotated[int | None, typer.Option(metavar="ID", help="Settle what is in conflict on this record, with "
-                                                                  "--label.")] = None,
+    review: Review,
+    stage: StageName = None,
+    settle: Annotated[
+        int | None, typer.Option(metavar="ID", help="Settle what is in conflict on this record, with --label.")
+    ] = None,
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="include, exclude or maybe.")] = None,
     reason: Annotated[str, typer.Option(metavar="CODE", help="The reason of an exclusion.")] = "",
     note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the settlement.")] = "",
-    reviewer: Reviewer = None, as_json: AsJson = False,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the records whose reviewers disagree, or settle one.
 
@@ -806,8 +1008,15 @@ def conflicts(
         raise typer.BadParameter("give both, a record and its label", param_hint="--settle, --label")
     with _open(review) as project:
         if settle is not None:
-            event = team.settle(project, settle, label.strip().lower(), reviewer=_user(reviewer), stage_name=stage,
-                                reason=reason, note=note)
+            event = team.settle(
+                project,
+                settle,
+                label.strip().lower(),
+                reviewer=_user(reviewer),
+                stage_name=stage,
+                reason=reason,
+                note=note,
+            )
             if not as_json:
                 print(f"Settled record {event.record_id}: {event.label}, by event {event.seq}.")
                 return
@@ -815,8 +1024,10 @@ def conflicts(
     if as_json:
         _print_json(found)
         return
-    print(f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
-          f"{len(found['settled']):,} settled.")
+    print(
+        f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
+        f"{len(found['settled']):,} settled."
+    )
     for record in found["conflicts"]:
         print(f"record {record['record_id']}: {_short(record['title'])}")
         for one in record["decisions"]:
@@ -826,7 +1037,8 @@ def conflicts(
 
 @app.command()
 def agreement(
-    review: Review, stage: StageName = None,
+    review: Review,
+    stage: StageName = None,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
     as_json: AsJson = False,
 ) -> None:
@@ -849,8 +1061,10 @@ def agreement(
 @app.command()
 def people(
     review: Review,
-    role: Annotated[str | None, typer.Option(metavar="NAME=ROLE", help="Give somebody another role: reviewer, "
-                                                                       "adjudicator or owner.")] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=ROLE", help="Give somebody another role: reviewer, adjudicator or owner."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List who may come in over the network, and which invitations are open.
@@ -863,12 +1077,22 @@ def people(
             project.set_role(name.strip(), wanted.strip().lower())
         found, invited = project.people(), [i for i in project.invitations() if i.open]
     if as_json:
-        _print_json({
-            "people": [{"name": p.name, "role": str(p.role), "created_at": p.created_at.isoformat(),
-                        "has_password": p.password_hash is not None} for p in found],
-            "invitations": [{"name": i.name, "role": str(i.role), "expires_at": i.expires_at.isoformat()}
-                            for i in invited],
-        })
+        _print_json(
+            {
+                "people": [
+                    {
+                        "name": p.name,
+                        "role": str(p.role),
+                        "created_at": p.created_at.isoformat(),
+                        "has_password": p.password_hash is not None,
+                    }
+                    for p in found
+                ],
+                "invitations": [
+                    {"name": i.name, "role": str(i.role), "expires_at": i.expires_at.isoformat()} for i in invited
+                ],
+            }
+        )
         return
     for person in found:
         print(f"{_line(person.name)}: {person.role}")
@@ -882,10 +1106,16 @@ def people(
 @app.command()
 def invite(
     review: Review,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each "
-                                                             "decision.")],
-    role: Annotated[str, typer.Option(metavar="ROLE", help="reviewer: decides, blind to the others; adjudicator: "
-                                                           "settles conflicts, too; owner: may all.")] = "reviewer",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each decision.")
+    ],
+    role: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLE",
+            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may all.",
+        ),
+    ] = "reviewer",
     days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,
     as_json: AsJson = False,
 ) -> None:
@@ -922,8 +1152,10 @@ def copy(
     if as_json:
         _print_json({"from": _shown(source), "to": _shown(target), "rows": counts})
         return
-    print(f"Copied {_shown(source)} to {_shown(target)}: {plural(counts['records'], 'record')}, "
-          f"{plural(counts['events'], 'event')}, {plural(counts['people'], 'person', 'people')}.")
+    print(
+        f"Copied {_shown(source)} to {_shown(target)}: {plural(counts['records'], 'record')}, "
+        f"{plural(counts['events'], 'event')}, {plural(counts['people'], 'person', 'people')}."
+    )
 
 
 # -- simulation and demo ----------------------------------------------------------------------
@@ -931,23 +1163,43 @@ def copy(
 
 @app.command()
 def simulate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Excel or Parquet with title, abstract and a "
-                                                              "column of labels.")],
-    label_column: Annotated[str, typer.Option(metavar="NAME", help="The column of known labels: include, exclude and "
-                                                                "maybe (which counts as relevant), or 1 and 0.")],
-    criteria: Annotated[Path | None, typer.Option(metavar="FILE", help="The review's criteria: a text, or a "
-                                                                       "protocol.toml.")] = None,
-    start: Annotated[str | None, typer.Option(metavar="ORDER", help="criteria, file or random: the order until both "
-                                              "labels are known; criteria where they are given, else file.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, Excel or Parquet with title, abstract and a column of labels.")
+    ],
+    label_column: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The column of known labels: include, exclude and maybe (which counts as relevant), or 1 and 0.",
+        ),
+    ],
+    criteria: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The review's criteria: a text, or a protocol.toml.")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER",
+            help="criteria, file or random: the order until both "
+            "labels are known; criteria where they are given, else file.",
+        ),
+    ] = None,
     prior_rows: Annotated[str | None, typer.Option(metavar="3,17", help="Rows known from the start, from 0.")] = None,
     priors: Annotated[str | None, typer.Option(metavar="R,I", help="Draw R relevant and I irrelevant rows.")] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The first seed: it fixes the priors, a random start "
-                                                               "and the audit draws.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="S", help="The first seed: it fixes the priors, a random start and the audit draws."
+        ),
+    ] = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Run the seeds S to S+K-1.")] = 1,
-    model: Annotated[str, typer.Option(metavar="PRESET", help="default, elas-u4, fast, multilingual, "
-                                                              "heavy:FOLDER, or a model's folder.")] = "default",
-    batch: Annotated[str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is "
-                                                              "labelled.")] = "auto",
+    model: Annotated[
+        str,
+        typer.Option(metavar="PRESET", help="default, elas-u4, fast, multilingual, heavy:FOLDER, or a model's folder."),
+    ] = "default",
+    batch: Annotated[
+        str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is labelled.")
+    ] = "auto",
     stop: Annotated[str, typer.Option(metavar="RULE", help=f"none, {', '.join(RULES)}.")] = "none",
     target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
@@ -964,8 +1216,20 @@ def simulate(
     from . import simulation, terminal
 
     facts = simulation.simulate(
-        file, label_column, criteria=criteria, start=start, prior_rows=prior_rows, priors=priors, seed=seed,
-        seeds=seeds, preset=model, batch=batch, stop=stop, target=target, confidence=confidence, device=device,
+        file,
+        label_column,
+        criteria=criteria,
+        start=start,
+        prior_rows=prior_rows,
+        priors=priors,
+        seed=seed,
+        seeds=seeds,
+        preset=model,
+        batch=batch,
+        stop=stop,
+        target=target,
+        confidence=confidence,
+        device=device,
         progress=terminal.progress_bar,
     )
     if as_json:

@@ -69,17 +69,17 @@ class Origin(StrEnum):
 class Kind(StrEnum):
     """What an event of the log says."""
 
-    SHOWN = "shown"          # a record was put before a reviewer, or handed out in a file
-    DECISION = "decision"    # a reviewer judged a record
-    SETTLED = "settled"      # a person settled what the reviewers of a record disagree on
-    TAG = "tag"              # a reviewer gave record_id the tag that `reason` holds
+    SHOWN = "shown"  # a record was put before a reviewer, or handed out in a file
+    DECISION = "decision"  # a reviewer judged a record
+    SETTLED = "settled"  # a person settled what the reviewers of a record disagree on
+    TAG = "tag"  # a reviewer gave record_id the tag that `reason` holds
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
-    APART = "apart"          # a person told that record_id is no copy of other_id
-    REMOVAL = "removal"      # record_id leaves before screening (language, date, type)
-    STAYS = "stays"          # a person told that a proposed removal of record_id is none
-    ATTACHED = "attached"    # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
-    PLAN = "plan"            # an audit permutation was committed for a stage
-    UNDO = "undo"            # takes back the event that `undoes` names
+    APART = "apart"  # a person told that record_id is no copy of other_id
+    REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
+    STAYS = "stays"  # a person told that a proposed removal of record_id is none
+    ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
+    PLAN = "plan"  # an audit permutation was committed for a stage
+    UNDO = "undo"  # takes back the event that `undoes` names
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +254,16 @@ class Folding:
     def live(self) -> Live:
         """What is current; the decisions and what was shown are the caller's own to go on with."""
         return Live(
-            dict(self._decisions), self._duplicates, self._removals,
-            {key: tuple(given) for key, given in self._tags.items()}, dict(self._showings.first), self.last_seq, self._groups,
+            dict(self._decisions),
+            self._duplicates,
+            self._removals,
+            {key: tuple(given) for key, given in self._tags.items()},
+            dict(self._showings.first),
+            self.last_seq,
+            self._groups,
             {key: given[-1] for key, given in self._settled.items()},
-            {key: tuple(given) for key, given in self._attached.items()}, frozenset(self._showings.returned),
+            {key: tuple(given) for key, given in self._attached.items()},
+            frozenset(self._showings.returned),
         )
 
     def take(self, events: Iterable[Event]) -> None:
@@ -302,18 +308,31 @@ class Folding:
         """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
         members = set(self._groups.get(decision.record_id, (decision.record_id,)))
         decisions: dict[tuple[str, int, str], Event] = {}
-        self._apply((
-            e for e in self._events
-            if e.record_id in members and e.seq != decision.seq and (
-                e.kind is Kind.DUPLICATE
-                or (e.kind is Kind.DECISION and (e.stage, e.reviewer) == (decision.stage, decision.reviewer))
-            )
-        ), decisions, {}, {}, {})
+        self._apply(
+            (
+                e
+                for e in self._events
+                if e.record_id in members
+                and e.seq != decision.seq
+                and (
+                    e.kind is Kind.DUPLICATE
+                    or (e.kind is Kind.DECISION and (e.stage, e.reviewer) == (decision.stage, decision.reviewer))
+                )
+            ),
+            decisions,
+            {},
+            {},
+            {},
+        )
         return decisions
 
     def _apply(
-        self, events: Iterable[Event], decisions: dict[tuple[str, int, str], Event], groups: dict[int, list[int]],
-        removals: dict[int, Event], tags: dict[tuple[str, int, str], list[Event]],
+        self,
+        events: Iterable[Event],
+        decisions: dict[tuple[str, int, str], Event],
+        groups: dict[int, list[int]],
+        removals: dict[int, Event],
+        tags: dict[tuple[str, int, str], list[Event]],
     ) -> None:
         for e in events:
             if e.seq in self._undone or e.record_id is None:
@@ -389,7 +408,7 @@ def awaits_second_look(events: Sequence[Event]) -> bool:
 
 
 def visible(
-    live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False,
+    live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False
 ) -> dict[int, list[Event]]:
     """Return by record, over duplicate groups, the decisions at a stage that a person may see.
 
@@ -421,7 +440,11 @@ def visible(
 
 
 def seen_by(
-    viewer: str, live: Live, events: Sequence[Event], reviewers_per_record: int, stages: Sequence[str],
+    viewer: str,
+    live: Live,
+    events: Sequence[Event],
+    reviewers_per_record: int,
+    stages: Sequence[str],
     rounds: Mapping[str, Collection[int]],
 ) -> Live:
     """Return what is current in the log as far as a reviewer may know it who judges the same records as others.
@@ -453,7 +476,7 @@ def seen_by(
         judges.setdefault((name, kept(record_id)), set()).add(who)
     settled = {(name, kept(record_id)) for name, record_id in live.settled}
     taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
-    last_shown: dict[int, int] = {}   # the last stage at which the viewer was shown a record
+    last_shown: dict[int, int] = {}  # the last stage at which the viewer was shown a record
     to_judge = {(name, kept(record_id)) for name, ids in rounds.items() for record_id in ids}
     for e in events:
         if e.kind is Kind.SHOWN and e.reviewer == viewer and e.seq not in taken_back:
@@ -478,7 +501,10 @@ def seen_by(
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}
     return replace(
-        live, last_seq=newest, shown=shown, returned=frozenset(live.returned & shown.keys()),
+        live,
+        last_seq=newest,
+        shown=shown,
+        returned=frozenset(live.returned & shown.keys()),
         decisions={key: e for key, e in live.decisions.items() if key[2] == viewer or is_done(*key[:2])},
         tags={key: given for key, given in live.tags.items() if key[2] == viewer or is_done(*key[:2])},
         settled={key: e for key, e in live.settled.items() if is_done(*key)},
@@ -517,8 +543,9 @@ def batches(events: Sequence[Event], live: Live) -> list[Batch]:
             decided.add((e.stage, live.kept(e.record_id), e.reviewer))
     found = []
     for given in shown.values():
-        left = tuple(e for e in given if e.seq not in taken_back
-                     and (e.stage, live.kept(e.record_id), e.reviewer) not in decided)
+        left = tuple(
+            e for e in given if e.seq not in taken_back and (e.stage, live.kept(e.record_id), e.reviewer) not in decided
+        )
         if left:
             found.append(Batch(given[0], len(given), left))
     return found
@@ -540,7 +567,7 @@ def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
 
 
 def audited(
-    events: Iterable[Event], stage: str, earlier: Sequence[str], plans: Sequence[tuple[int, np.ndarray]],
+    events: Iterable[Event], stage: str, earlier: Sequence[str], plans: Sequence[tuple[int, np.ndarray]]
 ) -> tuple[list[tuple[Event, int]], list[set[int]]]:
     """Tell from which permutation each audit draw of a stage came, and which records a draw passed by.
 
@@ -579,7 +606,8 @@ def audited(
             home.update(dict.fromkeys(plans[committed][1].tolist(), committed))
             committed += 1
         if (
-            e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or e.undoes in changes
+            e.kind in (Kind.DUPLICATE, Kind.REMOVAL)
+            or e.undoes in changes
             or (e.kind in (Kind.DECISION, Kind.SETTLED) and e.stage in earlier)
         ):
             changes[e.seq] = e
@@ -742,8 +770,13 @@ class History:
         if origin is None:
             origin = [Origin.RANKED] * len(rows)
         return cls(
-            np.array(rows, np.int64), np.array(y, np.int8),
-            np.array([str(o) for o in origin], dtype="<U8"), pool, strata, sizes, past,
+            np.array(rows, np.int64),
+            np.array(y, np.int8),
+            np.array([str(o) for o in origin], dtype="<U8"),
+            pool,
+            strata,
+            sizes,
+            past,
         )
 
     def sequence(self) -> Shown:
@@ -753,8 +786,10 @@ class History:
             return Shown(self.y, self.origin, self.pool_size, self.stratum, here)
         at, past = self.past.place, self.past
         return Shown(
-            np.insert(self.y, at, past.hit.astype(np.int8)), np.insert(self.origin, at, str(Origin.AUDIT)),
-            np.insert(self.pool_size, at, past.pool_size), np.insert(self.stratum, at, past.stratum),
+            np.insert(self.y, at, past.hit.astype(np.int8)),
+            np.insert(self.origin, at, str(Origin.AUDIT)),
+            np.insert(self.pool_size, at, past.pool_size),
+            np.insert(self.stratum, at, past.stratum),
             np.insert(here, at, False),
         )
 

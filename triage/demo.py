@@ -52,16 +52,22 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
     intake.new(review, folder / "protocol.toml")
     with Project.open(review) as project:
         for done in intake.import_files(project, [folder / name for name in _EXPORTS], reviewer=_REVIEWER):
-            say(f"import   {Path(done.file).name}: {plural(done.announced, 'record')} announced, {done.kept:,} kept, "
-                f"{plural(len(done.problems), 'problem')}")
+            say(
+                f"import   {Path(done.file).name}: {plural(done.announced, 'record')} announced, {done.kept:,} kept, "
+                f"{plural(len(done.problems), 'problem')}"
+            )
         linked = intake.find_duplicates(project, reviewer=_REVIEWER)
-        say(f"dedupe   {plural(linked.duplicates, 'duplicate')} linked, {linked.records - linked.duplicates:,} of "
-            f"{plural(linked.records, 'record')} are left")
+        say(
+            f"dedupe   {plural(linked.duplicates, 'duplicate')} linked, {linked.records - linked.duplicates:,} of "
+            f"{plural(linked.records, 'record')} are left"
+        )
         filtered = intake.apply_limits(project, reviewer=_REVIEWER)
         removed = ", ".join(f"{count:,} by {kind}" for kind, count in filtered.removed.items()) or "none"
         doubted = len(filtered.proposed)
-        say(f"filter   removed: {removed}; {doubted:,} that a language detector doubts {agree(doubted, 'stays', 'stay')} in, "
-            f"for a person to decide; {plural(filtered.left, 'record')} to screen")
+        say(
+            f"filter   removed: {removed}; {doubted:,} that a language detector doubts {agree(doubted, 'stays', 'stay')} in, "
+            f"for a person to decide; {plural(filtered.left, 'record')} to screen"
+        )
         first = screening.rank(project, top=3, device=device, progress=progress)
         say("rank     by the protocol's criteria alone, before any decision, these come first:")
         for record in first["records"]:
@@ -69,8 +75,10 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
         stopping = project.protocol().stopping
         say(f"screen   the best ranked record next, learning from each decision, until {stopping.rule} says stop:")
         found, decided = _screen(project, device, progress)
-        say(f"         {plural(decided, 'decision')}, {found:,} relevant found, "
-            f"{plural(filtered.left - decided, 'record')} never read")
+        say(
+            f"         {plural(decided, 'decision')}, {found:,} relevant found, "
+            f"{plural(filtered.left - decided, 'record')} never read"
+        )
         say("")
         facts = status.status(project)
         say(status.in_words(facts))
@@ -105,10 +113,17 @@ def _screen(project: Project, device: str, progress) -> tuple[int, int]:
     """Answer from the known labels until the protocol's rule says stop; return relevant and decided."""
     known = _known_labels()
     stopping = project.protocol().stopping
-    with screening.open_session(
-        project, reviewer=_REVIEWER, device=device, progress=progress, background=False,
-        retrain_after=lambda labelled: max(1, labelled // 20),
-    ) as (session, records), progress("Screening") as tick:
+    with (
+        screening.open_session(
+            project,
+            reviewer=_REVIEWER,
+            device=device,
+            progress=progress,
+            background=False,
+            retrain_after=lambda labelled: max(1, labelled // 20),
+        ) as (session, records),
+        progress("Screening") as tick,
+    ):
         decided, weights = 0, status.logged_parameters(project.events(), project.stage().name)
         while (showing := session.next()) is not None:
             session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)

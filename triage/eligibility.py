@@ -12,11 +12,31 @@ from .protocol import Limits, language_name
 from .records import Record
 
 # What a language field holds where the source does not know, or does not tell one language.
-_NO_LANGUAGE = frozenset({
-    "", "-", "na", "n/a", "nan", "nr", "none", "null", "other", "und", "undetermined", "unknown",
-    "unspecified", "not specified", "not available", "mul", "mis", "zxx", "multiple", "multiple languages",
-    "multilingual",
-})
+_NO_LANGUAGE = frozenset(
+    {
+        "",
+        "-",
+        "na",
+        "n/a",
+        "nan",
+        "nr",
+        "none",
+        "null",
+        "other",
+        "und",
+        "undetermined",
+        "unknown",
+        "unspecified",
+        "not specified",
+        "not available",
+        "mul",
+        "mis",
+        "zxx",
+        "multiple",
+        "multiple languages",
+        "multilingual",
+    }
+)
 _OF_THE_ABSTRACT = re.compile(r"\b(?:abstracts?|summary|summaries)\b")
 # Each kind of publication under the names that databases give it (PubMed, Embase, Scopus, Web of
 # Science, PsycINFO). A type that is not here is compared as it is written.
@@ -25,8 +45,14 @@ _TYPE_NAMES = (
     ("letter", "letter to the editor", "correspondence"),
     ("comment", "commentary"),
     ("erratum", "errata", "corrigendum", "corrigenda", "correction", "published erratum"),
-    ("retraction", "retracted", "retracted article", "retracted publication", "retraction of publication",
-     "retraction notice"),
+    (
+        "retraction",
+        "retracted",
+        "retracted article",
+        "retracted publication",
+        "retraction of publication",
+        "retraction notice",
+    ),
     ("protocol", "study protocol", "trial protocol", "clinical trial protocol", "review protocol"),
     ("conference abstract", "meeting abstract", "congress abstract"),
     ("conference paper", "proceedings paper", "conference article"),
@@ -41,8 +67,8 @@ _TYPE_FIELDS = frozenset({"pt", "m3", "dt", "publicationtype", "documenttype"})
 _DATE_FIELDS = frozenset({"dp", "da", "py", "y1", "pd", "date", "publicationdate", "coverdate"})
 _ONLINE_FIELDS = frozenset({"dep", "ea", "earlyaccessdate", "electronicdateofpublication", "edate"})
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_LEAST_CHARACTERS = 40      # a shorter text is too little for a detector
-_PIECE = 600                # characters that the detector is shown at a time
+_LEAST_CHARACTERS = 40  # a shorter text is too little for a detector
+_PIECE = 600  # characters that the detector is shown at a time
 _LEAST_PROBABILITY = 0.95
 
 
@@ -132,8 +158,9 @@ def _stated_language(record: Record, limits: Limits) -> Removal | Proposal | Non
     if not (names or unknown) or any(name in _allowed(limits) for name in names):
         return None
     if unknown:
-        return Proposal("language", f"its language field says {record.language!r}, which is none known here; "
-                                    f"{_told(limits)}")
+        return Proposal(
+            "language", f"its language field says {record.language!r}, which is none known here; {_told(limits)}"
+        )
     return Removal("language", f"written in {', '.join(names)}; {_told(limits)}")
 
 
@@ -147,8 +174,10 @@ def _seeming_language(record: Record, limits: Limits) -> Proposal | None:
     if marked and (named := language_name(marked.group(1))) and named not in allowed:
         return Proposal("language", f"no language given, and its title ends in [{named}]; {_told(limits)}")
     if list(allowed) == ["English"] and re.fullmatch(r"\[[^\[\]]+\]\W*", record.title):
-        return Proposal("language", "no language given, and its title is in brackets, as databases mark a "
-                                    f"translated one; {_told(limits)}")
+        return Proposal(
+            "language",
+            f"no language given, and its title is in brackets, as databases mark a translated one; {_told(limits)}",
+        )
     text = f"{record.title} {record.abstract}".strip()
     detected = _detected(text[:_PIECE])
     if detected is None or detected in allowed or _may_be_allowed(record.title, text[_PIECE:], detected, allowed):
@@ -167,7 +196,7 @@ def _may_be_allowed(title: str, later: str, detected: str, allowed: Mapping[str,
     one, other = sum(chances.get(name, 0.0) for name in allowed), chances.get(detected, 0.0)
     if max(one, other) >= _LEAST_PROBABILITY * (one + other) > 0:
         return one > other
-    return any(_detected(later[at: at + _PIECE]) in allowed for at in range(0, len(later), _PIECE))
+    return any(_detected(later[at : at + _PIECE]) in allowed for at in range(0, len(later), _PIECE))
 
 
 def _detected(text: str) -> str | None:
@@ -201,13 +230,17 @@ def _date(record: Record, limits: Limits) -> Removal | None:
     if limits.published_from is not None:
         after = (limits.published_from.year, limits.published_from.month)
         if (record.year, last or 12) < after and all((year, 12) < after for year in online):
-            return Removal("date", f"published {_when(record.year, last)}; the protocol begins with "
-                                   f"{limits.published_from.isoformat()}")
+            return Removal(
+                "date",
+                f"published {_when(record.year, last)}; the protocol begins with {limits.published_from.isoformat()}",
+            )
     if limits.published_to is not None:
         earliest = date(record.year, first or 1, 1)
         if earliest > limits.published_to and all(date(year, 1, 1) > limits.published_to for year in online):
-            return Removal("date", f"published {_when(record.year, first)}; the protocol ends with "
-                                   f"{limits.published_to.isoformat()}")
+            return Removal(
+                "date",
+                f"published {_when(record.year, first)}; the protocol ends with {limits.published_to.isoformat()}",
+            )
     return None
 
 

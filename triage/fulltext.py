@@ -17,16 +17,16 @@ from .project import Project, Stage
 from .records import normal_title
 
 MOST_BYTES = 100_000_000
-_HEAD = 1_024                # bytes in which a reader of PDF looks for the beginning
-_SAID = 40                   # characters told of what a file is instead
-_LEAST_SUFFIX = 6            # characters by which the end of a DOI is told from a word
-_LEAST_TITLE = 20            # characters by which a title is told from a word such as "Editorial"
-_LEAST_OPENING = 30          # of a title that was cut, as reference managers cut them
+_HEAD = 1_024  # bytes in which a reader of PDF looks for the beginning
+_SAID = 40  # characters told of what a file is instead
+_LEAST_SUFFIX = 6  # characters by which the end of a DOI is told from a word
+_LEAST_TITLE = 20  # characters by which a title is told from a word such as "Editorial"
+_LEAST_OPENING = 30  # of a title that was cut, as reference managers cut them
 _RECORD = re.compile(r"(?:record|rec|id|#)[\s_#-]*0*([1-9]\d{0,9})", re.IGNORECASE)
 _PMID = re.compile(r"pmid[\s_:-]*0*([1-9]\d{0,8})", re.IGNORECASE)
 _NUMBER = re.compile(r"0*([1-9]\d{0,9})")
 _DOI = re.compile(r"(?:doi[\s_:.-]*)?10\.\d{4,9}\D", re.IGNORECASE)
-_AGAIN = re.compile(r"\s*\(\d{1,2}\)$")   # what a browser adds to a file that is there already
+_AGAIN = re.compile(r"\s*\(\d{1,2}\)$")  # what a browser adds to a file that is there already
 _YEAR = re.compile(r"(?:^|\s)(?:19|20)\d\d(?=\s)")
 _PDF_NAME = re.compile(r"[^/\\:;{}\"<>|*?]+\.pdf", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ def check_pdf(name: str, head: bytes, size: int) -> None:
 
 
 def attach(
-    project: Project, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = (),
+    project: Project, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = ()
 ) -> tuple[Event, bool]:
     """Attach a PDF to a record (see `Project.attach`).
 
@@ -87,8 +87,17 @@ def attached_by(live: Live, seq: int) -> Event | None:
 
 def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[dict[str, object]]:
     """Return what programs are told of attached files."""
-    return [{"event": e.seq, "name": e.note, "bytes": sizes[e.reason], "sha256": e.reason, "reviewer": e.reviewer,
-             "at": e.at.isoformat(timespec="seconds")} for e in events]
+    return [
+        {
+            "event": e.seq,
+            "name": e.note,
+            "bytes": sizes[e.reason],
+            "sha256": e.reason,
+            "reviewer": e.reviewer,
+            "at": e.at.isoformat(timespec="seconds"),
+        }
+        for e in events
+    ]
 
 
 def stage_of_full_texts(project: Project, name: str | None = None, *, viewer: str | None = None) -> Stage:
@@ -163,7 +172,7 @@ class Names:
             yield self._by_pmid.get(number[1], set())
         title = normal_title(stem)
         after_year = _YEAR.search(title)
-        for wanted in (title, title[after_year.end():].strip() if after_year else ""):
+        for wanted in (title, title[after_year.end() :].strip() if after_year else ""):
             if len(wanted) >= _LEAST_TITLE:
                 yield self._by_title.get(wanted, set())
                 yield self._opening(wanted)
@@ -212,7 +221,12 @@ def match(name: str, names: Names) -> Attached:
 
 
 def attach_files(
-    project: Project, paths: Sequence[Path], *, reviewer: str, record_id: int | None = None, replace_all: bool = False,
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    reviewer: str,
+    record_id: int | None = None,
+    replace_all: bool = False,
     progress=no_progress,
 ) -> list[Attached]:
     """Attach PDFs, and those in folders, each to the record of its name or all to `record_id`.
@@ -242,8 +256,10 @@ def attach_files(
         record_id = project.live().kept(record_id)
     files = list(_pdfs(paths))
     names = None if record_id is not None else Names(project, progress)
-    matched = [replace(match(path.name, names), file=str(path)) if names else Attached(str(path), record_id)
-               for path, _ in files]
+    matched = [
+        replace(match(path.name, names), file=str(path)) if names else Attached(str(path), record_id)
+        for path, _ in files
+    ]
     before = project.live()
     done: list[Attached] = []
     with progress("Attaching") as tick:
@@ -252,8 +268,14 @@ def attach_files(
                 one = Attached(str(path), None, message=message)
             elif one.record_id is not None:
                 replaced = [e.seq for e in project.live().attachments(one.record_id) if e.seq <= before.last_seq]
-                event, is_new = attach(project, one.record_id, path.name, path.read_bytes(), reviewer=reviewer,
-                                       replaces=replaced if replace_all else ())
+                event, is_new = attach(
+                    project,
+                    one.record_id,
+                    path.name,
+                    path.read_bytes(),
+                    reviewer=reviewer,
+                    replaces=replaced if replace_all else (),
+                )
                 one = replace(one, event=event.seq, already_there=not is_new)
             done.append(one)
             tick(number, len(files))

@@ -44,8 +44,13 @@ class Imported:
 def as_json(done: Imported) -> dict[str, object]:
     """Return what `triage import --json` prints for a file."""
     return {
-        "file": done.file, "format": done.format, "source": done.source, "announced": done.announced,
-        "kept": done.kept, "already_there": done.already_there, "decisions": done.decisions,
+        "file": done.file,
+        "format": done.format,
+        "source": done.source,
+        "announced": done.announced,
+        "kept": done.kept,
+        "already_there": done.already_there,
+        "decisions": done.decisions,
         "problems": [{"line": p.line, "message": p.message} for p in done.problems],
         "warnings": [{"line": p.line, "message": p.message} for p in done.warnings],
     }
@@ -69,7 +74,7 @@ def new(review: str | Path, protocol: Path | None) -> Path | None:
     if template.exists():  # of another review in the same folder
         template = beside.with_name(f"{beside.stem}.protocol.toml")
     if template.exists():
-        raise InputError(f"{template} exists already; use it with --protocol \"{template}\", or choose another name.")
+        raise InputError(f'{template} exists already; use it with --protocol "{template}", or choose another name.')
     text = protocols.template()
     try:
         if template.parent.is_dir():
@@ -82,8 +87,14 @@ def new(review: str | Path, protocol: Path | None) -> Path | None:
 
 
 def import_files(
-    project: Project, paths: Sequence[Path], *, reviewer: str, source: str | None = None,
-    format: str = "auto", label_column: str | None = None, progress=no_progress,
+    project: Project,
+    paths: Sequence[Path],
+    *,
+    reviewer: str,
+    source: str | None = None,
+    format: str = "auto",
+    label_column: str | None = None,
+    progress=no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
 
@@ -126,8 +137,13 @@ def import_files(
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
                 ids = project.add(
-                    look.records(label_column, tick), look.lines, name=look.path.name, source=source or look.path.stem,
-                    format=look.format, sha256=look.sha256, announced=look.announced,
+                    look.records(label_column, tick),
+                    look.lines,
+                    name=look.path.name,
+                    source=source or look.path.stem,
+                    format=look.format,
+                    sha256=look.sha256,
+                    announced=look.announced,
                     problems=[(p.line, p.message) for p in look.problems],
                 )
         else:
@@ -138,16 +154,26 @@ def import_files(
     if any(missing):
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
         stage = commit_audit(project)
-        project.decide(stage.name, [
-            {"record_id": i, "label": label, "origin": Origin.IMPORTED}
-            for labelled in missing for i, label in labelled.items()
-        ], reviewer=reviewer)
+        project.decide(
+            stage.name,
+            [
+                {"record_id": i, "label": label, "origin": Origin.IMPORTED}
+                for labelled in missing
+                for i, label in labelled.items()
+            ],
+            reviewer=reviewer,
+        )
     return [
         Imported(
-            file=str(look.path), format=look.format, source=before.source if before else source or look.path.stem,
-            announced=look.announced, kept=0 if before else len(look.lines),
-            already_there=len(look.lines) if before else 0, decisions=len(decided),
-            problems=look.problems, warnings=look.warnings,
+            file=str(look.path),
+            format=look.format,
+            source=before.source if before else source or look.path.stem,
+            announced=look.announced,
+            kept=0 if before else len(look.lines),
+            already_there=len(look.lines) if before else 0,
+            decisions=len(decided),
+            problems=look.problems,
+            warnings=look.warnings,
         )
         for look, (before, _), decided in zip(looked, added, missing, strict=True)
     ]
@@ -266,7 +292,8 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     events = project.events()
     undone = {e.undoes for e in events}
     apart = [
-        (e.record_id, e.other_id) for e in events
+        (e.record_id, e.other_id)
+        for e in events
         if (e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone)
     ]
     live = project.live()
@@ -275,12 +302,15 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     project.link(((link.copy_id, link.kept_id, link.why) for link in links), reviewer=reviewer)
     live = project.live()
     open_pairs = {
-        (min(pair), max(pair)): link.why for link in found if not link.sure
-        and len(pair := {live.kept(link.copy_id), live.kept(link.kept_id)}) == 2
+        (min(pair), max(pair)): link.why
+        for link in found
+        if not link.sure and len(pair := {live.kept(link.copy_id), live.kept(link.kept_id)}) == 2
     }
     records = {r.id: r for r in project.records({i for pair in open_pairs for i in pair})} if open_pairs else {}
     return Deduped(
-        records=project.n_records(), linked=len(links), duplicates=len(live.duplicates),
+        records=project.n_records(),
+        linked=len(links),
+        duplicates=len(live.duplicates),
         reasons=dict(Counter(link.why for link in links)),
         maybes=[Maybe(records[kept], records[copy], why) for (kept, copy), why in open_pairs.items()],
     )
@@ -294,7 +324,9 @@ def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewe
     elif answer is False:
         project.tell_apart(*pair, reviewer=reviewer)
     else:
-        _take_back(project, lambda e: e.kind in (Kind.DUPLICATE, Kind.APART) and (e.record_id, e.other_id) == pair, reviewer)
+        _take_back(
+            project, lambda e: e.kind in (Kind.DUPLICATE, Kind.APART) and (e.record_id, e.other_id) == pair, reviewer
+        )
 
 
 def after_answers(project: Project, before: Deduped, *, reviewer: str) -> Deduped:
@@ -352,13 +384,15 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
         proposals = []
     project.remove(removals, reviewer=reviewer)
     return Filtered(
-        checked=len(stage.record_ids), removed=dict(Counter(kind for _, kind, _ in removals)),
-        proposed=proposals, left=len(stage.record_ids) - len(removals),
+        checked=len(stage.record_ids),
+        removed=dict(Counter(kind for _, kind, _ in removals)),
+        proposed=proposals,
+        left=len(stage.record_ids) - len(removals),
     )
 
 
 def settle(
-    project: Project, proposal: tuple[Record, eligibility.Proposal], answer: bool | None, *, reviewer: str,
+    project: Project, proposal: tuple[Record, eligibility.Proposal], answer: bool | None, *, reviewer: str
 ) -> None:
     """Write a person's answer to a proposal: True removes the record, False keeps it for good, None takes it back."""
     record, found = proposal
@@ -376,7 +410,9 @@ def accept(filtered: Filtered, answers: Sequence[bool | None]) -> Filtered:
     agreed = [found.kind for (_, found), answer in pairs if answer]
     removed = Counter(filtered.removed) + Counter(agreed)
     return Filtered(
-        checked=filtered.checked, removed=dict(removed), left=filtered.left - len(agreed),
+        checked=filtered.checked,
+        removed=dict(removed),
+        left=filtered.left - len(agreed),
         proposed=[proposal for proposal, answer in pairs if answer is None],
     )
 
@@ -437,27 +473,49 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
         if before and all((e.label, e.reason, e.note) == (given.label, reason, given.note) for e in before):
             unchanged += 1
             continue
-        decisions.append({"record_id": kept, "label": given.label, "reason": reason, "note": given.note,
-                          "origin": _origin_of(stage, kept)})
+        decisions.append(
+            {
+                "record_id": kept,
+                "label": given.label,
+                "reason": reason,
+                "note": given.note,
+                "origin": _origin_of(stage, kept),
+            }
+        )
     if decisions:
         commit_audit(project, stage.name)
     written = Counter(e.kind for e in project.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
-    return {"decisions": len(decisions), "unchanged": unchanged, **{str(k): counts[str(k)] for k in Label},
-            "blank": rows["blank"], "repeated": rows["repeated"], "unlisted_reasons": dict(unlisted.most_common()),
-            "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
-            "unlisted_tags": dict(unlisted_tags.most_common()), "warnings": warnings}
+    return {
+        "decisions": len(decisions),
+        "unchanged": unchanged,
+        **{str(k): counts[str(k)] for k in Label},
+        "blank": rows["blank"],
+        "repeated": rows["repeated"],
+        "unlisted_reasons": dict(unlisted.most_common()),
+        "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
+        "unlisted_tags": dict(unlisted_tags.most_common()),
+        "warnings": warnings,
+    }
 
 
 _TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
-    "repeated": lambda n: f"{plural(n, 'row')} {agree(n, 'repeats', 'repeat')} what an earlier row decides on the same "
-                          "record; each record counts once.",
-    "conflict": lambda n: f"{plural(n, 'row')} {agree(n, 'says', 'say')} that reviewers are in conflict, which is no "
-                          f"decision; nothing was taken from {agree(n, 'it', 'them')} (see `triage conflicts`).",
-    "overlooked": lambda n: f"{plural(n, 'row')} {agree(n, 'has', 'have')} a reason, note or tags but no label; nothing was "
-                            f"taken from {agree(n, 'it', 'them')}.",
-    "reasoned": lambda n: f"{plural(n, 'record')} {is_are(n)} included although a reason to exclude "
-                          f"{agree(n, 'it', 'them')} is given; the {agree(n, 'decision was', 'decisions were')} taken: "
-                          f"check {agree(n, 'it', 'them')}.",
+    "repeated": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'repeats', 'repeat')} what an earlier row decides on the same "
+        "record; each record counts once."
+    ),
+    "conflict": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'says', 'say')} that reviewers are in conflict, which is no "
+        f"decision; nothing was taken from {agree(n, 'it', 'them')} (see `triage conflicts`)."
+    ),
+    "overlooked": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'has', 'have')} a reason, note or tags but no label; nothing was "
+        f"taken from {agree(n, 'it', 'them')}."
+    ),
+    "reasoned": lambda n: (
+        f"{plural(n, 'record')} {is_are(n)} included although a reason to exclude "
+        f"{agree(n, 'it', 'them')} is given; the {agree(n, 'decision was', 'decisions were')} taken: "
+        f"check {agree(n, 'it', 'them')}."
+    ),
 }
 
 
@@ -470,8 +528,14 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
         where = f"{table.unit} {line}"
         record_id = _record_id(row["record_id"])
         kept = 0 if record_id is None else stage.live.kept(record_id)
-        given = _Given(line, record_id or 0, label_of(row["label"], table.labels), row.get("reason", "").strip(),
-                       row.get("note", "").strip(), row.get("tags"))
+        given = _Given(
+            line,
+            record_id or 0,
+            label_of(row["label"], table.labels),
+            row.get("reason", "").strip(),
+            row.get("note", "").strip(),
+            row.get("tags"),
+        )
         said = without_quotes(row["label"]).casefold()
         if said in ("", _CONFLICT):
             rows[said or "blank"] += 1
@@ -481,11 +545,18 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
         if given.label is None:
             faults.add(where, f"{row['label']!r} is no label", f"{_LABELS}, or leave the cell blank")
         if record_id is None:
-            faults.add(where, f"{row['record_id']!r} is no record_id",
-                       "a record_id is a whole number from 1, as `triage export` wrote it")
+            faults.add(
+                where,
+                f"{row['record_id']!r} is no record_id",
+                "a record_id is a whole number from 1, as `triage export` wrote it",
+            )
         elif stage.rows_of([kept])[0] < 0:
-            faults.add(where, f"record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
-                              "included at a stage before)", "use the record_id that `triage export` wrote")
+            faults.add(
+                where,
+                f"record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
+                "included at a stage before)",
+                "use the record_id that `triage export` wrote",
+            )
         elif given.label is not None:
             before = taken.setdefault(kept, given)
             if before is not given:
@@ -494,8 +565,12 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
                 if differs := before.differs(given):
                     there, here = (str(getattr(one, differs)) for one in (before, given))
                     linked = f", for its duplicate {before.record_id}," * (before.record_id != record_id)
-                    faults.add(where, f"record {record_id} has the {differs} {here!r} here, but{linked} {there!r} in "
-                                      f"{table.unit} {before.line}", "keep one row for each record")
+                    faults.add(
+                        where,
+                        f"record {record_id} has the {differs} {here!r} here, but{linked} {there!r} in "
+                        f"{table.unit} {before.line}",
+                        "keep one row for each record",
+                    )
     return taken, rows
 
 
@@ -591,7 +666,7 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
     unit, header, rows, tally = formats.open_table(
-        path, lambda cells: all(places for name, places in _columns_of(cells).items() if name in _NEEDED),
+        path, lambda cells: all(places for name, places in _columns_of(cells).items() if name in _NEEDED)
     )
     places = _columns_of(header)
     if any(len(places[name]) != 1 for name in _NEEDED) or any(len(found) > 1 for found in places.values()):
@@ -604,9 +679,12 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
     at = {name: found[0] for name, found in places.items() if found}
     taken, number = [], 0
     for number, (line, cells) in enumerate(rows, 1):
-        if any(map(str.strip, cells[len(header):])):
-            faults.add(f"{unit} {line}", f"{plural(len(cells), 'cell')} where the header has {len(header)}",
-                       "put text that holds the separator in double quotes")
+        if any(map(str.strip, cells[len(header) :])):
+            faults.add(
+                f"{unit} {line}",
+                f"{plural(len(cells), 'cell')} where the header has {len(header)}",
+                "put text that holds the separator in double quotes",
+            )
             continue
         cells = [*cells, *[""] * (len(header) - len(cells))]  # Excel leaves the blank ones at the end of a line out
         # In an export of our own, formulas are disarmed.
@@ -637,15 +715,23 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
             out = _batches_of(project, reviewer)
             raise InputError(
                 f"{reviewer} has no decision in {project.path} to take back; "
-                + (f"--batch takes back the batch handed out as {out[-1].first.note}." if out
-                   else "name the --reviewer who has.")
+                + (
+                    f"--batch takes back the batch handed out as {out[-1].first.note}."
+                    if out
+                    else "name the --reviewer who has."
+                )
             )
         seq = max(e.seq for e in mine)
     project.undo(seq, reviewer=reviewer)
     undone = next(e for e in project.events(since=seq - 1, until=seq))
-    return {"undone": seq, "kind": str(undone.kind), "record_id": undone.record_id,
-            "label": None if undone.label is None else str(undone.label), "reason": undone.reason,
-            "reviewer": undone.reviewer}
+    return {
+        "undone": seq,
+        "kind": str(undone.kind),
+        "record_id": undone.record_id,
+        "label": None if undone.label is None else str(undone.label),
+        "reason": undone.reason,
+        "reviewer": undone.reviewer,
+    }
 
 
 def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
@@ -664,8 +750,14 @@ def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
         )
     batch = out[-1]
     left = project.take_back(batch.first.seq, reviewer=reviewer)
-    return {"kind": "batch", "file": batch.first.note, "stage": batch.first.stage, "reviewer": reviewer,
-            "handed_out": batch.size, "record_ids": [e.record_id for e in left]}
+    return {
+        "kind": "batch",
+        "file": batch.first.note,
+        "stage": batch.first.stage,
+        "reviewer": reviewer,
+        "handed_out": batch.size,
+        "record_ids": [e.record_id for e in left],
+    }
 
 
 def _batches_of(project: Project, reviewer: str) -> list[Batch]:
@@ -674,8 +766,20 @@ def _batches_of(project: Project, reviewer: str) -> list[Batch]:
 
 
 LOG_COLUMNS = (
-    "seq", "at", "kind", "stage", "record_id", "reviewer", "label", "reason", "note", "origin", "pool_size",
-    "ranking_id", "other_id", "undoes",
+    "seq",
+    "at",
+    "kind",
+    "stage",
+    "record_id",
+    "reviewer",
+    "label",
+    "reason",
+    "note",
+    "origin",
+    "pool_size",
+    "ranking_id",
+    "other_id",
+    "undoes",
 )
 
 
@@ -689,8 +793,13 @@ def event_as_json(event: Event) -> dict[str, object]:
 
 
 def export(
-    project: Project, path: Path, *, only: Iterable[str] = (), stage_name: str | None = None,
-    record_ids: Sequence[int] | None = None, reviewer: str | None = None,
+    project: Project,
+    path: Path,
+    *,
+    only: Iterable[str] = (),
+    stage_name: str | None = None,
+    record_ids: Sequence[int] | None = None,
+    reviewer: str | None = None,
 ) -> int:
     """Write records with every imported field and their decisions; return how many.
 
@@ -787,4 +896,3 @@ def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
             "decided_at": max(e.at for e in events).isoformat(timespec="seconds"),
         }
     return fields
-

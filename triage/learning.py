@@ -35,7 +35,7 @@ class LinearMachine:
         beta: the weight of each labelled record in `coef_`, zero for the others.
     """
 
-    _TOLERANCE = 1e-5       # of a record's margin, which is about one: a tenth of LinearSVC's own
+    _TOLERANCE = 1e-5  # of a record's margin, which is about one: a tenth of LinearSVC's own
     _MOST_STEPS = 500
     _MOST_ROUNDS = 100
 
@@ -86,7 +86,7 @@ class LinearMachine:
         return self
 
     def _solved(
-        self, active: np.ndarray, beta: np.ndarray, products: np.ndarray, sign: np.ndarray, penalty: np.ndarray,
+        self, active: np.ndarray, beta: np.ndarray, products: np.ndarray, sign: np.ndarray, penalty: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Solve (K + D) beta = y over the active records, the others zero; return the duals and K beta."""
         if (out := ~active & (beta != 0)).any():
@@ -130,26 +130,26 @@ class LinearMachine:
 
 
 def _best_step(
-    beta: np.ndarray, products: np.ndarray, change: np.ndarray, moved: np.ndarray, sign: np.ndarray, penalty: np.ndarray,
+    beta: np.ndarray, products: np.ndarray, change: np.ndarray, moved: np.ndarray, sign: np.ndarray, penalty: np.ndarray
 ) -> float:
     """Return how far to go along a change of the duals, `moved` its products, to where the objective is least.
 
     Along it the objective's derivative is piecewise linear and grows: it bends where a margin passes one.
     """
     slack, closing = 1 - sign * products, sign * moved
-    cost = 1 / penalty                                   # 2 C s
+    cost = 1 / penalty  # 2 C s
     with np.errstate(divide="ignore", invalid="ignore"):
         at = np.where(closing != 0, slack / closing, -1.0)
     is_active = (slack > 0) | ((slack == 0) & (closing < 0))
     bends = np.flatnonzero(at > 0)
     bends = bends[np.argsort(at[bends], kind="stable")]
     turn = np.where(is_active[bends], 1.0, -1.0) * cost[bends] * closing[bends]
-    height = np.cumsum(np.concatenate([
-        [beta @ moved - (cost * closing * slack)[is_active].sum()], turn * slack[bends],
-    ]))
-    slope = np.cumsum(np.concatenate([
-        [change @ moved + (cost * closing * closing)[is_active].sum()], -turn * closing[bends],
-    ]))
+    height = np.cumsum(
+        np.concatenate([[beta @ moved - (cost * closing * slack)[is_active].sum()], turn * slack[bends]])
+    )
+    slope = np.cumsum(
+        np.concatenate([[change @ moved + (cost * closing * closing)[is_active].sum()], -turn * closing[bends]])
+    )
     first = int(np.append(height[:-1] + slope[:-1] * at[bends] >= 0, True).argmax())
     return float(-height[first] / slope[first])
 
@@ -162,10 +162,10 @@ class _Labelled:
     memory's speed, an entry of a sparse row several times slower.
     """
 
-    _MOST_KEPT = 4096       # rows: 64 MiB of products
-    _SPARSE_COST = 14       # entries of the products read in the time of one of a sparse row, twice
-    _START = 512            # rows up to which the products are made from any number at once
-    _AT_ONCE = 16           # rows, each a vector of the width of the matrix
+    _MOST_KEPT = 4096  # rows: 64 MiB of products
+    _SPARSE_COST = 14  # entries of the products read in the time of one of a sparse row, twice
+    _START = 512  # rows up to which the products are made from any number at once
+    _AT_ONCE = 16  # rows, each a vector of the width of the matrix
 
     def __init__(self, matrix) -> None:
         n, d = matrix.shape
@@ -217,7 +217,7 @@ class _Labelled:
             self._products = larger
         # Each by a whole vector: a product of two sparse matrices counts before it multiplies.
         for start in range(0, n - old, self._AT_ONCE):
-            block = fresh[start: start + self._AT_ONCE]
+            block = fresh[start : start + self._AT_ONCE]
             for i, row in enumerate(block if self._is_dense else block.toarray(), old + start):
                 self._products[:n, i] = self._products[i, :n] = self._sub @ row + 1
 
@@ -259,7 +259,7 @@ class _Rows:
     matrix : sparse matrix or ndarray, shape (n, d)
     """
 
-    _LARGE = 1 << 24        # entries from which on a second thread pays
+    _LARGE = 1 << 24  # entries from which on a second thread pays
 
     def __init__(self, matrix) -> None:
         self._matrix = matrix
@@ -280,5 +280,5 @@ class _Rows:
 def _part(matrix, start: int, end: int):
     """Return some rows of a csr matrix, whose entries are not copied."""
     first, last = int(matrix.indptr[start]), int(matrix.indptr[end])
-    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start: end + 1] - first
+    parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : end + 1] - first
     return type(matrix)(parts, shape=(end - start, matrix.shape[1]), copy=False)

@@ -14,7 +14,6 @@ from .errors import InputError
 from .stopping_rules import DEFAULT_RULE, PROMISES, RULES
 
 
-
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One inclusion or exclusion criterion, or a reason: a short code, and the text in full."""
@@ -232,8 +231,11 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
             if isinstance(entry, str):
                 if entry not in known:
                     near = _nearest(entry, known)
-                    t.wrong("reasons", f"codes of [[exclude]] ({', '.join(known) or 'there are none'}) or "
-                                       f"{{ code, text }} tables; {entry!r} is neither{near}")
+                    t.wrong(
+                        "reasons",
+                        f"codes of [[exclude]] ({', '.join(known) or 'there are none'}) or "
+                        f"{{ code, text }} tables; {entry!r} is neither{near}",
+                    )
                 reasons.append(known[entry])
             elif isinstance(entry, dict):
                 e = _Table(entry, t.name, t.key("reasons"))
@@ -267,8 +269,19 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 _KEYS = (
-    "title", "question", "tags", "model", "learn_from", "reviewers_per_record", "calibration",
-    "sources", "limits", "include", "exclude", "stages", "stopping",
+    "title",
+    "question",
+    "tags",
+    "model",
+    "learn_from",
+    "reviewers_per_record",
+    "calibration",
+    "sources",
+    "limits",
+    "include",
+    "exclude",
+    "stages",
+    "stopping",
 )
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
 
@@ -285,9 +298,7 @@ class _Table:
         return f"{self._path}.{key}" if self._path else key
 
     def wrong(self, key: str, expected: str) -> None:
-        raise InputError(
-            f"{self.name}: {self.key(key)} must be {expected}; correct it and run the command again."
-        )
+        raise InputError(f"{self.name}: {self.key(key)} must be {expected}; correct it and run the command again.")
 
     def get(self, key: str, default: object, kind: type, expected: str) -> object:
         value = self._values.get(key, default)
@@ -303,8 +314,9 @@ class _Table:
             if self._path and key in _KEYS:
                 # In TOML a key belongs to the table above it, which is easy to overlook.
                 hint = f"; {key} is of the whole protocol, so move it above the first line that begins with ["
-            raise InputError(f"{self.name}: the key {self.key(key)} is unknown"
-                             f"{hint or '; the keys here are ' + ', '.join(known)}.")
+            raise InputError(
+                f"{self.name}: the key {self.key(key)} is unknown{hint or '; the keys here are ' + ', '.join(known)}."
+            )
 
     def text(self, key: str, required: bool = False) -> str:
         value = self._values.get(key, "")
@@ -327,8 +339,11 @@ class _Table:
         for text in self.texts(key):
             name = language_name(text)
             if name is None:
-                self.wrong(key, 'English names or ISO 639 codes, such as ["English"]; '
-                                f"{text!r} is neither{_nearest(text, _LANGUAGE_NAMES.values())}")
+                self.wrong(
+                    key,
+                    'English names or ISO 639 codes, such as ["English"]; '
+                    f"{text!r} is neither{_nearest(text, _LANGUAGE_NAMES.values())}",
+                )
             found.append(name)
         return tuple(dict.fromkeys(found))
 
@@ -459,16 +474,22 @@ _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|cf|approx|etc|no|Fig|U\.S)\.$", r
 _HEADING = re.compile(
     r"\W*(?:(?:key|main|study|the|criteria|for)\s+)*"
     r"(?:(inclusion|eligibility|include[ds]?)|(exclusion|exclude[ds]?|ineligible))"
-    r"(?:\s+criteria)?\s*(?:\([^()]*\))?\W*", re.IGNORECASE)
+    r"(?:\s+criteria)?\s*(?:\([^()]*\))?\W*",
+    re.IGNORECASE,
+)
 _EXCLUDES = re.compile(
     r"\bwe (?:also |then )?exclude|\b(?:is|are|was|were|be|been) (?:\w+ )?excluded\b"
     r"|^\W*exclu(?:de|ded|ding|sion)\b"
     r"|\bexcludes\b|\bexclusion criteria (?:are|were)\b|\b(?:not|in)[ -]?eligible\b"
-    r"|\bdid not (?:\w+ )?(?:include|consider|review)\b|\b(?:was|were|are) not included\b", re.IGNORECASE)
+    r"|\bdid not (?:\w+ )?(?:include|consider|review)\b|\b(?:was|were|are) not included\b",
+    re.IGNORECASE,
+)
 _NOT_EXCLUDED = re.compile(r"\b(?:not|never) (?:\w+ ){0,2}?(?:excluded|exclusion)\b", re.IGNORECASE)
 _INCLUDES = re.compile(
     r"\bwe (?:\w+ ){0,2}include|\b(?:is|are|was|were|be) (?:\w+ )?included\b|^\W*inclu(?:de|ded|ding|sion)\b"
-    r"|\binclusion criteria (?:\w+ ){0,5}(?:are|were)\b|\beligible\b|\beligibility\b", re.IGNORECASE)
+    r"|\binclusion criteria (?:\w+ ){0,5}(?:are|were)\b|\beligible\b|\beligibility\b",
+    re.IGNORECASE,
+)
 _OF_BOTH = re.compile(r"\binclusion (?:and|or|/) exclusion criteria\b", re.IGNORECASE)
 _TURNS = re.compile(r",?\s+(?:and|but)\s+(?=(?:we\s+)?exclud)", re.IGNORECASE)
 _LEADS_IN = re.compile(r"inclu|exclu|eligib|criteria|following", re.IGNORECASE)
@@ -492,8 +513,8 @@ def criteria_from_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         Each entry a criterion on one line, without its bullet or number, in the order of the text.
     """
     found: dict[bool, dict[str, None]] = {False: {}, True: {}}
-    section = False         # what the last heading says; True is exclusion
-    listing: bool | None = None     # what the lead-in of the current list says
+    section = False  # what the last heading says; True is exclusion
+    listing: bool | None = None  # what the lead-in of the current list says
     for line in _unwrapped(text):
         heading = _HEADING.fullmatch(line)
         if heading:
@@ -504,7 +525,7 @@ def criteria_from_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             listing = None
         for sentence in _sentences(_unmarked(line)):
             if _OF_BOTH.search(sentence):
-                continue    # it speaks about the criteria and is none
+                continue  # it speaks about the criteria and is none
             for clause in _TURNS.split(sentence):
                 said = _polarity(clause)
                 # One or two words that say nothing, in no list: "Study types."
@@ -561,7 +582,7 @@ def _polarity(clause: str) -> bool | None:
 def _unmarked(text: str) -> str:
     """Return a text without its bullet or number."""
     mark = _BULLET.match(text)
-    return text[mark.end():] if mark else text
+    return text[mark.end() :] if mark else text
 
 
 def _parts(clause: str) -> list[str]:

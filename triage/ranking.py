@@ -16,9 +16,9 @@ from .errors import InputError
 from .learning import LinearMachine
 
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
-_FOLDER = "FOLDER"   # in the place of an encoder: one must be given
-_FEWEST_LIKE = 5     # more records than these to be judged among: with few the step moves few, and costs little
-_PRESUMED_WEIGHT = 0.3   # of a record presumed irrelevant, beside one judged so
+_FOLDER = "FOLDER"  # in the place of an encoder: one must be given
+_FEWEST_LIKE = 5  # more records than these to be judged among: with few the step moves few, and costs little
+_PRESUMED_WEIGHT = 0.3  # of a record presumed irrelevant, beside one judged so
 
 
 class Views(Protocol):
@@ -123,7 +123,9 @@ def load_preset(name: str) -> Preset:
     tables = _tables()
     before, _, folder = name.partition(":")
     if before in tables and "embedding" not in {score["view"] for score in tables[before]["scores"]} and folder:
-        raise InputError(f"The preset {before} reads no sentence embeddings, so it takes no folder; write --model {before}.")
+        raise InputError(
+            f"The preset {before} reads no sentence embeddings, so it takes no folder; write --model {before}."
+        )
     if before in tables and folder:
         if not Path(folder).is_dir():
             raise InputError(f"There is no folder {folder} of a model ({name}).")
@@ -242,8 +244,10 @@ class Learner:
         taught = {count: presumed.beside(rows, y, weights) for count, presumed in self._presumed.items()}
         # The products are many and small: a second thread costs more than it brings, and all on a busy machine.
         with _threads().limit(limits=1, user_api="blas"):
-            return [machine.fit(*taught[term.presumed]).scores_
-                    for term, machine in zip(self._preset.scores, self._machines, strict=True)]
+            return [
+                machine.fit(*taught[term.presumed]).scores_
+                for term, machine in zip(self._preset.scores, self._machines, strict=True)
+            ]
 
     @property
     def _is_plain(self) -> bool:
@@ -306,8 +310,10 @@ class Learner:
             fading = self._fading(found) if has_learned else 1.0
             near = _by_comparison(preset, views)
             spread = sum(near.values()).std()
-            parts |= {f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
-                      for name, values in near.items()}
+            parts |= {
+                f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
+                for name, values in near.items()
+            }
         terms, constant, known, by_presumed = {}, {}, np.zeros(0), 0.0
         if has_learned:
             known = np.zeros(len(rows))
@@ -330,15 +336,14 @@ class Learner:
                 others = np.setdiff1d(self._presumed[term.presumed].rows, rows)
                 by_presumed += factor * float(_products(matrix, others, row) @ machine.duals_[others])
                 if not isinstance(matrix, np.ndarray):
-                    start, end = matrix.indptr[row: row + 2]
+                    start, end = matrix.indptr[row : row + 2]
                     columns = matrix.indices[start:end]
                     adds = factor * matrix.data[start:end] * machine.coef_[columns]
                     terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
             if preset.rank_weight:
                 parts["ranks"] = outer * float(learned[row] - standardised(blend)[row])
         return Explanation(
-            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), by_presumed,
-            constant,
+            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), by_presumed, constant
         )
 
 
@@ -350,16 +355,12 @@ class _Presumed:
         self._place = np.full(n, -1, np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
 
-    def beside(
-        self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def beside(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows to learn from with the presumed first, so that further labels only follow."""
         at = self._place[rows]
         judged = at >= 0
         labels = np.concatenate([np.zeros(len(self.rows), y.dtype), y[~judged]])
-        shares = np.concatenate([
-            np.full(len(self.rows), _PRESUMED_WEIGHT * weights[y == 0].mean()), weights[~judged],
-        ])
+        shares = np.concatenate([np.full(len(self.rows), _PRESUMED_WEIGHT * weights[y == 0].mean()), weights[~judged]])
         labels[at[judged]], shares[at[judged]] = y[judged], weights[judged]
         return np.concatenate([self.rows, rows[~judged]]), labels, shares
 
@@ -411,9 +412,9 @@ def _ranks(values: np.ndarray, open_rows: np.ndarray) -> np.ndarray:
     """Rank each record among the open ones, from 1 for the highest."""
     order = np.argsort(values)
     ascending = values[order]
-    not_above = np.cumsum(open_rows[order])                  # open ones up to this place,
+    not_above = np.cumsum(open_rows[order])  # open ones up to this place,
     last = np.flatnonzero(np.append(ascending[1:] != ascending[:-1], True))
-    ranks = np.empty(len(values))                            # and with all that are as high
+    ranks = np.empty(len(values))  # and with all that are as high
     ranks[order] = 1.0 + not_above[-1] - np.repeat(not_above[last], np.diff(last, prepend=-1))
     return ranks
 
@@ -426,5 +427,8 @@ def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
 
 def _by_comparison(preset: Preset, views: Views) -> dict[str, np.ndarray]:
     """Return what each comparison with the criteria gives every record, times its weight."""
-    return {name: weight * standardised(views.criteria[name])
-            for name, weight in preset.criteria.items() if name in views.criteria and weight}
+    return {
+        name: weight * standardised(views.criteria[name])
+        for name, weight in preset.criteria.items()
+        if name in views.criteria and weight
+    }

@@ -39,13 +39,11 @@ def plain(text: str, encoding: str = "utf-8") -> str:
 
 
 _HEADING = re.compile(
-    r"\s*<((?:jats:)?(?:h[1-6]|title))>\s*([^<>]*?)[\s.:]*</\1>\s*(?:<(?:jats:)?p>\s*)?", re.IGNORECASE,
+    r"\s*<((?:jats:)?(?:h[1-6]|title))>\s*([^<>]*?)[\s.:]*</\1>\s*(?:<(?:jats:)?p>\s*)?", re.IGNORECASE
 )
 _BLOCKS = re.compile(r"(?:\s*</?(?:jats:)?(?:p|sec|div|br|ul|ol|li|list|list-item)\s*/?>)+\s*", re.IGNORECASE)
 _RAISED = re.compile(r"<(?:jats:)?sup>", re.IGNORECASE)
-_INLINE = re.compile(
-    r"</?(?:jats:)?(?:i|b|u|em|strong|italic|bold|sub|sup|sc|scp|span|inline-formula)>", re.IGNORECASE,
-)
+_INLINE = re.compile(r"</?(?:jats:)?(?:i|b|u|em|strong|italic|bold|sub|sup|sc|scp|span|inline-formula)>", re.IGNORECASE)
 
 
 def untagged(text: str) -> str:
@@ -63,10 +61,29 @@ def untagged(text: str) -> str:
 
 
 _WORD = re.compile(r"[^\W\d_]+\*?")
-_ENDINGS = ("ements", "ement", "ments", "ment", "ings", "ions", "ives", "ing", "ion", "ive", "ies", "ied", "ed", "es",
-            "is", "ly", "e", "s", "y")
+_ENDINGS = (
+    "ements",
+    "ement",
+    "ments",
+    "ment",
+    "ings",
+    "ions",
+    "ives",
+    "ing",
+    "ion",
+    "ive",
+    "ies",
+    "ied",
+    "ed",
+    "es",
+    "is",
+    "ly",
+    "e",
+    "s",
+    "y",
+)
 _IRREGULAR = {"children": "child", "women": "woman", "men": "man"}
-_LEAST_STEM = 3             # letters
+_LEAST_STEM = 3  # letters
 _STOP_WORDS = frozenset(
     "a about above across after against all also although always am among an and any apart are as at be because been "
     "before being below between both but by can cannot could did do does doing done due during each either etc every "
@@ -79,8 +96,7 @@ _STOP_WORDS = frozenset(
     # words of every protocol
     "article articles based criteria criterion eligible exclude excluded excludes excluding exclusion include "
     "included includes including inclusion paper papers published record records report reported reporting reports "
-    "review reviews studied studies study"
-    .split()
+    "review reviews studied studies study".split()
 )
 
 

@@ -29,18 +29,18 @@ from .protocol import Protocol
 from .records import Record
 
 
-SKIP_DISTANCE = 20       # a skipped record comes back after so many decisions
-_HELD_OUT_GROWTH = 1.2   # held-out scores are made anew when so many times as many labels are there
+SKIP_DISTANCE = 20  # a skipped record comes back after so many decisions
+_HELD_OUT_GROWTH = 1.2  # held-out scores are made anew when so many times as many labels are there
 _HELD_OUT_FOLDS = 3
-_AWAY_SECONDS = 1800     # who has written nothing for so long leaves what waits for them to others,
-_AWAY_WITH_FILE_SECONDS = 7 * 24 * 3600   # and what they have in a file
-_NOT_KNOWN_OF = -2       # a record of which a reviewer may not know that it is at the stage
-_TERMS_TOLD, _KNOWN_TOLD = 20, 5   # what explains a record
+_AWAY_SECONDS = 1800  # who has written nothing for so long leaves what waits for them to others,
+_AWAY_WITH_FILE_SECONDS = 7 * 24 * 3600  # and what they have in a file
+_NOT_KNOWN_OF = -2  # a record of which a reviewer may not know that it is at the stage
+_TERMS_TOLD, _KNOWN_TOLD = 20, 5  # what explains a record
 # Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
 _UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _SPACED_WORD = re.compile(rf"[^\W{_UNSPACED_LETTERS}]{{3,}}")
 _UNSPACED = re.compile(rf"[{_UNSPACED_LETTERS}]{{2}}")
-_FEW_WORDS = 12          # criteria of fewer different words are hardly more than a title, and find little
+_FEW_WORDS = 12  # criteria of fewer different words are hardly more than a title, and find little
 
 
 class Pool:
@@ -149,8 +149,13 @@ class Pool:
         order = self._order[:end]
         sizes = np.array([len(rows) for rows in self.strata] or [0])
         return History(
-            order.view(), self.y[order], self._origin[:end].view(), self._pool_size[:end].view(),
-            self.stratum_of[order], sizes, self._past,
+            order.view(),
+            self.y[order],
+            self._origin[:end].view(),
+            self._pool_size[:end].view(),
+            self.stratum_of[order],
+            sizes,
+            self._past,
         )
 
 
@@ -278,9 +283,7 @@ class Training:
         self._learned_from: tuple[np.ndarray, np.ndarray, int] | None = None
         self._turn = threading.Lock()
 
-    def learn(
-        self, n: int, rows: np.ndarray, y: np.ndarray, seen: int, save: Callable[..., int] | None = None,
-    ) -> None:
+    def learn(self, n: int, rows: np.ndarray, y: np.ndarray, seen: int, save: Callable[..., int] | None = None) -> None:
         """Rank n records by the labels of some, and keep the ranking.
 
         Parameters
@@ -342,14 +345,20 @@ class Session:
     """
 
     def __init__(
-        self, desk: Desk, scorer: Scorer | Training, *, next_origin: Callable[[History], Origin] | None = None,
-        start: np.ndarray | None = None, journal: Journal | None = None,
-        retrain_after: Callable[[int], int] = lambda labelled: 1, background: bool = False,
+        self,
+        desk: Desk,
+        scorer: Scorer | Training,
+        *,
+        next_origin: Callable[[History], Origin] | None = None,
+        start: np.ndarray | None = None,
+        journal: Journal | None = None,
+        retrain_after: Callable[[int], int] = lambda labelled: 1,
+        background: bool = False,
     ) -> None:
         n = desk.pool.n
         self.scores: np.ndarray | None = None
         self.ranking_id: int | None = None
-        self.trained_on = 0        # labels that the last training saw
+        self.trained_on = 0  # labels that the last training saw
         self.training = scorer if isinstance(scorer, Training) else Training(scorer)
         self._next_origin = next_origin
         self._place = np.arange(n)
@@ -357,11 +366,11 @@ class Session:
             self._place[start] = np.arange(n)
         self._journal = journal
         self._retrain_after = retrain_after
-        self._changed = 0          # labels changed since the last training began
-        self._saw_both = False     # whether it saw relevant and irrelevant ones
+        self._changed = 0  # labels changed since the last training began
+        self._saw_both = False  # whether it saw relevant and irrelevant ones
         self._decisions = 0
         self.changes = 0
-        self._set_aside: dict[int, int] = {}   # row -> the number of decisions at which it comes back
+        self._set_aside: dict[int, int] = {}  # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
         self._under_way: Future | None = None
         self._sit_at(desk)
@@ -395,9 +404,10 @@ class Session:
         They are those that so many calls of `next` would give while nothing is decided; fewer when no more are left.
         """
         found: list[Showing] = []
-        while len(found) < count and (
-            showing := self._next_but([one.row for one in found], looked=bool(found))
-        ) is not None:
+        while (
+            len(found) < count
+            and (showing := self._next_but([one.row for one in found], looked=bool(found))) is not None
+        ):
             found.append(showing)
         return found
 
@@ -421,7 +431,10 @@ class Session:
     def _waiting(self, but: Collection[int]) -> list[int]:
         """Return the rows that waited for somebody else for too long, or that the reviewer has in a file."""
         return [
-            row for row in self._elsewhere if row not in self._set_aside and row not in but
+            row
+            for row in self._elsewhere
+            if row not in self._set_aside
+            and row not in but
             and (self._journal is None or self._journal.left_behind(row))
         ]
 
@@ -489,7 +502,7 @@ class Session:
         return [] if self._journal is None else self._journal.tags(row)
 
     def decide(
-        self, row: int, label: Label, reason: str = "", note: str = "", tags: Sequence[str] | None = None,
+        self, row: int, label: Label, reason: str = "", note: str = "", tags: Sequence[str] | None = None
     ) -> None:
         """Judge a record. The decision is durable when this returns.
 
@@ -644,7 +657,14 @@ class ReviewModel:
     """
 
     def __init__(
-        self, texts, preset: str, criteria, *, device: str = "auto", cache_dir: Path | None = None, progress=None,
+        self,
+        texts,
+        preset: str,
+        criteria,
+        *,
+        device: str = "auto",
+        cache_dir: Path | None = None,
+        progress=None,
         final: np.ndarray | None = None,
     ) -> None:
         from . import features, ranking
@@ -655,9 +675,15 @@ class ReviewModel:
         self._queries = asdict(criteria)
         self._fingerprint = texts.fingerprint
         self.views = features.build_views(
-            texts, self.preset.views, encoder=self.preset.encoder, include=criteria.include, exclude=criteria.exclude,
-            question=criteria.question, device=self.preset.device if device == "auto" else device,
-            cache_dir=cache_dir, progress=progress,
+            texts,
+            self.preset.views,
+            encoder=self.preset.encoder,
+            include=criteria.include,
+            exclude=criteria.exclude,
+            question=criteria.question,
+            device=self.preset.device if device == "auto" else device,
+            cache_dir=cache_dir,
+            progress=progress,
         )
         self._learner = ranking.Learner(self.preset, self.views)
 
@@ -717,7 +743,7 @@ def criteria_of(protocol: Protocol):
     from . import ranking
 
     return ranking.Criteria(
-        protocol.question, tuple(c.text for c in protocol.include), tuple(c.text for c in protocol.exclude),
+        protocol.question, tuple(c.text for c in protocol.include), tuple(c.text for c in protocol.exclude)
     )
 
 
@@ -772,15 +798,16 @@ class ProjectJournal:
         self._for_all[self._sample] = True
         self._to_judge_again = np.zeros(n, bool)
         self._to_judge_again[stage.to_judge_again(recall.SAMPLE_SHARE)] = True
-        self._takers: dict[int, dict[str, bool]] = {}   # for each row who took it; True: on a screen
+        self._takers: dict[int, dict[str, bool]] = {}  # for each row who took it; True: on a screen
         ids = [record_id for name, record_id in stage.live.shown if name == stage.name]
-        self._first = {                                 # by which it was first shown
+        self._first = {  # by which it was first shown
             row: stage.live.shown[stage.name, record_id]
-            for record_id, row in zip(ids, stage.rows_of(ids).tolist(), strict=True) if row >= 0
+            for record_id, row in zip(ids, stage.rows_of(ids).tolist(), strict=True)
+            if row >= 0
         }
         returned = stage.rows_of(record_id for name, record_id in stage.live.returned if name == stage.name)
         self._returned = self._pool.in_order(np.isin(np.arange(n), returned)).tolist()
-        self._handed_out: set[int] = set()              # events
+        self._handed_out: set[int] = set()  # events
         self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
         self._known = np.full(n, -1, np.int8)
@@ -792,7 +819,7 @@ class ProjectJournal:
         self._last_at: dict[str, datetime] = {}
         self._n_records = self._project.n_records()
         self._anew = False
-        self._untold = False       # whether others wrote what `news` has not told yet
+        self._untold = False  # whether others wrote what `news` has not told yet
         events = self._project.events(until=stage.live.last_seq)
         taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
         for e, row in zip(events, self._rows_of(events), strict=True):
@@ -804,9 +831,7 @@ class ProjectJournal:
         self._seq = stage.live.last_seq
 
     def _rows_of(self, events: Sequence[Event]) -> list[int]:
-        return self.stage.rows_of(
-            0 if e.record_id is None else self._live.kept(e.record_id) for e in events
-        ).tolist()
+        return self.stage.rows_of(0 if e.record_id is None else self._live.kept(e.record_id) for e in events).tolist()
 
     def _follow(self, e: Event, row: int) -> None:
         """Note who is at work, and who took a record."""
@@ -833,8 +858,11 @@ class ProjectJournal:
     def _judgements(self, row: int) -> list[Event]:
         """Return the decisions on a record (its copies apart, before they were linked, too), in the order of the log."""
         record_id = int(self.stage.record_ids[row])
-        found = (self._live.decisions.get((self.stage.name, member, who))
-                 for member in self._live.groups.get(record_id, (record_id,)) for who in self._judges)
+        found = (
+            self._live.decisions.get((self.stage.name, member, who))
+            for member in self._live.groups.get(record_id, (record_id,))
+            for who in self._judges
+        )
         return sorted((e for e in found if e is not None), key=lambda e: e.seq)
 
     def _voters(self, row: int) -> dict[str, set[Label]]:
@@ -882,7 +910,8 @@ class ProjectJournal:
         now = datetime.now(UTC)
         judged = self._voters(row)
         return all(
-            who in judged or who == self._reviewer
+            who in judged
+            or who == self._reviewer
             or (now - self._last_at[who]).total_seconds() > (_AWAY_SECONDS if on_screen else _AWAY_WITH_FILE_SECONDS)
             for who, on_screen in self._takers.get(row, {}).items()
         )
@@ -942,8 +971,13 @@ class ProjectJournal:
 
     def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool:
         events = self._project.show(
-            self.stage.name, [int(self.stage.record_ids[row])], [origin], [pool_size], reviewer=self._reviewer,
-            ranking_id=ranking_id, after=self._seq,
+            self.stage.name,
+            [int(self.stage.record_ids[row])],
+            [origin],
+            [pool_size],
+            reviewer=self._reviewer,
+            ranking_id=ranking_id,
+            after=self._seq,
         )
         for event in events:
             self._note(event, row)
@@ -958,9 +992,12 @@ class ProjectJournal:
         with nullcontext() if self._i_took[row] else self._taking(row):
             first = self._first.get(row)
             origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
-            decided, *tagged = self._project.decide(self.stage.name, [{
-                "record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin,
-            }], reviewer=self._reviewer, tags=None if tags is None else {record_id: tags})
+            decided, *tagged = self._project.decide(
+                self.stage.name,
+                [{"record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin}],
+                reviewer=self._reviewer,
+                tags=None if tags is None else {record_id: tags},
+            )
         if first is None and decided.seq != self._seq + 1:
             self._anew = True  # its place among what others showed meanwhile, the log says
         for event in (decided, *tagged):
@@ -1131,18 +1168,20 @@ def _model_of(project: Project, stage: Stage, preset: str | None, device: str, p
     from . import features
 
     protocol = project.protocol()
-    texts = features.Texts(
-        len(stage.record_ids), lambda: project.iter_texts(stage),
-        _fingerprint(project, stage),
-    )
+    texts = features.Texts(len(stage.record_ids), lambda: project.iter_texts(stage), _fingerprint(project, stage))
     return ReviewModel(
-        texts, preset or protocol.model, criteria_of(protocol), device=device, cache_dir=project.cache_dir,
-        progress=progress, final=_final_labels(protocol, stage),
+        texts,
+        preset or protocol.model,
+        criteria_of(protocol),
+        device=device,
+        cache_dir=project.cache_dir,
+        progress=progress,
+        final=_final_labels(protocol, stage),
     )
 
 
 def _training_of(
-    project: Project, stage: Stage, preset: str | None, device: str, progress, beside: Session | None,
+    project: Project, stage: Stage, preset: str | None, device: str, progress, beside: Session | None
 ) -> tuple[Training, ReviewModel]:
     """Return what ranks a stage, and its model: those of a session beside it, as far as they are right here, too."""
     model, final = None, _final_labels(project.protocol(), stage)
@@ -1167,7 +1206,7 @@ def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     if protocol.learn_from == "stage":
         return None
     names = [s.name for s in protocol.stages]
-    later = names[names.index(stage.name) + 1:]
+    later = names[names.index(stage.name) + 1 :]
     final = np.full(len(stage.record_ids), -1, np.int8)
     for name in later:
         agreed = consensus(stage.live, name)
@@ -1194,8 +1233,15 @@ def _no_records(project: Project, stage: Stage) -> InputError:
 
 @contextmanager
 def open_session(
-    project: Project, *, reviewer: str, stage_name: str | None = None, preset: str | None = None,
-    device: str = "auto", progress=None, background: bool = True, retrain_after: Callable[[int], int] = lambda _: 1,
+    project: Project,
+    *,
+    reviewer: str,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress=None,
+    background: bool = True,
+    retrain_after: Callable[[int], int] = lambda _: 1,
     beside: Session | None = None,
 ) -> Iterator[tuple[Session, Sequence[Record]]]:
     """Open a screening session; give it and the stage's records by row.
@@ -1227,7 +1273,11 @@ def open_session(
     training, model = _training_of(project, stage, preset, device, progress, beside)
     journal = ProjectJournal(project, stage, reviewer, model.parameters)
     session = Session(
-        journal.desk(), training, next_origin=_policy(project), journal=journal, background=background,
+        journal.desk(),
+        training,
+        next_origin=_policy(project),
+        journal=journal,
+        background=background,
         retrain_after=retrain_after,
     )
     try:
@@ -1241,7 +1291,7 @@ def open_session(
 
 @contextmanager
 def open_second_look(
-    project: Project, record_ids: Sequence[int], *, reviewer: str, stage_name: str | None = None,
+    project: Project, record_ids: Sequence[int], *, reviewer: str, stage_name: str | None = None
 ) -> Iterator[tuple[Session, Sequence[Record]]]:
     """Open a session over the records that await a second look; give it and the records by row.
 
@@ -1271,8 +1321,16 @@ def _policy(project: Project) -> Callable[[History], Origin] | None:
 
 
 def hand_out(
-    project: Project, count: int, *, file: str | Path, reviewer: str, write: Callable[[list[int]], object] | None = None,
-    stage_name: str | None = None, preset: str | None = None, device: str = "auto", progress=None,
+    project: Project,
+    count: int,
+    *,
+    file: str | Path,
+    reviewer: str,
+    write: Callable[[list[int]], object] | None = None,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress=None,
 ) -> list[int]:
     """Hand out a reviewer's next batch to be screened outside, audit draws among it; return its ids.
 
@@ -1310,12 +1368,16 @@ def hand_out(
         has, training = desk.mine, Training(lambda rows, y: None)
         training.newest = scores, ranking.id
         session = Session(
-            replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]), training, next_origin=_policy(project), journal=batch,
+            replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]),
+            training,
+            next_origin=_policy(project),
+            journal=batch,
         )
         ids = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()
         if not ids:
             raise InputError(
-                f"Every record of the stage {stage.name!r} is judged; there is no next batch." if (desk.pool.y >= 0).all()
+                f"Every record of the stage {stage.name!r} is judged; there is no next batch."
+                if (desk.pool.y >= 0).all()
                 else f"No record of the stage {stage.name!r} is left for {reviewer}; others have those that are not judged."
             )
         if write is not None:
@@ -1323,9 +1385,14 @@ def hand_out(
         logged = False
         try:
             logged = not batch.taken or project.show(
-                stage.name, stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
-                [origin for _, origin, _ in batch.taken], [size for *_, size in batch.taken], reviewer=reviewer,
-                ranking_id=ranking.id, file=Path(file).name, after=committed.live.last_seq,
+                stage.name,
+                stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
+                [origin for _, origin, _ in batch.taken],
+                [size for *_, size in batch.taken],
+                reviewer=reviewer,
+                ranking_id=ranking.id,
+                file=Path(file).name,
+                after=committed.live.last_seq,
             )
         finally:
             if write is not None and not logged:  # or somebody wrote meanwhile, and the batch is chosen anew
@@ -1338,7 +1405,7 @@ class _Batch:
     """The journal of a session that puts records into a file: what it takes is logged once the file is there."""
 
     def __init__(self, journal: ProjectJournal) -> None:
-        self.taken: list[tuple[int, Origin, int]] = []   # row, origin, pool size
+        self.taken: list[tuple[int, Origin, int]] = []  # row, origin, pool size
         self.left_behind = journal.left_behind
         self._holds = journal.holds
 
@@ -1354,7 +1421,7 @@ class _Batch:
 
 
 def _ranked(
-    project: Project, stage_name: str | None, preset: str | None, device: str, progress,
+    project: Project, stage_name: str | None, preset: str | None, device: str, progress
 ) -> tuple[Stage, np.ndarray, Ranking]:
     """Return the stage, a score for each of its records, and the ranking, made anew when it is stale."""
     from . import ranking as models
@@ -1365,11 +1432,15 @@ def _ranked(
     saved = project.ranking(stage.name)
     protocol = project.protocol()
     wanted = _parameters(
-        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from,
+        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from
     )
-    newest = max((e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0)
+    newest = max(
+        (e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0
+    )
     if (
-        saved is not None and saved.as_of >= newest and saved.model == json.loads(json.dumps(wanted))
+        saved is not None
+        and saved.as_of >= newest
+        and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)
     ):
         return stage, saved.scores, saved
@@ -1379,7 +1450,10 @@ def _ranked(
     if scores is None:
         scores = -np.arange(len(stage.record_ids), dtype=np.float32)
     fresh = Ranking(
-        stage.live.last_seq, model.parameters, stage.record_ids, scores.astype(np.float32),
+        stage.live.last_seq,
+        model.parameters,
+        stage.record_ids,
+        scores.astype(np.float32),
         held_out_scores(model.anew(), len(scores), rows, y),
     )
     return stage, fresh.scores, replace(fresh, id=project.save(stage.name, fresh))
@@ -1391,7 +1465,12 @@ def _labels(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rank(
-    project: Project, *, top: int, stage_name: str | None = None, preset: str | None = None, device: str = "auto",
+    project: Project,
+    *,
+    top: int,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
     progress=None,
 ) -> dict[str, object]:
     """Rank the unscreened records; return what `triage rank --json` prints.
@@ -1418,7 +1497,10 @@ def rank(
             {"record_id": records[row].id, "rank": place, "score": float(scores[row]), "title": records[row].title}
             for place, row in enumerate(best.tolist(), 1)
         ],
-        "model": ranking.model, "as_of": ranking.as_of, "basis": basis, "stage": stage.name,
+        "model": ranking.model,
+        "as_of": ranking.as_of,
+        "basis": basis,
+        "stage": stage.name,
     } | ({"criteria": _matches(project, stage, preset, device, progress)} if basis == "criteria" else {})
 
 
@@ -1436,17 +1518,28 @@ def _matches(project: Project, stage: Stage, preset: str | None, device: str, pr
     for i, text in enumerate(texts):
         known = {word for name in known_by(text).values() for word in name.split(", ")}
         best = int(near[:, i].argmax())
-        matches.append({
-            "text": text, "record_id": int(stage.record_ids[best]), "title": records[best].title,
-            "nearness": float(near[best, i]),
-            "unknown": [word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
-        })
+        matches.append(
+            {
+                "text": text,
+                "record_id": int(stage.record_ids[best]),
+                "title": records[best].title,
+                "nearness": float(near[best, i]),
+                "unknown": [word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
+            }
+        )
     return {"words": len(words), "poor": len(words) < _FEW_WORDS, "matches": matches}
 
 
 def explain(
-    project: Project, record_id: int, *, stage_name: str | None = None, preset: str | None = None,
-    device: str = "auto", progress=None, session: Session | None = None, viewer: str | None = None,
+    project: Project,
+    record_id: int,
+    *,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress=None,
+    session: Session | None = None,
+    viewer: str | None = None,
 ) -> dict[str, object]:
     """Return why a record has its score; what `triage rank --explain` prints.
 
@@ -1468,7 +1561,11 @@ def explain(
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
         raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
-    if session is not None and isinstance(session.training.scorer, ReviewModel) and session.pool.n == len(stage.record_ids):
+    if (
+        session is not None
+        and isinstance(session.training.scorer, ReviewModel)
+        and session.pool.n == len(stage.record_ids)
+    ):
         model = session.training.scorer
         if viewer is not None:
             model = model.over_its_views(_final_labels(project.protocol(), stage))
@@ -1478,8 +1575,13 @@ def explain(
     record = records[row]
     rows, y = _labels(stage)
     facts: dict[str, object] = {
-        "record_id": int(stage.record_ids[row]), "title": record.title, "score": None, "parts": {}, "terms": [],
-        "known": [], "criteria": [],
+        "record_id": int(stage.record_ids[row]),
+        "title": record.title,
+        "score": None,
+        "parts": {},
+        "terms": [],
+        "known": [],
+        "criteria": [],
     }
     if (told := model.explain(rows, y, row)) is None:
         return facts
@@ -1495,15 +1597,34 @@ def explain(
     known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
     criteria = criteria_of(project.protocol())
     texts = [("question", criteria.question)] * bool(criteria.question) + [
-        *(("include", text) for text in criteria.include), *(("exclude", text) for text in criteria.exclude),
+        *(("include", text) for text in criteria.include),
+        *(("exclude", text) for text in criteria.exclude),
     ]
     near = model.views.nearness([text for _, text in texts])
     return facts | {
-        "score": told.score, "parts": told.parts,
-        "terms": [{"term": term, "weight": adds}
-                  for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD] if adds],
-        "known": [{"record_id": int(stage.record_ids[other]), "title": records[other].title,
-                   "relevant": bool(label_of[other]), "weight": adds} for other, adds in known],
-        "criteria": [{"kind": kind, "text": text, "nearness": float(near[row, i]),
-                      "less_near": float((near[:, i] < near[row, i]).mean())} for i, (kind, text) in enumerate(texts)],
+        "score": told.score,
+        "parts": told.parts,
+        "terms": [
+            {"term": term, "weight": adds}
+            for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD]
+            if adds
+        ],
+        "known": [
+            {
+                "record_id": int(stage.record_ids[other]),
+                "title": records[other].title,
+                "relevant": bool(label_of[other]),
+                "weight": adds,
+            }
+            for other, adds in known
+        ],
+        "criteria": [
+            {
+                "kind": kind,
+                "text": text,
+                "nearness": float(near[row, i]),
+                "less_near": float((near[:, i] < near[row, i]).mean()),
+            }
+            for i, (kind, text) in enumerate(texts)
+        ],
     }

@@ -36,9 +36,18 @@ class Run:
 
 
 def replay(
-    y: np.ndarray, model: Scorer, *, prior_rows: list[int], start: np.ndarray, permutation: np.ndarray,
-    retrain_after: Callable[[int], int], rule: recall.Rule | None = None, policy: recall.Policy | None = None,
-    tick: Callable[[int, int], None] | None = None, aside: Scorer | None = None, until_found: int | None = None,
+    y: np.ndarray,
+    model: Scorer,
+    *,
+    prior_rows: list[int],
+    start: np.ndarray,
+    permutation: np.ndarray,
+    retrain_after: Callable[[int], int],
+    rule: recall.Rule | None = None,
+    policy: recall.Policy | None = None,
+    tick: Callable[[int, int], None] | None = None,
+    aside: Scorer | None = None,
+    until_found: int | None = None,
 ) -> Run:
     """Screen a pool to its end, answering from `y`, and note where `rule` first said stop.
 
@@ -79,12 +88,19 @@ def replay(
     def without_priors(history: History) -> History:
         k = len(prior_rows)
         return History(
-            place[history.rows[k:]], history.y[k:], history.origin[k:], history.pool_size[k:], history.stratum[k:],
+            place[history.rows[k:]],
+            history.y[k:],
+            history.origin[k:],
+            history.pool_size[k:],
+            history.stratum[k:],
             np.array([len(rest)]),
         )
 
     session = Session(
-        Desk(pool, [], [], np.zeros(len(y), bool)), model, start=start, retrain_after=retrain_after,
+        Desk(pool, [], [], np.zeros(len(y), bool)),
+        model,
+        start=start,
+        retrain_after=retrain_after,
         next_origin=None if policy is None else lambda history: policy.next_origin(without_priors(history)),
     )
     session.retrain()
@@ -114,7 +130,7 @@ def replay(
         if verdict.stop and screened < total:
             stop_at, certified = screened, verdict.certified
     history = pool.history()
-    order, labels, origin = (values[len(prior_rows):] for values in (history.rows, history.y, history.origin))
+    order, labels, origin = (values[len(prior_rows) :] for values in (history.rows, history.y, history.origin))
     if len(left := np.flatnonzero(~pool.shown)):
         # As the session does: by score, and in the order of the start while there is none.
         key = np.argsort(start) if session.scores is None else -session.scores
@@ -125,10 +141,22 @@ def replay(
 
 
 def simulate(
-    file: Path, label_column: str, *, criteria: Path | None = None, start: str | None = None,
-    prior_rows: str | None = None, priors: str | None = None, seed: int = 0, seeds: int = 1,
-    preset: str = "default", batch: str = "auto", stop: str = "none", target: float = 0.95,
-    confidence: float = 0.95, device: str = "auto", progress=None,
+    file: Path,
+    label_column: str,
+    *,
+    criteria: Path | None = None,
+    start: str | None = None,
+    prior_rows: str | None = None,
+    priors: str | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    preset: str = "default",
+    batch: str = "auto",
+    stop: str = "none",
+    target: float = 0.95,
+    confidence: float = 0.95,
+    device: str = "auto",
+    progress=None,
 ) -> dict[str, object]:
     """Replay a labelled review; return what `triage simulate --json` prints.
 
@@ -192,9 +220,16 @@ def simulate(
         order = rng_order.permutation(len(y)) if start == "random" else np.arange(len(y))
         scorer = model.anew()
         run = replay(
-            y, scorer if start == "criteria" else _once_both_are_known(scorer), prior_rows=known, start=order,
-            permutation=rng_audit.permutation(len(y)), retrain_after=retrain_after,
-            rule=rule, policy=None if rule is None else rule.policy(), tick=tick, aside=model.anew(),
+            y,
+            scorer if start == "criteria" else _once_both_are_known(scorer),
+            prior_rows=known,
+            start=order,
+            permutation=rng_audit.permutation(len(y)),
+            retrain_after=retrain_after,
+            rule=rule,
+            policy=None if rule is None else rule.policy(),
+            tick=tick,
+            aside=model.anew(),
             # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
             until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )
@@ -202,14 +237,15 @@ def simulate(
 
     runs = _side_by_side(one, range(seed, seed + seeds), len(y), progress or no_progress)
     return {
-        "records": len(y), "relevant": int(y.sum()), "model": model.parameters, "runs": runs,
+        "records": len(y),
+        "relevant": int(y.sum()),
+        "model": model.parameters,
+        "runs": runs,
         "mean": _mean([run["metrics"] for run in runs]),
     }
 
 
-def _side_by_side(
-    one: Callable[..., dict[str, object]], numbers: range, n: int, progress,
-) -> list[dict[str, object]]:
+def _side_by_side(one: Callable[..., dict[str, object]], numbers: range, n: int, progress) -> list[dict[str, object]]:
     """Run every seed, several at a time where there are processors for it."""
     workers = min(len(numbers), processors())
     if workers == 1:
@@ -269,8 +305,11 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     labels = [label_of(text, label_column) for text in reading.labels]
     for label, text, line in zip(labels, reading.labels, reading.lines, strict=True):
         if label is None:
-            faults.add(f"line {line}", f"{text!r} is no label" if without_quotes(text) else "there is no label",
-                       f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0")
+            faults.add(
+                f"line {line}",
+                f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0",
+            )
     faults.refuse()
     # A maybe counts as relevant, as it does in a review.
     return reading.records, np.array([label is not Label.EXCLUDE for label in labels], np.int8)
@@ -325,11 +364,20 @@ def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> d
     if run.stop_at is not None:
         relevant = int(run.labels.sum())
         found = int(run.labels[: run.stop_at].sum())
-        stopped = {"rule": stop, "at": run.stop_at, "recall": found / relevant if relevant else None,
-                   "certified": run.certified}
+        stopped = {
+            "rule": stop,
+            "at": run.stop_at,
+            "recall": found / relevant if relevant else None,
+            "certified": run.certified,
+        }
     return {
-        "seed": seed, "prior_rows": run.prior_rows, "order": run.order.tolist(), "labels": run.labels.tolist(),
-        "origin": run.origin.tolist(), "metrics": metrics.summary(run.labels), "stop": stopped,
+        "seed": seed,
+        "prior_rows": run.prior_rows,
+        "order": run.order.tolist(),
+        "labels": run.labels.tolist(),
+        "origin": run.origin.tolist(),
+        "metrics": metrics.summary(run.labels),
+        "stop": stopped,
         "seconds": {"features": round(features, 3), "total": round(total, 3)},
     }
 
@@ -342,7 +390,8 @@ def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]
 def in_words(facts: dict) -> str:
     """Return a simulation's result as lines for a person."""
     lines = [
-        f"{plural(facts['records'], 'record')}, {facts['relevant']:,} relevant, model {facts['model']['name']}", "",
+        f"{plural(facts['records'], 'record')}, {facts['relevant']:,} relevant, model {facts['model']['name']}",
+        "",
     ]
     names = list(facts["mean"])
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")

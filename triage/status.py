@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from .screening import Session
 
 NO_REASON = "no reason given"
-_BREAK_SECONDS = 300        # a longer gap between showing and deciding is a pause, not reading
-_LEAST_TIMED = 5            # decisions that a pace is measured on, at least
+_BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
+_LEAST_TIMED = 5  # decisions that a pace is measured on, at least
 _CERTIFICATE = "the certificate"
-_RECALL_EVERY = 10          # decisions after which a session's recall is worked out anew
-_SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2   # see `_safe_checks`
+_RECALL_EVERY = 10  # decisions after which a session's recall is worked out anew
+_SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2  # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
 
@@ -160,7 +160,8 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
     priority = {reason.code: place for place, reason in enumerate(asked.reasons)}
     given = [
         (priority.get(event.reason, len(priority)), event.seq, stage.live.kept(record_id), event.reason)
-        for (name, record_id, _), event in stage.live.decisions.items() if name == stage.name and event.reason
+        for (name, record_id, _), event in stage.live.decisions.items()
+        if name == stage.name and event.reason
     ]
     reasons: dict[int, str] = {}
     for _, _, record_id, reason in sorted(given):
@@ -176,9 +177,13 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
         else:
             labels[label] += 1
     return StageFlow(
-        name=stage.name, entered=len(stage.record_ids), conflicts=conflicts,
+        name=stage.name,
+        entered=len(stage.record_ids),
+        conflicts=conflicts,
         unscreened=len(stage.record_ids) - conflicts - excluded.total() - labels.total(),
-        excluded=dict(excluded.most_common()), included=labels[Label.INCLUDE], maybe=labels[Label.MAYBE],
+        excluded=dict(excluded.most_common()),
+        included=labels[Label.INCLUDE],
+        maybe=labels[Label.MAYBE],
         not_retrieved=asked.not_retrieved,
     )
 
@@ -212,7 +217,11 @@ def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
 
 
 def status(
-    project: Project, stage_name: str | None = None, *, target: float | None = None, confidence: float | None = None,
+    project: Project,
+    stage_name: str | None = None,
+    *,
+    target: float | None = None,
+    confidence: float | None = None,
     viewer: str | None = None,
 ) -> dict[str, object]:
     """Return where a stage stands, as `triage status --json` prints it.
@@ -249,13 +258,16 @@ def status(
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     certificate = recall.certificate(history, target, confidence, parameters)
-    verdicts = [
-        _ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES
-    ]
+    verdicts = [_ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
-        history, target, confidence, np.random.default_rng(_FORECAST_SEED), estimate=estimate, parameters=parameters,
+        history,
+        target,
+        confidence,
+        np.random.default_rng(_FORECAST_SEED),
+        estimate=estimate,
+        parameters=parameters,
         policy=policy,
     )
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
@@ -265,25 +277,38 @@ def status(
     noise = _label_noise(stage, history, confidence, parameters)
     warnings = _warnings(project, events, stage, labels, history, estimate, certificate, viewer)
     if is_blind:
-        warnings.insert(0, "So that you decide blind, all of this is of your own decisions and of the records that "
-                           f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.")
+        warnings.insert(
+            0,
+            "So that you decide blind, all of this is of your own decisions and of the records that "
+            f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.",
+        )
     if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
         warnings += _safe_checks(project, stage, history, estimate, noise)
     return {
-        "stage": stage.name, "records": history.n_total, "screened": history.n_screened,
-        "relevant_found": history.n_found, "maybe": judged[Label.MAYBE], "conflicts": judged[None],
-        "unscreened": history.n_unscreened, "awaiting_labels": _waiting(stage, history),
-        "target": target, "confidence": confidence,
+        "stage": stage.name,
+        "records": history.n_total,
+        "screened": history.n_screened,
+        "relevant_found": history.n_found,
+        "maybe": judged[Label.MAYBE],
+        "conflicts": judged[None],
+        "unscreened": history.n_unscreened,
+        "awaiting_labels": _waiting(stage, history),
+        "target": target,
+        "confidence": confidence,
         "certificate": {
-            "method": certificate.method, "recall_lower": certificate.recall_lower,
-            "missed_upper": certificate.missed_upper, "audit_draws": certificate.audit_draws,
+            "method": certificate.method,
+            "recall_lower": certificate.recall_lower,
+            "missed_upper": certificate.missed_upper,
+            "audit_draws": certificate.audit_draws,
             "certified": certificate.certified,
         },
         "estimate": _estimate_as_json(estimate),
         "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
         "workload": {
             "until": _until(chosen.name, policy),
-            "records_to_certificate": records_left, "zero_hit": workload.zero_hit, "seconds_per_record": seconds,
+            "records_to_certificate": records_left,
+            "zero_hit": workload.zero_hit,
+            "seconds_per_record": seconds,
             "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
         },
         "label_noise": noise,
@@ -293,7 +318,10 @@ def status(
             for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
         },
         "verdict": {
-            "rule": chosen.name, "stop": chosen.stop, "certified": chosen.certified, "promise": chosen.promise,
+            "rule": chosen.name,
+            "stop": chosen.stop,
+            "certified": chosen.certified,
+            "promise": chosen.promise,
             "why": chosen.why,
         },
         "warnings": warnings,
@@ -334,7 +362,8 @@ def price_table(records: int, confidence: float) -> dict[str, dict[str, int]]:
         str(found): {
             f"{t:g}": draws for t, draws in recall.price_of_certainty(found, records - found, confidence).items()
         }
-        for found in (10, 20, 50, 100, 200, 500, 1000) if 2 * found <= records
+        for found in (10, 20, 50, 100, 200, 500, 1000)
+        if 2 * found <= records
     }
 
 
@@ -344,10 +373,11 @@ def price_in_words(records: int, confidence: float) -> list[str]:
     if not table:
         return []
     targets = list(next(iter(table.values())))
-    lines = [f"What certainty costs at {100 * confidence:g} % confidence with any tool: records to draw at random,",
-             f"none of them relevant, of {records:,}, once so many relevant ones are found, by the recall to be "
-             "certified.",
-             "  found" + "".join(f"{f'{100 * float(t):g} %':>16}" for t in targets)]
+    lines = [
+        f"What certainty costs at {100 * confidence:g} % confidence with any tool: records to draw at random,",
+        f"none of them relevant, of {records:,}, once so many relevant ones are found, by the recall to be certified.",
+        "  found" + "".join(f"{f'{100 * float(t):g} %':>16}" for t in targets),
+    ]
     for found, price in table.items():
         cells = (f"{draws:,} ({100 * draws / records:.0f} %)" for draws in price.values())
         lines.append(f"{int(found):>7,}" + "".join(f"{cell:>16}" for cell in cells))
@@ -355,7 +385,7 @@ def price_in_words(records: int, confidence: float) -> list[str]:
 
 
 def _label_noise(
-    stage: Stage, history: History, confidence: float, parameters: recall.AuditE,
+    stage: Stage, history: History, confidence: float, parameters: recall.AuditE
 ) -> dict[str, object] | None:
     """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
 
@@ -370,15 +400,25 @@ def _label_noise(
     drawn, pending = _excluded_of_sample(stage, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told = {"excluded": excluded, "sample": len(drawn), "judged_twice": len(judged), "overturned": overturned,
-            "pending": pending, "confidence": confidence}
+    told = {
+        "excluded": excluded,
+        "sample": len(drawn),
+        "judged_twice": len(judged),
+        "overturned": overturned,
+        "pending": pending,
+        "confidence": confidence,
+    }
     if not judged or not included:
         return told | dict.fromkeys(("sensitivity", "lower", "upper", "recall_lower"))
     seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
     # Half of the error goes to the labels and half to the recall among them, so both hold together.
     among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return told | {"sensitivity": seen.estimate, "lower": seen.lower, "upper": seen.upper,
-                   "recall_lower": None if among is None else among * seen.bound}
+    return told | {
+        "sensitivity": seen.estimate,
+        "lower": seen.lower,
+        "upper": seen.upper,
+        "recall_lower": None if among is None else among * seen.bound,
+    }
 
 
 def _judgements(stage: Stage, among: Collection[int] | None = None) -> dict[int, list[Event]]:
@@ -471,14 +511,24 @@ def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
 
 
 def _ask(
-    name: str, chosen: Stopping, history: History, target: float, confidence: float, parameters: recall.AuditE,
+    name: str,
+    chosen: Stopping,
+    history: History,
+    target: float,
+    confidence: float,
+    parameters: recall.AuditE,
     ranking: Ranking | None,
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
     if RULES[name].needs_audit_size and name != chosen.rule:
-        return Verdict(name, False, False, RULES[name].promise,
-                       "Not set up: its sample must be named in the protocol before screening begins.")
+        return Verdict(
+            name,
+            False,
+            False,
+            RULES[name].promise,
+            "Not set up: its sample must be named in the protocol before screening begins.",
+        )
     if rule.needs_scores and ranking is not None:
         return rule(history, ranking.scores, ranking.held_out)
     return rule(history)
@@ -488,14 +538,24 @@ def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
     if estimate is None:
         return dict.fromkeys(("method", "recall", "lower", "upper", "relevant_total", "assumes"))
     return {
-        "method": estimate.method, "recall": estimate.recall, "lower": estimate.lower, "upper": estimate.upper,
-        "relevant_total": round(estimate.relevant_total, 1), "assumes": estimate.assumes,
+        "method": estimate.method,
+        "recall": estimate.recall,
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "relevant_total": round(estimate.relevant_total, 1),
+        "assumes": estimate.assumes,
     }
 
 
 def _warnings(
-    project: Project, events: list[Event], stage: Stage, labels: list[tuple[int, Label | None]], history: History,
-    estimate: Estimate | None, certificate: recall.Certificate, viewer: str | None,
+    project: Project,
+    events: list[Event],
+    stage: Stage,
+    labels: list[tuple[int, Label | None]],
+    history: History,
+    estimate: Estimate | None,
+    certificate: recall.Certificate,
+    viewer: str | None,
 ) -> list[str]:
     """Tell what a reader of the numbers must know, each in a sentence."""
     told = []
@@ -512,9 +572,11 @@ def _warnings(
         )
     conflicts = sum(1 for _, label in labels if label is None)
     if conflicts:
-        told.append(f"{plural(conflicts, 'record')} {agree(conflicts, 'has', 'have')} conflicting decisions; "
-                    f"{agree(conflicts, 'it counts', 'they count')} as relevant until "
-                    f"{agree(conflicts, 'it is', 'they are')} settled.")
+        told.append(
+            f"{plural(conflicts, 'record')} {agree(conflicts, 'has', 'have')} conflicting decisions; "
+            f"{agree(conflicts, 'it counts', 'they count')} as relevant until "
+            f"{agree(conflicts, 'it is', 'they are')} settled."
+        )
     waiting = _waiting(stage, history)
     if waiting:
         told.append(
@@ -537,9 +599,7 @@ def _warnings(
             f"that the ranking had left behind: {ids}."
         )
     if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
-        told.append(
-            "The model disagrees with the audit: it expects more relevant records than the certificate allows."
-        )
+        told.append("The model disagrees with the audit: it expects more relevant records than the certificate allows.")
     first = next((e.at for e in events if e.kind is Kind.DECISION and e.stage == stage.name), None)
     if first is not None:
         before = [toml for at, toml in project.protocol_versions() if at <= first]
@@ -555,7 +615,7 @@ def _plateau_is_reached(history: History, target: float, confidence: float) -> b
 
 
 def _safe_checks(
-    project: Project, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None,
+    project: Project, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None
 ) -> list[str]:
     """Tell which checks of the SAFE procedure are not met, in one sentence; nothing where all are.
 
@@ -570,8 +630,10 @@ def _safe_checks(
     if run < _SAFE_RUN:
         missing.append(f"{plural(run, 'ranked record')} in a row {was_were(run)} irrelevant, not {_SAFE_RUN}")
     if estimate is not None and history.n_screened < _SAFE_TIMES * estimate.relevant_total:
-        missing.append("fewer records are screened than twice as many as are expected to be relevant "
-                       f"({about(estimate.relevant_total, 'record')})")
+        missing.append(
+            "fewer records are screened than twice as many as are expected to be relevant "
+            f"({about(estimate.relevant_total, 'record')})"
+        )
     names = {model.get("name") for model in project.ranking_models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
@@ -583,12 +645,14 @@ def _safe_checks(
         )
     if not missing:
         return []
-    return ["Checks of the SAFE procedure that are not met: " + "; ".join(missing) + ". They are rules of thumb, and so is "
-            "that the key papers known beforehand are among the included, which only you can tell; no stop rests on them."]
+    return [
+        "Checks of the SAFE procedure that are not met: " + "; ".join(missing) + ". They are rules of thumb, and so is "
+        "that the key papers known beforehand are among the included, which only you can tell; no stop rests on them."
+    ]
 
 
 def _unfinished(
-    project: Project, stage: Stage, labels: list[tuple[int, Label | None]], viewer: str | None,
+    project: Project, stage: Stage, labels: list[tuple[int, Label | None]], viewer: str | None
 ) -> list[str]:
     """Tell what is still to come before the stage's labels are final, or its records complete."""
     protocol = project.protocol()
@@ -618,7 +682,7 @@ def _unfinished(
 def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE) -> bool:
     """Tell whether the protocol's rule says that screening can stop; `parameters` are those of the log."""
     rule = recall.rule_of(
-        stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters,
+        stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters
     )
     return rule(history).stop
 
@@ -652,7 +716,9 @@ class State:
     decisions_ago: int
 
     def __str__(self) -> str:
-        counts = f"{self.counts.screened:,} of {self.counts.records:,} screened | {self.counts.relevant:,} relevant found"
+        counts = (
+            f"{self.counts.screened:,} of {self.counts.records:,} screened | {self.counts.relevant:,} relevant found"
+        )
         age = f" ({plural(self.decisions_ago, 'decision')} ago)" if self.decisions_ago else ""
         return f"{counts} | {self.counts.left:,} left" + (f" | {self.recall}{age}" if self.recall else "")
 
@@ -697,12 +763,16 @@ def in_words(facts: dict) -> str:
     lines = [
         f"Stage {facts['stage']}: {facts['screened']:,} of {plural(facts['records'], 'record')} screened, "
         f"{facts['relevant_found']:,} relevant found"
-        + (f" ({facts['maybe']:,} of them maybe)" if facts["maybe"] else "") + f", {facts['unscreened']:,} unscreened.",
+        + (f" ({facts['maybe']:,} of them maybe)" if facts["maybe"] else "")
+        + f", {facts['unscreened']:,} unscreened.",
         "",
     ]
     if not facts["records"]:
-        return "\n".join(lines + ["Verdict      No record has come to this stage."]
-                         + [f"Note         {warning}" for warning in facts["warnings"]])
+        return "\n".join(
+            lines
+            + ["Verdict      No record has come to this stage."]
+            + [f"Note         {warning}" for warning in facts["warnings"]]
+        )
     lines.append(_certificate_in_words(facts))
     if e["recall"] is not None and facts["unscreened"]:
         lines.append(
@@ -736,28 +806,39 @@ def in_words(facts: dict) -> str:
 def _certificate_in_words(facts: dict) -> str:
     c, missed = facts["certificate"], facts["certificate"]["missed_upper"]
     if c["recall_lower"] is None:
-        told = (f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} "
-                f"{is_are(missed)} relevant")
+        told = (
+            f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} {is_are(missed)} relevant"
+        )
     else:
-        told = (f"Certificate  at least {floor_percent(c['recall_lower'])} of the relevant records are found, at most "
-                f"{missed:,} missed")
+        told = (
+            f"Certificate  at least {floor_percent(c['recall_lower'])} of the relevant records are found, at most "
+            f"{missed:,} missed"
+        )
     if not (c["audit_draws"] and facts["unscreened"]):
         why = "nothing has been drawn at random yet" if facts["unscreened"] else "every record is screened"
         return f"{told}\n             (by arithmetic alone: {why})."
-    return (f"{told} ({100 * facts['confidence']:g} % confidence,\n             whatever the ranking does and whenever "
-            f"you look; {plural(c['audit_draws'], 'audit draw')}).")
+    return (
+        f"{told} ({100 * facts['confidence']:g} % confidence,\n             whatever the ranking does and whenever "
+        f"you look; {plural(c['audit_draws'], 'audit draw')})."
+    )
 
 
 def _labels_in_words(noise: dict) -> str:
     judged = noise["judged_twice"]
-    told = (f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
-            f"again and {noise['overturned']:,} overturned")
+    told = (
+        f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
+        f"again and {noise['overturned']:,} overturned"
+    )
     if noise["sensitivity"] is not None:
-        told += (f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
-                 f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)")
+        told += (
+            f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
+            f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)"
+        )
     if noise["sensitivity"] is not None and noise["recall_lower"] is not None:
-        told += (f".\n             Wrong labels counted, recall is at least {floor_percent(noise['recall_lower'])} "
-                 f"({100 * noise['confidence']:g} % confidence for both together)")
+        told += (
+            f".\n             Wrong labels counted, recall is at least {floor_percent(noise['recall_lower'])} "
+            f"({100 * noise['confidence']:g} % confidence for both together)"
+        )
     if noise["pending"]:
         ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")
         told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
@@ -768,8 +849,10 @@ def _workload_in_words(facts: dict) -> str:
     work = facts["workload"]
     left = work["records_to_certificate"]
     until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
-    told = (f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
-            f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)")
+    told = (
+        f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
+        f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)"
+    )
     if work["hours"] is None:
         return told + "."
     hours = _between(*(span(left[p] * work["seconds_per_record"]) for p in ("p10", "p90")))

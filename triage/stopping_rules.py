@@ -56,28 +56,47 @@ class StoppingRule:
 
 
 DEFAULT_RULE = "audit-e"
-RULES = {row.name: row for row in (
-    StoppingRule(
-        "audit-e", "certificate", "an audit of random draws whose evidence may be looked at any time",
-        "triage.recall.rules.audit_e:AuditRule", "any look", options=("parameters",),
-    ),
-    StoppingRule(
-        "fixed-audit", "certificate", "one look at a random sample of a size set beforehand",
-        "triage.recall.rules.fixed_audit:FixedAuditRule", "one look", options=("audit_size",),
-    ),
-    StoppingRule(
-        "ranked-e", "conditional", "a run of irrelevant records, ranked or drawn at random, that may be looked at any time",
-        "triage.recall.rules.ranked_e:RankedERule", "any look",
-    ),
-    StoppingRule(
-        "cmh", "conditional", "a hypergeometric test that takes ranked records for random draws",
-        "triage.recall.rules.cmh:CmhRule", "not corrected for looks",
-    ),
-    StoppingRule("quant", "estimate", "a model's estimate of recall", "triage.recall.rules.quant:QuantRule"),
-    StoppingRule("ip-p", "estimate", "a fitted curve of the finds", "triage.recall.rules.ip_p:IpPRule"),
-    StoppingRule("knee", "heuristic", "the bend of the curve of finds", "triage.recall.rules.knee:KneeRule"),
-    StoppingRule("consecutive", "heuristic", "a run of irrelevant records", "triage.recall.rules.consecutive:ConsecutiveRule"),
-)}
+RULES = {
+    row.name: row
+    for row in (
+        StoppingRule(
+            "audit-e",
+            "certificate",
+            "an audit of random draws whose evidence may be looked at any time",
+            "triage.recall.rules.audit_e:AuditRule",
+            "any look",
+            options=("parameters",),
+        ),
+        StoppingRule(
+            "fixed-audit",
+            "certificate",
+            "one look at a random sample of a size set beforehand",
+            "triage.recall.rules.fixed_audit:FixedAuditRule",
+            "one look",
+            options=("audit_size",),
+        ),
+        StoppingRule(
+            "ranked-e",
+            "conditional",
+            "a run of irrelevant records, ranked or drawn at random, that may be looked at any time",
+            "triage.recall.rules.ranked_e:RankedERule",
+            "any look",
+        ),
+        StoppingRule(
+            "cmh",
+            "conditional",
+            "a hypergeometric test that takes ranked records for random draws",
+            "triage.recall.rules.cmh:CmhRule",
+            "not corrected for looks",
+        ),
+        StoppingRule("quant", "estimate", "a model's estimate of recall", "triage.recall.rules.quant:QuantRule"),
+        StoppingRule("ip-p", "estimate", "a fitted curve of the finds", "triage.recall.rules.ip_p:IpPRule"),
+        StoppingRule("knee", "heuristic", "the bend of the curve of finds", "triage.recall.rules.knee:KneeRule"),
+        StoppingRule(
+            "consecutive", "heuristic", "a run of irrelevant records", "triage.recall.rules.consecutive:ConsecutiveRule"
+        ),
+    )
+}
 
 
 def unknown(name: str) -> str:

@@ -33,13 +33,20 @@ def conflicts(project: Project, stage_name: str | None = None, *, viewer: str | 
     def listed(record_ids) -> list[dict[str, object]]:
         here = [r for r, row in zip(record_ids, stage.rows_of(record_ids).tolist(), strict=True) if row >= 0]
         titles = {r.id: r.title for r in project.shown_records(stage, stage.rows_of(here))}
-        return [{
-            "record_id": r, "title": titles[r], "stage": stage.name, "decisions": [_as_json(e) for e in seen[r]],
-            **({"settled": _as_json(agreed.settled[r])} if r in agreed.settled else {}),
-        } for r in here]
+        return [
+            {
+                "record_id": r,
+                "title": titles[r],
+                "stage": stage.name,
+                "decisions": [_as_json(e) for e in seen[r]],
+                **({"settled": _as_json(agreed.settled[r])} if r in agreed.settled else {}),
+            }
+            for r in here
+        ]
 
     return {
-        "stage": stage.name, "conflicts": listed(_open(stage, seen)),
+        "stage": stage.name,
+        "conflicts": listed(_open(stage, seen)),
         "settled": listed(sorted(agreed.settled.keys() & seen.keys())),
     }
 
@@ -63,18 +70,33 @@ def _decisions(project: Project, stage: Stage, viewer: str | None) -> dict[int, 
         return visible(stage.live, stage.name, "", reviewers_per_record=1)
     person = project.person(viewer)
     return visible(
-        stage.live, stage.name, viewer, reviewers_per_record=project.protocol().reviewers_per_record,
+        stage.live,
+        stage.name,
+        viewer,
+        reviewers_per_record=project.protocol().reviewers_per_record,
         settles=person is not None and person.role is not Role.REVIEWER,
     )
 
 
 def _as_json(event: Event) -> dict[str, object]:
-    return {"seq": event.seq, "reviewer": event.reviewer, "label": str(event.label), "reason": event.reason,
-            "note": event.note, "decided_at": event.at.isoformat(timespec="seconds")}
+    return {
+        "seq": event.seq,
+        "reviewer": event.reviewer,
+        "label": str(event.label),
+        "reason": event.reason,
+        "note": event.note,
+        "decided_at": event.at.isoformat(timespec="seconds"),
+    }
 
 
 def settle(
-    project: Project, record_id: int, label: str, *, reviewer: str, stage_name: str | None = None, reason: str = "",
+    project: Project,
+    record_id: int,
+    label: str,
+    *,
+    reviewer: str,
+    stage_name: str | None = None,
+    reason: str = "",
     note: str = "",
 ) -> Event:
     """Settle what the reviewers of a record disagree on.
@@ -117,12 +139,16 @@ def agreement(project: Project, stage_name: str | None = None, *, confidence: fl
                 labels[row, column[e.reviewer]] = codes[e.label]
     sample = stage.calibration(protocol.calibration)
     return {
-        "stage": stage.name, "confidence": confidence, "reviewers": reviewers,
+        "stage": stage.name,
+        "confidence": confidence,
+        "reviewers": reviewers,
         **_agreement(labels, reviewers, confidence),
-        "calibration": None if not protocol.calibration else {
-            "size": len(sample), "judged_by": {
-                name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()
-            }, **_agreement(labels[sample], reviewers, confidence),
+        "calibration": None
+        if not protocol.calibration
+        else {
+            "size": len(sample),
+            "judged_by": {name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()},
+            **_agreement(labels[sample], reviewers, confidence),
         },
     }
 
@@ -132,19 +158,24 @@ def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> d
     passing = np.where(labels == maybe, include, labels)
     return {
         "records": int(((labels >= 0).sum(axis=1) >= 2).sum()),
-        "labels": _coefficients(labels, confidence), "passing": _coefficients(passing, confidence),
+        "labels": _coefficients(labels, confidence),
+        "passing": _coefficients(passing, confidence),
         "pairs": [
-            {"reviewers": [reviewers[a], reviewers[b]],
-             "labels": _as_numbers(coefficients.cohen_kappa(labels[:, a], labels[:, b], confidence)),
-             "passing": _as_numbers(coefficients.cohen_kappa(passing[:, a], passing[:, b], confidence))}
-            for a, b in combinations(range(len(reviewers)), 2) if ((labels[:, a] >= 0) & (labels[:, b] >= 0)).any()
+            {
+                "reviewers": [reviewers[a], reviewers[b]],
+                "labels": _as_numbers(coefficients.cohen_kappa(labels[:, a], labels[:, b], confidence)),
+                "passing": _as_numbers(coefficients.cohen_kappa(passing[:, a], passing[:, b], confidence)),
+            }
+            for a, b in combinations(range(len(reviewers)), 2)
+            if ((labels[:, a] >= 0) & (labels[:, b] >= 0)).any()
         ],
     }
 
 
 def _coefficients(labels: np.ndarray, confidence: float) -> dict[str, object]:
     found = {
-        "fleiss_kappa": coefficients.fleiss_kappa, "gwet_ac1": coefficients.gwet_ac1,
+        "fleiss_kappa": coefficients.fleiss_kappa,
+        "gwet_ac1": coefficients.gwet_ac1,
         "krippendorff_alpha": coefficients.krippendorff_alpha,
     }
     told = {name: _as_numbers(coefficient(labels, confidence)) for name, coefficient in found.items()}
@@ -152,14 +183,21 @@ def _coefficients(labels: np.ndarray, confidence: float) -> dict[str, object]:
 
 
 def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
-    return {"value": found.value, "lower": found.lower, "upper": found.upper, "records": found.records,
-            "observed": found.observed}
+    return {
+        "value": found.value,
+        "lower": found.lower,
+        "upper": found.upper,
+        "records": found.records,
+        "observed": found.observed,
+    }
 
 
 def agreement_in_words(facts: dict) -> str:
     """Return what `agreement` found as lines for a person."""
-    lines = [f"Stage {facts['stage']}: {plural(len(facts['reviewers']), 'reviewer')}, "
-             f"{plural(facts['records'], 'record')} judged by two or more."]
+    lines = [
+        f"Stage {facts['stage']}: {plural(len(facts['reviewers']), 'reviewer')}, "
+        f"{plural(facts['records'], 'record')} judged by two or more."
+    ]
     lines += _part_in_words(facts, facts["confidence"])
     if (round_ := facts["calibration"]) is not None:
         judged = ", ".join(f"{name} {count:,}" for name, count in round_["judged_by"].items()) or "nobody yet"
@@ -176,8 +214,10 @@ def _part_in_words(facts: dict, confidence: float) -> list[str]:
     rows = [(name, facts["labels"][key], facts["passing"][key]) for key, name in names.items()]
     rows += [(f"Cohen's kappa, {' and '.join(p['reviewers'])}", p["labels"], p["passing"]) for p in facts["pairs"]]
     lines += [f"{name:34}{_in_words(one):32}{_in_words(other)}" for name, one, other in rows]
-    lines.append(f"They agree on {100 * facts['labels']['observed']:.1f} % of the pairs of labels; intervals hold at "
-                 f"{100 * confidence:g} %, as far as the records speak for others.")
+    lines.append(
+        f"They agree on {100 * facts['labels']['observed']:.1f} % of the pairs of labels; intervals hold at "
+        f"{100 * confidence:g} %, as far as the records speak for others."
+    )
     return lines
 
 

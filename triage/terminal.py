@@ -44,7 +44,7 @@ Item = TypeVar("Item")
 
 ENTER, ESCAPE, BACKSPACE = "\n", "\x1b", "\x7f"
 UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F"
-_CLEAR_LINE, _REDRAW, _END_OF_FILE = "\x15", "\x0c", "\x04"   # Ctrl-U, Ctrl-L, Ctrl-D
+_CLEAR_LINE, _REDRAW, _END_OF_FILE = "\x15", "\x0c", "\x04"  # Ctrl-U, Ctrl-L, Ctrl-D
 
 # Blue and orange stay apart under every common colour blindness, and bold against underlined stays
 # apart without colour.
@@ -52,15 +52,15 @@ INCLUDE_STYLE = "bold color(33)"
 EXCLUDE_STYLE = "underline color(208)"
 
 NOTHING_LEFT = "Nothing is left for you to judge at this stage."
-_WIDEST = 100               # longer lines are hard to read
-_LEAST_READ = 6             # lines of a record that stay beside a list; a longer list takes their place
+_WIDEST = 100  # longer lines are hard to read
+_LEAST_READ = 6  # lines of a record that stay beside a list; a longer list takes their place
 _AUTHORS_NAMED = 3
-_PACE_OVER = 50             # decisions
-_LEAST_TIMED = 5            # decisions that a pace is measured on, at least
-_BREAK_SECONDS = 300        # longer on one record is a pause, not reading
-_ESCAPE_SECONDS = 0.05      # the bytes of one key come together
-_QUIET_SECONDS = 1.0        # work that is over sooner shows no progress
-_PLAIN_SECONDS = 10.0       # between two lines of progress in a file
+_PACE_OVER = 50  # decisions
+_LEAST_TIMED = 5  # decisions that a pace is measured on, at least
+_BREAK_SECONDS = 300  # longer on one record is a pause, not reading
+_ESCAPE_SECONDS = 0.05  # the bytes of one key come together
+_QUIET_SECONDS = 1.0  # work that is over sooner shows no progress
+_PLAIN_SECONDS = 10.0  # between two lines of progress in a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class _PosixKeys:
         while not self._typed:
             self._read()
         if self._typed[0] == ESCAPE and (special := self._special()):
-            self._typed = self._typed[len(special):]
+            self._typed = self._typed[len(special) :]
             if special.startswith("\x1bO"):  # how some terminals send the arrows
                 special = "\x1b[" + special[2:]
             return self._OTHER_NAMES.get(special, special)
@@ -332,17 +332,20 @@ class _Part:
             return lines[:room]
         self.shown = room - self._above
         self.top = min(self.top, self.total - self.shown)
-        return title[: self._above] + lines[self.top:self.top + self.shown]
+        return title[: self._above] + lines[self.top : self.top + self.shown]
 
     def turn(self, key: str) -> None:
         """Move as a key says; a line of the old part stays to read on from."""
         step = max(1, self.shown - 1)
         to = {
             " ": self.top + step if self.top + self.shown < self.total else 0,
-            PAGE_DOWN: self.top + step, PAGE_UP: self.top - step,
+            PAGE_DOWN: self.top + step,
+            PAGE_UP: self.top - step,
             # The title takes the place of a line as soon as the first is not shown.
-            DOWN: self.top + 1 if self.top else 1 + self._above, UP: self.top - 1,
-            HOME: 0, END: self.total,
+            DOWN: self.top + 1 if self.top else 1 + self._above,
+            UP: self.top - 1,
+            HOME: 0,
+            END: self.total,
         }
         self.top = max(0, to[key])
 
@@ -352,10 +355,10 @@ class _Page:
     """What is before the reviewer: a body, and at times a list beside it."""
 
     head: RenderableType
-    number: str                 # what the line between head and body says
+    number: str  # what the line between head and body says
     title: str
     body: _Part
-    name: str = ""              # of the list
+    name: str = ""  # of the list
     listed: _Part | None = None
 
 
@@ -380,7 +383,7 @@ class _Screen:
         self._in_parts = addressable and keys is not None and not keys.whole_lines
         self._asking = False
         self._page = _Page(Text(), "", "", _Part(Text()))
-        self._moving = self._page.body     # what the keys of `turn` move
+        self._moving = self._page.body  # what the keys of `turn` move
 
     @property
     def width(self) -> int:
@@ -425,7 +428,7 @@ class _Screen:
     # -- the page -----------------------------------------------------------------------------
 
     def page(
-        self, *head: RenderableType, number: str, title: str = "", body: RenderableType, again: bool = False,
+        self, *head: RenderableType, number: str, title: str = "", body: RenderableType, again: bool = False
     ) -> None:
         """Show a body below a head; the page before stays in the scroll-back.
 
@@ -497,9 +500,13 @@ class _Screen:
         shown += [[]] * (room - len(shown)) + self._lines(self.rule(self._moving.where))
         erase = Control((ControlType.ERASE_IN_LINE, 2)).segment
         self.settle()
-        self.console.print(Segments([
-            Control.home().segment, *(s for line in head + shown for s in (erase, *line, Segment.line())), erase,
-        ]), end="", crop=False)
+        self.console.print(
+            Segments(
+                [Control.home().segment, *(s for line in head + shown for s in (erase, *line, Segment.line())), erase]
+            ),
+            end="",
+            crop=False,
+        )
 
     def _lines(self, part: RenderableType) -> list[list[Segment]]:
         return self.console.render_lines(part, self.console.options.update(width=self.width), pad=False)
@@ -517,13 +524,17 @@ def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lamb
     authors = ", ".join(record.authors[:_AUTHORS_NAMED])
     if len(record.authors) > _AUTHORS_NAMED:
         authors += f" and {len(record.authors) - _AUTHORS_NAMED} more"
-    origin = " | ".join(filter(None, (
-        authors, record.journal, "" if record.year is None else str(record.year),
-    )))
-    ids = " | ".join(filter(None, (
-        record.source and f"source {record.source}", record.doi and f"doi {record.doi}",
-        record.pmid and f"PMID {record.pmid}",
-    )))
+    origin = " | ".join(filter(None, (authors, record.journal, "" if record.year is None else str(record.year))))
+    ids = " | ".join(
+        filter(
+            None,
+            (
+                record.source and f"source {record.source}",
+                record.doi and f"doi {record.doi}",
+                record.pmid and f"PMID {record.pmid}",
+            ),
+        )
+    )
     parts: list[RenderableType] = [mark(Text(untagged(screen.line(record.title)) or "(no title)", "bold"))]
     parts += [Text(screen.line(line), "dim") for line in (origin, ids) if line]
     parts.append(Text())
@@ -534,9 +545,9 @@ def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lamb
     below = []
     if record.keywords:
         below.append(Text("Keywords  ", "dim") + mark(Text(screen.line("; ".join(record.keywords)))))
-    kind = " | ".join(filter(None, (
-        record.language and f"language {record.language}", record.type and f"type {record.type}",
-    )))
+    kind = " | ".join(
+        filter(None, (record.language and f"language {record.language}", record.type and f"type {record.type}"))
+    )
     if kind:
         below.append(Text(screen.line(kind), "dim"))
     return Group(*parts, *([Text(), *below] if below else []))
@@ -545,10 +556,17 @@ def _record(screen: _Screen, record: Record, mark: Callable[[Text], Text] = lamb
 # -- the screening session ----------------------------------------------------------------------
 
 _COMMANDS = (
-    ("i", "include"), ("e", "exclude"), ("m", "maybe"), ("u", "undo"), ("n", "note"), ("s", "skip"), ("c", "criteria"),
-    ("?", "help"), ("q", "quit"),
+    ("i", "include"),
+    ("e", "exclude"),
+    ("m", "maybe"),
+    ("u", "undo"),
+    ("n", "note"),
+    ("s", "skip"),
+    ("c", "criteria"),
+    ("?", "help"),
+    ("q", "quit"),
 )
-_LESS_NEEDED = "csntum"     # on a narrow line they go in this order; the help names them too
+_LESS_NEEDED = "csntum"  # on a narrow line they go in this order; the help names them too
 _HELP = (
     ("i", "include"),
     ("e", "exclude; then the number or the code of the reason, Enter for none, Esc to go back"),
@@ -568,10 +586,16 @@ _PAST = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "May
 
 
 def run(
-    session: Session, records: Sequence[Record], *, reasons: Sequence[tuple[str, str]],
-    criteria: tuple[Sequence[str], Sequence[str]], state: Callable[[], object], tags: Sequence[str] = (),
+    session: Session,
+    records: Sequence[Record],
+    *,
+    reasons: Sequence[tuple[str, str]],
+    criteria: tuple[Sequence[str], Sequence[str]],
+    state: Callable[[], object],
+    tags: Sequence[str] = (),
     nothing_left: str = NOTHING_LEFT,
-    console: Console | None = None, keys: Keys | None = None,
+    console: Console | None = None,
+    keys: Keys | None = None,
 ) -> Summary:
     """Put one record after the other before the reviewer until nothing is left, or the reviewer quits.
 
@@ -618,9 +642,16 @@ class _Sitting:
     """One reviewer before one session, from the first record to the last of this time."""
 
     def __init__(
-        self, session: Session, records: Sequence[Record], reasons: Sequence[tuple[str, str]],
-        criteria: tuple[Sequence[str], Sequence[str]], tags: Sequence[str], state: Callable[[], object],
-        nothing_left: str, screen: _Screen, keys: Keys,
+        self,
+        session: Session,
+        records: Sequence[Record],
+        reasons: Sequence[tuple[str, str]],
+        criteria: tuple[Sequence[str], Sequence[str]],
+        tags: Sequence[str],
+        state: Callable[[], object],
+        nothing_left: str,
+        screen: _Screen,
+        keys: Keys,
     ) -> None:
         self._session = session
         self._records = records
@@ -633,12 +664,12 @@ class _Sitting:
         self._keys = keys
         self._highlighter = Highlighter(*criteria)
         self._marking = True
-        self._numbers: dict[int, int] = {}            # row -> how many records were shown with it
-        self._notes: dict[int, str] = {}              # by row; kept past a decision, for an undo
-        self._tagged: dict[int, list[str]] = {}       # the same, of rows whose tags were looked at
-        self._decided: list[tuple[int, Label]] = []   # the decisions that stand, in their order
-        self._seconds: list[float] = []               # spent on each decision
-        self._last = ""                               # what the last key did
+        self._numbers: dict[int, int] = {}  # row -> how many records were shown with it
+        self._notes: dict[int, str] = {}  # by row; kept past a decision, for an undo
+        self._tagged: dict[int, list[str]] = {}  # the same, of rows whose tags were looked at
+        self._decided: list[tuple[int, Label]] = []  # the decisions that stand, in their order
+        self._seconds: list[float] = []  # spent on each decision
+        self._last = ""  # what the last key did
 
     def go(self) -> Summary:
         finished = False
@@ -657,8 +688,9 @@ class _Sitting:
         for given, what in ((self._notes, ("note", "notes")), (self._tagged, ("tags", "tags"))):
             lost = sum(1 for row, text in given.items() if text and row not in standing)
             if lost:
-                self._screen.say(Text(f"Not kept: the {agree(lost, *what)} of {plural(lost, 'record')} "
-                                      "without a decision."))
+                self._screen.say(
+                    Text(f"Not kept: the {agree(lost, *what)} of {plural(lost, 'record')} without a decision.")
+                )
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
         return Summary(len(self._decided), found, finished)
 
@@ -883,7 +915,7 @@ class _Sitting:
     def _criteria_text(self) -> Group:
         parts: list[RenderableType] = []
         for name, style, texts in zip(
-            ("Include", "Exclude"), (INCLUDE_STYLE, EXCLUDE_STYLE), self._criteria, strict=True,
+            ("Include", "Exclude"), (INCLUDE_STYLE, EXCLUDE_STYLE), self._criteria, strict=True
         ):
             table = Table.grid(padding=(0, 1))
             for text in texts:
@@ -908,8 +940,13 @@ def on_standard_error() -> Console:
 
 
 def ask_one_by_one(
-    items: Sequence[Item], show: Callable[[Item], RenderableType], question: str, *,
-    keep: Callable[[int, bool | None], None], console: Console | None = None, keys: Keys | None = None,
+    items: Sequence[Item],
+    show: Callable[[Item], RenderableType],
+    question: str,
+    *,
+    keep: Callable[[int, bool | None], None],
+    console: Console | None = None,
+    keys: Keys | None = None,
 ) -> list[bool | None]:
     """Show each item and ask one question about it.
 
@@ -950,7 +987,7 @@ def ask_one_by_one(
 
 
 def _answer(
-    screen: _Screen, keys: Keys, question: str, answers: list[bool], keep: Callable[[int, bool | None], None],
+    screen: _Screen, keys: Keys, question: str, answers: list[bool], keep: Callable[[int, bool | None], None]
 ) -> bool:
     """Add an answer, or take the last one back; return False to quit."""
     while True:
@@ -973,8 +1010,11 @@ def _answer(
 
 
 def decide_proposals(
-    proposals: Sequence[tuple[Record, Proposal]], *, keep: Callable[[int, bool | None], None],
-    console: Console | None = None, keys: Keys | None = None,
+    proposals: Sequence[tuple[Record, Proposal]],
+    *,
+    keep: Callable[[int, bool | None], None],
+    console: Console | None = None,
+    keys: Keys | None = None,
 ) -> list[bool | None]:
     """Ask about each record that only a detector speaks against: True removes it, None leaves it open.
 
@@ -993,8 +1033,11 @@ _AGREEMENT_STYLES = {"same": "dim", "alike": "", "different": EXCLUDE_STYLE, "on
 
 
 def decide_maybes(
-    pairs: Sequence[tuple[str, Sequence[FieldPair]]], *, keep: Callable[[int, bool | None], None],
-    console: Console | None = None, keys: Keys | None = None,
+    pairs: Sequence[tuple[str, Sequence[FieldPair]]],
+    *,
+    keep: Callable[[int, bool | None], None],
+    console: Console | None = None,
+    keys: Keys | None = None,
 ) -> list[bool | None]:
     """Show two records side by side and ask whether they are one: True links them, False tells them apart.
 
@@ -1011,7 +1054,9 @@ def decide_maybes(
         table.add_column("copy", ratio=1)
         for field in fields:
             style = _AGREEMENT_STYLES.get(field.agreement, "")
-            table.add_row(Text(field.name, "dim"), *(Text(screen.line(value), style) for value in (field.kept, field.copy)))
+            table.add_row(
+                Text(field.name, "dim"), *(Text(screen.line(value), style) for value in (field.kept, field.copy))
+            )
         return Group(Text(screen.line(why), "bold"), Text(), table)
 
     return ask_one_by_one(pairs, show, "Are these one record?", keep=keep, console=screen.console, keys=keys)
@@ -1036,8 +1081,12 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         yield _plain_progress(description, console, pace)
         return
     bar = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[told]}", markup=False),
-        console=console, transient=True, redirect_stdout=False,
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
         redirect_stderr=False,
     )
     task = bar.add_task(description, total=None, told="")
@@ -1047,7 +1096,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     timer.start()
     try:
         yield lambda done, total: bar.update(
-            task, completed=done, total=total, told=f"{done:,}/{total:,} {pace(done, total)}".rstrip(),
+            task, completed=done, total=total, told=f"{done:,}/{total:,} {pace(done, total)}".rstrip()
         )
     finally:
         timer.cancel()

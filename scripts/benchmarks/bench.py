@@ -62,7 +62,8 @@ def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
     rows = labelled(folder)
     copies = [(row, i // len(rows)) for i, row in zip(range(n), rows * (1 + n // len(rows)))]
     return (
-        [row["title"] + (f" {k}" if k else "") for row, k in copies], [row["abstract"] for row, _ in copies],
+        [row["title"] + (f" {k}" if k else "") for row, k in copies],
+        [row["abstract"] for row, _ in copies],
         np.array([int(row["label"]) for row, _ in copies]),
     )
 
@@ -84,9 +85,7 @@ def made_views(options: argparse.Namespace, preset):
         return views, labelled, np.isin(labelled, relevant).astype(int)
     titles, abstracts, y = pooled(options.folder, options.records)
     named = [name for name in preset.views if name != "embedding"]
-    views = features.build_views(
-        features.Texts.of(titles, abstracts), named, include=["Adults in mental health care"],
-    )
+    views = features.build_views(features.Texts.of(titles, abstracts), named, include=["Adults in mental health care"])
     if "embedding" in preset.views:
         vectors = features.of_length_one(rng.normal(size=(len(y), 384)).astype(np.float32))
         views = features.Views({**views.matrices, "embedding": vectors}, views.criteria, views.names)
@@ -114,13 +113,16 @@ def retrain(options: argparse.Namespace) -> None:
             seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
         screening.held_out_scores(
-            ranking.Learner(preset, views), views.n, labelled[: options.labels], y[: options.labels],
+            ranking.Learner(preset, views), views.n, labelled[: options.labels], y[: options.labels]
         )
         held_out = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{name}: {views.n} records, {options.labels} labels: views {built:.1f} s, first training {first:.2f} s, "
-              f"retrain median {statistics.median(seconds):.3f} s, largest {max(seconds):.3f} s, held-out scores "
-              f"{held_out:.2f} s, peak {peak:.2f} GiB", flush=True)
+        print(
+            f"{name}: {views.n} records, {options.labels} labels: views {built:.1f} s, first training {first:.2f} s, "
+            f"retrain median {statistics.median(seconds):.3f} s, largest {max(seconds):.3f} s, held-out scores "
+            f"{held_out:.2f} s, peak {peak:.2f} GiB",
+            flush=True,
+        )
 
 
 def seconds_of(command: list[str], cwd: Path | None = None) -> tuple[float, float, str]:
@@ -148,18 +150,49 @@ def compare_with_asreview(options: argparse.Namespace) -> None:
         ratios = []
         for turn in range(options.rounds):
             project = Path(folder) / f"{turn}.asreview"
-            theirs = seconds_of([options.asreview, "simulate", str(options.table.resolve()), "--prior-idx",
-                                 *options.priors.split(","), "--seed", str(turn + 1), "-o", str(project)], Path(folder))
-            ours = seconds_of([sys.executable, "-m", "triage", "simulate", str(options.table), "--label-column", "label",
-                               "--prior-rows", options.priors, "--model", "elas-u4", "--batch", "1", "--json"])
+            theirs = seconds_of(
+                [
+                    options.asreview,
+                    "simulate",
+                    str(options.table.resolve()),
+                    "--prior-idx",
+                    *options.priors.split(","),
+                    "--seed",
+                    str(turn + 1),
+                    "-o",
+                    str(project),
+                ],
+                Path(folder),
+            )
+            ours = seconds_of(
+                [
+                    sys.executable,
+                    "-m",
+                    "triage",
+                    "simulate",
+                    str(options.table),
+                    "--label-column",
+                    "label",
+                    "--prior-rows",
+                    options.priors,
+                    "--model",
+                    "elas-u4",
+                    "--batch",
+                    "1",
+                    "--json",
+                ]
+            )
             labels = json.loads(ours[2])["runs"][0]["labels"]
             here = [i for i, label in enumerate(labels) if label]
             there = asreview_positions(project)
             ratios.append(theirs[0] / ours[0])
-            print(f"{options.table.stem}: asreview {theirs[0]:.1f} s ({theirs[1]:.1f} of processor, to its last relevant "
-                  f"record, {there[-1] + 1} screened), triage {ours[0]:.1f} s ({ours[1]:.1f}, the same): "
-                  f"{ratios[-1]:.1f} times as fast; {sum(a == b for a, b in zip(here, there))} of {len(there)} relevant "
-                  f"records at the same positions", flush=True)
+            print(
+                f"{options.table.stem}: asreview {theirs[0]:.1f} s ({theirs[1]:.1f} of processor, to its last relevant "
+                f"record, {there[-1] + 1} screened), triage {ours[0]:.1f} s ({ours[1]:.1f}, the same): "
+                f"{ratios[-1]:.1f} times as fast; {sum(a == b for a, b in zip(here, there))} of {len(there)} relevant "
+                f"records at the same positions",
+                flush=True,
+            )
         print(f"median {statistics.median(ratios):.1f} times as fast")
 
 
@@ -175,7 +208,9 @@ def encode(options: argparse.Namespace) -> None:
     texts = [f"{rows[i]['title']} {rows[i]['abstract']}" for i in chosen]
     folder = embedding.model_folder(features.PACKAGED_MODEL)
     if options.runtimes:
-        runtimes = [embedding.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")]
+        runtimes = [
+            embedding.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")
+        ]
     else:
         runtimes = list(dict.fromkeys((embedding.fastest_runtime(folder), embedding.fastest_torch())))
     plain = SentenceTransformer(str(folder), device="cpu")
@@ -188,7 +223,7 @@ def encode(options: argparse.Namespace) -> None:
     processor: dict[str, list[float]] = {name: [] for name in encoders}
     cosines: dict[str, list[float]] = {name: [] for name in encoders}
     for start in range(0, len(texts), options.chunk):
-        chunk = texts[start: start + options.chunk]
+        chunk = texts[start : start + options.chunk]
         for name, run in encoders.items():
             began, began_processor = time.perf_counter(), time.process_time()
             vectors = run(chunk)
@@ -200,9 +235,12 @@ def encode(options: argparse.Namespace) -> None:
     for name in encoders:
         times = statistics.median(a / b for a, b in zip(seconds["plain float32"], seconds[name], strict=True))
         less = statistics.median(a / b for a, b in zip(processor["plain float32"], processor[name], strict=True))
-        print(f"{name}: {1 / statistics.median(seconds[name]):.1f} abstracts a second, {times:.2f} times plain (medians of "
-              f"{len(seconds[name])} chunks; {less:.2f} times by processor seconds), least cosine {min(cosines[name]):.5f}, "
-              f"mean {statistics.mean(cosines[name]):.5f}", flush=True)
+        print(
+            f"{name}: {1 / statistics.median(seconds[name]):.1f} abstracts a second, {times:.2f} times plain (medians of "
+            f"{len(seconds[name])} chunks; {less:.2f} times by processor seconds), least cosine {min(cosines[name]):.5f}, "
+            f"mean {statistics.mean(cosines[name]):.5f}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -230,7 +268,9 @@ def main() -> None:
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
     for name, module in (("next", next_record), ("web", web), ("import", imports), ("walk", walk)):
-        one = commands.add_parser(name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        one = commands.add_parser(
+            name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         module.add_options(one)
         one.set_defaults(run=module.run)
     options = parser.parse_args()

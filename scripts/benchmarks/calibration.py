@@ -37,16 +37,17 @@ from triage.decisions import History
 from triage.screening import ReviewModel, held_out_scores
 from triage.stopping_rules import RULES, promise_in_words
 
-TARGETS = (0.8, 0.9, 0.95)      # each has replays of its own; .99 is judged on those of .95
+TARGETS = (0.8, 0.9, 0.95)  # each has replays of its own; .99 is judged on those of .95
 JUDGED = (0.8, 0.9, 0.95, 0.99)
 CONFIDENCES = (0.8, 0.9, 0.95)
-LOOK = 25                       # records between two looks of cmh
+LOOK = 25  # records between two looks of cmh
 # The rules that need nothing but the run of the ranking: neither draws, nor scores, nor another level at each look.
 ASKED_ALONE = [
-    name for name, row in RULES.items()
+    name
+    for name, row in RULES.items()
     if name != "cmh" and not row.load().needs_scores and recall.policy_of(name, 0.95, 0.95) is None
 ]
-SMALL = 500                     # records: the costs are compared on reviews with as many
+SMALL = 500  # records: the costs are compared on reviews with as many
 
 
 # -- replays of labelled reviews --------------------------------------------------------------
@@ -82,8 +83,12 @@ def replay(review: Review, seed: int, permutation: int, policy: recall.Policy | 
     """Screen a review to its end; return its rows, labels and audit draws in the order of screening."""
     scorer = review.model.anew()
     run = simulation.replay(
-        review.y, lambda rows, y: scorer(rows, y) if 0 < y.sum() < len(y) else None, prior_rows=review.priors(seed),
-        start=np.arange(len(review.y)), retrain_after=lambda labelled: max(1, labelled // 20), policy=policy,
+        review.y,
+        lambda rows, y: scorer(rows, y) if 0 < y.sum() < len(y) else None,
+        prior_rows=review.priors(seed),
+        start=np.arange(len(review.y)),
+        retrain_after=lambda labelled: max(1, labelled // 20),
+        policy=policy,
         permutation=np.random.default_rng([seed, 2, permutation]).permutation(len(review.y)),
     )
     return {"rows": run.order.astype(np.int32), "y": run.labels.astype(np.int8), "audit": run.origin == "audit"}
@@ -124,9 +129,7 @@ def _save(file: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def as_history(run: dict[str, np.ndarray], end: int, total: int) -> History:
     """Return what a rule may see after so many records."""
-    return History.of(
-        np.arange(end), run["y"][:end], np.where(run["audit"][:end], "audit", "ranked"), n_records=total,
-    )
+    return History.of(np.arange(end), run["y"][:end], np.where(run["audit"][:end], "audit", "ranked"), n_records=total)
 
 
 def first_stop(says_stop: Callable[[History], bool], run: dict[str, np.ndarray], looks: list[int]) -> int:
@@ -153,15 +156,28 @@ def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str,
     relevant, total = int(next(iter(runs.values()))["y"].sum()), len(next(iter(runs.values()))["y"])
 
     def note(rule: str, target: float, confidence: float, run: dict[str, np.ndarray], at: int) -> None:
-        stops.append({"rule": rule, "target": target, "confidence": confidence, "at": at,
-                      "recall": float(run["y"][:at].sum() / relevant), "audits": int(run["audit"][:at].sum())})
+        stops.append(
+            {
+                "rule": rule,
+                "target": target,
+                "confidence": confidence,
+                "at": at,
+                "recall": float(run["y"][:at].sum() / relevant),
+                "audits": int(run["audit"][:at].sum()),
+            }
+        )
 
     every = list(range(LOOK, total, LOOK))
     for target in JUDGED:
         run = runs[f"audit {min(target, TARGETS[-1])}"]
         for confidence in CONFIDENCES:
-            note("audit-e", target, confidence, run, first_stop_for_good(
-                lambda h: recall.evidence.is_certified(h, target, confidence), run))
+            note(
+                "audit-e",
+                target,
+                confidence,
+                run,
+                first_stop_for_good(lambda h: recall.evidence.is_certified(h, target, confidence), run),
+            )
         if target in TARGETS:
             draws = recall.audit_draws(as_history(run, total, total))
             covered.append({"target": target, "highest": float(recall.highest_log_evidence(draws, float(relevant)))})
@@ -176,24 +192,43 @@ def judge(review: Review, seed: int, permutation: int, runs: dict[str, dict[str,
         for confidence in CONFIDENCES:
             rule = recall.RankedERule(target, confidence)
             note("ranked-e", target, confidence, drawn, first_stop_for_good(lambda h: rule(h).stop, drawn))
-            note("ranked-e without draws", target, confidence, ranked,
-                 first_stop_for_good(lambda h: rule(h).stop, ranked))
+            note(
+                "ranked-e without draws",
+                target,
+                confidence,
+                ranked,
+                first_stop_for_good(lambda h: rule(h).stop, ranked),
+            )
         for title, run in (("cmh", ranked), ("cmh on the audited run", runs[f"audit {min(target, TARGETS[-1])}"])):
             p = [recall.CmhRule(target, 0.95).p_value(as_history(run, end, total)) for end in every]
             for confidence in CONFIDENCES:
                 low = [end for end, value in zip(every, p, strict=True) if value < 1 - confidence]
                 note(title, target, confidence, run, min(low, default=total))
-                low = [end for look, (end, value) in enumerate(zip(every, p, strict=True), 1)
-                       if value < (1 - confidence) / (look * (look + 1))]
+                low = [
+                    end
+                    for look, (end, value) in enumerate(zip(every, p, strict=True), 1)
+                    if value < (1 - confidence) / (look * (look + 1))
+                ]
                 if run is ranked:
                     note("cmh, looks corrected", target, confidence, run, min(low, default=total))
         for name in ASKED_ALONE:
             rule = recall.rule_of(name, target, 0.95)
             note(name, target, 0.95, ranked, first_stop(lambda h: rule(h).stop, ranked, every))
         rule = recall.QuantRule(target, 0.95)
-        note("quant", target, 0.95, ranked, next((
-            end for end, (scores, held_out) in scored.items()
-            if rule(as_rows(ranked, end, total), scores, held_out).stop), total))
+        note(
+            "quant",
+            target,
+            0.95,
+            ranked,
+            next(
+                (
+                    end
+                    for end, (scores, held_out) in scored.items()
+                    if rule(as_rows(ranked, end, total), scores, held_out).stop
+                ),
+                total,
+            ),
+        )
         if target in TARGETS:
             fixed = runs[f"fixed {target}"]
             rule = recall.FixedAuditRule(target, 0.95)
@@ -208,7 +243,7 @@ def as_rows(run: dict[str, np.ndarray], end: int, total: int) -> History:
 
 
 def _scored(
-    review: Review, seed: int, run: dict[str, np.ndarray], ends: list[int],
+    review: Review, seed: int, run: dict[str, np.ndarray], ends: list[int]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Return the scores and held-out scores of a model trained after so many records, by the run's own rows."""
     rest, made = np.sort(run["rows"]), {}
@@ -246,7 +281,11 @@ def points(review: Review, seed: int, runs: dict[str, dict[str, np.ndarray]]) ->
                 if e is not None:
                     one[name] = [e.relevant_total, history.n_found / e.upper, history.n_found / max(e.lower, 1e-9)]
             ahead = recall.forecast(
-                history, target, 0.95, np.random.default_rng(0), estimate=estimates["scores"],
+                history,
+                target,
+                0.95,
+                np.random.default_rng(0),
+                estimate=estimates["scores"],
                 policy=recall.policy_of("audit-e", target, 0.95),
             )
             one["forecast"] = [ahead.p10, ahead.p50, ahead.p90, ahead.zero_hit]
@@ -267,8 +306,14 @@ def judge_all(args: argparse.Namespace) -> None:
                     name, part = key.split("/")
                     runs.setdefault(name, {})[part] = arrays[key]
             seed, permutation = map(int, file.stem.split(".")[-2:])
-            about = {"part": review.part, "set": review.name, "seed": seed, "permutation": permutation,
-                     "records": len(runs["audit 0.95"]["y"]), "relevant": int(runs["audit 0.95"]["y"].sum())}
+            about = {
+                "part": review.part,
+                "set": review.name,
+                "seed": seed,
+                "permutation": permutation,
+                "records": len(runs["audit 0.95"]["y"]),
+                "relevant": int(runs["audit 0.95"]["y"].sum()),
+            }
             _write(to, {**about, **judge(review, seed, permutation, runs)})
         print(f"judged {review.name}", file=sys.stderr, flush=True)
 
@@ -329,8 +374,11 @@ def cells() -> list[Cell]:
     made += [Cell("hidden", n, r, share) for share in (0.05, 0.12, 0.25) for n, r in SIZES if share * r >= 1]
     made += [Cell("random", 500, 100, target=t) for t in (0.8, 0.99)]
     made += [Cell("reversed", 500, 100, target=t) for t in (0.8, 0.99)]
-    made += [Cell(ranking, 1000, 30, share, fn, fp)
-             for ranking, share in (("good", 0.0), ("hidden", 0.12)) for fn, fp in ((0.05, 0.0), (0.1, 0.01))]
+    made += [
+        Cell(ranking, 1000, 30, share, fn, fp)
+        for ranking, share in (("good", 0.0), ("hidden", 0.12))
+        for fn, fp in ((0.05, 0.0), (0.1, 0.01))
+    ]
     # The truth on the boundary: with all found but the hidden ones, one more missed than the target allows.
     for target, found in ((0.8, 80), (0.9, 90), (0.95, 95)):
         missed = recall.least_missed(found, target)
@@ -366,7 +414,7 @@ class Batch:
         weights, policy = recall.AuditE(), recall.Policy(cell.target, 0.95)
         bets, v, decay = np.array(weights.bets), np.array(weights.weights), weights.decay
         each = np.arange(runs)
-        total = self.y.sum(axis=1).astype(float)   # of the labels given
+        total = self.y.sum(axis=1).astype(float)  # of the labels given
         shown = np.zeros((runs, n), bool)
         by_rank, by_draw = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
         found, run = np.zeros(runs), np.zeros(runs)
@@ -376,13 +424,14 @@ class Batch:
         epoch = np.zeros(runs)
         conditional = Runs(runs, cell, int(total.max()))
         highest = {every: np.zeros(runs) for every in (1, 10, 50)}
-        below = np.zeros(runs)   # the highest evidence while recall was still below the target
+        below = np.zeros(runs)  # the highest evidence while recall was still below the target
         steps = []
         for at in range(n):
             auditing |= run >= plateau
             place = np.empty(runs, np.int64)
             for which, cursor, row_of in (
-                (~auditing, by_rank, lambda rows, c: c), (auditing, by_draw, lambda rows, c: self.permutation[rows, c]),
+                (~auditing, by_rank, lambda rows, c: c),
+                (auditing, by_draw, lambda rows, c: self.permutation[rows, c]),
             ):
                 rows = np.flatnonzero(which)
                 pending = rows
@@ -450,8 +499,11 @@ class Runs:
     def _begin(self, review: np.ndarray, found: np.ndarray, left: int) -> None:
         least = np.floor(found / self.target + 1e-9).astype(np.int64) + 1
         before = np.arange(1, found.max())
-        chance = np.exp(self._log_no_hit(
-            self.left[review[:, None], before], least[:, None] - before, self.needed[review[:, None], before]))
+        chance = np.exp(
+            self._log_no_hit(
+                self.left[review[:, None], before], least[:, None] - before, self.needed[review[:, None], before]
+            )
+        )
         spent = np.where(before < found[:, None], chance, 0.0).sum(axis=1)
         relevant = least - found
         low, high = np.ones_like(found), left - relevant + 1
@@ -465,8 +517,12 @@ class Runs:
     def _log_no_hit(self, left: np.ndarray, relevant: np.ndarray, draws: np.ndarray) -> np.ndarray:
         possible = draws <= left - relevant
         short, relevant = np.where(possible, draws, 0), np.minimum(relevant, left)
-        log_p = (self.log_factorial[left - relevant] - self.log_factorial[left - relevant - short]
-                 - self.log_factorial[left] + self.log_factorial[left - short])
+        log_p = (
+            self.log_factorial[left - relevant]
+            - self.log_factorial[left - relevant - short]
+            - self.log_factorial[left]
+            + self.log_factorial[left - short]
+        )
         return np.where(possible, log_p, -np.inf)
 
 
@@ -488,8 +544,14 @@ def stress_cell(cell: Cell, runs: int, seed: int) -> dict:
                 where[str(confidence)] = where.get(str(confidence), 0) + bad
         false += int((seen["below"] >= 20 * (1 - 1e-12)).sum())
         conditional += int(seen["conditional"].false.sum())
-    return {"cell": cell.name, "runs": runs, "rejected": rejected, "false": false,
-            "conditional": conditional if cell.no_worse else None, "disagreement": agreed}
+    return {
+        "cell": cell.name,
+        "runs": runs,
+        "rejected": rejected,
+        "false": false,
+        "conditional": conditional if cell.no_worse else None,
+        "disagreement": agreed,
+    }
 
 
 def _disagreement(batch: Batch, seen: dict) -> float:
@@ -525,8 +587,10 @@ def stress_all(args: argparse.Namespace) -> None:
 
 EARLY_STOP_IMPOSSIBLE = ("chou_2004", "oud_2018")
 PROMISES = {
-    "oracle": "none: it knows the labels", **{name: promise_in_words(row) for name, row in RULES.items()},
-    "ranked-e without draws": "conditional, any look", "cmh, looks corrected": "conditional, any look",
+    "oracle": "none: it knows the labels",
+    **{name: promise_in_words(row) for name, row in RULES.items()},
+    "ranked-e without draws": "conditional, any look",
+    "cmh, looks corrected": "conditional, any look",
     "cmh on the audited run": promise_in_words(RULES["cmh"]),
 }
 
@@ -567,10 +631,17 @@ def _share(value: float | None) -> str:
 def write(args: argparse.Namespace) -> None:
     """Write the tables of the document between its markers, and the pictures beside it."""
     judged = [json.loads(f.read_text(encoding="utf-8")) for f in sorted((args.runs / "judged").glob("*.json"))]
-    stress = [json.loads(f.read_text(encoding="utf-8")) for f in sorted(
-        (args.runs / "stress").glob(f"*.{args.stress}.json"), key=lambda f: int(f.name.split(".")[0]))]
-    parts = {"synthetic": stress_tables(stress), "coverage": coverage_tables(judged), "cost": cost_tables(judged),
-             "rules": rule_tables(judged), "points": point_tables(judged)}
+    stress = [
+        json.loads(f.read_text(encoding="utf-8"))
+        for f in sorted((args.runs / "stress").glob(f"*.{args.stress}.json"), key=lambda f: int(f.name.split(".")[0]))
+    ]
+    parts = {
+        "synthetic": stress_tables(stress),
+        "coverage": coverage_tables(judged),
+        "cost": cost_tables(judged),
+        "rules": rule_tables(judged),
+        "points": point_tables(judged),
+    }
     text = args.doc.read_text(encoding="utf-8")
     for name, lines in parts.items():
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
@@ -599,17 +670,42 @@ def stress_tables(stress: list[dict]) -> list[str]:
         ten, fifty = (one["rejected"][every]["0.95"] for every in ("10", "50"))
         conditional = one["conditional"]
         rarer = [f"{100 * (1 - bad / one['runs']):.2f}" for bad in (ten, fifty)]
-        rows.append([*one["cell"].split(" | "), *cells_of, *rarer,
-                     f"{100 * one['false'] / one['runs']:.2f}",
-                     "–" if conditional is None else _covered(conditional, one["runs"])])
-    lines = [f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the "
-             "time-uniform coverage with a look after every record: " + "; ".join(
-                 f"{100 * low:.2f} % for a promise of {100 * c:g} % ({cell.replace(' | ', ', ')})"
-                 for c, (low, cell) in sorted(worst.items())) + ". The vectorised evidence differs from the package's "
-             f"own by {max(one['disagreement'] for one in stress):.1e} at most (three runs of each cell).", ""]
+        rows.append(
+            [
+                *one["cell"].split(" | "),
+                *cells_of,
+                *rarer,
+                f"{100 * one['false'] / one['runs']:.2f}",
+                "–" if conditional is None else _covered(conditional, one["runs"]),
+            ]
+        )
+    lines = [
+        f"{len(stress)} cells, {runs:,} runs in each. The lowest lower bounds (95 % Clopper-Pearson) of the "
+        "time-uniform coverage with a look after every record: "
+        + "; ".join(
+            f"{100 * low:.2f} % for a promise of {100 * c:g} % ({cell.replace(' | ', ', ')})"
+            for c, (low, cell) in sorted(worst.items())
+        )
+        + ". The vectorised evidence differs from the package's "
+        f"own by {max(one['disagreement'] for one in stress):.1e} at most (three runs of each cell).",
+        "",
+    ]
     return lines + table(
-        ["ranking", "records", "relevant", "policy's target", "80 %", "90 %", "95 %", "95 %, look every 10", "every 50",
-         "false at 95 %", "ranked-e, 95 %"], rows)
+        [
+            "ranking",
+            "records",
+            "relevant",
+            "policy's target",
+            "80 %",
+            "90 %",
+            "95 %",
+            "95 %, look every 10",
+            "every 50",
+            "false at 95 %",
+            "ranked-e, 95 %",
+        ],
+        rows,
+    )
 
 
 def coverage_tables(judged: list[dict]) -> list[str]:
@@ -619,8 +715,9 @@ def coverage_tables(judged: list[dict]) -> list[str]:
         mine = [one for one in judged if one["set"] == name]
         row = [name, mine[0]["part"], str(mine[0]["records"]), str(mine[0]["relevant"]), str(len(mine))]
         for target in TARGETS:
-            bad = [c["highest"] >= -math.log(0.05) - 1e-12 for one in mine for c in one["covered"]
-                   if c["target"] == target]
+            bad = [
+                c["highest"] >= -math.log(0.05) - 1e-12 for one in mine for c in one["covered"] if c["target"] == target
+            ]
             low, high = interval(sum(bad), len(bad))
             row.append(f"{100 * (1 - np.mean(bad)):.1f} ({100 * low:.1f} to {100 * high:.1f})")
         for confidence in CONFIDENCES[:2]:
@@ -631,27 +728,51 @@ def coverage_tables(judged: list[dict]) -> list[str]:
         least = min((s["recall"] - s["target"] for s in early), default=math.nan)
         row += [f"{short} of {len(early)}", f"{least:+.3f}"]
         rows.append(row)
-    return table(["review", "part", "records", "relevant", "permutations", "95 %, target 80 %", "95 %, target 90 %",
-                  "95 %, target 95 %", "80 %, all targets", "90 %, all targets", "early stops below the target",
-                  "least recall over target"], rows)
+    return table(
+        [
+            "review",
+            "part",
+            "records",
+            "relevant",
+            "permutations",
+            "95 %, target 80 %",
+            "95 %, target 90 %",
+            "95 %, target 95 %",
+            "80 %, all targets",
+            "90 %, all targets",
+            "early stops below the target",
+            "least recall over target",
+        ],
+        rows,
+    )
 
 
 def cost_tables(judged: list[dict]) -> list[str]:
     """Return the mean share screened on the larger reviews."""
     lines = []
     big = {
-        part: list(dict.fromkeys(
-            o["set"] for o in judged if part in ("both", o["part"]) and o["records"] >= SMALL
-        )) for part in ("tune", "report", "both")
+        part: list(dict.fromkeys(o["set"] for o in judged if part in ("both", o["part"]) and o["records"] >= SMALL))
+        for part in ("tune", "report", "both")
     }
-    groups = [("tune", big["tune"]), ("report", big["report"]), ("tune and report", big["both"]),
-              ("tune and report without chou_2004 and oud_2018",
-               [n for n in big["both"] if n not in EARLY_STOP_IMPOSSIBLE])]
+    groups = [
+        ("tune", big["tune"]),
+        ("report", big["report"]),
+        ("tune and report", big["both"]),
+        ("tune and report without chou_2004 and oud_2018", [n for n in big["both"] if n not in EARLY_STOP_IMPOSSIBLE]),
+    ]
     for title, names in groups:
         lines += [f"**{title}**: " + ", ".join(names), ""]
         rows = []
-        for rule in ("oracle", "cmh", "audit-e", "fixed-audit", "ranked-e", "ranked-e without draws", "cmh, looks corrected",
-                     "cmh on the audited run"):
+        for rule in (
+            "oracle",
+            "cmh",
+            "audit-e",
+            "fixed-audit",
+            "ranked-e",
+            "ranked-e without draws",
+            "cmh, looks corrected",
+            "cmh on the audited run",
+        ):
             costs = []
             for target in JUDGED:
                 by_set = _by_set(judged, rule, target, 1.0 if rule == "oracle" else 0.95)
@@ -673,11 +794,25 @@ def cost_tables(judged: list[dict]) -> list[str]:
             best = _by_set(judged, "oracle", target, 1.0)[name]
             mean, cmh, oracle = (np.mean([s["at"] / s["records"] for s in some]) for some in (ours, theirs, best))
             longest = max(s["at"] / s["records"] for s in ours)
-            row += [f"{100 * mean:.1f}", f"{100 * longest:.1f}", f"{100 * (mean - cmh):+.1f}",
-                    f"{100 * (mean - oracle):.1f}", f"{np.mean([s['audits'] for s in ours]):.0f}"]
+            row += [
+                f"{100 * mean:.1f}",
+                f"{100 * longest:.1f}",
+                f"{100 * (mean - cmh):+.1f}",
+                f"{100 * (mean - oracle):.1f}",
+                f"{np.mean([s['audits'] for s in ours]):.0f}",
+            ]
         rows.append(row)
-    return lines + table(["review", *(f"{100 * t:g} %: {what}" for t in TARGETS for what in (
-        "mean", "worst run", "over cmh", "over the oracle", "audit draws"))], rows)
+    return lines + table(
+        [
+            "review",
+            *(
+                f"{100 * t:g} %: {what}"
+                for t in TARGETS
+                for what in ("mean", "worst run", "over cmh", "over the oracle", "audit draws")
+            ),
+        ],
+        rows,
+    )
 
 
 def rule_tables(judged: list[dict]) -> list[str]:
@@ -695,14 +830,36 @@ def rule_tables(judged: list[dict]) -> list[str]:
             worst = min(reached, key=reached.__getitem__)
             oracle = _cost(_by_set(judged, "oracle", target, 1.0), names)
             early = [s for s in runs if s["at"] < s["records"]]
-            rows.append([rule, promise, str(len(runs)), _share(float(np.mean(list(reached.values())))),
-                         f"{_share(reached[worst])} ({worst})" if reached[worst] < 1 else "100.0",
-                         f"{min(s['recall'] for s in runs):.3f}", _share(_cost(by_set, names)),
-                         f"{100 * (_cost(by_set, names) - oracle):+.1f}", _share(len(early) / len(runs)),
-                         f"{np.mean([s['audits'] for s in runs]):.0f}"])
+            rows.append(
+                [
+                    rule,
+                    promise,
+                    str(len(runs)),
+                    _share(float(np.mean(list(reached.values())))),
+                    f"{_share(reached[worst])} ({worst})" if reached[worst] < 1 else "100.0",
+                    f"{min(s['recall'] for s in runs):.3f}",
+                    _share(_cost(by_set, names)),
+                    f"{100 * (_cost(by_set, names) - oracle):+.1f}",
+                    _share(len(early) / len(runs)),
+                    f"{np.mean([s['audits'] for s in runs]):.0f}",
+                ]
+            )
         lines += [f"Target {100 * target:g} %, confidence 95 %, all {len(names)} reviews:", ""]
-        lines += table(["rule", "promise", "runs", "target reached, % of runs", "worst review", "lowest recall",
-                        "screened, %", "over the oracle, points", "stopped early, %", "audit draws"], rows)
+        lines += table(
+            [
+                "rule",
+                "promise",
+                "runs",
+                "target reached, % of runs",
+                "worst review",
+                "lowest recall",
+                "screened, %",
+                "over the oracle, points",
+                "stopped early, %",
+                "audit draws",
+            ],
+            rows,
+        )
     return lines
 
 
@@ -719,18 +876,35 @@ def point_tables(judged: list[dict]) -> list[str]:
             for (one, _), held in zip(some, covers):
                 by_set.setdefault(one["set"], []).append(held)
             worst = min(by_set, key=lambda n: np.mean(by_set[n]))
-            rows.append([part, f"relevant in all, by {name}, 90 %", str(len(some)), f"{100 * np.median(error):.1f}",
-                         f"{100 * np.mean(covers):.1f}", f"{100 * np.mean(by_set[worst]):.0f} ({worst})"])
+            rows.append(
+                [
+                    part,
+                    f"relevant in all, by {name}, 90 %",
+                    str(len(some)),
+                    f"{100 * np.median(error):.1f}",
+                    f"{100 * np.mean(covers):.1f}",
+                    f"{100 * np.mean(by_set[worst]):.0f} ({worst})",
+                ]
+            )
         error = [abs(p["forecast"][1] - p["left"]) / max(p["left"], 1) for _, p in found]
         covers = [p["forecast"][0] <= p["left"] <= p["forecast"][2] for _, p in found]
         by_set = {}
         for (one, _), held in zip(found, covers):
             by_set.setdefault(one["set"], []).append(held)
         worst = min(by_set, key=lambda n: np.mean(by_set[n]))
-        rows.append([part, "records to the certificate, 80 %", str(len(found)), f"{100 * np.median(error):.1f}",
-                     f"{100 * np.mean(covers):.1f}", f"{100 * np.mean(by_set[worst]):.0f} ({worst})"])
+        rows.append(
+            [
+                part,
+                "records to the certificate, 80 %",
+                str(len(found)),
+                f"{100 * np.median(error):.1f}",
+                f"{100 * np.mean(covers):.1f}",
+                f"{100 * np.mean(by_set[worst]):.0f} ({worst})",
+            ]
+        )
     return table(
-        ["part", "what, and its interval", "looks", "median relative error, %", "covered, %", "worst review"], rows)
+        ["part", "what, and its interval", "looks", "median relative error, %", "covered, %", "worst review"], rows
+    )
 
 
 def pictures(judged: list[dict], folder: Path) -> None:
@@ -754,8 +928,10 @@ def pictures(judged: list[dict], folder: Path) -> None:
         axis.set_xlabel("screened, % of the records", fontsize=8)
         axis.set_xlim(0, 112)
     axes[0].set_yticks(range(len(rules)), rules, fontsize=8)
-    figure.suptitle("What is screened, and (right) the runs that reach the target in the worst review, %; "
-                    "certificates in green", fontsize=9)
+    figure.suptitle(
+        "What is screened, and (right) the runs that reach the target in the worst review, %; certificates in green",
+        fontsize=9,
+    )
     figure.tight_layout()
     figure.savefig(folder / "calibration.png", dpi=130)
     pyplot.close(figure)

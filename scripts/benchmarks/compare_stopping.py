@@ -27,8 +27,8 @@ from pyterrier_tar.rules import AnytimeCMH, CMHHeuristic, ConsecutiveIrrelevant,
 from triage import recall
 from triage.decisions import History
 
-LOOK = 25    # records between two looks of cmh
-ROW = 50     # irrelevant records in a row
+LOOK = 25  # records between two looks of cmh
+ROW = 50  # irrelevant records in a row
 CLOSE = 1e-9
 
 
@@ -69,10 +69,13 @@ def stops(y: np.ndarray, target: float) -> dict[str, tuple[int | None, int | Non
     looks = range(LOOK, n, LOOK)
     every = range(1, n)
     pairs = (
-        ("cmh", recall.CmhRule(target, 0.95), looks,
-         CMHHeuristic(target, n, batch_size=LOOK, initial_documents=LOOK)),
-        ("cmh with alpha/(k(k+1))", recall.CmhRule(target, 0.95, look_every=LOOK), looks,
-         AnytimeCMH(target, n, batch_size=LOOK, initial_documents=LOOK)),
+        ("cmh", recall.CmhRule(target, 0.95), looks, CMHHeuristic(target, n, batch_size=LOOK, initial_documents=LOOK)),
+        (
+            "cmh with alpha/(k(k+1))",
+            recall.CmhRule(target, 0.95, look_every=LOOK),
+            looks,
+            AnytimeCMH(target, n, batch_size=LOOK, initial_documents=LOOK),
+        ),
         ("consecutive", recall.ConsecutiveRule(target, 0.95, ROW), every, ConsecutiveIrrelevant(ROW)),
         ("ip-p", recall.IpPRule(target, 0.95), looks, PoissonPoint(target, n)),
     )
@@ -80,7 +83,8 @@ def stops(y: np.ndarray, target: float) -> dict[str, tuple[int | None, int | Non
         name: (
             next((k for k in at if rule(History.of(range(k), y[:k], n_records=n)).stop), None),
             None if (theirs := other._stop_position(y)) is None or theirs >= n else theirs,
-        ) for name, rule, at, other in pairs
+        )
+        for name, rule, at, other in pairs
     }
 
 
@@ -90,7 +94,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    warnings.filterwarnings("ignore")   # of their fits, and of probabilities that are NaN
+    warnings.filterwarnings("ignore")  # of their fits, and of probabilities that are NaN
     rng = np.random.default_rng(args.seed)
     counts: dict[str, Counter] = {}
     for _ in range(args.runs):
@@ -98,15 +102,28 @@ def main() -> None:
         for name, case in p_values(y, int(rng.integers(1, len(y))), target).items():
             counts.setdefault(f"cmh's p against {name}'s", Counter())[case] += 1
         for name, (ours, theirs) in stops(y, target).items():
-            found = "nothing relevant is found where theirs stops" if theirs and not y[:theirs].any() else (
-                "theirs never stops" if theirs is None else "ours never stops" if ours is None
-                else "ours stops earlier" if ours < theirs else "theirs stops earlier")
+            found = (
+                "nothing relevant is found where theirs stops"
+                if theirs and not y[:theirs].any()
+                else (
+                    "theirs never stops"
+                    if theirs is None
+                    else "ours never stops"
+                    if ours is None
+                    else "ours stops earlier"
+                    if ours < theirs
+                    else "theirs stops earlier"
+                )
+            )
             counts.setdefault(f"where {name} stops", Counter())["agrees" if ours == theirs else found] += 1
     print("| rule | agree | differ | how |\n|---|---|---|---|")
     for name, cases in counts.items():
         agree = cases.pop("agrees", 0)
-        print(f"| {name} | {agree} | {cases.total()} | "
-              + "; ".join(f"{n}: {case}" for case, n in cases.most_common()) + " |")
+        print(
+            f"| {name} | {agree} | {cases.total()} | "
+            + "; ".join(f"{n}: {case}" for case, n in cases.most_common())
+            + " |"
+        )
 
 
 if __name__ == "__main__":

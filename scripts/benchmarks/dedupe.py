@@ -50,7 +50,8 @@ def ours(folder: Path) -> dict:
     seconds = time.perf_counter() - start
     name = {r.id: r.extra["record_id"][0] for r in records}
     return {
-        "seconds": seconds, "sure": [(name[x.kept_id], name[x.copy_id]) for x in links if x.sure],
+        "seconds": seconds,
+        "sure": [(name[x.kept_id], name[x.copy_id]) for x in links if x.sure],
         "maybe": [(name[x.kept_id], name[x.copy_id]) for x in links if not x.sure],
     }
 
@@ -72,8 +73,20 @@ def bib_dedupe(folder: Path) -> dict:
     table = pd.read_csv(folder / "records.csv", dtype=str, keep_default_na=False)
     table = table.rename(columns={"record_id": "ID", "authors": "author", "issue": "number"})
     table["author"] = table["author"].str.replace("; ", " and ")
-    known = ("ID", "ENTRYTYPE", "title", "author", "year", "journal", "booktitle", "volume", "number", "pages",
-             "abstract", "doi")
+    known = (
+        "ID",
+        "ENTRYTYPE",
+        "title",
+        "author",
+        "year",
+        "journal",
+        "booktitle",
+        "volume",
+        "number",
+        "pages",
+        "abstract",
+        "doi",
+    )
     table = table[[name for name in table.columns if name in known]]
     start = time.perf_counter()
     matched = match(block(prep(table)))
@@ -81,7 +94,8 @@ def bib_dedupe(folder: Path) -> dict:
     seconds = time.perf_counter() - start
     maybe = matched[matched["duplicate_label"] == "maybe"]
     return {
-        "seconds": seconds, "sure": [(group[0], other) for group in groups for other in group[1:]],
+        "seconds": seconds,
+        "sure": [(group[0], other) for group in groups for other in group[1:]],
         "maybe": list(zip(maybe["ID_1"], maybe["ID_2"])),
     }
 
@@ -100,23 +114,42 @@ def splink(folder: Path) -> dict:
     start = time.perf_counter()
     table = duckdb.connect()
     table.execute(
-        "CREATE TABLE records (unique_id int, title text, author text, year int, journal text, volume text, page text)")
-    table.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", [
-        (i, *(value or None for value in (
-            "".join(re.findall(r"\w", row["title"].lower())), " ".join(re.findall(r"\w+", row["authors"].lower())[:1]),
-            row["year"], " ".join(re.findall(r"\w+", row["journal"].lower())),
-            " ".join(re.findall(r"\d+", row["volume"])[:1]), " ".join(re.findall(r"\d+", row["pages"])[:1]))))
-        for i, row in enumerate(rows)
-    ])
+        "CREATE TABLE records (unique_id int, title text, author text, year int, journal text, volume text, page text)"
+    )
+    table.executemany(
+        "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                i,
+                *(
+                    value or None
+                    for value in (
+                        "".join(re.findall(r"\w", row["title"].lower())),
+                        " ".join(re.findall(r"\w+", row["authors"].lower())[:1]),
+                        row["year"],
+                        " ".join(re.findall(r"\w+", row["journal"].lower())),
+                        " ".join(re.findall(r"\d+", row["volume"])[:1]),
+                        " ".join(re.findall(r"\d+", row["pages"])[:1]),
+                    )
+                ),
+            )
+            for i, row in enumerate(rows)
+        ],
+    )
     settings = SettingsCreator(
         link_type="dedupe_only",
         comparisons=[
-            compare.JaroWinklerAtThresholds("title", [0.98, 0.94, 0.88]), compare.ExactMatch("year"),
-            compare.JaroWinklerAtThresholds("author", [0.92, 0.8]), compare.ExactMatch("volume"),
-            compare.JaroWinklerAtThresholds("journal", [0.92, 0.8]), compare.ExactMatch("page"),
+            compare.JaroWinklerAtThresholds("title", [0.98, 0.94, 0.88]),
+            compare.ExactMatch("year"),
+            compare.JaroWinklerAtThresholds("author", [0.92, 0.8]),
+            compare.ExactMatch("volume"),
+            compare.JaroWinklerAtThresholds("journal", [0.92, 0.8]),
+            compare.ExactMatch("page"),
         ],
         blocking_rules_to_generate_predictions=[
-            block_on("substr(title, 1, 20)"), block_on("substr(title, -20)"), block_on("volume", "page"),
+            block_on("substr(title, 1, 20)"),
+            block_on("substr(title, -20)"),
+            block_on("volume", "page"),
             block_on("author", "year"),
         ],
     )
@@ -129,7 +162,8 @@ def splink(folder: Path) -> dict:
     pairs = linker.inference.predict(threshold_match_probability=0.5).as_record_list()
     found = [(*(rows[p[f"unique_id_{side}"]]["record_id"] for side in "lr"), p["match_probability"]) for p in pairs]
     return {
-        "seconds": time.perf_counter() - start, "sure": [(a, b) for a, b, p in found if p >= SPLINK_SURE],
+        "seconds": time.perf_counter() - start,
+        "sure": [(a, b) for a, b, p in found if p >= SPLINK_SURE],
         "maybe": [(a, b) for a, b, p in found if p < SPLINK_SURE],
     }
 
@@ -140,7 +174,7 @@ def at_scale(folder: Path, n: int) -> dict:
 
     sources = [record for name in sets_in(folder) for record in read(folder / name)]
     copies: dict[int, int] = {}
-    making, clock = 0.0, time.process_time      # on a machine that others share, the fairer one
+    making, clock = 0.0, time.process_time  # on a machine that others share, the fairer one
 
     def timed() -> Iterator:
         nonlocal making
@@ -158,8 +192,13 @@ def at_scale(folder: Path, n: int) -> dict:
     seconds = clock() - start - making
     sure = [(x.copy_id, x.kept_id) for x in links if x.sure]
     right = sum(copies.get(copy, copy) == copies.get(kept, kept) for copy, kept in sure)
-    return {"seconds": seconds, "copies": len(copies), "right": right, "wrong": len(sure) - right,
-            "maybe": sum(not x.sure for x in links)}
+    return {
+        "seconds": seconds,
+        "copies": len(copies),
+        "right": right,
+        "wrong": len(sure) - right,
+        "maybe": sum(not x.sure for x in links),
+    }
 
 
 def recombined(sources: Sequence, n: int, copies: dict[int, int]) -> Iterator:
@@ -179,9 +218,14 @@ def recombined(sources: Sequence, n: int, copies: dict[int, int]) -> Iterator:
         one, two = rng.choice(titles), rng.choice(titles)
         abstract = ". ".join(rng.choice(rng.choice(abstracts)) for _ in range(8)) if rng.random() < 0.9 else ""
         record = replace(
-            sources[0], id=i, title=" ".join(one[: len(one) // 2] + two[len(two) // 2 :]), abstract=abstract,
-            authors=tuple(rng.choice(names) for _ in range(rng.randint(1, 6))), year=rng.randint(1980, 2024),
-            journal=rng.choice(journals), doi=f"10.1000/{i}" if rng.random() < 0.7 else "",
+            sources[0],
+            id=i,
+            title=" ".join(one[: len(one) // 2] + two[len(two) // 2 :]),
+            abstract=abstract,
+            authors=tuple(rng.choice(names) for _ in range(rng.randint(1, 6))),
+            year=rng.randint(1980, 2024),
+            journal=rng.choice(journals),
+            doi=f"10.1000/{i}" if rng.random() < 0.7 else "",
             pmid=str(i) if rng.random() < 0.3 else "",
             extra={"VL": (str(rng.randint(1, 120)),), "SP": (str(rng.randint(1, 1500)),)} if rng.random() < 0.9 else {},
         )
@@ -260,8 +304,15 @@ def score(cluster_of: dict[str, str], sure: Pairs, maybe: Pairs) -> dict:
             true += 1
             join(x, y)
     missed_after, _ = counts()
-    return {"records": len(cluster_of), "to_remove": to_remove, "found": to_remove - missed, "wrong": wrong,
-            "found_with_maybes": to_remove - missed_after, "maybes": len(questions), "maybes_true": true}
+    return {
+        "records": len(cluster_of),
+        "to_remove": to_remove,
+        "found": to_remove - missed,
+        "wrong": wrong,
+        "found_with_maybes": to_remove - missed_after,
+        "maybes": len(questions),
+        "maybes_true": true,
+    }
 
 
 def measured(python: str, *arguments: str) -> dict:
@@ -275,7 +326,10 @@ def measured(python: str, *arguments: str) -> dict:
 def work(task: str, folder: str, *arguments: str) -> None:
     """Do one measurement in this process."""
     tasks: dict[str, Callable[..., dict]] = {
-        "triage": ours, "bib-dedupe": bib_dedupe, "splink": splink, "scale": at_scale,
+        "triage": ours,
+        "bib-dedupe": bib_dedupe,
+        "splink": splink,
+        "scale": at_scale,
     }
     result = tasks[task](Path(folder), *map(int, arguments))
     kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -301,21 +355,32 @@ def main() -> None:
         cluster_of = gold(options.folder / name)
         for tool, python in ((tool, python) for tool, python in tools.items() if python):
             got = measured(python, tool, str(options.folder / name))
-            row = {"set": name, "tool": tool, **score(cluster_of, got["sure"], got["maybe"]),
-                   "seconds": got["seconds"], "mib": got["mib"]}
+            row = {
+                "set": name,
+                "tool": tool,
+                **score(cluster_of, got["sure"], got["maybe"]),
+                "seconds": got["seconds"],
+                "mib": got["mib"],
+            }
             results.append(row)
-            print(f"| {name} | {row['records']} | {row['to_remove']} | {tool} | {row['found']} "
-                  f"| {row['found'] / row['to_remove']:.4f} | {row['wrong']} "
-                  f"| {row['found_with_maybes'] / row['to_remove']:.4f} | {row['maybes']} | {row['maybes_true']} "
-                  f"| {row['seconds']:.2f} | {row['mib']:.0f} |", flush=True)
+            print(
+                f"| {name} | {row['records']} | {row['to_remove']} | {tool} | {row['found']} "
+                f"| {row['found'] / row['to_remove']:.4f} | {row['wrong']} "
+                f"| {row['found_with_maybes'] / row['to_remove']:.4f} | {row['maybes']} | {row['maybes_true']} "
+                f"| {row['seconds']:.2f} | {row['mib']:.0f} |",
+                flush=True,
+            )
     if options.scale:
         print("\n| records | copies | rightly removed | wrongly | maybes | CPU s | records/s | MiB |")
         print("|---|---|---|---|---|---|---|---|")
     for n in filter(None, options.scale.split(",")):
         got = measured(sys.executable, "scale", str(options.folder), n)
         results.append({"records": int(n), **got})
-        print(f"| {n} | {got['copies']} | {got['right']} | {got['wrong']} | {got['maybe']} | {got['seconds']:.1f} "
-              f"| {int(n) / got['seconds']:.0f} | {got['mib']:.0f} |", flush=True)
+        print(
+            f"| {n} | {got['copies']} | {got['right']} | {got['wrong']} | {got['maybe']} | {got['seconds']:.1f} "
+            f"| {int(n) / got['seconds']:.0f} | {got['mib']:.0f} |",
+            flush=True,
+        )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

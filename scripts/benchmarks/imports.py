@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"{'reader':8}{'records':>10}{'seconds':>9}{'cpu':>8}{'records/s':>11}{'peak MiB':>10}")
         rates = {name: found["records"] / found["seconds"] for name, found in best.items()}
         for name, found in best.items():
-            print(f"{name:8}{found['records']:>10,}{found['seconds']:>9.1f}{found['cpu']:>8.1f}{rates[name]:>11,.0f}"
-                  f"{found['peak_mib']:>10,.0f}")
+            print(
+                f"{name:8}{found['records']:>10,}{found['seconds']:>9.1f}{found['cpu']:>8.1f}{rates[name]:>11,.0f}"
+                f"{found['peak_mib']:>10,.0f}"
+            )
         print(f"triage reads {rates['triage'] / rates['rispy']:.2f} times as many records a second as rispy")

@@ -49,9 +49,9 @@ REVIEWER = "ann"
 PROGRAM = (sys.executable, "-m", "triage")
 WIDTH, HEIGHT = 100, 70
 APPEND_ONLY = ("events", "plans", "protocols", "files", "records")
-LEAST_OPEN = 50             # records without a decision that another sitting needs
-PATIENCE = 90               # seconds for whatever the program does: the machine may be busy
-START, SITTING = 4.0, 1.5   # seconds, at most, to a kill at any time, and from the first page to one while typing
+LEAST_OPEN = 50  # records without a decision that another sitting needs
+PATIENCE = 90  # seconds for whatever the program does: the machine may be busy
+START, SITTING = 4.0, 1.5  # seconds, at most, to a kill at any time, and from the first page to one while typing
 MOMENTS = {"at any time": 2, "while typing": 4, "within a write": 5, "at an answer": 1}  # how often each
 DONE = {Label.INCLUDE: "Included", Label.EXCLUDE: "Excluded", Label.MAYBE: "Maybe", None: "Taken back"}
 
@@ -72,9 +72,9 @@ class Outcome:
 
     moment: str
     acknowledged: list[Said] = field(default_factory=list)
-    typed: Said | None = None       # and not answered when the kill came
-    in_a_write: bool = False        # whether a rollback journal was left
-    unanswered: bool = False        # whether what was typed last is in the log all the same
+    typed: Said | None = None  # and not answered when the kill came
+    in_a_write: bool = False  # whether a rollback journal was left
+    unanswered: bool = False  # whether what was typed last is in the log all the same
     problems: list[str] = field(default_factory=list)
 
 
@@ -111,7 +111,7 @@ def shown_title(title: str) -> str:
 
 
 def examine(
-    review: Path, before: dict[str, list[tuple]], acknowledged: Sequence[Said], typed: Said | None,
+    review: Path, before: dict[str, list[tuple]], acknowledged: Sequence[Said], typed: Said | None
 ) -> list[str]:
     """Return what is wrong with a review after a kill; nothing when all is well.
 
@@ -139,12 +139,14 @@ def examine(
     problems = [] if state == [("ok",)] else [f"integrity check: {state}"]
     problems += [
         f"rows of the table {table} were rewritten or lost"
-        for table, rows in before.items() if after[table][: len(rows)] != rows
+        for table, rows in before.items()
+        if after[table][: len(rows)] != rows
     ]
     if [row[0] for row in after["events"]] != list(range(1, len(after["events"]) + 1)):
         problems.append("the numbers of the events have gaps")
     problems += [
-        f"audit permutation {number} is not the one committed" for number, (note, permutation) in enumerate(plans)
+        f"audit permutation {number} is not the one committed"
+        for number, (note, permutation) in enumerate(plans)
         if hashlib.sha256(permutation).hexdigest() != json.loads(note)["sha256"]
     ]
     logged = [Said(event.label, titles[event.record_id], event.reason, event.note) for event in new if _by_key(event)]
@@ -153,7 +155,7 @@ def examine(
             problems.append(f"LOST: {said} was acknowledged and is not in the log")
         elif said != written:
             problems.append(f"{said} was acknowledged; in its place the log has {written}")
-    unanswered = logged[len(acknowledged):]
+    unanswered = logged[len(acknowledged) :]
     # An undo that has no answer may have hit any record.
     if len(unanswered) > 1 or any(typed is None or (s != typed and (s.label or typed.label)) for s in unanswered):
         problems.append(f"in the log without an answer: {unanswered}; typed last: {typed}")
@@ -168,7 +170,7 @@ def _by_key(event: Event) -> bool:
 
 _ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 _RULE = re.compile(r"── record \d+ \|")
-_HOME = "\x1b[H"            # begins a page
+_HOME = "\x1b[H"  # begins a page
 
 
 class TimeToKill(Exception):
@@ -200,11 +202,11 @@ class Sitting:
         self._journal = review.with_name(review.name + "-journal")
         self._chance = chance
         self._moment = moment
-        self._decisions_left = chance.randint(1, 8)     # until the one that the kill is aimed at
+        self._decisions_left = chance.randint(1, 8)  # until the one that the kill is aimed at
         self._kill_at = float("inf")
-        self._notes: dict[str, str] = {}                # by title
+        self._notes: dict[str, str] = {}  # by title
         self._said = ""
-        self._pages_seen = 0                            # when something was typed last
+        self._pages_seen = 0  # when something was typed last
         self.acknowledged: list[Said] = []
         self.typed: Said | None = None
         self._master, slave = pty.openpty()
@@ -213,8 +215,12 @@ class Sitting:
         for name in ("COLUMNS", "LINES", "NO_COLOR"):
             environment.pop(name, None)
         self._process = subprocess.Popen(
-            [*program, "screen", str(review), "--reviewer", REVIEWER], stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, env=environment,
+            [*program, "screen", str(review), "--reviewer", REVIEWER],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env=environment,
         )
         os.close(slave)  # nobody but the program holds it: its end is the end of what can be read
 
@@ -292,7 +298,7 @@ class Sitting:
         rule = next((i for i, line in enumerate(lines) if _RULE.match(line)), None)
         if _HOME not in self._said or rule is None:
             return [], [], ""
-        return lines[:rule], lines[rule + 1:], question.rpartition("\r")[2].strip()
+        return lines[:rule], lines[rule + 1 :], question.rpartition("\r")[2].strip()
 
     def _asks(self) -> bool:
         return self._page()[2].endswith("q quit")
@@ -401,7 +407,11 @@ def _n_open(review: Path) -> int:
 
 
 def kill_at_once(
-    folder: Path, kills: int, seed: int, at_once: int, program: Sequence[str] = PROGRAM,
+    folder: Path,
+    kills: int,
+    seed: int,
+    at_once: int,
+    program: Sequence[str] = PROGRAM,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Outcome]:
     """Kill sittings of some reviews side by side, which share the kills."""
@@ -444,7 +454,10 @@ def main() -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="kill-session-"))
     outcomes = kill_at_once(
-        folder, given.kills, given.seed, given.at_once,
+        folder,
+        given.kills,
+        given.seed,
+        given.at_once,
         progress=lambda done: print(f"\r{done} of {given.kills}", end="", file=sys.stderr, flush=True),
     )
     print(file=sys.stderr)

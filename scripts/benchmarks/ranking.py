@@ -42,7 +42,7 @@ BASELINE = "elas-u4"
 FIGURES = ("work@0.95", "work@1.0", "atd", "recall@0.1")
 RATIOS = FIGURES[:3]
 DRAWS = 2_000
-GRID = np.linspace(0, 1, 201)     # shares screened, of the curves
+GRID = np.linspace(0, 1, 201)  # shares screened, of the curves
 STARTS = {
     "priors": "Started from one relevant and one irrelevant record, {seeds} seeds, --batch {batch}",
     "both": "The same priors, and the criteria for the presets that read them",
@@ -68,10 +68,15 @@ def read(table: Path, criteria: Path | None) -> Review:
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     text = criteria / f"{table.stem}.txt" if criteria is not None else None
-    queries = protocol.criteria_from_text(text.read_text(encoding="utf-8")) if text is not None and text.exists() else ()
+    queries = (
+        protocol.criteria_from_text(text.read_text(encoding="utf-8")) if text is not None and text.exists() else ()
+    )
     return Review(
-        table.stem, [r["title"] for r in rows], [r["abstract"] for r in rows],
-        np.array([int(r["label"]) for r in rows], np.int8), *queries,
+        table.stem,
+        [r["title"] for r in rows],
+        [r["abstract"] for r in rows],
+        np.array([int(r["label"]) for r in rows], np.int8),
+        *queries,
     )
 
 
@@ -82,8 +87,11 @@ def draw_priors(y: np.ndarray, seed: int) -> list[int]:
 
 
 def replay(
-    y: np.ndarray, model: Callable[[np.ndarray, np.ndarray], np.ndarray | None], priors: list[int],
-    start: np.ndarray, batch: str,
+    y: np.ndarray,
+    model: Callable[[np.ndarray, np.ndarray], np.ndarray | None],
+    priors: list[int],
+    start: np.ndarray,
+    batch: str,
 ) -> np.ndarray:
     """Screen, the best ranked first, up to the last relevant record; return all labels in order, priors left out."""
     rows = np.empty(len(y), np.int64)
@@ -105,7 +113,7 @@ def replay(
         rows[done] = row
         is_open[row] = False
         left -= int(y[row])
-    return y[rows[len(priors):]]
+    return y[rows[len(priors) :]]
 
 
 def curve(labels: np.ndarray) -> list[float]:
@@ -130,8 +138,11 @@ def measure(review: Review, preset: ranking.Preset, starts: list[str], options: 
     reads = {start: bool(start != "priors" and preset.criteria) for start in starts}
     views = {
         criteria: features.build_views(
-            features.Texts.of(review.titles, review.abstracts), preset.views, encoder=preset.encoder,
-            include=review.include if criteria else (), exclude=review.exclude if criteria else (),
+            features.Texts.of(review.titles, review.abstracts),
+            preset.views,
+            encoder=preset.encoder,
+            include=review.include if criteria else (),
+            exclude=review.exclude if criteria else (),
             cache_dir=options.cache or bundled.user_cache_dir(),
         )
         for criteria in set(reads.values())
@@ -161,7 +172,7 @@ def interval(runs: list[list[dict]], base: list[list[dict]], name: str) -> tuple
     ratio = np.exp(np.mean([np.log(a.mean() / b.mean()) for a, b in zip(ours, theirs)]))
     drawn = np.empty((DRAWS, len(ours)))
     for i, (a, b) in enumerate(zip(ours, theirs)):
-        same = len(a) == len(b)   # then a seed has the same priors in both
+        same = len(a) == len(b)  # then a seed has the same priors in both
         k = rng.integers(len(a), size=(DRAWS, len(a)))
         m = k if same else rng.integers(len(b), size=(DRAWS, len(b)))
         drawn[:, i] = np.log(a[k].mean(axis=1) / b[m].mean(axis=1))
@@ -181,8 +192,22 @@ def positions_of_asreview(program: str, table: Path, priors: list[int]) -> list[
 
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "one.asreview"
-        subprocess.run([program, "simulate", str(table.resolve()), "--prior-idx", *map(str, priors), "--seed", "1",
-                        "-o", str(project)], check=True, capture_output=True, cwd=folder)
+        subprocess.run(
+            [
+                program,
+                "simulate",
+                str(table.resolve()),
+                "--prior-idx",
+                *map(str, priors),
+                "--seed",
+                "1",
+                "-o",
+                str(project),
+            ],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
         return asreview_positions(project)
 
 
@@ -212,7 +237,9 @@ def tell(runs: dict[str, dict[str, list[dict]]], reviews: list[str], names: list
                 cell += f" ({mean(own, figure) / mean(base, figure):.2f}, {low:.2f} to {high:.2f})"
             cells.append(cell)
         out(f"| {review} | {' | '.join(cells)} |")
-    out(f"\n| preset | {' | '.join(RATIOS)} | better or as good | recall@0.1 | seconds a run |\n|---|---|---|---|---|---|---|")
+    out(
+        f"\n| preset | {' | '.join(RATIOS)} | better or as good | recall@0.1 | seconds a run |\n|---|---|---|---|---|---|---|"
+    )
     for name in names:
         cells = []
         for ratio in RATIOS:
@@ -233,7 +260,9 @@ def draw(figures: dict, reviews: list[str], names: list[str], starts: list[str],
 
     columns = 4
     rows = -(-len(reviews) // columns)
-    figure, fields = pyplot.subplots(rows, columns, figsize=(3 * columns, 2.6 * rows), sharex=True, sharey=True, squeeze=False)
+    figure, fields = pyplot.subplots(
+        rows, columns, figsize=(3 * columns, 2.6 * rows), sharex=True, sharey=True, squeeze=False
+    )
     colours = dict(zip(names, ("#888888", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")))
     for field, review in zip(fields.flat, reviews):
         for name in names:
@@ -241,12 +270,18 @@ def draw(figures: dict, reviews: list[str], names: list[str], starts: list[str],
                 if review not in figures[start].get(name, {}):
                     continue
                 mean_curve = np.mean([run["curve"] for run in figures[start][name][review]], axis=0)
-                field.plot(GRID, mean_curve, color=colours[name], linestyle="-" if start == "priors" else ":", linewidth=1.4,
-                           label=name if start == "priors" else f"{name}, no priors")
+                field.plot(
+                    GRID,
+                    mean_curve,
+                    color=colours[name],
+                    linestyle="-" if start == "priors" else ":",
+                    linewidth=1.4,
+                    label=name if start == "priors" else f"{name}, no priors",
+                )
         field.axhline(0.95, color="#cccccc", linewidth=0.7)
         field.set_title(review, fontsize=9)
         field.grid(alpha=0.2)
-    for field in list(fields.flat)[len(reviews):]:
+    for field in list(fields.flat)[len(reviews) :]:
         field.set_axis_off()
     figure.supxlabel("share of the records screened", fontsize=9)
     figure.supylabel("recall, mean over seeds", fontsize=9)

@@ -51,17 +51,33 @@ from triage.records import Record
 from triage.screening import ProjectJournal, Session, commit_audit
 
 PASSWORD = "correct horse battery staple"
-RELEVANT = 0.1                   # of the decisions
-PATIENCE = 600                   # seconds for an answer, or for the server to be there again
-BAD = ("gaps", "lost", "doubled", "shown to too many", "shown twice to one", "not decided by all", "wrong audit draws",
-       "failed")
+RELEVANT = 0.1  # of the decisions
+PATIENCE = 600  # seconds for an answer, or for the server to be there again
+BAD = (
+    "gaps",
+    "lost",
+    "doubled",
+    "shown to too many",
+    "shown twice to one",
+    "not decided by all",
+    "wrong audit draws",
+    "failed",
+)
 
 
 def review_of(address, records: Sequence[Record], per_record: int) -> None:
     """Make the review, its audit permutation committed."""
     with Project.create(address, f"reviewers_per_record = {per_record}\n") as project:
-        project.add(records, range(1, len(records) + 1), name="made.ris", source="made", format="ris", sha256="0",
-                    announced=len(records), problems=[])
+        project.add(
+            records,
+            range(1, len(records) + 1),
+            name="made.ris",
+            source="made",
+            format="ris",
+            sha256="0",
+            announced=len(records),
+            problems=[],
+        )
         commit_audit(project)
 
 
@@ -106,7 +122,11 @@ def work(project: Project, reviewer: str, rng, out) -> None:
     desk = journal.desk()
     scores = np.random.default_rng(0).random(desk.pool.n)
     session = Session(
-        desk, lambda rows, y: None, journal=journal, start=np.argsort(scores), retrain_after=lambda labelled: 10**9,
+        desk,
+        lambda rows, y: None,
+        journal=journal,
+        start=np.argsort(scores),
+        retrain_after=lambda labelled: 10**9,
         next_origin=lambda history: Origin.AUDIT if len(history.y) % 10 == 9 else Origin.RANKED,
     )
     session._saw_both = True
@@ -142,14 +162,25 @@ class Site:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._command = [sys.executable, "-m", "triage", "serve", str(address), "--port", str(self.port), "--model", model]
+        self._command = [
+            sys.executable,
+            "-m",
+            "triage",
+            "serve",
+            str(address),
+            "--port",
+            str(self.port),
+            "--model",
+            model,
+        ]
         self.said = tempfile.TemporaryFile()
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(self._command, stdout=self.said, stderr=self.said,
-                                         cwd=Path(__file__).resolve().parents[2])
+        self._process = subprocess.Popen(
+            self._command, stdout=self.said, stderr=self.said, cwd=Path(__file__).resolve().parents[2]
+        )
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up and self._process.poll() is None:
             try:
@@ -183,14 +214,24 @@ class Client:
         self._cookies: dict[str, str] = {}
         self._csrf = ""
         page = self._ask("GET", "/login")[1].decode()
-        form = {"csrf": re.search(r'name="csrf" value="(\w+)"', page)[1], "name": name, "password": PASSWORD, "then": "/"}
+        form = {
+            "csrf": re.search(r'name="csrf" value="(\w+)"', page)[1],
+            "name": name,
+            "password": PASSWORD,
+            "then": "/",
+        }
         status, said = self._ask("POST", "/login", urlencode(form), "application/x-www-form-urlencoded")
         if status != 303:
             raise SystemExit(f"{name} could not log in: {status} {said[-2000:]}")
 
-    def _ask(self, method: str, path: str, body: str | None = None, kind: str = "application/json") -> tuple[int, bytes]:
-        headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()),
-                   "content-type": kind, "x-csrf-token": self._csrf}
+    def _ask(
+        self, method: str, path: str, body: str | None = None, kind: str = "application/json"
+    ) -> tuple[int, bytes]:
+        headers = {
+            "cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()),
+            "content-type": kind,
+            "x-csrf-token": self._csrf,
+        }
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
@@ -210,7 +251,9 @@ class Client:
         """Return an answer, sent for as often as the page would."""
         give_up = time.monotonic() + PATIENCE
         while True:
-            status, said = self._ask("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
+            status, said = self._ask(
+                "GET" if body is None else "POST", path, None if body is None else json.dumps(body)
+            )
             told = json.loads(said) if status < 500 or status == 503 else {"detail": said.decode("utf-8", "replace")}
             if status == 200:
                 return told
@@ -240,8 +283,14 @@ class Client:
 
 
 def through_pages(
-    address, reviewers: int, wanted: int, killings: Sequence[Callable[[], None]], *, model: str = "fast",
-    pause: float = 0, site_kills: int = 0,
+    address,
+    reviewers: int,
+    wanted: int,
+    killings: Sequence[Callable[[], None]],
+    *,
+    model: str = "fast",
+    pause: float = 0,
+    site_kills: int = 0,
 ) -> tuple[list, int]:
     """Let people decide in their browsers; return what `through_sessions` does.
 
@@ -260,7 +309,7 @@ def through_pages(
     def screen(number: int) -> None:
         try:
             Client(site.port, names[number]).screen(
-                np.random.default_rng(number), pause, lambda *one: acknowledged.append((names[number], *one)),
+                np.random.default_rng(number), pause, lambda *one: acknowledged.append((names[number], *one))
             )
         except (Exception, SystemExit) as error:
             failed.append(f"{names[number]}: {error!r}")
@@ -304,7 +353,8 @@ def check(address, acknowledged: list, records: int, per_record: int) -> dict:
             wrong_draws += origin == "audit" and row != permutation[at]
             before.add(row)
     return {
-        "events": len(events), "gaps": sum(b.seq != a.seq + 1 for a, b in pairwise(events)),
+        "events": len(events),
+        "gaps": sum(b.seq != a.seq + 1 for a, b in pairwise(events)),
         "lost": sum((who, record_id) not in decided for who, record_id, *_ in acknowledged),
         "doubled": sum(count - 1 for count in decided.values()),
         "shown to too many": sum(len(set(who)) > per_record for who in shown.values()),
@@ -319,9 +369,11 @@ def measure(options: argparse.Namespace, server=None) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         address = Path(folder) / "team.triage" if server is None else server.address()
         pages = options.through == "pages"
-        records = made_up(options.records, np.random.default_rng(0)) if pages else [
-            Record(title=f"Record {i}") for i in range(options.records)
-        ]
+        records = (
+            made_up(options.records, np.random.default_rng(0))
+            if pages
+            else [Record(title=f"Record {i}") for i in range(options.records)]
+        )
         review_of(address, records, options.per_record)
 
         def crash() -> None:
@@ -332,18 +384,32 @@ def measure(options: argparse.Namespace, server=None) -> dict:
         crashes, wanted = [crash] * (options.kills if server else 0), options.records * options.per_record
         begun = time.time()
         acknowledged, failed = (
-            through_pages(address, options.reviewers, wanted, crashes, model=options.model, pause=options.pause,
-                          site_kills=options.kills)
-            if pages else through_sessions(address, options.reviewers, wanted, crashes)
+            through_pages(
+                address,
+                options.reviewers,
+                wanted,
+                crashes,
+                model=options.model,
+                pause=options.pause,
+                site_kills=options.kills,
+            )
+            if pages
+            else through_sessions(address, options.reviewers, wanted, crashes)
         )
         seconds = time.time() - begun
         found = check(address, acknowledged, options.records, options.per_record)
     waits = np.array([one[2] for one in acknowledged])
     return {
-        **vars(options), "seconds": round(seconds, 1), "decisions": len(acknowledged),
+        **vars(options),
+        "seconds": round(seconds, 1),
+        "decisions": len(acknowledged),
         "a second": round(len(acknowledged) / seconds, 1),
-        **{f"wait {name}": round(float(np.quantile(waits, q)), 4) for name, q in (("p50", 0.5), ("p95", 0.95), ("longest", 1))},
-        "failed": failed, **found,
+        **{
+            f"wait {name}": round(float(np.quantile(waits, q)), 4)
+            for name, q in (("p50", 0.5), ("p95", 0.95), ("longest", 1))
+        },
+        "failed": failed,
+        **found,
     }
 
 

@@ -36,12 +36,12 @@ from random import Random
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "data" / "demo"
-BATCH = 200             # records handed out in a file
-SCREENED = 20           # records judged in the terminal
-PATIENCE = 7_200        # seconds that a page may take
-COPY, FOUND = 10, 50    # every so many records is a copy, tells of what is looked for
+BATCH = 200  # records handed out in a file
+SCREENED = 20  # records judged in the terminal
+PATIENCE = 7_200  # seconds that a page may take
+COPY, FOUND = 10, 50  # every so many records is a copy, tells of what is looked for
 _ESCAPE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
-_HOME = "\x1b[H"        # begins a page
+_HOME = "\x1b[H"  # begins a page
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
@@ -92,12 +92,18 @@ def records(sources: Sources, n: int) -> Iterator[dict[str, str | list[str]]]:
         sentences[-1] += f" ({', '.join(names)})"
         page = rng.randint(1, 1500)
         record = {
-            "TI": " ".join(one[: len(one) // 2] + two[len(two) // 2:]),
-            "AU": [f"{rng.choice(sources.words).title()}, {rng.choice('ABCDEFGHJKLMNPRSTW')}."
-                   for _ in range(rng.randint(1, 6))],
-            "PY": str(rng.randint(1990, 2024)), "T2": f"Journal of {rng.choice(sources.words).title()}",
-            "VL": str(rng.randint(1, 120)), "SP": str(page), "EP": str(page + 9),
-            "AB": " ".join(sentences) if rng.random() < 0.92 else "", "DO": f"10.1000/{i}" if rng.random() < 0.7 else "",
+            "TI": " ".join(one[: len(one) // 2] + two[len(two) // 2 :]),
+            "AU": [
+                f"{rng.choice(sources.words).title()}, {rng.choice('ABCDEFGHJKLMNPRSTW')}."
+                for _ in range(rng.randint(1, 6))
+            ],
+            "PY": str(rng.randint(1990, 2024)),
+            "T2": f"Journal of {rng.choice(sources.words).title()}",
+            "VL": str(rng.randint(1, 120)),
+            "SP": str(page),
+            "EP": str(page + 9),
+            "AB": " ".join(sentences) if rng.random() < 0.92 else "",
+            "DO": f"10.1000/{i}" if rng.random() < 0.7 else "",
             "LA": rng.choices(("English", "German", "Chinese"), (94, 3, 3))[0],
             "KW": rng.sample(sources.words, 4),
         }
@@ -181,11 +187,19 @@ class Walk:
             if STEPS[name].changes:
                 shutil.copyfile(self.review, self._copy(name))
                 self._state(name)
-            self.costs[name] = {"seconds": cost.seconds, "processor": cost.processor, "peak_gib": cost.peak_gib, **cost.told}
+            self.costs[name] = {
+                "seconds": cost.seconds,
+                "processor": cost.processor,
+                "peak_gib": cost.peak_gib,
+                **cost.told,
+            }
             self._log.write_text(json.dumps(self.costs, indent=1))
             more = "".join(f", {what} {figure:,.3f}" for what, figure in cost.told.items())
-            print(f"{self.n:>9,}  {name:20}{cost.seconds:9.2f} s {cost.processor:9.2f} s of processor "
-                  f"{cost.peak_gib:6.2f} GiB{more}", flush=True)
+            print(
+                f"{self.n:>9,}  {name:20}{cost.seconds:9.2f} s {cost.processor:9.2f} s of processor "
+                f"{cost.peak_gib:6.2f} GiB{more}",
+                flush=True,
+            )
 
     def _copy(self, step: str) -> Path:
         return self.folder / f"after-{step}.triage"
@@ -212,7 +226,8 @@ class Walk:
             began = time.perf_counter()
             process = subprocess.Popen(
                 [sys.executable, "-m", "triage", str(command), str(self.review), *map(str, rest)],
-                stdout=file, stderr=errors,
+                stdout=file,
+                stderr=errors,
             )
             cost = ended(process, began)
         if process.returncode:
@@ -231,8 +246,13 @@ class Walk:
 
 def _new(walk: Walk) -> Cost:
     protocol = walk.folder / "protocol.toml"
-    protocol.write_text('model = "fast"\n' + (DEMO / "protocol.toml").read_text(encoding="utf-8")
-                        .replace("published_from = 2019", "published_from = 1991"), encoding="utf-8")
+    protocol.write_text(
+        'model = "fast"\n'
+        + (DEMO / "protocol.toml")
+        .read_text(encoding="utf-8")
+        .replace("published_from = 2019", "published_from = 1991"),
+        encoding="utf-8",
+    )
     return walk.triage("new", "--protocol", protocol)
 
 
@@ -240,9 +260,15 @@ def _import(walk: Walk) -> Cost:
     export = walk.folder / "big.ris"
     if not export.exists():
         write_ris(export, walk._sources(), walk.n)
-    return walk.triage("import", export, "--json", told=lambda printed: {
-        "GiB of RIS": export.stat().st_size / 2**30, "GiB of review": walk.review.stat().st_size / 2**30,
-    })
+    return walk.triage(
+        "import",
+        export,
+        "--json",
+        told=lambda printed: {
+            "GiB of RIS": export.stat().st_size / 2**30,
+            "GiB of review": walk.review.stat().st_size / 2**30,
+        },
+    )
 
 
 def _json(*keys: str) -> Callable[[Path], dict[str, float]]:
@@ -251,9 +277,15 @@ def _json(*keys: str) -> Callable[[Path], dict[str, float]]:
 
 def _rank(walk: Walk) -> Cost:
     shutil.rmtree(walk.review.with_suffix(".cache"), ignore_errors=True)
-    return walk.triage("rank", "--top", "20", "--json", told=lambda printed: {
-        "found in the first 20": sum(is_found(r["record_id"]) for r in json.loads(printed.read_text())["records"]),
-    })
+    return walk.triage(
+        "rank",
+        "--top",
+        "20",
+        "--json",
+        told=lambda printed: {
+            "found in the first 20": sum(is_found(r["record_id"]) for r in json.loads(printed.read_text())["records"])
+        },
+    )
 
 
 def _hand_out(walk: Walk) -> Cost:
@@ -279,7 +311,11 @@ def _screen(walk: Walk) -> Cost:
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "triage", "screen", str(walk.review), "--reviewer", "ann"],
-        stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, "TERM": "xterm-256color"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color"},
     )
     os.close(slave)
     said = ""
@@ -316,8 +352,11 @@ def _screen(walk: Walk) -> Cost:
     cost = ended(process, began)
     os.close(master)
     ordered = sorted(waits)
-    cost.told = {"to the first record": first, "key to next record, median": statistics.median(waits),
-                 "key to next record, 95 %": ordered[math.ceil(0.95 * len(ordered)) - 1]}
+    cost.told = {
+        "to the first record": first,
+        "key to next record, median": statistics.median(waits),
+        "key to next record, 95 %": ordered[math.ceil(0.95 * len(ordered)) - 1],
+    }
     return cost
 
 
@@ -348,9 +387,9 @@ STEPS: dict[str, Step] = {
     "export included": Step(lambda walk: walk.triage("export", "-o", walk.fresh("included.ris"), "--only", "included")),
     "export all as RIS": Step(lambda walk: walk.triage("export", "-o", walk.fresh("all.ris"))),
     "export all as CSV": Step(lambda walk: walk.triage("export", "-o", walk.fresh("all.csv"))),
-    "log": Step(lambda walk: walk.triage("log", told=lambda printed: {
-        "events": sum(1 for _ in printed.open("rb")) - 1,
-    })),
+    "log": Step(
+        lambda walk: walk.triage("log", told=lambda printed: {"events": sum(1 for _ in printed.open("rb")) - 1})
+    ),
 }
 
 
@@ -363,8 +402,14 @@ def table(costs: dict[int, dict[str, dict]]) -> str:
     lines = ["| step | " + " | ".join(f"{n:,}" for n in sizes) + " |", "|---|" + "---|" * len(sizes)]
     for step in STEPS:
         cells = [costs[n].get(step) for n in sizes]
-        lines.append(f"| {step} | " + " | ".join(
-            "" if c is None else f"{c['seconds']:.3g} ({c['processor']:.3g}) s, {c['peak_gib']:.2f} GiB" for c in cells) + " |")
+        lines.append(
+            f"| {step} | "
+            + " | ".join(
+                "" if c is None else f"{c['seconds']:.3g} ({c['processor']:.3g}) s, {c['peak_gib']:.2f} GiB"
+                for c in cells
+            )
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -381,14 +426,22 @@ def plot(costs: dict[int, dict[str, dict]], path: Path) -> None:
     colours = colormaps["tab20"]
     for number, step in enumerate(shown):
         points = [(n, costs[n][step]["processor"]) for n in sizes if step in costs[n]]
-        axes.plot(*zip(*points, strict=True), marker="os^Dv"[number % 5], markersize=5, linewidth=1.4, label=step,
-                  color=colours(number % 20))
+        axes.plot(
+            *zip(*points, strict=True),
+            marker="os^Dv"[number % 5],
+            markersize=5,
+            linewidth=1.4,
+            label=step,
+            color=colours(number % 20),
+        )
     grid = [sizes[0] * (sizes[-1] / sizes[0]) ** (i / 50) for i in range(51)]
     for scale, label in ((1.0, "n log n"), (0.05, None)):
         top = max(c["processor"] for c in last.values()) * scale
         unit = top / (sizes[-1] * math.log(sizes[-1]))
         axes.plot(grid, [unit * n * math.log(n) for n in grid], "k--", linewidth=1, alpha=0.6, label=label)
-    axes.set(xscale="log", yscale="log", ylim=(0.4, None), xlabel="Records in the project", ylabel="Seconds of the processor")
+    axes.set(
+        xscale="log", yscale="log", ylim=(0.4, None), xlabel="Records in the project", ylabel="Seconds of the processor"
+    )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)

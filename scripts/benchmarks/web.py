@@ -39,8 +39,12 @@ class _Client:
         self._csrf = self.ask("/api/session")["csrf"]
 
     def ask(self, path: str, body: dict | None = None) -> dict:
-        self._connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body),
-                                 {"content-type": "application/json", "x-csrf-token": self._csrf})
+        self._connection.request(
+            "GET" if body is None else "POST",
+            path,
+            None if body is None else json.dumps(body),
+            {"content-type": "application/json", "x-csrf-token": self._csrf},
+        )
         answer = self._connection.getresponse()
         told = json.loads(answer.read())
         if answer.status != 200:
@@ -53,8 +57,19 @@ def run(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.triage"
         made_review(path, args.records, args.labels).close()
-        command = [sys.executable, "-m", "triage", "serve", str(path), "--port", str(args.port), "--reviewer", "ann",
-                   "--model", args.model]
+        command = [
+            sys.executable,
+            "-m",
+            "triage",
+            "serve",
+            str(path),
+            "--port",
+            str(args.port),
+            "--reviewer",
+            "ann",
+            "--model",
+            args.model,
+        ]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
             try:
                 if not re.search("http://", server.stderr.readline()):
@@ -71,12 +86,17 @@ def _measure(args: argparse.Namespace, client: _Client) -> None:
     print(f"opened in {time.perf_counter() - began:.1f} s")
     waits = []
     for i in range(args.decisions):
-        body = {"key": uuid.uuid4().hex, "record_id": queue["records"][0]["record_id"],
-                "label": "include" if i % 10 == 0 else "exclude"}
+        body = {
+            "key": uuid.uuid4().hex,
+            "record_id": queue["records"][0]["record_id"],
+            "label": "include" if i % 10 == 0 else "exclude",
+        }
         start = time.perf_counter()
         queue = client.ask("/api/decisions", body)
         waits.append(time.perf_counter() - start)
         time.sleep(args.pause)
     low, high = np.percentile(waits, [50, 95])
-    print(f"{args.records:,} records, {args.labels:,} labels, {args.model}: {args.decisions} decisions answered with the next "
-          f"records in {1000 * low:.0f} ms (median), {1000 * high:.0f} ms (p95), {1000 * max(waits):.0f} ms (longest)")
+    print(
+        f"{args.records:,} records, {args.labels:,} labels, {args.model}: {args.decisions} decisions answered with the next "
+        f"records in {1000 * low:.0f} ms (median), {1000 * high:.0f} ms (p95), {1000 * max(waits):.0f} ms (longest)"
+    )

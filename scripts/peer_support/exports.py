@@ -26,15 +26,18 @@ SEED = 1980
 FIRSTS = {"PubMed": 2010, "Medline": 560, "CINAHL": 870, "PsycINFO": 1130, "PsycARTICLES": 221}
 COPIES = {"PubMed": 0, "Medline": 620, "CINAHL": 330, "PsycINFO": 316, "PsycARTICLES": 200}
 FILES = {
-    "PubMed": "pubmed.nbib", "Medline": "medline_ovid.ris", "CINAHL": "cinahl_ebsco.ris",
-    "PsycINFO": "psycinfo_ovid.ris", "PsycARTICLES": "psycarticles_psycnet.ris",
+    "PubMed": "pubmed.nbib",
+    "Medline": "medline_ovid.ris",
+    "CINAHL": "cinahl_ebsco.ris",
+    "PsycINFO": "psycinfo_ovid.ris",
+    "PsycARTICLES": "psycarticles_psycnet.ris",
 }
-FOREIGN = 142               # works in another language than English
-FOREIGN_COPIES = 30         # copies of these among the copies
+FOREIGN = 142  # works in another language than English
+FOREIGN_COPIES = 30  # copies of these among the copies
 # English works by what their source tells: an abstract and a place in print, an abstract without a place, and
 # a place without an abstract.
 KINDS = {"full": 800, "abstract": 2450, "bare": 1399}
-YEARS = range(1980, 2011)   # of the search
+YEARS = range(1980, 2011)  # of the search
 FIRST_MADE_PMID = 90_000_000
 
 
@@ -44,7 +47,7 @@ class Work:
 
     title: str
     abstract: str
-    authors: tuple[tuple[str, str], ...]    # family name, given names
+    authors: tuple[tuple[str, str], ...]  # family name, given names
     year: int
     journal: str
     abbreviation: str
@@ -54,7 +57,7 @@ class Work:
     last_page: str
     doi: str
     pmid: str
-    language: str                           # English name; "" where only the title shows that it is another
+    language: str  # English name; "" where only the title shows that it is another
     made_pmid: str = ""
 
 
@@ -109,11 +112,19 @@ def _exports(data: Path, abbreviations: dict[str, str]) -> Iterator[Work]:
     """Read the exports that tell most: with volume, pages and often the journal's abbreviation."""
     folder = data / "exports"
     for name in (
-        "asysd/zotero_export.csv", "asysd/zotero_export.ris", "asysd/wos_test.ris", "wilddamon/psycinfo_export.xml",
-        "citesource/20221207_gambling-harms_pubmed_176.ris", "citesource/20221207_gambling-harms_psycinfo_124.ris",
-        "citesource/20221207_gambling-harms_scopus_255.ris", "citesource/medline_84.ris", "citesource/wos_278.ris",
-        "citesource/Dimensions_246.ris", "vandeschoot/schoot-lgmm-ptsd-included-1.ris",
-        "iebh/endnote20_tafenoquine.xml", "kwok/Virus_Metagenomics_in_Farm_Animals-INCLUDED-v2.txt",
+        "asysd/zotero_export.csv",
+        "asysd/zotero_export.ris",
+        "asysd/wos_test.ris",
+        "wilddamon/psycinfo_export.xml",
+        "citesource/20221207_gambling-harms_pubmed_176.ris",
+        "citesource/20221207_gambling-harms_psycinfo_124.ris",
+        "citesource/20221207_gambling-harms_scopus_255.ris",
+        "citesource/medline_84.ris",
+        "citesource/wos_278.ris",
+        "citesource/Dimensions_246.ris",
+        "vandeschoot/schoot-lgmm-ptsd-included-1.ris",
+        "iebh/endnote20_tafenoquine.xml",
+        "kwok/Virus_Metagenomics_in_Farm_Animals-INCLUDED-v2.txt",
     ):
         for record in formats.read(folder / name, "auto", None).records:
             extra = {"".join(c for c in k.casefold() if c.isalnum()): v[0] for k, v in record.extra.items() if v}
@@ -157,8 +168,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _record(row: dict[str, str], authors: tuple[str, ...]) -> Record:
     return Record(
-        title=row["title"], abstract=row.get("abstract") or "", authors=authors, journal=row.get("journal") or "",
-        year=int(row["year"]) if (row.get("year") or "").isdigit() else None, doi=normal_doi(row.get("doi") or ""),
+        title=row["title"],
+        abstract=row.get("abstract") or "",
+        authors=authors,
+        journal=row.get("journal") or "",
+        year=int(row["year"]) if (row.get("year") or "").isdigit() else None,
+        doi=normal_doi(row.get("doi") or ""),
     )
 
 
@@ -175,9 +190,18 @@ def _work(record: Record, volume: str, issue: str, pages: str, pmid: str) -> Wor
         last = first[: len(first) - len(last)] + last
     abstract = "" if is_placeholder(record.abstract) else _one_line(record.abstract)
     return Work(
-        title=title, abstract=abstract if len(abstract) > 150 else "", authors=authors, year=record.year,
-        journal=_one_line(record.journal), abbreviation="", volume=volume if len(volume) < 8 else "",
-        issue=issue if len(issue) < 8 else "", first_page=first, last_page=last, doi=record.doi, pmid=pmid,
+        title=title,
+        abstract=abstract if len(abstract) > 150 else "",
+        authors=authors,
+        year=record.year,
+        journal=_one_line(record.journal),
+        abbreviation="",
+        volume=volume if len(volume) < 8 else "",
+        issue=issue if len(issue) < 8 else "",
+        first_page=first,
+        last_page=last,
+        doi=record.doi,
+        pmid=pmid,
         language=language,
     )
 
@@ -251,17 +275,57 @@ def _letters(text: str) -> str:
 # -- how a database tells a work ---------------------------------------------------------------
 
 LANGUAGE_CODES = {
-    "English": "eng", "Bulgarian": "bul", "Chinese": "chi", "Czech": "cze", "Dutch": "dut", "French": "fre",
-    "German": "ger", "Hungarian": "hun", "Italian": "ita", "Japanese": "jpn", "Lithuanian": "lit", "Norwegian": "nor",
-    "Polish": "pol", "Portuguese": "por", "Romanian": "rum", "Russian": "rus", "Spanish": "spa", "Swedish": "swe",
+    "English": "eng",
+    "Bulgarian": "bul",
+    "Chinese": "chi",
+    "Czech": "cze",
+    "Dutch": "dut",
+    "French": "fre",
+    "German": "ger",
+    "Hungarian": "hun",
+    "Italian": "ita",
+    "Japanese": "jpn",
+    "Lithuanian": "lit",
+    "Norwegian": "nor",
+    "Polish": "pol",
+    "Portuguese": "por",
+    "Romanian": "rum",
+    "Russian": "rus",
+    "Spanish": "spa",
+    "Swedish": "swe",
     "Turkish": "tur",
 }
-_SPELT = str.maketrans({
-    "\u03b1": "alpha", "\u03b2": "beta", "\u03b3": "gamma", "\u03b4": "delta", "\u03ba": "kappa", "\u03bc": "mu",
-    "\u00b5": "micro", "\u2265": ">=", "\u2264": "<=", "\u00b1": "+/-", "\u00d7": "x", "\u2013": "-", "\u2014": "-",
-    "\u2010": "-", "\u2011": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2032": "'",
-    "\u00df": "ss", "\u00f8": "o", "\u00d8": "O", "\u0142": "l", "\u0141": "L", "\u00e6": "ae", "\u0131": "i",
-})
+_SPELT = str.maketrans(
+    {
+        "\u03b1": "alpha",
+        "\u03b2": "beta",
+        "\u03b3": "gamma",
+        "\u03b4": "delta",
+        "\u03ba": "kappa",
+        "\u03bc": "mu",
+        "\u00b5": "micro",
+        "\u2265": ">=",
+        "\u2264": "<=",
+        "\u00b1": "+/-",
+        "\u00d7": "x",
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2010": "-",
+        "\u2011": "-",
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2032": "'",
+        "\u00df": "ss",
+        "\u00f8": "o",
+        "\u00d8": "O",
+        "\u0142": "l",
+        "\u0141": "L",
+        "\u00e6": "ae",
+        "\u0131": "i",
+    }
+)
 
 
 class Teller:
@@ -298,45 +362,83 @@ class Teller:
             told = self._maybe(0.6, "journal abbreviated", told, bool(told.abbreviation), journal=told.abbreviation)
             told = self._spelt(told)
             if told.language == "English":
-                told = self._maybe(0.08, "title marked as a review", told, len(told.abstract) > 400,
-                                   title=f"{told.title} [Review] [{self.rng.integers(20, 120)} refs]")
-            told = self._maybe(0.25 if older else 0.03, "abstract truncated", told, len(told.abstract.split()) > 250,
-                               abstract=" ".join(told.abstract.split()[:250]) + "(ABSTRACT TRUNCATED AT 250 WORDS)")
+                told = self._maybe(
+                    0.08,
+                    "title marked as a review",
+                    told,
+                    len(told.abstract) > 400,
+                    title=f"{told.title} [Review] [{self.rng.integers(20, 120)} refs]",
+                )
+            told = self._maybe(
+                0.25 if older else 0.03,
+                "abstract truncated",
+                told,
+                len(told.abstract.split()) > 250,
+                abstract=" ".join(told.abstract.split()[:250]) + "(ABSTRACT TRUNCATED AT 250 WORDS)",
+            )
         elif source == "CINAHL":
             told = self._maybe(0.6, "DOI missing", told, bool(told.doi), doi="")
             told = self._maybe(0.25, "abstract missing", told, bool(told.abstract), abstract="")
-            told = self._maybe(0.15, "abstract truncated", told, len(told.abstract) > 600,
-                               abstract=_cut(told.abstract, 500) + "...")
+            told = self._maybe(
+                0.15, "abstract truncated", told, len(told.abstract) > 600, abstract=_cut(told.abstract, 500) + "..."
+            )
         else:
             told = self._maybe(0.3, "DOI missing", told, bool(told.doi), doi="")
             told = self._maybe(0.08, "abstract missing", told, bool(told.abstract), abstract="")
-            told = self._maybe(0.12, "abstract truncated", told, len(told.abstract) > 900,
-                               abstract=_cut(told.abstract, 700))
-        told = self._maybe(0.5, "initials for given names", told, any(given for _, given in told.authors),
-                           authors=tuple((family, initials(given)) for family, given in told.authors))
+            told = self._maybe(
+                0.12, "abstract truncated", told, len(told.abstract) > 900, abstract=_cut(told.abstract, 700)
+            )
+        told = self._maybe(
+            0.5,
+            "initials for given names",
+            told,
+            any(given for _, given in told.authors),
+            authors=tuple((family, initials(given)) for family, given in told.authors),
+        )
         told = self._maybe(0.05, "first authors only", told, len(told.authors) > 3, authors=told.authors[:3])
         told = self._maybe(0.03, "year of the online version", told, True, year=told.year - 1)
-        told = self._maybe(0.3, "part of a double family name missing", told, " " in told.authors[0][0],
-                           authors=((told.authors[0][0].rsplit(" ", 1)[-1], told.authors[0][1]), *told.authors[1:]))
+        told = self._maybe(
+            0.3,
+            "part of a double family name missing",
+            told,
+            " " in told.authors[0][0],
+            authors=((told.authors[0][0].rsplit(" ", 1)[-1], told.authors[0][1]), *told.authors[1:]),
+        )
         short = re.sub(r"^The |\s*(?:: .*|\([^()]*\))$", "", told.journal)
-        told = self._maybe(0.5, "journal without article or subtitle", told, short not in ("", told.journal),
-                           journal=short)
+        told = self._maybe(
+            0.5, "journal without article or subtitle", told, short not in ("", told.journal), journal=short
+        )
         other = _otherwise_spelt(told.title)
         told = self._maybe(0.3, "British, American or numeral spelling", told, other != told.title, title=other)
         signs = (" & ", " and ") if " & " in told.journal else (" and ", " & ")
         swapped = told.journal.replace(*signs)
         told = self._maybe(0.4, "& for and in the journal", told, swapped != told.journal, journal=swapped)
-        told = self._maybe(0.1, "title in other letters", told, ": " in told.title,
-                           title=re.sub(r": (\w)", lambda m: f": {m.group(1).upper()}", told.title, count=1))
-        told = self._maybe(0.1, "dash for colon in the title", told, ": " in told.title,
-                           title=told.title.replace(": ", " - ", 1))
-        return self._maybe(0.15, "pages missing", told, bool(told.first_page) and bool(told.abstract or told.doi),
-                           first_page="", last_page="")
+        told = self._maybe(
+            0.1,
+            "title in other letters",
+            told,
+            ": " in told.title,
+            title=re.sub(r": (\w)", lambda m: f": {m.group(1).upper()}", told.title, count=1),
+        )
+        told = self._maybe(
+            0.1, "dash for colon in the title", told, ": " in told.title, title=told.title.replace(": ", " - ", 1)
+        )
+        return self._maybe(
+            0.15,
+            "pages missing",
+            told,
+            bool(told.first_page) and bool(told.abstract or told.doi),
+            first_page="",
+            last_page="",
+        )
 
     def _spelt(self, told: Work) -> Work:
         """Spell out what a database that keeps to ASCII cannot write."""
         plain = replace(
-            told, title=spelt(told.title), abstract=spelt(told.abstract), journal=spelt(told.journal),
+            told,
+            title=spelt(told.title),
+            abstract=spelt(told.abstract),
+            journal=spelt(told.journal),
             authors=tuple((spelt(family), spelt(given)) for family, given in told.authors),
         )
         if plain != told:
@@ -351,9 +453,19 @@ class Teller:
 
 
 _SPELLINGS = (
-    ("haem", "hem"), ("paed", "ped"), ("behaviour", "behavior"), ("tumour", "tumor"), ("randomis", "randomiz"),
-    ("hospitalis", "hospitaliz"), ("generalis", "generaliz"), ("programme ", "program "), ("oestrogen", "estrogen"),
-    (" two ", " 2 "), (" three ", " 3 "), ("meta-analysis", "metaanalysis"), ("post-operative", "postoperative"),
+    ("haem", "hem"),
+    ("paed", "ped"),
+    ("behaviour", "behavior"),
+    ("tumour", "tumor"),
+    ("randomis", "randomiz"),
+    ("hospitalis", "hospitaliz"),
+    ("generalis", "generaliz"),
+    ("programme ", "program "),
+    ("oestrogen", "estrogen"),
+    (" two ", " 2 "),
+    (" three ", " 3 "),
+    ("meta-analysis", "metaanalysis"),
+    ("post-operative", "postoperative"),
 )
 
 
@@ -402,14 +514,29 @@ def _pubmed(told: Work, work: Work, rng: np.random.Generator) -> str:
     pages = _short_pages(told)
     doi = told.doi and f"{told.doi} [doi]"
     fields = [
-        ("PMID", work.pmid or work.made_pmid), ("OWN", "NLM"), ("STAT", "MEDLINE"),
-        ("VI", told.volume), ("IP", told.issue), ("DP", str(told.year)), ("TI", told.title),
-        ("PG", pages), ("LID", doi), ("AB", told.abstract),
-        *((tag, value) for family, given in told.authors for tag, value in (
-            ("FAU", ", ".join(filter(None, (family, given)))), ("AU", f"{family} {initials(given)}".strip()),
-        )),
-        ("LA", LANGUAGE_CODES[told.language]), ("PT", "Journal Article"),
-        ("TA", told.abbreviation), ("JT", told.journal), ("AID", doi),
+        ("PMID", work.pmid or work.made_pmid),
+        ("OWN", "NLM"),
+        ("STAT", "MEDLINE"),
+        ("VI", told.volume),
+        ("IP", told.issue),
+        ("DP", str(told.year)),
+        ("TI", told.title),
+        ("PG", pages),
+        ("LID", doi),
+        ("AB", told.abstract),
+        *(
+            (tag, value)
+            for family, given in told.authors
+            for tag, value in (
+                ("FAU", ", ".join(filter(None, (family, given)))),
+                ("AU", f"{family} {initials(given)}".strip()),
+            )
+        ),
+        ("LA", LANGUAGE_CODES[told.language]),
+        ("PT", "Journal Article"),
+        ("TA", told.abbreviation),
+        ("JT", told.journal),
+        ("AID", doi),
         ("SO", f"{told.abbreviation or told.journal}. {told.year};{told.volume}({told.issue}):{pages}."),
     ]
     return "".join(f"{tag:<4}- {_wrapped(value)}\n" for tag, value in fields if value) + "\n"
@@ -427,13 +554,26 @@ def _wrapped(value: str) -> str:
 def _medline(told: Work, work: Work, rng: np.random.Generator) -> str:
     # A number that is made up must not tell that two records are one, so only a real one is written.
     link = "http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=med4&NEWS=N&AN="
-    return _tagged([
-        ("TY", "JOUR"), ("DB", "Ovid MEDLINE(R) <1980 to August Week 4 2010>"), ("ID", work.pmid), ("T1", told.title),
-        *(("A1", " ".join(author) if author[1].isupper() else _comma(author)) for author in told.authors),
-        ("Y1", f"{told.year}//"), ("N2", told.abstract), ("JF", told.journal), ("JA", told.abbreviation),
-        ("VL", told.volume), ("IS", told.issue), ("SP", told.first_page), ("EP", told.last_page),
-        ("DO", told.doi and f"http://dx.doi.org/{told.doi}"), ("L2", work.pmid and link + work.pmid), ("ER", ""),
-    ])
+    return _tagged(
+        [
+            ("TY", "JOUR"),
+            ("DB", "Ovid MEDLINE(R) <1980 to August Week 4 2010>"),
+            ("ID", work.pmid),
+            ("T1", told.title),
+            *(("A1", " ".join(author) if author[1].isupper() else _comma(author)) for author in told.authors),
+            ("Y1", f"{told.year}//"),
+            ("N2", told.abstract),
+            ("JF", told.journal),
+            ("JA", told.abbreviation),
+            ("VL", told.volume),
+            ("IS", told.issue),
+            ("SP", told.first_page),
+            ("EP", told.last_page),
+            ("DO", told.doi and f"http://dx.doi.org/{told.doi}"),
+            ("L2", work.pmid and link + work.pmid),
+            ("ER", ""),
+        ]
+    )
 
 
 _COPYRIGHT = (
@@ -444,49 +584,98 @@ _COPYRIGHT = (
 
 def _cinahl(told: Work, work: Work, rng: np.random.Generator) -> str:
     number = f"{rng.integers(100_000_000, 110_000_000)}"
-    note = (f"Accession Number: {number}. Language: {told.language}. Entry Date: {told.year}0625. Revision Date: "
-            f"20100831. Publication Type: Journal Article; research; tables/charts. Journal Subset: Biomedical; USA.")
+    note = (
+        f"Accession Number: {number}. Language: {told.language}. Entry Date: {told.year}0625. Revision Date: "
+        f"20100831. Publication Type: Journal Article; research; tables/charts. Journal Subset: Biomedical; USA."
+    )
     if work.pmid and rng.random() < 0.5:
         note += f" PMID: NLM{work.pmid}."
-    return _tagged([
-        ("TY", "JOUR"), *(("AU", _comma(author)) for author in told.authors), ("T1", told.title), ("JO", told.journal),
-        ("JF", told.journal), ("Y1", f"{told.year}/{rng.integers(1, 13):02}//"),
-        ("VL", told.volume), ("IS", told.issue),
-        ("M3", "Article"), ("SP", told.first_page), ("EP", told.last_page),
-        ("AB", told.abstract and f"{told.abstract} [ABSTRACT FROM AUTHOR]"),
-        ("AB", told.abstract and f"Copyright of {told.journal}{_COPYRIGHT}"),
-        ("N1", note), ("L3", told.doi),
-        ("UR", f"https://search.ebscohost.com/login.aspx?direct=true&db=c8h&AN={number}&site=ehost-live&scope=site"),
-        ("DP", "EBSCOhost"), ("DB", "c8h"), ("ER", ""),
-    ]) + "\r\n"
+    return (
+        _tagged(
+            [
+                ("TY", "JOUR"),
+                *(("AU", _comma(author)) for author in told.authors),
+                ("T1", told.title),
+                ("JO", told.journal),
+                ("JF", told.journal),
+                ("Y1", f"{told.year}/{rng.integers(1, 13):02}//"),
+                ("VL", told.volume),
+                ("IS", told.issue),
+                ("M3", "Article"),
+                ("SP", told.first_page),
+                ("EP", told.last_page),
+                ("AB", told.abstract and f"{told.abstract} [ABSTRACT FROM AUTHOR]"),
+                ("AB", told.abstract and f"Copyright of {told.journal}{_COPYRIGHT}"),
+                ("N1", note),
+                ("L3", told.doi),
+                (
+                    "UR",
+                    f"https://search.ebscohost.com/login.aspx?direct=true&db=c8h&AN={number}&site=ehost-live&scope=site",
+                ),
+                ("DP", "EBSCOhost"),
+                ("DB", "c8h"),
+                ("ER", ""),
+            ]
+        )
+        + "\r\n"
+    )
 
 
 def _psycinfo(told: Work, work: Work, rng: np.random.Generator) -> str:
     number = f"{told.year}-{rng.integers(1, 30_000):05}-{rng.integers(1, 30):03}"
     note = f" (PsycINFO Database Record (c) {max(told.year, 2003)} APA, all rights reserved)"
     paged = bool(told.first_page)
-    return _tagged([
-        ("TY", "JOUR"), ("ID", number), ("T1", told.title), *(("A1", _comma(author)) for author in told.authors),
-        ("Y1", f"{told.year}//"), ("N2", told.abstract and told.abstract + note),
-        ("M3", "Health & Mental Health Treatment & Prevention [3300]"), ("JF", told.journal), ("VL", told.volume),
-        ("IS", told.issue), ("SP", told.first_page if paged else "No"),
-        ("EP", told.last_page if paged else "Specified"),
-        ("DO", told.doi and f"http://dx.doi.org/{told.doi}"),
-        ("L2", f"http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=psyc6&NEWS=N&AN={number}"),
-        ("ER", ""), ("NL", told.abbreviation),
-    ]) + ("\r\nLink to the Ovid Full Text or citation: http://ovidsp.ovid.com/ovidweb.cgi?T=JS&CSC=Y&NEWS=N"
-          f"&PAGE=fulltext&D=psyc6&AN={number}\r\n\r\n")
+    return _tagged(
+        [
+            ("TY", "JOUR"),
+            ("ID", number),
+            ("T1", told.title),
+            *(("A1", _comma(author)) for author in told.authors),
+            ("Y1", f"{told.year}//"),
+            ("N2", told.abstract and told.abstract + note),
+            ("M3", "Health & Mental Health Treatment & Prevention [3300]"),
+            ("JF", told.journal),
+            ("VL", told.volume),
+            ("IS", told.issue),
+            ("SP", told.first_page if paged else "No"),
+            ("EP", told.last_page if paged else "Specified"),
+            ("DO", told.doi and f"http://dx.doi.org/{told.doi}"),
+            ("L2", f"http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=psyc6&NEWS=N&AN={number}"),
+            ("ER", ""),
+            ("NL", told.abbreviation),
+        ]
+    ) + (
+        "\r\nLink to the Ovid Full Text or citation: http://ovidsp.ovid.com/ovidweb.cgi?T=JS&CSC=Y&NEWS=N"
+        f"&PAGE=fulltext&D=psyc6&AN={number}\r\n\r\n"
+    )
 
 
 def _psycarticles(told: Work, work: Work, rng: np.random.Generator) -> str:
     number = f"{told.year}-{rng.integers(1, 30_000):05}-{rng.integers(1, 30):03}"
-    return _tagged([
-        ("TY", "JOUR"), ("ID", number), ("T1", told.title), ("JF", told.journal),
-        *(("A1", _comma(author)) for author in told.authors), ("VL", told.volume), ("IS", told.issue),
-        ("SP", told.first_page), ("EP", told.last_page), ("Y1", str(told.year)), ("CY", "US"),
-        ("PB", "American Psychological Association"), ("N2", told.abstract), ("M3", told.doi and f"doi:{told.doi}"),
-        ("DO", told.doi), ("ER", ""),
-    ], "\n") + "\n"
+    return (
+        _tagged(
+            [
+                ("TY", "JOUR"),
+                ("ID", number),
+                ("T1", told.title),
+                ("JF", told.journal),
+                *(("A1", _comma(author)) for author in told.authors),
+                ("VL", told.volume),
+                ("IS", told.issue),
+                ("SP", told.first_page),
+                ("EP", told.last_page),
+                ("Y1", str(told.year)),
+                ("CY", "US"),
+                ("PB", "American Psychological Association"),
+                ("N2", told.abstract),
+                ("M3", told.doi and f"doi:{told.doi}"),
+                ("DO", told.doi),
+                ("ER", ""),
+            ],
+            "\n",
+        )
+        + "\n"
+    )
 
 
 def _tagged(fields: Iterable[tuple[str, str]], end: str = "\r\n") -> str:
@@ -494,7 +683,11 @@ def _tagged(fields: Iterable[tuple[str, str]], end: str = "\r\n") -> str:
 
 
 _WRITERS: dict[str, Callable[[Work, Work, np.random.Generator], str]] = {
-    "PubMed": _pubmed, "Medline": _medline, "CINAHL": _cinahl, "PsycINFO": _psycinfo, "PsycARTICLES": _psycarticles,
+    "PubMed": _pubmed,
+    "Medline": _medline,
+    "CINAHL": _cinahl,
+    "PsycINFO": _psycinfo,
+    "PsycARTICLES": _psycarticles,
 }
 _PSYCNET_HEAD = (
     "Provider: American Psychological Association\nDatabase: PsycARTICLES\n"
@@ -524,7 +717,7 @@ def build(data: Path, folder: Path) -> Exports:
         here = [(i, False) for i in first_in[source]] + [(i, True) for i in copies[source]]
         rng.shuffle(here)
         texts = [teller.tell(works[i], source, bool(is_copy)) for i, is_copy in here]
-        if source in ("Medline", "PsycINFO"):   # Ovid numbers its records
+        if source in ("Medline", "PsycINFO"):  # Ovid numbers its records
             texts = [f"{n}.\r\n{text}\r\n" for n, text in enumerate(texts, 1)]
         head = _PSYCNET_HEAD if source == "PsycARTICLES" else ""
         path.write_text(head + "".join(texts), encoding="utf-8", newline="")
@@ -567,12 +760,26 @@ def _spread(rng: np.random.Generator, works: list[Work]) -> tuple[dict[str, list
         if not COPIES[source]:
             continue
         earlier = [i for name in sources[:at] for i in first_in[name]]
-        foreign = [i for i in earlier if works[i].language != "English" and (
-            source in ("Medline", "CINAHL") and works[i].language or source == "PsycINFO" and not works[i].language)]
+        foreign = [
+            i
+            for i in earlier
+            if works[i].language != "English"
+            and (
+                source in ("Medline", "CINAHL") and works[i].language or source == "PsycINFO" and not works[i].language
+            )
+        ]
         n = min(len(foreign), foreign_left, FOREIGN_COPIES // 3 or 1)
         foreign_left -= n
         usable = [i for i in earlier if works[i].language == "English"]
-        copies[source] = [int(i) for i in (
-            *rng.choice(foreign, n, replace=False), *rng.choice(usable, COPIES[source] - n, replace=False),
-        )] if n else [int(i) for i in rng.choice(usable, COPIES[source], replace=False)]
+        copies[source] = (
+            [
+                int(i)
+                for i in (
+                    *rng.choice(foreign, n, replace=False),
+                    *rng.choice(usable, COPIES[source] - n, replace=False),
+                )
+            ]
+            if n
+            else [int(i) for i in rng.choice(usable, COPIES[source], replace=False)]
+        )
     return first_in, copies

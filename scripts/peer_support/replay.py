@@ -81,7 +81,7 @@ def replay(folder: Path, *, data: Path = DATA, say: Callable[[str], None] = prin
     with (folder / "included.csv").open(encoding="utf-8-sig", newline="") as file:
         tags = Counter(tag for row in csv.DictReader(file) for tag in row["tags"].split("; ") if tag)
     return Replayed(
-        tuple(numbers), found["duplicates"], decided, found["reasons"], stated, removed - stated, dict(tags), exports,
+        tuple(numbers), found["duplicates"], decided, found["reasons"], stated, removed - stated, dict(tags), exports
     )
 
 
@@ -97,8 +97,13 @@ class Triage:
     def __call__(self, command: str, *arguments: str, keys: str = "") -> dict:
         self.say(" ".join(("triage", command, self.review, *arguments)))
         done = subprocess.run(
-            [sys.executable, "-m", "triage", command, self.review, *arguments, "--json"], cwd=self.folder,
-            env=self.environment, input=keys, capture_output=True, text=True, encoding="utf-8",
+            [sys.executable, "-m", "triage", command, self.review, *arguments, "--json"],
+            cwd=self.folder,
+            env=self.environment,
+            input=keys,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             raise RuntimeError(f"triage {command} ended with {done.returncode}: {done.stderr.strip()}")
@@ -116,18 +121,33 @@ def decide_maybes(run: Triage, questions: Sequence[dict], exports: Exports) -> i
 
 # -- the decisions -----------------------------------------------------------------------------
 
-_RELEVANT = ("peer", "support", "self-help", "mutual", "consumer", "recovery", "psychosocial", "mental health",
-             "psychiatr", "schizophren", "group")
+_RELEVANT = (
+    "peer",
+    "support",
+    "self-help",
+    "mutual",
+    "consumer",
+    "recovery",
+    "psychosocial",
+    "mental health",
+    "psychiatr",
+    "schizophren",
+    "group",
+)
 _FIRST_REASONS = {
-    "CHILD": ("child", "adolescen", "infant", "pediatr", "paediatr"), "SCHOOL": ("school",),
+    "CHILD": ("child", "adolescen", "infant", "pediatr", "paediatr"),
+    "SCHOOL": ("school",),
     "SUBSTANCE": ("alcohol", "substance", "gambl", "addict", "smok"),
     "JUSTICE": ("prison", "offend", "crime", "victim"),
-    "BEREAVED": ("bereave", "grief"), "WOMEN": ("women", "pregnan", "menopaus", "birth"),
-    "CARER": ("caregiver", "carer", "famil"), "ONLINE": ("internet", "online", "telephone"),
+    "BEREAVED": ("bereave", "grief"),
+    "WOMEN": ("women", "pregnan", "menopaus", "birth"),
+    "CARER": ("caregiver", "carer", "famil"),
+    "ONLINE": ("internet", "online", "telephone"),
     "WORK": ("nurse", "physician", "staff", "worker"),
 }
 _LAST_REASONS = {
-    "INSTRUMENT": ("scale", "inventor", "questionnaire", "validat"), "PREDICTOR": ("predict",),
+    "INSTRUMENT": ("scale", "inventor", "questionnaire", "validat"),
+    "PREDICTOR": ("predict",),
     "OPERATIONS": ("service", "team", "unit", "system"),
 }
 _QUALITY_REASONS = ("EDITORIAL", "LETTER", "COMMENT", "PRACTICE", "NO-DATA")

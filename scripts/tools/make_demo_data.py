@@ -18,11 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT.parent / "shared" / "data" / "screening" / "tune" / "menon_2022.csv"
 OUT = ROOT / "data" / "demo"
 SEED = 2022
-SHARES = (0.45, 0.35, 0.2)      # of PubMed, Scopus and Web of Science
+SHARES = (0.45, 0.35, 0.2)  # of PubMed, Scopus and Web of Science
 MADE = "The PMID is made for the demonstration; it is no PubMed identifier."
 FIRST_PMID = 90_000_000
 COLUMNS = (
-    "Article Title", "Authors", "Source Title", "Publication Year", "DOI", "Abstract", "Document Type",
+    "Article Title",
+    "Authors",
+    "Source Title",
+    "Publication Year",
+    "DOI",
+    "Abstract",
+    "Document Type",
     "OpenAlex",
 )
 PARTICLES = frozenset("al da de del den der di do dos du el la le ten ter van von".split())
@@ -92,9 +98,16 @@ def authors(row: dict, initials: bool) -> list[str]:
 def nbib(row: dict) -> str:
     """Write one record as PubMed does: tags of four characters, lines indented by six."""
     fields = [
-        ("PMID", row["pmid"]), ("OWN", "DEMO"), ("GN", MADE), ("TI", row["title"]), ("AB", row["abstract"]),
-        *(("FAU", name) for name in authors(row, initials=False)), ("PT", "Journal Article"),
-        ("DP", row["year"]), ("JT", row["journal"]), ("AID", row["doi"] and f"{row['doi']} [doi]"),
+        ("PMID", row["pmid"]),
+        ("OWN", "DEMO"),
+        ("GN", MADE),
+        ("TI", row["title"]),
+        ("AB", row["abstract"]),
+        *(("FAU", name) for name in authors(row, initials=False)),
+        ("PT", "Journal Article"),
+        ("DP", row["year"]),
+        ("JT", row["journal"]),
+        ("AID", row["doi"] and f"{row['doi']} [doi]"),
         ("OID", row["record_id"]),
     ]
     return "".join(f"{tag:<4}- {wrapped(value)}\n" for tag, value in fields if value)
@@ -113,9 +126,16 @@ def wrapped(value: str) -> str:
 def ris(row: dict) -> str:
     """Write one record as Scopus does."""
     fields = [
-        ("TY", "JOUR"), ("TI", row["title"]), *(("AU", name) for name in authors(row, initials=True)),
-        ("PY", row["year"]), ("T2", row["journal"]), ("DO", row["doi"]), ("AB", row["abstract"]),
-        ("M3", "Article"), ("DB", "Scopus"), ("C1", row["record_id"]),
+        ("TY", "JOUR"),
+        ("TI", row["title"]),
+        *(("AU", name) for name in authors(row, initials=True)),
+        ("PY", row["year"]),
+        ("T2", row["journal"]),
+        ("DO", row["doi"]),
+        ("AB", row["abstract"]),
+        ("M3", "Article"),
+        ("DB", "Scopus"),
+        ("C1", row["record_id"]),
     ]
     return "".join(f"{tag}  - {value}\n" for tag, value in fields if value) + "ER  - \n"
 
@@ -123,9 +143,7 @@ def ris(row: dict) -> str:
 def web_of_science(row: dict) -> tuple[str, ...]:
     """Return one row of a Web of Science table."""
     names = "; ".join(authors(row, initials=False))
-    return (
-        row["title"], names, row["journal"], row["year"], row["doi"], row["abstract"], "Article", row["record_id"],
-    )
+    return (row["title"], names, row["journal"], row["year"], row["doi"], row["abstract"], "Article", row["record_id"])
 
 
 if __name__ == "__main__":

@@ -32,22 +32,27 @@ def main() -> None:
     tokenizer = model.tokenizer
     transformer = model[0].auto_model.eval()
     pieces = torch.arange(len(tokenizer))
-    alone = torch.stack([
-        torch.full_like(pieces, tokenizer.cls_token_id), pieces, torch.full_like(pieces, tokenizer.sep_token_id),
-    ], dim=1)
+    alone = torch.stack(
+        [torch.full_like(pieces, tokenizer.cls_token_id), pieces, torch.full_like(pieces, tokenizer.sep_token_id)],
+        dim=1,
+    )
     with torch.no_grad():
-        encoded = np.concatenate([
-            transformer(input_ids=alone[start: start + BATCH]).last_hidden_state.mean(dim=1).numpy()
-            for start in range(0, len(alone), BATCH)
-        ]).astype(np.float64)
+        encoded = np.concatenate(
+            [
+                transformer(input_ids=alone[start : start + BATCH]).last_hidden_state.mean(dim=1).numpy()
+                for start in range(0, len(alone), BATCH)
+            ]
+        ).astype(np.float64)
     centred = encoded - encoded.mean(axis=0)
     variances, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, np.argsort(-variances)[:WIDTH]]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(WIDTH)])     # an axis has no sign of its own
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(WIDTH)])  # an axis has no sign of its own
     vectors = centred @ axes * np.log1p(np.arange(len(encoded)))[:, None]
     scale = np.maximum(np.abs(vectors).max(axis=1) / 127, np.finfo(np.float32).tiny)
     np.savez(
-        OUT, vectors=np.rint(vectors / scale[:, None]).astype(np.int8), scale=scale.astype(np.float32),
+        OUT,
+        vectors=np.rint(vectors / scale[:, None]).astype(np.int8),
+        scale=scale.astype(np.float32),
         tokenizer=np.frombuffer((folder / "tokenizer.json").read_bytes(), np.uint8),
     )
     print(f"{OUT}: {len(vectors)} pieces, {OUT.stat().st_size / 2**20:.1f} MB")

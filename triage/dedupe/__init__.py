@@ -25,15 +25,27 @@ from dataclasses import dataclass
 
 from ..records import Record
 from .comparing import (
-    ANY_PLACE, DESCRIBED, IDENTIFIED, MAYBE, NOTHING, PLACED, Authors, Finding, Pair, Title, compare, compare_pages,
-    compare_titles, compare_values,
+    ANY_PLACE,
+    DESCRIBED,
+    IDENTIFIED,
+    MAYBE,
+    NOTHING,
+    PLACED,
+    Authors,
+    Finding,
+    Pair,
+    Title,
+    compare,
+    compare_pages,
+    compare_titles,
+    compare_values,
 )
 from .forms import LEAST_TITLE, Described, describe, places
 
-_SMALL_BLOCK = 10           # up to so many records that share a key, each is compared with each
-_NEIGHBOURS = 6             # in a larger block, each with so many that follow it in the order of titles
-_SHARED_DOI = 8             # more titles under one DOI: it is then no identifier but a supplement's
-_SHARED_TITLE = 8           # more years and places of one title: it then says nothing, as "Editorial" does
+_SMALL_BLOCK = 10  # up to so many records that share a key, each is compared with each
+_NEIGHBOURS = 6  # in a larger block, each with so many that follow it in the order of titles
+_SHARED_DOI = 8  # more titles under one DOI: it is then no identifier but a supplement's
+_SHARED_TITLE = 8  # more years and places of one title: it then says nothing, as "Editorial" does
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +94,10 @@ def find_duplicates(records: Iterable[Record], apart: Iterable[tuple[int, int]] 
 class Agreement(enum.StrEnum):
     """How a field of two records compares."""
 
-    SAME = "same"           # but for the way it is written
+    SAME = "same"  # but for the way it is written
     ALIKE = "alike"
     DIFFERENT = "different"
-    ONE = "only one"        # of the two has it
+    ONE = "only one"  # of the two has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +122,32 @@ def side_by_side(kept: Record, copy: Record) -> list[FieldPair]:
         ("authors", "; ".join(kept.authors), "; ".join(copy.authors), authors),
         ("year", str(kept.year or ""), str(copy.year or ""), 1 if kept.year == copy.year else -1),
         ("journal", kept.journal, copy.journal, pair.journal),
-        *((name, *("; ".join(place.get(field, ())) for place in printed), verdict) for name, field, verdict in (
-            ("volume", "volume", pair.volume), ("issue", "issue", compare_values(a.issue, b.issue)),
-            ("pages", "page", pair.page), ("last page", "last page", compare_values(a.pages.last, b.pages.last)),
-        )),
-        *((name, one, other, 1 if one.casefold() == other.casefold() else -1) for name, one, other in (
-            ("DOI", kept.doi, copy.doi), ("PMID", kept.pmid, copy.pmid), ("type", kept.type, copy.type),
-            ("language", kept.language, copy.language), ("source", kept.source, copy.source),
-        )),
+        *(
+            (name, *("; ".join(place.get(field, ())) for place in printed), verdict)
+            for name, field, verdict in (
+                ("volume", "volume", pair.volume),
+                ("issue", "issue", compare_values(a.issue, b.issue)),
+                ("pages", "page", pair.page),
+                ("last page", "last page", compare_values(a.pages.last, b.pages.last)),
+            )
+        ),
+        *(
+            (name, one, other, 1 if one.casefold() == other.casefold() else -1)
+            for name, one, other in (
+                ("DOI", kept.doi, copy.doi),
+                ("PMID", kept.pmid, copy.pmid),
+                ("type", kept.type, copy.type),
+                ("language", kept.language, copy.language),
+                ("source", kept.source, copy.source),
+            )
+        ),
         ("abstract", kept.abstract, copy.abstract, pair.abstract),
     ]
     named = {1: Agreement.SAME, 0: Agreement.ALIKE, -1: Agreement.DIFFERENT}
     return [
         FieldPair(name, one, other, named[1 if one == other else verdict] if one and other else Agreement.ONE)
-        for name, one, other, verdict in shown if one or other
+        for name, one, other, verdict in shown
+        if one or other
     ]
 
 
@@ -157,9 +181,7 @@ def _discount_what_many_share(described: Sequence[Described]) -> None:
                 d.generic, d.telling = True, False
 
 
-def _blocks(
-    described: Iterable[Described], key: Callable[[Described], Hashable | None],
-) -> Iterator[list[Described]]:
+def _blocks(described: Iterable[Described], key: Callable[[Described], Hashable | None]) -> Iterator[list[Described]]:
     first: dict[Hashable, Described] = {}
     blocks: defaultdict[Hashable, list[Described]] = defaultdict(list)
     for d in described:
@@ -200,8 +222,15 @@ def _author_and_year(d: Described) -> Hashable | None:
 
 
 _KEYS: tuple[Callable[[Described], Hashable | None], ...] = (
-    lambda d: d.pmid or None, lambda d: d.doi or None, lambda d: d.letters or None,
-    lambda d: d.beginning or None, _place, _author_and_page, _author_and_year, _start_of_title, _end_of_title,
+    lambda d: d.pmid or None,
+    lambda d: d.doi or None,
+    lambda d: d.letters or None,
+    lambda d: d.beginning or None,
+    _place,
+    _author_and_page,
+    _author_and_year,
+    _start_of_title,
+    _end_of_title,
 )
 
 
@@ -291,8 +320,7 @@ def _join_sure(groups: _Groups, findings: Mapping[tuple[int, int], Finding]) -> 
                 near[y].add(x)
         # Told before any is joined, so that the order in which they are joined decides nothing.
         ambiguous = [
-            pair for pair in edges
-            if _is_ambiguous(groups, near, *map(groups.root, pair), findings[pair].tolerates)
+            pair for pair in edges if _is_ambiguous(groups, near, *map(groups.root, pair), findings[pair].tolerates)
         ]
         for pair in ambiguous:
             maybes[pair] = f"{findings[pair].why}, but another record could be the same as well"
@@ -308,12 +336,13 @@ def _join_sure(groups: _Groups, findings: Mapping[tuple[int, int], Finding]) -> 
 
 
 def _is_ambiguous(
-    groups: _Groups, near: Mapping[int, Collection[int]], x: int, y: int, tolerated: frozenset[str],
+    groups: _Groups, near: Mapping[int, Collection[int]], x: int, y: int, tolerated: frozenset[str]
 ) -> bool:
     """Tell whether one of two groups could as well be the same as a group that contradicts the other."""
     return x != y and any(
         z not in near[other] and z != other and groups.conflict(z, other, tolerated)
-        for one, other in ((x, y), (y, x)) for z in near[one]
+        for one, other in ((x, y), (y, x))
+        for z in near[one]
     )
 
 

@@ -25,40 +25,41 @@ _CLOSE_JOURNAL = "similar title, same year, authors and journal or first page"
 _PLACE_AUTHORS = "same volume, pages, year and authors"
 _ABSTRACT_AUTHORS = "same abstract and authors, similar title"
 
-_LONG_TITLE = 40            # letters of a title that hardly anyone uses twice
-_LEAST_WORDS = 8            # long words of an abstract that identify it
+_LONG_TITLE = 40  # letters of a title that hardly anyone uses twice
+_LEAST_WORDS = 8  # long words of an abstract that identify it
 
 # What one of two publications of a study has in its title: a protocol and its trial are two records.
 _ANOTHER_REPORT = frozenset(
     "protocol protocols rationale design pilot feasibility follow followup update updated extension part interim "
     "secondary subgroup baseline reply comment commentary letter corrigendum erratum correction response preliminary "
-    "final term supplement appendix abstract poster cost costs economic".split())
+    "final term supplement appendix abstract poster cost costs economic".split()
+)
 
 
 class Title(enum.IntEnum):
     """How near two titles are."""
 
     OTHER = 0
-    LOOSE = 1       # half of the letters: perhaps another translation
-    SIMILAR = 2     # most letters, some words exchanged
-    PART = 3        # one is the other cut short, or with a subtitle or translation added
-    CLOSE = 4       # but for typing
+    LOOSE = 1  # half of the letters: perhaps another translation
+    SIMILAR = 2  # most letters, some words exchanged
+    PART = 3  # one is the other cut short, or with a subtitle or translation added
+    CLOSE = 4  # but for typing
     EQUAL = 5
 
 
 class Authors(enum.IntEnum):
     OTHER = 0
     UNKNOWN = 1
-    SOME = 2        # the first, or half of them
-    SAME = 3        # the first, and most others
+    SOME = 2  # the first, or half of them
+    SAME = 3  # the first, and most others
 
 
 class Finding(NamedTuple):
     """What a comparison of two records says."""
 
-    strength: int               # 3 and more sure: 5 an identifier, 4 a place or an abstract, 3 the rest; 0 maybe
+    strength: int  # 3 and more sure: 5 an identifier, 4 a place or an abstract, 3 the rest; 0 maybe
     why: str
-    tolerates: frozenset[str]   # fields in which the two's groups may differ nevertheless
+    tolerates: frozenset[str]  # fields in which the two's groups may differ nevertheless
 
 
 IDENTIFIED, PLACED, DESCRIBED, MAYBE = 5, 4, 3, 0
@@ -69,8 +70,20 @@ ANY_PLACE = frozenset({"volume", "page"})
 class Pair:
     """What two records have in common and what contradicts; the costly parts are made on demand."""
 
-    __slots__ = ("a", "b", "other_doi", "title", "numbers_clash", "numbers_added", "authors", "volume", "page",
-                 "years_apart", "_journal", "_abstract")
+    __slots__ = (
+        "a",
+        "b",
+        "other_doi",
+        "title",
+        "numbers_clash",
+        "numbers_added",
+        "authors",
+        "volume",
+        "page",
+        "years_apart",
+        "_journal",
+        "_abstract",
+    )
 
     def __init__(self, a: Described, b: Described, title: Title) -> None:
         self.a, self.b, self.title = a, b, title
@@ -170,7 +183,8 @@ def _titles_agree(pair: Pair) -> bool:
     if not (pair.a.letters and pair.b.letters):
         return True
     return not pair.numbers_clash and (
-        pair.title >= Title.SIMILAR or (pair.title is Title.LOOSE and _share_words(pair.a, pair.b)))
+        pair.title >= Title.SIMILAR or (pair.title is Title.LOOSE and _share_words(pair.a, pair.b))
+    )
 
 
 def _apart(pair: Pair) -> bool:
@@ -207,9 +221,9 @@ def _surely_equal(pair: Pair) -> str | None:
     a, authors = pair.a, pair.authors
     if authors is Authors.SAME and a.telling and not pair.other_doi and pair.years_apart <= 1:
         if pair.same_range:
-            return _TITLE_PLACE     # though one abstract may be in another language
+            return _TITLE_PLACE  # though one abstract may be in another language
         if pair.page == -1 and pair.same_issue and pair.same_year and pair.kind == 1 and pair.abstract != -1:
-            return _TITLE_ISSUE     # one has its pages wrong
+            return _TITLE_ISSUE  # one has its pages wrong
     if _is_contradicted(pair) or (pair.years_apart > 1 and not (pair.same_range and pair.abstract == 1)):
         return None
     if not a.telling:
@@ -300,8 +314,13 @@ def _perhaps_similar(pair: Pair) -> str | None:
 
 
 def _for(pair: Pair) -> str:
-    titles = {Title.EQUAL: "same title", Title.CLOSE: "similar title", Title.PART: "one title within the other",
-              Title.SIMILAR: "similar title", Title.LOOSE: "title somewhat alike"}
+    titles = {
+        Title.EQUAL: "same title",
+        Title.CLOSE: "similar title",
+        Title.PART: "one title within the other",
+        Title.SIMILAR: "similar title",
+        Title.LOOSE: "title somewhat alike",
+    }
     named = [titles[pair.title]] if pair.title in titles else []
     if pair.same_place:
         named.append("volume and first page")
@@ -315,13 +334,21 @@ def _for(pair: Pair) -> str:
 
 
 def _against(pair: Pair) -> str:
-    named = [name for name, speaks in (
-        ("another title", pair.title is Title.OTHER and pair.a.letters and pair.b.letters),
-        ("another DOI", pair.other_doi), ("another volume", pair.volume == -1), ("other pages", pair.page == -1),
-        ("another year", pair.years_apart > 0), ("other authors", pair.authors is Authors.OTHER),
-        ("another type", pair.kind == -1), ("another journal", pair.journal == -1),
-        ("other numbers in the title", pair.numbers_clash or pair.numbers_added),
-    ) if speaks]
+    named = [
+        name
+        for name, speaks in (
+            ("another title", pair.title is Title.OTHER and pair.a.letters and pair.b.letters),
+            ("another DOI", pair.other_doi),
+            ("another volume", pair.volume == -1),
+            ("other pages", pair.page == -1),
+            ("another year", pair.years_apart > 0),
+            ("other authors", pair.authors is Authors.OTHER),
+            ("another type", pair.kind == -1),
+            ("another journal", pair.journal == -1),
+            ("other numbers in the title", pair.numbers_clash or pair.numbers_added),
+        )
+        if speaks
+    ]
     return "but " + " and ".join(named[:3]) if named else "but too little else is known"
 
 
@@ -388,8 +415,12 @@ def _compare_authors(a: Described, b: Described) -> Authors:
 
 def _same_name(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     # "Giorgi, Rossi P" and "Giorgi Rossi, P"; "Wei, Li" and "Li, Wei"; "Ostensson" and "Stensson".
-    return one[0] == other[0] or one[0] in other or other[0] in one or bool(
-        min(len(one[0]), len(other[0])) > 3 and fuzz.ratio(one[0], other[0], score_cutoff=80))
+    return (
+        one[0] == other[0]
+        or one[0] in other
+        or other[0] in one
+        or bool(min(len(one[0]), len(other[0])) > 3 and fuzz.ratio(one[0], other[0], score_cutoff=80))
+    )
 
 
 def compare_values(one: str, other: str) -> int:

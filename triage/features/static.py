@@ -21,7 +21,7 @@ class StaticEmbedding:
     tokenizer : tokenizers.Tokenizer
     """
 
-    VERSION = 1     # counted up when the vectors, or what is made of them, change
+    VERSION = 1  # counted up when the vectors, or what is made of them, change
 
     def __init__(self, vectors: np.ndarray, tokenizer) -> None:
         self._vectors = vectors
@@ -37,13 +37,13 @@ class StaticEmbedding:
         """Return the vectors of texts, shape (n, d), float32; zeros for a text without any piece."""
         from scipy import sparse
 
-        pieces = [np.array(found.ids, np.int64) for found in
-                  self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        pieces = [
+            np.array(found.ids, np.int64)
+            for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
         n_pieces = len(self._vectors)
         text = np.repeat(np.arange(len(texts)), [len(found) for found in pieces])
-        keys, times = np.unique(
-            text * n_pieces + np.concatenate([*pieces, np.zeros(0, np.int64)]), return_counts=True,
-        )
+        keys, times = np.unique(text * n_pieces + np.concatenate([*pieces, np.zeros(0, np.int64)]), return_counts=True)
         ends = np.searchsorted(keys, np.arange(len(texts) + 1) * n_pieces)
         weights = (1 + np.log(times)).astype(np.float32)
         counted = sparse.csr_array((weights, keys % n_pieces, ends), shape=(len(texts), n_pieces))

@@ -16,12 +16,12 @@ from .. import bundled
 
 New = Callable[[str, tuple[int, ...], type], np.ndarray]
 
-_HASH_BITS = 52             # of a term's key: of 30 million terms two share one with a chance of one in ten
+_HASH_BITS = 52  # of a term's key: of 30 million terms two share one with a chance of one in ten
 _PAGE_BITS = 64 - _HASH_BITS
 _HASH = np.uint64((1 << _HASH_BITS) - 1)
-_IN_MEMORY = 1 << 25        # counts held before they go to the disk
-_SORTED_AT_ONCE = 1 << 25   # keys
-_LARGE = 100_000            # records from which on single precision is enough
+_IN_MEMORY = 1 << 25  # counts held before they go to the disk
+_SORTED_AT_ONCE = 1 << 25  # keys
+_LARGE = 100_000  # records from which on single precision is enough
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _WORD = re.compile(r"\b\w\w+\b")
 
@@ -91,8 +91,8 @@ class CharacterTerms:
             made -= 1
             if made <= 0:
                 break
-            key = key[:made] * _ODD + codes[n - 1:]
-            over = over[:made] | between[n - 2: n - 2 + made]
+            key = key[:made] * _ODD + codes[n - 1 :]
+            over = over[:made] | between[n - 2 : n - 2 + made]
             found.append(_placed(key[~over] ^ np.uint64(n), text[:made][~over]))
         return np.concatenate(found) if found else np.zeros(0, np.uint64)
 
@@ -180,7 +180,7 @@ class Tfidf:
         Single precision takes its place from 100,000 texts on.
     """
 
-    PAGE = 1 << (_PAGE_BITS - 1)   # the most texts counted at a time
+    PAGE = 1 << (_PAGE_BITS - 1)  # the most texts counted at a time
 
     def __init__(self, terms: Terms, fewest: int = 1, largest: float = 1.0, dtype: type = np.float64) -> None:
         self.terms = terms
@@ -230,8 +230,11 @@ class Tfidf:
             text = np.repeat(np.arange(len(sizes)), sizes)
             length = np.sqrt(np.bincount(text, weight * weight, minlength=len(sizes)))
             weight /= np.where(length > 0, length, 1)[text]
-            return at[known], weight[known], np.bincount(text[known], minlength=len(sizes)), (
-                key[alone], text[alone], weight[alone],
+            return (
+                at[known],
+                weight[known],
+                np.bincount(text[known], minlength=len(sizes)),
+                (key[alone], text[alone], weight[alone]),
             )
 
         row = filled = 0
@@ -244,7 +247,7 @@ class Tfidf:
             data[filled:end][listed], indices[filled:end][listed] = weight, column
             data[filled:end][last] = np.sqrt(np.bincount(text, lone_weight * lone_weight, minlength=len(sizes)))
             indices[filled:end][last] = len(columns) + row + np.arange(len(sizes))
-            ends[row + 1: row + 1 + len(sizes)] = filled + last + 1
+            ends[row + 1 : row + 1 + len(sizes)] = filled + last + 1
             alone_keys.append(key)
             alone_rows.append((text + row).astype(np.int32))
             alone_weights.append(lone_weight.astype(np.float32))
@@ -253,7 +256,9 @@ class Tfidf:
         alone = np.concatenate(alone_keys) if alone_keys else np.zeros(0, np.uint64)
         order = np.argsort(alone)
         kept = {
-            "indptr": ends.astype(np.int32 if size < 2**31 else np.int64), "keys": columns, "idf": idf,
+            "indptr": ends.astype(np.int32 if size < 2**31 else np.int64),
+            "keys": columns,
+            "idf": idf,
             "lone_keys": alone[order],
             "lone_rows": np.concatenate(alone_rows)[order] if alone_rows else np.zeros(0, np.int32),
             "lone_weights": np.concatenate(alone_weights)[order] if alone_weights else np.zeros(0, np.float32),

@@ -15,43 +15,78 @@ from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .text import TextFile, read_head
 
 __all__ = [
-    "FORMATS", "REMAINDER", "WRITERS", "ExportRow", "Item", "Problem", "Reading", "Stream", "armed", "check_writable",
-    "detect", "letters", "open_records", "open_table", "read", "write",
+    "FORMATS",
+    "REMAINDER",
+    "WRITERS",
+    "ExportRow",
+    "Item",
+    "Problem",
+    "Reading",
+    "Stream",
+    "armed",
+    "check_writable",
+    "detect",
+    "letters",
+    "open_records",
+    "open_table",
+    "read",
+    "write",
 ]
 
 TABLES = ("csv", "tsv", "xlsx", "xls", "parquet")
 _READERS: dict[str, Callable[[Path, Tally], Iterator[Item]]] = {
-    "ris": ris.records, "nbib": nbib.records, "pubmed-xml": pubmed_xml.records, "endnote-xml": endnote_xml.records,
-    "enw": endnote_tagged.records, "bibtex": bibtex.records, "wos": wos.records, "ebsco-xml": ebsco_xml.records,
+    "ris": ris.records,
+    "nbib": nbib.records,
+    "pubmed-xml": pubmed_xml.records,
+    "endnote-xml": endnote_xml.records,
+    "enw": endnote_tagged.records,
+    "bibtex": bibtex.records,
+    "wos": wos.records,
+    "ebsco-xml": ebsco_xml.records,
     "asreview": asreview.records,
 }
 FORMATS = (*_READERS, *TABLES)
 WRITERS: dict[str, Callable[[Path, Iterable[ExportRow]], None]] = {
-    ".ris": ris.write, ".csv": tables.write_delimited, ".tsv": tables.write_tsv, ".xlsx": workbooks.write,
+    ".ris": ris.write,
+    ".csv": tables.write_delimited,
+    ".tsv": tables.write_tsv,
+    ".xlsx": workbooks.write,
     ".bib": bibtex.write,
 }
 _A_TABLE = "a table (CSV, TSV, Excel or Parquet)"
 _READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, CSV, Excel or Parquet"
 _MAGIC = ((b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
 _NOT_EXPORTS = (
-    (b"%PDF", "a PDF"), (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"),
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3", "a database, perhaps EndNote's own library"),
     (b"\x1f\x8b", "a packed file, to be unpacked first"),
-    (b"7z\xbc\xaf", "a packed file, to be unpacked first"), (b"Rar!", "a packed file, to be unpacked first"),
+    (b"7z\xbc\xaf", "a packed file, to be unpacked first"),
+    (b"Rar!", "a packed file, to be unpacked first"),
 )
 _XML_RECORDS = (
-    ("pubmed-xml", "PubmedArticleSet|PubmedArticle|PubmedBookArticle"), ("ebsco-xml", "rec"), ("endnote-xml", "record"),
+    ("pubmed-xml", "PubmedArticleSet|PubmedArticle|PubmedBookArticle"),
+    ("ebsco-xml", "rec"),
+    ("endnote-xml", "record"),
 )
 # Texts that come from databases and hold records in a form for people, or none.
 _NEAR_EXPORTS = (
-    ("PubMed's format 'Abstract (text)', made for reading; save the search in the format 'PubMed'.",
-     re.compile(r"^PMID: \d+", re.MULTILINE)),
-    ("a list of identifiers, no records; search for them in PubMed and save what it finds in the format 'PubMed'.",
-     re.compile(r"\A(?:\d{1,9}\n){2,}\s*(?:\d{1,9})?\Z")),
+    (
+        "PubMed's format 'Abstract (text)', made for reading; save the search in the format 'PubMed'.",
+        re.compile(r"^PMID: \d+", re.MULTILINE),
+    ),
+    (
+        "a list of identifiers, no records; search for them in PubMed and save what it finds in the format 'PubMed'.",
+        re.compile(r"\A(?:\d{1,9}\n){2,}\s*(?:\d{1,9})?\Z"),
+    ),
 )
 _ENDNOTE = re.compile(r"<(?:xml|ref-type|contributors|titles|source-app)[\s>/]")  # others have <record> elements, too
 _TEXTS = (
-    ("ris", ris.looks_like), ("nbib", nbib.looks_like), ("wos", wos.looks_like), ("enw", endnote_tagged.looks_like),
+    ("ris", ris.looks_like),
+    ("nbib", nbib.looks_like),
+    ("wos", wos.looks_like),
+    ("enw", endnote_tagged.looks_like),
     ("bibtex", bibtex.looks_like),
 )
 
@@ -206,7 +241,12 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
             reading.lines.append(line)
             labels.append(label)
     return Reading(
-        stream.format, stream.announced, reading.records, reading.lines, reading.problems, stream.warnings,
+        stream.format,
+        stream.announced,
+        reading.records,
+        reading.lines,
+        reading.problems,
+        stream.warnings,
         labels if label_column is not None or any(labels) else None,
     )
 

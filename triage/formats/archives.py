@@ -10,8 +10,10 @@ from pathlib import Path
 from ..errors import InputError
 
 _OTHERS = (
-    ("word/document.xml", "a Word document"), ("ppt/presentation.xml", "a presentation"),
-    ("content.xml", "an OpenDocument file"), ("xl/workbook.bin", "a binary Excel workbook; save it as .xlsx"),
+    ("word/document.xml", "a Word document"),
+    ("ppt/presentation.xml", "a presentation"),
+    ("content.xml", "an OpenDocument file"),
+    ("xl/workbook.bin", "a binary Excel workbook; save it as .xlsx"),
 )
 _CHUNK = 2**20
 # Tables of records pack 5- to 50-fold, what is made to fill a memory a thousandfold.

@@ -98,7 +98,8 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
                 keys = row.keys()
                 told = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
                 extra = {
-                    f"asreview_{name}": (str(value),) for name, value in told.items()
+                    f"asreview_{name}": (str(value),)
+                    for name, value in told.items()
                     if value not in (None, "", "[]", "null")
                 }
                 if row["label"] in (0, 1):
@@ -156,6 +157,7 @@ def _with_records(project: _Project, tally: Tally) -> Iterator[Item]:
 
 def _kept(row: sqlite3.Row) -> Record:
     """Return a record as ASReview itself keeps it."""
+
     def several(name: str) -> tuple[str, ...]:
         try:
             found = json.loads(row[name] or "[]")
@@ -168,8 +170,12 @@ def _kept(row: sqlite3.Row) -> Record:
     if row["url"]:
         extra["url"] = (str(row["url"]),)
     return Record(
-        title=one_line(str(row["title"] or "")), abstract=abstract, authors=several("authors"),
-        keywords=several("keywords"), year=first_year([str(row["year"])]), doi=normal_doi(str(row["doi"] or "")),
+        title=one_line(str(row["title"] or "")),
+        abstract=abstract,
+        authors=several("authors"),
+        keywords=several("keywords"),
+        year=first_year([str(row["year"])]),
+        doi=normal_doi(str(row["doi"] or "")),
         extra=extra,
     )
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from ..records import Record, normal_doi, normal_pmid
 from . import latex, votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Problem, Tally, first_year, one_line, pmid_in_notes, remainder,
+    DECISION_FIELDS,
+    REMAINDER,
+    ExportRow,
+    Item,
+    Problem,
+    Tally,
+    first_year,
+    one_line,
+    pmid_in_notes,
+    remainder,
     split_abstract,
     with_remainder,
 )
@@ -32,7 +41,9 @@ _OPENS = Opening(
 _BEGIN = re.compile(rf"({_TYPE})[ \t]*([{{(])")
 _ON_THE_LINE = re.compile(rf"@({_TYPE})[ \t]*([{{(])")
 # The second count: anything at a line's beginning that may be meant for an entry.
-_SIGN = re.compile(r"\n[ \t]*@(?!(?:comment|preamble|string)\b)([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]", re.IGNORECASE)
+_SIGN = re.compile(
+    r"\n[ \t]*@(?!(?:comment|preamble|string)\b)([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]", re.IGNORECASE
+)
 _SPACE = re.compile(r"\s*")
 _KEY_FIELD = "@"  # under which an entry's key stands among its fields
 _KEY = re.compile(r"\s*+([^,={}\"\n]*)(?:,|(?=[})]))")
@@ -47,17 +58,36 @@ _OUR_KEY = re.compile(r"\w*_triage\d+x*")
 _CLOSES = {"{": "}", "(": ")"}
 _MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
 _TYPES = {
-    "book": "book", "chapter": "incollection", "conference": "inproceedings", "thesis": "phdthesis",
+    "book": "book",
+    "chapter": "incollection",
+    "conference": "inproceedings",
+    "thesis": "phdthesis",
     "report": "techreport",
 }
 _DETAILS = {
-    "volume": "volume", "issue": "number", "pages": "pages", "issn": "issn", "publisher": "publisher", "url": "url",
+    "volume": "volume",
+    "issue": "number",
+    "pages": "pages",
+    "issn": "issn",
+    "publisher": "publisher",
+    "url": "url",
 }
 _KINDS = {
-    "article": "Journal article", "book": "Book", "inbook": "Book chapter", "incollection": "Book chapter",
-    "inproceedings": "Conference paper", "conference": "Conference paper", "proceedings": "Conference proceedings",
-    "phdthesis": "Thesis", "mastersthesis": "Thesis", "thesis": "Thesis", "techreport": "Report", "report": "Report",
-    "booksection": "Book chapter", "conferencepaper": "Conference paper", "conferenceproceedings": "Conference paper",
+    "article": "Journal article",
+    "book": "Book",
+    "inbook": "Book chapter",
+    "incollection": "Book chapter",
+    "inproceedings": "Conference paper",
+    "conference": "Conference paper",
+    "proceedings": "Conference proceedings",
+    "phdthesis": "Thesis",
+    "mastersthesis": "Thesis",
+    "thesis": "Thesis",
+    "techreport": "Report",
+    "report": "Report",
+    "booksection": "Book chapter",
+    "conferencepaper": "Conference paper",
+    "conferenceproceedings": "Conference paper",
     "journalarticle": "Journal article",
 }
 
@@ -102,8 +132,9 @@ def _doubt(line: int, piece: str, tally: Tally) -> None:
     """Warn of what looks like the beginning of an entry, and was not read as one."""
     if (found := _SIGN.search(piece)) is not None:
         tally.warn(
-            line + piece.count("\n", 0, found.start()) + 1, f"this line looks like the beginning of an entry "
-            f"({found.group().strip()[:40]!r}), but was not read as one; it should be @type{{key, field = {{text}}, ...}}"
+            line + piece.count("\n", 0, found.start()) + 1,
+            f"this line looks like the beginning of an entry "
+            f"({found.group().strip()[:40]!r}), but was not read as one; it should be @type{{key, field = {{text}}, ...}}",
         )
 
 
@@ -115,13 +146,13 @@ def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple
         fields[_KEY_FIELD], at = key.group(1).strip(), key.end()
     while True:
         end = _BETWEEN.match(text, at).end()
-        if text[end: end + 1] == closes:
+        if text[end : end + 1] == closes:
             return fields, end + 1, True
         name = _NAME.match(text, at)
         value, at = _value(text, name.end(), strings) if name else (None, at)
         if name is None or value is None:
             key = {_KEY_FIELD: fields.get(_KEY_FIELD, "")}
-            return _line_by_line(text[begin.end():]) | key, len(text), False
+            return _line_by_line(text[begin.end() :]) | key, len(text), False
         _put(fields, name.group(1), value)
 
 
@@ -135,12 +166,12 @@ def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, 
     """Return the value at a place, its parts joined at "#", and where it ends; None when it does not end."""
     parts = []
     while True:
-        opens = text[at: at + 1]
+        opens = text[at : at + 1]
         if opens in ("{", '"'):
             end = _end(text, at)
             if end < 0:
                 return None, at
-            parts.append(text[at + 1: end])
+            parts.append(text[at + 1 : end])
             at = end + 1
         elif found := _BARE.match(text, at):
             word = found.group()
@@ -149,7 +180,7 @@ def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, 
         else:
             return None, at
         at = _SPACE.match(text, at).end()
-        following = text[at: at + 1]
+        following = text[at : at + 1]
         if following != "#":
             return ("".join(parts) if following in (",", "}", ")") else None), at
         at = _SPACE.match(text, at + 1).end()
@@ -219,11 +250,20 @@ def _record(kind: str, fields: Fields) -> Record:
     parts = re.split(r"[;\n]" if ";" in words else r"[,\n]", words)
     keywords = tuple(word for part in parts if (word := one_line(part)))
     record = Record(
-        title=title, abstract=abstract, authors=authors, year=year,
-        journal=plain("journal", "journaltitle", "booktitle"), doi=doi, pmid=pmid, language=plain("language", "langid"),
-        type=plain("document_type", "type") or _kind(kind), keywords=keywords,
-        extra=extra | {
-            name: (value,) for name, raw in fields.items()
+        title=title,
+        abstract=abstract,
+        authors=authors,
+        year=year,
+        journal=plain("journal", "journaltitle", "booktitle"),
+        doi=doi,
+        pmid=pmid,
+        language=plain("language", "langid"),
+        type=plain("document_type", "type") or _kind(kind),
+        keywords=keywords,
+        extra=extra
+        | {
+            name: (value,)
+            for name, raw in fields.items()
             if name not in ours and (value := latex.plain(_WRAPPED.sub(" ", raw)).strip())
         },
     )
@@ -247,7 +287,7 @@ def _names(text: str) -> list[str]:
         elif mark == "}":
             depth = max(depth - 1, 0)
         elif depth == 0 and mark[0] != "\\":
-            names.append(text[begin: found.start()])
+            names.append(text[begin : found.start()])
             begin = found.end()
     return [*names, text[begin:]]
 
@@ -281,17 +321,25 @@ def write(path: Path, rows: Iterable[ExportRow]) -> None:
 def _entry_of(r: Record) -> tuple[str, Fields]:
     kind = next((entry for word, entry in _TYPES.items() if word in r.type.lower()), "article")
     fields = {
-        "title": r.title, "author": " and ".join(f"{{{name}}}" if _AND.search(name) else name for name in r.authors),
+        "title": r.title,
+        "author": " and ".join(f"{{{name}}}" if _AND.search(name) else name for name in r.authors),
         "year": "" if r.year is None else str(r.year),
-        ("booktitle" if kind in ("incollection", "inproceedings") else "journal"): r.journal, "abstract": r.abstract,
-        "doi": r.doi, "pmid": r.pmid, "language": r.language, "keywords": "; ".join(r.keywords),
+        ("booktitle" if kind in ("incollection", "inproceedings") else "journal"): r.journal,
+        "abstract": r.abstract,
+        "doi": r.doi,
+        "pmid": r.pmid,
+        "language": r.language,
+        "keywords": "; ".join(r.keywords),
         "type": "" if r.type == _KINDS[kind] else r.type,
     }
     for name, values in r.extra.items():
         if re.fullmatch(r"[a-z][\w-]{0,60}", name) and name not in fields and not name.startswith("triage"):
             fields[name] = "\n".join(values)
-    for name, meant, said in (("year", lambda raw: first_year([raw]), r.year), ("doi", normal_doi, r.doi),
-                              ("pmid", normal_pmid, r.pmid)):
+    for name, meant, said in (
+        ("year", lambda raw: first_year([raw]), r.year),
+        ("doi", normal_doi, r.doi),
+        ("pmid", normal_pmid, r.pmid),
+    ):
         raw = r.extra.get(name, ())
         if len(raw) == 1 and meant(raw[0]) == said:  # as it was imported
             fields[name] = raw[0]

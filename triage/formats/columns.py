@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, first_year, one_line, pmid_in_notes, remainder, with_remainder,
+    DECISION_FIELDS,
+    REMAINDER,
+    ExportRow,
+    first_year,
+    one_line,
+    pmid_in_notes,
+    remainder,
+    with_remainder,
 )
 
 # Column names as databases and reference managers write them, compared as letters alone; the first
@@ -18,8 +25,17 @@ COLUMNS = {
     "abstract": ("abstract", "abstractnote", "abstracttext", "notesabstract", "ab"),
     "authors": ("authors", "author", "authornames", "authorfullnames", "firstauthors", "au"),
     "year": ("year", "publicationyear", "pubyear", "publishedyear", "py", "date"),
-    "journal": ("journal", "journaltitle", "publicationtitle", "sourcetitle", "journalbook", "journalname",
-                "publication", "secondarytitle", "so"),
+    "journal": (
+        "journal",
+        "journaltitle",
+        "publicationtitle",
+        "sourcetitle",
+        "journalbook",
+        "journalname",
+        "publication",
+        "secondarytitle",
+        "so",
+    ),
     "doi": ("doi", "itemdoi", "di"),
     "pmid": ("pmid", "pubmedid", "medlinepmid", "pm"),
     "language": ("language", "languageoforiginaldocument", "la"),
@@ -29,7 +45,9 @@ COLUMNS = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SOURCE = re.compile(r"(.{1,300}?) \((1[5-9]\d\d|20\d\d)\) ")  # Embase: "Gut (2014) 63:1 (5-9). Date of ..."
 _OURS = "imported "  # before an imported column's name that an export needs for itself
-_LIST = re.compile(r"\[\s*+(?:(?:'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")\s*+(?:,\s*+)?)*+\]")  # as pandas writes a list
+_LIST = re.compile(
+    r"\[\s*+(?:(?:'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\")\s*+(?:,\s*+)?)*+\]"
+)  # as pandas writes a list
 _MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
@@ -50,7 +68,8 @@ class Columns:
     def __init__(self, header: Sequence[str]):
         names = [letters(name) for name in header]
         self.at = {
-            field: places for field, aliases in COLUMNS.items()
+            field: places
+            for field, aliases in COLUMNS.items()
             if (places := [names.index(alias) for alias in aliases if alias in names])
         }
         self._header = list(header)
@@ -98,9 +117,17 @@ class Columns:
             if 0 <= self._source < len(cells) and (source := _SOURCE.match(cells[self._source])):
                 journal, year = journal or one_line(source.group(1)), year or int(source.group(2))
         record = Record(
-            title=one_line(cell("title", "")), abstract=abstract, authors=_people(cell("authors", "")), year=year,
-            journal=journal, doi=doi, pmid=pmid, language=one_line(cell("language", "")),
-            type=one_line(cell("type", "")), keywords=_several(cell("keywords", "")), extra=extra,
+            title=one_line(cell("title", "")),
+            abstract=abstract,
+            authors=_people(cell("authors", "")),
+            year=year,
+            journal=journal,
+            doi=doi,
+            pmid=pmid,
+            language=one_line(cell("language", "")),
+            type=one_line(cell("type", "")),
+            keywords=_several(cell("keywords", "")),
+            extra=extra,
         )
         left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record
@@ -178,9 +205,22 @@ class Layout:
     def cells(self, row: ExportRow) -> list[str]:
         """Return the cells of a row, what they cannot say in the last."""
         r = row.record
-        cells = [_plain(cell) for cell in (
-            *(row.decision.get(name, "") for name in self._decisions), r.title, r.abstract, "; ".join(r.authors),
-            "" if r.year is None else str(r.year), r.journal, r.doi, r.pmid, r.language, r.type, "; ".join(r.keywords),
-            r.source, *("; ".join(r.extra.get(name, ())) for name in self._extra),
-        )]
+        cells = [
+            _plain(cell)
+            for cell in (
+                *(row.decision.get(name, "") for name in self._decisions),
+                r.title,
+                r.abstract,
+                "; ".join(r.authors),
+                "" if r.year is None else str(r.year),
+                r.journal,
+                r.doi,
+                r.pmid,
+                r.language,
+                r.type,
+                "; ".join(r.keywords),
+                r.source,
+                *("; ".join(r.extra.get(name, ())) for name in self._extra),
+            )
+        ]
         return [*cells, remainder(r, self._columns.record([*map(disarmed, cells), ""]))]

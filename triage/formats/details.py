@@ -7,17 +7,27 @@ from functools import lru_cache
 
 # What the names of extra fields mean, as letters alone in lower case: RIS, Web of Science, EndNote, BibTeX, tables.
 _NAMES = {
-    "volume": ("vl", "volume", "%v", "vid"), "issue": ("is", "number", "issue", "%n", "iid"),
-    "first page": ("sp", "bp", "pages", "startpage", "pagestart", "%p"), "last page": ("ep", "endpage", "pageend"),
-    "issn": ("sn", "issn", "isbn", "%@"), "publisher": ("pb", "pu", "publisher", "%i"), "url": ("ur", "url", "%u"),
+    "volume": ("vl", "volume", "%v", "vid"),
+    "issue": ("is", "number", "issue", "%n", "iid"),
+    "first page": ("sp", "bp", "pages", "startpage", "pagestart", "%p"),
+    "last page": ("ep", "endpage", "pageend"),
+    "issn": ("sn", "issn", "isbn", "%@"),
+    "publisher": ("pb", "pu", "publisher", "%i"),
+    "url": ("ur", "url", "%u"),
     "short journal": ("j2", "ja", "j9", "ji", "abbr1", "journalabbreviation"),
     "place": ("cy", "pi", "placepublished", "%c"),
     "address": ("ad", "c1", "authaddress", "affiliations", "affiliation", "%+"),
 }
 # MEDLINE text and PubMed XML use some of the same tags for other things.
 _MEDLINE = {
-    "volume": ("vi",), "issue": ("ip",), "first page": ("pg",), "issn": ("is", "issn"), "publisher": ("pb",),
-    "short journal": ("ta",), "place": ("pl",), "address": ("ad",),
+    "volume": ("vi",),
+    "issue": ("ip",),
+    "first page": ("pg",),
+    "issn": ("is", "issn"),
+    "publisher": ("pb",),
+    "short journal": ("ta",),
+    "place": ("pl",),
+    "address": ("ad",),
 }
 
 

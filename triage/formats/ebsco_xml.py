@@ -57,8 +57,15 @@ def _record(found: Element) -> Record:
         del extra["ui pmid"]
     kinds = tuple(filter(None, (text_of(e) for e in header.iter("doctype")))) or extra.get("pubtype", ())
     return Record(
-        title=title, abstract=abstract, authors=tuple(filter(None, authors)), year=year,
-        journal=next((text_of(e) for e in header.iter("jtl")), ""), doi=doi, pmid=pmid,
+        title=title,
+        abstract=abstract,
+        authors=tuple(filter(None, authors)),
+        year=year,
+        journal=next((text_of(e) for e in header.iter("jtl")), ""),
+        doi=doi,
+        pmid=pmid,
         language="; ".join(filter(None, (text_of(e) for e in header.iter("language")))),
-        type="; ".join(kinds), keywords=tuple(filter(None, (text_of(e) for e in header.iter("subj")))), extra=extra,
+        type="; ".join(kinds),
+        keywords=tuple(filter(None, (text_of(e) for e in header.iter("subj")))),
+        extra=extra,
     )

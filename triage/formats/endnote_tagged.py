@@ -58,8 +58,15 @@ def _record(values: Values) -> Record:
         pmid = normal_pmid(" ".join(values.get("%M", ())))
     journal = take("%J") if "%J" in values else take("%B")
     record = Record(
-        title=take("%T"), abstract=abstract, authors=tuple(map(one_line, values.pop("%A", ()))), year=year,
-        journal=journal, doi=doi, pmid=pmid, language=take("%G"), type=take("%9") if "%9" in values else take("%0"),
+        title=take("%T"),
+        abstract=abstract,
+        authors=tuple(map(one_line, values.pop("%A", ()))),
+        year=year,
+        journal=journal,
+        doi=doi,
+        pmid=pmid,
+        language=take("%G"),
+        type=take("%9") if "%9" in values else take("%0"),
         keywords=tuple(map(one_line, values.pop("%K", ()))),
         extra={**({"%X": others} if others else {}), **{tag: tuple(found) for tag, found in values.items()}},
     )

@@ -12,8 +12,18 @@ from .common import Item, Problem, Tally, first_year, pmid_in_notes, split_abstr
 from .xml_records import add, elements, paragraphs_of, text_of
 
 # Elements that become fields of a record; every other text is kept under its own element's name.
-_TAKEN = ("ref-type", "contributors/authors/author", "titles/title", "titles/secondary-title", "dates/year", "abstract",
-          "keywords/keyword", "language", "electronic-resource-num", "accession-num")
+_TAKEN = (
+    "ref-type",
+    "contributors/authors/author",
+    "titles/title",
+    "titles/secondary-title",
+    "dates/year",
+    "abstract",
+    "keywords/keyword",
+    "language",
+    "electronic-resource-num",
+    "accession-num",
+)
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
 
 
@@ -68,15 +78,29 @@ def _record(found: Element) -> Record:
     kind = found.find("ref-type")
     name = "" if kind is None else (kind.get("name") or text_of(kind))
     work = next(iter(extra.pop("work-type", ())), "")
-    for key, kept in (("title", titles[1:]), ("secondary-title", journals[1:]), ("abstract", others),
-                      ("year", [] if years == [str(year)] else years), ("accession-num", accession),
-                      ("electronic-resource-num", [] if dois == [doi] else dois), ("ref-type", [name] if work else [])):
+    for key, kept in (
+        ("title", titles[1:]),
+        ("secondary-title", journals[1:]),
+        ("abstract", others),
+        ("year", [] if years == [str(year)] else years),
+        ("accession-num", accession),
+        ("electronic-resource-num", [] if dois == [doi] else dois),
+        ("ref-type", [name] if work else []),
+    ):
         for value in kept:
             add(extra, key, value)
     return Record(
-        title=titles[0] if titles else "", abstract=abstract, authors=tuple(take("contributors/authors/author")),
-        year=year, journal=journal, doi=doi, pmid=pmid, language="; ".join(take("language")), type=work or name,
-        keywords=tuple(take("keywords/keyword")), extra=extra,
+        title=titles[0] if titles else "",
+        abstract=abstract,
+        authors=tuple(take("contributors/authors/author")),
+        year=year,
+        journal=journal,
+        doi=doi,
+        pmid=pmid,
+        language="; ".join(take("language")),
+        type=work or name,
+        keywords=tuple(take("keywords/keyword")),
+        extra=extra,
     )
 
 

@@ -7,8 +7,20 @@ import re
 import unicodedata
 
 _COMBINING = {
-    "`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", "=": "\u0304", "u": "\u0306", ".": "\u0307",
-    '"': "\u0308", "r": "\u030a", "H": "\u030b", "v": "\u030c", "d": "\u0323", "c": "\u0327", "k": "\u0328",
+    "`": "\u0300",
+    "'": "\u0301",
+    "^": "\u0302",
+    "~": "\u0303",
+    "=": "\u0304",
+    "u": "\u0306",
+    ".": "\u0307",
+    '"': "\u0308",
+    "r": "\u030a",
+    "H": "\u030b",
+    "v": "\u030c",
+    "d": "\u0323",
+    "c": "\u0327",
+    "k": "\u0328",
     "b": "\u0331",
 }
 _DOTLESS = {"\\i": "i", "\\j": "j"}
@@ -20,9 +32,22 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _OWN = {
-    "textbraceleft": "{", "textbraceright": "}", "textasciicircum": "^", "textless": "<", "textgreater": ">",
-    "textbar": "|", "textdollar": "$", "textunderscore": "_", "lbrace": "{", "rbrace": "}", "copyright": "\u00a9",
-    "pounds": "\u00a3", "S": "\u00a7", "P": "\u00b6", "degree": "\u00b0", "backslash": "\\",
+    "textbraceleft": "{",
+    "textbraceright": "}",
+    "textasciicircum": "^",
+    "textless": "<",
+    "textgreater": ">",
+    "textbar": "|",
+    "textdollar": "$",
+    "textunderscore": "_",
+    "lbrace": "{",
+    "rbrace": "}",
+    "copyright": "\u00a9",
+    "pounds": "\u00a3",
+    "S": "\u00a7",
+    "P": "\u00b6",
+    "degree": "\u00b0",
+    "backslash": "\\",
 }
 # They say how their text looks, and the text stays.
 _STYLES = frozenset(
@@ -30,8 +55,16 @@ _STYLES = frozenset(
     "mbox rm it bf sc em tt sf ensuremath url".split()
 )
 _ESCAPED = {
-    "\\": r"{\textbackslash}", "{": r"{\textbraceleft}", "}": r"{\textbraceright}", "&": r"\&", "%": r"\%", "$": r"\$",
-    "#": r"\#", "_": r"\_", "~": r"{\textasciitilde}", "^": r"{\textasciicircum}",
+    "\\": r"{\textbackslash}",
+    "{": r"{\textbraceleft}",
+    "}": r"{\textbraceright}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"{\textasciitilde}",
+    "^": r"{\textasciicircum}",
 }
 _ESCAPABLE = re.compile(r"[\\{}&%$#_~^]")
 _LIGATURE = re.compile(r"([-`'])(?=\1)|([?!])(?=`)")
@@ -44,7 +77,8 @@ def _characters() -> dict[str, str]:
     from pylatexenc.latex2text import get_default_latex_context_db
 
     known = {
-        spec.macroname: spec.simplify_repl for spec in get_default_latex_context_db().iter_macro_specs()
+        spec.macroname: spec.simplify_repl
+        for spec in get_default_latex_context_db().iter_macro_specs()
         if isinstance(spec.simplify_repl, str) and "%" not in spec.simplify_repl and spec.macroname.isalpha()
     }
     return known | _OWN

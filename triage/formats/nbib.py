@@ -73,8 +73,15 @@ def _record(values: Values) -> Record:
         if found:  # both are keywords; which is which is kept for the export
             extra[tag] = tuple(found)
     return Record(
-        title=one_line(" ".join(titles)), abstract=abstract, authors=tuple(map(one_line, authors)), year=year,
-        journal=one_line(" ".join(journal)), doi=doi, pmid=pmid, language=one_line("; ".join(languages)),
-        type=one_line("; ".join(types)), keywords=tuple(map(one_line, (*headings, *words))),
+        title=one_line(" ".join(titles)),
+        abstract=abstract,
+        authors=tuple(map(one_line, authors)),
+        year=year,
+        journal=one_line(" ".join(journal)),
+        doi=doi,
+        pmid=pmid,
+        language=one_line("; ".join(languages)),
+        type=one_line("; ".join(types)),
+        keywords=tuple(map(one_line, (*headings, *words))),
         extra={**extra_first, **extra},
     )

@@ -11,18 +11,48 @@ from .common import Item, Problem, Tally, first_year, split_abstract
 from .xml_records import add, elements, text_of
 
 # Texts that are fields of the record, or say nothing of it; every other text is kept as an extra field.
-_SKIPPED = frozenset({
-    "ArticleTitle", "Abstract", "AuthorList", "Language", "PublicationTypeList", "MeshHeadingList", "KeywordList",
-    "BookTitle", "PMID", "Title", "ELocationID", "ArticleIdList", "ReferenceList", "History", "OtherAbstract",
-})
+_SKIPPED = frozenset(
+    {
+        "ArticleTitle",
+        "Abstract",
+        "AuthorList",
+        "Language",
+        "PublicationTypeList",
+        "MeshHeadingList",
+        "KeywordList",
+        "BookTitle",
+        "PMID",
+        "Title",
+        "ELocationID",
+        "ArticleIdList",
+        "ReferenceList",
+        "History",
+        "OtherAbstract",
+    }
+)
 # Names as MEDLINE text has them, so that one database gives one set of names whatever its format.
 _NAMES = {
-    "Volume": "VI", "Issue": "IP", "MedlinePgn": "PG", "ISSN": "IS", "ISOAbbreviation": "TA", "MedlineTA": "TA",
-    "VernacularTitle": "TT", "Country": "PL", "NlmUniqueID": "JID", "GrantID": "GR", "PublicationStatus": "PST",
-    "CopyrightInformation": "CI", "NameOfSubstance": "RN", "RegistryNumber": "RN",
+    "Volume": "VI",
+    "Issue": "IP",
+    "MedlinePgn": "PG",
+    "ISSN": "IS",
+    "ISOAbbreviation": "TA",
+    "MedlineTA": "TA",
+    "VernacularTitle": "TT",
+    "Country": "PL",
+    "NlmUniqueID": "JID",
+    "GrantID": "GR",
+    "PublicationStatus": "PST",
+    "CopyrightInformation": "CI",
+    "NameOfSubstance": "RN",
+    "RegistryNumber": "RN",
 }
 _DATES = {
-    "PubDate": "DP", "ArticleDate": "DEP", "DateRevised": "LR", "DateCompleted": "DCOM", "ContributionDate": "CTDT",
+    "PubDate": "DP",
+    "ArticleDate": "DEP",
+    "DateRevised": "LR",
+    "DateCompleted": "DCOM",
+    "ContributionDate": "CTDT",
 }
 
 
@@ -78,14 +108,25 @@ def _record(found: Element) -> Record:
     if extra.get("DP") == (str(year),):
         del extra["DP"]
     return Record(
-        title=title, abstract=abstract, authors=_authors(people), year=year,
+        title=title,
+        abstract=abstract,
+        authors=_authors(people),
+        year=year,
         journal=text_of(article.find("Journal/Title")) or text_of(citation.find("MedlineJournalInfo/MedlineTA")),
         doi=next((d for value in dois if (d := normal_doi(value))), ""),
         pmid=normal_pmid(text_of(citation.find("PMID"))),
         language="; ".join(filter(None, map(text_of, article.findall("Language")))),
-        type="; ".join(filter(None, map(text_of, (
-            *article.findall("PublicationTypeList/PublicationType"), *article.findall("PublicationType"))))),
-        keywords=tuple(filter(None, (*headings, *words))), extra=extra,
+        type="; ".join(
+            filter(
+                None,
+                map(
+                    text_of,
+                    (*article.findall("PublicationTypeList/PublicationType"), *article.findall("PublicationType")),
+                ),
+            )
+        ),
+        keywords=tuple(filter(None, (*headings, *words))),
+        extra=extra,
     )
 
 

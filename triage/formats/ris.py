@@ -10,7 +10,16 @@ from pathlib import Path
 from ..records import Record, normal_doi, normal_pmid
 from . import votes
 from .common import (
-    DECISION_FIELDS, REMAINDER, ExportRow, Item, Tally, first_year, folded, one_line, pmid_in_notes, remainder,
+    DECISION_FIELDS,
+    REMAINDER,
+    ExportRow,
+    Item,
+    Tally,
+    first_year,
+    folded,
+    one_line,
+    pmid_in_notes,
+    remainder,
     split_abstract,
     with_remainder,
 )
@@ -41,17 +50,39 @@ _OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.
 # PsycINFO's classification stands where others have the type: "Health Psychology & Medicine [3360]".
 _CLASSIFICATION = re.compile(r".*\D\[?\d{4}\]?$")
 _TYPE_CODES = {
-    "JOUR": "Journal article", "JFULL": "Journal article", "EJOUR": "Journal article", "BOOK": "Book",
-    "CHAP": "Book chapter", "CONF": "Conference paper", "CPAPER": "Conference paper", "THES": "Thesis",
-    "RPRT": "Report", "NEWS": "News", "MGZN": "Magazine article",
+    "JOUR": "Journal article",
+    "JFULL": "Journal article",
+    "EJOUR": "Journal article",
+    "BOOK": "Book",
+    "CHAP": "Book chapter",
+    "CONF": "Conference paper",
+    "CPAPER": "Conference paper",
+    "THES": "Thesis",
+    "RPRT": "Report",
+    "NEWS": "News",
+    "MGZN": "Magazine article",
 }
 _CODES = {
-    "book": "BOOK", "book chapter": "CHAP", "book section": "CHAP", "conference paper": "CONF",
-    "conference proceedings": "CONF", "thesis": "THES", "report": "RPRT", "misc": "GEN",
+    "book": "BOOK",
+    "book chapter": "CHAP",
+    "book section": "CHAP",
+    "conference paper": "CONF",
+    "conference proceedings": "CONF",
+    "thesis": "THES",
+    "report": "RPRT",
+    "misc": "GEN",
 }
 _DETAILS = {
-    "volume": "VL", "issue": "IS", "first page": "SP", "last page": "EP", "issn": "SN", "publisher": "PB", "url": "UR",
-    "short journal": "J2", "place": "CY", "address": "AD",
+    "volume": "VL",
+    "issue": "IS",
+    "first page": "SP",
+    "last page": "EP",
+    "issn": "SN",
+    "publisher": "PB",
+    "url": "UR",
+    "short journal": "J2",
+    "place": "CY",
+    "address": "AD",
 }
 _NOT_TWICE = ("AU", "KW", "LA")  # other formats' further forms of what the record's own fields say
 _MEDLINE_TOO = ("AB", "AD", "PB")  # of MEDLINE's tags, those that mean the same here
@@ -171,8 +202,16 @@ def _record(values: Values) -> Record:
     for tag, found in kept.items():
         extra[tag] = found + extra.get(tag, ())
     record = Record(
-        title=one_line(titles[0]), abstract=abstract, authors=folded(authors), year=year, journal=one_line(journals[0]),
-        doi=doi, pmid=pmid, language=language, type=kind or _TYPE_CODES.get(code, code), keywords=folded(words),
+        title=one_line(titles[0]),
+        abstract=abstract,
+        authors=folded(authors),
+        year=year,
+        journal=one_line(journals[0]),
+        doi=doi,
+        pmid=pmid,
+        language=language,
+        type=kind or _TYPE_CODES.get(code, code),
+        keywords=folded(words),
         extra=extra,
     )
     return with_remainder(record, left_over) if left_over else record
@@ -242,7 +281,8 @@ def _as_lines(tag: str, value: str) -> str:
 def _lines(record: Record) -> list[tuple[str, str]]:
     foreign = is_medline(record.extra)
     extra = {
-        tag: list(found) for tag, found in record.extra.items()
+        tag: list(found)
+        for tag, found in record.extra.items()
         if re.fullmatch(r"[A-Z][A-Z0-9]", tag) and tag not in _NOT_TWICE and not (foreign and tag not in _MEDLINE_TOO)
     }
     if "UT" in extra:  # Web of Science's words, not a reference's number

@@ -254,15 +254,15 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
                 cells = next(csv.reader(taken, delimiter=delimiter, strict=True), [])
                 break
             except csv.Error as error:
-                following = held[len(taken) - 1: len(taken)] or [next(lines, "")]
+                following = held[len(taken) - 1 : len(taken)] or [next(lines, "")]
                 long = len(taken) == _LINES_OF_A_ROW or sum(map(len, taken)) > _LENGTH_OF_A_ROW
                 if "end of data" not in str(error) or long or not following[0]:
-                    held[len(taken) - 1: len(taken)] = [text for text in following if text]
+                    held[len(taken) - 1 : len(taken)] = [text for text in following if text]
                     cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
                     tally.warn(number, "its quotation marks do not open and close cells; it was cut at each delimiter")
                     taken = [line]
                     break
-                held[len(taken) - 1: len(taken)] = following
+                held[len(taken) - 1 : len(taken)] = following
                 taken.append(following[0])
         del held[: len(taken) - 1]
         yield number, cells

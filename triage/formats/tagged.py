@@ -69,7 +69,7 @@ def pieces(file: TextFile, opens: Opening) -> Iterator[tuple[int, str]]:
     line = 1 - opens.feeds
     for block in file.blocks():
         file.tally.announced += opens.count(before + block)
-        before = (before if block.isspace() else "") + block[len(block.rstrip()):]
+        before = (before if block.isspace() else "") + block[len(block.rstrip()) :]
         found = opens.split(rest + block)
         rest = found.pop()
         for piece in found:
@@ -116,7 +116,7 @@ def values_of(parts: list[str], lists: frozenset[str] = frozenset()) -> Values:
 def first_paragraph(text: str) -> tuple[str, str]:
     """Cut a text at its first blank line."""
     found = _BLANK_LINE.search(text)
-    return (text, "") if found is None else (text[: found.start()], text[found.end():])
+    return (text, "") if found is None else (text[: found.start()], text[found.end() :])
 
 
 class Outside:

@@ -15,12 +15,29 @@ _REASON = re.compile(r"Exclusion reason:\s*[^;\s]", re.IGNORECASE)
 # The list that Covidence exported stands in its file's name alone: review_1234_irrelevant_csv_2024.csv.
 _COVIDENCE_LIST = re.compile(r"review_\d+_(irrelevant|select|included|excluded)_csv", re.IGNORECASE)
 _COVIDENCE_COLUMNS = (
-    "decision", "finaldecision", "consensusdecision", "screeningdecision", "status", "screeningstatus", "vote",
-    "finalvote", "outcome", "list", "tags",
+    "decision",
+    "finaldecision",
+    "consensusdecision",
+    "screeningdecision",
+    "status",
+    "screeningstatus",
+    "vote",
+    "finalvote",
+    "outcome",
+    "list",
+    "tags",
 )
 _WORDS = {
-    "included": "include", "include": "include", "yes": "include", "selected": "include", "select": "include",
-    "relevant": "include", "excluded": "exclude", "exclude": "exclude", "no": "exclude", "irrelevant": "exclude",
+    "included": "include",
+    "include": "include",
+    "yes": "include",
+    "selected": "include",
+    "select": "include",
+    "relevant": "include",
+    "excluded": "exclude",
+    "exclude": "exclude",
+    "no": "exclude",
+    "irrelevant": "exclude",
     "maybe": "maybe",
 }
 

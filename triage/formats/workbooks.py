@@ -176,4 +176,4 @@ def _fit(record: Record, columns: Columns, cells: list[str]) -> tuple[list[str],
     """Cut what a cell cannot hold, and keep the whole of it in the remainder, cut into cells too."""
     short = [_ILLEGAL.sub("\ufffd", cell)[:_CELL] for cell in cells[:-1]]
     rest = remainder(record, columns.record([*short, ""]))
-    return short, [rest[i: i + _CELL] for i in range(0, len(rest), _CELL)] or [""]
+    return short, [rest[i : i + _CELL] for i in range(0, len(rest), _CELL)] or [""]

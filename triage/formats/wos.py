@@ -38,7 +38,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         parts = _TAG.split(f"\n{piece}")
         if "ER" in parts:
             at = parts.index("ER", 1)
-            beyond = "\n".join(filter(None, parts[at + 1:]))
+            beyond = "\n".join(filter(None, parts[at + 1 :]))
             if any(tag not in ("ER", "EF", "FN", "VR") for tag in parts[at::2]) or parts[at + 1].strip():
                 outside.note(line + "".join(parts[:at]).count("\n") + at // 2, beyond)
             parts = parts[:at]
@@ -72,10 +72,19 @@ def _record(values: Values) -> Record:
     if plus:
         extra["ID"] = plus
     return Record(
-        title=take("TI"), abstract=abstract, authors=tuple(map(one_line, authors)), year=year, journal=take("SO"),
-        doi=normal_doi(doi), pmid=normal_pmid(pmid), language=take("LA"), type=take("DT") or _TYPES.get(code, code),
-        keywords=(*keywords, *plus), extra={
-            **({"AB": others} if others else {}), **{tag: (value,) for tag, value in kept.items()},
+        title=take("TI"),
+        abstract=abstract,
+        authors=tuple(map(one_line, authors)),
+        year=year,
+        journal=take("SO"),
+        doi=normal_doi(doi),
+        pmid=normal_pmid(pmid),
+        language=take("LA"),
+        type=take("DT") or _TYPES.get(code, code),
+        keywords=(*keywords, *plus),
+        extra={
+            **({"AB": others} if others else {}),
+            **{tag: (value,) for tag, value in kept.items()},
             **{tag: found for tag, found in extra.items() if tag not in ("TI", "SO", "LA", "DT")},
         },
     )

@@ -23,8 +23,22 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from .. import protocol as protocols
 from ..decisions import (
-    Consensus, Event, Folding, History, Kind, Label, Live, Origin, PastDraws, Ranking, audited, batches, consensus,
-    entered, fold, seen_by,
+    Consensus,
+    Event,
+    Folding,
+    History,
+    Kind,
+    Label,
+    Live,
+    Origin,
+    PastDraws,
+    Ranking,
+    audited,
+    batches,
+    consensus,
+    entered,
+    fold,
+    seen_by,
 )
 from ..errors import InputError, Unavailable
 from ..records import Record, content_hash, filled
@@ -32,27 +46,49 @@ from ..wording import plural
 from . import schema
 from .places import File, Server, place_of, shown
 from .schema import (
-    api_tokens as _api_tokens, attachments as _attachments, events as _events, files as _files,
-    invitations as _invitations, meta as _meta, people as _people, plans as _plans, protocols as _protocols, rankings as _rankings, records as _records,
+    api_tokens as _api_tokens,
+    attachments as _attachments,
+    events as _events,
+    files as _files,
+    invitations as _invitations,
+    meta as _meta,
+    people as _people,
+    plans as _plans,
+    protocols as _protocols,
+    rankings as _rankings,
+    records as _records,
     web_sessions as _web_sessions,
 )
 
 __all__ = [
-    "SCHEMA_VERSION", "ApiToken", "File", "Invitation", "Person", "Project", "Role", "Server", "SourceFile", "Stage",
-    "WebSession", "copy", "place_of", "shown", "stage_of",
+    "SCHEMA_VERSION",
+    "ApiToken",
+    "File",
+    "Invitation",
+    "Person",
+    "Project",
+    "Role",
+    "Server",
+    "SourceFile",
+    "Stage",
+    "WebSession",
+    "copy",
+    "place_of",
+    "shown",
+    "stage_of",
 ]
 
 SCHEMA_VERSION = schema.VERSION
-_PAGE = 5_000                 # records read at a time, so that no read holds the file for long
-_PAGE_OF_FILES = 1            # attached files, which may be of any size
+_PAGE = 5_000  # records read at a time, so that no read holds the file for long
+_PAGE_OF_FILES = 1  # attached files, which may be of any size
 
 
 class Role(StrEnum):
     """What a person may do in a review: each role may all that those before it may."""
 
-    REVIEWER = "reviewer"        # decides, blind to the others
+    REVIEWER = "reviewer"  # decides, blind to the others
     ADJUDICATOR = "adjudicator"  # sees all decisions of a record in conflict, and settles it
-    OWNER = "owner"              # sees and changes all, invites
+    OWNER = "owner"  # sees and changes all, invites
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +209,9 @@ class Stage:
         if self.committed == len(self.strata):
             return self.record_ids[:0]
         drawn = {number for _, number in self.draws}
-        return self.record_ids[np.sort(np.concatenate(
-            [rows for number, rows in enumerate(self.strata) if number not in drawn]
-        ))]
+        return self.record_ids[
+            np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
+        ]
 
     def calibration(self, size: int) -> np.ndarray:
         """Return the rows of the random sample, in its order, that every reviewer judges first.
@@ -224,16 +260,23 @@ class Stage:
                 pool_size.append(left[stratum])
             left[stratum] -= 1
         seqs = [seq for seq, *_ in shown]
-        past = PastDraws.of([
-            (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
-            for e, number in self.draws if e.seq in drawn_from
-        ])
+        past = PastDraws.of(
+            [
+                (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
+                for e, number in self.draws
+                if e.seq in drawn_from
+            ]
+        )
         return History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
 
 
 def stage_of(
-    name: str, earlier: Sequence[str], ids: np.ndarray, events: Sequence[Event],
-    plans: Sequence[tuple[int, np.ndarray]], live: Live | None = None,
+    name: str,
+    earlier: Sequence[str],
+    ids: np.ndarray,
+    events: Sequence[Event],
+    plans: Sequence[tuple[int, np.ndarray]],
+    live: Live | None = None,
 ) -> Stage:
     """Return a stage as a log has it.
 
@@ -456,9 +499,9 @@ class Project:
             return False
         protocols.parse(changed, str(path))
         with self._write() as connection:
-            connection.execute(insert(_protocols).values(
-                id=_next_id(connection, _protocols.c.id), text=changed, at=_now(),
-            ))
+            connection.execute(
+                insert(_protocols).values(id=_next_id(connection, _protocols.c.id), text=changed, at=_now())
+            )
         return True
 
     # -- records ------------------------------------------------------------------------------
@@ -475,7 +518,13 @@ class Project:
         with self._read() as connection:
             return [
                 SourceFile(
-                    row.id, row.name, row.source, row.format, row.sha256, row.announced, row.kept,
+                    row.id,
+                    row.name,
+                    row.source,
+                    row.format,
+                    row.sha256,
+                    row.announced,
+                    row.kept,
                     tuple((line, message) for line, message in json.loads(row.problems)),
                     datetime.fromisoformat(row.at),
                 )
@@ -483,8 +532,16 @@ class Project:
             ]
 
     def add(
-        self, records: Iterable[Record], lines: Sequence[int], *, name: str, source: str, format: str,
-        sha256: str, announced: int, problems: Sequence[tuple[int, str]],
+        self,
+        records: Iterable[Record],
+        lines: Sequence[int],
+        *,
+        name: str,
+        source: str,
+        format: str,
+        sha256: str,
+        announced: int,
+        problems: Sequence[tuple[int, str]],
     ) -> range:
         """Add the records of one file, whole or not at all, and return their new ids.
 
@@ -502,13 +559,24 @@ class Project:
             if connection.execute(same).first() is not None:  # another program was faster than the caller's look
                 raise InputError(f"{name} was imported as {source!r} already; nothing of it was added.")
             file_id = _next_id(connection, _files.c.id)
-            connection.execute(insert(_files).values(
-                id=file_id, name=name, source=source, format=format, sha256=sha256, announced=announced,
-                kept=len(lines), problems=json.dumps([list(p) for p in problems]), at=_now(),
-            ))
+            connection.execute(
+                insert(_files).values(
+                    id=file_id,
+                    name=name,
+                    source=source,
+                    format=format,
+                    sha256=sha256,
+                    announced=announced,
+                    kept=len(lines),
+                    problems=json.dumps([list(p) for p in problems]),
+                    at=_now(),
+                )
+            )
             first = _next_id(connection, _records.c.id)
-            rows = (_to_row(record, first + i, file_id, line)
-                    for i, (record, line) in enumerate(zip(records, lines, strict=True)))
+            rows = (
+                _to_row(record, first + i, file_id, line)
+                for i, (record, line) in enumerate(zip(records, lines, strict=True))
+            )
             for page in _pages(rows, _PAGE):
                 connection.execute(insert(_records), page)
         return range(first, first + len(lines))
@@ -588,9 +656,9 @@ class Project:
             with self._read() as connection:
                 page = connection.execute(query.where(_records.c.id.between(int(record_ids[done]), last))).all()
             ids, texts = zip(*page, strict=True)
-            wanted = record_ids[done: np.searchsorted(record_ids, ids[-1], side="right")]
+            wanted = record_ids[done : np.searchsorted(record_ids, ids[-1], side="right")]
             rows = np.searchsorted(np.array(ids), wanted)
-            hashes[done: done + len(wanted)] = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16)[rows]
+            hashes[done : done + len(wanted)] = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16)[rows]
             done += len(wanted)
         return hashes
 
@@ -635,7 +703,7 @@ class Project:
         if newer:
             self._known_events = known = known + newer
         first = bisect_right(known, since, key=_seq)
-        return known[first:] if until is None else known[first: bisect_right(known, until, key=_seq)]
+        return known[first:] if until is None else known[first : bisect_right(known, until, key=_seq)]
 
     def live(self, until: int | None = None) -> Live:
         """Return what is current in the log, all of it or up to event `until`; it is shared, and not to be changed."""
@@ -649,8 +717,16 @@ class Project:
             return self._live
 
     def show(
-        self, stage: str, record_ids: Sequence[int], origins: Sequence[Origin], pool_sizes: Sequence[int], *,
-        reviewer: str, ranking_id: int | None = None, file: str = "", after: int | None = None,
+        self,
+        stage: str,
+        record_ids: Sequence[int],
+        origins: Sequence[Origin],
+        pool_sizes: Sequence[int],
+        *,
+        reviewer: str,
+        ranking_id: int | None = None,
+        file: str = "",
+        after: int | None = None,
     ) -> list[Event]:
         """Log that records were put before a reviewer, in this order, and how they came there.
 
@@ -670,14 +746,29 @@ class Project:
         list of Event
             Empty, and nothing is logged, when the log holds an event newer than `after`.
         """
-        return self._append([
-            {"kind": Kind.SHOWN, "stage": stage, "record_id": int(r), "reviewer": reviewer, "origin": o,
-             "pool_size": int(p), "ranking_id": ranking_id, "note": file}
-            for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
-        ], after)
+        return self._append(
+            [
+                {
+                    "kind": Kind.SHOWN,
+                    "stage": stage,
+                    "record_id": int(r),
+                    "reviewer": reviewer,
+                    "origin": o,
+                    "pool_size": int(p),
+                    "ranking_id": ranking_id,
+                    "note": file,
+                }
+                for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
+            ],
+            after,
+        )
 
     def decide(
-        self, stage: str, decisions: Sequence[Mapping[str, object]], *, reviewer: str,
+        self,
+        stage: str,
+        decisions: Sequence[Mapping[str, object]],
+        *,
+        reviewer: str,
         tags: Mapping[int, Sequence[str]] | None = None,
     ) -> list[Event]:
         """Log decisions and tags, all in one transaction, and return their events.
@@ -705,7 +796,7 @@ class Project:
             return _insert_events(connection, rows) if rows else []
 
     def settle(
-        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = "",
+        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
     ) -> Event:
         """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled anew.
 
@@ -725,10 +816,20 @@ class Project:
                     f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
                     "that are."
                 )
-            return _insert_events(connection, [{
-                "kind": Kind.SETTLED, "stage": stage, "record_id": kept, "reviewer": reviewer, "label": label,
-                "reason": reason, "note": note,
-            }])[0]
+            return _insert_events(
+                connection,
+                [
+                    {
+                        "kind": Kind.SETTLED,
+                        "stage": stage,
+                        "record_id": kept,
+                        "reviewer": reviewer,
+                        "label": label,
+                        "reason": reason,
+                        "note": note,
+                    }
+                ],
+            )[0]
 
     def link(self, links: Iterable[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
         """Log duplicates: (the copy's id, the kept record's id, why)."""
@@ -740,8 +841,14 @@ class Project:
     def remove(self, removals: Iterable[tuple[int, str, str]], *, reviewer: str) -> list[Event]:
         """Log removals before screening: (record id, kind of limit, reason)."""
         return self._append(
-            {"kind": Kind.REMOVAL, "record_id": record_id, "label": None, "reason": kind, "note": why,
-             "reviewer": reviewer}
+            {
+                "kind": Kind.REMOVAL,
+                "record_id": record_id,
+                "label": None,
+                "reason": kind,
+                "note": why,
+                "reviewer": reviewer,
+            }
             for record_id, kind, why in removals
         )
 
@@ -751,12 +858,10 @@ class Project:
 
     def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
         """Log that a person kept a record whose removal by a kind of limit was proposed."""
-        return self._append([
-            {"kind": Kind.STAYS, "record_id": record_id, "reason": kind, "reviewer": reviewer}
-        ])[0]
+        return self._append([{"kind": Kind.STAYS, "record_id": record_id, "reason": kind, "reviewer": reviewer}])[0]
 
     def attach(
-        self, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = (),
+        self, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = ()
     ) -> tuple[Event, bool]:
         """Attach a file to a record; its bytes are kept in the review, once however often they are attached.
 
@@ -788,8 +893,10 @@ class Project:
                 raise InputError(f"There is no record {record_id} in {self.path}.")
             there = {e.seq: e for e in self.live().attachments(record_id)}
             if wrong := replaces - there.keys():
-                raise InputError(f"Event {min(wrong)} attached no file that record {record_id} has, so it cannot be "
-                                 "replaced; look at the record again.")
+                raise InputError(
+                    f"Event {min(wrong)} attached no file that record {record_id} has, so it cannot be "
+                    "replaced; look at the record again."
+                )
             before = next((e for e in there.values() if e.reason == sha256), None)
             rows = [_taken_back(there[seq], reviewer) for seq in sorted(replaces - {before and before.seq})]
             if before is not None:
@@ -798,8 +905,9 @@ class Project:
             same = select(_attachments.c.sha256).where(_attachments.c.sha256 == sha256)
             if connection.execute(same).first() is None:
                 connection.execute(insert(_attachments).values(sha256=sha256, content=content))
-            rows.append({"kind": Kind.ATTACHED, "record_id": record_id, "reviewer": reviewer, "reason": sha256,
-                         "note": name})
+            rows.append(
+                {"kind": Kind.ATTACHED, "record_id": record_id, "reviewer": reviewer, "reason": sha256, "note": name}
+            )
             return _insert_events(connection, rows)[-1], True
 
     def attachment(self, sha256: str) -> bytes | None:
@@ -813,7 +921,9 @@ class Project:
         sizes: dict[str, int] = {}
         for page in _pages(sorted(digests), _PAGE):
             with self._read() as connection:
-                sizes |= {sha256: size for sha256, size in connection.execute(query.where(_attachments.c.sha256.in_(page)))}
+                sizes |= {
+                    sha256: size for sha256, size in connection.execute(query.where(_attachments.c.sha256.in_(page)))
+                }
         return sizes
 
     def undo(self, seq: int, *, reviewer: str) -> Event:
@@ -844,9 +954,7 @@ class Project:
                     f"--reviewer {row.reviewer}."
                 )
             if row.kind in (Kind.SHOWN, Kind.PLAN):
-                raise InputError(
-                    f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone."
-                )
+                raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
             undone = _to_event(row)
@@ -906,18 +1014,30 @@ class Project:
         if not len(fresh):
             return None
         permutation = np.random.default_rng(seed).permutation(fresh).astype("<i8")
-        note = json.dumps({
-            "stratum": stage.committed, "records": len(fresh), "seed": seed,
-            "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(), **parameters,
-        })
+        note = json.dumps(
+            {
+                "stratum": stage.committed,
+                "records": len(fresh),
+                "seed": seed,
+                "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(),
+                **parameters,
+            }
+        )
         with self._write() as connection:
             if _newest(connection) > stage.live.last_seq:  # perhaps another session was first: its permutation holds
                 return None
             plan = _insert_events(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
-            connection.execute(insert(_plans), [{
-                "seq": plan.seq, "stage": stage.name, "stratum": stage.committed,
-                "permutation": permutation.tobytes(),
-            }])
+            connection.execute(
+                insert(_plans),
+                [
+                    {
+                        "seq": plan.seq,
+                        "stage": stage.name,
+                        "stratum": stage.committed,
+                        "permutation": permutation.tobytes(),
+                    }
+                ],
+            )
         return plan
 
     def stage(self, name: str | None = None, until: int | None = None, *, viewer: str | None = None) -> Stage:
@@ -1043,10 +1163,16 @@ class Project:
             taken = _named(connection, name)
             if taken not in (None, name):
                 raise InputError(f"There is a {taken!r} already; choose a name that differs by more than its case.")
-            connection.execute(insert(_invitations).values(
-                token_hash=_token_hash(token), name=name, role=str(role), created_at=_now(),
-                expires_at=expires_at.astimezone(UTC).isoformat(), used_at=None,
-            ))
+            connection.execute(
+                insert(_invitations).values(
+                    token_hash=_token_hash(token),
+                    name=name,
+                    role=str(role),
+                    created_at=_now(),
+                    expires_at=expires_at.astimezone(UTC).isoformat(),
+                    used_at=None,
+                )
+            )
         return token
 
     def invitations(self) -> list[Invitation]:
@@ -1088,9 +1214,11 @@ class Project:
         """Log a person in and return the session's token, which is kept as a hash alone."""
         token = _new_token()
         with self._write() as connection:
-            connection.execute(insert(_web_sessions).values(
-                token_hash=_token_hash(token), person=person, created_at=_now(), last_seen=_now(), ended_at=None,
-            ))
+            connection.execute(
+                insert(_web_sessions).values(
+                    token_hash=_token_hash(token), person=person, created_at=_now(), last_seen=_now(), ended_at=None
+                )
+            )
         return token
 
     def web_session(self, token: str) -> WebSession | None:
@@ -1103,8 +1231,10 @@ class Project:
             return None
         at = row._mapping
         return WebSession(
-            _to_person(row), datetime.fromisoformat(at[_web_sessions.c.created_at]),
-            datetime.fromisoformat(row.last_seen), _time_or_none(row.ended_at),
+            _to_person(row),
+            datetime.fromisoformat(at[_web_sessions.c.created_at]),
+            datetime.fromisoformat(row.last_seen),
+            _time_or_none(row.ended_at),
         )
 
     def touch_web_session(self, token: str) -> None:
@@ -1137,9 +1267,11 @@ class Project:
             same = select(_api_tokens.c.name).where(_api_tokens.c.person == person, _api_tokens.c.name == name)
             if connection.execute(same).first() is not None:
                 raise InputError(f"{person} has or had a token named {name!r}; choose another name.")
-            connection.execute(insert(_api_tokens).values(
-                token_hash=_token_hash(token), person=person, name=name, created_at=_now(), revoked_at=None,
-            ))
+            connection.execute(
+                insert(_api_tokens).values(
+                    token_hash=_token_hash(token), person=person, name=name, created_at=_now(), revoked_at=None
+                )
+            )
         return token
 
     def api_tokens(self, person: str | None = None) -> list[ApiToken]:
@@ -1166,9 +1298,11 @@ class Project:
             When the person has no such token, or it is revoked already.
         """
         with self._write() as connection:
-            done = connection.execute(update(_api_tokens).where(
-                _api_tokens.c.person == person, _api_tokens.c.name == name, _api_tokens.c.revoked_at.is_(None),
-            ).values(revoked_at=_now()))
+            done = connection.execute(
+                update(_api_tokens)
+                .where(_api_tokens.c.person == person, _api_tokens.c.name == name, _api_tokens.c.revoked_at.is_(None))
+                .values(revoked_at=_now())
+            )
             if not done.rowcount:
                 raise InputError(f"{person} has no token named {name!r} that is in use.")
 
@@ -1180,47 +1314,65 @@ class Project:
         Of older rankings the parameters stay and the scores go: they can be made again from the log
         up to `as_of`, and a review makes thousands.
         """
-        blob = b"".join((
-            ranking.record_ids.astype("<i8").tobytes(), ranking.scores.astype("<f4").tobytes(),
-            ranking.held_out.astype("<f4").tobytes(),
-        ))
+        blob = b"".join(
+            (
+                ranking.record_ids.astype("<i8").tobytes(),
+                ranking.scores.astype("<f4").tobytes(),
+                ranking.held_out.astype("<f4").tobytes(),
+            )
+        )
         with self._write() as connection:
             connection.execute(
                 update(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None)).values(scores=None)
             )
             ranking_id = _next_id(connection, _rankings.c.id)
-            connection.execute(insert(_rankings).values(
-                id=ranking_id, stage=stage, as_of=ranking.as_of, model=json.dumps(ranking.model), at=_now(),
-                scores=blob,
-            ))
+            connection.execute(
+                insert(_rankings).values(
+                    id=ranking_id,
+                    stage=stage,
+                    as_of=ranking.as_of,
+                    model=json.dumps(ranking.model),
+                    at=_now(),
+                    scores=blob,
+                )
+            )
             return ranking_id
 
     def ranking_models(self, stage: str) -> list[dict]:
         """Return the models, name and parameters, that ever ranked a stage."""
         with self._read() as connection:
-            models = connection.execute(select(_rankings.c.model).where(_rankings.c.stage == stage).distinct()).scalars()
+            models = connection.execute(
+                select(_rankings.c.model).where(_rankings.c.stage == stage).distinct()
+            ).scalars()
             return [json.loads(model) for model in models]
 
     def ranking(self, stage: str) -> Ranking | None:
         """Return the newest ranking of a stage, or None."""
-        query = (select(_rankings).where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None))
-                 .order_by(_rankings.c.id.desc()).limit(1))
+        query = (
+            select(_rankings)
+            .where(_rankings.c.stage == stage, _rankings.c.scores.is_not(None))
+            .order_by(_rankings.c.id.desc())
+            .limit(1)
+        )
         with self._read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
         n = len(row.scores) // 16
         return Ranking(
-            row.as_of, json.loads(row.model), np.frombuffer(row.scores, "<i8", n),
+            row.as_of,
+            json.loads(row.model),
+            np.frombuffer(row.scores, "<i8", n),
             np.frombuffer(row.scores, "<f4", n, offset=8 * n),
-            np.frombuffer(row.scores, "<f4", n, offset=12 * n), row.id,
+            np.frombuffer(row.scores, "<f4", n, offset=12 * n),
+            row.id,
         )
 
 
 def _with_copies(stage: Stage, ids: np.ndarray) -> Iterator[tuple[list[int], dict[int, list[int]]]]:
     """Yield ids page by page, and the copies of each record of the page that has any."""
     for first in range(0, len(ids), _PAGE):
-        page = ids[first: first + _PAGE].tolist()
+        page = ids[first : first + _PAGE].tolist()
         yield page, stage.live.copies_of(page)
 
 
@@ -1275,8 +1427,10 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
             there = connection.execute(select(func.count()).select_from(table)).scalar()
             of_ours = int(table is _meta and isinstance(place, Server))  # its own schema version
             if there != counts[table.name] + of_ours:
-                raise InputError(f"Of the table {table.name} {plural(there, 'row')} came through, not "
-                                 f"{counts[table.name]:,}; nothing was copied.")
+                raise InputError(
+                    f"Of the table {table.name} {plural(there, 'row')} came through, not "
+                    f"{counts[table.name]:,}; nothing was copied."
+                )
     return counts
 
 
@@ -1303,8 +1457,9 @@ def _name(name: str) -> str:
 
 def _named(connection: Connection, name: str) -> str | None:
     """Return the name of the person whose name is this one but for its case."""
-    return next((one for one in connection.execute(select(_people.c.name)).scalars()
-                 if one.casefold() == name.casefold()), None)
+    return next(
+        (one for one in connection.execute(select(_people.c.name)).scalars() if one.casefold() == name.casefold()), None
+    )
 
 
 def _insert_person(connection: Connection, name: str, role: Role | str, password_hash: str | None) -> Person:
@@ -1312,9 +1467,11 @@ def _insert_person(connection: Connection, name: str, role: Role | str, password
     if (taken := _named(connection, name)) is not None:
         raise InputError(f"There is a {taken!r} already; choose another name.")
     person = Person(name, _role(role), password_hash, datetime.now(UTC))
-    connection.execute(insert(_people).values(
-        name=name, role=str(person.role), password_hash=password_hash, created_at=person.created_at.isoformat(),
-    ))
+    connection.execute(
+        insert(_people).values(
+            name=name, role=str(person.role), password_hash=password_hash, created_at=person.created_at.isoformat()
+        )
+    )
     return person
 
 
@@ -1343,14 +1500,19 @@ def _time_or_none(at: str | None) -> datetime | None:
 def _to_person(row) -> Person:
     at = row._mapping
     return Person(
-        at[_people.c.name], Role(at[_people.c.role]), at[_people.c.password_hash],
+        at[_people.c.name],
+        Role(at[_people.c.role]),
+        at[_people.c.password_hash],
         datetime.fromisoformat(at[_people.c.created_at]),
     )
 
 
 def _to_invitation(row) -> Invitation:
     return Invitation(
-        row.name, Role(row.role), datetime.fromisoformat(row.created_at), datetime.fromisoformat(row.expires_at),
+        row.name,
+        Role(row.role),
+        datetime.fromisoformat(row.created_at),
+        datetime.fromisoformat(row.expires_at),
         _time_or_none(row.used_at),
     )
 
@@ -1358,7 +1520,9 @@ def _to_invitation(row) -> Invitation:
 def _to_api_token(row) -> ApiToken:
     at = row._mapping
     return ApiToken(
-        _to_person(row), at[_api_tokens.c.name], datetime.fromisoformat(at[_api_tokens.c.created_at]),
+        _to_person(row),
+        at[_api_tokens.c.name],
+        datetime.fromisoformat(at[_api_tokens.c.created_at]),
         _time_or_none(row.revoked_at),
     )
 
@@ -1382,27 +1546,54 @@ def _storable(value: str) -> str:
 def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
     extra = {key: list(values) for key, values in record.extra.items()}
     return {
-        "id": record_id, "file_id": file_id, "line": line,
-        "title": _storable(record.title), "abstract": _storable(record.abstract),
-        "authors": json.dumps(record.authors), "year": record.year, "journal": _storable(record.journal),
-        "doi": _storable(record.doi), "pmid": _storable(record.pmid), "language": _storable(record.language),
-        "type": _storable(record.type), "keywords": json.dumps(record.keywords), "extra": json.dumps(extra),
+        "id": record_id,
+        "file_id": file_id,
+        "line": line,
+        "title": _storable(record.title),
+        "abstract": _storable(record.abstract),
+        "authors": json.dumps(record.authors),
+        "year": record.year,
+        "journal": _storable(record.journal),
+        "doi": _storable(record.doi),
+        "pmid": _storable(record.pmid),
+        "language": _storable(record.language),
+        "type": _storable(record.type),
+        "keywords": json.dumps(record.keywords),
+        "extra": json.dumps(extra),
         "content_hash": content_hash(record.text),
     }
 
 
 def _to_record(row) -> Record:
     return Record(
-        title=row.title, abstract=row.abstract, authors=tuple(json.loads(row.authors)), year=row.year,
-        journal=row.journal, doi=row.doi, pmid=row.pmid, language=row.language, type=row.type,
-        keywords=tuple(json.loads(row.keywords)), source=row.source,
-        extra={key: tuple(values) for key, values in json.loads(row.extra).items()}, id=row.id,
+        title=row.title,
+        abstract=row.abstract,
+        authors=tuple(json.loads(row.authors)),
+        year=row.year,
+        journal=row.journal,
+        doi=row.doi,
+        pmid=row.pmid,
+        language=row.language,
+        type=row.type,
+        keywords=tuple(json.loads(row.keywords)),
+        source=row.source,
+        extra={key: tuple(values) for key, values in json.loads(row.extra).items()},
+        id=row.id,
     )
 
 
 _EVENT_DEFAULTS = {
-    "stage": "", "record_id": None, "reviewer": "", "label": None, "reason": "", "note": "", "origin": None,
-    "pool_size": None, "ranking_id": None, "other_id": None, "undoes": None,
+    "stage": "",
+    "record_id": None,
+    "reviewer": "",
+    "label": None,
+    "reason": "",
+    "note": "",
+    "origin": None,
+    "pool_size": None,
+    "ranking_id": None,
+    "other_id": None,
+    "undoes": None,
 }
 
 
@@ -1431,8 +1622,13 @@ def _insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
 
 
 def _taken_back(event: Event, reviewer: str) -> dict:
-    return {"kind": Kind.UNDO, "stage": event.stage, "record_id": event.record_id, "reviewer": reviewer,
-            "undoes": event.seq}
+    return {
+        "kind": Kind.UNDO,
+        "stage": event.stage,
+        "record_id": event.record_id,
+        "reviewer": reviewer,
+        "undoes": event.seq,
+    }
 
 
 def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict]:
@@ -1448,7 +1644,8 @@ def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequen
                 rows.append(_taken_back(e, reviewer))
         rows += [
             {"kind": Kind.TAG, "stage": stage, "record_id": record_id, "reviewer": reviewer, "reason": tag}
-            for tag in dict.fromkeys(tags) if tag not in has
+            for tag in dict.fromkeys(tags)
+            if tag not in has
         ]
     return rows
 
@@ -1462,8 +1659,22 @@ _time = lru_cache(1)(datetime.fromisoformat)  # what was written at once has one
 
 
 def _to_event(row: Sequence) -> Event:
-    seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = row
+    seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = (
+        row
+    )
     return Event(
-        seq, _KINDS[kind], _time(at), stage, record_id, reviewer, _LABELS[label], reason, note, _ORIGINS[origin],
-        pool_size, ranking_id, other_id, undoes,
+        seq,
+        _KINDS[kind],
+        _time(at),
+        stage,
+        record_id,
+        reviewer,
+        _LABELS[label],
+        reason,
+        note,
+        _ORIGINS[origin],
+        pool_size,
+        ranking_id,
+        other_id,
+        undoes,
     )

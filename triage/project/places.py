@@ -41,9 +41,7 @@ def place_of(review: str | Path | File | Server) -> File | Server:
     if isinstance(review, Path) or "://" not in review:
         return File(Path(review))
     if not _ADDRESS.match(review):
-        raise InputError(
-            f"{shown(review)} is no address of a review; give a file name, or {_FORM}."
-        )
+        raise InputError(f"{shown(review)} is no address of a review; give a file name, or {_FORM}.")
     if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
         raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
@@ -149,9 +147,7 @@ class File:
     def engine(self) -> Engine:
         """Return a way to the database."""
         # Not as text: "?" and "%" are letters of a file's name, but not of an address.
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS}
-        )
+        engine = create_engine(URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS})
 
         @event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _: object) -> None:
@@ -174,8 +170,10 @@ class File:
         """Say in one sentence why the file could not be read or written, and what to do."""
         code = getattr(error.orig, "sqlite_errorname", "")
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return (f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; "
-                    f"{_KEPT}: try again when that program is done.")
+            return (
+                f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; "
+                f"{_KEPT}: try again when that program is done."
+            )
         if code.startswith("SQLITE_FULL"):
             return f"There is no room left on the disk of {self}; {_KEPT}: make room and try again."
         if code.startswith("SQLITE_READONLY"):
@@ -183,7 +181,9 @@ class File:
         if code.startswith("SQLITE_CANTOPEN"):
             return f"{self} cannot be opened or made: you may not write into its folder; choose another place."
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+            return (
+                f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+            )
         return f"{self} could not be read or written ({error.orig}); {_KEPT}: check the disk and try again."
 
 
@@ -305,13 +305,17 @@ class Server:
         state = getattr(error.orig, "sqlstate", None) or ""
         why = " ".join(str(error.orig).split()) or type(error.orig).__name__
         if state == "55P03":
-            return (f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; {_KEPT}: "
-                    "try again when that program is done.")
+            return (
+                f"{self} is locked: another program has been writing to it for {_BUSY_SECONDS} seconds; {_KEPT}: "
+                "try again when that program is done."
+            )
         if state in ("42501", "42P01"):  # without the right to a schema, its tables are as if not there
             return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask who keeps it for the right."
         if state.startswith("22") or isinstance(error, DataError):
             return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
         if state.startswith("53"):
             return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."
-        return (f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is "
-                "kept: see that it runs and go on.")
+        return (
+            f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is "
+            "kept: see that it runs and go on."
+        )

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from sqlalchemy import (
-    Column, Connection, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
     inspect,
 )
 
@@ -18,13 +27,15 @@ VERSION = 4
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 protocols = Table(
-    "protocols", metadata,
+    "protocols",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("text", Text, nullable=False),
     Column("at", Text, nullable=False),
 )
 files = Table(
-    "files", metadata,
+    "files",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False),
     Column("source", Text, nullable=False),
@@ -37,7 +48,8 @@ files = Table(
     UniqueConstraint("sha256", "source"),
 )
 records = Table(
-    "records", metadata,
+    "records",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("file_id", Integer, ForeignKey("files.id"), nullable=False),
     Column("line", Integer, nullable=False),
@@ -57,7 +69,8 @@ records = Table(
 # What is asked of all records at once is read from this index, a hundredth of the table.
 text_hashes = Index("records_text_hashes", records.c.id, records.c.content_hash)
 events = Table(
-    "events", metadata,
+    "events",
+    metadata,
     Column("seq", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("at", Text, nullable=False),
@@ -74,7 +87,8 @@ events = Table(
     Column("undoes", Integer, ForeignKey("events.seq"), unique=True),
 )
 plans = Table(
-    "plans", metadata,
+    "plans",
+    metadata,
     Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
     Column("stage", Text, nullable=False),
     Column("stratum", Integer, nullable=False),
@@ -83,12 +97,11 @@ plans = Table(
 )
 # The bytes of attached files, each kept once, by the digest that the log tells.
 attachments = Table(
-    "attachments", metadata,
-    Column("sha256", Text, primary_key=True),
-    Column("content", LargeBinary, nullable=False),
+    "attachments", metadata, Column("sha256", Text, primary_key=True), Column("content", LargeBinary, nullable=False)
 )
 rankings = Table(
-    "rankings", metadata,
+    "rankings",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("stage", Text, nullable=False),
     Column("as_of", Integer, nullable=False),
@@ -100,14 +113,16 @@ rankings = Table(
 # Who may come in, over the network. A token is known by its hash alone, so that who reads a copy of the
 # review cannot come in with what stands in it.
 people = Table(
-    "people", metadata,
+    "people",
+    metadata,
     Column("name", Text, primary_key=True),
     Column("role", Text, nullable=False),
     Column("password_hash", Text),
     Column("created_at", Text, nullable=False),
 )
 invitations = Table(
-    "invitations", metadata,
+    "invitations",
+    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
@@ -116,7 +131,8 @@ invitations = Table(
     Column("used_at", Text),
 )
 web_sessions = Table(
-    "web_sessions", metadata,
+    "web_sessions",
+    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("person", Text, ForeignKey("people.name"), nullable=False),
     Column("created_at", Text, nullable=False),
@@ -124,7 +140,8 @@ web_sessions = Table(
     Column("ended_at", Text),
 )
 api_tokens = Table(
-    "api_tokens", metadata,
+    "api_tokens",
+    metadata,
     Column("token_hash", Text, primary_key=True),
     Column("person", Text, ForeignKey("people.name"), nullable=False),
     Column("name", Text, nullable=False),
@@ -192,7 +209,10 @@ def _attachments_table(connection: Connection) -> None:
 
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
 _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    _first_schema, _index_text_hashes, _people_tables, _attachments_table,
+    _first_schema,
+    _index_text_hashes,
+    _people_tables,
+    _attachments_table,
 )
 
 

@@ -6,7 +6,14 @@ one of `stopping_rules.PROMISES`.
 
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
-    AuditE, Certificate, Draws, audit_draws, certificate, highest_log_evidence, least_missed, log_evidence,
+    AuditE,
+    Certificate,
+    Draws,
+    audit_draws,
+    certificate,
+    highest_log_evidence,
+    least_missed,
+    log_evidence,
     next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
@@ -23,9 +30,36 @@ from .rules.quant import QuantRule
 from .rules.ranked_e import RankedERule
 
 __all__ = [
-    "SAMPLE_SHARE", "AuditE", "AuditRule", "Certificate", "CmhRule", "ConsecutiveRule", "Draws", "FixedAuditRule",
-    "IpPRule", "KneeRule", "Policy", "QuantRule", "RankedERule", "Rule", "Sensitivity", "Workload", "audit_draws",
-    "calibrated", "certificate", "draws_needed", "elusion_upper", "estimate_from_curve", "estimate_from_scores",
-    "forecast", "highest_log_evidence", "least_missed", "log_evidence", "next_stratum", "policy_of",
-    "price_of_certainty", "rule_of", "sensitivity",
+    "SAMPLE_SHARE",
+    "AuditE",
+    "AuditRule",
+    "Certificate",
+    "CmhRule",
+    "ConsecutiveRule",
+    "Draws",
+    "FixedAuditRule",
+    "IpPRule",
+    "KneeRule",
+    "Policy",
+    "QuantRule",
+    "RankedERule",
+    "Rule",
+    "Sensitivity",
+    "Workload",
+    "audit_draws",
+    "calibrated",
+    "certificate",
+    "draws_needed",
+    "elusion_upper",
+    "estimate_from_curve",
+    "estimate_from_scores",
+    "forecast",
+    "highest_log_evidence",
+    "least_missed",
+    "log_evidence",
+    "next_stratum",
+    "policy_of",
+    "price_of_certainty",
+    "rule_of",
+    "sensitivity",
 ]

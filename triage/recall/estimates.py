@@ -12,7 +12,7 @@ from ..decisions import Estimate, History, Origin
 
 
 def _estimate(
-    history: History, missed: float, variance: float, confidence: float, method: str, assumes: str,
+    history: History, missed: float, variance: float, confidence: float, method: str, assumes: str
 ) -> Estimate:
     """Turn a mean and the variance of the mean into an estimate with an interval.
 
@@ -33,8 +33,13 @@ def _estimate(
     high = float(np.clip(max(high, missed), min(1, most), most))
     low = float(min(low, missed))
     return Estimate(
-        method=method, recall=found / (found + missed), lower=found / (found + high), upper=found / (found + low),
-        relevant_total=found + missed, confidence=confidence, assumes=assumes,
+        method=method,
+        recall=found / (found + missed),
+        lower=found / (found + high),
+        upper=found / (found + low),
+        relevant_total=found + missed,
+        confidence=confidence,
+        assumes=assumes,
     )
 
 
@@ -131,7 +136,7 @@ def calibrated(history: History, scores: np.ndarray, held_out: np.ndarray) -> np
 
 
 def estimate_from_scores(
-    history: History, scores: np.ndarray, held_out: np.ndarray | None, confidence: float = 0.95,
+    history: History, scores: np.ndarray, held_out: np.ndarray | None, confidence: float = 0.95
 ) -> Estimate | None:
     """Estimate the number of relevant records by calibrated probabilities; no guarantee.
 
@@ -160,7 +165,11 @@ def estimate_from_scores(
     slope = design.T @ (p * (1 - p))
     variance = slope @ fit.covariance @ slope + slope[0] ** 2 * fit.shift_variance
     return _estimate(
-        history, float(p.sum()), float(variance), confidence, "calibrated scores",
+        history,
+        float(p.sum()),
+        float(variance),
+        confidence,
+        "calibrated scores",
         "that a record's score tells its chance of being relevant as well in the part not screened as in the part "
         "screened; a cluster that the model does not know is not counted",
     )
@@ -202,7 +211,7 @@ def _audit_shift(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 # -- from the discovery curve -----------------------------------------------------------------
 
-_LEAST_FOUND = 5   # relevant records that a curve is fitted to, at least
+_LEAST_FOUND = 5  # relevant records that a curve is fitted to, at least
 _WINDOWS = 50
 
 
@@ -266,6 +275,10 @@ def estimate_from_curve(history: History, confidence: float = 0.95) -> Estimate 
     if curve is None:
         return None
     return _estimate(
-        history, curve.missed, curve.variance, confidence, "discovery curve",
+        history,
+        curve.missed,
+        curve.variance,
+        confidence,
+        "discovery curve",
         "that relevant records go on becoming rarer along the screening order as smoothly as they did so far",
     )

@@ -231,7 +231,7 @@ def next_stratum(left: np.ndarray, drawn: np.ndarray) -> int:
 
 
 def certificate(
-    history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE(),
+    history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE()
 ) -> Certificate:
     """Bound recall from below by the audit draws, in terms of the labels as they stand.
 
@@ -259,7 +259,9 @@ def certificate(
     found = history.n_found
     lower = found / upper if found else None
     return Certificate(
-        recall_lower=lower, missed_upper=upper - found, relevant_upper=upper,
+        recall_lower=lower,
+        missed_upper=upper - found,
+        relevant_upper=upper,
         audit_draws=int((history.origin == Origin.AUDIT).sum()) + len(history.past),
         certified=lower is not None and lower >= target - SLACK,
     )
@@ -306,8 +308,7 @@ class _Stratum:
 
 @lru_cache(maxsize=32)
 def _largest_not_rejected(
-    left: bytes, found: bytes, unknown: bytes, hit: bytes, here: bytes, size: int, log_level: float,
-    parameters: AuditE,
+    left: bytes, found: bytes, unknown: bytes, hit: bytes, here: bytes, size: int, log_level: float, parameters: AuditE
 ) -> int:
     """Bisect for the largest R0 up to `size` whose log E(R0) was below the level after every draw.
 
@@ -315,7 +316,7 @@ def _largest_not_rejected(
     costs nothing: the bound on the total stays, and what is missed falls with what is found.
     """
     draws = Draws(
-        *(np.frombuffer(a, np.int64) for a in (left, found, unknown)), *(np.frombuffer(a, bool) for a in (hit, here)),
+        *(np.frombuffer(a, np.int64) for a in (left, found, unknown)), *(np.frombuffer(a, bool) for a in (hit, here))
     )
     low, high = draws.known, size  # `low` is not rejected, or the least there is; above `high` all are
     while low < high:

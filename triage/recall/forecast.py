@@ -29,14 +29,20 @@ class Workload:
 
 
 _CONTINUATIONS = 200
-_SHAPE = 1.0            # of the gamma that says how many are missed, its mean the estimate
-_LEAST_MISSED = 0.5     # that mean at least: no estimate is sure that nothing is left
-_RECENT = 100           # ranked records that tell how the ranking does now
+_SHAPE = 1.0  # of the gamma that says how many are missed, its mean the estimate
+_LEAST_MISSED = 0.5  # that mean at least: no estimate is sure that nothing is left
+_RECENT = 100  # ranked records that tell how the ranking does now
 
 
 def forecast(
-    history: History, target: float, confidence: float, rng: np.random.Generator, *, estimate: Estimate | None = None,
-    parameters: AuditE = AuditE(), policy: Policy | None = None,
+    history: History,
+    target: float,
+    confidence: float,
+    rng: np.random.Generator,
+    *,
+    estimate: Estimate | None = None,
+    parameters: AuditE = AuditE(),
+    policy: Policy | None = None,
 ) -> Workload:
     """Forecast the records to the certificate by simulating the rest of the review.
 
@@ -85,7 +91,11 @@ def forecast(
 
 
 def _to_the_look(
-    history: History, settled: History, policy: Policy, estimate: Estimate | None, rng: np.random.Generator,
+    history: History,
+    settled: History,
+    policy: Policy,
+    estimate: Estimate | None,
+    rng: np.random.Generator,
     auditing: bool,
 ) -> Workload:
     """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
@@ -123,21 +133,27 @@ class _Reviews:
     left: np.ndarray
     found: np.ndarray
     missed: np.ndarray
-    times: np.ndarray        # how much likelier than a random record a ranked one is to be relevant
-    again: bool              # whether an audit has begun
-    gained: list             # of each epoch: its misses, (n, n_bets)
-    against: list            # of each epoch: the relevant records missing at its start, at the total it was summed at
-    begun: list              # of each epoch: the relevant records found at its start
+    times: np.ndarray  # how much likelier than a random record a ranked one is to be relevant
+    again: bool  # whether an audit has begun
+    gained: list  # of each epoch: its misses, (n, n_bets)
+    against: list  # of each epoch: the relevant records missing at its start, at the total it was summed at
+    begun: list  # of each epoch: the relevant records found at its start
     spent: np.ndarray
     going: np.ndarray
 
     @classmethod
     def of(
-        cls, history: History, target: float, confidence: float, parameters: AuditE, policy: Policy,
-        estimate: Estimate | None, rng: np.random.Generator,
+        cls,
+        history: History,
+        target: float,
+        confidence: float,
+        parameters: AuditE,
+        policy: Policy,
+        estimate: Estimate | None,
+        rng: np.random.Generator,
     ) -> _Reviews:
         n, left, found = _CONTINUATIONS, history.n_unscreened, history.n_found
-        since = history.origin[after_last_relevant(history):]
+        since = history.origin[after_last_relevant(history) :]
         drawn = int((since == Origin.AUDIT).sum())
         thought = 1.0 if estimate is None else max(estimate.relevant_total - found, 0.0)
         thought = max(thought, _LEAST_MISSED)
@@ -147,10 +163,22 @@ class _Reviews:
         times = (ranked.sum() + 0.5) / (len(ranked) + 1) * left / np.maximum(missed, thought)
         gained, against, begun = _epochs(history, least_missed(found, target), parameters)
         return cls(
-            target, confidence, parameters, policy, rng, history.n_total, np.full(n, float(left)),
-            np.full(n, float(found)), missed, np.maximum(times, 1.0), first_audit(history.origin) is not None,
-            [np.tile(g, (n, 1)) for g in gained], [np.full(n, float(m)) for m in against],
-            [np.full(n, float(r)) for r in begun], np.zeros(n), np.full(n, left > 0),
+            target,
+            confidence,
+            parameters,
+            policy,
+            rng,
+            history.n_total,
+            np.full(n, float(left)),
+            np.full(n, float(found)),
+            missed,
+            np.maximum(times, 1.0),
+            first_audit(history.origin) is not None,
+            [np.tile(g, (n, 1)) for g in gained],
+            [np.full(n, float(m)) for m in against],
+            [np.full(n, float(r)) for r in begun],
+            np.zeros(n),
+            np.full(n, left > 0),
         )
 
     def least_missed(self) -> np.ndarray:
@@ -216,8 +244,12 @@ class _Reviews:
         end = np.minimum(draws, np.maximum(self.left - missing, 0))
 
         def log_ratio(short: np.ndarray) -> np.ndarray:
-            return (gammaln(self.left - short + 1) - gammaln(self.left - short - end + 1)
-                    - gammaln(self.left + 1) + gammaln(self.left - end + 1))
+            return (
+                gammaln(self.left - short + 1)
+                - gammaln(self.left - short - end + 1)
+                - gammaln(self.left + 1)
+                + gammaln(self.left - end + 1)
+            )
 
         return np.column_stack([log_ratio(c * missing) - log_ratio(missing) for c in self.parameters.bets])
 
@@ -316,9 +348,13 @@ def _carried_on(history: History, more: int, ahead: int) -> History:
     origin = np.full(len(stratum), str(Origin.AUDIT), "<U8")
     origin[: len(ranked)] = str(Origin.RANKED)
     return History(
-        np.concatenate([history.rows, np.full(len(stratum), -1)]), np.concatenate([y, np.zeros(len(stratum), np.int8)]),
-        np.concatenate([history.origin, origin]), np.concatenate([history.pool_size, before[stratum] - earlier]),
-        np.concatenate([history.stratum, stratum]), history.n_records, history.past,
+        np.concatenate([history.rows, np.full(len(stratum), -1)]),
+        np.concatenate([y, np.zeros(len(stratum), np.int8)]),
+        np.concatenate([history.origin, origin]),
+        np.concatenate([history.pool_size, before[stratum] - earlier]),
+        np.concatenate([history.stratum, stratum]),
+        history.n_records,
+        history.past,
     )
 
 
@@ -331,7 +367,7 @@ def _evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def price_of_certainty(
-    found: int, unscreened: int, confidence: float = 0.95, targets: Sequence[float] = (0.8, 0.9, 0.95, 0.99),
+    found: int, unscreened: int, confidence: float = 0.95, targets: Sequence[float] = (0.8, 0.9, 0.95, 0.99)
 ) -> dict[float, int]:
     """Return, for each target, the audit draws without a hit that an exact test needs.
 

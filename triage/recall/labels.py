@@ -47,7 +47,9 @@ def sensitivity(included: int, excluded: int, sampled: int, overturned: int, con
     least = _elusion_lower(excluded, sampled, overturned, half)
     wrong = overturned / sampled * excluded
     return Sensitivity(
-        included / (included + wrong), included / (included + most), included / (included + least),
+        included / (included + wrong),
+        included / (included + most),
+        included / (included + least),
         included / (included + most),
     )
 

@@ -29,16 +29,23 @@ from .drawing import UNPRINTABLE
 from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
 from .words import (
-    REFERENCES, headline, limit_lines, methods_text, model_parameters, percent, statements, stopped_stages,
+    REFERENCES,
+    headline,
+    limit_lines,
+    methods_text,
+    model_parameters,
+    percent,
+    statements,
+    stopped_stages,
 )
 
-_MOST_PROBLEMS = 50        # problems of a file that are listed
+_MOST_PROBLEMS = 50  # problems of a file that are listed
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>\\^`{|}]+")
 _PMID = re.compile(r"[1-9]\d{0,8}")
 
 
 def write_report(
-    project: Project, path: str | Path, status: dict, *, notice: str = "", hide: Collection[str] = (),
+    project: Project, path: str | Path, status: dict, *, notice: str = "", hide: Collection[str] = ()
 ) -> None:
     """Write the report, or the flow figure alone.
 
@@ -80,7 +87,7 @@ def write_report(
         made = prisma_table(flow(project), reason_texts(project.protocol()), stopped_stages(status)).encode("utf-8")
     else:
         drawn = flow_figure(
-            flow(project), reason_texts(project.protocol()), stopped=stopped_stages(status), hide=hide, standalone=True,
+            flow(project), reason_texts(project.protocol()), stopped=stopped_stages(status), hide=hide, standalone=True
         )
         made = drawn.encode("utf-8") if kind == ".svg" else _picture(drawn, kind)
     # Written under another name first: a crash half-way must not leave half a report.
@@ -129,8 +136,11 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
     texts = {s.name: {c.code: c.text for c in (*protocol.exclude, *s.reasons)} for s in protocol.stages}
     methods = methods_text(protocol, counted, history, status, model)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         finalize=lambda value: UNPRINTABLE.sub("", value) if type(value) is str else value,
     )
     environment.filters["count"] = lambda n: f"{n:,}"
@@ -149,9 +159,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         promises=PROMISES,
         versions=_protocol_versions(project),
         flow=counted,
-        flow_figure=Markup(
-            flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status), hide=hide)
-        ),
+        flow_figure=Markup(flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status), hide=hide)),
         curve=Markup(curve),
         status=status,
         headline=headline(status),
@@ -193,10 +201,17 @@ def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Include
     tags = tags_of_records(project.stage(s.name) for s in begun)
     labels = stage.consensus.labels
     passed = (Label.INCLUDE, Label.MAYBE)
-    rows = sorted(row for row in stage.rows_of(r for r, label in labels.items() if label in passed).tolist() if row >= 0)
+    rows = sorted(
+        row for row in stage.rows_of(r for r, label in labels.items() if label in passed).tolist() if row >= 0
+    )
     table = [
-        _Included(record, labels[record.id] is Label.MAYBE, tuple(tags.get(record.id, ())), doi_link(record.doi),
-                  pmid_link(record.pmid))
+        _Included(
+            record,
+            labels[record.id] is Label.MAYBE,
+            tuple(tags.get(record.id, ())),
+            doi_link(record.doi),
+            pmid_link(record.pmid),
+        )
         for record in project.iter_shown_records(stage, rows)
     ]
     return stage.name, begun[-1] is counted.stages[-1], table

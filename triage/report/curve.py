@@ -11,10 +11,10 @@ from ..decisions import History, Origin
 from ..wording import plural
 from .drawing import WIDTH, set_text, svg
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0   # margins round the curve's axes
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0  # margins round the curve's axes
 _CURVE_HEIGHT = 360.0
-_MOST_POINTS = 1_000       # of the curve: more than it has columns of pixels
-_BEYOND = 3.0              # a bound so many times the finds would flatten the curve; it is only told
+_MOST_POINTS = 1_000  # of the curve: more than it has columns of pixels
+_BEYOND = 3.0  # a bound so many times the finds would flatten the curve; it is only told
 
 
 def discovery_curve(history: History, status: dict) -> str:
@@ -50,16 +50,19 @@ def discovery_curve(history: History, status: dict) -> str:
 
     body = []
     for tick in range(0, y_end + 1, y_step):
-        body.append(f'<path d="M{_LEFT} {y_of(tick):.1f}H{WIDTH - _RIGHT}" stroke="currentColor" '
-                    f'stroke-opacity="0.13"/>')
+        body.append(
+            f'<path d="M{_LEFT} {y_of(tick):.1f}H{WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity="0.13"/>'
+        )
         body.append(set_text(_LEFT - 8, y_of(tick) + 4, f"{tick:,}", anchor="end", size=11.5))
     for tick in range(0, x_end + 1, x_step):
         body.append(f'<path d="M{x_of(tick):.1f} {bottom:.1f}v5" stroke="currentColor"/>')
         body.append(set_text(x_of(tick), bottom + 19, f"{tick:,}", anchor="middle", size=11.5))
     body.append(f'<path d="M{_LEFT} {bottom:.1f}H{WIDTH - _RIGHT}" stroke="currentColor"/>')
     body.append(set_text((_LEFT + WIDTH - _RIGHT) / 2, bottom + 42, "Records screened", anchor="middle"))
-    body.append(f'<g transform="rotate(-90 16 {(bottom + _TOP) / 2:.1f})">'
-                f'{set_text(16, (bottom + _TOP) / 2, "Relevant records found", anchor="middle")}</g>')
+    body.append(
+        f'<g transform="rotate(-90 16 {(bottom + _TOP) / 2:.1f})">'
+        f"{set_text(16, (bottom + _TOP) / 2, 'Relevant records found', anchor='middle')}</g>"
+    )
     body += _rug(np.flatnonzero(history.origin[judged] == str(Origin.AUDIT)) + 1, x_of, bottom)
     labels = []
     if most is not None:
@@ -78,12 +81,14 @@ def discovery_curve(history: History, status: dict) -> str:
     curve = np.concatenate(([0], np.cumsum(history.y[judged] == 1)))
     at = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(np.int64))
     points = " ".join(f"{x_of(i):.1f},{y_of(curve[i]):.1f}" for i in at.tolist())
-    body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.2" '
-                f'stroke-linejoin="round"/>')
+    body.append(
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.2" stroke-linejoin="round"/>'
+    )
     body.append(f'<circle cx="{x_of(n):.1f}" cy="{y_of(found):.1f}" r="3.5" fill="{colour}"/>')
     if x_of(n) < WIDTH - _RIGHT - 5:
-        body.append(f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{WIDTH - _RIGHT}" stroke="{colour}" '
-                    f'stroke-opacity="0.35"/>')
+        body.append(
+            f'<path d="M{x_of(n):.1f} {y_of(found):.1f}H{WIDTH - _RIGHT}" stroke="{colour}" stroke-opacity="0.35"/>'
+        )
     body += _margin_labels(labels)
     desc = f"{plural(found, 'relevant record')} found in {n:,} screened, of {history.n_total:,}." + "".join(
         f" {first} {second}." for _, _, first, second in labels[:-1]
@@ -106,8 +111,10 @@ def _nice_step(end: float, ticks: int) -> int:
 
 
 def _level(y: float, colour: str, dashes: str) -> str:
-    return (f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{colour}" stroke-width="1.6" '
-            f'stroke-dasharray="{dashes}"/>')
+    return (
+        f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{colour}" stroke-width="1.6" '
+        f'stroke-dasharray="{dashes}"/>'
+    )
 
 
 def _rug(draws: np.ndarray, x_of: Callable[[float], float], bottom: float) -> list[str]:
@@ -117,8 +124,10 @@ def _rug(draws: np.ndarray, x_of: Callable[[float], float], bottom: float) -> li
     columns = dict.fromkeys(round(x_of(i)) for i in draws.tolist())
     marks = "".join(f"M{x} {bottom - 7:.1f}v7" for x in columns)
     y = bottom - 4
-    return [f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.3"/>',
-            set_text(WIDTH - _RIGHT + 14, y + 4, f"Marks: {plural(len(draws), 'audit draw')}", size=11.5)]
+    return [
+        f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.3"/>',
+        set_text(WIDTH - _RIGHT + 14, y + 4, f"Marks: {plural(len(draws), 'audit draw')}", size=11.5),
+    ]
 
 
 def _margin_labels(labels: Sequence[tuple[float, str, str, str]]) -> list[str]:

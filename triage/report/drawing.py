@@ -9,15 +9,13 @@ import unicodedata
 from collections.abc import Iterable
 
 # What XML forbids, and the marks that turn the direction of the text after them.
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
-WIDTH = 760                # user units of both figures; about one CSS pixel each on a wide screen
-SIZE, LINE = 12.5, 17.0    # font size and line height
-PAD = 10.0                # between a box's frame and its text
-BOLD = 1.1                # how much wider bold letters are
-_MOST_LINES = 5            # that one entry of a box may take before it is cut short
+WIDTH = 760  # user units of both figures; about one CSS pixel each on a wide screen
+SIZE, LINE = 12.5, 17.0  # font size and line height
+PAD = 10.0  # between a box's frame and its text
+BOLD = 1.1  # how much wider bold letters are
+_MOST_LINES = 5  # that one entry of a box may take before it is cut short
 
 
 def clean(text: str) -> str:
@@ -75,13 +73,21 @@ def wrapped(text: str, width: float) -> list[str]:
 
 
 def set_text(
-    x: float, y: float, text: str, *, anchor: str = "start", bold: bool = False, size: float = SIZE,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    anchor: str = "start",
+    bold: bool = False,
+    size: float = SIZE,
     fill: str = "currentColor",
 ) -> str:
     """Set one line of text."""
     weight = ' font-weight="bold"' if bold else ""
-    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{weight}>'
-            f'{escaped(text)}</text>')
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{weight}>'
+        f"{escaped(text)}</text>"
+    )
 
 
 def arrow(*points: tuple[float, float]) -> str:
@@ -92,13 +98,12 @@ def arrow(*points: tuple[float, float]) -> str:
         head = f"{x - 4:.1f},{y - 8:.1f} {x + 4:.1f},{y - 8:.1f} {x:.1f},{y:.1f}"
     else:
         head = f"{x - 8:.1f},{y - 4:.1f} {x - 8:.1f},{y + 4:.1f} {x:.1f},{y:.1f}"
-    return (f'<polyline points="{line}" fill="none" stroke="currentColor"/>'
-            f'<polygon points="{head}" fill="currentColor"/>')
+    return (
+        f'<polyline points="{line}" fill="none" stroke="currentColor"/><polygon points="{head}" fill="currentColor"/>'
+    )
 
 
-def svg(
-    key: str, title: str, desc: str, height: float, body: Iterable[str], *, standalone: bool = False,
-) -> str:
+def svg(key: str, title: str, desc: str, height: float, body: Iterable[str], *, standalone: bool = False) -> str:
     """Put a figure's elements into an SVG that says itself in words, too.
 
     Inside a page the figure takes the page's ink, paper and width; a file of its own (`standalone`) brings black
@@ -109,11 +114,14 @@ def svg(
         margin = 12
         size = f'width="{WIDTH + 2 * margin}" height="{math.ceil(height) + 2 * margin}" color="#000"'
         paper = f'<rect x="-{margin}" y="-{margin}" width="100%" height="100%" fill="#fff"/>'
-    return "\n".join((
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin} {-margin} {WIDTH + 2 * margin} '
-        f'{math.ceil(height) + 2 * margin}" {size} role="img" aria-labelledby="{key}-title {key}-desc" '
-        'font-family="Helvetica, Arial, Liberation Sans, sans-serif">',
-        f'<title id="{key}-title">{escaped(title)}</title>',
-        f'<desc id="{key}-desc">{escaped(desc)}</desc>{paper}',
-        *body, "</svg>\n",
-    ))
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin} {-margin} {WIDTH + 2 * margin} '
+            f'{math.ceil(height) + 2 * margin}" {size} role="img" aria-labelledby="{key}-title {key}-desc" '
+            'font-family="Helvetica, Arial, Liberation Sans, sans-serif">',
+            f'<title id="{key}-title">{escaped(title)}</title>',
+            f'<desc id="{key}-desc">{escaped(desc)}</desc>{paper}',
+            *body,
+            "</svg>\n",
+        )
+    )

@@ -14,12 +14,12 @@ from ..wording import is_are, plural
 from .drawing import BOLD, LINE, PAD, WIDTH, arrow, set_text, svg, text_width, wrapped
 
 HIDEABLE = ("sources", "reasons", "tags", "steps")
-_BAND = 24.0               # width of the strips that name the phases
+_BAND = 24.0  # width of the strips that name the phases
 _MAIN_X, _MAIN_WIDTH = 36.0, 332.0
 _SIDE_X = 410.0
 _SIDE_WIDTH = WIDTH - _SIDE_X - 1
 _ROW_GAP = 28.0
-_INDENT = 10.0             # of an entry's further lines
+_INDENT = 10.0  # of an entry's further lines
 
 
 class _Line(NamedTuple):
@@ -60,8 +60,10 @@ class _Box:
     def draw(self, x: float, y: float, width: float, height: float) -> list[str]:
         lines = self.lines(width)
         dashes = ' stroke-dasharray="5 3"' if self.is_open else ""
-        drawn = [f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-                 f'rx="2" fill="none" stroke="currentColor"{dashes}/>']
+        drawn = [
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+            f'rx="2" fill="none" stroke="currentColor"{dashes}/>'
+        ]
         first = y + PAD + 10 + (height - self.height(width)) / 2
         for i, line in enumerate(lines):
             baseline = first + i * LINE
@@ -84,7 +86,11 @@ class _Row:
 
 
 def flow_figure(
-    counted: Flow, reason_texts: Mapping[str, str], *, stopped: Collection[str] = (), hide: Collection[str] = (),
+    counted: Flow,
+    reason_texts: Mapping[str, str],
+    *,
+    stopped: Collection[str] = (),
+    hide: Collection[str] = (),
     standalone: bool = False,
 ) -> str:
     """Draw the flow of records after PRISMA 2020, as SVG in black and white.
@@ -133,18 +139,20 @@ def flow_figure(
         mine = [i for i, row in enumerate(rows) if row.phase == phase]
         top, bottom = tops[mine[0]], tops[mine[-1]] + heights[mine[-1]]
         x, y = 1 + _BAND / 2, (top + bottom) / 2
-        body.append(f'<rect x="1" y="{top:.1f}" width="{_BAND}" height="{bottom - top:.1f}" rx="2" '
-                    f'fill="currentColor" fill-opacity="0.09" stroke="currentColor"/>')
-        body.append(f'<g transform="rotate(-90 {x:.1f} {y:.1f})">'
-                    f'{set_text(x, y + 4.4, phase, anchor="middle", bold=True)}</g>')
+        body.append(
+            f'<rect x="1" y="{top:.1f}" width="{_BAND}" height="{bottom - top:.1f}" rx="2" '
+            f'fill="currentColor" fill-opacity="0.09" stroke="currentColor"/>'
+        )
+        body.append(
+            f'<g transform="rotate(-90 {x:.1f} {y:.1f})">{set_text(x, y + 4.4, phase, anchor="middle", bold=True)}</g>'
+        )
     desc = ". ".join(str(box) for row in rows for box in (row.main, *row.sides)) + "."
-    return svg("flow", "Flow of records through the review", desc, tops[-1] + heights[-1] + 1, body,
-               standalone=standalone)
+    return svg(
+        "flow", "Flow of records through the review", desc, tops[-1] + heights[-1] + 1, body, standalone=standalone
+    )
 
 
-def _without_stages(
-    counted: Flow, stopped: Collection[str], hide: Collection[str],
-) -> tuple[Flow, Collection[str]]:
+def _without_stages(counted: Flow, stopped: Collection[str], hide: Collection[str]) -> tuple[Flow, Collection[str]]:
     """Count the records of the stages to hide with a stage beside them; and which stages are then stopped."""
     names = [s.name for s in counted.stages]
     for name in hide:
@@ -170,9 +178,13 @@ def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
     for stage in stages:
         excluded.update(stage.excluded)
     return StageFlow(
-        name=", ".join(s.name for s in stages), entered=stages[0].entered, excluded=dict(excluded),
-        unscreened=sum(s.unscreened for s in stages), conflicts=sum(s.conflicts for s in stages),
-        included=stages[-1].included, maybe=stages[-1].maybe,
+        name=", ".join(s.name for s in stages),
+        entered=stages[0].entered,
+        excluded=dict(excluded),
+        unscreened=sum(s.unscreened for s in stages),
+        conflicts=sum(s.conflicts for s in stages),
+        included=stages[-1].included,
+        maybe=stages[-1].maybe,
         not_retrieved=next((s.not_retrieved for s in reversed(stages) if s.not_retrieved), ""),
     )
 
@@ -194,7 +206,7 @@ def _row_places(rows: Sequence[_Row]) -> tuple[list[float], list[float]]:
 
 
 def _rows(
-    counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str], hide: Collection[str],
+    counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str], hide: Collection[str]
 ) -> list[_Row]:
     left = counted.n_retrieved
     identified = _Box("Records identified", left, () if "sources" in hide else tuple(counted.retrieved.items()))
@@ -234,15 +246,12 @@ def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
 
 
 def _left_boxes(
-    stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool,
+    stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool
 ) -> tuple[_Box, ...]:
     reasons: tuple[tuple[str, int], ...] = ()
     excluded = stage.judged_out
     if with_reasons and set(excluded) != {NO_REASON}:
-        reasons = tuple(
-            (reason_texts.get(code, "").rstrip(". ") or code, n)
-            for code, n in by_count(excluded)
-        )
+        reasons = tuple((reason_texts.get(code, "").rstrip(". ") or code, n) for code, n in by_count(excluded))
     boxes = [_Box("Reports not retrieved", stage.n_not_retrieved)] if stage.n_not_retrieved else []
     boxes.append(_Box("Records excluded", sum(excluded.values()), reasons))
     if stage.unscreened:
@@ -262,10 +271,14 @@ def check_sums(counted: Flow) -> None:
         With the sum that does not hold.
     """
     counts = [
-        *counted.retrieved.values(), *counted.duplicates.values(),
+        *counted.retrieved.values(),
+        *counted.duplicates.values(),
         *(n for by_source in counted.removed.values() for n in by_source.values()),
-        *(n for s in counted.stages
-          for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())),
+        *(
+            n
+            for s in counted.stages
+            for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())
+        ),
         *counted.tags.values(),
     ]
     if min(counts, default=0) < 0:
@@ -278,12 +291,15 @@ def check_sums(counted: Flow) -> None:
                 f"{counted.retrieved.get(source, 0):,}."
             )
     expected = counted.n_retrieved - counted.n_duplicates - counted.n_removed
-    came = (f"{counted.n_retrieved:,} identified - {plural(counted.n_duplicates, 'duplicate')} - "
-            f"{counted.n_removed:,} removed")
+    came = (
+        f"{counted.n_retrieved:,} identified - {plural(counted.n_duplicates, 'duplicate')} - "
+        f"{counted.n_removed:,} removed"
+    )
     for stage in counted.stages:
         if stage.entered != expected:
-            raise InputError(f"The flow figure cannot be drawn: {came} = {expected:,}, but {stage.entered:,} "
-                             f"entered {stage.name!r}.")
+            raise InputError(
+                f"The flow figure cannot be drawn: {came} = {expected:,}, but {stage.entered:,} entered {stage.name!r}."
+            )
         excluded = sum(stage.excluded.values())
         total = excluded + stage.unscreened + stage.conflicts + stage.included + stage.maybe
         if total != stage.entered:
@@ -296,8 +312,10 @@ def check_sums(counted: Flow) -> None:
         came = f"{stage.included:,} included + {stage.maybe:,} maybe at {stage.name!r}"
     for tag, n in counted.tags.items():
         if n > counted.stages[-1].included:
-            raise InputError(f"The flow figure cannot be drawn: {plural(n, 'record')} {is_are(n)} tagged {tag!r}, of "
-                             f"{counted.stages[-1].included:,} included.")
+            raise InputError(
+                f"The flow figure cannot be drawn: {plural(n, 'record')} {is_are(n)} tagged {tag!r}, of "
+                f"{counted.stages[-1].included:,} included."
+            )
 
 
 def reason_texts(protocol: Protocol) -> dict[str, str]:

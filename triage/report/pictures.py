@@ -18,10 +18,10 @@ from .drawing import BOLD, text_width
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INCHES = 7.0              # width of the picture: two columns of a journal
-_DPI = 600                 # what journals ask for line drawings
+_INCHES = 7.0  # width of the picture: two columns of a journal
+_DPI = 600  # what journals ask for line drawings
 _SVG = "{http://www.w3.org/2000/svg}"
-_FAMILIES = ("Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")    # the last comes with matplotlib
+_FAMILIES = ("Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")  # the last comes with matplotlib
 
 
 def as_picture(drawn: str, kind: str) -> bytes:
@@ -135,20 +135,34 @@ class _Painter:
 
         x, y, width, height, corner = (float(element.get(k)) for k in ("x", "y", "width", "height", "rx"))
         shade, dashes = float(element.get("fill-opacity", 0)), element.get("stroke-dasharray")
-        self.axes.add_patch(FancyBboxPatch(
-            (x, y), width, height, boxstyle=f"round,pad=0,rounding_size={corner}", edgecolor="black",
-            facecolor=str(1 - shade) if shade else "none", linewidth=self.scale,
-            linestyle=(0, tuple(map(float, dashes.split()))) if dashes else "solid",
-        ))
+        self.axes.add_patch(
+            FancyBboxPatch(
+                (x, y),
+                width,
+                height,
+                boxstyle=f"round,pad=0,rounding_size={corner}",
+                edgecolor="black",
+                facecolor=str(1 - shade) if shade else "none",
+                linewidth=self.scale,
+                linestyle=(0, tuple(map(float, dashes.split()))) if dashes else "solid",
+            )
+        )
 
     def _line(self, element: ET.Element, *, is_head: bool) -> None:
         from matplotlib.patches import Polygon
 
         points = [tuple(map(float, point.split(","))) for point in element.get("points").split()]
-        self.axes.add_patch(Polygon(
-            points, closed=is_head, fill=is_head, facecolor="black", edgecolor="black",
-            linewidth=0 if is_head else self.scale, capstyle="butt",
-        ))
+        self.axes.add_patch(
+            Polygon(
+                points,
+                closed=is_head,
+                fill=is_head,
+                facecolor="black",
+                edgecolor="black",
+                linewidth=0 if is_head else self.scale,
+                capstyle="butt",
+            )
+        )
 
     def _text(self, element: ET.Element, turned_about: tuple[float, float] | None = None) -> None:
         from matplotlib.font_manager import FontProperties
@@ -167,7 +181,13 @@ class _Painter:
         if wide > room:
             font.set_size(size * self.scale * room / wide)
         self.axes.text(
-            x, y, written, fontproperties=font, parse_math=False, rotation=0 if turned_about is None else 90,
-            rotation_mode="anchor", verticalalignment="baseline",
+            x,
+            y,
+            written,
+            fontproperties=font,
+            parse_math=False,
+            rotation=0 if turned_about is None else 90,
+            rotation_mode="anchor",
+            verticalalignment="baseline",
             horizontalalignment={"start": "left", "middle": "center", "end": "right"}[element.get("text-anchor")],
         )

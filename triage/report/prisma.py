@@ -86,7 +86,8 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
         "duplicates": counted.n_duplicates,
         "records_screened": first.entered - first.unscreened,
         "records_excluded": sum(sum(s.excluded.values()) for s in screening),
-        "new_studies": last.included, "total_studies": last.included,
+        "new_studies": last.included,
+        "total_studies": last.included,
     }
     if first.unscreened:
         counts["excluded_automatic"] = first.unscreened
@@ -96,8 +97,11 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
         kinds = [kind for kind, by_source in counted.removed.items() if sum(by_source.values())]
         texts["excluded_other"] = f"Records removed by the {' and '.join(kinds)} limit"
     if assessment is not None:
-        counts |= {"dbr_sought_reports": assessment.entered, "dbr_notretrieved_reports": assessment.n_not_retrieved,
-                   "dbr_assessed": assessment.entered - assessment.n_not_retrieved}
+        counts |= {
+            "dbr_sought_reports": assessment.entered,
+            "dbr_notretrieved_reports": assessment.n_not_retrieved,
+            "dbr_assessed": assessment.entered - assessment.n_not_retrieved,
+        }
         named = [(reason_texts.get(code, code), n) for code, n in by_count(assessment.judged_out)]
         counts["dbr_excluded"] = _listed(named) or 0
     made = io.StringIO(newline="")
@@ -113,7 +117,8 @@ def _check_finished(counted: Flow, stopped: Collection[str]) -> None:
     for stage in counted.stages:
         may_stay = stage is counted.stages[0] and stage.name in stopped
         for n, what in (
-            (0 if may_stay else stage.unscreened, "not screened"), (stage.conflicts, "in conflict"),
+            (0 if may_stay else stage.unscreened, "not screened"),
+            (stage.conflicts, "in conflict"),
             (stage.maybe if stage is counted.stages[-1] else 0, "labelled maybe"),
         ):
             if n:

@@ -28,7 +28,7 @@ REFERENCES = {
     "Waudby-Smith & Ramdas 2020": "Waudby-Smith I, Ramdas A. Confidence sequences for sampling without "
     "replacement. Advances in Neural Information Processing Systems 33 (2020). arXiv:2006.04347",
 }
-_MOST_PARAMETERS = 12      # more of them go to the report's table, not into the methods paragraph
+_MOST_PARAMETERS = 12  # more of them go to the report's table, not into the methods paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,10 @@ def statements(status: dict) -> list[Statement]:
     """
     screened, unscreened = status["screened"], status["unscreened"]
     found, maybe = status["relevant_found"], status["maybe"]
-    text = (f"{screened:,} of {plural(status['records'], 'record')} {is_are(screened)} screened "
-            f"at the stage “{status['stage']}”, and {found:,} of them {is_are(found)} relevant")
+    text = (
+        f"{screened:,} of {plural(status['records'], 'record')} {is_are(screened)} screened "
+        f"at the stage “{status['stage']}”, and {found:,} of them {is_are(found)} relevant"
+    )
     text += f" ({maybe:,} labelled maybe)." if maybe else "."
     said = [Statement("count", text)]
     if not status["records"]:
@@ -98,15 +100,15 @@ def _certificate_now(status: dict, certificate: dict) -> str:
         return "No record has been drawn at random yet, and no relevant one is known, so nothing is certified."
     if missed is None:
         return "Nothing is certified yet."
-    among = (f"at most {missed:,} {is_are(missed)} missed among the "
-             f"{plural(unscreened, 'record')} not screened")
+    among = f"at most {missed:,} {is_are(missed)} missed among the {plural(unscreened, 'record')} not screened"
     if lower is None:
-        return (f"No relevant record is known yet, so recall is undefined; {among} "
-                f"({_held_how(status, certificate)}).")
+        return f"No relevant record is known yet, so recall is undefined; {among} ({_held_how(status, certificate)})."
     held = _held_how(status, certificate) if drawn else "by arithmetic alone: no record has been drawn at random yet"
     certifies = "certifies" if certificate.get("certified") else "does not certify"
-    return (f"At least {percent(lower, math.floor)} of the records you would label relevant are found "
-            f"({held}); {among}. This {certifies} the target of {target}.")
+    return (
+        f"At least {percent(lower, math.floor)} of the records you would label relevant are found "
+        f"({held}); {among}. This {certifies} the target of {target}."
+    )
 
 
 def _held_how(status: dict, certificate: dict) -> str:
@@ -118,8 +120,9 @@ def _estimate_now(status: dict, estimate: dict) -> str:
     text = f"Recall is estimated at {percent(estimate['recall'])}"
     lower, upper = estimate.get("lower"), estimate.get("upper")
     if lower is not None and upper is not None:
-        text += (f" ({percent(status['confidence'])} interval {percent(lower, math.floor)} to "
-                 f"{percent(upper, math.ceil)})")
+        text += (
+            f" ({percent(status['confidence'])} interval {percent(lower, math.floor)} to {percent(upper, math.ceil)})"
+        )
     if (total := estimate.get("relevant_total")) is not None:
         text += f", of {plural(round(total), 'relevant record')} in all"
     text += f". This is a point estimate{_by_method(estimate)} with no guarantee"
@@ -152,7 +155,7 @@ def _work_ahead(workload: dict) -> str:
 
 
 def methods_text(
-    protocol: Protocol, counted: Flow, history: History, status: dict, model: Mapping[str, object] | None,
+    protocol: Protocol, counted: Flow, history: History, status: dict, model: Mapping[str, object] | None
 ) -> str:
     """Return a methods paragraph to paste: what was done, with which figures and which promise.
 
@@ -168,7 +171,7 @@ def methods_text(
         Name and parameters of the ranking model; None when no ranking was made.
     """
     at = next(i for i, s in enumerate(counted.stages) if s.name == status["stage"])
-    later = counted.stages[at + 1:]
+    later = counted.stages[at + 1 :]
     complete = bool(status["records"]) and not status["unscreened"]
     over = complete or bool(stopped_stages(status)) or any(s.unscreened < s.entered for s in later)
     said = [
@@ -189,33 +192,40 @@ def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
         for name, n in counted.retrieved.items()
     ]
     n = counted.n_retrieved
-    said = [f"{plural(n, 'record')} {was_were(n)} imported from {plural(len(sources), 'source')}"
-            + (f": {_listed(sources)}." if sources else ".")]
+    said = [
+        f"{plural(n, 'record')} {was_were(n)} imported from {plural(len(sources), 'source')}"
+        + (f": {_listed(sources)}." if sources else ".")
+    ]
     copies, removed = counted.n_duplicates, counted.n_removed
     if copies:
-        said.append(f"{plural(copies, 'duplicate')} {was_were(copies)} linked to the record kept, which left "
-                    f"{plural(n - copies, 'record')}.")
+        said.append(
+            f"{plural(copies, 'duplicate')} {was_were(copies)} linked to the record kept, which left "
+            f"{plural(n - copies, 'record')}."
+        )
     else:
         said.append("No duplicates were found.")
     if removed:
         kinds = [f"{sum(counts.values()):,} by the {kind} limit" for kind, counts in counted.removed.items()]
-        said.append(f"{plural(removed, 'record')} {was_were(removed)} removed before screening "
-                    f"({_listed(kinds)}), which left {plural(n - copies - removed, 'record')}.")
+        said.append(
+            f"{plural(removed, 'record')} {was_were(removed)} removed before screening "
+            f"({_listed(kinds)}), which left {plural(n - copies - removed, 'record')}."
+        )
     elif limit_lines(protocol.limits):
         said.append("No record was removed by the limits of the protocol.")
     return said
 
 
 def _said_of_screening(
-    protocol: Protocol, history: History, status: dict, conflicts: int, model: Mapping[str, object] | None,
-    over: bool,
+    protocol: Protocol, history: History, status: dict, conflicts: int, model: Mapping[str, object] | None, over: bool
 ) -> list[str]:
     n = status["screened"]
     done = was_were(n) if over else agree(n, "has been", "have been")
     parts = [f"{k:,} {what}" for k, what in ((status["maybe"], "as maybe"), (conflicts, "in conflict")) if k]
-    said = [f"At the stage “{status['stage']}”, {n:,} of {plural(status['records'], 'record')} {done} "
-            f"screened and {status['relevant_found']:,} counted as relevant"
-            + (f" ({_listed(parts)} among them)." if parts else ".")]
+    said = [
+        f"At the stage “{status['stage']}”, {n:,} of {plural(status['records'], 'record')} {done} "
+        f"screened and {status['relevant_found']:,} counted as relevant"
+        + (f" ({_listed(parts)} among them)." if parts else ".")
+    ]
     if protocol.reviewers_per_record > 1:
         said.append(f"Every record needed the decisions of {plural(protocol.reviewers_per_record, 'reviewer')}.")
     origins = history.origin[history.judged]
@@ -254,8 +264,10 @@ def _said_of_model(model: Mapping[str, object]) -> str:
 def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
     rule, verb = protocol.stopping.rule, "was" if over else "is"
     confidence = f"{percent(status['confidence'])} confidence"
-    said = [f"The stopping rule {verb} “{rule}” ({RULES[rule].described}), with a target recall of "
-            f"{percent(status['target'])} at {confidence}."]
+    said = [
+        f"The stopping rule {verb} “{rule}” ({RULES[rule].described}), with a target recall of "
+        f"{percent(status['target'])} at {confidence}."
+    ]
     if not status["unscreened"]:
         return [*said, "Every record was screened, so no recall had to be estimated."]
     certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
@@ -263,10 +275,20 @@ def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
     drawn = certificate.get("audit_draws")
     if missed is not None and (drawn or lower is not None):
         anytime = certificate.get("method") == "audit-e"
-        bound = (f"at least {percent(lower, math.floor)} of the records that the reviewers would label "
-                 f"relevant were found, and " if lower is not None else "")
-        held = ("" if not drawn else f" ({confidence}, a bound valid at any time and for any ranking; Ville 1939, "
-                "Waudby-Smith & Ramdas 2020)" if anytime else f" ({confidence}, a bound valid for one look)")
+        bound = (
+            f"at least {percent(lower, math.floor)} of the records that the reviewers would label "
+            f"relevant were found, and "
+            if lower is not None
+            else ""
+        )
+        held = (
+            ""
+            if not drawn
+            else f" ({confidence}, a bound valid at any time and for any ranking; Ville 1939, "
+            "Waudby-Smith & Ramdas 2020)"
+            if anytime
+            else f" ({confidence}, a bound valid for one look)"
+        )
         said.append(
             f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
             f"{was_were(missed)} missed among the {plural(status['unscreened'], 'record')} not screened{held}."
@@ -276,22 +298,34 @@ def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
     met = "was" if _is_certified(status) else "was not"
     said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
     if estimate.get("recall") is not None:
-        said.append(f"The point estimate of recall{_by_method(estimate)}, which carries no guarantee, was "
-                    f"{percent(estimate['recall'])}.")
-    said.append("Recall is relative to the reviewers' own decisions and to the records imported: it says "
-                "nothing of records that the searches missed.")
+        said.append(
+            f"The point estimate of recall{_by_method(estimate)}, which carries no guarantee, was "
+            f"{percent(estimate['recall'])}."
+        )
+    said.append(
+        "Recall is relative to the reviewers' own decisions and to the records imported: it says "
+        "nothing of records that the searches missed."
+    )
     return said
 
 
 def _said_of_stage(stage: StageFlow) -> str:
     excluded, assessed = sum(stage.judged_out.values()), stage.entered - stage.unscreened
-    parts = [f"{n:,} {what}" for n, what in (
-        (stage.n_not_retrieved, "not retrieved"), (excluded, "excluded"), (stage.included, "included"),
-        (stage.maybe, "left as maybe"),
-        (stage.conflicts, "in conflict"),
-    ) if n]
-    return (f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
-            f"{was_were(assessed)} screened: {_listed(parts)}.")
+    parts = [
+        f"{n:,} {what}"
+        for n, what in (
+            (stage.n_not_retrieved, "not retrieved"),
+            (excluded, "excluded"),
+            (stage.included, "included"),
+            (stage.maybe, "left as maybe"),
+            (stage.conflicts, "in conflict"),
+        )
+        if n
+    ]
+    return (
+        f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
+        f"{was_were(assessed)} screened: {_listed(parts)}."
+    )
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -321,10 +355,15 @@ def limit_lines(limits: Limits) -> list[tuple[str, str]]:
     if limits.languages:
         lines.append(("Language", ", ".join(limits.languages)))
     if limits.published_from or limits.published_to:
-        lines.append(("Published", " ".join(
-            [f"from {limits.published_from}"] * bool(limits.published_from)
-            + [f"to {limits.published_to}"] * bool(limits.published_to)
-        )))
+        lines.append(
+            (
+                "Published",
+                " ".join(
+                    [f"from {limits.published_from}"] * bool(limits.published_from)
+                    + [f"to {limits.published_to}"] * bool(limits.published_to)
+                ),
+            )
+        )
     if limits.exclude_types:
         lines.append(("Types not wanted", ", ".join(limits.exclude_types)))
     return lines

@@ -27,7 +27,9 @@ from .access import Access, Door, Gate, Refused, Visitor, refusal_as_json
 from .desks import Desks, NotOpen
 
 
-def make_app(project: Project, door: Door, *, reviewer: str, preset: str | None = None, device: str = "auto") -> FastAPI:
+def make_app(
+    project: Project, door: Door, *, reviewer: str, preset: str | None = None, device: str = "auto"
+) -> FastAPI:
     """Return the application of one review.
 
     Parameters
@@ -40,15 +42,21 @@ def make_app(project: Project, door: Door, *, reviewer: str, preset: str | None 
     preset, device : str
         See `screening.open_session`.
     """
+
     @asynccontextmanager
     async def life(app: FastAPI):
         yield
         app.state.desks.close()
 
     app = FastAPI(
-        title="triage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=life,
+        title="triage",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=life,
         description="Everything that the pages do. Programs send `Authorization: Bearer TOKEN`; a token is made on the "
-                    "page Account, has its person's rights, and needs nothing else.",
+        "page Account, has its person's rights, and needs nothing else.",
     )
     access = Access(project, door, reviewer)
     app.state.project = project
@@ -77,6 +85,7 @@ def _may(access: Access, request: Request, role: Role) -> bool:
 
 def _answer_errors(app: FastAPI) -> None:
     """Answer what went wrong: programs in JSON, people with a page."""
+
     def of_program(request: Request) -> bool:
         return request.url.path.startswith("/api/")
 
@@ -108,7 +117,9 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
         # Without what was sent: a page of another origin must not have it said back.
-        found = "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or 'the request'}: {one['msg']}" for one in error.errors()[:5])
+        found = "; ".join(
+            f"{'.'.join(map(str, one['loc'][1:])) or 'the request'}: {one['msg']}" for one in error.errors()[:5]
+        )
         if of_program(request):
             return JSONResponse({"detail": found, "code": "input"}, 422)
         return pages.message(request, 422, "This cannot be done", found)
@@ -121,8 +132,16 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def serve(
-    project: Project, *, reviewer: str, host: str = "127.0.0.1", port: int = 8765, certificate: Path | None = None,
-    key: Path | None = None, public: str = "", preset: str | None = None, device: str = "auto",
+    project: Project,
+    *,
+    reviewer: str,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    public: str = "",
+    preset: str | None = None,
+    device: str = "auto",
     say: Callable[[str], None],
 ) -> None:
     """Offer a review's pages until the process is told to end; what was decided is kept whenever it ends.
@@ -159,21 +178,31 @@ def serve(
         say(f"The review is at {base}/ (Ctrl-C ends this; every decision is kept).")
         if door.login and not project.people():
             link = app.state.access.invite(reviewer, Role.OWNER, base)
-            say(f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}")
+            say(
+                f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}"
+            )
         if door.login and not door.secure:
             say("Without TLS anybody on the way can read along: give --certificate and --key, or put a proxy in front.")
         uvicorn.Server(config).run([listener])
 
 
 def configured(
-    app: FastAPI, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str,
+    app: FastAPI, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str
 ) -> uvicorn.Config:
     """Return how an application is served; for the parameters and what is raised see `serve`."""
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
         # What a visitor says of the address they come from is believed of a proxy on this machine alone.
-        proxy_headers=bool(public), forwarded_allow_ips="127.0.0.1" if public else "",
-        ssl_certfile=certificate, ssl_keyfile=key, timeout_graceful_shutdown=5,
+        proxy_headers=bool(public),
+        forwarded_allow_ips="127.0.0.1" if public else "",
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        timeout_graceful_shutdown=5,
     )
     try:
         config.load()

@@ -32,21 +32,21 @@ from ..errors import InputError
 from ..project import Person, Project, Role
 from ..wording import plural
 
-LEAST_PASSWORD = 12              # characters
-MOST_PASSWORD = 1_000            # a longer one would only cost time to hash
+LEAST_PASSWORD = 12  # characters
+MOST_PASSWORD = 1_000  # a longer one would only cost time to hash
 INVITATION_DAYS = 7
-_IDLE = timedelta(hours=12)      # without a request, after which a session ends
-_LONGEST = timedelta(days=7)     # after which it ends in any case
+_IDLE = timedelta(hours=12)  # without a request, after which a session ends
+_LONGEST = timedelta(days=7)  # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
-_FORGET_SECONDS = 60 * 60        # after the last failed attempt
-_AT_ONCE = 24                    # passwords that are looked at or wait for it, so that threads are left for others
-_BODY = 1_000_000                # bytes of a request that brings no file
+_FORGET_SECONDS = 60 * 60  # after the last failed attempt
+_AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads are left for others
+_BODY = 1_000_000  # bytes of a request that brings no file
 # What brings files: who may send them, and how many bytes at once, the form around them included.
 _UPLOADS = {
     "/api/import": (Role.OWNER, 2_000_000_000),
     "/api/attachments": (Role.REVIEWER, fulltext.MOST_BYTES + 100_000),
 }
-_FRAMED = "/api/attachments/"    # what our own pages show in a frame
+_FRAMED = "/api/attachments/"  # what our own pages show in a frame
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _RANKS = list(Role)
 
@@ -128,7 +128,9 @@ class Door:
         if public:
             parts = urlsplit(public)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-                raise InputError(f"{public} is no address such as https://review.example.org; give one, without a path.")
+                raise InputError(
+                    f"{public} is no address such as https://review.example.org; give one, without a path."
+                )
             secure = parts.scheme == "https"
             hosts.add(parts.netloc.lower())
         if not hosts:
@@ -207,12 +209,16 @@ class Gate:
             return message
 
         if int(length) > limit if (length := headers.get("content-length", "0")).isdecimal() else True:
-            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(scope, receive, guarded)
+            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(
+                scope, receive, guarded
+            )
             return
         try:
             await self._app(scope, measured, guarded)
         except _TooMuch:
-            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(scope, receive, guarded)
+            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(
+                scope, receive, guarded
+            )
 
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
         hosts = headers.getlist("host")
@@ -273,8 +279,8 @@ class Limit:
         return 0.0 if failed < self.free else min(self.longest, 2.0 ** min(failed - self.free, 30))
 
 
-OF_ONE_FROM_ONE = Limit(5, 15 * 60)   # under one name, from one address or one browser
-FROM_ONE = Limit(30, 15 * 60)         # from one address
+OF_ONE_FROM_ONE = Limit(5, 15 * 60)  # under one name, from one address or one browser
+FROM_ONE = Limit(30, 15 * 60)  # from one address
 # Anybody can spend the attempts of any name: it is slowed, not locked, and not at all in a browser of the person's own.
 OF_ONE = Limit(50, 60)
 
@@ -290,7 +296,7 @@ class Attempts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()   # the newest failure last
+        self._failed: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()  # the newest failure last
         self._lock = threading.Lock()
 
     def begin(self, counted: Mapping[tuple[str, ...], Limit]) -> int:
@@ -305,8 +311,11 @@ class Attempts:
         with self._lock:
             while self._failed and next(iter(self._failed.values()))[1] < now - _FORGET_SECONDS:
                 self._failed.popitem(last=False)
-            waits = [last + limit.wait(failed) - now for key, limit in counted.items()
-                     for failed, last in [self._failed.get(key, (0, now))]]
+            waits = [
+                last + limit.wait(failed) - now
+                for key, limit in counted.items()
+                for failed, last in [self._failed.get(key, (0, now))]
+            ]
             if (wait := max(waits)) > 0:
                 return math.ceil(wait)
             for key in counted:
@@ -461,11 +470,13 @@ class Access:
         else:
             source = _network(address)
             counted = {("pair", folded, source): OF_ONE_FROM_ONE, ("from", source): FROM_ONE, ("name", folded): OF_ONE}
-        self.check(counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401)
+        self.check(
+            counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
+        )
         return self.project.start_web_session(person.name), self.device_of(person)
 
     def check(
-        self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int,
+        self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int
     ) -> None:
         """Look at a secret that was given, unless too many wrong ones were before it.
 
@@ -487,7 +498,7 @@ class Access:
     def _is_device_of(self, person: Person, device: str) -> bool:
         nonce = device.partition(".")[0]
         return bool(nonce and person.password_hash) and hmac.compare_digest(
-            device.encode("utf-8", "replace"), self._signed(person, nonce).encode("utf-8", "replace"),
+            device.encode("utf-8", "replace"), self._signed(person, nonce).encode("utf-8", "replace")
         )
 
     def _signed(self, person: Person, nonce: str) -> str:

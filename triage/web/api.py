@@ -29,24 +29,45 @@ from ..report import doi_link, pmid_link
 from .access import Visitor, adjudicator, owner, visitor
 from .desks import Desk, Desks, as_read, line, words_of
 
-router = APIRouter(prefix="/api", responses={
-    401: {"description": "Nobody is logged in, or the token is not known."},
-    403: {"description": "The role does not allow this, or the change comes from elsewhere."},
-    409: {"description": "The session is being opened; ask again."},
-    422: {"description": "What was sent is not right; `detail` says what."},
-})
+router = APIRouter(
+    prefix="/api",
+    responses={
+        401: {"description": "Nobody is logged in, or the token is not known."},
+        403: {"description": "The role does not allow this, or the change comes from elsewhere."},
+        409: {"description": "The session is being opened; ask again."},
+        422: {"description": "What was sent is not right; `detail` says what."},
+    },
+)
 
 _SEARCHED, _LISTED = 50, 200
-_EXPORTS = {"ris": "application/x-research-info-systems", "csv": "text/csv", "tsv": "text/tab-separated-values",
-            "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "bib": "application/x-bibtex"}
-_FIGURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "csv": "text/csv", "html": "text/html"}
+_EXPORTS = {
+    "ris": "application/x-research-info-systems",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "bib": "application/x-bibtex",
+}
+_FIGURES = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "html": "text/html",
+}
 
 Anyone = Annotated[Visitor, Depends(visitor)]
 Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
 RecordId = Annotated[int, Field(ge=1, le=2**31)]
-Key = Annotated[str, Field(min_length=8, max_length=100, pattern=r"^[A-Za-z0-9._-]+$",
-                           description="Made by the client, one for each change: sent again, the change is made once.")]
+Key = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Made by the client, one for each change: sent again, the change is made once.",
+    ),
+]
 StageName = Annotated[str, Query(max_length=200, description="A stage of the protocol; the first when left out.")]
 
 
@@ -111,11 +132,16 @@ def session(request: Request, who: Anyone, stage: StageName = "") -> dict:
     protocol = desk.project.protocol()
     now = next(s for s in protocol.stages if s.name == desk.stage_name)
     return {
-        "reviewer": who.name, "role": str(who.role), "csrf": who.csrf, "stage": desk.stage_name,
+        "reviewer": who.name,
+        "role": str(who.role),
+        "csrf": who.csrf,
+        "stage": desk.stage_name,
         "stages": [s.name for s in protocol.stages],
         "reasons": [{"code": line(c.code), "text": plain(c.text)} for c in now.reasons],
-        "include": [plain(c.text) for c in protocol.include], "exclude": [plain(c.text) for c in protocol.exclude],
-        "question": plain(protocol.question), "tags": list(protocol.tags),
+        "include": [plain(c.text) for c in protocol.include],
+        "exclude": [plain(c.text) for c in protocol.exclude],
+        "question": plain(protocol.question),
+        "tags": list(protocol.tags),
     }
 
 
@@ -134,10 +160,13 @@ def queue_of(desk: Desk) -> dict:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
     files = attachments_of(desk.project, [one["record_id"] for one in found["records"]])
-    return {**found, "records": [
-        {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(one["record_id"]))}
-        for one in found["records"]
-    ]}
+    return {
+        **found,
+        "records": [
+            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(one["record_id"]))}
+            for one in found["records"]
+        ],
+    }
 
 
 @router.post("/decisions", tags=["screening"])
@@ -175,7 +204,12 @@ def decision_as_json(event: Event | None) -> dict | None:
     """Return a decision as the reviewer sees their own."""
     if event is None:
         return None
-    return {"label": str(event.label), "reason": event.reason, "note": event.note, "at": event.at.isoformat(timespec="seconds")}
+    return {
+        "label": str(event.label),
+        "reason": event.reason,
+        "note": event.note,
+        "at": event.at.isoformat(timespec="seconds"),
+    }
 
 
 @router.get("/records/{record_id}", tags=["records"])
@@ -188,8 +222,13 @@ def record(request: Request, who: Anyone, record_id: RecordId, stage: StageName 
     row = int(here.rows_of([kept])[0])
     found = project.shown_records(here, [row])[0] if row >= 0 else project.record(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
-    return {**as_read(found, words_of(project.protocol())), "at_stage": row >= 0, "tags": [e.reason for e in tags],
-            "files": attachments_of(project, [kept])[kept], "decision": decision_as_json(desk.mine(kept))}
+    return {
+        **as_read(found, words_of(project.protocol())),
+        "at_stage": row >= 0,
+        "tags": [e.reason for e in tags],
+        "files": attachments_of(project, [kept])[kept],
+        "decision": decision_as_json(desk.mine(kept)),
+    }
 
 
 def found_records(project: Project, wanted: str) -> Iterator[int]:
@@ -198,8 +237,9 @@ def found_records(project: Project, wanted: str) -> Iterator[int]:
     live = project.live()
     seen = set()
     for one in project.records():
-        text = " ".join((one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid,
-                         *one.keywords)).casefold()
+        text = " ".join(
+            (one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid, *one.keywords)
+        ).casefold()
         kept = live.kept(one.id)
         if kept not in seen and all(word in text for word in words):
             seen.add(kept)
@@ -219,12 +259,22 @@ def search_results(desk: Desk, wanted: str, most: int = _SEARCHED) -> tuple[list
 
 def _listed(desk: Desk, ids: list[int]) -> list[dict]:
     records = {r.id: r for r in desk.project.records(ids)} if ids else {}
-    return [{"record_id": i, "title": line(records[i].title) or "(no title)", "year": records[i].year,
-             "journal": line(records[i].journal), "decision": decision_as_json(desk.mine(i))} for i in ids]
+    return [
+        {
+            "record_id": i,
+            "title": line(records[i].title) or "(no title)",
+            "year": records[i].year,
+            "journal": line(records[i].journal),
+            "decision": decision_as_json(desk.mine(i)),
+        }
+        for i in ids
+    ]
 
 
 @router.get("/search", tags=["records"])
-def search(request: Request, who: Anyone, q: Annotated[str, Query(min_length=1, max_length=300)], stage: StageName = "") -> dict:
+def search(
+    request: Request, who: Anyone, q: Annotated[str, Query(min_length=1, max_length=300)], stage: StageName = ""
+) -> dict:
     """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
     found, more = search_results(desk_of(request, who, stage), q)
     return {"records": found, "more": more}
@@ -243,17 +293,25 @@ def own_decisions(desk: Desk, label: str = "", reason: str = "", words: str = ""
 
 @router.get("/history", tags=["records"])
 def history(
-    request: Request, who: Anyone, stage: StageName = "", label: Literal["", "include", "exclude", "maybe"] = "",
-    reason: Annotated[str, Query(max_length=1_000)] = "", q: Annotated[str, Query(max_length=300)] = "",
+    request: Request,
+    who: Anyone,
+    stage: StageName = "",
+    label: Literal["", "include", "exclude", "maybe"] = "",
+    reason: Annotated[str, Query(max_length=1_000)] = "",
+    q: Annotated[str, Query(max_length=300)] = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict:
     """List the reviewer's own decisions that are in force, the newest first."""
     desk = desk_of(request, who, stage)
     mine = own_decisions(desk, label, reason, q)
-    here = mine[(page - 1) * _LISTED: page * _LISTED]
+    here = mine[(page - 1) * _LISTED : page * _LISTED]
     live = desk.project.live()
-    return {"total": len(mine), "page": page, "pages": -(-len(mine) // _LISTED),
-            "decisions": _listed(desk, [live.kept(e.record_id) for e in here])}
+    return {
+        "total": len(mine),
+        "page": page,
+        "pages": -(-len(mine) // _LISTED),
+        "decisions": _listed(desk, [live.kept(e.record_id) for e in here]),
+    }
 
 
 # -- full texts ---------------------------------------------------------------------------------
@@ -280,15 +338,24 @@ def attachments_of(project: Project, record_ids: list[int]) -> dict[int, list[di
     live = project.live()
     given = {i: live.attachments(i) for i in record_ids}
     sizes = project.attachment_sizes({e.reason for events in given.values() for e in events})
-    return {i: [{**one, "name": line(one["name"])} for one in fulltext.as_json(events, sizes)] for i, events in given.items()}
+    return {
+        i: [{**one, "name": line(one["name"])} for one in fulltext.as_json(events, sizes)]
+        for i, events in given.items()
+    }
 
 
 @router.post("/attachments", tags=["full texts"])
 def attach(
-    request: Request, who: Anyone, file: Annotated[UploadFile, File()],
-    record_id: Annotated[int | None, Form(ge=1, le=2**31, description="Told by the file's name when left out: our number, "
-                                                                      "DOI, PMID or title.")] = None,
-    replaces: Annotated[list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")] = None,
+    request: Request,
+    who: Anyone,
+    file: Annotated[UploadFile, File()],
+    record_id: Annotated[
+        int | None,
+        Form(ge=1, le=2**31, description="Told by the file's name when left out: our number, DOI, PMID or title."),
+    ] = None,
+    replaces: Annotated[
+        list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")
+    ] = None,
 ) -> dict:
     """Attach a PDF to a record. It is on the disk when this answers; sent again, it is attached once.
 
@@ -304,8 +371,12 @@ def attach(
     fulltext.check_pdf(name, file.file.read(1_024), file.size or 0)
     file.file.seek(0)
     _, is_new = fulltext.attach(project, record_id, name, file.file.read(), reviewer=who.name, replaces=replaces or ())
-    return {"file": name, "record_id": record_id, "message": "" if is_new else "It was attached already.",
-            "files": attachments_of(project, [record_id])[record_id]}
+    return {
+        "file": name,
+        "record_id": record_id,
+        "message": "" if is_new else "It was attached already.",
+        "files": attachments_of(project, [record_id])[record_id],
+    }
 
 
 @router.get("/attachments", tags=["full texts"])
@@ -315,11 +386,20 @@ def attachments(request: Request, who: Anyone, record_id: Annotated[int, Query(g
     return {"record_id": kept, "files": attachments_of(project_of(request), [kept])[kept]}
 
 
-@router.get("/attachments/{event}", tags=["full texts"], response_class=Response, responses={
-    200: {"content": {"application/pdf": {}}, "description": "The PDF."}, 404: {"description": "There is no such PDF."},
-})
+@router.get(
+    "/attachments/{event}",
+    tags=["full texts"],
+    response_class=Response,
+    responses={
+        200: {"content": {"application/pdf": {}}, "description": "The PDF."},
+        404: {"description": "There is no such PDF."},
+    },
+)
 def attachment(
-    request: Request, who: Anyone, event: RecordId, save: Annotated[bool, Query(description="To be saved, not shown.")] = False,
+    request: Request,
+    who: Anyone,
+    event: RecordId,
+    save: Annotated[bool, Query(description="To be saved, not shown.")] = False,
 ) -> Response:
     """Return an attached PDF, also one that was taken off since: the log tells of it."""
     project = project_of(request)
@@ -328,9 +408,11 @@ def attachment(
     if content is None:
         raise HTTPException(404, "There is no such PDF.")
     how = "attachment" if save else "inline"
-    return Response(content, media_type="application/pdf", headers={
-        "content-disposition": f"{how}; filename*=UTF-8''{quote(found.note, safe='')}",
-    })
+    return Response(
+        content,
+        media_type="application/pdf",
+        headers={"content-disposition": f"{how}; filename*=UTF-8''{quote(found.note, safe='')}"},
+    )
 
 
 @router.delete("/attachments/{event}", tags=["full texts"])
@@ -357,10 +439,22 @@ def missing_full_texts(project: Project, who: Visitor, stage_name: str = "") -> 
     stage = fulltext.stage_of_full_texts(project, stage_name or None, viewer=who.viewer)
     ids = fulltext.without(stage)
     records = project.shown_records(stage, stage.rows_of(ids[:_LISTED])) if ids else []
-    return {"stage": stage.name, "records": len(stage.record_ids), "missing": len(ids), "list": [
-        {"record_id": r.id, "title": line(r.title) or "(no title)", "year": r.year, "journal": line(r.journal),
-         "doi_link": doi_link(r.doi), "pmid_link": pmid_link(r.pmid)} for r in records
-    ]}
+    return {
+        "stage": stage.name,
+        "records": len(stage.record_ids),
+        "missing": len(ids),
+        "list": [
+            {
+                "record_id": r.id,
+                "title": line(r.title) or "(no title)",
+                "year": r.year,
+                "journal": line(r.journal),
+                "doi_link": doi_link(r.doi),
+                "pmid_link": pmid_link(r.pmid),
+            }
+            for r in records
+        ],
+    }
 
 
 # -- where the review stands --------------------------------------------------------------------
@@ -389,9 +483,14 @@ def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
     events = project.events()
     decided = Counter(name for (stage, _, name) in project.live().decisions if stage == stage_name)
     names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
-    return [{"reviewer": name, "decisions": decided[name],
-             "seconds_per_record": status.seconds_per_record((e for e in events if e.reviewer == name), stage_name)}
-            for name in names]
+    return [
+        {
+            "reviewer": name,
+            "decisions": decided[name],
+            "seconds_per_record": status.seconds_per_record((e for e in events if e.reviewer == name), stage_name),
+        }
+        for name in names
+    ]
 
 
 @router.get("/status", tags=["review"])
@@ -410,33 +509,56 @@ def review_status(request: Request, who: Anyone, stage: StageName = "") -> dict:
 def review_flow(request: Request, who: Anyone) -> dict:
     """Count the way of the records through the review."""
     counted = status.flow(project_of(request), viewer=who.viewer)
-    return {"retrieved": counted.retrieved, "duplicates": counted.duplicates, "removed": counted.removed,
-            "stages": [{"name": s.name, "entered": s.entered, "unscreened": s.unscreened, "conflicts": s.conflicts,
-                        "excluded": s.excluded, "included": s.included, "maybe": s.maybe, "not_retrieved": s.n_not_retrieved}
-                       for s in counted.stages]}
+    return {
+        "retrieved": counted.retrieved,
+        "duplicates": counted.duplicates,
+        "removed": counted.removed,
+        "stages": [
+            {
+                "name": s.name,
+                "entered": s.entered,
+                "unscreened": s.unscreened,
+                "conflicts": s.conflicts,
+                "excluded": s.excluded,
+                "included": s.included,
+                "maybe": s.maybe,
+                "not_retrieved": s.n_not_retrieved,
+            }
+            for s in counted.stages
+        ],
+    }
 
 
 @router.get("/export", tags=["review"], response_class=FileResponse)
 def export(
-    request: Request, who: Owner, format: Literal["ris", "csv", "tsv", "xlsx", "bib"] = "csv", stage: StageName = "",
+    request: Request,
+    who: Owner,
+    format: Literal["ris", "csv", "tsv", "xlsx", "bib"] = "csv",
+    stage: StageName = "",
     only: Annotated[list[Literal["included", "excluded", "maybe", "unscreened"]] | None, Query()] = None,
 ) -> Response:
     """Write records with every imported field and the decisions of all reviewers."""
     desk = desk_of(request, who, stage)
     name = f"{'-'.join(only or ['all'])}.{format}"
-    return _made(lambda path: intake.export(desk.project, path, only=only or (), stage_name=desk.stage_name),
-                 name, _EXPORTS[format])
+    return _made(
+        lambda path: intake.export(desk.project, path, only=only or (), stage_name=desk.stage_name),
+        name,
+        _EXPORTS[format],
+    )
 
 
 @router.get("/report", tags=["review"], response_class=FileResponse)
 def report_file(
-    request: Request, who: Owner, format: Literal["html", "svg", "png", "pdf", "csv"] = "html", stage: StageName = "",
+    request: Request, who: Owner, format: Literal["html", "svg", "png", "pdf", "csv"] = "html", stage: StageName = ""
 ) -> Response:
     """Write the report (html), the flow figure (svg, png, pdf) or its counts for PRISMA2020 (csv)."""
     desk = desk_of(request, who, stage)
     name = {"html": "report.html", "csv": "prisma.csv"}.get(format, f"flow.{format}")
-    return _made(lambda path: report.write_report(desk.project, path, request.app.state.statuses.of(desk.stage_name)),
-                 name, _FIGURES[format])
+    return _made(
+        lambda path: report.write_report(desk.project, path, request.app.state.statuses.of(desk.stage_name)),
+        name,
+        _FIGURES[format],
+    )
 
 
 def _made(write, name: str, media_type: str) -> FileResponse:
@@ -447,13 +569,20 @@ def _made(write, name: str, media_type: str) -> FileResponse:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     # Always to be saved, never shown: a page of records in this address's name could act in it.
-    return FileResponse(folder / name, media_type=media_type, filename=name, content_disposition_type="attachment",
-                        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True))
+    return FileResponse(
+        folder / name,
+        media_type=media_type,
+        filename=name,
+        content_disposition_type="attachment",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
 
 
 @router.get("/log", tags=["review"])
 def log(
-    request: Request, who: Owner, since: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    request: Request,
+    who: Owner,
+    since: Annotated[int, Query(ge=0, le=2**31)] = 0,
     most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> dict:
     """Return events of the log, in its order, after number `since`."""
@@ -490,11 +619,17 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
     """
     desk = desk_of(request, who, stage)
     looks = status.second_looks(desk.project, who.name, desk.stage_name)
-    return {"stage": looks.stage, "sample": looks.sample, "judged": looks.judged, "waiting": len(looks.waiting),
-            "own": looks.own, "records": [
-                {key: one[key] for key in ("record_id", "title", "year", "journal")}
-                for one in _listed(desk, list(looks.waiting[:_LISTED]))
-            ]}
+    return {
+        "stage": looks.stage,
+        "sample": looks.sample,
+        "judged": looks.judged,
+        "waiting": len(looks.waiting),
+        "own": looks.own,
+        "records": [
+            {key: one[key] for key in ("record_id", "title", "year", "journal")}
+            for one in _listed(desk, list(looks.waiting[:_LISTED]))
+        ],
+    }
 
 
 @router.get("/conflicts", tags=["team"])
@@ -511,8 +646,15 @@ def settle(request: Request, who: Adjudicator, given: Settlement) -> dict:
     stage = desk.project.stage(desk.stage_name)
     settled = stage.consensus.settled.get(stage.live.kept(given.record_id))
     if settled is None or (settled.label, settled.reason, settled.note) != (given.label, given.reason, given.note):
-        team.settle(desk.project, given.record_id, str(given.label), reviewer=who.name, stage_name=desk.stage_name,
-                    reason=given.reason, note=given.note)
+        team.settle(
+            desk.project,
+            given.record_id,
+            str(given.label),
+            reviewer=who.name,
+            stage_name=desk.stage_name,
+            reason=given.reason,
+            note=given.note,
+        )
     return team.conflicts(desk.project, desk.stage_name, viewer=viewer_of(desk.project, who))
 
 
@@ -533,12 +675,23 @@ class Batch(BaseModel):
 
 def batches_of(project: Project, who: Visitor) -> list[dict]:
     """Return the batches that a visitor can take back, the newest first: an owner everybody's, others their own."""
-    found = [one for one in batches(project.events(), project.live())
-             if who.may(Role.OWNER) or one.first.reviewer == who.name]
-    return [{"event": one.first.seq, "stage": one.first.stage, "reviewer": one.first.reviewer,
-             "file": line(one.first.note), "at": one.first.at.isoformat(timespec="seconds"), "handed_out": one.size,
-             "left": len(one.left)}
-            for one in reversed(found)]
+    found = [
+        one
+        for one in batches(project.events(), project.live())
+        if who.may(Role.OWNER) or one.first.reviewer == who.name
+    ]
+    return [
+        {
+            "event": one.first.seq,
+            "stage": one.first.stage,
+            "reviewer": one.first.reviewer,
+            "file": line(one.first.note),
+            "at": one.first.at.isoformat(timespec="seconds"),
+            "handed_out": one.size,
+            "left": len(one.left),
+        }
+        for one in reversed(found)
+    ]
 
 
 @router.get("/batches", tags=["team"])
@@ -572,7 +725,9 @@ def file_name(given: str | None) -> str:
 
 @router.post("/import", tags=["files"])
 def import_files(
-    request: Request, who: Owner, files: Annotated[list[UploadFile], File(max_length=100)],
+    request: Request,
+    who: Owner,
+    files: Annotated[list[UploadFile], File(max_length=100)],
     source: Annotated[str, Form(max_length=200)] = "",
 ) -> dict:
     """Read exports into the review, all of them or none; say per file what was announced, kept and at fault."""
@@ -590,7 +745,10 @@ def import_files(
             done = intake.import_files(project, paths, reviewer=who.name, source=source or None)
         except InputError as error:
             raise InputError(str(error).replace(folder, "").lstrip("/0123456789/")) from error
-    return {"files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done], "records": project.n_records()}
+    return {
+        "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
+        "records": project.n_records(),
+    }
 
 
 class Questions:
@@ -607,13 +765,23 @@ class Questions:
             return {"looked": False, "open": 0, "pairs": []}
         pairs = [m for m in self.found.maybes if (m.kept.id, m.copy.id) not in self.answers]
         return {
-            "looked": True, "records": self.found.records, "linked": self.found.linked,
-            "duplicates": self.found.duplicates, "open": len(pairs),
-            "pairs": [{
-                "kept_id": m.kept.id, "copy_id": m.copy.id, "why": line(m.why),
-                "fields": [{"name": f.name, "kept": line(f.kept), "copy": line(f.copy), "agreement": str(f.agreement)}
-                           for f in dedupe.side_by_side(m.kept, m.copy)],
-            } for m in pairs[first: first + most]],
+            "looked": True,
+            "records": self.found.records,
+            "linked": self.found.linked,
+            "duplicates": self.found.duplicates,
+            "open": len(pairs),
+            "pairs": [
+                {
+                    "kept_id": m.kept.id,
+                    "copy_id": m.copy.id,
+                    "why": line(m.why),
+                    "fields": [
+                        {"name": f.name, "kept": line(f.kept), "copy": line(f.copy), "agreement": str(f.agreement)}
+                        for f in dedupe.side_by_side(m.kept, m.copy)
+                    ],
+                }
+                for m in pairs[first : first + most]
+            ],
         }
 
 
@@ -638,7 +806,11 @@ def answer(request: Request, who: Owner, given: Answer) -> dict:
     questions: Questions = request.app.state.questions
     with questions.lock:
         pair = given.kept_id, given.copy_id
-        maybe = next((m for m in questions.found.maybes if (m.kept.id, m.copy.id) == pair), None) if questions.found else None
+        maybe = (
+            next((m for m in questions.found.maybes if (m.kept.id, m.copy.id) == pair), None)
+            if questions.found
+            else None
+        )
         if maybe is None:
             raise InputError("This pair is no open question; look for duplicates again.")
         if questions.answers.get(pair) != given.same:

@@ -17,9 +17,9 @@ from ..reading import CriteriaWords, plain, untagged
 from ..records import Record
 from ..report import doi_link, pmid_link
 
-AHEAD = 2                # records before a reviewer: the one that is read, and the next
-_KEPT_ANSWERS = 10_000   # to changes that may be sent again
-_MOST_NOTE = 20_000      # characters
+AHEAD = 2  # records before a reviewer: the one that is read, and the next
+_KEPT_ANSWERS = 10_000  # to changes that may be sent again
+_MOST_NOTE = 20_000  # characters
 
 
 @dataclass
@@ -66,14 +66,26 @@ class Desk:
         try:
             # One after the other: the first makes the views and keeps them on the disk, and the others share them.
             with self.turn:
-                self._take(stack, stack.enter_context(screening.open_session(
-                    self.project, reviewer=self.reviewer, stage_name=self.stage_name, preset=self.preset,
-                    device=self.device, progress=self._progress, beside=self.beside(self.stage_name),
-                )))
+                self._take(
+                    stack,
+                    stack.enter_context(
+                        screening.open_session(
+                            self.project,
+                            reviewer=self.reviewer,
+                            stage_name=self.stage_name,
+                            preset=self.preset,
+                            device=self.device,
+                            progress=self._progress,
+                            beside=self.beside(self.stage_name),
+                        )
+                    ),
+                )
         except Exception as error:
             stack.close()
-            self.failed = error if isinstance(error, InputError) else InputError(
-                f"The session could not be opened ({type(error).__name__}: {error})."
+            self.failed = (
+                error
+                if isinstance(error, InputError)
+                else InputError(f"The session could not be opened ({type(error).__name__}: {error}).")
             )
         self.opening = None
 
@@ -82,7 +94,7 @@ class Desk:
         with self.lock:
             self.failed = None
             self.session, self._records = opened
-            self._texts: dict[int, dict[str, object]] = {}   # by row, of the records before the reviewer
+            self._texts: dict[int, dict[str, object]] = {}  # by row, of the records before the reviewer
             self._closing = closing
             self._protocol = protocol
             self._words = words_of(self._protocol)
@@ -149,13 +161,22 @@ class Desk:
                 # The next record is put before the reviewer twice: first behind the present one, then as it.
                 self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
                 state = self._state()
-                return {"records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
-                        "state": str(state), "counts": {**asdict(state.counts), "left": state.counts.left},
-                        "recall": {"text": state.recall, "decisions_ago": state.decisions_ago}, "preparing": None}
+                return {
+                    "records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
+                    "state": str(state),
+                    "counts": {**asdict(state.counts), "left": state.counts.left},
+                    "recall": {"text": state.recall, "decisions_ago": state.decisions_ago},
+                    "preparing": None,
+                }
         except NotOpen:
             at = self.opening or Opening()
-            return {"records": [], "state": "", "counts": None, "recall": None,
-                    "preparing": {"what": at.what, "done": at.done, "total": at.total}}
+            return {
+                "records": [],
+                "state": "",
+                "counts": None,
+                "recall": None,
+                "preparing": {"what": at.what, "done": at.done, "total": at.total},
+            }
 
     # -- what the reviewer does ---------------------------------------------------------------
 
@@ -169,7 +190,7 @@ class Desk:
             return self._answers[key]
 
     def decide(
-        self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None,
+        self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None
     ) -> dict[str, object]:
         """Judge a record; durable when this returns. What is in force already is not written again."""
         stage = next(s for s in self._ready().stages if s.name == self.stage_name)
@@ -194,6 +215,7 @@ class Desk:
 
     def skip(self, key: str, record_id: int) -> dict[str, object]:
         """Set a record aside: it comes back after some decisions."""
+
         def change(session: screening.Session) -> dict[str, object]:
             session.skip(self._row(record_id))
             return {"record_id": record_id, "skipped": True}
@@ -202,13 +224,18 @@ class Desk:
 
     def undo(self, key: str, record_id: int | None) -> dict[str, object]:
         """Take the reviewer's last decision back, if it is the one on `record_id`, where that is given."""
+
         def change(session: screening.Session) -> dict[str, object]:
             last = self.last()
             if last is None or (record_id is not None and self._kept(last.record_id) != self._kept(record_id)):
                 return {"record_id": None, "label": None, "note": "", "reason": ""}
             row = session.undo()
-            return {"record_id": None if row is None else int(self._records.stage.record_ids[row]),
-                    "label": str(last.label), "note": last.note, "reason": last.reason}
+            return {
+                "record_id": None if row is None else int(self._records.stage.record_ids[row]),
+                "label": str(last.label),
+                "note": last.note,
+                "reason": last.reason,
+            }
 
         return self.once(key, change)
 
@@ -220,15 +247,26 @@ class Desk:
         """
         session = self._opened()  # explained beside the session: a decision must not wait
         facts = screening.explain(
-            self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer,
+            self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
         )
         known = [one for one in facts["known"] if self._may_know(one["record_id"])]
-        return {"record_id": record_id, "ranked": facts["score"] is not None,
-                "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
-                "criteria": [{"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]}
-                             for one in facts["criteria"]],
-                "known": [{"record_id": one["record_id"], "title": line(one["title"]), "relevant": one["relevant"],
-                           "for": one["weight"] > 0} for one in known]}
+        return {
+            "record_id": record_id,
+            "ranked": facts["score"] is not None,
+            "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
+            "criteria": [
+                {"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]} for one in facts["criteria"]
+            ],
+            "known": [
+                {
+                    "record_id": one["record_id"],
+                    "title": line(one["title"]),
+                    "relevant": one["relevant"],
+                    "for": one["weight"] > 0,
+                }
+                for one in known
+            ],
+        }
 
     def _may_know(self, record_id: int) -> bool:
         return self._protocol.reviewers_per_record == 1 or self.mine(record_id) is not None
@@ -246,8 +284,11 @@ class Desk:
 
     def last(self) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
-        mine = [e for (stage, _, who), e in self.project.live().decisions.items()
-                if stage == self.stage_name and who == self.reviewer]
+        mine = [
+            e
+            for (stage, _, who), e in self.project.live().decisions.items()
+            if stage == self.stage_name and who == self.reviewer
+        ]
         return max(mine, key=lambda e: e.seq, default=None)
 
     def _ready(self) -> Protocol:
@@ -284,7 +325,7 @@ class Desks:
         self._device = device
         self._desks: dict[tuple[str, str], Desk] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Lock()   # to open a session
+        self._turn = threading.Lock()  # to open a session
 
     def desk(self, reviewer: str, stage_name: str = "") -> Desk:
         """Return a reviewer's desk at a stage, the first when none is named.
@@ -301,7 +342,9 @@ class Desks:
         with self._lock:
             key = (reviewer, stage_name)
             if key not in self._desks:
-                self._desks[key] = Desk(self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn)
+                self._desks[key] = Desk(
+                    self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn
+                )
             return self._desks[key]
 
     def _open_at(self, stage_name: str) -> screening.Session | None:
@@ -358,10 +401,15 @@ def as_read(record: Record, words: CriteriaWords | None) -> dict[str, object]:
         "record_id": record.id,
         "title": marked(line(record.title) or "(no title)", words),
         "authors": "; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
-        "journal": line(record.journal), "year": record.year, "source": line(record.source),
-        "language": line(record.language), "type": line(record.type),
+        "journal": line(record.journal),
+        "year": record.year,
+        "source": line(record.source),
+        "language": line(record.language),
+        "type": line(record.type),
         "abstract": [marked(part, words) for part in abstract.split("\n") if part.strip()],
         "keywords": marked(line("; ".join(record.keywords)), words),
-        "doi": line(record.doi), "doi_link": doi_link(record.doi),
-        "pmid": line(record.pmid), "pmid_link": pmid_link(record.pmid),
+        "doi": line(record.doi),
+        "doi_link": doi_link(record.doi),
+        "pmid": line(record.pmid),
+        "pmid_link": pmid_link(record.pmid),
     }

@@ -19,23 +19,48 @@ from ..project import Role
 from ..reading import plain
 from ..wording import agree, plural, span
 from .access import (
-    INVITATION_DAYS, LEAST_PASSWORD, OF_ONE_FROM_ONE, Access, Refused, Visitor, adjudicator, owner, too_many, visitor,
+    INVITATION_DAYS,
+    LEAST_PASSWORD,
+    OF_ONE_FROM_ONE,
+    Access,
+    Refused,
+    Visitor,
+    adjudicator,
+    owner,
+    too_many,
+    visitor,
 )
 from .api import (
-    Batch, Statuses, attachments_of, batches_of, desk_of, missing_full_texts, own_decisions, paces, project_of,
-    search_results, take_batch_back,
+    Batch,
+    Statuses,
+    attachments_of,
+    batches_of,
+    desk_of,
+    missing_full_texts,
+    own_decisions,
+    paces,
+    project_of,
+    search_results,
+    take_batch_back,
 )
 from .api import (
-    agreement as agreement_of, conflicts as conflicts_of, history as history_of, record as record_of,
-    second_look as second_look_of, viewer_of,
+    agreement as agreement_of,
+    conflicts as conflicts_of,
+    history as history_of,
+    record as record_of,
+    second_look as second_look_of,
+    viewer_of,
 )
 from .desks import Desk, as_read, line, words_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
-    trim_blocks=True, lstrip_blocks=True,
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 _templates.filters["count"] = lambda n: f"{n:,}"
 _templates.filters["plural"] = plural
@@ -51,7 +76,7 @@ Owner = Annotated[Visitor, Depends(owner)]
 Text = Annotated[str, Form(max_length=2_000)]
 StageName = Annotated[str, Query(max_length=200)]
 _VISIT = "triage-visit"
-_DEVICE_SECONDS = 180 * 24 * 3600   # for which a browser is known by an earlier log-in
+_DEVICE_SECONDS = 180 * 24 * 3600  # for which a browser is known by an earlier log-in
 
 
 def access_of(request: Request) -> Access:
@@ -80,18 +105,28 @@ Posted = Annotated[Visitor, Depends(posted)]
 PostedByOwner = Annotated[Visitor, Depends(posted_by_owner)]
 
 
-def page(request: Request, template: str, who: Visitor | None, facts: Mapping[str, object], code: int = 200) -> HTMLResponse:
+def page(
+    request: Request, template: str, who: Visitor | None, facts: Mapping[str, object], code: int = 200
+) -> HTMLResponse:
     """Fill a template."""
     project = project_of(request)
     protocol = project.protocol()
     facts = {"stage": "", **facts}
-    conflicts = None if who is None else team.open_conflicts(
-        project, str(facts["stage"]) or None, viewer=viewer_of(project, who),
+    conflicts = (
+        None
+        if who is None
+        else team.open_conflicts(project, str(facts["stage"]) or None, viewer=viewer_of(project, who))
     )
     html = _templates.get_template(template).render(
-        who=who, review=line(protocol.title) or line(project.path.name), path=request.url.path, version=__version__,
-        team=access_of(request).must_log_in(), Role=Role, stages=[s.name for s in protocol.stages],
-        open_conflicts=conflicts, **facts,
+        who=who,
+        review=line(protocol.title) or line(project.path.name),
+        path=request.url.path,
+        version=__version__,
+        team=access_of(request).must_log_in(),
+        Role=Role,
+        stages=[s.name for s in protocol.stages],
+        open_conflicts=conflicts,
+        **facts,
     )
     return HTMLResponse(html, code)
 
@@ -119,29 +154,45 @@ def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse
     desk = desk_of(request, who, stage)
     desk.open_in_background()
     protocol = desk.project.protocol()
-    return page(request, "screen.html", who, {
-        "stage": desk.stage_name, "reviews_key": request.app.state.key,
-        "tags": protocol.tags, "full_text": desk.stage_name != protocol.stages[0].name,
-    })
+    return page(
+        request,
+        "screen.html",
+        who,
+        {
+            "stage": desk.stage_name,
+            "reviews_key": request.app.state.key,
+            "tags": protocol.tags,
+            "full_text": desk.stage_name != protocol.stages[0].name,
+        },
+    )
 
 
 @router.get("/history")
 def history(
-    request: Request, who: Anyone, stage: StageName = "", label: Literal["", "include", "exclude", "maybe"] = "",
-    reason: Annotated[str, Query(max_length=1_000)] = "", q: Annotated[str, Query(max_length=300)] = "",
+    request: Request,
+    who: Anyone,
+    stage: StageName = "",
+    label: Literal["", "include", "exclude", "maybe"] = "",
+    reason: Annotated[str, Query(max_length=1_000)] = "",
+    q: Annotated[str, Query(max_length=300)] = "",
     number: Annotated[int, Query(ge=1, le=1_000_000, alias="page")] = 1,
 ) -> HTMLResponse:
     """List the reviewer's own decisions, each to be changed."""
     desk = desk_of(request, who, stage)
     found = history_of(request, who, desk.stage_name, label, reason, q, number)
     reasons = sorted({e.reason for e in own_decisions(desk) if e.reason})
-    return page(request, "history.html", who, {
-        "stage": desk.stage_name, "found": found, "label": label, "reason": reason, "q": q, "reasons": reasons,
-    })
+    return page(
+        request,
+        "history.html",
+        who,
+        {"stage": desk.stage_name, "found": found, "label": label, "reason": reason, "q": q, "reasons": reasons},
+    )
 
 
 @router.get("/search")
-def search(request: Request, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = "") -> HTMLResponse:
+def search(
+    request: Request, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = ""
+) -> HTMLResponse:
     """Find records."""
     desk = desk_of(request, who, stage)
     found, more = search_results(desk, q)
@@ -153,15 +204,24 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLRes
     """List the excluded records that await the reviewer's second look."""
     desk = desk_of(request, who, stage)
     desk.open_in_background()  # by the time a record is chosen, it can be decided on
-    return page(request, "second_look.html", who, {
-        "stage": desk.stage_name, "found": second_look_of(request, who, desk.stage_name),
-        "judged_by_all": desk.project.protocol().reviewers_per_record > 1,
-    })
+    return page(
+        request,
+        "second_look.html",
+        who,
+        {
+            "stage": desk.stage_name,
+            "found": second_look_of(request, who, desk.stage_name),
+            "judged_by_all": desk.project.protocol().reviewers_per_record > 1,
+        },
+    )
 
 
 @router.get("/records/{record_id}")
 def record(
-    request: Request, who: Anyone, record_id: int, stage: StageName = "",
+    request: Request,
+    who: Anyone,
+    record_id: int,
+    stage: StageName = "",
     look: Annotated[bool, Query(alias="second-look")] = False,
 ) -> HTMLResponse:
     """Show one record, and let the reviewer decide on it or change the decision.
@@ -175,18 +235,26 @@ def record(
     protocol = desk.project.protocol()
     now = next(s for s in protocol.stages if s.name == desk.stage_name)
     shown = record_of(request, who, record_id, desk.stage_name)
-    return page(request, "record.html", who, {
-        "stage": desk.stage_name, "record": shown, "reasons": now.reasons,
-        "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
-        "look": look, "next_look": _next_look(desk, shown["record_id"]) if look else None,
-    })
+    return page(
+        request,
+        "record.html",
+        who,
+        {
+            "stage": desk.stage_name,
+            "record": shown,
+            "reasons": now.reasons,
+            "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
+            "look": look,
+            "next_look": _next_look(desk, shown["record_id"]) if look else None,
+        },
+    )
 
 
 def _next_look(desk: Desk, record_id: int) -> int | None:
     """Return the record that awaits the reviewer's second look after this one, the first after the last."""
     waiting = status.second_looks(desk.project, desk.reviewer, desk.stage_name).waiting
     at = waiting.index(record_id) if record_id in waiting else -1
-    return next((other for other in (*waiting[at + 1:], *waiting) if other != record_id), None)
+    return next((other for other in (*waiting[at + 1 :], *waiting) if other != record_id), None)
 
 
 # -- where the review stands --------------------------------------------------------------------
@@ -201,16 +269,25 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
     facts = statuses.of(desk.stage_name, who.viewer)
     history = project.stage(desk.stage_name, viewer=who.viewer).history()
     figure = report.flow_figure(
-        status.flow(project, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts),
+        status.flow(project, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
     )
-    return page(request, "overview.html", who, {
-        "stage": desk.stage_name, "status": facts,
-        "headline": report.headline(facts), "statements": report.statements(facts),
-        "curve": Markup(report.discovery_curve(history, facts)), "flow": Markup(figure),
-        "paces": paces(project, desk.stage_name, who), "batches": batches_of(project, who),
-        "to_look_again": len(status.second_looks(project, who.name, desk.stage_name).waiting),
-        "full_texts": missing_full_texts(project, who, desk.stage_name) if _asks_for_full_texts(desk) else None,
-    })
+    return page(
+        request,
+        "overview.html",
+        who,
+        {
+            "stage": desk.stage_name,
+            "status": facts,
+            "headline": report.headline(facts),
+            "statements": report.statements(facts),
+            "curve": Markup(report.discovery_curve(history, facts)),
+            "flow": Markup(figure),
+            "paces": paces(project, desk.stage_name, who),
+            "batches": batches_of(project, who),
+            "to_look_again": len(status.second_looks(project, who.name, desk.stage_name).waiting),
+            "full_texts": missing_full_texts(project, who, desk.stage_name) if _asks_for_full_texts(desk) else None,
+        },
+    )
 
 
 def _asks_for_full_texts(desk: Desk) -> bool:
@@ -220,7 +297,7 @@ def _asks_for_full_texts(desk: Desk) -> bool:
 
 @router.post("/batches/take-back")
 def batch_taken_back(
-    request: Request, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = "",
+    request: Request, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = ""
 ) -> Response:
     """Take a batch back."""
     take_batch_back(request, who, Batch(event=event))
@@ -236,12 +313,19 @@ def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespo
     found = conflicts_of(request, who, desk.stage_name)
     ids = [one["record_id"] for one in found["conflicts"]]
     words = words_of(protocol)
-    return page(request, "conflicts.html", who, {
-        "stage": desk.stage_name, "found": found, "reasons": now.reasons,
-        "records": {r.id: as_read(r, words) for r in desk.project.records(ids)} if ids else {},
-        "pdfs": attachments_of(desk.project, ids),
-        "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
-    })
+    return page(
+        request,
+        "conflicts.html",
+        who,
+        {
+            "stage": desk.stage_name,
+            "found": found,
+            "reasons": now.reasons,
+            "records": {r.id: as_read(r, words) for r in desk.project.records(ids)} if ids else {},
+            "pdfs": attachments_of(desk.project, ids),
+            "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
+        },
+    )
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -299,8 +383,15 @@ def _with_session(request: Request, token: str, device: str, then: str = "/") ->
     door = access_of(request).door
     response = RedirectResponse(_inside(then), 303)
     response.set_cookie(door.cookie, token, path="/", httponly=True, secure=door.secure, samesite="strict")
-    response.set_cookie(door.device_cookie, device, max_age=_DEVICE_SECONDS, path="/", httponly=True, secure=door.secure,
-                        samesite="strict")
+    response.set_cookie(
+        door.device_cookie,
+        device,
+        max_age=_DEVICE_SECONDS,
+        path="/",
+        httponly=True,
+        secure=door.secure,
+        samesite="strict",
+    )
     return response
 
 
@@ -314,7 +405,7 @@ def logged_in(request: Request, name: Text, password: Text, then: Text = "/") ->
     """Let a person in who gives the right password."""
     try:
         token, device = access_of(request).log_in(
-            name.strip(), password, address_of(request), request.cookies.get(access_of(request).door.device_cookie, ""),
+            name.strip(), password, address_of(request), request.cookies.get(access_of(request).door.device_cookie, "")
         )
     except Refused as refused:
         return _log_in_page(request, then, name, refused.message, refused.status)
@@ -341,9 +432,12 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
     invitation = project_of(request).invitation(token)
     if invitation is None or not invitation.open:
         return message(request, 404, "This invitation is not open", "It was used, or it has expired; ask for another.")
-    return _to_a_stranger(request, "join.html", {
-        "token": token, "name": invitation.name, "role": invitation.role, "refused": refused, "least": LEAST_PASSWORD,
-    }, 422 if refused else 200)
+    return _to_a_stranger(
+        request,
+        "join.html",
+        {"token": token, "name": invitation.name, "role": invitation.role, "refused": refused, "least": LEAST_PASSWORD},
+        422 if refused else 200,
+    )
 
 
 @router.post("/join/{token}", dependencies=[Depends(by_a_stranger)])
@@ -374,10 +468,18 @@ def people(request: Request, who: Owner) -> HTMLResponse:
 
 def _people_page(request: Request, who: Visitor, link: str = "", invited: str = "") -> HTMLResponse:
     project = project_of(request)
-    return page(request, "people.html", who, {
-        "people": project.people(), "link": link, "invited": invited, "days": INVITATION_DAYS,
-        "invitations": [i for i in project.invitations() if i.open],
-    })
+    return page(
+        request,
+        "people.html",
+        who,
+        {
+            "people": project.people(),
+            "link": link,
+            "invited": invited,
+            "days": INVITATION_DAYS,
+            "invitations": [i for i in project.invitations() if i.open],
+        },
+    )
 
 
 @router.post("/people/invitations")
@@ -403,7 +505,9 @@ def account(request: Request, who: Anyone) -> HTMLResponse:
 
 def _account_page(request: Request, who: Visitor, said: str = "", token: str = "", code: int = 200) -> HTMLResponse:
     tokens = [t for t in project_of(request).api_tokens(who.name) if t.revoked_at is None] if who.session else []
-    return page(request, "account.html", who, {"said": said, "token": token, "tokens": tokens, "least": LEAST_PASSWORD}, code)
+    return page(
+        request, "account.html", who, {"said": said, "token": token, "tokens": tokens, "least": LEAST_PASSWORD}, code
+    )
 
 
 def _with_account(who: Visitor) -> None:
@@ -419,14 +523,20 @@ def change_password(request: Request, who: Posted, password: Text, new: Text, ag
     person = project.person(who.name)
     try:
         # Counted apart from the log-in: who is in is not slowed by who tries to get in.
-        access.check({("session", who.name): OF_ONE_FROM_ONE}, lambda: access.is_password(person, password),
-                     "The present password is another.", 422)
+        access.check(
+            {("session", who.name): OF_ONE_FROM_ONE},
+            lambda: access.is_password(person, password),
+            "The present password is another.",
+            422,
+        )
     except Refused as refused:
         return _account_page(request, who, refused.message, code=refused.status)
     if new != again:
         return _account_page(request, who, "The two new passwords differ; type them again.", code=422)
     project.set_password_hash(who.name, access.hashed(new))
-    return _with_session(request, project.start_web_session(who.name), access.device_of(project.person(who.name)), "/account")
+    return _with_session(
+        request, project.start_web_session(who.name), access.device_of(project.person(who.name)), "/account"
+    )
 
 
 @router.post("/account/tokens")
