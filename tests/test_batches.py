@@ -272,33 +272,33 @@ def test_a_batch_taken_back_leaves_the_review_as_it_was(review):
     project = review(24)
     with open_session(project, reviewer="bob", background=False) as (session, _):
         session.decide(session.next().row, INCLUDE)
-    before, facts = project.history(), status.status(project)
+    before, facts = project.snapshot().history(), status.status(project.snapshot())
     ids = hand_out(project, 6, file="next.csv", reviewer="ann")
-    assert status.status(project)["awaiting_labels"] == 6 + facts["awaiting_labels"]
+    assert status.status(project.snapshot())["awaiting_labels"] == 6 + facts["awaiting_labels"]
     with pytest.raises(InputError, match="with its whole batch"):
-        project.undo(project.events()[-1].seq, reviewer="ann")
-    (batch,) = batches(project.events(), project.live())
-    assert [e.record_id for e in project.take_back(batch.first.seq, reviewer="olga")] == ids
-    after = project.history()
+        project.log.undo(project.log.events()[-1].seq, reviewer="ann")
+    (batch,) = batches(project.log.events(), project.live())
+    assert [e.record_id for e in project.log.take_back(batch.first.seq, reviewer="olga")] == ids
+    after = project.snapshot().history()
     assert after.rows.tolist() == before.rows.tolist() and after.pool_size.tolist() == before.pool_size.tolist()
-    assert status.status(project) == facts
+    assert status.status(project.snapshot()) == facts
     assert hand_out(project, 6, file="again.csv", reviewer="bob") == ids
     with pytest.raises(InputError, match="begins no batch"):
-        project.take_back(batch.first.seq, reviewer="olga")
+        project.log.take_back(batch.first.seq, reviewer="olga")
 
 
 def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review, monkeypatch):
     project = review(24)
     commit_audit(project)
     monkeypatch.setattr("triage.screening._policy", lambda project: lambda history: Origin.AUDIT)
-    before = recall.certificate(project.history())
+    before = recall.certificate(project.snapshot().history())
     drawn = hand_out(project, 4, file="next.csv", reviewer="ann")
-    project.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
     assert intake.take_back(project, reviewer="ann")["record_ids"] == [drawn[0], drawn[1], drawn[3]]
-    facts = status.status(project)
+    facts = status.status(project.snapshot())
     assert (
         facts["awaiting_labels"] == 0
-        and recall.certificate(project.history()).relevant_upper == before.relevant_upper - 1
+        and recall.certificate(project.snapshot().history()).relevant_upper == before.relevant_upper - 1
     )
     assert any("3 random draws came back" in warning for warning in facts["warnings"])
     with open_session(project, reviewer="bob", background=False) as (session, _):
@@ -309,7 +309,7 @@ def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review,
         new = session.next().row
     order = (project.stage().strata[0] + 1).tolist()
     assert [e.record_id for e, _ in project.stage().draws] == [*drawn, new + 1] == order[:5]
-    assert project.history().pool_size[:4].tolist() == [24, 23, 22, 21]
+    assert project.snapshot().history().pool_size[:4].tolist() == [24, 23, 22, 21]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -340,20 +340,20 @@ def test_open_sessions_follow_what_is_handed_out_and_taken_back(review, seed):
                 except InputError:
                     continue
             else:
-                for batch in batches(room.events(), room.live())[-1:]:
-                    room.take_back(batch.first.seq, reviewer="olga")
+                for batch in batches(room.log.events(), room.live())[-1:]:
+                    room.log.take_back(batch.first.seq, reviewer="olga")
             for one in (anns, bobs):
                 one._catch_up()
-                ours, logs = one.pool.history(), project.history()
+                ours, logs = one.pool.history(), project.snapshot().history()
                 for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records"):
                     assert getattr(ours, name).tolist() == getattr(logs, name).tolist(), name
-        while (batch := next(iter(batches(project.events(), project.live())), None)) is not None:
-            project.take_back(batch.first.seq, reviewer="olga")
+        while (batch := next(iter(batches(project.log.events(), project.live())), None)) is not None:
+            project.log.take_back(batch.first.seq, reviewer="olga")
         for desk in (anns, bobs) * 2:  # nothing is lost: all can still be judged
             while (showing := desk.next()) is not None:
                 desk.decide(showing.row, EXCLUDE)
-        assert (project.history().y >= 0).all() and len(project.history().y) == 24
-    events = project.events()
+        assert (project.snapshot().history().y >= 0).all() and len(project.snapshot().history().y) == 24
+    events = project.log.events()
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
 
 
@@ -374,11 +374,11 @@ def test_the_command_takes_the_last_batch_back_and_never_instead_of_a_decision(r
     assert run("undo", file, "--batch", "--event", "3")[0] == 2
     code, _, said = run("undo", file, "--batch", "--reviewer", "bob")
     assert code == 2 and "No batch handed out to bob" in said
-    (batch,) = batches(project.events(), project.live())
+    (batch,) = batches(project.log.events(), project.live())
     decided = batch.left[0].record_id
-    project.decide("abstract", [{"record_id": decided, "label": EXCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": decided, "label": EXCLUDE}], reviewer="ann")
     assert run("undo", file, "--reviewer", "ann")[1].startswith("Took back event")  # the decision
-    project.decide("abstract", [{"record_id": decided, "label": EXCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": decided, "label": EXCLUDE}], reviewer="ann")
     code, out, _ = run("undo", file, "--batch", "--reviewer", "ann", "--json")
     told = json.loads(out)
     assert (told["kind"], told["file"], told["handed_out"]) == ("batch", "next.csv", 5)

@@ -45,10 +45,10 @@ def test_the_check_finds_what_is_wrong(script, tmp_path):
     with Project.open(path) as project:
 
         def show(record_id, reviewer, origin=Origin.RANKED):
-            project.show("abstract", [record_id], [origin], [4], reviewer=reviewer)
+            project.log.show("abstract", [record_id], [origin], [4], reviewer=reviewer)
 
         def decide(record_id, reviewer):
-            project.decide("abstract", [{"record_id": record_id, "label": Label.EXCLUDE}], reviewer=reviewer)
+            project.log.decide("abstract", [{"record_id": record_id, "label": Label.EXCLUDE}], reviewer=reviewer)
 
         for record_id in range(1, 5):
             for name in names:
@@ -67,6 +67,6 @@ def test_the_check_finds_what_is_wrong(script, tmp_path):
         assert script.check(path, told, 4, 2)["not decided by all"] == 1
     script.review_of(tmp_path / "b.triage", [Record(title=f"Record {i}") for i in range(4)], 2)
     with Project.open(tmp_path / "b.triage") as project:
-        order = commit_audit(project).strata[0] + 1
-        project.show("abstract", [int(order[1])], [Origin.AUDIT], [4], reviewer="ann")
+        order = commit_audit(project).stage().strata[0] + 1
+        project.log.show("abstract", [int(order[1])], [Origin.AUDIT], [4], reviewer="ann")
     assert script.check(tmp_path / "b.triage", [], 4, 2)["wrong audit draws"] == 1

@@ -92,7 +92,7 @@ def on_screen(project, name, stage="abstract"):
     live = project.live()
     return [
         e.record_id
-        for e in project.events()
+        for e in project.log.events()
         if (e.reviewer, e.stage, e.kind) == (name, stage, Kind.SHOWN)
         and (stage, e.record_id, name) not in live.decisions
     ]
@@ -187,59 +187,64 @@ def test_a_record_of_the_calibration_round_is_not_done_for_whoever_is_still_to_j
 
 def test_the_terminal_is_as_blind(review, capsys):
     project = review(60, TWO)
-    stage = screening.commit_audit(project)
+    stage = screening.commit_audit(project).stage()
     target = int(stage.to_judge_again(recall.SAMPLE_SHARE)[0]) + 1
-    weights = status.logged_parameters(project.events(), "abstract")
+    weights = status.logged_parameters(project.log.events(), "abstract")
 
     def line():
         with screening.open_session(project, reviewer="bob", background=False) as (session, _):
             return str(
                 status.StateOf(
-                    session, lambda history: status.recall_for(project, "abstract", "bob", history, weights)
+                    session, lambda history: status.recall_for(project.snapshot(), "abstract", "bob", history, weights)
                 )()
             )
 
-    project.decide("abstract", [{"record_id": 60, "label": INCLUDE}], reviewer="bob")
+    project.log.decide("abstract", [{"record_id": 60, "label": INCLUDE}], reviewer="bob")
     before = line()
-    project.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="ann")
     assert line() == before and before.startswith("1 of 60 screened | 1 relevant found | 59 left | recall")
-    looks = status.second_looks(project, "bob")
+    looks = status.second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (0, 0, (), 0)
     with pytest.raises(InputError, match="ordinary screening"):
-        status.second_look(project, "bob")
+        status.second_look(project.snapshot(), "bob")
     for command in (
         ["screen", str(project.path), "--second-look"],
         ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"],
     ):
         assert cli.run([*command, "--reviewer", "bob"]) == 2 and "ordinary screening" in capsys.readouterr().err
-    assert status.status(project)["screened"] == 2  # the file's owner sees all
-    assert status.status(project)["label_noise"]["pending"] == [target]
-    project.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="bob")
-    assert line().startswith("2 of 60 screened") and status.second_looks(project, "bob").judged == 1
+    assert status.status(project.snapshot())["screened"] == 2  # the file's owner sees all
+    assert status.status(project.snapshot())["label_noise"]["pending"] == [target]
+    project.log.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="bob")
+    assert line().startswith("2 of 60 screened") and status.second_looks(project.snapshot(), "bob").judged == 1
 
 
 def test_what_a_reviewer_sees_claims_no_more_than_the_whole_log(review):
     """The certificate to a reviewer counts what is hidden as relevant, so its bound is never the better one."""
     project = review(60, TWO)
-    stage = screening.commit_audit(project)
+    stage = screening.commit_audit(project).stage()
     order = (stage.strata[0] + 1).tolist()
-    project.decide("abstract", [{"record_id": order[-1], "label": INCLUDE}], reviewer="ann")  # found by search
+    project.log.decide("abstract", [{"record_id": order[-1], "label": INCLUDE}], reviewer="ann")  # found by search
     for at, record_id in enumerate(order[:40]):
-        project.show("abstract", [record_id], ["audit"], [60 - at], reviewer="ann")
+        project.log.show("abstract", [record_id], ["audit"], [60 - at], reviewer="ann")
         for name in ("ann", "bob") if at % 9 else ("ann",):
-            project.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer=name)
+            project.log.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer=name)
         told = [recall.certificate(project.stage(viewer=viewer).history()) for viewer in ("bob", None)]
         assert told[0].relevant_upper >= told[1].relevant_upper
-    project.decide("abstract", [{"record_id": i, "label": EXCLUDE} for i in order[:40:9]], reviewer="bob")
-    project.decide("abstract", [{"record_id": order[-1], "label": INCLUDE}], reviewer="bob")
-    assert status.status(project, viewer="bob")["certificate"] == status.status(project)["certificate"]
+    project.log.decide("abstract", [{"record_id": i, "label": EXCLUDE} for i in order[:40:9]], reviewer="bob")
+    project.log.decide("abstract", [{"record_id": order[-1], "label": INCLUDE}], reviewer="bob")
+    assert (
+        status.status(project.snapshot(), viewer="bob")["certificate"]
+        == status.status(project.snapshot())["certificate"]
+    )
 
 
 def test_where_one_judges_each_record_everybody_sees_the_same(review):
     project = review(24)
-    project.decide("abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann")
-    assert status.status(project, viewer="bob") == status.status(project)
-    assert status.flow(project, viewer="bob") == status.flow(project)
+    project.log.decide(
+        "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
+    )
+    assert status.status(project.snapshot(), viewer="bob") == status.status(project.snapshot())
+    assert status.flow(project.snapshot(), viewer="bob") == status.flow(project.snapshot())
 
 
 def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_waits(review):
@@ -247,9 +252,9 @@ def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_wa
 
     with review(12) as project, alone(project) as ann:
         assert "/conflicts" not in ann.get("/overview").text  # one judges alone
-        project.decide("abstract", [{"record_id": 1, "label": INCLUDE}], reviewer="ann")
-        assert team.open_conflicts(project) is None
-        project.decide("abstract", [{"record_id": 1, "label": EXCLUDE}], reviewer="bob")
+        project.log.decide("abstract", [{"record_id": 1, "label": INCLUDE}], reviewer="ann")
+        assert team.open_conflicts(project.snapshot()) is None
+        project.log.decide("abstract", [{"record_id": 1, "label": EXCLUDE}], reviewer="bob")
         page = ann.get("/overview").text
         assert ">Conflicts (1)</a>" in page and "1 record</a>" not in page and "1 record is in conflict" in page
         assert ">Conflicts (1)</a>" in ann.get("/").text
@@ -268,7 +273,7 @@ def test_a_batch_is_taken_back_on_the_overview(review):
     a_team = Team(review(60, TWO))
     project, rita, rosa, olga = a_team.project, *(a_team.people[name] for name in ("rita", "rosa", "olga"))
     ids = screening.hand_out(project, 5, file="next.csv", reviewer="rita")
-    project.decide("abstract", [{"record_id": ids[-1], "label": EXCLUDE}], reviewer="rita")
+    project.log.decide("abstract", [{"record_id": ids[-1], "label": EXCLUDE}], reviewer="rita")
     (batch,) = olga.get("/api/batches").json()["batches"]
     assert (batch["reviewer"], batch["file"]) == ("rita", "next.csv") and batch["left"] == batch["handed_out"] - 1
     assert rita.get("/api/batches").json()["batches"] == [batch] and rosa.get("/api/batches").json()["batches"] == []

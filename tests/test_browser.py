@@ -166,7 +166,7 @@ def test_screening_with_the_keyboard_alone(review, window):
         decide(Label.INCLUDE, "", "i", note="by telephone e i m")
         sent(page)
         assert page.locator("#last").inner_text().startswith("Included: ")
-        ids = [e.record_id for e in project.events() if e.kind is Kind.DECISION]
+        ids = [e.record_id for e in project.log.events() if e.kind is Kind.DECISION]
         assert [standing(project)[i] for i in ids] == expected
         assert [e.reason for e in project.live().tagged("abstract", "ann")[ids[-1]]] == ["review"]
         # Back: the record comes again, with its note, and another decision takes its place.
@@ -253,7 +253,7 @@ def test_decisions_outlast_a_dropped_connection_and_a_reload_and_are_never_doubl
         page.reload()
         page.wait_for_selector("#title")
         sent(page)
-        done = [(e.label, e.reason) for e in project.events() if e.kind is Kind.DECISION]
+        done = [(e.label, e.reason) for e in project.log.events() if e.kind is Kind.DECISION]
         assert done == [(Label.INCLUDE, ""), (Label.MAYBE, ""), (Label.EXCLUDE, "CHILD")]
         assert title(page) not in (first, second, third)
         assert page.locator("#connection").is_hidden()
@@ -288,7 +288,7 @@ def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
         page.wait_for_selector("#connection", state="hidden")
         sent(page)
         with Project.open(path) as again:
-            assert [e.label for e in again.events() if e.kind is Kind.DECISION] == [Label.INCLUDE, Label.MAYBE]
+            assert [e.label for e in again.log.events() if e.kind is Kind.DECISION] == [Label.INCLUDE, Label.MAYBE]
     finally:
         server.kill()
         server.wait()
@@ -299,7 +299,7 @@ def test_a_decision_is_changed_with_its_reason_note_and_tags(review, window):
         review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\ntags = ["trial", "review"]')) as project,
         served(project) as (base, _),
     ):
-        project.decide(
+        project.log.decide(
             "abstract",
             [{"record_id": 3, "label": Label.INCLUDE, "note": "at first"}],
             reviewer="ann",
@@ -572,7 +572,7 @@ def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, w
         def presses(name, at=None):
             (at or page).get_by_role("button", name=name, exact=True).first.tap()
 
-        page.goto(f"/join/{project.invite('olga', Role.OWNER, datetime.now(UTC) + timedelta(days=1))}")
+        page.goto(f"/join/{project.people.invite('olga', Role.OWNER, datetime.now(UTC) + timedelta(days=1))}")
         for field in ("password", "again"):
             page.locator(f"[name={field}]").tap()
             page.locator(f"[name={field}]").fill(PASSWORD)
@@ -610,7 +610,7 @@ def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, w
         page.get_by_label(f"Role of {WORD}").select_option("adjudicator")
         with page.expect_event("load"):
             presses("Change", page.locator("tr", has_text=WORD))
-        assert project.person(WORD).role is Role.ADJUDICATOR
+        assert project.people.named(WORD).role is Role.ADJUDICATOR
         goes("Account")
         page.locator("form.filters [name=name]").fill(WORD)
         presses("Make a token")
@@ -620,7 +620,7 @@ def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, w
         page.wait_for_selector(".operation")
         fits(page)
         for who, relevant in (("olga", 9), (WORD, 4)):
-            project.decide(
+            project.log.decide(
                 "abstract",
                 [
                     {
@@ -736,7 +736,7 @@ def test_the_counts_are_exact_after_each_decision(review, window, on):
             page.wait_for_function("told => document.getElementById('counts').innerText === told", arg=expected())
             sent(page)
         # A decision that is changed on the page of its record: counted with the next one here.
-        first = next(e for e in project.events() if e.kind is Kind.DECISION)
+        first = next(e for e in project.log.events() if e.kind is Kind.DECISION)
         other = page.context.new_page()
         other.goto(f"/records/{first.record_id}")
         other.locator("#change [name=label]").select_option("exclude")
@@ -801,8 +801,8 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
     with review(90) as project:
         screening.commit_audit(project)
         excluded = [{"record_id": i, "label": Label.EXCLUDE, "note": "by carl"} for i in range(1, 91)]
-        project.decide("abstract", excluded, reviewer="carl")
-        waiting = status.second_look(project, "ann")
+        project.log.decide("abstract", excluded, reviewer="carl")
+        waiting = status.second_look(project.snapshot(), "ann")
         assert len(waiting) == 5
         with served(project) as (base, _):
             page = window(base, viewport={"width": 360, "height": 640})
@@ -828,7 +828,7 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
             Label.INCLUDE,
             *[Label.EXCLUDE] * 4,
         ]
-        assert not [e for e in project.events() if e.kind is Kind.SHOWN]
+        assert not [e for e in project.log.events() if e.kind is Kind.SHOWN]
 
 
 @pytest.mark.parametrize("storage", BOTH)
@@ -838,7 +838,7 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
         pages = {}
         for name, role in (("olga", Role.OWNER), ("rita", Role.REVIEWER)):
             page = pages[name] = window(base)
-            token = project.invite(name, role, datetime.now(UTC) + timedelta(days=1))
+            token = project.people.invite(name, role, datetime.now(UTC) + timedelta(days=1))
             page.goto(f"/join/{token}")
             assert faults(page) == []
             page.keyboard.type(PASSWORD)
@@ -864,7 +864,7 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
             page.wait_for_function("() => document.getElementById('title').innerText.startsWith('Nothing is left')")
             if name == "olga":
                 assert not project.stage().consensus.conflicts
-        assert len([e for e in project.events() if e.kind is Kind.DECISION]) == 24
+        assert len([e for e in project.log.events() if e.kind is Kind.DECISION]) == 24
         olga = pages["olga"]
         olga.goto("/conflicts")
         assert faults(olga) == []
@@ -917,7 +917,7 @@ reasons = [{ code = "DESIGN", text = "No trial" }, { code = "DATA", text = "No d
 
 def at_full_text(project, n=6):
     """Pass the first records on to the full text."""
-    project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, n + 1)], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, n + 1)], reviewer="ann")
 
 
 def viewed(page):
@@ -1034,7 +1034,7 @@ def test_on_a_phone_a_full_text_is_a_link_and_one_that_runs_something_reaches_no
     with review(30, TWO_STAGES) as project, served(project) as (base, _):
         at_full_text(project)
         for record_id in range(1, 7):
-            project.attach(
+            project.attachments.attach(
                 record_id,
                 "<img src=x onerror=alert(1)>.pdf",
                 pdf("hostile", "/OpenAction<</S/URI/URI(https://evil.example/)>>"),
@@ -1112,4 +1112,4 @@ def test_files_are_imported_by_drag_and_drop(review, window):
         page.dispatch_event("#import", "drop", {"dataTransfer": data})
         page.wait_for_selector("#report section")
         assert "1 announced = 1 kept + 0 already there + 0 problems" in page.locator("#report").inner_text()
-        assert project.n_records() == 13
+        assert project.records.count() == 13

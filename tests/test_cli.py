@@ -788,7 +788,7 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
             e.record_id: (e.label, e.reason, e.note) for e in project.live().decisions.values() if e.reviewer == "bob"
         }
         assert mine == {sample[0]: ("maybe", "", "on second look"), sample[1]: ("exclude", "CHILD", "")}
-        assert not [e for e in project.events() if e.kind is Kind.SHOWN]
+        assert not [e for e in project.log.events() if e.kind is Kind.SHOWN]
     monkeypatch.setattr("sys.stdin", io.StringIO("e\n\n" * len(sample)))
     said = triage(*second, "bob")
     assert "No record awaits your second look any more." in said and f"{len(sample) - 2} decisions this time" in said
@@ -951,7 +951,7 @@ def test_an_interrupt_during_a_ranking_is_told_and_the_ranking_comes_later(revie
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0]]))
     before = triage("log", "r.triage")
     with monkeypatch.context() as patch:
-        patch.setattr(projects.Project, "save", lambda *arguments: signal.raise_signal(signal.SIGINT))
+        patch.setattr(projects.Rankings, "save", lambda *arguments: signal.raise_signal(signal.SIGINT))
         patch.setattr(signal, "signal", lambda *arguments: None)  # the tests' own Ctrl-C stays
         assert "everything decided so far is kept" in triage("rank", "r.triage", code=130)
     assert triage("log", "r.triage") == before

@@ -44,7 +44,7 @@ def test_the_whole_way_outside_the_clone(short, tmp_path, capsys):
     page = (here / "report.html").read_text(encoding="utf-8")
     assert "This is a demonstration" in page and "<svg" in page
     with Project.open(here / "review.triage") as project:
-        decisions = [e for e in project.events() if e.kind is Kind.DECISION]
+        decisions = [e for e in project.log.events() if e.kind is Kind.DECISION]
         assert len(decisions) == 40 and {e.reviewer for e in decisions} == {"known labels"}
         found = sum(e.label == "include" for e in decisions)
         assert f"40 decisions, {found} relevant found" in told and found >= 10

@@ -61,45 +61,50 @@ def attached(project, record_id=1):
 
 
 def test_a_file_is_attached_replaced_and_taken_off_and_the_log_keeps_all(project):
-    first, is_new = project.attach(1, "a.pdf", PDF, reviewer="ann")
-    assert is_new and first.reason == hashlib.sha256(PDF).hexdigest() and project.attachment(first.reason) == PDF
-    assert project.attach(1, "b.pdf", PDF, reviewer="bob") == (first, False)
-    project.attach(1, "s.pdf", PDF + b"supplement", reviewer="bob")
+    first, is_new = project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
+    assert (
+        is_new and first.reason == hashlib.sha256(PDF).hexdigest() and project.attachments.content(first.reason) == PDF
+    )
+    assert project.attachments.attach(1, "b.pdf", PDF, reviewer="bob") == (first, False)
+    project.attachments.attach(1, "s.pdf", PDF + b"supplement", reviewer="bob")
     assert attached(project) == [("a.pdf", "ann"), ("s.pdf", "bob")]
-    better, _ = project.attach(1, "better.pdf", PDF + b"better", reviewer="ann", replaces=[first.seq])
+    better, _ = project.attachments.attach(1, "better.pdf", PDF + b"better", reviewer="ann", replaces=[first.seq])
     assert attached(project) == [("s.pdf", "bob"), ("better.pdf", "ann")]
     with pytest.raises(InputError, match="no file that record 1 has"):
-        project.attach(1, "late.pdf", PDF + b"late", reviewer="bob", replaces=[first.seq])
+        project.attachments.attach(1, "late.pdf", PDF + b"late", reviewer="bob", replaces=[first.seq])
     fulltext.detach(project, better.seq, reviewer="bob")
     with pytest.raises(InputError, match="no file that is there"):
         fulltext.detach(project, better.seq, reviewer="bob")
     assert attached(project) == [("s.pdf", "bob")]
     # What was replaced or taken off is in the review still, and comes back with its bytes.
-    assert project.attachment(better.reason) == PDF + b"better" and project.attachment(first.reason) == PDF
-    again, is_new = project.attach(1, "a.pdf", PDF, reviewer="ann")
+    assert (
+        project.attachments.content(better.reason) == PDF + b"better"
+        and project.attachments.content(first.reason) == PDF
+    )
+    again, is_new = project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
     assert is_new and attached(project) == [("s.pdf", "bob"), ("a.pdf", "ann")] and again.seq > first.seq
-    kinds = [e.kind for e in project.events()]
+    kinds = [e.kind for e in project.log.events()]
     assert kinds.count(Kind.ATTACHED) == 4 and kinds.count(Kind.UNDO) == 2
-    assert project.attachment_sizes([PDF.hex(), again.reason]) == {again.reason: len(PDF)}
+    assert project.attachments.sizes([PDF.hex(), again.reason]) == {again.reason: len(PDF)}
 
 
 def test_bytes_are_kept_once_and_never_change(project):
     for record_id in (1, 2, 3):
-        event, _ = project.attach(record_id, f"{record_id}.pdf", PDF, reviewer="ann")
-    with project._engine.connect() as connection:
+        event, _ = project.attachments.attach(record_id, f"{record_id}.pdf", PDF, reviewer="ann")
+    with project._database.engine.connect() as connection:
         assert len(connection.execute(schema.attachments.select()).all()) == 1
     for change in (schema.attachments.update().values(content=b"x"), schema.attachments.delete()):
-        with pytest.raises((DBAPIError, InputError), match="append-only"), project._write() as connection:
+        with pytest.raises((DBAPIError, InputError), match="append-only"), project._database.write() as connection:
             connection.execute(change)
-    assert project.attachment(event.reason) == PDF
+    assert project.attachments.content(event.reason) == PDF
 
 
 def test_files_of_copies_are_the_groups(project):
-    project.attach(2, "two.pdf", PDF, reviewer="ann")
-    project.link([(2, 1, "same DOI")], reviewer="ann")
-    project.attach(1, "one.pdf", PDF + b"1", reviewer="ann")
+    project.attachments.attach(2, "two.pdf", PDF, reviewer="ann")
+    project.log.link([(2, 1, "same DOI")], reviewer="ann")
+    project.attachments.attach(1, "one.pdf", PDF + b"1", reviewer="ann")
     assert [e.note for e in project.live().attachments(1)] == ["two.pdf", "one.pdf"]
-    assert project.attach(1, "again.pdf", PDF, reviewer="ann")[1] is False
+    assert project.attachments.attach(1, "again.pdf", PDF, reviewer="ann")[1] is False
     stage = project.stage()
     assert fulltext.without(stage) == [3, 4]
 
@@ -107,12 +112,12 @@ def test_files_of_copies_are_the_groups(project):
 def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_counted(project):
     from triage import screening, status
 
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
     as_of = screening.rank(project, top=3, preset="fast")["as_of"]
-    before = status.status(project)
-    project.attach(1, "a.pdf", PDF, reviewer="ann")
+    before = status.status(project.snapshot())
+    project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
     assert screening.rank(project, top=3, preset="fast")["as_of"] == as_of
-    assert status.status(project) == before
+    assert status.status(project.snapshot()) == before
 
 
 @given(
@@ -144,16 +149,16 @@ def test_a_review_of_an_earlier_version_gets_the_table(project):
         connection.execute("DROP TABLE attachments")
         connection.execute("PRAGMA user_version = 3")
     with Project.open(project.path) as opened:
-        opened.attach(1, "a.pdf", PDF, reviewer="ann")
-        with pytest.raises((DBAPIError, InputError), match="append-only"), opened._write() as connection:
+        opened.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
+        with pytest.raises((DBAPIError, InputError), match="append-only"), opened._database.write() as connection:
             connection.execute(schema.attachments.delete())
 
 
 def test_full_texts_come_along_in_a_copy(project, tmp_path):
-    event, _ = project.attach(1, "a.pdf", PDF, reviewer="ann")
+    event, _ = project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
     copy(project.path, tmp_path / "copied.triage")
     with Project.open(tmp_path / "copied.triage") as copied:
-        assert copied.live().attachments(1) == [event] and copied.attachment(event.reason) == PDF
+        assert copied.live().attachments(1) == [event] and copied.attachments.content(event.reason) == PDF
 
 
 # -- what is a PDF ------------------------------------------------------------------------------
@@ -174,7 +179,7 @@ def test_full_texts_come_along_in_a_copy(project, tmp_path):
 def test_what_is_no_pdf_is_refused_and_nothing_written(project, content, said):
     with pytest.raises(InputError, match=said):
         fulltext.attach(project, 1, "a.pdf", content, reviewer="ann")
-    assert not project.events()
+    assert not project.log.events()
 
 
 @pytest.mark.parametrize("storage", ["file"])
@@ -230,7 +235,7 @@ def test_a_name_of_two_records_is_of_none_until_they_are_one(place, tmp_path):
         names = fulltext.Names(project)
         found = fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names)
         assert found.record_id is None and "records 1, 2;" in found.message
-        project.link([(2, 1, "same DOI")], reviewer="ann")
+        project.log.link([(2, 1, "same DOI")], reviewer="ann")
         assert fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names).record_id == 1
 
 
@@ -269,15 +274,17 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
         ("who knows.pdf", False),
     ]
     assert (told["stage"], told["records"], told["without"]) == ("abstract", 4, [3, 4])
-    n_events = len(project.events())
+    n_events = len(project.log.events())
     code, told = run(tmp_path / "pdfs")
-    assert code == 0 and not told["attached"] and len(told["already_there"]) == 3 and len(project.events()) == n_events
+    assert (
+        code == 0 and not told["attached"] and len(told["already_there"]) == 3 and len(project.log.events()) == n_events
+    )
     # To a record, however the file is named.
     code, told = run(folder / "who knows.pdf", "--record", 3)
     assert code == 0 and [f["record_id"] for f in told["attached"]] == [3] and told["without"] == [4]
     code, told = run(folder / "1.pdf", folder / "who knows.pdf", "--record", 2, "--replace")
     assert attached(project, 2) == [("1.pdf", "ann")]
-    before = len(project.events())
+    before = len(project.log.events())
     for arguments, said in (
         ((folder / "3.pdf",), "no PDF"),
         ((folder / "1.pdf", "--record", 99), "no record 99"),
@@ -286,7 +293,7 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
         (("--record", 1), "FILE"),
     ):
         code, err = run(*arguments)
-        assert code == 2 and said in err and len(project.events()) == before
+        assert code == 2 and said in err and len(project.log.events()) == before
     # Without files: which records have none.
     assert run()[1]["without"] == [4]
     seq = project.live().attachments(1)[0].seq
@@ -312,10 +319,10 @@ def at_full_text(place, tmp_path):
     with Project.create(place("stages"), TWO_STAGES) as project:
         (tmp_path / "pubmed.ris").write_text(sample_ris(8), encoding="utf-8")
         intake.import_files(project, [tmp_path / "pubmed.ris"], reviewer="ann")
-        project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, 9)], reviewer="ann")
+        project.log.decide("abstract", [{"record_id": i, "label": Label.INCLUDE} for i in range(1, 9)], reviewer="ann")
 
         def exclude(record_id, reason, reviewer="ann"):
-            project.decide(
+            project.log.decide(
                 "full-text", [{"record_id": record_id, "label": Label.EXCLUDE, "reason": reason}], reviewer=reviewer
             )
 
@@ -325,7 +332,7 @@ def at_full_text(place, tmp_path):
         exclude(3, "DESIGN", "bob")
         exclude(4, "DATA", "bob")
         exclude(5, "DATA", "bob")
-        project.decide("full-text", [{"record_id": i, "label": Label.INCLUDE} for i in (7, 8)], reviewer="ann")
+        project.log.decide("full-text", [{"record_id": i, "label": Label.INCLUDE} for i in (7, 8)], reviewer="ann")
         yield project
 
 
@@ -333,7 +340,7 @@ def at_full_text(place, tmp_path):
 def test_reasons_count_by_their_priority_and_what_was_not_retrieved_apart(at_full_text):
     from triage import report, status
 
-    counted = status.flow(at_full_text)
+    counted = status.flow(at_full_text.snapshot())
     stage = counted.stages[1]
     assert stage.excluded == {"NOTEXT": 2, "DESIGN": 2, "DATA": 1, status.NO_REASON: 1} and stage.n_not_retrieved == 2
     assert counted.stages[0].n_not_retrieved == 0
@@ -350,7 +357,7 @@ def test_reasons_count_by_their_priority_and_what_was_not_retrieved_apart(at_ful
 def test_the_table_for_prisma_counts_sought_not_retrieved_and_assessed(at_full_text, tmp_path):
     from triage import report, status
 
-    report.write_report(at_full_text, tmp_path / "prisma.csv", status.status(at_full_text))
+    report.write_report(at_full_text.snapshot(), tmp_path / "prisma.csv", status.status(at_full_text.snapshot()))
     with (tmp_path / "prisma.csv").open(encoding="utf-8", newline="") as file:
         n = {row["data"]: row["n"] for row in csv.DictReader(file)}
     assert [n[key] for key in ("dbr_sought_reports", "dbr_notretrieved_reports", "dbr_assessed", "new_studies")] == [

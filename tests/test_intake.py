@@ -28,7 +28,7 @@ def table(path, rows, columns="title,abstract,verdict"):
 
 
 def decided(project):
-    return {e.record_id: e for e in project.events() if e.kind is Kind.DECISION}
+    return {e.record_id: e for e in project.log.events() if e.kind is Kind.DECISION}
 
 
 def decisions_file(path, rows, columns=("record_id", "label", "reason", "note")):
@@ -109,7 +109,7 @@ def test_a_file_of_decisions_is_taken_as_it_is_written_or_not_at_all(rows, place
                 line = 2 + sum(_lines(row) for row in rows[:at])
                 with pytest.raises(InputError, match=rf"d\.csv, line {line}: .*label"):
                     intake.label(project, path, reviewer="ann")
-                assert project.events() == []
+                assert project.log.events() == []
             else:
                 counts = intake.label(project, path, reviewer="ann")
                 assert counts["decisions"] == len(rows)
@@ -132,7 +132,7 @@ def test_what_is_no_record_is_refused_with_its_line(review, tmp_path, text):
     with pytest.raises(InputError, match="line 3"):
         rows = [["2.0", "1", "", ""], [text, "1", "", ""]]
         intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
-    assert project.events() == []
+    assert project.log.events() == []
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -245,7 +245,7 @@ def test_a_file_that_decides_nothing_is_no_error(review, tmp_path):
     project = review(8)
     path = decisions_file(tmp_path / "d.csv", [[1, "", "", ""], [2, "", "", ""]])
     counts = intake.label(project, path, reviewer="ann")
-    assert (counts["decisions"], counts["blank"], project.events()) == (0, 2, [])
+    assert (counts["decisions"], counts["blank"], project.log.events()) == (0, 2, [])
 
 
 def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
@@ -265,7 +265,7 @@ def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
     lines = [detail.split(":")[0] for detail in told.value.details]
     assert sorted(lines[:-1]) == ["line 2", "line 3", "line 4", "line 6", "line 7", "line 7", "line 8"]
     assert "'perhaps' is no label" in str(told.value) and "'exclude' here, but 'include' in line 5" in str(told.value)
-    assert lines[-1] == "What to do" and project.events() == []
+    assert lines[-1] == "What to do" and project.log.events() == []
 
 
 def test_a_long_list_of_errors_is_cut_short(review, tmp_path):
@@ -310,7 +310,7 @@ def test_a_reason_on_an_include_is_told_and_the_decision_taken(review, tmp_path)
 def test_a_batch_comes_back_with_its_labels_filled_in(review, tmp_path, ending):
     """Filled in by the program that a spreadsheet is: read, changed and written again, whatever the cells hold."""
     project = review(12)
-    intake.export(project, tmp_path / f"batch{ending}", record_ids=[5, 3, 9, 1])
+    intake.export(project.snapshot(), tmp_path / f"batch{ending}", record_ids=[5, 3, 9, 1])
     if ending == ".xlsx":
         from openpyxl import load_workbook
 
@@ -349,7 +349,7 @@ def test_what_is_no_table_of_decisions_is_refused(review, tmp_path, name, conten
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=told):
         intake.label(project, tmp_path / name, reviewer="ann")
-    assert project.events() == []
+    assert project.log.events() == []
 
 
 def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(review, tmp_path):
@@ -414,7 +414,7 @@ def test_tags_come_with_decisions_in_any_case_and_those_from_elsewhere_as_writte
     )
     assert tags_of(project) == {1: ["Review", "case report"], 3: ["pilot", "Review"]}
     assert (counts["tags"], counts["unlisted_tags"]) == ({"given": 4, "taken_back": 0}, {"pilot": 1})
-    times = {e.at for e in project.events() if e.kind in (Kind.DECISION, Kind.TAG)}
+    times = {e.at for e in project.log.events() if e.kind in (Kind.DECISION, Kind.TAG)}
     assert len(times) == 1  # one transaction
 
 
@@ -426,10 +426,10 @@ def test_tags_of_a_file_take_the_place_of_the_reviewers_and_of_no_one_elses(revi
 
     label([[1, "1", "review; qualitative"], [2, "1", "review"]])
     label([[1, "1", "Pilot"]], reviewer="bob")
-    seen = len(project.events())
+    seen = len(project.log.events())
     assert label([[1, "1", "Qualitative;Review"], [2, "1", "REVIEW"]])["tags"] == {"given": 0, "taken_back": 0}
     assert label([[1, "1"], [2, "1"]], ("record_id", "label"))["unchanged"] == 2
-    assert len(project.events()) == seen
+    assert len(project.log.events()) == seen
     counts = label([[1, "1", "case report; review"], [2, "0", ""]])
     assert (counts["decisions"], counts["tags"]) == (1, {"given": 1, "taken_back": 2})
     assert tags_of(project) == {1: ["Review", "Pilot", "case report"]}
@@ -447,7 +447,7 @@ def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
         project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"], [2, "1", "review"]], WITH_TAGS), reviewer="ann"
     )
     assert intake.undo(project, reviewer="ann")["record_id"] == 2 and tags_of(project) == {1: ["Review"]}
-    tag = next(e for e in project.events() if e.kind is Kind.TAG and e.record_id == 1)
+    tag = next(e for e in project.log.events() if e.kind is Kind.TAG and e.record_id == 1)
     undone = intake.undo(project, reviewer="ann", seq=tag.seq)
     assert (undone["kind"], undone["reason"], undone["label"]) == ("tag", "Review", None)
     assert tags_of(project) == {} and len(project.stage().live.decisions) == 1
@@ -469,10 +469,10 @@ def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, endi
         ),
         reviewer="ann",
     )
-    seen = project.events()
-    intake.export(project, tmp_path / f"e{ending}", only=["included", "excluded", "maybe"])
+    seen = project.log.events()
+    intake.export(project.snapshot(), tmp_path / f"e{ending}", only=["included", "excluded", "maybe"])
     counts = intake.label(project, tmp_path / f"e{ending}", reviewer="ann")
-    assert counts["unchanged"] == 3 and project.events() == seen
+    assert counts["unchanged"] == 3 and project.log.events() == seen
     assert tags_of(project) == {1: ["Review", "case report"], 2: ["=1+1", "x"]}
 
 
@@ -484,18 +484,18 @@ def test_imported_columns_named_like_ours_are_no_decisions(tmp_path, tags):
         path = table(tmp_path / "a.csv", ["One,x,old,seen,tags too"], "title,abstract,Tags,Note,tags")
         intake.import_files(project, [path], reviewer="ann")
         intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"]], WITH_TAGS), reviewer="ann")
-        seen = project.events()
-        intake.export(project, tmp_path / "e.csv", only=["included"])
+        seen = project.log.events()
+        intake.export(project.snapshot(), tmp_path / "e.csv", only=["included"])
         assert intake.label(project, tmp_path / "e.csv", reviewer="ann")["unchanged"] == 1
-        assert project.events() == seen
+        assert project.log.events() == seen
         (record,) = formats.read(tmp_path / "e.csv").records
-        assert record.extra == next(project.records([1])).extra
+        assert record.extra == next(project.records.read([1])).extra
 
 
 def test_every_format_is_written_with_the_tags_and_read_without_them(review, tmp_path):
     project = review(8, TAGGED)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review; pilot"]], WITH_TAGS), reviewer="ann")
-    whole = next(project.records([1]))
+    whole = next(project.records.read([1]))
     for ending, said in (
         (".ris", '"tags": "Review; pilot"'),
         (".csv", "Review; pilot"),
@@ -503,40 +503,40 @@ def test_every_format_is_written_with_the_tags_and_read_without_them(review, tmp
         (".xlsx", ""),
     ):
         path = tmp_path / f"e{ending}"
-        intake.export(project, path, only=["included"])
+        intake.export(project.snapshot(), path, only=["included"])
         assert said.encode() in path.read_bytes()
         (record,) = formats.read(path).records
         assert replace(record, id=whole.id, source=whole.source) == whole
 
 
 def test_without_tags_no_export_has_a_column_for_them(review, tmp_path):
-    intake.export(review(8), tmp_path / "e.csv")
+    intake.export(review(8).snapshot(), tmp_path / "e.csv")
     assert "tags" not in (tmp_path / "e.csv").read_text("utf-8").splitlines()[0].split(",")
 
 
 @pytest.mark.parametrize("ending", sorted(formats.WRITERS))
 def test_an_export_is_written_page_by_page_in_the_order_asked_for(review, tmp_path, monkeypatch, ending):
     project = review(11)
-    project.link([(9, 4, "same title")], reviewer="ann")
-    asked, records = [], Project.records
+    project.log.link([(9, 4, "same title")], reviewer="ann")
+    asked, read = [], project.records.read
 
-    def counted(self, ids=None):
+    def counted(ids=None):
         ids = set(ids)
         asked.append(len(ids))
-        return records(self, ids)
+        return read(ids)
 
-    monkeypatch.setattr(Project, "records", counted)
+    monkeypatch.setattr(project.records, "read", counted)
     batch = [11, 2, 7, 4, 1, 3, 10]
-    intake.export(project, tmp_path / f"whole{ending}", record_ids=batch)
+    intake.export(project.snapshot(), tmp_path / f"whole{ending}", record_ids=batch)
     assert asked[0] == 8  # with the copy of record 4
     asked.clear()
-    monkeypatch.setattr("triage.project._PAGE", 3)
-    assert intake.export(project, tmp_path / f"pages{ending}", record_ids=batch) == 7
+    monkeypatch.setattr("triage.project.records.PAGE", 3)
+    assert intake.export(project.snapshot(), tmp_path / f"pages{ending}", record_ids=batch) == 7
     assert max(asked) <= 4
     whole, pages = (formats.read(tmp_path / f"{name}{ending}").records for name in ("whole", "pages"))
-    assert pages == whole and [r.title for r in pages] == [r.title for r in map(project.record, batch)]
+    assert pages == whole and [r.title for r in pages] == [r.title for r in map(project.records.one, batch)]
     with pytest.raises(InputError, match="taken out of the stage"):
-        intake.export(project, tmp_path / f"none{ending}", record_ids=[1, 9])
+        intake.export(project.snapshot(), tmp_path / f"none{ending}", record_ids=[1, 9])
     assert not (tmp_path / f"none{ending}").exists()
 
 
@@ -559,7 +559,7 @@ def test_each_standing_is_exported_alone(review, tmp_path):
         ([], list(range(1, 9))),
     ):
         path = tmp_path / f"only-{'-'.join(only)}.csv"
-        assert intake.export(project, path, only=only) == len(expected)
+        assert intake.export(project.snapshot(), path, only=only) == len(expected)
         with path.open(newline="", encoding="utf-8-sig") as file:
             assert [int(row["record_id"]) for row in csv.DictReader(file)] == expected
 
@@ -570,16 +570,16 @@ def test_a_column_named_twice_is_refused(review, tmp_path, columns):
     (tmp_path / "d.csv").write_text(f"{columns}\n1,1,a,b\n", encoding="utf-8")
     with pytest.raises(InputError, match="once each"):
         intake.label(project, tmp_path / "d.csv", reviewer="ann")
-    assert project.events() == []
+    assert project.log.events() == []
 
 
 def test_an_equal_decision_is_not_written_again_and_a_changed_one_is(review, tmp_path):
     project = review(8)
     rows = [[1, "include", "", "a note"], [2, "exclude", "CHILD", ""]]
     intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
-    seen = len(project.events())
+    seen = len(project.log.events())
     again = intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "0", "child", ""], rows[0]]), reviewer="ann")
-    assert (again["decisions"], again["unchanged"], len(project.events())) == (0, 2, seen)
+    assert (again["decisions"], again["unchanged"], len(project.log.events())) == (0, 2, seen)
     for changed in ([1, "include", "", "another note"], [2, "exclude", "ONLINE", ""], [2, "maybe", "", ""]):
         assert intake.label(project, decisions_file(tmp_path / "f.csv", [changed]), reviewer="ann")["decisions"] == 1
     # Another reviewer's equal decision is a decision of its own.
@@ -592,7 +592,7 @@ def test_an_equal_decision_is_not_written_again_and_a_changed_one_is(review, tmp
 
 def test_a_decision_on_a_copy_counts_for_its_group(review, tmp_path):
     project = review(10)
-    project.link([(7, 2, "same DOI")], reviewer="ann")
+    project.log.link([(7, 2, "same DOI")], reviewer="ann")
     intake.label(project, decisions_file(tmp_path / "d.csv", [[7, "include", "", ""]]), reviewer="ann")
     assert project.stage().consensus.labels == {2: Label.INCLUDE}
     with pytest.raises(InputError, match="line 3: record 7 .* 'exclude' here, but, for its duplicate 2, 'include' in"):
@@ -606,7 +606,7 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
     project = review(10)
     intake.label(project, decisions_file(tmp_path / "d.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
     intake.label(project, decisions_file(tmp_path / "e.csv", [[7, "maybe", "", ""]]), reviewer="bob")
-    link = project.link([(7, 2, "same DOI")], reviewer="ann")[0]
+    link = project.log.link([(7, 2, "same DOI")], reviewer="ann")[0]
     assert project.stage().consensus.conflicts == {2}  # ann said both: she must say which
     path = decisions_file(tmp_path / "f.csv", [[2, "maybe", "", ""]])
     assert intake.label(project, path, reviewer="ann")["decisions"] == 1
@@ -614,7 +614,7 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
     # Taken back, both of her earlier labels are there again, and so they are without the link.
     intake.undo(project, reviewer="ann")
     assert project.stage().consensus.conflicts == {2}
-    project.undo(link.seq, reviewer="ann")
+    project.log.undo(link.seq, reviewer="ann")
     assert {(r, who): e.label for (_, r, who), e in project.stage().live.decisions.items()} == {
         (2, "ann"): Label.INCLUDE,
         (7, "ann"): Label.EXCLUDE,
@@ -624,8 +624,8 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
 
 def test_links_of_one_copy_to_two_records_make_one_group(review):
     project = review(10)
-    project.link([(9, 4, "a"), (9, 2, "b"), (8, 9, "c")], reviewer="ann")
-    assert fold(project.events()).duplicates == {4: 2, 8: 2, 9: 2}
+    project.log.link([(9, 4, "a"), (9, 2, "b"), (8, 9, "c")], reviewer="ann")
+    assert fold(project.log.events()).duplicates == {4: 2, 8: 2, 9: 2}
 
 
 # -- import -------------------------------------------------------------------------------------
@@ -638,7 +638,7 @@ def test_the_same_bytes_again_are_there_already_and_under_another_source_are_kep
         for source in ("PubMed", "PubMed", "Scopus")
     )
     assert [(d.announced, d.kept, d.already_there) for d in (first, second, third)] == [(5, 5, 0), (5, 0, 5), (5, 5, 0)]
-    assert empty.n_records() == 10 and [f.source for f in empty.files()] == ["PubMed", "Scopus"]
+    assert empty.records.count() == 10 and [f.source for f in empty.snapshot().files] == ["PubMed", "Scopus"]
     twice = intake.import_files(empty, [tmp_path / "a.ris"] * 2, reviewer="ann", source="Embase")
     assert [(d.kept, d.already_there) for d in twice] == [(5, 0), (0, 5)]
     # A blank source is none.
@@ -656,7 +656,7 @@ def test_one_bad_file_keeps_all_out(empty, tmp_path):
         intake.import_files(empty, [tmp_path / "a.ris", tmp_path / "bad.ris"], reviewer="ann")
     with pytest.raises(InputError, match="bad.csv, line 4: 'perhaps' is no label"):
         intake.import_files(empty, [bad_label], reviewer="ann", label_column="verdict")
-    assert empty.n_records() == 0 and empty.files() == []
+    assert empty.records.count() == 0 and empty.snapshot().files == ()
 
 
 def test_a_label_column_brings_decisions_of_origin_imported(empty, tmp_path):
@@ -671,14 +671,14 @@ def test_a_label_column_brings_decisions_of_origin_imported(empty, tmp_path):
         5: (Label.EXCLUDE, Origin.IMPORTED, "ann"),
     }
     # One permutation over the records of both files, committed before the first decision.
-    assert [e.kind for e in empty.events()] == [Kind.PLAN] + [Kind.DECISION] * 4
+    assert [e.kind for e in empty.log.events()] == [Kind.PLAN] + [Kind.DECISION] * 4
     assert empty.stage().committed == 1 and len(empty.stage().strata[0]) == 5
 
 
 def test_without_label_column_the_labels_of_a_table_are_a_field_and_no_decision(empty, tmp_path):
     path = table(tmp_path / "one.csv", ["A title,x,1"])
     assert intake.import_files(empty, [path], reviewer="ann")[0].decisions == 0
-    assert empty.events() == [] and empty.record(1).extra["verdict"] == ("1",)
+    assert empty.log.events() == [] and empty.records.one(1).extra["verdict"] == ("1",)
 
 
 def test_importing_again_writes_the_decisions_that_are_missing(empty, tmp_path):
@@ -706,7 +706,7 @@ def test_a_file_read_again_as_another_format_is_refused_where_it_gives_other_rec
     intake.import_files(empty, [path], reviewer="ann")
     with pytest.raises(InputError, match="a.ris"):
         intake.import_files(empty, [path], reviewer="ann", format="nbib")
-    assert empty.n_records() == 3
+    assert empty.records.count() == 3
 
 
 # -- origins ------------------------------------------------------------------------------------
@@ -714,8 +714,8 @@ def test_a_file_read_again_as_another_format_is_refused_where_it_gives_other_rec
 
 def test_what_was_handed_out_keeps_its_origin_and_nothing_else_becomes_an_audit_draw(review, tmp_path):
     project = review(12)
-    project.commit_plan(project.stage(), 1, {})
-    project.show("abstract", [4, 5], [Origin.AUDIT, Origin.RANKED], [12, 11], reviewer="ann", file="batch.csv")
+    project.log.commit_plan(project.stage(), 1, {})
+    project.log.show("abstract", [4, 5], [Origin.AUDIT, Origin.RANKED], [12, 11], reviewer="ann", file="batch.csv")
     path = decisions_file(tmp_path / "d.csv", [[4, "1", "", ""], [5, "0", "", ""], [6, "0", "", ""]])
     intake.label(project, path, reviewer="bob")
     assert {i: e.origin for i, e in decided(project).items()} == {4: Origin.AUDIT, 5: Origin.RANKED, 6: Origin.CHOSEN}
@@ -724,7 +724,7 @@ def test_what_was_handed_out_keeps_its_origin_and_nothing_else_becomes_an_audit_
 def test_a_changed_imported_decision_is_the_reviewers_choice(empty, tmp_path):
     intake.import_files(empty, [table(tmp_path / "one.csv", ["A title,x,1"])], reviewer="ann", label_column="verdict")
     intake.label(empty, decisions_file(tmp_path / "d.csv", [[1, "0", "", ""]]), reviewer="ann")
-    assert [e.origin for e in empty.events() if e.kind is Kind.DECISION] == [Origin.IMPORTED, Origin.CHOSEN]
+    assert [e.origin for e in empty.log.events() if e.kind is Kind.DECISION] == [Origin.IMPORTED, Origin.CHOSEN]
 
 
 def test_each_answer_to_a_proposal_is_in_the_log_at_once_and_can_be_taken_back(tmp_path):
@@ -738,7 +738,7 @@ def test_each_answer_to_a_proposal_is_in_the_log_at_once_and_can_be_taken_back(t
         assert [record.title for record, _ in filtered.proposed] == list(titles)
         for place, answer, removed in ((0, True, [1]), (1, False, [1]), (1, None, [1]), (0, None, []), (1, True, [2])):
             intake.settle(project, filtered.proposed[place], answer, reviewer="ann")
-            assert sorted(fold(project.events()).removals) == removed
+            assert sorted(fold(project.log.events()).removals) == removed
     done = intake.accept(filtered, [False, True])
     assert (done.left, done.removed, done.proposed) == (1, {"language": 1}, [])
     assert intake.accept(filtered, [True, None]).proposed == filtered.proposed[1:]
@@ -767,7 +767,7 @@ def maybes(empty):
         ),
         Record(title="Soil bacteria of legumes in dry land farming", year=2009, authors=("Jones, A",)),
     ]
-    empty.add(records, [1, 2, 3], name="a.ris", source="a", format="ris", sha256="0", announced=3, problems=[])
+    empty.records.add(records, [1, 2, 3], name="a.ris", source="a", format="ris", sha256="0", announced=3, problems=[])
     return empty
 
 
@@ -783,13 +783,15 @@ def test_what_may_be_a_duplicate_is_asked_and_the_answer_kept(maybes):
     assert (done.duplicates, done.maybes) == (1, []) and maybes.stage().record_ids.tolist() == [1, 3]
     intake.settle_maybe(maybes, question, None, reviewer="ann")
     assert maybes.stage().record_ids.tolist() == [1, 2, 3]
-    assert [str(e.kind) for e in maybes.events()] == ["apart", "undo", "duplicate", "undo"]
+    assert [str(e.kind) for e in maybes.log.events()] == ["apart", "undo", "duplicate", "undo"]
 
 
 def test_a_pair_told_apart_is_not_linked_by_a_later_import_either(maybes):
     (question,) = intake.find_duplicates(maybes, reviewer="ann").maybes
     intake.settle_maybe(maybes, question, False, reviewer="ann")
-    maybes.add([question.copy], [1], name="b.ris", source="b", format="ris", sha256="1", announced=1, problems=[])
+    maybes.records.add(
+        [question.copy], [1], name="b.ris", source="b", format="ris", sha256="1", announced=1, problems=[]
+    )
     intake.find_duplicates(maybes, reviewer="ann")
     live = maybes.stage().live
     assert live.kept(1) != live.kept(2)

@@ -32,7 +32,7 @@ def template(script, tmp_path_factory):
     """A review of real records whose audit permutation is committed, with three decisions of an earlier day."""
     review = script.make_review(tmp_path_factory.mktemp("template"))
     with Project.open(review) as project:
-        stage = commit_audit(project, None)
+        stage = commit_audit(project).stage()
         decide(project, stage.name, range(1, 4))
     return review
 
@@ -44,8 +44,10 @@ def review(template, tmp_path):
 
 def decide(project, stage, record_ids, label=Label.EXCLUDE, reason="HOUSING"):
     for record_id in record_ids:
-        project.show(stage, [record_id], [Origin.RANKED], [100], reviewer="ann")
-        project.decide(stage, [{"record_id": record_id, "label": label, "reason": reason, "note": "n"}], reviewer="ann")
+        project.log.show(stage, [record_id], [Origin.RANKED], [100], reviewer="ann")
+        project.log.decide(
+            stage, [{"record_id": record_id, "label": label, "reason": reason, "note": "n"}], reviewer="ann"
+        )
 
 
 def test_no_acknowledged_decision_is_lost(script, tmp_path):
@@ -62,12 +64,12 @@ FORGETFUL = """
 import dataclasses
 from triage.cli import main
 from triage.decisions import Kind
-from triage.project import Project
+from triage.project import Log
 
 def decide(self, stage, decisions, *, reviewer, tags=None):
     return [dataclasses.replace(self.events()[-1], kind=Kind.DECISION, **d) for d in decisions]
 
-Project.decide = decide
+Log.decide = decide
 main()
 """
 
@@ -87,8 +89,8 @@ def sat(script, review):
     before = script.snapshot(review)
     with Project.open(review) as project:
         decide(project, "abstract", [4, 5], Label.INCLUDE, "")
-        project.undo(project.events()[-1].seq, reviewer="ann")
-        titles = {record.id: script.shown_title(record.title) for record in project.records()}
+        project.log.undo(project.log.events()[-1].seq, reviewer="ann")
+        titles = {record.id: script.shown_title(record.title) for record in project.records.read()}
     said = [
         script.Said(Label.INCLUDE, titles[4], "", "n"),
         script.Said(Label.INCLUDE, titles[5], "", "n"),

@@ -27,19 +27,19 @@ def project(place):
 
 
 def everything(project) -> str:
-    with project._engine.connect() as connection:
+    with project._database.engine.connect() as connection:
         return str([connection.execute(select(table)).all() for table in schema.metadata.sorted_tables])
 
 
 def test_a_review_has_nobody_in_it_until_somebody_is_added(project):
-    assert project.people() == [] and project.person("ann") is None
-    ann = project.add_person(" ann ", "owner")
-    project.add_person("Bob", Role.REVIEWER, "hash")
-    assert [(p.name, p.role, p.password_hash) for p in project.people()] == [
+    assert project.people.all() == [] and project.people.named("ann") is None
+    ann = project.people.add(" ann ", "owner")
+    project.people.add("Bob", Role.REVIEWER, "hash")
+    assert [(p.name, p.role, p.password_hash) for p in project.people.all()] == [
         ("Bob", Role.REVIEWER, "hash"),
         ("ann", Role.OWNER, None),
     ]
-    assert project.person("ann") == ann and project.person("bob") is None
+    assert project.people.named("ann") == ann and project.people.named("bob") is None
 
 
 @pytest.mark.parametrize(
@@ -53,94 +53,102 @@ def test_a_review_has_nobody_in_it_until_somebody_is_added(project):
     ],
 )
 def test_wrong_names_and_roles_are_refused(project, name, role, message):
-    project.add_person("Ann", "reviewer")
-    for call in (lambda: project.add_person(name, role), lambda: project.invite(name, role, datetime.now(UTC) + SOON)):
+    project.people.add("Ann", "reviewer")
+    for call in (
+        lambda: project.people.add(name, role),
+        lambda: project.people.invite(name, role, datetime.now(UTC) + SOON),
+    ):
         with pytest.raises(InputError, match=message):
             call()
-    assert len(project.people()) == 1 and project.invitations() == []
+    assert len(project.people.all()) == 1 and project.people.invitations() == []
 
 
 def test_a_review_keeps_an_owner(project):
-    project.add_person("ann", "owner")
-    project.add_person("bob", "reviewer")
+    project.people.add("ann", "owner")
+    project.people.add("bob", "reviewer")
     with pytest.raises(InputError, match="only owner"):
-        project.set_role("ann", "reviewer")
-    assert project.person("ann").role is Role.OWNER
-    project.set_role("bob", "owner")
-    project.set_role("ann", "adjudicator")
-    assert [p.role for p in project.people()] == [Role.ADJUDICATOR, Role.OWNER]
+        project.people.set_role("ann", "reviewer")
+    assert project.people.named("ann").role is Role.OWNER
+    project.people.set_role("bob", "owner")
+    project.people.set_role("ann", "adjudicator")
+    assert [p.role for p in project.people.all()] == [Role.ADJUDICATOR, Role.OWNER]
     with pytest.raises(InputError, match="nobody named 'eve'"):
-        project.set_role("eve", "owner")
+        project.people.set_role("eve", "owner")
 
 
 def test_an_invitation_lets_one_person_in_once(project):
-    token = project.invite("ann", "adjudicator", datetime.now(UTC) + SOON)
-    assert project.invitation(token).open and project.invitation("other") is None
-    ann = project.accept(token, "hash")
+    token = project.people.invite("ann", "adjudicator", datetime.now(UTC) + SOON)
+    assert project.people.invitation(token).open and project.people.invitation("other") is None
+    ann = project.people.accept(token, "hash")
     assert (ann.name, ann.role, ann.password_hash) == ("ann", Role.ADJUDICATOR, "hash")
-    assert project.person("ann") == ann and not project.invitation(token).open
+    assert project.people.named("ann") == ann and not project.people.invitation(token).open
     for wrong in (token, "other"):
         with pytest.raises(InputError, match="used or has expired"):
-            project.accept(wrong, "another")
-    assert project.person("ann").password_hash == "hash"
+            project.people.accept(wrong, "another")
+    assert project.people.named("ann").password_hash == "hash"
 
 
 def test_an_invitation_that_has_expired_lets_nobody_in(project):
-    token = project.invite("ann", "reviewer", datetime.now(UTC) - timedelta(seconds=1))
+    token = project.people.invite("ann", "reviewer", datetime.now(UTC) - timedelta(seconds=1))
     with pytest.raises(InputError, match="expired"):
-        project.accept(token, "hash")
-    assert project.people() == [] and project.invitation(token).used_at is None
+        project.people.accept(token, "hash")
+    assert project.people.all() == [] and project.people.invitation(token).used_at is None
 
 
 def test_who_is_there_may_be_invited_to_a_new_password_and_keeps_the_role(project):
-    project.add_person("ann", "owner", "old")
-    session = project.start_web_session("ann")
-    again = project.accept(project.invite("ann", "reviewer", datetime.now(UTC) + SOON), "new")
-    assert (again.role, again.password_hash) == (Role.OWNER, "new") and project.people() == [again]
-    assert project.web_session(session).ended_at is not None
+    project.people.add("ann", "owner", "old")
+    session = project.people.start_session("ann")
+    again = project.people.accept(project.people.invite("ann", "reviewer", datetime.now(UTC) + SOON), "new")
+    assert (again.role, again.password_hash) == (Role.OWNER, "new") and project.people.all() == [again]
+    assert project.people.session(session).ended_at is not None
 
 
 def test_a_session_lasts_until_it_is_ended_or_the_password_changes(project):
-    project.add_person("ann", "owner", "old")
-    one, two, three = (project.start_web_session("ann") for _ in range(3))
-    begun = project.web_session(one)
-    assert begun.person == project.person("ann") and begun.ended_at is None and project.web_session("x") is None
-    project.touch_web_session(one)
-    assert project.web_session(one).last_seen > begun.last_seen
-    project.end_web_session(one)
-    ended = project.web_session(one).ended_at
-    assert ended is not None and project.web_session(two).ended_at is None
-    project.end_web_sessions("ann")
-    assert project.web_session(one).ended_at == ended and project.web_session(three).ended_at is not None
-    four = project.start_web_session("ann")
-    project.set_password_hash("ann", "new")
-    assert project.web_session(four).ended_at is not None and project.person("ann").password_hash == "new"
+    project.people.add("ann", "owner", "old")
+    one, two = (project.people.start_session("ann") for _ in range(2))
+    begun = project.people.session(one)
+    assert (
+        begun.person == project.people.named("ann") and begun.ended_at is None and project.people.session("x") is None
+    )
+    project.people.touch_session(one)
+    assert project.people.session(one).last_seen > begun.last_seen
+    project.people.end_session(one)
+    ended = project.people.session(one).ended_at
+    assert ended is not None and project.people.session(two).ended_at is None
+    four = project.people.start_session("ann")
+    project.people.set_password_hash("ann", "new")
+    assert project.people.session(four).ended_at is not None and project.people.named("ann").password_hash == "new"
     with pytest.raises(InputError, match="nobody named"):
-        project.set_password_hash("eve", "new")
+        project.people.set_password_hash("eve", "new")
 
 
 def test_a_program_has_a_token_until_it_is_revoked(project):
-    project.add_person("ann", "owner")
-    project.add_person("bob", "reviewer")
-    token = project.create_api_token("ann", "nightly export")
-    project.create_api_token("bob", "nightly export")
+    project.people.add("ann", "owner")
+    project.people.add("bob", "reviewer")
+    token = project.people.create_api_token("ann", "nightly export")
+    project.people.create_api_token("bob", "nightly export")
     with pytest.raises(InputError, match="choose another name"):
-        project.create_api_token("ann", "nightly export")
-    found = project.api_token(token)
+        project.people.create_api_token("ann", "nightly export")
+    found = project.people.api_token(token)
     assert (found.person.name, found.name, found.revoked_at) == ("ann", "nightly export", None)
-    assert [t.person.name for t in project.api_tokens()] == ["ann", "bob"] and project.api_tokens("ann") == [found]
-    project.revoke_api_token("ann", "nightly export")
-    assert project.api_token(token).revoked_at is not None and project.api_tokens("bob")[0].revoked_at is None
+    assert [t.person.name for t in project.people.api_tokens()] == ["ann", "bob"] and project.people.api_tokens(
+        "ann"
+    ) == [found]
+    project.people.revoke_api_token("ann", "nightly export")
+    assert (
+        project.people.api_token(token).revoked_at is not None
+        and project.people.api_tokens("bob")[0].revoked_at is None
+    )
     with pytest.raises(InputError, match="no token"):
-        project.revoke_api_token("ann", "nightly export")
+        project.people.revoke_api_token("ann", "nightly export")
 
 
 def test_no_token_stands_in_the_file(project):
-    project.add_person("ann", "owner")
+    project.people.add("ann", "owner")
     tokens = [
-        project.invite("bob", "reviewer", datetime.now(UTC) + SOON),
-        project.start_web_session("ann"),
-        project.create_api_token("ann", "x"),
+        project.people.invite("bob", "reviewer", datetime.now(UTC) + SOON),
+        project.people.start_session("ann"),
+        project.people.create_api_token("ann", "x"),
     ]
     held = everything(project)
     assert len(set(tokens)) == 3 and all(len(t) >= 40 and t not in held for t in tokens)
@@ -154,7 +162,7 @@ def test_a_review_of_an_earlier_version_gets_the_tables(project):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 2")
     with Project.open(project.path) as opened:
-        opened.add_person("ann", "owner")
+        opened.people.add("ann", "owner")
     with sqlite3.connect(project.path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
@@ -168,12 +176,12 @@ def test_the_commands_invite_and_list(project, capsys):
     assert "invite" in run("people")[1]
     code, out = run("invite", "ann", "--role", "owner", "--json")
     told = json.loads(out)
-    assert code == 0 and project.invitation(told["token"]).role is Role.OWNER
+    assert code == 0 and project.people.invitation(told["token"]).role is Role.OWNER
     code, out = run("people", "--json")
     assert [i["name"] for i in json.loads(out)["invitations"]] == ["ann"] and told["token"] not in out
-    project.accept(told["token"], "hash")
+    project.people.accept(told["token"], "hash")
     code, out = run("people")
     assert code == 0 and out == "ann: owner\n"
     assert run("people", "--role", "ann=reviewer")[0] == 2 and run("invite", "eve", "--role", "king")[0] == 2
-    project.add_person("bob", "owner")
-    assert run("people", "--role", "ann=adjudicator")[0] == 0 and project.person("ann").role is Role.ADJUDICATOR
+    project.people.add("bob", "owner")
+    assert run("people", "--role", "ann=adjudicator")[0] == 0 and project.people.named("ann").role is Role.ADJUDICATOR

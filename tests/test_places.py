@@ -24,7 +24,7 @@ def full(address) -> Project:
     project = Project.create(address, PROTOCOL)
     for sha in ("1", "2"):
         records = [Record(title="Überblick 你好", abstract=f"a {sha}", extra={"X": ("1",)}), Record(year=1999)]
-        project.add(
+        project.records.add(
             records,
             [1, 9],
             name="a.ris",
@@ -34,27 +34,31 @@ def full(address) -> Project:
             announced=3,
             problems=[(5, "no title")],
         )
-    project.commit_plan(project.stage(), 1, {"bets": [1]})
-    project.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
+    project.log.commit_plan(project.stage(), 1, {"bets": [1]})
+    project.log.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
     maybe = {"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}
-    project.decide("abstract", [maybe], reviewer="ann", tags={1: ["t"]})
-    project.link([(3, 1, "same text")], reviewer="ann")
-    project.undo(project.events()[-1].seq, reviewer="bob")
-    project.remove([(4, "dates", "1999")], reviewer="ann")
-    project.save("abstract", Ranking(1, {"name": "m"}, np.array([1, 2]), np.array([1.5, -2]), np.full(2, np.nan)))
-    project.save("abstract", Ranking(2, {"name": "m"}, np.array([1, 2]), np.array([0.5, -1]), np.full(2, np.nan)))
-    project.add_person("ann", "owner", "hash")
-    project.invite("bob", "reviewer", datetime.now(UTC) + timedelta(days=1))
-    project.start_web_session("ann")
-    project.create_api_token("ann", "nightly")
+    project.log.decide("abstract", [maybe], reviewer="ann", tags={1: ["t"]})
+    project.log.link([(3, 1, "same text")], reviewer="ann")
+    project.log.undo(project.log.events()[-1].seq, reviewer="bob")
+    project.log.remove([(4, "dates", "1999")], reviewer="ann")
+    project.rankings.save(
+        "abstract", Ranking(1, {"name": "m"}, np.array([1, 2]), np.array([1.5, -2]), np.full(2, np.nan))
+    )
+    project.rankings.save(
+        "abstract", Ranking(2, {"name": "m"}, np.array([1, 2]), np.array([0.5, -1]), np.full(2, np.nan))
+    )
+    project.people.add("ann", "owner", "hash")
+    project.people.invite("bob", "reviewer", datetime.now(UTC) + timedelta(days=1))
+    project.people.start_session("ann")
+    project.people.create_api_token("ann", "nightly")
     for content in (b"%PDF-1.7 one\0\xff", b"%PDF-1.7 two"):
-        project.attach(1, "ünïcode.pdf", content, reviewer="ann")
+        project.attachments.attach(1, "ünïcode.pdf", content, reviewer="ann")
     return project
 
 
 def held(project):
     """Return every row of every table, but for the version that a server's review keeps in a row."""
-    with project._engine.connect() as connection:
+    with project._database.engine.connect() as connection:
         rows = {
             table.name: sorted(map(tuple, connection.execute(select(table))), key=str)
             for table in schema.metadata.sorted_tables
@@ -76,14 +80,14 @@ def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
         assert held(project) == before
         with Project.open(target) as copied:
             assert held(copied) == before
-            assert copied.events() == project.events() and copied.stage().consensus == project.stage().consensus
-            assert copied.ranking("abstract").id == 2
+            assert copied.log.events() == project.log.events() and copied.stage().consensus == project.stage().consensus
+            assert copied.rankings.newest("abstract").id == 2
             # What is written next has the next numbers.
-            assert copied.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")[0].seq == (
+            assert copied.log.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")[0].seq == (
                 len(before["events"]) + 1
             )
-            assert copied.save("abstract", copied.ranking("abstract")) == 3
-            assert copied.add(
+            assert copied.rankings.save("abstract", copied.rankings.newest("abstract")) == 3
+            assert copied.records.add(
                 [Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[]
             ) == range(5, 6)
         with pytest.raises(InputError, match="exists already"):
@@ -91,7 +95,7 @@ def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
 
 
 def test_a_copy_that_fails_leaves_nothing(tmp_path, postgresql):
-    with full(tmp_path / "a.triage") as project, project._write() as connection:
+    with full(tmp_path / "a.triage") as project, project._database.write() as connection:
         connection.execute(text("INSERT INTO api_tokens VALUES ('x', 'ann', 'nul' || char(0), 'now', NULL)"))
     target = postgresql.address()
     with pytest.raises(InputError, match="cannot keep a text"):
@@ -121,7 +125,7 @@ def test_the_protocol_file_is_followed_after_a_copy(tmp_path, postgresql):
 def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, postgresql):
     for address in (tmp_path / "a.triage", postgresql.address()):
         with Project.create(address, PROTOCOL) as project:
-            project.add(
+            project.records.add(
                 [Record(title="a\0b\ud800", extra={"X": ("\0",)})],
                 [1],
                 name="a",
@@ -131,10 +135,10 @@ def test_a_text_with_a_nul_or_half_a_letter_is_kept_in_both_places(tmp_path, pos
                 announced=1,
                 problems=[],
             )
-            project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "c\0"}], reviewer="ann")
-            assert project.record(1).title == "a\\x00b\\ud800" and project.record(1).extra == {"X": ("\0",)}
+            project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "c\0"}], reviewer="ann")
+            assert project.records.one(1).title == "a\\x00b\\ud800" and project.records.one(1).extra == {"X": ("\0",)}
         with Project.open(address) as project:
-            assert [e.note for e in project.events()][-1] == "c\\x00"
+            assert [e.note for e in project.log.events()][-1] == "c\\x00"
 
 
 # -- addresses ----------------------------------------------------------------------------------
@@ -223,7 +227,7 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path, capsys):
 
 
 def test_what_a_user_may_not_do_is_told(postgresql, tmp_path):
-    with Project.create(postgresql.address("ours"), PROTOCOL) as project, project._write() as connection:
+    with Project.create(postgresql.address("ours"), PROTOCOL) as project, project._database.write() as connection:
         connection.execute(text("CREATE ROLE guest LOGIN"))
     for name in ("ours", "another"):
         with pytest.raises(InputError, match="may not do this|There is no review"):
@@ -244,12 +248,14 @@ def test_without_the_package_the_extra_is_named(tmp_path):
 def test_a_crash_of_the_server_loses_no_acknowledged_decision(postgresql):
     address = postgresql.address()
     with Project.create(address, PROTOCOL) as project:
-        project.add([Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[])
+        project.records.add(
+            [Record(title="x")], [1], name="b", source="b", format="ris", sha256="3", announced=1, problems=[]
+        )
         for crash in range(2):
             include = [{"record_id": 1, "label": Label.INCLUDE}]
-            acknowledged = [project.decide("abstract", include, reviewer="ann")[0].seq for _ in range(5)]
+            acknowledged = [project.log.decide("abstract", include, reviewer="ann")[0].seq for _ in range(5)]
             postgresql.stop("immediate")
             with pytest.raises(InputError, match="cannot be reached, or broke off"):
-                project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann")
+                project.log.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann")
             postgresql.start()
-            assert [e.seq for e in project.events()][-1] == acknowledged[-1] == 5 * (crash + 1)
+            assert [e.seq for e in project.log.events()][-1] == acknowledged[-1] == 5 * (crash + 1)

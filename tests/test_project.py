@@ -25,7 +25,7 @@ STAGES = protocols.template() + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\n
 
 def add(project, n=5, source="pubmed", sha="0"):
     records = [Record(title=f"Title {i}", abstract=f"Abstract {i}", extra={"XX": (f"{i}", "b")}) for i in range(n)]
-    return project.add(
+    return project.records.add(
         records,
         list(range(1, n + 1)),
         name=f"{source}.ris",
@@ -57,12 +57,12 @@ def raw(project):
 
 
 def test_records_come_back_as_they_were_added(project):
-    records = list(project.records())
+    records = list(project.records.read())
     assert [r.id for r in records] == [1, 2, 3, 4, 5]
     assert records[2] == Record(title="Title 2", abstract="Abstract 2", source="pubmed", id=3, extra={"XX": ("2", "b")})
-    assert project.record(3) == records[2]
+    assert project.records.one(3) == records[2]
     with pytest.raises(InputError, match="no record 6"):
-        project.record(6)
+        project.records.one(6)
 
 
 @file_only
@@ -84,10 +84,10 @@ def test_records_come_back_as_they_were_added(project):
     ],
 )
 def test_nobody_rewrites_history(project, statement):
-    project.commit_plan(project.stage(), 1, {})
-    first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0]
-    project.undo(first.seq, reviewer="ann")
-    before = project.events()
+    project.log.commit_plan(project.stage(), 1, {})
+    first = project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")[0]
+    project.log.undo(first.seq, reviewer="ann")
+    before = project.log.events()
     with raw(project) as connection, pytest.raises(sqlite3.DatabaseError, match="append-only"):
         connection.execute(
             statement.replace(
@@ -95,7 +95,7 @@ def test_nobody_rewrites_history(project, statement):
                 f"undoes) VALUES ('undo', '', '', '', '', '', {first.seq})",
             )
         )
-    assert project.events() == before
+    assert project.log.events() == before
 
 
 @pytest.mark.parametrize("storage", ["postgresql"])
@@ -114,58 +114,60 @@ def test_nobody_rewrites_history(project, statement):
     ],
 )
 def test_nobody_rewrites_history_on_a_server(project, statement):
-    project.commit_plan(project.stage(), 1, {})
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
-    before = project.events()
-    with pytest.raises((DBAPIError, InputError), match="append-only"), project._write() as connection:
+    project.log.commit_plan(project.stage(), 1, {})
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+    before = project.log.events()
+    with pytest.raises((DBAPIError, InputError), match="append-only"), project._database.write() as connection:
         connection.execute(text(statement))
     with Project.open(project.path) as again:
-        assert again.events() == before
+        assert again.log.events() == before
 
 
 def test_undo_brings_the_earlier_label_back(project):
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "first"}], reviewer="ann")
-    second = project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "reason": "W"}], reviewer="ann")[0]
-    assert fold(project.events()).decisions["abstract", 1, "ann"].label is Label.EXCLUDE
-    project.undo(second.seq, reviewer="ann")
-    assert fold(project.events()).decisions["abstract", 1, "ann"].note == "first"
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "note": "first"}], reviewer="ann")
+    second = project.log.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "reason": "W"}], reviewer="ann")[
+        0
+    ]
+    assert fold(project.log.events()).decisions["abstract", 1, "ann"].label is Label.EXCLUDE
+    project.log.undo(second.seq, reviewer="ann")
+    assert fold(project.log.events()).decisions["abstract", 1, "ann"].note == "first"
     with pytest.raises(InputError, match="undone already"):
-        project.undo(second.seq, reviewer="ann")
+        project.log.undo(second.seq, reviewer="ann")
     with pytest.raises(InputError, match="cannot be undone"):
-        project.undo(99, reviewer="ann")
+        project.log.undo(99, reviewer="ann")
 
 
 def test_tags_take_the_place_of_those_before_in_one_transaction_with_the_decisions(project):
     include = [{"record_id": 1, "label": Label.INCLUDE}]
-    kinds = [str(e.kind) for e in project.decide("abstract", include, reviewer="ann", tags={1: ["b", "a"], 2: []})]
+    kinds = [str(e.kind) for e in project.log.decide("abstract", include, reviewer="ann", tags={1: ["b", "a"], 2: []})]
     assert kinds == ["decision", "tag", "tag"]
-    written = project.decide("abstract", [], reviewer="ann", tags={1: ["a", "c"]})
+    written = project.log.decide("abstract", [], reviewer="ann", tags={1: ["a", "c"]})
     assert [(str(e.kind), e.reason, e.undoes) for e in written] == [("undo", "", 2), ("tag", "c", None)]
-    assert project.decide("abstract", [], reviewer="ann", tags={1: ["c", "a", "c"]}) == []
-    project.decide("abstract", include, reviewer="bob", tags={1: ["d"]})
-    tags = fold(project.events()).tagged("abstract", "ann")
+    assert project.log.decide("abstract", [], reviewer="ann", tags={1: ["c", "a", "c"]}) == []
+    project.log.decide("abstract", include, reviewer="bob", tags={1: ["d"]})
+    tags = fold(project.log.events()).tagged("abstract", "ann")
     assert {i: [e.reason for e in given] for i, given in tags.items()} == {1: ["a", "c"]}
 
 
 def test_tags_of_a_copy_count_for_its_group_and_are_replaced_with_it(project):
-    project.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann", tags={4: ["a", "b"]})
-    project.link([(4, 2, "same DOI")], reviewer="ann")
-    project.decide("abstract", [], reviewer="ann", tags={2: ["b", "c"]})
-    assert [e.reason for e in fold(project.events()).tagged("abstract")[2]] == ["b", "c"]
+    project.log.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann", tags={4: ["a", "b"]})
+    project.log.link([(4, 2, "same DOI")], reviewer="ann")
+    project.log.decide("abstract", [], reviewer="ann", tags={2: ["b", "c"]})
+    assert [e.reason for e in fold(project.log.events()).tagged("abstract")[2]] == ["b", "c"]
 
 
 def test_tags_go_with_the_last_decision_that_is_taken_back_and_not_before(project):
-    first = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
-    project.decide("abstract", [{"record_id": 1, "label": Label.MAYBE}], reviewer="bob", tags={1: ["b"]})
-    second = project.decide(
+    first = project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.MAYBE}], reviewer="bob", tags={1: ["b"]})
+    second = project.log.decide(
         "abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann", tags={1: ["a", "c"]}
     )
-    project.undo(second[0].seq, reviewer="ann")
-    assert [e.reason for e in fold(project.events()).tagged("abstract", "ann")[1]] == ["a", "c"]
-    project.undo(first[0].seq, reviewer="eve")
-    live = fold(project.events())
+    project.log.undo(second[0].seq, reviewer="ann")
+    assert [e.reason for e in fold(project.log.events()).tagged("abstract", "ann")[1]] == ["a", "c"]
+    project.log.undo(first[0].seq, reviewer="eve")
+    live = fold(project.log.events())
     assert {key: [e.reason for e in given] for key, given in live.tags.items()} == {("abstract", 1, "bob"): ["b"]}
-    assert [e.undoes for e in project.events() if e.undoes] == [
+    assert [e.undoes for e in project.log.events() if e.undoes] == [
         second[0].seq,
         first[0].seq,
         first[1].seq,
@@ -174,76 +176,76 @@ def test_tags_go_with_the_last_decision_that_is_taken_back_and_not_before(projec
 
 
 def test_one_tag_can_be_taken_back(project):
-    _, tag = project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
-    project.undo(tag.seq, reviewer="ann")
-    live = fold(project.events())
+    _, tag = project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann", tags={1: ["a"]})
+    project.log.undo(tag.seq, reviewer="ann")
+    live = fold(project.log.events())
     assert live.tags == {} and len(live.decisions) == 1
 
 
 def test_each_reviewer_has_a_label_of_their_own(project):
-    project.decide(
+    project.log.decide(
         "abstract", [{"record_id": 1, "label": Label.INCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}], reviewer="ann"
     )
-    project.decide(
+    project.log.decide(
         "abstract", [{"record_id": 1, "label": Label.EXCLUDE}, {"record_id": 2, "label": Label.EXCLUDE}], reviewer="bob"
     )
-    agreed = consensus(fold(project.events()), "abstract")
+    agreed = consensus(fold(project.log.events()), "abstract")
     assert agreed.conflicts == {1} and agreed.labels == {2: Label.EXCLUDE}
     assert agreed.relevant(1) is True and agreed.relevant(2) is False and agreed.relevant(3) is None
 
 
 def test_a_decision_on_a_copy_counts_for_its_group(project):
-    link = project.link([(4, 2, "same DOI")], reviewer="ann")[0]
+    link = project.log.link([(4, 2, "same DOI")], reviewer="ann")[0]
     assert project.stage().record_ids.tolist() == [1, 2, 3, 5]
-    project.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 4, "label": Label.INCLUDE}], reviewer="ann")
     assert project.stage().consensus.labels == {2: Label.INCLUDE}
-    assert project.history().rows.tolist() == [1]
-    project.undo(link.seq, reviewer="ann")
+    assert project.snapshot().history().rows.tolist() == [1]
+    project.log.undo(link.seq, reviewer="ann")
     assert project.stage().record_ids.tolist() == [1, 2, 3, 4, 5]
     assert project.stage().consensus.labels == {4: Label.INCLUDE}
 
 
 def test_a_later_stage_holds_what_passed_the_earlier(project):
     labels = [Label.INCLUDE, Label.EXCLUDE, Label.MAYBE]
-    project.decide("abstract", [{"record_id": i + 1, "label": v} for i, v in enumerate(labels)], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": i + 1, "label": v} for i, v in enumerate(labels)], reviewer="ann")
     assert project.stage("full-text").record_ids.tolist() == [1, 3]
     with pytest.raises(InputError, match="no stage 'title'.*abstract, full-text"):
         project.stage("title")
 
 
 def test_a_plan_is_committed_once(project):
-    plan = project.commit_plan(project.stage(), 7, {"bets": [0]})
+    plan = project.log.commit_plan(project.stage(), 7, {"bets": [0]})
     assert plan.kind is Kind.PLAN and '"bets": [0]' in plan.note
     stage = project.stage()
     assert stage.committed == 1 and len(stage.to_commit) == 0
     assert stage.strata[0].tolist() == np.random.default_rng(7).permutation(5).tolist()
     assert hashlib.sha256((stage.record_ids[stage.strata[0]]).astype("<i8").tobytes()).hexdigest() in plan.note
-    assert project.commit_plan(stage, 8, {}) is None
+    assert project.log.commit_plan(stage, 8, {}) is None
 
 
 def test_a_plan_is_not_committed_over_a_log_that_has_moved_on(project):
     stage = project.stage()
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
-    assert project.commit_plan(stage, 7, {}) is None and project.stage().committed == 0
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+    assert project.log.commit_plan(stage, 7, {}) is None and project.stage().committed == 0
 
 
 def test_new_records_get_a_permutation_of_their_own_once_the_first_is_drawn_from(project):
-    project.commit_plan(project.stage(), 7, {})
-    project.show("abstract", [int(project.stage().strata[0][0]) + 1], [Origin.AUDIT], [5], reviewer="ann")
+    project.log.commit_plan(project.stage(), 7, {})
+    project.log.show("abstract", [int(project.stage().strata[0][0]) + 1], [Origin.AUDIT], [5], reviewer="ann")
     add(project, 3, "scopus", "1")
     grown = project.stage()
     assert grown.committed == 1 and [len(s) for s in grown.strata] == [5, 3] and grown.to_commit.tolist() == [6, 7, 8]
-    project.commit_plan(grown, 9, {})
+    project.log.commit_plan(grown, 9, {})
     assert project.stage().committed == 2
-    assert project.history().n_records.tolist() == [5, 3]
+    assert project.snapshot().history().n_records.tolist() == [5, 3]
 
 
 def test_a_permutation_that_nobody_has_drawn_from_gives_way_to_one_of_all(project):
-    project.commit_plan(project.stage(), 7, {})
-    project.show("abstract", [4], [Origin.RANKED], [5], reviewer="ann")
+    project.log.commit_plan(project.stage(), 7, {})
+    project.log.show("abstract", [4], [Origin.RANKED], [5], reviewer="ann")
     add(project, 3, "scopus", "1")
     assert project.stage().to_commit.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-    project.commit_plan(project.stage(), 9, {})
+    project.log.commit_plan(project.stage(), 9, {})
     stage = project.stage()
     assert stage.committed == len(stage.strata) == 2
     assert stage.strata[1].tolist() == np.random.default_rng(9).permutation(8).tolist()
@@ -253,38 +255,40 @@ def test_a_permutation_that_nobody_has_drawn_from_gives_way_to_one_of_all(projec
 
 
 def test_a_choice_from_a_pool_that_is_no_longer_so_is_not_logged(project):
-    seen = project.show("abstract", [1], [Origin.RANKED], [5], reviewer="ann")[0].seq
-    assert project.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen - 1) == []
-    assert len(project.events()) == seen
-    assert project.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen)[0].seq == seen + 1
+    seen = project.log.show("abstract", [1], [Origin.RANKED], [5], reviewer="ann")[0].seq
+    assert project.log.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen - 1) == []
+    assert len(project.log.events()) == seen
+    assert project.log.show("abstract", [2], [Origin.AUDIT], [4], reviewer="ann", after=seen)[0].seq == seen + 1
 
 
 def test_what_others_wrote_is_seen(project):
     """What was read of the log and of the records is kept in memory, and only what is newer is read."""
     with Project.open(project.path) as other:
-        assert [e.seq for e in project.events()] == [] and project.record_files()[0].tolist() == [1, 2, 3, 4, 5]
+        assert [e.seq for e in project.log.events()] == [] and project.snapshot().n_records == 5
         for i in (1, 2, 3):
-            other.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="bob")
-            assert [e.record_id for e in project.events()] == list(range(1, i + 1))
-        assert [e.seq for e in project.events(since=1)] == [2, 3] and [e.seq for e in project.events(1, 2)] == [2]
-        assert [e.seq for e in project.events(until=2)] == [1, 2] and project.events(since=9) == []
+            other.log.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="bob")
+            assert [e.record_id for e in project.log.events()] == list(range(1, i + 1))
+        assert [e.seq for e in project.log.events(since=1)] == [2, 3] and [e.seq for e in project.log.events(1, 2)] == [
+            2
+        ]
+        assert [e.seq for e in project.log.events(until=2)] == [1, 2] and project.log.events(since=9) == []
         add(other, 2, "scopus", "1")
-        ids, files = project.record_files()
-        assert ids.tolist() == [1, 2, 3, 4, 5, 6, 7] and files.tolist() == [1, 1, 1, 1, 1, 2, 2]
+        files = project.snapshot().record_files()
+        assert project.snapshot().n_records == 7 and files.tolist() == [1, 1, 1, 1, 1, 2, 2]
 
 
 def test_history_keeps_the_order_of_first_showing(project):
-    project.commit_plan(project.stage(), 7, {})
-    project.show("abstract", [3, 1], [Origin.AUDIT, Origin.RANKED], [5, 4], reviewer="ann")
-    project.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "origin": Origin.RANKED}], reviewer="ann")
-    project.decide("abstract", [{"record_id": 5, "label": Label.EXCLUDE}], reviewer="ann")
-    project.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "origin": Origin.RANKED}], reviewer="ann")
-    history = project.history()
+    project.log.commit_plan(project.stage(), 7, {})
+    project.log.show("abstract", [3, 1], [Origin.AUDIT, Origin.RANKED], [5, 4], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE, "origin": Origin.RANKED}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 5, "label": Label.EXCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE, "origin": Origin.RANKED}], reviewer="ann")
+    history = project.snapshot().history()
     assert history.rows.tolist() == [2, 0, 4]
     assert history.y.tolist() == [-1, 0, 0]
     assert history.origin.tolist() == ["audit", "ranked", "chosen"]
     assert history.pool_size.tolist() == [5, 4, 3]
-    earlier = project.history(until=project.events()[-2].seq)
+    earlier = project.snapshot().as_of(project.log.events()[-2].seq).history()
     assert earlier.y.tolist() == [-1, 1, 0]
 
 
@@ -292,23 +296,23 @@ def test_rankings_keep_their_parameters_and_only_the_newest_scores(project):
     for as_of in (1, 2):
         scores = np.array([as_of, 2.5], np.float32)
         unknown = np.full(2, np.nan, np.float32)
-        project.save("abstract", Ranking(as_of, {"name": "m"}, np.array([4, 2]), scores, unknown))
-    newest = project.ranking("abstract")
+        project.rankings.save("abstract", Ranking(as_of, {"name": "m"}, np.array([4, 2]), scores, unknown))
+    newest = project.rankings.newest("abstract")
     assert newest.as_of == 2 and newest.record_ids.tolist() == [4, 2] and newest.scores.tolist() == [2.0, 2.5]
     assert newest.id == 2 and np.isnan(newest.held_out).all()
-    with project._engine.connect() as connection:
+    with project._database.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*), count(scores) FROM rankings")).one() == (2, 1)
-    assert project.ranking("full-text") is None
+    assert project.rankings.newest("full-text") is None
 
 
 @file_only
 def test_a_plain_copy_holds_every_acknowledged_decision(project, tmp_path):
     for i in range(1, 6):
-        project.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="ann")
+        project.log.decide("abstract", [{"record_id": i, "label": Label.INCLUDE}], reviewer="ann")
         copy = tmp_path / f"copy{i}.triage"
         shutil.copyfile(project.path, copy)
         with Project.open(copy) as other:
-            assert len(fold(other.events()).decisions) == i
+            assert len(fold(other.log.events()).decisions) == i
     assert {p.name for p in tmp_path.iterdir() if "review" in p.name} == {"a review.triage"}
 
 
@@ -359,7 +363,7 @@ def test_the_protocol_file_is_taken_over_when_it_changes(tmp_path):
         path.write_text('title = "Changed"\n' + STAGES)
         assert project.refresh_protocol() is True
         assert project.protocol().title == "Changed"
-        assert len(project.protocol_versions()) == 2
+        assert len(project.snapshot().protocol_versions) == 2
         path.write_text("nonsense = [")
         with pytest.raises(InputError):
             project.refresh_protocol()
@@ -384,17 +388,17 @@ def test_the_log_folds_like_a_stack_of_labels(place, steps):
         model: dict[tuple[int, str], list[tuple[int, Label]]] = {}
         for what, number, chosen, reviewer in steps:
             if what == "decide":
-                seq = project.decide("abstract", [{"record_id": number, "label": chosen}], reviewer=reviewer)[0].seq
+                seq = project.log.decide("abstract", [{"record_id": number, "label": chosen}], reviewer=reviewer)[0].seq
                 model.setdefault((number, reviewer), []).append((seq, chosen))
                 continue
             held = next((key for key, stack in model.items() if any(s == number for s, _ in stack)), None)
             if held is None:
                 with pytest.raises(InputError):
-                    project.undo(number, reviewer=reviewer)
+                    project.log.undo(number, reviewer=reviewer)
             else:
-                project.undo(number, reviewer=reviewer)
+                project.log.undo(number, reviewer=reviewer)
                 model[held] = [entry for entry in model[held] if entry[0] != number]
-        events = project.events()
+        events = project.log.events()
         live = fold(events).decisions
         assert {(r, who): e.label for (_, r, who), e in live.items()} == {
             key: stack[-1][1] for key, stack in model.items() if stack
@@ -408,7 +412,7 @@ from triage.decisions import Label
 from triage.project import SCHEMA_VERSION, Project
 project = Project.open(sys.argv[1])
 for i in range(1, 100_000):
-    event = project.decide("abstract", [{"record_id": 1 + i % 5, "label": Label.INCLUDE}], reviewer=f"r{i}")[0]
+    event = project.log.decide("abstract", [{"record_id": 1 + i % 5, "label": Label.INCLUDE}], reviewer=f"r{i}")[0]
     print(event.seq, flush=True)
 """
 
@@ -426,38 +430,38 @@ def test_kill_9_loses_no_acknowledged_decision(project):
         acknowledged += [int(line) for line in writer.stdout.read().splitlines()]
         writer.wait()
         with Project.open(project.path) as reopened:
-            seqs = {e.seq for e in reopened.events()}
+            seqs = {e.seq for e in reopened.log.events()}
             assert set(acknowledged) <= seqs
             if isinstance(project.path, Path):
                 assert raw(project).execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_the_hash_of_each_text_is_read_without_the_records(project, monkeypatch):
-    monkeypatch.setattr("triage.project._PAGE", 2)
+    monkeypatch.setattr("triage.project.records.PAGE", 2)
     add(project, 6, "scopus", "1")
-    hashes = project.text_hashes(np.array([1, 2, 5, 6, 9, 11]))
-    wanted = [content_hash(project.record(i).text) for i in (1, 2, 5, 6, 9, 11)]
+    hashes = project.records.text_hashes(np.array([1, 2, 5, 6, 9, 11]))
+    wanted = [content_hash(project.records.one(i).text) for i in (1, 2, 5, 6, 9, 11)]
     assert [bytes(row) for row in hashes] == wanted and wanted[0] == wanted[3] != wanted[1]
-    assert project.text_hashes(np.empty(0, np.int64)).shape == (0, 16)
+    assert project.records.text_hashes(np.empty(0, np.int64)).shape == (0, 16)
 
 
 @file_only
 def test_a_review_of_the_first_version_is_brought_up_to_date(project):
-    project.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")
     project.close()
     with raw(project) as connection:
         connection.execute("DROP INDEX records_text_hashes")
         connection.execute("PRAGMA user_version = 1")
     with Project.open(project.path) as opened:
-        assert bytes(opened.text_hashes(np.array([5]))) == content_hash("Title 4 Abstract 4")
+        assert bytes(opened.records.text_hashes(np.array([5]))) == content_hash("Title 4 Abstract 4")
         assert opened.stage().consensus.labels == {2: Label.INCLUDE}
     with raw(project) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypatch):
-    monkeypatch.setattr("triage.project._PAGE", 2)
-    project.add(
+    monkeypatch.setattr("triage.project.records.PAGE", 2)
+    project.records.add(
         [Record(doi="10.1/x", journal="J")],
         [1],
         name="b.ris",
@@ -467,17 +471,17 @@ def test_records_are_shown_page_by_page_in_the_order_asked_for(project, monkeypa
         announced=1,
         problems=[],
     )
-    project.link([(6, 2, "same title"), (3, 2, "same title")], reviewer="ann")
+    project.log.link([(6, 2, "same title"), (3, 2, "same title")], reviewer="ann")
     stage = project.stage()
-    assert [r.id for r in project.iter_shown_records(stage)] == [1, 2, 4, 5]
-    last_first = list(project.iter_shown_records(stage, [3, 1, 0]))
+    assert [r.id for r in project.records.iter_shown(stage)] == [1, 2, 4, 5]
+    last_first = list(project.records.iter_shown(stage, [3, 1, 0]))
     assert [(r.id, r.doi, r.journal) for r in last_first] == [(5, "", ""), (2, "10.1/x", "J"), (1, "", "")]
-    assert project.shown_records(stage, [1]) == last_first[1:2]
-    assert list(project.iter_texts(stage)) == [(r.title, r.abstract) for r in project.iter_shown_records(stage)]
+    assert project.records.shown(stage, [1]) == last_first[1:2]
+    assert list(project.records.iter_texts(stage)) == [(r.title, r.abstract) for r in project.records.iter_shown(stage)]
 
 
 def test_gaps_in_a_text_are_filled_from_the_first_copy_that_has_it(project):
-    project.add(
+    project.records.add(
         [Record(title="Alone"), Record(abstract="Seen"), Record(title="Third", abstract="Unseen")],
         [1, 2, 3],
         name="b.ris",
@@ -487,5 +491,5 @@ def test_gaps_in_a_text_are_filled_from_the_first_copy_that_has_it(project):
         announced=3,
         problems=[],
     )
-    project.link([(8, 6, "same title"), (7, 6, "same title")], reviewer="ann")
-    assert list(project.iter_texts(project.stage()))[5:] == [("Alone", "Seen")]
+    project.log.link([(8, 6, "same title"), (7, 6, "same title")], reviewer="ann")
+    assert list(project.records.iter_texts(project.stage()))[5:] == [("Alone", "Seen")]

@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import beta, hypergeom
 
 from conftest import SHARED, Log
-from triage import project as projects, recall
+from triage import recall
+from triage.project import stage as stages
 from triage.decisions import History, Label, Origin, PastDraws
 from triage.recall.rules import exact, ranked_e
 from triage.screening import Pool
@@ -551,8 +552,8 @@ def test_a_draw_forgotten_when_its_record_left_turns_that_test_red():
 
 @pytest.mark.parametrize("name", ["irrelevant away and back", "relevant away and back"])
 def test_a_place_kept_while_away_turns_that_test_red(name, monkeypatch):
-    audited = projects.audited
-    monkeypatch.setattr(projects, "audited", lambda *log: (audited(*log)[0], [set() for _ in log[3]]))
+    audited = stages.audited
+    monkeypatch.setattr(stages, "audited", lambda *log: (audited(*log)[0], [set() for _ in log[3]]))
     assert rejected(name, 150) > LEVEL
 
 

@@ -128,8 +128,12 @@ def test_the_script_decides_only_the_pairs_left_to_a_person(tmp_path):
         Record(title=two, authors=others, year=2000, journal="Psychiatric Services"),
     ]
     with Project.create(tmp_path / "review.triage", "") as project:
-        project.add(records, [1, 2, 3, 4], name="a.ris", source="a", format="ris", sha256="0", announced=4, problems=())
-        asked = {(link.kept_id, link.copy_id) for link in find_duplicates(list(project.records())) if not link.sure}
+        project.records.add(
+            records, [1, 2, 3, 4], name="a.ris", source="a", format="ris", sha256="0", announced=4, problems=()
+        )
+        asked = {
+            (link.kept_id, link.copy_id) for link in find_duplicates(list(project.records.read())) if not link.sure
+        }
     assert asked == {(1, 2), (3, 4)}
     known = exports.Exports({}, groups=[[1, 2], [3], [4]])  # the second pair are two works
     run = replay.Triage(tmp_path, say=lambda line: None)

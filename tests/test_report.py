@@ -86,7 +86,7 @@ def a_status(**changes):
 
 
 def add(project, records, source="PubMed", sha256="0", problems=()):
-    return project.add(
+    return project.records.add(
         records,
         list(range(1, len(records) + 1)),
         name=f"{source}.ris",
@@ -118,9 +118,9 @@ def project(tmp_path):
             ],
         )
         add(made, [Record(title=f"Title {i}") for i in range(9, 13)], "CINAHL", "1", [(7, "no title")])
-        made.link([(9, 1, "same title"), (10, 2, "same title")], reviewer="a")
-        made.remove([(12, "language", "German")], reviewer="a")
-        made.save(
+        made.log.link([(9, 1, "same title"), (10, 2, "same title")], reviewer="a")
+        made.log.remove([(12, "language", "German")], reviewer="a")
+        made.rankings.save(
             "abstract",
             Ranking(
                 0,
@@ -132,8 +132,8 @@ def project(tmp_path):
         )
         commit_audit(made)
         origins = [Origin.RANKED, Origin.RANKED, Origin.AUDIT, Origin.AUDIT, Origin.AUDIT, Origin.RANKED]
-        made.show("abstract", range(1, 7), origins, range(9, 3, -1), reviewer="a")
-        made.decide(
+        made.log.show("abstract", range(1, 7), origins, range(9, 3, -1), reviewer="a")
+        made.log.decide(
             "abstract",
             [
                 {"record_id": 1, "label": "include", "origin": Origin.RANKED},
@@ -156,18 +156,18 @@ def test_the_included_are_tagged(tmp_path):
     with Project.create(tmp_path / "r.triage", f'tags = ["qualitative", "review"]\n{stages}') as project:
         add(project, [Record(title=f"Title {i}") for i in range(1, 6)])
         include = [{"record_id": i, "label": "include"} for i in range(1, 6)]
-        project.decide("abstract", include, reviewer="a", tags={1: ["review"], 2: ["review"], 5: ["review"]})
-        project.decide(
+        project.log.decide("abstract", include, reviewer="a", tags={1: ["review"], 2: ["review"], 5: ["review"]})
+        project.log.decide(
             "full-text",
             [*include[:3], {"record_id": 5, "label": "exclude"}],
             reviewer="a",
             tags={1: ["qualitative", "<b>"], 5: ["qualitative"]},
         )
-        project.decide("full-text", [{"record_id": 3, "label": "include"}], reviewer="b", tags={3: ["review"]})
+        project.log.decide("full-text", [{"record_id": 3, "label": "include"}], reviewer="b", tags={3: ["review"]})
         # Record 1 by its last stage; 5 is excluded, 4 not screened.
-        assert flow(project).tags == {"qualitative": 1, "review": 2, "<b>": 1}
-        assert list(flow(project).tags) == ["qualitative", "review", "<b>"]
-        page = Page(report.render(project, a_status(stage="full-text", records=5, screened=4, unscreened=1)))
+        assert flow(project.snapshot()).tags == {"qualitative": 1, "review": 2, "<b>": 1}
+        assert list(flow(project.snapshot()).tags) == ["qualitative", "review", "<b>"]
+        page = Page(report.render(project.snapshot(), a_status(stage="full-text", records=5, screened=4, unscreened=1)))
         said = " ".join(page.text.split())
         assert "By tag Tag Included qualitative 1 review 2 <b> 1" in said
         assert "qualitative; <b>" in said and "Year Journal Tags Links" in said
@@ -427,8 +427,8 @@ def test_a_model_with_many_parameters_is_listed_in_the_report_only():
 
 def test_the_methods_paragraph_counts_the_parameters_that_the_report_lists(project):
     model = {"name": "default", **{f"p{i}": i for i in range(19)}}
-    project.save("abstract", Ranking(0, model, np.array([1]), np.zeros(1), np.zeros(1)))
-    page = report.render(project, STATUS)
+    project.rankings.save("abstract", Ranking(0, model, np.array([1]), np.zeros(1), np.zeros(1)))
+    page = report.render(project.snapshot(), STATUS)
     assert "“default”, whose 19 parameters are listed in the report" in page
     listed = page.split("Ranking model “default”: 19 parameters</summary>")[1].split("</table>")[0]
     assert listed.count("<tr><td>") == 19 and "<code>name</code>" not in listed
@@ -461,7 +461,7 @@ def test_only_a_pubmed_identifier_is_linked(pmid, link):
 
 
 def test_the_page_holds_every_part(project):
-    page = Page(report.render(project, STATUS))
+    page = Page(report.render(project.snapshot(), STATUS))
     text = " ".join(page.text.split())
     for part in (
         "Records identified (n = 12)",
@@ -497,7 +497,7 @@ def test_the_page_holds_every_part(project):
 
 
 def test_the_page_needs_nothing_but_itself(project):
-    html = report.render(project, STATUS)
+    html = report.render(project.snapshot(), STATUS)
     page = Page(html)
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL).group(1)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -545,9 +545,11 @@ name = {quoted}
             source=HOSTILE,
             problems=[(1, HOSTILE)],
         )
-        project.remove([(3, HOSTILE, HOSTILE)], reviewer=HOSTILE)
-        project.save(HOSTILE, Ranking(0, {"name": HOSTILE, HOSTILE: HOSTILE}, np.array([1]), np.zeros(1), np.zeros(1)))
-        project.decide(
+        project.log.remove([(3, HOSTILE, HOSTILE)], reviewer=HOSTILE)
+        project.rankings.save(
+            HOSTILE, Ranking(0, {"name": HOSTILE, HOSTILE: HOSTILE}, np.array([1]), np.zeros(1), np.zeros(1))
+        )
+        project.log.decide(
             HOSTILE,
             [
                 {"record_id": 1, "label": "include", "origin": Origin.RANKED},
@@ -565,9 +567,9 @@ name = {quoted}
             warnings=[HOSTILE],
             rules=[{"name": HOSTILE, "stop": True, "promise": HOSTILE, "why": HOSTILE}],
         )
-        html = report.render(project, status, HOSTILE)
-        report.write_report(project, tmp_path / "report.html", status)
-        report.write_report(project, tmp_path / "flow.svg", status)
+        html = report.render(project.snapshot(), status, HOSTILE)
+        report.write_report(project.snapshot(), tmp_path / "report.html", status)
+        report.write_report(project.snapshot(), tmp_path / "flow.svg", status)
     page = Page(html)
     assert not {"script"} & {tag for tag, _ in page.elements}
     assert not any(name.startswith("on") for _, a in page.elements for name in a)
@@ -582,9 +584,12 @@ name = {quoted}
 
 def test_a_notice_comes_first(project):
     told = "The decisions are simulated from known labels."
-    for html in (report.render(project, STATUS, told), report.render(project, {**STATUS, "answers": told})):
+    for html in (
+        report.render(project.snapshot(), STATUS, told),
+        report.render(project.snapshot(), {**STATUS, "answers": told}),
+    ):
         assert 0 < html.index(told) < html.index("<h1")
-    assert 'class="notice"' not in report.render(project, STATUS)
+    assert 'class="notice"' not in report.render(project.snapshot(), STATUS)
 
 
 def test_a_changed_protocol_is_shown_with_what_changed(tmp_path):
@@ -592,11 +597,11 @@ def test_a_changed_protocol_is_shown_with_what_changed(tmp_path):
     path.write_text(PROTOCOL)
     with Project.create(tmp_path / "a.triage", PROTOCOL, path) as project:
         add(project, [Record(title="a"), Record(title="b")])
-        project.decide("abstract", [{"record_id": 1, "label": "include"}], reviewer="a")
+        project.log.decide("abstract", [{"record_id": 1, "label": "include"}], reviewer="a")
         path.write_text(PROTOCOL.replace("Does it help?", "Whom does it help?"))
         assert project.refresh_protocol()
         status = a_status(records=2, screened=1, unscreened=1, relevant_found=1)
-        text = Page(report.render(project, status)).text
+        text = Page(report.render(project.snapshot(), status)).text
     assert "after 0 decisions" in text
     second = text[text.index("Version 2") :]
     assert "after 1 decision " in second
@@ -616,7 +621,7 @@ def test_a_new_review_has_a_report_too(tmp_path):
             rules=[],
             verdict=None,
         )
-        text = " ".join(Page(report.render(project, status)).text.split())
+        text = " ".join(Page(report.render(project.snapshot(), status)).text.split())
     for part in (
         "Records identified (n = 0)",
         "No file is imported yet.",
@@ -629,10 +634,10 @@ def test_a_new_review_has_a_report_too(tmp_path):
 
 
 def test_the_last_stage_begun_lists_its_records(project):
-    project.decide(
+    project.log.decide(
         "full-text", [{"record_id": 2, "label": "include"}, {"record_id": 1, "label": "exclude"}], reviewer="a"
     )
-    text = " ".join(Page(report.render(project, STATUS)).text.split())
+    text = " ".join(Page(report.render(project.snapshot(), STATUS)).text.split())
     assert "Included records 1 record at the stage “full-text”." in text
     assert "Screening was done" in text
 
@@ -641,9 +646,9 @@ def test_the_last_stage_begun_lists_its_records(project):
 
 
 def test_the_ending_decides_what_is_written(project, tmp_path):
-    report.write_report(project, tmp_path / "r.html", STATUS, notice="Simulated.")
+    report.write_report(project.snapshot(), tmp_path / "r.html", STATUS, notice="Simulated.")
     for name in ("f.svg", "f.png", "F.PDF"):
-        report.write_report(project, tmp_path / name, STATUS)
+        report.write_report(project.snapshot(), tmp_path / name, STATUS)
     assert "Simulated." in (tmp_path / "r.html").read_text("utf-8")
     figure = ET.fromstring((tmp_path / "f.svg").read_bytes())
     assert figure.tag == SVG + "svg" and figure.find(SVG + "rect").get("fill") == "#fff"
@@ -655,23 +660,23 @@ def test_the_ending_decides_what_is_written(project, tmp_path):
 
 def test_the_figure_of_page_and_file_leaves_out_what_is_hidden(project, tmp_path):
     for name in ("r.html", "f.svg"):
-        report.write_report(project, tmp_path / name, STATUS, hide=["sources", "full-text"])
+        report.write_report(project.snapshot(), tmp_path / name, STATUS, hide=["sources", "full-text"])
         shown = (tmp_path / name).read_text("utf-8")
         assert "Records for screening: abstract, full-text" in shown
         assert "<text" in shown and ">CINAHL</text>" not in shown
     with pytest.raises(InputError, match="no 'reason' to hide"):
-        report.write_report(project, tmp_path / "g.html", STATUS, hide=["reason"])
+        report.write_report(project.snapshot(), tmp_path / "g.html", STATUS, hide=["reason"])
     with pytest.raises(InputError, match="leave --hide out"):
-        report.write_report(project, tmp_path / "g.csv", STATUS, hide=["reasons"])
+        report.write_report(project.snapshot(), tmp_path / "g.csv", STATUS, hide=["reasons"])
     assert not (tmp_path / "g.html").exists() and not (tmp_path / "g.csv").exists()
 
 
 def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path):
     with pytest.raises(InputError, match="'abstract' 3 records are not screened"):
-        report.write_report(project, tmp_path / "prisma.csv", STATUS)
-    project.decide("abstract", [{"record_id": i, "label": "exclude"} for i in (7, 8, 11)], reviewer="a")
-    project.decide("full-text", [{"record_id": i, "label": "include"} for i in (1, 2)], reviewer="a")
-    report.write_report(project, tmp_path / "prisma.csv", STATUS)
+        report.write_report(project.snapshot(), tmp_path / "prisma.csv", STATUS)
+    project.log.decide("abstract", [{"record_id": i, "label": "exclude"} for i in (7, 8, 11)], reviewer="a")
+    project.log.decide("full-text", [{"record_id": i, "label": "include"} for i in (1, 2)], reviewer="a")
+    report.write_report(project.snapshot(), tmp_path / "prisma.csv", STATUS)
     lines = (tmp_path / "prisma.csv").read_text("utf-8").splitlines()
     assert lines[0] == "data,node,box,description,boxtext,tooltips,url,n" and len(lines) == 33
     ends = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines}
@@ -695,6 +700,6 @@ def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path)
 def test_a_path_that_cannot_be_taken_is_refused(project, tmp_path, name, why):
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises(InputError, match=why):
-        report.write_report(project, tmp_path / name, STATUS)
+        report.write_report(project.snapshot(), tmp_path / name, STATUS)
     assert (tmp_path / "there.html").read_text() == "mine"
     assert {p.name for p in tmp_path.iterdir()} == {"peer.triage", "there.html"}

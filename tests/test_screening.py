@@ -449,15 +449,17 @@ def test_tags_are_written_with_the_decision_and_go_with_it(review):
         session.decide(row, EXCLUDE, tags=None)  # untouched, they stay
         assert session.tags(row) == ["b"] and session.tags(other) == []
         session.decide(row, MAYBE, tags=[])
-    assert fold(project.events()).tags == {}
-    assert same(session.pool.history(), project.history())
+    assert fold(project.log.events()).tags == {}
+    assert same(session.pool.history(), project.snapshot().history())
 
 
 def test_a_tag_makes_no_ranking_stale(review):
     project = review(20)
-    project.decide("abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann")
+    project.log.decide(
+        "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
+    )
     before = rank(project, top=1)["as_of"]
-    project.decide("abstract", [], reviewer="ann", tags={1: ["a"]})
+    project.log.decide("abstract", [], reviewer="ann", tags={1: ["a"]})
     assert rank(project, top=1)["as_of"] == before
 
 
@@ -466,7 +468,7 @@ def test_a_whole_review(review):
     project = review(150)
     with at_desk(project, retrain_after=lambda labelled: 15) as (session, records):
         seen = answer(session, records)
-        assert same(session.pool.history(), project.history())
+        assert same(session.pool.history(), project.snapshot().history())
     stage = project.stage()
     assert sorted(showing.row for showing in seen) == list(range(150))
     order, left = stage.strata[0].tolist(), []
@@ -476,10 +478,10 @@ def test_a_whole_review(review):
         left.append(showing.row)
     audits = [s for s in seen if s.origin is Origin.AUDIT]
     assert audits and seen.index(audits[0]) > 25 + 20 - 1  # the relevant ones, then a plateau
-    shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+    shown = [e for e in project.log.events() if e.kind is Kind.SHOWN]
     assert [e.pool_size for e in shown] == list(range(150, 0, -1))
     assert [e.record_id - 1 for e in shown] == left and all(e.ranking_id is not None for e in shown)
-    history = project.history()
+    history = project.snapshot().history()
     assert history.n_found == 25 and history.n_unscreened == 0
     # The ranking puts the relevant ones first, long before chance would.
     assert np.flatnonzero(history.y == 1)[:20].max() < 40
@@ -488,10 +490,10 @@ def test_a_whole_review(review):
 def screened_by_ann(review, n=120, protocol=PROTOCOL):
     """Return a review that ann has screened, wrong on one record of the sample, and what awaits a second look of it."""
     project = review(n, protocol)
-    project.commit_plan(project.stage(), 2, recall.AuditE().parameters())  # always the same sample
+    project.log.commit_plan(project.stage(), 2, recall.AuditE().parameters())  # always the same sample
     stage = project.stage()
     wrong = int(stage.record_ids[stage.strata[0][-1]])
-    project.decide(
+    project.log.decide(
         "abstract",
         [
             {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
@@ -499,12 +501,12 @@ def screened_by_ann(review, n=120, protocol=PROTOCOL):
         ],
         reviewer="ann",
     )
-    return project, status.second_look(project, "bob")
+    return project, status.second_look(project.snapshot(), "bob")
 
 
 def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     project, waiting = screened_by_ann(review)
-    before = project.history()
+    before = project.snapshot().history()
     assert len(waiting) >= 4 and project.protocol().reviewers_per_record == 1
     with open_second_look(project, waiting, reviewer="bob") as (session, records):
         assert [r.id for r in records] == waiting and session.undo() is None
@@ -521,17 +523,17 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
             rows.append(showing.row)
             session.decide(showing.row, EXCLUDE)
         assert [records[row].id for row in rows] == [waiting[0], *waiting[2:], waiting[1]]
-    told = [e for e in project.events() if e.reviewer == "bob"]
+    told = [e for e in project.log.events() if e.reviewer == "bob"]
     assert {e.kind for e in told} == {Kind.DECISION, Kind.TAG, Kind.UNDO}
     assert project.live().decisions["abstract", waiting[2], "bob"].reason == "ONLINE"
     # The order of first showing is as it was; the overturned record is in conflict, and relevant until it is settled.
-    after = project.history()
+    after = project.snapshot().history()
     assert after.rows.tolist() == before.rows.tolist() and after.n_found == before.n_found + 1
-    assert [one["record_id"] for one in team.conflicts(project)["conflicts"]] == [waiting[0]]
-    noise = status.status(project)["label_noise"]
+    assert [one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]] == [waiting[0]]
+    noise = status.status(project.snapshot())["label_noise"]
     assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
     assert noise["sensitivity"] < 1
-    looks = status.second_looks(project, "bob")
+    looks = status.second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
 
 
@@ -551,26 +553,26 @@ def test_one_second_look_is_enough_and_what_is_no_part_of_the_sample_gets_none(r
         carl.decide(second, EXCLUDE)
         bob.decide(waiting[2] - 1, EXCLUDE)
         assert records[carl.next().row].id == waiting[3]
-    given = [(e.record_id, e.reviewer) for e in project.events() if e.kind is Kind.DECISION and e.reviewer != "ann"]
+    given = [(e.record_id, e.reviewer) for e in project.log.events() if e.kind is Kind.DECISION and e.reviewer != "ann"]
     assert given == [(waiting[0], "bob"), (waiting[1], "carl"), (waiting[2], "bob")]
 
 
 def test_an_exclusion_that_is_taken_back_awaits_no_second_look(review):
     project, waiting = screened_by_ann(review)
     with open_second_look(project, waiting, reviewer="bob") as (session, records):
-        project.decide("abstract", [{"record_id": waiting[0], "label": INCLUDE}], reviewer="ann")
+        project.log.decide("abstract", [{"record_id": waiting[0], "label": INCLUDE}], reviewer="ann")
         assert records[session.next().row].id == waiting[1]
-    assert status.second_looks(project, "ann").own == len(waiting) - 1
+    assert status.second_looks(project.snapshot(), "ann").own == len(waiting) - 1
 
 
 def committed_before_all(project):
     """Check that the first permutation was committed before anything was shown or decided; return its records."""
-    events = project.events()
+    events = project.log.events()
     kinds = [e.kind for e in events]
     plan = kinds.index(Kind.PLAN)
     assert not set(kinds[:plan]) & {Kind.SHOWN, Kind.DECISION} and set(kinds[plan:]) & {Kind.SHOWN, Kind.DECISION}
     note = json.loads(events[plan].note)
-    with project._engine.connect() as connection:
+    with project._database.engine.connect() as connection:
         plans = schema.plans.c
         blob = connection.execute(select(plans.permutation).where(plans.seq == events[plan].seq)).scalar()
     assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.25
@@ -604,7 +606,7 @@ def test_the_permutation_is_committed_before_imported_decisions(tmp_path, place)
     with Project.create(place(), PROTOCOL) as project:
         intake.import_files(project, [tmp_path / "a.csv"], reviewer="ann", label_column="mine")
         assert committed_before_all(project) == [1, 2, 3]
-        assert project.history().origin.tolist() == ["imported", "imported"]
+        assert project.snapshot().history().origin.tolist() == ["imported", "imported"]
 
 
 def test_the_permutation_of_a_later_stage_is_committed_before_it_begins(tmp_path, review):
@@ -614,8 +616,8 @@ def test_the_permutation_of_a_later_stage_is_committed_before_it_begins(tmp_path
     with at_desk(project, stage_name="full-text") as (session, records):
         assert [r.id for r in records] == [1, 7]
         answer(session, records)
-    plans = [e for e in project.events() if e.kind is Kind.PLAN]
-    later = next(e for e in project.events() if e.kind is Kind.SHOWN and e.stage == "full-text")
+    plans = [e for e in project.log.events() if e.kind is Kind.PLAN]
+    later = next(e for e in project.log.events() if e.kind is Kind.SHOWN and e.stage == "full-text")
     assert [e.stage for e in plans] == ["abstract", "full-text"] and plans[1].seq < later.seq
 
 
@@ -625,7 +627,7 @@ def test_every_decision_is_durable_at_once_and_a_session_goes_on_where_it_was_le
         first = session.next().row
         session.decide(first, INCLUDE, note="a note")
         with Project.open(project.path) as other:
-            assert other.history().rows.tolist() == [first] and other.events()[-1].note == "a note"
+            assert other.snapshot().history().rows.tolist() == [first] and other.log.events()[-1].note == "a note"
         second = session.next().row
     with at_desk(project) as (session, records):
         assert session.next().row == second  # shown and not judged
@@ -655,10 +657,10 @@ def test_an_undo_brings_back_what_the_log_says(review):
         session.decide(row, EXCLUDE)
     with at_desk(project) as (session, _):
         assert session.undo() == row and session.pool.y[row] == 1
-        assert same(session.pool.history(), project.history())
+        assert same(session.pool.history(), project.snapshot().history())
         assert session.undo() == row and session.pool.y[row] == -1
         assert session.undo() is None
-        assert same(session.pool.history(), project.history()) and session.next().row == row
+        assert same(session.pool.history(), project.snapshot().history()) and session.next().row == row
 
 
 def test_a_record_chosen_in_a_session_is_chosen_in_the_log(review):
@@ -666,7 +668,9 @@ def test_a_record_chosen_in_a_session_is_chosen_in_the_log(review):
     with at_desk(project) as (session, _):
         session.decide(7, INCLUDE)
         session.decide(7, EXCLUDE)
-        assert same(session.pool.history(), project.history()) and project.history().origin.tolist() == ["chosen"]
+        assert same(
+            session.pool.history(), project.snapshot().history()
+        ) and project.snapshot().history().origin.tolist() == ["chosen"]
 
 
 def test_what_others_only_looked_at_trains_nobody(review):
@@ -674,12 +678,12 @@ def test_what_others_only_looked_at_trains_nobody(review):
     with at_desk(project) as (session, records), Project.open(project.path) as other:
         answer(session, records, 2)
         session.next()
-        saved = project.ranking("abstract").id
+        saved = project.rankings.newest("abstract").id
         with at_desk(other, "bob") as (bobs, _):
-            made = project.ranking("abstract").id - saved
+            made = project.rankings.newest("abstract").id - saved
             bobs.next()
             session.next()
-            assert project.ranking("abstract").id == saved + made
+            assert project.rankings.newest("abstract").id == saved + made
 
 
 def test_nobody_undoes_what_another_decided(review):
@@ -688,7 +692,7 @@ def test_nobody_undoes_what_another_decided(review):
         answer(session, records, 2)
     with at_desk(project, "bob") as (session, _):
         assert session.undo() is None
-    assert not any(e.kind is Kind.UNDO for e in project.events())
+    assert not any(e.kind is Kind.UNDO for e in project.log.events())
 
 
 def test_what_others_write_is_taken_up_while_screening(review):
@@ -700,15 +704,15 @@ def test_what_others_write_is_taken_up_while_screening(review):
             with pytest.raises(InputError, match="have taken this record"):
                 bobs.decide(mine, MAYBE)
             # Somebody else was faster, elsewhere.
-            other.decide("abstract", [{"record_id": mine + 1, "label": MAYBE}], reviewer="bob")
+            other.log.decide("abstract", [{"record_id": mine + 1, "label": MAYBE}], reviewer="bob")
         following = session.next().row
         assert following not in (mine, *theirs) and session.pool.n_shown == 5
-        assert same(session.pool.history(), project.history())
-        last = max(e.seq for e in other.events() if e.kind is Kind.DECISION)
-        other.undo(last, reviewer="bob")
+        assert same(session.pool.history(), project.snapshot().history())
+        last = max(e.seq for e in other.log.events() if e.kind is Kind.DECISION)
+        other.log.undo(last, reviewer="bob")
         session.decide(following, EXCLUDE)
         session.next()
-        assert session.pool.y[mine] == -1 and same(session.pool.history(), project.history())
+        assert session.pool.y[mine] == -1 and same(session.pool.history(), project.snapshot().history())
 
 
 def test_nobody_writes_between_the_choice_of_a_record_and_its_showing(review):
@@ -719,7 +723,7 @@ def test_nobody_writes_between_the_choice_of_a_record_and_its_showing(review):
     def show_the_first(after, row):
         with Project.open(project.path) as other:
             begun.set()
-            told.append(other.show("abstract", [row + 1], [Origin.RANKED], [12], reviewer="bob", after=after))
+            told.append(other.log.show("abstract", [row + 1], [Origin.RANKED], [12], reviewer="bob", after=after))
 
     with at_desk(project) as (session, records):
         threads = []
@@ -734,8 +738,8 @@ def test_nobody_writes_between_the_choice_of_a_record_and_its_showing(review):
         session._next_origin = choose
         session.next()
         threads[0].join()
-        assert told == [[]] and len(threads) == 1 and same(session.pool.history(), project.history())
-    assert project.history().origin.tolist() == ["audit"]
+        assert told == [[]] and len(threads) == 1 and same(session.pool.history(), project.snapshot().history())
+    assert project.snapshot().history().origin.tolist() == ["audit"]
 
 
 def test_an_undo_of_what_another_program_took_back_already_is_no_error(review):
@@ -743,8 +747,8 @@ def test_an_undo_of_what_another_program_took_back_already_is_no_error(review):
     with at_desk(project) as (session, records):
         rows = [s.row for s in answer(session, records, 2)]
         with Project.open(project.path) as other:
-            other.undo(other.events()[-1].seq, reviewer="ann")
-        assert session.undo() == rows[0] and same(session.pool.history(), project.history())
+            other.log.undo(other.log.events()[-1].seq, reviewer="ann")
+        assert session.undo() == rows[0] and same(session.pool.history(), project.snapshot().history())
 
 
 def test_records_added_while_screening_stop_the_session_and_lose_nothing(review, tmp_path):
@@ -762,7 +766,7 @@ def test_records_added_while_screening_stop_the_session_and_lose_nothing(review,
     with at_desk(project) as (session, records):
         assert len(records) == 18 and session.pool.n_shown == 4
         answer(session, records)
-    assert project.history().n_screened == 18
+    assert project.snapshot().history().n_screened == 18
 
 
 def test_each_record_is_judged_by_two_where_the_protocol_asks_for_two(review):
@@ -776,11 +780,11 @@ def test_each_record_is_judged_by_two_where_the_protocol_asks_for_two(review):
     with at_desk(project, "eve") as (session, _):
         assert session.next() is None
     judged = {}
-    for e in project.events():
+    for e in project.log.events():
         if e.kind is Kind.DECISION:
             judged.setdefault(e.record_id, []).append(e.reviewer)
     assert {tuple(sorted(who)) for who in judged.values()} == {("ann", "bob")} and len(judged) == 10
-    assert project.history().rows.tolist() == [e.record_id - 1 for e in project.stage().live.shown.values()]
+    assert project.snapshot().history().rows.tolist() == [e.record_id - 1 for e in project.stage().live.shown.values()]
 
 
 def test_a_conflict_counts_as_relevant_until_it_is_settled(review):
@@ -793,7 +797,7 @@ def test_a_conflict_counts_as_relevant_until_it_is_settled(review):
         session.decide(row, INCLUDE)
         assert session.pool.y[row] == 1
         session.decide(row, EXCLUDE)
-        assert session.pool.y[row] == 0 and same(session.pool.history(), project.history())
+        assert session.pool.y[row] == 0 and same(session.pool.history(), project.snapshot().history())
 
 
 def counted(session):
@@ -871,7 +875,7 @@ TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record =
 
 def a_desk(project, reviewer, stage=None):
     """Open a session that ranks by the records' rows, so that all want the same record."""
-    journal = screening.ProjectJournal(project, stage or commit_audit(project), reviewer, {})
+    journal = screening.ProjectJournal(project, commit_audit(project, stage), stage or "abstract", reviewer, {})
     return Session(
         journal.desk(),
         lambda rows, y: None,
@@ -883,7 +887,7 @@ def a_desk(project, reviewer, stage=None):
 def taken(project):
     """Return who was shown each record and who decided on it, by record."""
     shown, decided = {}, {}
-    for e in project.events():
+    for e in project.log.events():
         if e.kind in (Kind.SHOWN, Kind.DECISION):
             (shown if e.kind is Kind.SHOWN else decided).setdefault(e.record_id, []).append(e.reviewer)
     return shown, decided
@@ -901,7 +905,7 @@ def test_two_share_a_pool_without_waiting_for_each_other(review):
             row = bob.next().row
             bob.decide(row, EXCLUDE)
         assert ann.next().row == first
-        assert same(bob.pool.history(), project.history())
+        assert same(bob.pool.history(), project.snapshot().history())
 
 
 @pytest.mark.parametrize("per_record, at", [(1, "programs"), (2, "programs"), (2, "one server of pages")])
@@ -936,9 +940,9 @@ def test_twenty_reviewers_at_once(review, per_record, at):
     for _, record_id, who in stage.live.decisions:
         votes.setdefault(record_id, set()).add(who)
     assert votes == {record_id: set(who) for record_id, who in shown.items()}
-    events = project.events()
+    events = project.log.events()
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
-    history, permutation = project.history(), stage.strata[0].tolist()
+    history, permutation = project.snapshot().history(), stage.strata[0].tolist()
     assert (history.origin == "audit").sum() == 20
     for place in np.flatnonzero(history.origin == "audit"):
         before = set(history.rows[:place].tolist())
@@ -971,17 +975,17 @@ def answer_all(session):
 def test_the_calibration_round_comes_first_to_everybody_and_is_random(review):
     project = review(30, TWO.replace("[[include]]", "calibration = 4\n\n[[include]]", 1))
     names = ["ann", "bob", "eve", "joe"]
-    sample = commit_audit(project).strata[0][:4].tolist()
+    sample = commit_audit(project).stage().strata[0][:4].tolist()
     for name in names:
         session = a_desk(project, name)
         assert [decided(session, EXCLUDE) for _ in range(4)] == sample
         assert session.next().row not in sample
-        assert same(session.pool.history(), project.history())
+        assert same(session.pool.history(), project.snapshot().history())
     shown, decisions = taken(project)
     assert all(decisions[row + 1] == names for row in sample)
     assert all(len(shown[record_id]) <= 2 for record_id in shown if record_id - 1 not in sample)
-    assert project.history().origin[:4].tolist() == ["audit"] * 4
-    found = team.agreement(project)["calibration"]
+    assert project.snapshot().history().origin[:4].tolist() == ["audit"] * 4
+    found = team.agreement(project.snapshot())["calibration"]
     assert found["size"] == found["records"] == 4 and found["judged_by"] == dict.fromkeys(names, 4)
 
 
@@ -996,12 +1000,12 @@ def test_a_settlement_is_taken_up_while_screening(review):
     ann, bob = a_desk(project, "ann"), a_desk(project, "bob")
     row = decided(ann, INCLUDE)
     assert decided(bob, EXCLUDE) == row
-    settled = project.settle("abstract", row + 1, EXCLUDE, reviewer="eve")
+    settled = project.log.settle("abstract", row + 1, EXCLUDE, reviewer="eve")
     ann.next()
-    assert ann.pool.y[row] == 0 and same(ann.pool.history(), project.history())
-    project.undo(settled.seq, reviewer="eve")
+    assert ann.pool.y[row] == 0 and same(ann.pool.history(), project.snapshot().history())
+    project.log.undo(settled.seq, reviewer="eve")
     ann.next()
-    assert ann.pool.y[row] == 1 and same(ann.pool.history(), project.history())
+    assert ann.pool.y[row] == 1 and same(ann.pool.history(), project.snapshot().history())
 
 
 # -- batches ------------------------------------------------------------------------------------
@@ -1015,15 +1019,15 @@ def test_a_batch_holds_audit_draws_and_keeps_their_origin_when_its_labels_come_b
         screened = session.pool.n_shown
     batch = hand_out(project, 20, file="next.csv", reviewer="ann")
     assert len(set(batch)) == 20
-    history = project.history()
+    history = project.snapshot().history()
     assert history.origin[screened:].tolist() == ["audit"] * 20 and (history.y[screened:] == -1).all()
-    assert [e.note for e in project.events() if e.kind is Kind.SHOWN][screened:] == ["next.csv"] * 20
+    assert [e.note for e in project.log.events() if e.kind is Kind.SHOWN][screened:] == ["next.csv"] * 20
     order = [row + 1 for row in project.stage().strata[0].tolist()]
     seen = set((history.rows[:screened] + 1).tolist())
     assert batch == [record_id for record_id in order if record_id not in seen][:20]
     (tmp_path / "d.csv").write_text("record_id,label\n" + "".join(f"{i},{int(is_relevant(i))}\n" for i in batch[::-1]))
     intake.label(project, tmp_path / "d.csv", reviewer="ann")
-    labelled = project.history()
+    labelled = project.snapshot().history()
     assert labelled.origin.tolist() == history.origin.tolist() and labelled.rows.tolist() == history.rows.tolist()
     assert (labelled.y >= 0).all()
 
@@ -1035,7 +1039,7 @@ def test_a_record_goes_into_one_batch_until_no_other_is_left(review):
     assert not set(first) & set(second) and len(third) == 4
     assert third == [*sorted(set(range(1, 11)) - {*first, *second}, key=third.index), *first[:2]]
     for record_id in range(1, 11):
-        project.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer="ann")
+        project.log.decide("abstract", [{"record_id": record_id, "label": EXCLUDE}], reviewer="ann")
     with pytest.raises(InputError, match="is judged; there is no next batch"):
         hand_out(project, 4, file="4.csv", reviewer="ann")
 
@@ -1093,12 +1097,12 @@ def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
     shown, decided = taken(project)
     assert sorted(shown) == list(range(1, 25)) and shown == decided
     assert all(len(who) == len(set(who)) == 2 for who in shown.values())
-    assert len(set(first)) == 8 and all(e.note.endswith(".csv") for e in project.events() if e.kind is Kind.SHOWN)
+    assert len(set(first)) == 8 and all(e.note.endswith(".csv") for e in project.log.events() if e.kind is Kind.SHOWN)
     for reviewer in ("ann", "bob", "eve"):
         with pytest.raises(InputError, match="is judged; there is no next batch"):
             hand_out(project, 4, file="x.csv", reviewer=reviewer)
     disagree = {i for i, who in shown.items() if "ann" in who and is_relevant(i)}
-    assert {one["record_id"] for one in team.conflicts(project)["conflicts"]} == disagree != set()
+    assert {one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]} == disagree != set()
     draws = [e.record_id for e, _ in project.stage().draws]
     order = [row + 1 for row in project.stage().strata[0].tolist()]
     assert draws == [i for i in order if i in draws]  # whoever drew them
@@ -1112,35 +1116,35 @@ def test_a_batch_in_somebodys_file_is_theirs_until_they_are_away_for_a_week(revi
     with at_desk(project, "bob") as (session, _):
         assert session.next() is None
     assert sorted(hand_out(project, 6, file="again.csv", reviewer="ann")) == list(range(1, 7))
-    assert sum(e.kind is Kind.SHOWN for e in project.events()) == 6
+    assert sum(e.kind is Kind.SHOWN for e in project.log.events()) == 6
     monkeypatch.setattr(screening, "_AWAY_WITH_FILE_SECONDS", 0)
     assert sorted(hand_out(project, 6, file="b.csv", reviewer="bob")) == list(range(1, 7))
-    assert sum(e.kind is Kind.SHOWN and e.reviewer == "bob" for e in project.events()) == 6
+    assert sum(e.kind is Kind.SHOWN and e.reviewer == "bob" for e in project.log.events()) == 6
 
 
 def test_the_calibration_round_comes_first_in_a_batch_too(review):
     project = review(20, TWO.replace("reviewers_per_record", "calibration = 3\nreviewers_per_record"))
-    sample = [row + 1 for row in commit_audit(project).strata[0][:3].tolist()]
+    sample = [row + 1 for row in commit_audit(project).stage().strata[0][:3].tolist()]
     batches = [hand_out(project, 5, file=f"{who}.csv", reviewer=who) for who in ("ann", "bob", "eve")]
     assert all(batch[:3] == sample for batch in batches)
-    assert [e.origin for e in project.events() if e.kind is Kind.SHOWN][:3] == [Origin.AUDIT] * 3
+    assert [e.origin for e in project.log.events() if e.kind is Kind.SHOWN][:3] == [Origin.AUDIT] * 3
 
 
 def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatch):
     project = review(10)
-    show, interrupted = Project.show, []
+    show, interrupted = project.log.show, []
 
-    def slow(self, stage, record_ids, *args, **kwargs):
+    def slow(stage, record_ids, *args, **kwargs):
         if not interrupted:
             interrupted.append(list(record_ids))
-            with Project.open(self.path) as other:
-                other.decide(stage, [{"record_id": record_ids[0], "label": EXCLUDE}], reviewer="bob")
-        return show(self, stage, record_ids, *args, **kwargs)
+            with Project.open(project.path) as other:
+                other.log.decide(stage, [{"record_id": record_ids[0], "label": EXCLUDE}], reviewer="bob")
+        return show(stage, record_ids, *args, **kwargs)
 
-    monkeypatch.setattr(Project, "show", slow)
+    monkeypatch.setattr(project.log, "show", slow)
     batch = hand_out(project, 3, file="a.csv", reviewer="ann")
     assert interrupted[0][0] not in batch and len(batch) == 3
-    assert [e.pool_size for e in project.events() if e.kind is Kind.SHOWN] == [9, 8, 7]
+    assert [e.pool_size for e in project.log.events() if e.kind is Kind.SHOWN] == [9, 8, 7]
 
 
 # -- rankings -----------------------------------------------------------------------------------
@@ -1153,30 +1157,30 @@ def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp
     assert all(is_relevant(r["record_id"]) for r in first["records"])
     hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
     again = screening.rank(project, top=5)
-    assert again["as_of"] == first["as_of"] and project.ranking("abstract").id == 1
-    decided = project.decide(
+    assert again["as_of"] == first["as_of"] and project.rankings.newest("abstract").id == 1
+    decided = project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
     learned = screening.rank(project, top=50)
     assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
-    project.undo(decided[-1].seq, reviewer="ann")
+    project.log.undo(decided[-1].seq, reviewer="ann")
     assert screening.rank(project, top=5)["as_of"] == decided[-1].seq + 1
     (tmp_path / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
     project.refresh_protocol()
-    newest = project.ranking("abstract").id
+    newest = project.rankings.newest("abstract").id
     screening.rank(project, top=5)
-    assert project.ranking("abstract").id == newest + 1
+    assert project.rankings.newest("abstract").id == newest + 1
 
 
 def test_a_session_ranks_before_it_shows_and_keeps_what_it_ranked_by(review):
     project = review(30)
     with at_desk(project) as (session, records):
-        assert project.ranking("abstract").as_of == project.stage().live.last_seq
+        assert project.rankings.newest("abstract").as_of == project.stage().live.last_seq
         showing = session.next()
         assert is_relevant(records[showing.row].id) and showing.rank == 1
         answer(session, records, 3)
-        saved = project.ranking("abstract")
-        assert saved.as_of == max(e.seq for e in project.events() if e.kind is Kind.DECISION)
+        saved = project.rankings.newest("abstract")
+        assert saved.as_of == max(e.seq for e in project.log.events() if e.kind is Kind.DECISION)
         assert saved.record_ids.tolist() == list(range(1, 31)) and saved.model["name"] == "fast"
 
 
@@ -1189,13 +1193,13 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     project.refresh_protocol()
     include = {"label": INCLUDE, "reason": ""}
     commit_audit(project, "abstract")
-    project.decide(
+    project.log.decide(
         "abstract",
         [{"record_id": i, **include} for i in (1, 2, 3)] + [{"record_id": 4, "label": EXCLUDE, "reason": ""}],
         reviewer="ann",
     )
     commit_audit(project, "full text")
-    project.decide(
+    project.log.decide(
         "full text", [{"record_id": 1, **include}, {"record_id": 2, "label": EXCLUDE, "reason": ""}], reviewer="ann"
     )
     seen = []
@@ -1216,7 +1220,7 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     seen.clear()
     with at_desk(project):
         assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0}
-    assert any("recall stays that of the labels" in line for line in status.status(project)["warnings"])
+    assert any("recall stays that of the labels" in line for line in status.status(project.snapshot())["warnings"])
 
 
 def test_an_empty_stage_is_told(place):
@@ -1262,28 +1266,28 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
                 desk.undo()
             elif what == "settle":
                 for record_id in project.stage().consensus.conflicts:
-                    room.settle("abstract", record_id, rng.choice(list(Label)), reviewer="eve")
+                    room.log.settle("abstract", record_id, rng.choice(list(Label)), reviewer="eve")
             elif what == "open up":
                 for event in list(project.stage().consensus.settled.values())[:1]:
-                    room.undo(event.seq, reviewer="eve")
+                    room.log.undo(event.seq, reviewer="eve")
             elif what == "file":
                 (tmp_path / "d.csv").write_text(f"record_id,label\n{rng.choice(ids)},{rng.choice(list(Label))}\n")
                 intake.label(room, tmp_path / "d.csv", reviewer="ann")
-            elif not room.history().n_total == len(room.history().rows):
+            elif not room.snapshot().history().n_total == len(room.snapshot().history().rows):
                 hand_out(room, 2, file=f"{step}.csv", reviewer="bob")
             for one in (session, bobs):
                 one._catch_up()
-                assert same(one.pool.history(), project.history())
-            now = project.history().rows.tolist()
+                assert same(one.pool.history(), project.snapshot().history())
+            now = project.snapshot().history().rows.tolist()
             assert now[: len(order)] == order  # a record once shown keeps its place
             order = now
             permutation = project.stage().strata[0].tolist()
-            history = project.history()
+            history = project.snapshot().history()
             for at in np.flatnonzero(history.origin == "audit"):
                 before = set(history.rows[:at].tolist())
                 assert history.rows[at] == next(row for row in permutation if row not in before)
                 assert history.pool_size[at] == 24 - at
-    events = project.events()
+    events = project.log.events()
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
 
 
@@ -1293,23 +1297,23 @@ def test_a_batch_is_handed_out_only_when_its_file_is_there(review, tmp_path, mon
     def full_disk(ids):
         raise OSError(28, "No space left on device")
 
-    before = [e for e in project.events() if e.kind is Kind.SHOWN]
+    before = [e for e in project.log.events() if e.kind is Kind.SHOWN]
     with pytest.raises(OSError, match="No space"):
         hand_out(project, 3, file=file, reviewer="ann", write=full_disk)
-    monkeypatch.setattr(project, "show", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(project.log, "show", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         hand_out(project, 3, file=file, reviewer="ann", write=lambda ids: file.write_text(str(ids)))
-    assert not file.exists() and [e for e in project.events() if e.kind is Kind.SHOWN] == before
+    assert not file.exists() and [e for e in project.log.events() if e.kind is Kind.SHOWN] == before
     monkeypatch.undo()
     batch = hand_out(project, 3, file=file, reviewer="ann", write=lambda ids: file.write_text(str(ids)))
-    shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+    shown = [e for e in project.log.events() if e.kind is Kind.SHOWN]
     assert file.read_text() == str(batch) and [e.record_id for e in shown] == batch and shown[0].note == "next.csv"
 
 
 def test_records_put_up_ahead_are_those_that_come_next_and_keep_their_place(review):
     with review(60) as project, open_session(project, reviewer="ann") as (session, _):
         first, second, third = (one.row for one in session.ahead(3))
-        shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+        shown = [e for e in project.log.events() if e.kind is Kind.SHOWN]
         assert [e.record_id - 1 for e in shown] == [first, second, third]
         assert session.next().row == first
         session.decide(second, EXCLUDE)
@@ -1415,8 +1419,13 @@ def test_reviewers_at_once_cost_one_training_at_a_time_and_end_with_the_same_ran
             session.next()
             session.wait()
         made = {session.next() and session.ranking_id for session in sessions}
-        decided = sum(e.kind is Kind.DECISION for e in project.events())
-        assert decided == 24 and most == 1 and len(learned) <= decided + 1 and made == {project.ranking("abstract").id}
+        decided = sum(e.kind is Kind.DECISION for e in project.log.events())
+        assert (
+            decided == 24
+            and most == 1
+            and len(learned) <= decided + 1
+            and made == {project.rankings.newest("abstract").id}
+        )
         with open_session(project, reviewer="alone") as (alone, _):
             # The last training knew every decision. Its scores are those of one made from nothing but where two
             # records that a view scores alike within the solver's tolerance change places, and with them ranks.

@@ -181,7 +181,7 @@ class Review:
             getattr(self, f"_{what}")(*how)
 
     def _add(self, count, kind="plain"):
-        have = self.project.n_records()
+        have = self.project.records.count()
         count = min(count, MOST - have)
         if not count:
             return
@@ -195,7 +195,7 @@ class Review:
             )
             for i in range(have, have + count)
         ]
-        self.project.add(
+        self.project.records.add(
             records,
             range(count),
             name=f"{have}.ris",
@@ -228,18 +228,18 @@ class Review:
         stage = self.project.stage(self.stages[stage % len(self.stages)])
         if record_id in stage.record_ids:
             screening.commit_audit(self.project, stage.name)
-            self.project.decide(stage.name, [{"record_id": record_id, "label": LABELS[label]}], reviewer=reviewer)
+            self.project.log.decide(stage.name, [{"record_id": record_id, "label": LABELS[label]}], reviewer=reviewer)
 
     def _link(self, one, other):
-        if max(one, other) <= self.project.n_records() and one != other:
-            self.project.link([(max(one, other), min(one, other), "same title")], reviewer="ann")
+        if max(one, other) <= self.project.records.count() and one != other:
+            self.project.log.link([(max(one, other), min(one, other), "same title")], reviewer="ann")
 
     def _remove(self, record_id):
-        if record_id <= self.project.n_records():
-            self.project.remove([(record_id, "language", "German")], reviewer="ann")
+        if record_id <= self.project.records.count():
+            self.project.log.remove([(record_id, "language", "German")], reviewer="ann")
 
     def _settle(self, record_id, label):
-        self.project.settle(self.stages[0], record_id, LABELS[label], reviewer="ann")
+        self.project.log.settle(self.stages[0], record_id, LABELS[label], reviewer="ann")
 
     def _dedupe(self):
         intake.find_duplicates(self.project, reviewer="ann")
@@ -248,9 +248,9 @@ class Review:
         intake.apply_limits(self.project, reviewer="ann", accept_proposals=True)
 
     def _undo(self, back):
-        events = self.project.events()
+        events = self.project.log.events()
         if events:
-            self.project.undo(events[-1 - back % len(events)].seq, reviewer="ann")
+            self.project.log.undo(events[-1 - back % len(events)].seq, reviewer="ann")
 
     def _rank(self, stage=0):
         screening.rank(self.project, top=5, stage_name=self.stages[stage % len(self.stages)])
@@ -308,11 +308,11 @@ def check_status(facts):
 
 def check_flow(project):
     """Check that every record is in one place of the flow figure, and that both agree with the status."""
-    counted = status.flow(project)
+    counted = status.flow(project.snapshot())
     left = counted.n_retrieved - counted.n_duplicates - counted.n_removed
-    assert counted.n_retrieved == project.n_records()
+    assert counted.n_retrieved == project.records.count()
     for stage in counted.stages:
-        facts = status.status(project, stage.name)
+        facts = status.status(project.snapshot(), stage.name)
         assert stage.entered == left == facts["records"]
         gone = sum(stage.excluded.values())
         assert stage.unscreened + stage.conflicts + gone + stage.included + stage.maybe == left
@@ -326,11 +326,11 @@ def check_words(project):
     check_flow(project)
     for stage in project.protocol().stages:
         for target, confidence in ((None, None), (0.5, 0.5), (0.99, 0.99)):
-            facts = status.status(project, stage.name, target=target, confidence=confidence)
+            facts = status.status(project.snapshot(), stage.name, target=target, confidence=confidence)
             json.dumps(facts, allow_nan=False)
             check_status(facts)
             said = status.in_words(facts)
-            for text in (said, text_of(report.render(project, facts))):
+            for text in (said, text_of(report.render(project.snapshot(), facts))):
                 check_grammar(text)
                 check_told(facts, text)
         ET.fromstring(report.discovery_curve(project.stage(stage.name).history(), facts) or "<svg/>")
@@ -339,7 +339,7 @@ def check_words(project):
 
 def check_commands(review):
     """Run every command that reads the review."""
-    path, n = review.path, review.project.n_records()
+    path, n = review.path, review.project.records.count()
     for stage in review.stages:
         at = ("--stage", stage)
         facts = review.json("status", path, *at)
@@ -389,7 +389,7 @@ def check_pages(review):
                     break
                 time.sleep(0.01)
             assert told.status_code == 200 or "holds no records yet" in told.json()["detail"], told.text
-            records = [1, review.project.n_records()] if review.project.n_records() else [1]
+            records = [1, review.project.records.count()] if review.project.records.count() else [1]
             asked = pages + [f"/records/{i}" for i in records] + (mine if stage == review.stages[0] else [])
             for path, methods in app.openapi()["paths"].items():
                 if "get" in methods and path != "/api/attachments":
@@ -536,10 +536,10 @@ def test_every_command_and_page_answers(tmp_path, state, monkeypatch):
 
 def test_records_that_came_after_the_ranking_are_no_lack_of_labels(tmp_path):
     with contextlib.closing(taken(tmp_path, *STATES["added to after screening"])) as review:
-        told = {rule["name"]: rule["why"] for rule in status.status(review.project)["rules"]}
+        told = {rule["name"]: rule["why"] for rule in status.status(review.project.snapshot())["rules"]}
         assert "no ranking covers the records as they are now" in told["quant"] and "needed" not in told["quant"]
         screening.rank(review.project, top=1)
-        assert "no model estimate" not in status.status(review.project)["rules"][4]["why"]
+        assert "no model estimate" not in status.status(review.project.snapshot())["rules"][4]["why"]
 
 
 @pytest.mark.parametrize("labels", ["0", "1", "01", "10", "111", "000", "0110", "100000000001", "1" * 12])

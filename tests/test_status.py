@@ -53,7 +53,7 @@ def new(tmp_path, n, protocol=PROTOCOL):
 
 
 def add(project, records, source):
-    project.add(
+    project.records.add(
         records,
         range(len(records)),
         name=f"{source}.ris",
@@ -72,27 +72,27 @@ def project(tmp_path):
 
 
 def decide(project, label, *record_ids, reviewer="ann", stage="abstract"):
-    project.decide(stage, [{"record_id": i, "label": label} for i in record_ids], reviewer=reviewer)
+    project.log.decide(stage, [{"record_id": i, "label": label} for i in record_ids], reviewer=reviewer)
 
 
 def screened(tmp_path, relevant, ranked, draws, n, protocol=PROTOCOL):
     """Make a review of n records: the relevant ones found first, then irrelevant ranked ones, then audit misses."""
     project = new(tmp_path, n, protocol)
-    pool = Pool.of(commit_audit(project))
+    pool = Pool.of(commit_audit(project).stage())
     rows, origins, sizes = [], [], []
     for k in range(ranked + draws):
         origins.append(Origin.RANKED if k < ranked else Origin.AUDIT)
         rows.append(int(np.flatnonzero(~pool.shown)[0]) if k < ranked else pool.audit_row())
         sizes.append(pool.left(rows[-1]))
         pool.show(rows[-1], origins[-1])
-    project.show("abstract", [row + 1 for row in rows], origins, sizes, reviewer="ann")
+    project.log.show("abstract", [row + 1 for row in rows], origins, sizes, reviewer="ann")
     decide(project, INCLUDE, *[row + 1 for row in rows[:relevant]])
     decide(project, EXCLUDE, *[row + 1 for row in rows[relevant:]])
     return project
 
 
 def facts_of(project, stage=None, **options):
-    facts = status.status(project, stage, **options)
+    facts = status.status(project.snapshot(), stage, **options)
     json.dumps(facts, allow_nan=False)
     assert KEYS[""] <= set(facts)
     for part, keys in KEYS.items():
@@ -135,8 +135,8 @@ def test_what_is_counted(project):
     decide(project, MAYBE, 3)
     decide(project, EXCLUDE, 4, 5, 9)
     decide(project, EXCLUDE, 2, reviewer="bob")  # a conflict with ann
-    project.link([(8, 4, "same DOI"), (10, 7, "same DOI")], reviewer="ann")
-    project.remove([(9, "language", "Spanish")], reviewer="ann")
+    project.log.link([(8, 4, "same DOI"), (10, 7, "same DOI")], reviewer="ann")
+    project.log.remove([(9, "language", "Spanish")], reviewer="ann")
     facts = facts_of(project)
     # Of 10 records: 8 and 10 are copies, 9 is removed. Judged are 1 to 5; relevant are 1, 2 (in conflict) and 3.
     assert (facts["records"], facts["screened"], facts["unscreened"]) == (7, 5, 2)
@@ -170,21 +170,21 @@ def test_with_a_ranking_the_estimate_is_the_models(tmp_path):
     with screened(tmp_path, 20, 120, 0, 300) as project:
         y = np.r_[np.ones(20), np.zeros(280)]
         scores = (3 * y + rng.normal(size=300)).astype(np.float32)
-        project.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), scores, scores))
+        project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), scores, scores))
         facts = facts_of(project)
         assert facts["estimate"]["method"] == "calibrated scores" and facts["estimate"]["assumes"]
         assert facts["estimate"]["lower"] <= facts["estimate"]["recall"] <= facts["estimate"]["upper"] <= 1
         assert 20 <= facts["estimate"]["relevant_total"] < 40
         assert {type(rule["stop"]) for rule in facts["rules"]} == {bool}
         # A ranking of other records is of no use.
-        project.save("abstract", Ranking(1, {"name": "m"}, np.arange(2, 301), scores[1:], scores[1:]))
+        project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(2, 301), scores[1:], scores[1:]))
         assert facts_of(project)["estimate"]["method"] == "discovery curve"
 
 
 def test_the_certificate_is_that_of_the_log(tmp_path):
     with screened(tmp_path, 30, 80, 120, 300) as project:
         facts = facts_of(project, target=0.8, confidence=0.9)
-        c = recall.certificate(project.history(), 0.8, 0.9)
+        c = recall.certificate(project.snapshot().history(), 0.8, 0.9)
         assert facts["certificate"] == {
             "method": "audit-e",
             "recall_lower": c.recall_lower,
@@ -210,11 +210,11 @@ def test_target_and_confidence_are_the_protocols(tmp_path):
         assert (facts["target"], facts["confidence"]) == (0.9, 0.9)
         for wrong in (0, 1, 1.5, -0.1, float("nan")):
             with pytest.raises(InputError, match="--target .* between 0 and 1"):
-                status.status(project, target=wrong)
+                status.status(project.snapshot(), target=wrong)
             with pytest.raises(InputError, match="--confidence .* between 0 and 1"):
-                status.status(project, confidence=wrong)
+                status.status(project.snapshot(), confidence=wrong)
         with pytest.raises(InputError, match="no stage 'x'"):
-            status.status(project, "x")
+            status.status(project.snapshot(), "x")
 
 
 def test_without_a_protocol_they_are_95_percent(tmp_path):
@@ -261,17 +261,17 @@ def test_the_evidence_is_weighed_as_logged(tmp_path):
     """A version with other weights must not change the certificate of a review that has begun."""
     logged = recall.AuditE(bets=(0.9,), weights=(1.0,), decay=0.05)
     with new(tmp_path, 40) as project:
-        project.commit_plan(project.stage(), 1, logged.parameters())
+        project.log.commit_plan(project.stage(), 1, logged.parameters())
         pool = Pool.of(project.stage())
         decide(project, INCLUDE, 1, 2, 3)
         for row in range(3):
             pool.show(row, Origin.CHOSEN)
         for _ in range(25):
             row = pool.audit_row()
-            project.show("abstract", [row + 1], [Origin.AUDIT], [pool.left(row)], reviewer="ann")
+            project.log.show("abstract", [row + 1], [Origin.AUDIT], [pool.left(row)], reviewer="ann")
             pool.show(row, Origin.AUDIT)
             decide(project, EXCLUDE, row + 1)
-        history = project.history()
+        history = project.snapshot().history()
         facts = facts_of(project)
         assert facts["certificate"]["missed_upper"] == recall.certificate(history, 0.95, 0.95, logged).missed_upper
         assert facts["certificate"]["missed_upper"] != recall.certificate(history, 0.95, 0.95).missed_upper
@@ -279,7 +279,7 @@ def test_the_evidence_is_weighed_as_logged(tmp_path):
 
 def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
     with screened(tmp_path, 60, 100, 200, 400) as project:
-        history, protocol = project.history(), project.protocol()
+        history, protocol = project.snapshot().history(), project.protocol()
         blind = recall.AuditE(bets=(0.99,), weights=(1.0,), decay=0.005)  # weights that see next to nothing
         assert "CERTIFIED" in recall_in_words(history, protocol, WEIGHTS)
         assert status.rule_says_stop(history, protocol.stopping, WEIGHTS)
@@ -338,7 +338,7 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
         expected = recall.sensitivity(30, 260, 2, 0, 0.95)
         assert (noise["judged_twice"], noise["overturned"], noise["excluded"]) == (2, 0, 260)
         assert (noise["sensitivity"], noise["lower"]) == (1.0, expected.lower)
-        among = recall.certificate(project.history(), 0.5, 0.975).recall_lower
+        among = recall.certificate(project.snapshot().history(), 0.5, 0.975).recall_lower
         assert noise["recall_lower"] == among * expected.bound < facts_of(project)["certificate"]["recall_lower"]
         # A disagreement counts against the labels; one beyond a gap does not count yet.
         decide(project, INCLUDE, sample[1], reviewer="bob")
@@ -351,14 +351,14 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
 def test_a_second_look_is_for_somebody_else(tmp_path):
     with screened(tmp_path, 30, 230, 60, 300) as project:
         pending = facts_of(project)["label_noise"]["pending"]
-        assert status.second_look(project, "bob") == pending and len(pending) >= 3
+        assert status.second_look(project.snapshot(), "bob") == pending and len(pending) >= 3
         with pytest.raises(InputError, match="ann excluded all"):
-            status.second_look(project, "ann")
+            status.second_look(project.snapshot(), "ann")
         decide(project, EXCLUDE, pending[1], reviewer="bob")
-        assert status.second_look(project, "bob") == [pending[0], *pending[2:]]
+        assert status.second_look(project.snapshot(), "bob") == [pending[0], *pending[2:]]
         decide(project, INCLUDE, *pending, reviewer="bob")
         with pytest.raises(InputError, match="awaits a second look"):
-            status.second_look(project, "bob")
+            status.second_look(project.snapshot(), "bob")
 
 
 # -- the pace ---------------------------------------------------------------------------------
@@ -428,7 +428,7 @@ def test_warned_of_what_the_numbers_do_not_say(project):
     decide(project, EXCLUDE, 1, reviewer="bob")
     assert "1 record has conflicting decisions" in told(project)
     commit_audit(project)
-    project.show("abstract", [2, 3], [Origin.RANKED] * 2, [9, 8], reviewer="ann")
+    project.log.show("abstract", [2, 3], [Origin.RANKED] * 2, [9, 8], reviewer="ann")
     facts = facts_of(project)
     assert facts["awaiting_labels"] == 2
     assert "2 records were shown or handed out and await a label" in " ".join(facts["warnings"])
@@ -437,7 +437,7 @@ def test_warned_of_what_the_numbers_do_not_say(project):
 def test_warned_of_a_cluster_that_the_ranking_left_behind(tmp_path):
     with screened(tmp_path, 10, 60, 5, 200) as project:
         assert "left behind" not in told(project)
-        drawn = [e.record_id for e in project.events() if e.origin is Origin.AUDIT and e.kind is Kind.SHOWN]
+        drawn = [e.record_id for e in project.log.events() if e.origin is Origin.AUDIT and e.kind is Kind.SHOWN]
         decide(project, INCLUDE, drawn[1], drawn[3])
         assert f"left behind: {drawn[1]}, {drawn[3]}." in told(project)
 
@@ -446,9 +446,9 @@ def test_warned_of_a_model_that_expects_more_than_the_certificate_allows(tmp_pat
     with screened(tmp_path, 30, 60, 200, 300) as project:
         assert "disagrees" not in told(project)
         scores = np.r_[np.full(30, 1.0), np.full(230, -1.0), np.full(40, 1.0)].astype(np.float32)
-        scores[project.history().rows[30:]] = -1
+        scores[project.snapshot().history().rows[30:]] = -1
         now = scores + np.linspace(0, 0.1, 300, dtype=np.float32)
-        project.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), now, scores))
+        project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), now, scores))
         facts = facts_of(project)
         allowed = facts["relevant_found"] + facts["certificate"]["missed_upper"]
         assert ("disagrees" in " ".join(facts["warnings"])) == (facts["estimate"]["relevant_total"] > allowed)
@@ -473,7 +473,9 @@ def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
         assert "await a second look" not in told(project)
         for name in ("one", "two"):
             assert "no second model has ranked" in told(project)
-            project.save("abstract", Ranking(1, {"name": name}, np.arange(1, 301), *np.zeros((2, 300), np.float32)))
+            project.rankings.save(
+                "abstract", Ranking(1, {"name": name}, np.arange(1, 301), *np.zeros((2, 300), np.float32))
+            )
         assert "no second model has ranked" not in told(project) and "SAFE" not in told(project)
 
 
@@ -528,7 +530,9 @@ def test_a_bound_is_cut_and_never_rounded_up(tmp_path):
         facts = facts_of(project)
         assert facts["certificate"]["recall_lower"] == pytest.approx(2998 / 3000)
         assert "at least 99.9 % of the relevant records" in status.in_words(facts)
-        assert "recall at least 99.9 %, CERTIFIED" in recall_in_words(project.history(), project.protocol(), WEIGHTS)
+        assert "recall at least 99.9 %, CERTIFIED" in recall_in_words(
+            project.snapshot().history(), project.protocol(), WEIGHTS
+        )
 
 
 def test_what_is_certified_in_words():
@@ -543,15 +547,17 @@ def test_what_is_certified_in_words():
 
 def test_the_flow_adds_up(project):
     add(project, [Record(title="X"), Record(title="Y")], "scopus")
-    project.link([(11, 1, "same DOI"), (6, 5, "same DOI")], reviewer="ann")
-    project.remove([(12, "language", "Spanish"), (9, "type", "editorial"), (6, "type", "editorial")], reviewer="ann")
-    project.decide("abstract", [{"record_id": 2, "label": EXCLUDE, "reason": "CHILD"}], reviewer="ann")
+    project.log.link([(11, 1, "same DOI"), (6, 5, "same DOI")], reviewer="ann")
+    project.log.remove(
+        [(12, "language", "Spanish"), (9, "type", "editorial"), (6, "type", "editorial")], reviewer="ann"
+    )
+    project.log.decide("abstract", [{"record_id": 2, "label": EXCLUDE, "reason": "CHILD"}], reviewer="ann")
     decide(project, EXCLUDE, 3)
     decide(project, INCLUDE, 1, 4)
     decide(project, MAYBE, 5)
     decide(project, EXCLUDE, 4, reviewer="bob")
     decide(project, INCLUDE, 1, stage="full-text")
-    flow = status.flow(project)
+    flow = status.flow(project.snapshot())
     assert flow.retrieved == {"pubmed": 10, "scopus": 2} and flow.duplicates == {"scopus": 1, "pubmed": 1}
     # A copy that was removed as well counts as a duplicate alone.
     assert flow.removed == {"language": {"scopus": 1}, "type": {"pubmed": 1}}
@@ -590,10 +596,10 @@ def test_records_that_came_back_to_nobody_are_no_evidence(tmp_path):
 def test_a_large_review_is_read_in_a_moment(tmp_path):
     """50,000 records and 5,000 decisions: under 2 s where nothing else runs, and far less the second time."""
     with screened(tmp_path, 300, 4000, 1000, 50_000) as project:
-        json.dumps(status.status(project))
+        json.dumps(status.status(project.snapshot()))
         began = time.perf_counter()
         with Project.open(project.path) as reopened:
-            facts = status.status(reopened)
+            facts = status.status(reopened.snapshot())
         middle = time.perf_counter()
         Pool.of(project.stage())
         end = time.perf_counter()

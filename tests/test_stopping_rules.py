@@ -68,7 +68,7 @@ def test_a_rule_in_the_catalogue_alone_goes_the_whole_way(thirty, review, tmp_pa
     with review(40, PROTOCOL + criteria) as project:
         assert project.protocol().stopping.rule == "thirty"
         ids = project.stage().record_ids.tolist()
-        project.decide(
+        project.log.decide(
             "abstract",
             [{"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE} for i in ids[:31]],
             reviewer="ann",

@@ -128,7 +128,7 @@ def test_where_one_decides_nothing_is_hidden():
 def project(review):
     project = review(12, TWO)
     for reviewer, labels in {"ann": [INCLUDE, INCLUDE, EXCLUDE, EXCLUDE], "bob": [INCLUDE, EXCLUDE, EXCLUDE]}.items():
-        project.decide(
+        project.log.decide(
             "abstract",
             [
                 {"record_id": i, "label": label, "reason": "CHILD" if label is EXCLUDE else "", "note": f"{reviewer}'s"}
@@ -140,20 +140,20 @@ def project(review):
 
 
 def test_conflicts_are_listed_with_both_reasons(project):
-    found = team.conflicts(project)
+    found = team.conflicts(project.snapshot())
     assert found["settled"] == [] and [c["record_id"] for c in found["conflicts"]] == [2]
     assert [(d["reviewer"], d["label"], d["reason"], d["note"]) for d in found["conflicts"][0]["decisions"]] == [
         ("ann", "include", "", "ann's"),
         ("bob", "exclude", "CHILD", "bob's"),
     ]
-    assert team.conflicts(project, "full-text")["conflicts"] == []
+    assert team.conflicts(project.snapshot(), "full-text")["conflicts"] == []
 
 
 def test_a_reviewer_sees_the_conflicts_they_are_in(project):
     for name, role in {"ann": "reviewer", "eve": "reviewer", "joe": "adjudicator"}.items():
-        project.add_person(name, role)
+        project.people.add(name, role)
     seen = {
-        name: [c["record_id"] for c in team.conflicts(project, viewer=name)["conflicts"]]
+        name: [c["record_id"] for c in team.conflicts(project.snapshot(), viewer=name)["conflicts"]]
         for name in ("ann", "eve", "joe")
     }
     assert seen == {"ann": [2], "eve": [], "joe": [2]}
@@ -161,20 +161,20 @@ def test_a_reviewer_sees_the_conflicts_they_are_in(project):
 
 def test_a_settled_conflict_counts_everywhere(project, tmp_path):
     event = team.settle(project, 2, "exclude", reviewer="joe", reason="ONLINE", note="read it")
-    found = team.conflicts(project)
+    found = team.conflicts(project.snapshot())
     assert found["conflicts"] == [] and found["settled"][0]["settled"]["note"] == "read it"
-    facts = status.status(project)
+    facts = status.status(project.snapshot())
     assert (facts["conflicts"], facts["relevant_found"], facts["screened"]) == (0, 1, 4)
-    assert status.flow(project).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
-    intake.export(project, tmp_path / "out.csv", only=["excluded"])
+    assert status.flow(project.snapshot()).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
+    intake.export(project.snapshot(), tmp_path / "out.csv", only=["excluded"])
     assert "exclude,ONLINE; CHILD" in (tmp_path / "out.csv").read_text()
     intake.undo(project, reviewer="joe", seq=event.seq)
-    assert [c["record_id"] for c in team.conflicts(project)["conflicts"]] == [2]
+    assert [c["record_id"] for c in team.conflicts(project.snapshot())["conflicts"]] == [2]
 
 
 def test_only_conflicts_are_settled_and_only_by_who_may(project):
-    before = project.events()
-    project.add_person("ann", "reviewer")
+    before = project.log.events()
+    project.people.add("ann", "reviewer")
     for record_id, label, who, message in [
         (1, "include", "joe", "in no conflict"),
         (4, "include", "joe", "in no conflict"),
@@ -183,7 +183,7 @@ def test_only_conflicts_are_settled_and_only_by_who_may(project):
     ]:
         with pytest.raises(InputError, match=message):
             team.settle(project, record_id, label, reviewer=who)
-    assert project.events() == before
+    assert project.log.events() == before
     team.settle(project, 2, "include", reviewer="joe")
     team.settle(project, 2, "exclude", reviewer="joe")  # anew
     assert project.stage().consensus.labels[2] is EXCLUDE
@@ -206,7 +206,7 @@ def test_the_command_lists_and_settles(project, capsys):
     told = json.loads(out)
     assert told["conflicts"] == [] and told["settled"][0]["settled"]["reviewer"] == "joe"
     with Project.open(project.path) as other:
-        assert [str(e.kind) for e in other.events()][-1] == "settled"
+        assert [str(e.kind) for e in other.log.events()][-1] == "settled"
 
 
 # -- agreement ----------------------------------------------------------------------------------
@@ -215,21 +215,21 @@ def test_the_command_lists_and_settles(project, capsys):
 def test_agreement_is_of_what_stands(project):
     """Both include 1, both exclude 3, apart on 2: po = 2/3, pe = 2/3 1/3 + 1/3 2/3 = 4/9, kappa = 2/5."""
     team.settle(project, 2, "exclude", reviewer="joe")
-    found = team.agreement(project)
+    found = team.agreement(project.snapshot())
     assert found["reviewers"] == ["ann", "bob"] and found["records"] == 3 and found["calibration"] is None
     assert found["pairs"][0]["reviewers"] == ["ann", "bob"]
     assert found["pairs"][0]["labels"]["value"] == pytest.approx(0.4)
     assert found["labels"]["observed"] == pytest.approx(2 / 3)
-    project.decide("abstract", [{"record_id": 2, "label": MAYBE}], reviewer="bob")
-    found = team.agreement(project)
+    project.log.decide("abstract", [{"record_id": 2, "label": MAYBE}], reviewer="bob")
+    found = team.agreement(project.snapshot())
     assert found["pairs"][0]["labels"]["value"] < 1 and found["pairs"][0]["passing"]["value"] == pytest.approx(1)
     assert found["passing"]["gwet_ac1"]["value"] == pytest.approx(1)
 
 
 def test_a_copy_judged_apart_counts_once(project):
-    project.decide("abstract", [{"record_id": 5, "label": EXCLUDE}], reviewer="ann")
-    project.link([(5, 1, "same title")], reviewer="ann")
-    found = team.agreement(project)
+    project.log.decide("abstract", [{"record_id": 5, "label": EXCLUDE}], reviewer="ann")
+    project.log.link([(5, 1, "same title")], reviewer="ann")
+    found = team.agreement(project.snapshot())
     assert found["records"] == 3 and found["labels"]["observed"] == pytest.approx(1 / 3)
 
 

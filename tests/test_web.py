@@ -47,7 +47,7 @@ def team_app(project):
 def joined(app, name, role):
     """Return the client of a person who used an invitation."""
     visitor = client(app, TEAM)
-    token = app.state.project.invite(name, role, datetime.now(UTC) + timedelta(days=1))
+    token = app.state.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=1))
     page = visitor.get(f"/join/{token}")
     done = visitor.post(f"/join/{token}", data={"csrf": hidden(page), "password": PASSWORD, "again": PASSWORD})
     assert done.status_code == 303, done.text
@@ -82,7 +82,7 @@ def decided(visitor, record_id, label, key, **facts):
 
 
 def decisions(project):
-    return [e for e in project.events() if e.kind is Kind.DECISION]
+    return [e for e in project.log.events() if e.kind is Kind.DECISION]
 
 
 # -- screening ----------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_decisions_are_those_of_the_terminals_session_and_the_next_record_comes_
             "about schools",
             "ann",
         )
-        shown = [e for e in project.events() if e.kind is Kind.SHOWN]
+        shown = [e for e in project.log.events() if e.kind is Kind.SHOWN]
         assert [e.record_id for e in shown[:2]] == [first["record_id"], second["record_id"]]
         assert event.origin is shown[0].origin
 
@@ -116,7 +116,7 @@ def test_a_change_that_is_sent_again_is_made_once_and_has_the_first_answer(revie
         head = csrf(ann)
         undone = [ann.post("/api/undo", headers=head, json={"key": "key-00000002"}).json()["done"] for _ in range(2)]
         assert undone[0] == undone[1] and undone[0]["record_id"] == first["record_id"]
-        assert sum(e.kind is Kind.UNDO for e in project.events()) == 1
+        assert sum(e.kind is Kind.UNDO for e in project.log.events()) == 1
 
 
 def test_a_change_that_is_sent_again_to_a_server_started_anew_is_made_once(review):
@@ -128,13 +128,13 @@ def test_a_change_that_is_sent_again_to_a_server_started_anew_is_made_once(revie
             ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]})
         with alone(project) as ann:
             opened(ann)
-            before = len(project.events())
+            before = len(project.log.events())
             decided(ann, first["record_id"], "include", "key-00000001")
             told = ann.post(
                 "/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]}
             )
             assert told.json()["done"]["record_id"] is None
-            assert [e.kind for e in project.events()[before:] if e.kind is not Kind.SHOWN] == []
+            assert [e.kind for e in project.log.events()[before:] if e.kind is not Kind.SHOWN] == []
 
 
 def test_undo_shows_the_record_again_with_its_note_and_skip_sets_it_aside(review):
@@ -203,7 +203,7 @@ def test_wrong_invitations_from_one_address_keep_nobody_else_out(review):
             TestClient(app, base_url=TEAM, client=(host, 1), follow_redirects=False)
             for host in ("10.0.0.1", "10.0.0.2")
         )
-        token = project.invite("olga", Role.OWNER, datetime.now(UTC) + timedelta(days=1))
+        token = project.people.invite("olga", Role.OWNER, datetime.now(UTC) + timedelta(days=1))
         pages = [one.get(f"/join/{token}") for one in (near, far)]
         codes = [
             near.post(
@@ -224,7 +224,7 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review):
     with review(12) as project, alone(project) as ann:
         told = ann.post("/api/import", headers=csrf(ann), files={"files": ("a.xlsx", b"PK\3\4 broken")})
         assert told.status_code == 422 and "a.xlsx" in told.json()["detail"] and "/tmp" not in told.json()["detail"]
-        assert project.n_records() == 12
+        assert project.records.count() == 12
 
 
 def test_what_speaks_for_a_record_tells_neither_score_nor_rank(review):
@@ -318,7 +318,7 @@ def test_pairs_that_may_be_one_record_are_answered_once(review, tmp_path):
             given = {"kept_id": pair["kept_id"], "copy_id": pair["copy_id"], "same": True}
             for _ in range(2):
                 assert ann.post("/api/duplicates/answers", headers=csrf(ann), json=given).json()["open"] == 0
-            assert sum(e.kind is Kind.DUPLICATE for e in project.events()) == 1
+            assert sum(e.kind is Kind.DUPLICATE for e in project.log.events()) == 1
             ann.post("/api/duplicates/answers", headers=csrf(ann), json={**given, "same": False})
             assert not project.live().duplicates
 
@@ -357,7 +357,7 @@ def test_a_pdf_is_attached_shown_replaced_and_taken_off(review):
             assert gone.status_code == 200 and gone.json()["files"] == []
         # What was taken off is told by the log, and can be read by it.
         assert ann.get(f"/api/attachments/{file['event']}").content == PDF
-        assert [e.kind for e in project.events() if e.kind in (Kind.ATTACHED, Kind.UNDO)] == [
+        assert [e.kind for e in project.log.events() if e.kind in (Kind.ATTACHED, Kind.UNDO)] == [
             Kind.ATTACHED,
             Kind.UNDO,
             Kind.ATTACHED,
@@ -391,7 +391,7 @@ def test_what_is_no_pdf_is_not_attached(review, content, said):
         told = sent_pdf(ann, content, record_id=1)
         assert told.status_code == 422 and said in told.json()["detail"]
         assert sent_pdf(ann, record_id=99).status_code == 422 and ann.get("/api/attachments/1").status_code == 404
-        assert not [e for e in project.events() if e.kind is Kind.ATTACHED]
+        assert not [e for e in project.log.events() if e.kind is Kind.ATTACHED]
 
 
 def test_a_pdf_goes_to_the_record_of_its_name_and_those_without_are_listed(review):
@@ -682,9 +682,13 @@ def test_each_route_from_each_role(review, role):
                     wrong = {**sent, "headers": {"x-csrf-token": "0" * 64}} | (
                         {"data": {**sent["data"], "csrf": "0" * 64}} if path in FORMS else {}
                     )
-                    before = len(project.events()), project.people(), len(project.invitations())
+                    before = len(project.log.events()), project.people.all(), len(project.people.invitations())
                     assert visitor.request(method, path, **wrong).status_code == 403, (method, path)
-                    assert before == (len(project.events()), project.people(), len(project.invitations()))
+                    assert before == (
+                        len(project.log.events()),
+                        project.people.all(),
+                        len(project.people.invitations()),
+                    )
                 told = visitor.request(method, path, **sent)
                 if path == "/logout":
                     visitor = relogged(app, "rita" if role is not Role.OWNER else "otto")
@@ -692,8 +696,10 @@ def test_each_route_from_each_role(review, role):
                 assert told.status_code < 500, (method, path, told.text[:300])
                 if needs is OWNER and path != "/api/duplicates/answers" and may:
                     assert told.status_code in (200, 303), (method, path, told.status_code, told.text[-600:])
-            assert project.person("carl") is None
-            assert {i.name for i in project.invitations() if i.open} == ({"carl"} if role is Role.OWNER else set())
+            assert project.people.named("carl") is None
+            assert {i.name for i in project.people.invitations() if i.open} == (
+                {"carl"} if role is Role.OWNER else set()
+            )
 
 
 def relogged(app, name):
@@ -744,7 +750,7 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
             for _ in range(2):
                 told = ada.post("/api/settlements", headers=csrf(ada), json={"record_id": first, "label": "include"})
                 assert told.status_code == 200 and told.json()["conflicts"] == []
-            assert len([e for e in project.events() if e.kind is Kind.SETTLED]) == 1
+            assert len([e for e in project.log.events() if e.kind is Kind.SETTLED]) == 1
             assert "Settled" in ada.get("/conflicts").text
 
 
@@ -756,7 +762,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
             assert "no record of the sample has been excluded" in rosa.get("/second-look").text
             screening.commit_audit(project)
-            project.decide(
+            project.log.decide(
                 "abstract",
                 [
                     {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE, "note": "seen by rita"}
@@ -773,13 +779,13 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             )
             found = rosa.get("/api/second-look?stage=abstract").json()
             waiting = [one["record_id"] for one in found["records"]]
-            assert waiting == status.second_look(project, "rosa") and found["own"] == 0
+            assert waiting == status.second_look(project.snapshot(), "rosa") and found["own"] == 0
             assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
             page = rosa.get("/second-look")
             hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)
             assert [int(re.findall(r"\d+", href)[0]) for href in hrefs] == waiting
             opened(rosa)
-            before = len(project.events())
+            before = len(project.log.events())
             for at, record_id in enumerate(waiting):
                 shown = rosa.get(f"/records/{record_id}?stage=abstract&second-look=1")
                 following = [*waiting[at + 1 :], *waiting[:at]]
@@ -793,7 +799,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
                 assert rosa.get("/api/second-look").json()["judged"] == at + 1
                 page = rosa.get("/second-look")
             assert "No other record awaits your second look" in shown.text and "has had its second look" in page.text
-            assert {e.kind for e in project.events()[before:]} == {Kind.DECISION}
+            assert {e.kind for e in project.log.events()[before:]} == {Kind.DECISION}
             opened(rolf)
             assert decided(rolf, waiting[0], "include", "key-00000001").status_code == 422
             assert [one["record_id"] for one in rosa.get("/api/conflicts").json()["conflicts"]] == [waiting[0]]
@@ -845,9 +851,9 @@ def test_invitations_work_once_and_expire(review):
         app = team_app(project)
         with client(app, TEAM) as visitor:
             joined(app, "olga", Role.OWNER)
-            late = project.invite("rita", Role.REVIEWER, datetime.now(UTC) - timedelta(seconds=1))
+            late = project.people.invite("rita", Role.REVIEWER, datetime.now(UTC) - timedelta(seconds=1))
             assert visitor.get(f"/join/{late}").status_code == 404
-            token = project.invite("rosa", Role.REVIEWER, datetime.now(UTC) + timedelta(days=1))
+            token = project.people.invite("rosa", Role.REVIEWER, datetime.now(UTC) + timedelta(days=1))
             page = visitor.get(f"/join/{token}")
             send = {"csrf": hidden(page)}
             assert (
@@ -869,7 +875,7 @@ def test_invitations_work_once_and_expire(review):
                 visitor.post(f"/join/{token}", data={**send, "password": PASSWORD, "again": PASSWORD}).status_code
                 == 404
             )
-            assert project.person("rosa").password_hash.startswith("$argon2id$")
+            assert project.people.named("rosa").password_hash.startswith("$argon2id$")
 
 
 def test_log_in_sessions_end_and_attempts_are_limited(review, monkeypatch):
@@ -1059,7 +1065,7 @@ def test_nobody_locks_a_colleague_out(review, monkeypatch):
             # A browser that she has lost has attempts of its own, and none once she has another password.
             lost = from_address(app, "10.0.0.66", device.value)
             assert [lost("olga", "wrong").status_code for _ in range(6)] == [401] * 5 + [429]
-            project.set_password_hash("olga", "another")
+            project.people.set_password_hash("olga", "another")
             assert from_address(app, "10.0.2.2", device.value)("olga", PASSWORD).status_code == 429
 
 
@@ -1155,7 +1161,7 @@ def test_a_forwarded_address_is_believed_of_a_proxy_on_this_machine_and_only_whe
 ):
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # what other servers obey is nothing here
     with review(6) as project:
-        project.add_person("olga", Role.OWNER)
+        project.people.add("olga", Role.OWNER)
         app = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=public), reviewer="olga")
         served = web.configured(app, "127.0.0.1", 8765, certificate=None, key=None, public=public).loaded_app
         visitor = TestClient(served, base_url=public or LOCAL, client=(peer, 1), follow_redirects=False)

@@ -108,7 +108,7 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
     """A review of thousands, of each count four digits or more: none is written without a comma."""
     with Project.create(tmp_path / "r.triage", 'question = "Q"\n[limits]\nlanguages = ["English"]\n') as project:
         n = 6_000
-        project.add(
+        project.records.add(
             [Record(title=f"T{i:x}") for i in range(n)],
             [1] * n,
             name="a.ris",
@@ -118,15 +118,17 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
             announced=n,
             problems=[],
         )
-        project.link(((i + 2, 1, "same title") for i in range(1_200)), reviewer="ann")
+        project.log.link(((i + 2, 1, "same title") for i in range(1_200)), reviewer="ann")
         ids = project.stage().record_ids.tolist()
-        project.decide(
+        project.log.decide(
             "abstract",
             [{"record_id": i, "label": Label.INCLUDE if k % 2 else Label.EXCLUDE} for k, i in enumerate(ids[:2_400])],
             reviewer="ann",
         )
-        facts = status.status(project)
-        page = re.sub(r"(?s)<style.*?</style>|<table>.*?</table>|<[^>]*>", " ", report.render(project, facts))
+        facts = status.status(project.snapshot())
+        page = re.sub(
+            r"(?s)<style.*?</style>|<table>.*?</table>|<[^>]*>", " ", report.render(project.snapshot(), facts)
+        )
         history = project.stage().history()
         line = str(status.State(Counts(history.n_total, history.n_screened, history.n_found), "", 1_200))
         curve = re.sub(r"<[^>]*>", " ", report.discovery_curve(history, facts))

@@ -284,7 +284,7 @@ def import_(
             label_column=label_column,
             progress=terminal.progress_bar,
         )
-        total = project.n_records()
+        total = project.records.count()
     if as_json:
         _print_json({"files": [intake.as_json(file) for file in done], "records": total})
         return
@@ -530,16 +530,16 @@ def screen(
     with _open(review) as project:
         if second_look:
             opened = screening.open_second_look(
-                project, facts.second_look(project, who, stage), stage_name=stage, reviewer=who
+                project, facts.second_look(project.snapshot(), who, stage), stage_name=stage, reviewer=who
             )
         else:
             opened = screening.open_session(
                 project, stage_name=stage, reviewer=who, preset=model, device=device, progress=terminal.progress_bar
             )
         with opened as (session, records):
-            protocol = project.protocol()
-            stage_now = next(s for s in protocol.stages if s.name == (stage or protocol.stages[0].name))
-            weights = facts.logged_parameters(project.events(), stage_now.name)
+            at_start = project.snapshot()
+            protocol, stage_now = at_start.protocol, at_start.asked(stage)
+            weights = facts.logged_parameters(at_start.events, stage_now.name)
             if not session.pool.n_shown:  # what a stop will cost is told before the first decision
                 print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
@@ -554,7 +554,7 @@ def screen(
                 )
                 if second_look
                 else facts.StateOf(
-                    session, lambda history: facts.recall_for(project, stage_now.name, who, history, weights)
+                    session, lambda history: facts.recall_for(project.snapshot(), stage_now.name, who, history, weights)
                 ),
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
@@ -747,7 +747,7 @@ def status(
     if require not in (None, "certified"):
         raise typer.BadParameter("only certified can be required", param_hint="--require")
     with _open(review) as project:
-        found = facts.status(project, stage, target=target, confidence=confidence)
+        found = facts.status(project.snapshot(), stage, target=target, confidence=confidence)
     if as_json:
         _print_json(found)
     else:
@@ -792,7 +792,8 @@ def report(
 
     hidden = [part.strip() for part in hide.split(",") if part.strip()]
     with _open(review) as project:
-        reports.write_report(project, output, facts.status(project, stage), hide=hidden)
+        now = project.snapshot()
+        reports.write_report(now, output, facts.status(now, stage), hide=hidden)
     if as_json:
         _print_json({"file": str(output)})
     else:
@@ -863,15 +864,17 @@ def export(
                     preset=model,
                     device=device,
                     progress=terminal.progress_bar,
-                    write=lambda ids: intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who),
+                    write=lambda ids: intake.export(
+                        project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who
+                    ),
                 )
             )
         elif wanted == ["second-look"]:
             who = _user(reviewer)
-            ids = facts.second_look(project, who, stage)
-            count = intake.export(project, output, stage_name=stage, record_ids=ids, reviewer=who)
+            ids = facts.second_look(project.snapshot(), who, stage)
+            count = intake.export(project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who)
         else:
-            count = intake.export(project, output, only=wanted, stage_name=stage)
+            count = intake.export(project.snapshot(), output, only=wanted, stage_name=stage)
     if as_json:
         _print_json({"file": str(output), "records": count})
     else:
@@ -911,7 +914,8 @@ def attach(
     if not files and (record is not None or replace):
         raise typer.BadParameter("name the PDFs, too", param_hint="FILE")
     with _open(review) as project:
-        fulltext.stage_of_full_texts(project, stage)
+        now = project.snapshot()
+        fulltext.stage_of_full_texts(now, stage)
         done = (
             fulltext.attach_files(
                 project,
@@ -924,9 +928,9 @@ def attach(
             if files
             else []
         )
-        asked = fulltext.stage_of_full_texts(project, stage)
+        asked = fulltext.stage_of_full_texts(project.snapshot() if done else now, stage)
         missing = fulltext.without(asked)
-        titles = {r.id: r.title for r in project.shown_records(asked, asked.rows_of(missing[:10]))} if missing else {}
+        titles = {r.id: r.title for r in project.records.shown(asked, asked.rows_of(missing[:10]))} if missing else {}
     attached = [one for one in done if one.event is not None and not one.already_there]
     there = [one for one in done if one.already_there]
     left = [one for one in done if one.event is None]
@@ -968,7 +972,7 @@ def log(review: Review, as_json: AsJson = False) -> None:
     from . import intake
 
     with _open(review) as project:
-        events = project.events()
+        events = project.log.events()
     if as_json:
         # Piece by piece: a long log as one text would be many times its size.
         print('{"events": [', end="")
@@ -1020,7 +1024,7 @@ def conflicts(
             if not as_json:
                 print(f"Settled record {event.record_id}: {event.label}, by event {event.seq}.")
                 return
-        found = team.conflicts(project, stage)
+        found = team.conflicts(project.snapshot(), stage)
     if as_json:
         _print_json(found)
         return
@@ -1051,7 +1055,7 @@ def agreement(
     from . import team
 
     with _open(review) as project:
-        found = team.agreement(project, stage, confidence=confidence)
+        found = team.agreement(project.snapshot(), stage, confidence=confidence)
     if as_json:
         _print_json(found)
     else:
@@ -1074,8 +1078,8 @@ def people(
     with _open(review) as project:
         if role is not None:
             name, _, wanted = role.rpartition("=")
-            project.set_role(name.strip(), wanted.strip().lower())
-        found, invited = project.people(), [i for i in project.invitations() if i.open]
+            project.people.set_role(name.strip(), wanted.strip().lower())
+        found, invited = project.people.all(), [i for i in project.people.invitations() if i.open]
     if as_json:
         _print_json(
             {
@@ -1127,7 +1131,7 @@ def invite(
 
     with _open(review) as project:
         expires_at = datetime.now(UTC) + timedelta(days=days)
-        token = project.invite(name, role.strip().lower(), expires_at)
+        token = project.people.invite(name, role.strip().lower(), expires_at)
     if as_json:
         _print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return

@@ -80,12 +80,13 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
             f"{plural(filtered.left - decided, 'record')} never read"
         )
         say("")
-        facts = status.status(project)
+        result = project.snapshot()
+        facts = status.status(result)
         say(status.in_words(facts))
         page = folder / "report.html"
-        report.write_report(project, page, facts, notice=NOTICE)
-        included = intake.export(project, folder / "included.ris", only=["included", "maybe"])
-        intake.export(project, folder / "decisions.csv")
+        report.write_report(result, page, facts, notice=NOTICE)
+        included = intake.export(result, folder / "included.ris", only=["included", "maybe"])
+        intake.export(result, folder / "decisions.csv")
     say("")
     say(f"export   included.ris ({plural(included, 'record')}) and decisions.csv, in {folder}")
     say("")
@@ -124,7 +125,7 @@ def _screen(project: Project, device: str, progress) -> tuple[int, int]:
         ) as (session, records),
         progress("Screening") as tick,
     ):
-        decided, weights = 0, status.logged_parameters(project.events(), project.stage().name)
+        decided, weights = 0, status.logged_parameters(project.log.events(), project.stage().name)
         while (showing := session.next()) is not None:
             session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)
             decided += 1

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from .decisions import Event, Live
 from .errors import InputError
 from .features import no_progress
-from .project import Project, Stage
+from .project import Project, Snapshot, Stage
 from .records import normal_title
 
 MOST_BYTES = 100_000_000
@@ -62,7 +62,7 @@ def attach(
         When it is no PDF or too large, or there is no such record; nothing is written.
     """
     check_pdf(name, content[:_HEAD], len(content))
-    return project.attach(record_id, name, content, reviewer=reviewer, replaces=replaces)
+    return project.attachments.attach(record_id, name, content, reviewer=reviewer, replaces=replaces)
 
 
 def detach(project: Project, seq: int, *, reviewer: str) -> Event:
@@ -76,7 +76,7 @@ def detach(project: Project, seq: int, *, reviewer: str) -> Event:
     event = attached_by(project.live(), seq)
     if event is None:
         raise InputError(f"Event {seq} attached no file that is there; look at the record again.")
-    project.undo(seq, reviewer=reviewer)
+    project.log.undo(seq, reviewer=reviewer)
     return event
 
 
@@ -100,9 +100,9 @@ def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[dict[str, ob
     ]
 
 
-def stage_of_full_texts(project: Project, name: str | None = None, *, viewer: str | None = None) -> Stage:
-    """Return the stage whose full texts are asked about, the last when none is named; see `Project.stage`."""
-    return project.stage(name or project.protocol().stages[-1].name, viewer=viewer)
+def stage_of_full_texts(review: Snapshot, name: str | None = None, *, viewer: str | None = None) -> Stage:
+    """Return the stage whose full texts are asked about, the last when none is named; see `Snapshot.stage`."""
+    return review.stage(name or review.protocol.stages[-1].name, viewer=viewer)
 
 
 def without(stage: Stage) -> list[int]:
@@ -123,7 +123,8 @@ class Names:
     """
 
     def __init__(self, project: Project, progress=no_progress) -> None:
-        self.n_records = project.n_records()
+        review = project.snapshot()
+        self.n_records = review.n_records
         self._project = project
         self._by_doi: dict[str, set[int]] = defaultdict(set)
         self._by_suffix: dict[str, set[int]] = defaultdict(set)
@@ -131,7 +132,7 @@ class Names:
         self._by_name: dict[str, set[int]] = defaultdict(set)
         by_title: dict[str, set[int]] = defaultdict(set)
         with progress("Reading the records") as tick:
-            for record in project.records():
+            for record in review.records.read():
                 if record.doi:
                     self._by_doi[_letters(record.doi)].add(record.id)
                     self._by_suffix[_letters(record.doi.partition("/")[2])].add(record.id)
@@ -252,7 +253,7 @@ def attach_files(
         When a file that was named is no PDF, or there is no such record; nothing is attached.
     """
     if record_id is not None:
-        project.record(record_id)
+        project.records.one(record_id)
         record_id = project.live().kept(record_id)
     files = list(_pdfs(paths))
     names = None if record_id is not None else Names(project, progress)

@@ -16,7 +16,7 @@ from . import protocol as protocols
 from .decisions import Batch, Event, Kind, Label, Origin, batches, label_of, without_quotes
 from .errors import Faults, InputError
 from .features import no_progress
-from .project import File, Project, Stage, place_of
+from .project import File, Project, Records, Snapshot, Stage, place_of
 from .records import Record
 from .screening import commit_audit
 from .wording import agree, is_are, plural
@@ -125,7 +125,7 @@ def import_files(
     source = (source or "").strip() or None
     looked = [_look(path, format, label_column, progress) for path in paths]
     for look in looked:
-        before = project.imported(look.sha256, source)
+        before = project.snapshot().imported(look.sha256, source)
         if before is not None and before.kept != len(look.lines):
             raise InputError(
                 f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
@@ -133,10 +133,10 @@ def import_files(
             )
     added = []
     for look in looked:
-        before = project.imported(look.sha256, source)
+        before = project.snapshot().imported(look.sha256, source)
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
-                ids = project.add(
+                ids = project.records.add(
                     look.records(label_column, tick),
                     look.lines,
                     name=look.path.name,
@@ -147,14 +147,14 @@ def import_files(
                     problems=[(p.line, p.message) for p in look.problems],
                 )
         else:
-            record_ids, file_ids = project.record_files()
-            ids = record_ids[file_ids == before.id].tolist()
+            file_ids = project.snapshot().record_files()
+            ids = (np.flatnonzero(file_ids == before.id) + 1).tolist()  # ids run from 1
         added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
-        stage = commit_audit(project)
-        project.decide(
+        stage = commit_audit(project).stage()
+        project.log.decide(
             stage.name,
             [
                 {"record_id": i, "label": label, "origin": Origin.IMPORTED}
@@ -245,10 +245,9 @@ def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[d
     """
     if not any(files):
         return [{} for _ in files]
-    stage = project.stage()
-    decided = {
-        stage.live.kept(e.record_id) for e in project.events() if e.kind is Kind.DECISION and e.stage == stage.name
-    }
+    review = project.snapshot()
+    stage = review.stage()
+    decided = {stage.live.kept(e.record_id) for e in review.events if e.kind is Kind.DECISION and e.stage == stage.name}
     missing = []
     for labels in files:
         missing.append({i: label for i, label in labels.items() if stage.live.kept(i) not in decided})
@@ -289,26 +288,26 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
 
     A link that somebody took back is not made again, nor are records asked about that a person told apart.
     """
-    events = project.events()
+    review = project.snapshot()
+    events, live = review.events, review.live
     undone = {e.undoes for e in events}
     apart = [
         (e.record_id, e.other_id)
         for e in events
         if (e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone)
     ]
-    live = project.live()
-    found = dedupe.find_duplicates(project.records(), apart)
+    found = dedupe.find_duplicates(project.records.read(), apart)
     links = [link for link in found if link.sure and live.kept(link.copy_id) != live.kept(link.kept_id)]
-    project.link(((link.copy_id, link.kept_id, link.why) for link in links), reviewer=reviewer)
+    project.log.link(((link.copy_id, link.kept_id, link.why) for link in links), reviewer=reviewer)
     live = project.live()
     open_pairs = {
         (min(pair), max(pair)): link.why
         for link in found
         if not link.sure and len(pair := {live.kept(link.copy_id), live.kept(link.kept_id)}) == 2
     }
-    records = {r.id: r for r in project.records({i for pair in open_pairs for i in pair})} if open_pairs else {}
+    records = {r.id: r for r in project.records.read({i for pair in open_pairs for i in pair})} if open_pairs else {}
     return Deduped(
-        records=project.n_records(),
+        records=review.n_records,
         linked=len(links),
         duplicates=len(live.duplicates),
         reasons=dict(Counter(link.why for link in links)),
@@ -320,9 +319,9 @@ def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewe
     """Write a person's answer: True links the copy, False tells the two apart, None takes the answer back."""
     pair = maybe.copy.id, maybe.kept.id
     if answer:
-        project.link([(*pair, f"{maybe.why}; a person decided")], reviewer=reviewer)
+        project.log.link([(*pair, f"{maybe.why}; a person decided")], reviewer=reviewer)
     elif answer is False:
-        project.tell_apart(*pair, reviewer=reviewer)
+        project.log.tell_apart(*pair, reviewer=reviewer)
     else:
         _take_back(
             project, lambda e: e.kind in (Kind.DUPLICATE, Kind.APART) and (e.record_id, e.other_id) == pair, reviewer
@@ -339,11 +338,11 @@ def after_answers(project: Project, before: Deduped, *, reviewer: str) -> Dedupe
 
 def _take_back(project: Project, is_answer: Callable[[Event], bool], reviewer: str) -> None:
     """Undo the newest event of a kind that is not undone."""
-    events = project.events()
+    events = project.log.events()
     undone = {e.undoes for e in events}
     for event in reversed(events):
         if event.seq not in undone and is_answer(event):
-            project.undo(event.seq, reviewer=reviewer)
+            project.log.undo(event.seq, reviewer=reviewer)
             return
 
 
@@ -367,13 +366,12 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     accept_proposals : bool
         Remove what only a language detector speaks against, too.
     """
-    limits = project.protocol().limits
-    stage = project.stage()
-    events = project.events()
+    review = project.snapshot()
+    limits, stage, events = review.protocol.limits, review.stage(), review.events
     undone = {e.undoes for e in events}
     stays = {(e.record_id, e.reason) for e in events if e.kind is Kind.STAYS and e.seq not in undone}
     removals, proposals = [], []
-    for record in project.iter_shown_records(stage):
+    for record in project.records.iter_shown(stage):
         found = eligibility.check(record, limits)
         if isinstance(found, eligibility.Removal):
             removals.append((record.id, found.kind, found.reason))
@@ -382,7 +380,7 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     if accept_proposals:
         removals += [(record.id, found.kind, found.reason) for record, found in proposals]
         proposals = []
-    project.remove(removals, reviewer=reviewer)
+    project.log.remove(removals, reviewer=reviewer)
     return Filtered(
         checked=len(stage.record_ids),
         removed=dict(Counter(kind for _, kind, _ in removals)),
@@ -397,9 +395,9 @@ def settle(
     """Write a person's answer to a proposal: True removes the record, False keeps it for good, None takes it back."""
     record, found = proposal
     if answer:
-        project.remove([(record.id, found.kind, found.reason)], reviewer=reviewer)
+        project.log.remove([(record.id, found.kind, found.reason)], reviewer=reviewer)
     elif answer is False:
-        project.let_stay(record.id, found.kind, reviewer=reviewer)
+        project.log.let_stay(record.id, found.kind, reviewer=reviewer)
     else:
         _take_back(project, lambda e: e.kind in (Kind.REMOVAL, Kind.STAYS) and e.record_id == record.id, reviewer)
 
@@ -442,19 +440,20 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     InputError
         With every line at fault; nothing is written.
     """
-    stage = project.stage(stage_name)
+    review = project.snapshot()
+    stage = review.stage(stage_name)
     faults = Faults(str(path))
     table = _read_decisions(path, faults)
     taken, rows = _checked(table, stage, faults)
     faults.refuse()
     rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
     warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
-    codes = _codes(next(s.reasons for s in project.protocol().stages if s.name == stage.name))
+    codes = _codes(review.asked(stage.name).reasons)
     in_force: dict[int, list[Event]] = defaultdict(list)
     for (name, record_id, who), event in stage.live.decisions.items():
         if name == stage.name and who == reviewer:
             in_force[stage.live.kept(record_id)].append(event)
-    protocol_tags = {_folded(tag): tag for tag in project.protocol().tags}
+    protocol_tags = {_folded(tag): tag for tag in review.protocol.tags}
     decisions, unchanged, counts, unlisted = [], 0, Counter(), Counter()
     tags, unlisted_tags = {}, Counter()
     for kept, given in taken.items():
@@ -484,7 +483,7 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
         )
     if decisions:
         commit_audit(project, stage.name)
-    written = Counter(e.kind for e in project.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
+    written = Counter(e.kind for e in project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
     return {
         "decisions": len(decisions),
         "unchanged": unchanged,
@@ -710,9 +709,10 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
         When the reviewer has no decision to take back, or the event cannot be undone.
     """
     if seq is None:
-        mine = [e for e in project.live().decisions.values() if e.reviewer == reviewer]
+        review = project.snapshot()
+        mine = [e for e in review.live.decisions.values() if e.reviewer == reviewer]
         if not mine:
-            out = _batches_of(project, reviewer)
+            out = _batches_of(review, reviewer)
             raise InputError(
                 f"{reviewer} has no decision in {project.path} to take back; "
                 + (
@@ -722,8 +722,8 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
                 )
             )
         seq = max(e.seq for e in mine)
-    project.undo(seq, reviewer=reviewer)
-    undone = next(e for e in project.events(since=seq - 1, until=seq))
+    project.log.undo(seq, reviewer=reviewer)
+    undone = next(e for e in project.log.events(since=seq - 1, until=seq))
     return {
         "undone": seq,
         "kind": str(undone.kind),
@@ -742,14 +742,14 @@ def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
     InputError
         When there is none.
     """
-    out = _batches_of(project, reviewer)
+    out = _batches_of(project.snapshot(), reviewer)
     if not out:
         raise InputError(
             f"No batch handed out to {reviewer} can be taken back: there is none, or {reviewer} has judged all of it; "
             "--reviewer NAME names somebody else."
         )
     batch = out[-1]
-    left = project.take_back(batch.first.seq, reviewer=reviewer)
+    left = project.log.take_back(batch.first.seq, reviewer=reviewer)
     return {
         "kind": "batch",
         "file": batch.first.note,
@@ -760,9 +760,9 @@ def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
     }
 
 
-def _batches_of(project: Project, reviewer: str) -> list[Batch]:
+def _batches_of(review: Snapshot, reviewer: str) -> list[Batch]:
     """Return the batches handed out to a reviewer that can be taken back, the oldest first."""
-    return [one for one in batches(project.events(), project.live()) if one.first.reviewer == reviewer]
+    return [one for one in batches(review.events, review.live) if one.first.reviewer == reviewer]
 
 
 LOG_COLUMNS = (
@@ -793,7 +793,7 @@ def event_as_json(event: Event) -> dict[str, object]:
 
 
 def export(
-    project: Project,
+    review: Snapshot,
     path: Path,
     *,
     only: Iterable[str] = (),
@@ -805,7 +805,7 @@ def export(
 
     Parameters
     ----------
-    project : Project
+    review : Snapshot
     path : Path
         Its ending names the format: .ris, .csv, .tsv, .xlsx or .bib; it must not exist.
     only : iterable of str
@@ -823,7 +823,7 @@ def export(
         When the path exists or its ending names no format.
     """
     formats.check_writable(path)
-    stage = project.stage(stage_name)
+    stage = review.stage(stage_name)
     if record_ids is None:
         rows = _rows_of(stage, set(only))
     else:
@@ -833,7 +833,7 @@ def export(
     tags = stage.live.tagged(stage.name, reviewer)
     # Who is to judge a record, too, must not read what another said of it.
     decisions = _decision_fields(stage) if record_ids is None else {}
-    formats.write(path, _Rows(project, stage, rows, decisions, tags if tags or project.protocol().tags else None))
+    formats.write(path, _Rows(review.records, stage, rows, decisions, tags if tags or review.protocol.tags else None))
     return len(rows)
 
 
@@ -852,14 +852,14 @@ def _rows_of(stage: Stage, only: Collection[str]) -> np.ndarray:
 class _Rows:
     """Records to write, read page by page each time that a writer goes over them."""
 
-    project: Project
+    records: Records
     stage: Stage
     rows: np.ndarray
     votes: Mapping[int, Mapping[str, str]]
     tags: Mapping[int, Sequence[Event]] | None  # None where the review has none
 
     def __iter__(self) -> Iterator[formats.ExportRow]:
-        for record in self.project.iter_shown_records(self.stage, self.rows):
+        for record in self.records.iter_shown(self.stage, self.rows):
             fields = {"record_id": str(record.id), **self.votes.get(record.id, _UNDECIDED)}
             if self.tags is not None:
                 fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in self.tags.get(record.id, ())))

@@ -24,7 +24,7 @@ import numpy as np
 
 from .decisions import Counts, Event, History, Kind, Label, Origin, PastDraws, Ranking, awaits_second_look, consensus
 from .errors import InputError
-from .project import Project, Stage
+from .project import Project, Records, Snapshot, Stage
 from .protocol import Protocol
 from .records import Record
 
@@ -74,9 +74,9 @@ class Pool:
         self._n_shown = 0
 
     @classmethod
-    def of(cls, stage: Stage) -> Pool:
-        """Build the pool of a project's stage as its log has it."""
-        history = stage.history()
+    def of(cls, stage: Stage, history: History | None = None) -> Pool:
+        """Build the pool of a review's stage as its log has it; `history` is the stage's, where it is there already."""
+        history = stage.history() if history is None else history
         pool = cls(len(stage.record_ids), stage.strata, history.past)
         for row, y, origin, size in zip(history.rows, history.y, history.origin, history.pool_size, strict=True):
             pool._append(int(row), str(origin), int(size))
@@ -747,21 +747,21 @@ def criteria_of(protocol: Protocol):
     )
 
 
-def commit_audit(project: Project, stage_name: str | None = None) -> Stage:
-    """Commit an audit permutation for the stage's records that have none yet; return the stage.
+def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
+    """Commit an audit permutation for the stage's records that have none yet; return the review as it is then.
 
     Called before anything of the stage is shown or decided: the certificate's validity rests on a
     permutation, and on weights of the evidence, that were fixed before the first decision.
     """
     from . import recall
 
-    while len((stage := project.stage(stage_name)).to_commit):
+    while len((stage := (review := project.snapshot()).stage(stage_name)).to_commit):
         # Later permutations of a stage keep the weights of its first.
-        plans = (e for e in project.events() if e.kind is Kind.PLAN and e.stage == stage.name)
+        plans = (e for e in review.events if e.kind is Kind.PLAN and e.stage == stage.name)
         first = next(plans, None)
         weights = recall.AuditE() if first is None else recall.AuditE.logged(json.loads(first.note))
-        project.commit_plan(stage, secrets.randbits(63), weights.parameters())
-    return stage
+        project.log.commit_plan(stage, secrets.randbits(63), weights.parameters())
+    return review
 
 
 class ProjectJournal:
@@ -775,22 +775,23 @@ class ProjectJournal:
     them from a batch to the pool, makes it necessary to read the stage anew.
     """
 
-    def __init__(self, project: Project, stage: Stage, reviewer: str, parameters: Mapping[str, object]) -> None:
+    def __init__(
+        self, project: Project, review: Snapshot, stage_name: str, reviewer: str, parameters: Mapping[str, object]
+    ) -> None:
         self._project = project
         self._reviewer = reviewer
         self._parameters = dict(parameters)
-        protocol = project.protocol()
+        protocol = review.protocol
         self._per_record = protocol.reviewers_per_record
         self._calibration = protocol.calibration
-        names = [s.name for s in protocol.stages]
-        self._earlier = names[: names.index(stage.name)]
-        self._take(stage)
+        self._earlier = review.earlier(stage_name)
+        self._take(review, stage_name)
 
-    def _take(self, stage: Stage) -> None:
+    def _take(self, review: Snapshot, stage_name: str) -> None:
         from . import recall
 
-        self.stage = stage
-        self._pool = Pool.of(stage)
+        self.stage = stage = review.stage(stage_name)
+        self._pool = Pool.of(stage, review.history(stage_name))
         self._live = stage.live
         n = self._pool.n
         self._sample = stage.calibration(self._calibration)
@@ -813,14 +814,14 @@ class ProjectJournal:
         self._known = np.full(n, -1, np.int8)
         if self._per_record > 1 and self._earlier:
             # One include lets a record in here; that it is in would tell of it before this reviewer has decided there.
-            seen = self._project.stage(stage.name, viewer=self._reviewer).record_ids
+            seen = review.stage(stage.name, viewer=self._reviewer).record_ids
             self._known[~np.isin(stage.record_ids, seen)] = _NOT_KNOWN_OF
         self._judges: set[str] = set()
         self._last_at: dict[str, datetime] = {}
-        self._n_records = self._project.n_records()
+        self._n_records = review.n_records
         self._anew = False
         self._untold = False  # whether others wrote what `news` has not told yet
-        events = self._project.events(until=stage.live.last_seq)
+        events = review.events
         taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
         for e, row in zip(events, self._rows_of(events), strict=True):
             if e.kind is not Kind.SHOWN or e.seq not in taken_back:
@@ -921,13 +922,14 @@ class ProjectJournal:
         if not self._anew:
             return self.desk() if desk is None and untold else desk
         before = self.stage
-        fresh = commit_audit(self._project, before.name)
+        review = commit_audit(self._project, before.name)
+        fresh = review.stage(before.name)
         if len(fresh.record_ids) != len(before.record_ids) or (fresh.record_ids != before.record_ids).any():
             raise InputError(
                 "Records were added to or removed from this stage while you screened; every decision is kept: "
                 "start the session again to go on with them."
             )
-        self._take(fresh)
+        self._take(review, before.name)
         return self.desk()
 
     @contextmanager
@@ -944,13 +946,14 @@ class ProjectJournal:
 
     def _catch_up(self) -> Desk | None:
         """Follow what is new in the log; `_anew` is set when that does not do."""
-        others = self._project.events(since=self._seq)
-        self._anew = self._anew or self._project.n_records() != self._n_records
+        review = self._project.snapshot()
+        others = review.events_between(since=self._seq)
+        self._anew = self._anew or review.n_records != self._n_records
         if self._anew or not others:
             return None
         name = self.stage.name
         here: set[int] = set()
-        self._live = self._project.live()
+        self._live = review.live
         for e, row in zip(others, self._rows_of(others), strict=True):
             moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (e.stage in self._earlier and e.kind is not Kind.SHOWN)
             taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
@@ -970,7 +973,7 @@ class ProjectJournal:
         return self.desk()
 
     def show(self, row: int, origin: Origin, pool_size: int, ranking_id: int | None) -> bool:
-        events = self._project.show(
+        events = self._project.log.show(
             self.stage.name,
             [int(self.stage.record_ids[row])],
             [origin],
@@ -992,7 +995,7 @@ class ProjectJournal:
         with nullcontext() if self._i_took[row] else self._taking(row):
             first = self._first.get(row)
             origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
-            decided, *tagged = self._project.decide(
+            decided, *tagged = self._project.log.decide(
                 self.stage.name,
                 [{"record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin}],
                 reviewer=self._reviewer,
@@ -1051,9 +1054,9 @@ class ProjectJournal:
             return None
         last, row = found
         tags = {e.seq for given in self._live.tags.values() for e in given}
-        undo = self._project.undo(last.seq, reviewer=self._reviewer)
+        undo = self._project.log.undo(last.seq, reviewer=self._reviewer)
         self._note(undo, row)
-        for event in self._project.events(since=undo.seq):
+        for event in self._project.log.events(since=undo.seq):
             if event.undoes in tags:  # they went with the decision
                 self._note(event, row)
         self._live = self._project.live()  # what comes back in its place, the log says
@@ -1082,7 +1085,7 @@ class ProjectJournal:
         return self._seq
 
     def save(self, scores: np.ndarray, held_out: np.ndarray, as_of: int) -> int:
-        return self._project.save(
+        return self._project.rankings.save(
             self.stage.name,
             Ranking(as_of, self._parameters, self.stage.record_ids, scores.astype(np.float32), held_out),
         )
@@ -1135,14 +1138,14 @@ class StageRecords(Sequence):
 
     Parameters
     ----------
-    project : Project
+    records : Records
     stage : Stage
     rows : sequence of int, optional
         Some of the stage's rows, to be counted anew in this order.
     """
 
-    def __init__(self, project: Project, stage: Stage, rows: Sequence[int] | None = None) -> None:
-        self._project = project
+    def __init__(self, records: Records, stage: Stage, rows: Sequence[int] | None = None) -> None:
+        self._records = records
         self.stage = stage
         self._rows = range(len(stage.record_ids)) if rows is None else rows
 
@@ -1150,51 +1153,53 @@ class StageRecords(Sequence):
         return len(self._rows)
 
     def __getitem__(self, row: int) -> Record:
-        return self._project.shown_records(self.stage, [self._rows[row]])[0]
+        return self._records.shown(self.stage, [self._rows[row]])[0]
 
 
-def _fingerprint(project: Project, stage: Stage) -> str:
+def _fingerprint(records: Records, stage: Stage) -> str:
     """Return what differs whenever a text of the stage does, those of the copies that fill gaps among them."""
     ids, copies = stage.record_ids, stage.live.copies_of(stage.record_ids)
-    digest = hashlib.blake2b(project.text_hashes(ids), digest_size=16)
+    digest = hashlib.blake2b(records.text_hashes(ids), digest_size=16)
     if copies:
         pairs = np.array([(kept, copy) for kept in sorted(copies) for copy in copies[kept]])
         digest.update(np.searchsorted(ids, pairs[:, 0]))
-        digest.update(project.text_hashes(np.unique(pairs[:, 1])))
+        digest.update(records.text_hashes(np.unique(pairs[:, 1])))
     return digest.hexdigest()
 
 
-def _model_of(project: Project, stage: Stage, preset: str | None, device: str, progress) -> ReviewModel:
+def _model_of(
+    review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress
+) -> ReviewModel:
     from . import features
 
-    protocol = project.protocol()
-    texts = features.Texts(len(stage.record_ids), lambda: project.iter_texts(stage), _fingerprint(project, stage))
+    protocol, records = review.protocol, review.records
+    texts = features.Texts(len(stage.record_ids), lambda: records.iter_texts(stage), _fingerprint(records, stage))
     return ReviewModel(
         texts,
         preset or protocol.model,
         criteria_of(protocol),
         device=device,
-        cache_dir=project.cache_dir,
+        cache_dir=cache_dir,
         progress=progress,
         final=_final_labels(protocol, stage),
     )
 
 
 def _training_of(
-    project: Project, stage: Stage, preset: str | None, device: str, progress, beside: Session | None
+    review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress, beside: Session | None
 ) -> tuple[Training, ReviewModel]:
     """Return what ranks a stage, and its model: those of a session beside it, as far as they are right here, too."""
-    model, final = None, _final_labels(project.protocol(), stage)
+    model, final = None, _final_labels(review.protocol, stage)
     if beside is not None and isinstance(beside.training.scorer, ReviewModel):
         from . import ranking
 
-        protocol, there = project.protocol(), beside.training.scorer
+        protocol, there = review.protocol, beside.training.scorer
         wanted = ranking.load_preset(preset or protocol.model)
-        if there.is_of(_fingerprint(project, stage), criteria_of(protocol), wanted):
+        if there.is_of(_fingerprint(review.records, stage), criteria_of(protocol), wanted):
             if there.learns_from(final):
                 return beside.training, there
             model = there.over_its_views(final)
-    model = model or _model_of(project, stage, preset, device, progress)
+    model = model or _model_of(review, stage, preset, device, cache_dir, progress)
     return Training(model, model.anew()), model
 
 
@@ -1218,17 +1223,16 @@ def _final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     return final
 
 
-def _no_records(project: Project, stage: Stage) -> InputError:
+def _no_records(review: Snapshot, stage: Stage) -> InputError:
     """Return the error that a stage has no records, with what to do about it."""
-    names = [s.name for s in project.protocol().stages]
-    before = names[: names.index(stage.name)]
-    if not project.n_records():
+    before = review.earlier(stage.name)
+    if not review.n_records:
         why = "import some first"
-    elif before and len(project.stage(before[0]).record_ids):
+    elif before and len(review.stage(before[0]).record_ids):
         why = f"none has passed the stage {before[-1]!r}"
     else:
         why = "every record imported is linked to another or was removed; `triage undo --event` takes that back"
-    return InputError(f"The stage {stage.name!r} of {project.path} holds no records yet: {why}.")
+    return InputError(f"The stage {stage.name!r} of {review.path} holds no records yet: {why}.")
 
 
 @contextmanager
@@ -1267,15 +1271,16 @@ def open_session(
     InputError
         When the stage has no records, or a name is wrong.
     """
-    stage = commit_audit(project, stage_name)
+    review = commit_audit(project, stage_name)
+    stage = review.stage(stage_name)
     if not len(stage.record_ids):
-        raise _no_records(project, stage)
-    training, model = _training_of(project, stage, preset, device, progress, beside)
-    journal = ProjectJournal(project, stage, reviewer, model.parameters)
+        raise _no_records(review, stage)
+    training, model = _training_of(review, stage, preset, device, project.cache_dir, progress, beside)
+    journal = ProjectJournal(project, review, stage.name, reviewer, model.parameters)
     session = Session(
         journal.desk(),
         training,
-        next_origin=_policy(project),
+        next_origin=_policy(review),
         journal=journal,
         background=background,
         retrain_after=retrain_after,
@@ -1284,7 +1289,7 @@ def open_session(
         session.retrain()
         if training.newest[0] is None:  # else there is a ranking to begin with, that of the session beside this one
             session.wait()
-        yield session, StageRecords(project, stage)
+        yield session, StageRecords(review.records, stage)
     finally:
         session.close()
 
@@ -1306,16 +1311,17 @@ def open_second_look(
     stage_name : str, optional
         The first stage when left out.
     """
-    stage = project.stage(stage_name)
+    review = project.snapshot()
+    stage = review.stage(stage_name)
     rows = [row for row in stage.rows_of(record_ids).tolist() if row >= 0]
-    journal = _SecondLookJournal(ProjectJournal(project, stage, reviewer, {}), rows)
-    yield Session(journal.desk(), lambda rows, y: None, journal=journal), StageRecords(project, stage, rows)
+    journal = _SecondLookJournal(ProjectJournal(project, review, stage.name, reviewer, {}), rows)
+    yield Session(journal.desk(), lambda rows, y: None, journal=journal), StageRecords(review.records, stage, rows)
 
 
-def _policy(project: Project) -> Callable[[History], Origin] | None:
+def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
     from . import recall
 
-    stopping = project.protocol().stopping
+    stopping = review.protocol.stopping
     policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
     return None if policy is None else policy.next_origin
 
@@ -1359,18 +1365,19 @@ def hand_out(
         When no record of the stage is left for the reviewer to judge.
     """
     while True:
-        stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
+        ranked = _ranked(project, stage_name, preset, device, progress)
+        stage, ranking = ranked.stage, ranked.ranking
         committed = commit_audit(project, stage.name)
-        if not np.array_equal(committed.record_ids, stage.record_ids):
+        if not np.array_equal(committed.stage(stage.name).record_ids, stage.record_ids):
             continue
-        journal = ProjectJournal(project, committed, reviewer, {})
+        journal = ProjectJournal(project, committed, stage.name, reviewer, {})
         desk, batch = journal.desk(), _Batch(journal)
         has, training = desk.mine, Training(lambda rows, y: None)
-        training.newest = scores, ranking.id
+        training.newest = ranking.scores, ranking.id
         session = Session(
             replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]),
             training,
-            next_origin=_policy(project),
+            next_origin=_policy(committed),
             journal=batch,
         )
         ids = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()
@@ -1384,7 +1391,7 @@ def hand_out(
             write(ids)
         logged = False
         try:
-            logged = not batch.taken or project.show(
+            logged = not batch.taken or project.log.show(
                 stage.name,
                 stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
                 [origin for _, origin, _ in batch.taken],
@@ -1420,22 +1427,30 @@ class _Batch:
             self.taken.append((row, origin, pool_size))
 
 
-def _ranked(
-    project: Project, stage_name: str | None, preset: str | None, device: str, progress
-) -> tuple[Stage, np.ndarray, Ranking]:
-    """Return the stage, a score for each of its records, and the ranking, made anew when it is stale."""
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A stage and its ranking; the model that made it, where it was made just now."""
+
+    review: Snapshot
+    stage: Stage
+    ranking: Ranking
+    model: ReviewModel | None = None
+
+
+def _ranked(project: Project, stage_name: str | None, preset: str | None, device: str, progress) -> _Ranked:
+    """Rank a stage: by its saved ranking, or anew when that is stale."""
     from . import ranking as models
 
-    stage = project.stage(stage_name)
+    review = project.snapshot()
+    stage, protocol = review.stage(stage_name), review.protocol
     if not len(stage.record_ids):
-        raise _no_records(project, stage)
-    saved = project.ranking(stage.name)
-    protocol = project.protocol()
+        raise _no_records(review, stage)
+    saved = review.rankings.newest(stage.name)
     wanted = _parameters(
         models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from
     )
     newest = max(
-        (e.seq for e in project.events() if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0
+        (e.seq for e in review.events if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0
     )
     if (
         saved is not None
@@ -1443,9 +1458,9 @@ def _ranked(
         and saved.model == json.loads(json.dumps(wanted))
         and np.array_equal(saved.record_ids, stage.record_ids)
     ):
-        return stage, saved.scores, saved
-    model = _model_of(project, stage, preset, device, progress)
-    rows, y = _labels(stage)
+        return _Ranked(review, stage, saved)
+    model = _model_of(review, stage, preset, device, project.cache_dir, progress)
+    rows, y = _labels(review.history(stage.name))
     scores = model(rows, y)
     if scores is None:
         scores = -np.arange(len(stage.record_ids), dtype=np.float32)
@@ -1456,11 +1471,10 @@ def _ranked(
         scores.astype(np.float32),
         held_out_scores(model.anew(), len(scores), rows, y),
     )
-    return stage, fresh.scores, replace(fresh, id=project.save(stage.name, fresh))
+    return _Ranked(review, stage, replace(fresh, id=project.rankings.save(stage.name, fresh)), model)
 
 
-def _labels(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
-    history = stage.history()
+def _labels(history: History) -> tuple[np.ndarray, np.ndarray]:
     return history.rows[history.judged], history.y[history.judged]
 
 
@@ -1478,21 +1492,23 @@ def rank(
     `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
     is the criteria, `criteria` says whether they are too few words to find much by, and what each matches.
     """
-    stage, scores, ranking = _ranked(project, stage_name, preset, device, progress)
-    rows, y = _labels(stage)
+    ranked = _ranked(project, stage_name, preset, device, progress)
+    review, stage, ranking = ranked.review, ranked.stage, ranked.ranking
+    scores = ranking.scores
+    rows, y = _labels(review.history(stage.name))
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
-    y = _taught(_final_labels(project.protocol(), stage), rows, y)
+    y = _taught(_final_labels(review.protocol, stage), rows, y)
     order = np.argsort(-scores, kind="stable")
     best = order[unscreened[order]][:top]
-    criteria = criteria_of(project.protocol())
-    records = dict(zip(np.sort(best).tolist(), project.shown_records(stage, np.sort(best)), strict=True))
+    criteria = criteria_of(review.protocol)
+    records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
     basis = "order"
     if 0 < y.sum() < len(y):
         basis = "labels"
     elif any((criteria.question, criteria.include, criteria.exclude)) and ranking.model["criteria_weight"]:
         basis = "criteria"
-    return {
+    facts = {
         "records": [
             {"record_id": records[row].id, "rank": place, "score": float(scores[row]), "title": records[row].title}
             for place, row in enumerate(best.tolist(), 1)
@@ -1501,17 +1517,20 @@ def rank(
         "as_of": ranking.as_of,
         "basis": basis,
         "stage": stage.name,
-    } | ({"criteria": _matches(project, stage, preset, device, progress)} if basis == "criteria" else {})
+    }
+    if basis == "criteria":
+        model = ranked.model or _model_of(review, stage, preset, device, project.cache_dir, progress)
+        facts["criteria"] = _matches(review, stage, model)
+    return facts
 
 
-def _matches(project: Project, stage: Stage, preset: str | None, device: str, progress) -> dict[str, object]:
+def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> dict[str, object]:
     """Say what the criteria, which alone rank the records, match among them."""
-    criteria = criteria_of(project.protocol())
+    criteria = criteria_of(review.protocol)
     texts = [text for text in (criteria.question, *criteria.include) if text.strip()]
     # Scripts that put no blanks between words are taken two characters for a word, and not looked up.
     words = {word for text in texts for word in [*_SPACED_WORD.findall(text.lower()), *_UNSPACED.findall(text)]}
-    views = _model_of(project, stage, preset, device, progress).views
-    records = StageRecords(project, stage)
+    views, records = model.views, StageRecords(review.records, stage)
     near = views.nearness(texts)
     known_by = next(iter(views.names.values()))
     matches = []
@@ -1543,7 +1562,7 @@ def explain(
 ) -> dict[str, object]:
     """Return why a record has its score; what `triage rank --explain` prints.
 
-    To a `viewer` who is to stay blind it is explained by what they may know (see `Project.stage`), though the
+    To a `viewer` who is to stay blind it is explained by what they may know (see `Snapshot.stage`), though the
     ranking has learned from everybody.
 
     With an open `session` of the stage the views need not be made: its own are used.
@@ -1557,10 +1576,11 @@ def explain(
     InputError
         When the stage has no such record.
     """
-    stage = project.stage(stage_name, viewer=viewer)
+    review = project.snapshot()
+    stage = review.stage(stage_name, viewer=viewer)
     row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
     if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
-        raise InputError(f"The stage {stage.name!r} of {project.path} has no record {record_id}.")
+        raise InputError(f"The stage {stage.name!r} of {review.path} has no record {record_id}.")
     if (
         session is not None
         and isinstance(session.training.scorer, ReviewModel)
@@ -1568,12 +1588,12 @@ def explain(
     ):
         model = session.training.scorer
         if viewer is not None:
-            model = model.over_its_views(_final_labels(project.protocol(), stage))
+            model = model.over_its_views(_final_labels(review.protocol, stage))
     else:
-        model = _model_of(project, stage, preset, device, progress)
-    records = StageRecords(project, stage)
+        model = _model_of(review, stage, preset, device, project.cache_dir, progress)
+    records = StageRecords(review.records, stage)
     record = records[row]
-    rows, y = _labels(stage)
+    rows, y = _labels(review.history(stage_name, viewer=viewer))
     facts: dict[str, object] = {
         "record_id": int(stage.record_ids[row]),
         "title": record.title,
@@ -1593,9 +1613,9 @@ def explain(
                 name = names.get(column, "(what no other record says)")
                 name = f"{name} (title)" if view == "titles" else name
                 by_name[name] = by_name.get(name, 0.0) + adds
-    label_of = dict(zip(rows.tolist(), _taught(_final_labels(project.protocol(), stage), rows, y).tolist()))
+    label_of = dict(zip(rows.tolist(), _taught(_final_labels(review.protocol, stage), rows, y).tolist()))
     known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
-    criteria = criteria_of(project.protocol())
+    criteria = criteria_of(review.protocol)
     texts = [("question", criteria.question)] * bool(criteria.question) + [
         *(("include", text) for text in criteria.include),
         *(("exclude", text) for text in criteria.exclude),

@@ -14,7 +14,7 @@ import numpy as np
 from . import recall
 from .decisions import Counts, Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
 from .errors import InputError
-from .project import Project, Stage
+from .project import Snapshot, Stage
 from .protocol import Protocol, Stage as AskedStage, Stopping, parse
 from .stopping_rules import RULES
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
@@ -105,19 +105,19 @@ class Flow:
         return sum(sum(by_source.values()) for by_source in self.removed.values())
 
 
-def flow(project: Project, *, viewer: str | None = None) -> Flow:
-    """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Project.stage`).
+def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
+    """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Snapshot.stage`).
 
     A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
     """
-    sources = {file.id: file.source for file in project.files()}
-    _, file_ids = project.record_files()
+    sources = {file.id: file.source for file in review.files}
+    file_ids = review.record_files()
 
     def source_of(record_id: int) -> str:
         return sources[int(file_ids[record_id - 1])]  # ids run from 1
 
-    protocol = project.protocol()
-    stages = [project.stage(s.name, viewer=viewer) for s in protocol.stages]
+    protocol = review.protocol
+    stages = [review.stage(s.name, viewer=viewer) for s in protocol.stages]
     live = stages[0].live
     tags_of, last = tags_of_records(stages), stages[-1]
     tagged = Counter(
@@ -217,7 +217,7 @@ def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
 
 
 def status(
-    project: Project,
+    review: Snapshot,
     stage_name: str | None = None,
     *,
     target: float | None = None,
@@ -228,13 +228,13 @@ def status(
 
     Parameters
     ----------
-    project : Project
+    review : Snapshot
     stage_name : str, optional
         The first stage when left out.
     target, confidence : float, optional
         The protocol's when left out.
     viewer : str, optional
-        A reviewer who is to stay blind (see `Project.stage`). The ranking, which has learned from everybody, says
+        A reviewer who is to stay blind (see `Snapshot.stage`). The ranking, which has learned from everybody, says
         nothing to them: the estimate is that of the curve, the pace is their own.
 
     Raises
@@ -242,15 +242,15 @@ def status(
     InputError
         When the stage is none, or a number does not lie between 0 and 1.
     """
-    protocol = project.protocol()
+    protocol = review.protocol
     target = protocol.stopping.target if target is None else _share("--target", target)
     confidence = protocol.stopping.confidence if confidence is None else _share("--confidence", confidence)
-    stage = project.stage(stage_name, viewer=viewer)
-    history = stage.history()
-    events = project.events(until=stage.live.last_seq)
+    stage = review.stage(stage_name, viewer=viewer)
+    history = review.history(stage_name, viewer=viewer)
+    events = review.events_between(until=stage.live.last_seq)
     parameters = logged_parameters(events, stage.name)
     is_blind = viewer is not None and protocol.reviewers_per_record > 1
-    ranking = None if is_blind else project.ranking(stage.name)
+    ranking = None if is_blind else review.rankings.newest(stage.name)
     if ranking is not None and not np.array_equal(ranking.record_ids, stage.record_ids):
         ranking = None
     estimate = None
@@ -275,7 +275,7 @@ def status(
     judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     noise = _label_noise(stage, history, confidence, parameters)
-    warnings = _warnings(project, events, stage, labels, history, estimate, certificate, viewer)
+    warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if is_blind:
         warnings.insert(
             0,
@@ -283,7 +283,7 @@ def status(
             f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.",
         )
     if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
-        warnings += _safe_checks(project, stage, history, estimate, noise)
+        warnings += _safe_checks(review, stage, history, estimate, noise)
     return {
         "stage": stage.name,
         "records": history.n_total,
@@ -464,20 +464,20 @@ class SecondLooks:
     own: int
 
 
-def second_looks(project: Project, reviewer: str, stage_name: str | None = None) -> SecondLooks:
+def second_looks(review: Snapshot, reviewer: str, stage_name: str | None = None) -> SecondLooks:
     """Return where the second look at excluded records stands for a reviewer.
 
     What a reviewer has judged never awaits that reviewer: a second look is somebody else's. Where two are to judge
     each record anyway nothing ever awaits it: being listed would tell what the first has decided.
     """
-    stage = project.stage(stage_name, viewer=reviewer)
+    stage = review.stage(stage_name, viewer=reviewer)
     given = _judgements(stage, set(_sample(stage)))
     drawn, pending = _excluded_of_sample(stage, given)
     waiting = tuple(r for r in pending if given[r][0].reviewer != reviewer)
     return SecondLooks(stage.name, len(drawn), len(drawn) - len(pending), waiting, len(pending) - len(waiting))
 
 
-def second_look(project: Project, reviewer: str, stage_name: str | None = None) -> list[int]:
+def second_look(review: Snapshot, reviewer: str, stage_name: str | None = None) -> list[int]:
     """Return the records that await a reviewer's second look (see `second_looks`).
 
     Raises
@@ -485,8 +485,8 @@ def second_look(project: Project, reviewer: str, stage_name: str | None = None) 
     InputError
         When there is none.
     """
-    looks = second_looks(project, reviewer, stage_name)
-    if (count := project.protocol().reviewers_per_record) > 1:
+    looks = second_looks(review, reviewer, stage_name)
+    if (count := review.protocol.reviewers_per_record) > 1:
         raise InputError(
             f"The protocol asks {plural(count, 'reviewer')} to judge each record, so each has its second look in ordinary "
             "screening; a list of excluded records would tell you what the other decided."
@@ -548,7 +548,7 @@ def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
 
 
 def _warnings(
-    project: Project,
+    review: Snapshot,
     events: list[Event],
     stage: Stage,
     labels: list[tuple[int, Label | None]],
@@ -565,7 +565,7 @@ def _warnings(
             "much harder to exhaust than what a review includes in the end; nothing is said of records that the search "
             "did not retrieve, or that were labelled wrongly."
         )
-    if project.protocol().learn_from == "final" and stage.name != project.protocol().stages[-1].name:
+    if review.protocol.learn_from == "final" and stage.name != review.protocol.stages[-1].name:
         told.append(
             f"The ranking learns from the decisions of later stages where there are some; recall stays that of the labels "
             f"of the stage {stage.name!r}, which are harder to exhaust."
@@ -590,7 +590,7 @@ def _warnings(
             f"{agree(returned, 'it is', 'they are')} the next to be shown, and until then the certificate rests on the draws "
             f"before {agree(returned, 'it', 'them')}."
         )
-    told += _unfinished(project, stage, labels, viewer)
+    told += _unfinished(review, stage, labels, viewer)
     hits = history.rows[(history.origin == Origin.AUDIT) & (history.y == 1)]
     if len(hits):
         ids = ", ".join(str(i) for i in stage.record_ids[hits][:10]) + (" and more" if len(hits) > 10 else "")
@@ -602,8 +602,8 @@ def _warnings(
         told.append("The model disagrees with the audit: it expects more relevant records than the certificate allows.")
     first = next((e.at for e in events if e.kind is Kind.DECISION and e.stage == stage.name), None)
     if first is not None:
-        before = [toml for at, toml in project.protocol_versions() if at <= first]
-        if before and parse(before[-1]).stopping != project.protocol().stopping:
+        before = [toml for at, toml in review.protocol_versions if at <= first]
+        if before and parse(before[-1]).stopping != review.protocol.stopping:
             told.append("The stopping rule, its target or its confidence was changed after screening had begun.")
     return told
 
@@ -615,7 +615,7 @@ def _plateau_is_reached(history: History, target: float, confidence: float) -> b
 
 
 def _safe_checks(
-    project: Project, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None
+    review: Snapshot, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None
 ) -> list[str]:
     """Tell which checks of the SAFE procedure are not met, in one sentence; nothing where all are.
 
@@ -634,7 +634,7 @@ def _safe_checks(
             "fewer records are screened than twice as many as are expected to be relevant "
             f"({about(estimate.relevant_total, 'record')})"
         )
-    names = {model.get("name") for model in project.ranking_models(stage.name)}
+    names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
     if noise is not None and noise["pending"]:
@@ -652,10 +652,10 @@ def _safe_checks(
 
 
 def _unfinished(
-    project: Project, stage: Stage, labels: list[tuple[int, Label | None]], viewer: str | None
+    review: Snapshot, stage: Stage, labels: list[tuple[int, Label | None]], viewer: str | None
 ) -> list[str]:
     """Tell what is still to come before the stage's labels are final, or its records complete."""
-    protocol = project.protocol()
+    protocol = review.protocol
     told = []
     judged = {(stage.live.kept(record_id), who) for name, record_id, who in stage.live.decisions if name == stage.name}
     reviewers = Counter(record_id for record_id, _ in judged)
@@ -668,7 +668,7 @@ def _unfinished(
     for earlier in [s.name for s in protocol.stages]:
         if earlier == stage.name:
             break
-        before = project.stage(earlier, viewer=viewer)
+        before = review.stage(earlier, viewer=viewer)
         open_records = len(before.record_ids) - sum(1 for _, label in _judged(before) if label is not None)
         if open_records:
             told.append(
@@ -749,11 +749,11 @@ class StateOf:
         return State(self._session.counts(), self._recall, self._session.changes - self._at)
 
 
-def recall_for(project: Project, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
+def recall_for(review: Snapshot, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
     """Return what is certified, for a reviewer's session; as they may know it where two judge each record."""
-    protocol = project.protocol()
+    protocol = review.protocol
     if protocol.reviewers_per_record > 1:
-        history = project.stage(stage_name, viewer=reviewer).history()
+        history = review.history(stage_name, viewer=reviewer)
     return recall_in_words(history, protocol, parameters)
 
 

@@ -10,29 +10,29 @@ import numpy as np
 from . import agreement as coefficients
 from .decisions import Event, Label, visible
 from .errors import InputError
-from .project import Project, Role, Stage
+from .project import Project, Role, Snapshot, Stage
 from .wording import plural
 
 
-def conflicts(project: Project, stage_name: str | None = None, *, viewer: str | None = None) -> dict[str, object]:
+def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> dict[str, object]:
     """Return the records whose reviewers disagree, as `triage conflicts --json` prints them.
 
     Parameters
     ----------
-    project : Project
+    review : Snapshot
     stage_name : str, optional
         The first stage when left out.
     viewer : str, optional
         Who asks: a reviewer sees the conflicts of records that they have judged too, and no decision before
         all that the protocol asks for are there; everything when left out.
     """
-    stage = project.stage(stage_name)
-    seen = _decisions(project, stage, viewer)
+    stage = review.stage(stage_name)
+    seen = _decisions(review, stage, viewer)
     agreed = stage.consensus
 
     def listed(record_ids) -> list[dict[str, object]]:
         here = [r for r, row in zip(record_ids, stage.rows_of(record_ids).tolist(), strict=True) if row >= 0]
-        titles = {r.id: r.title for r in project.shown_records(stage, stage.rows_of(here))}
+        titles = {r.id: r.title for r in review.records.shown(stage, stage.rows_of(here))}
         return [
             {
                 "record_id": r,
@@ -51,13 +51,13 @@ def conflicts(project: Project, stage_name: str | None = None, *, viewer: str | 
     }
 
 
-def open_conflicts(project: Project, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
+def open_conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
     """Return how many conflicts `conflicts` lists as open; None where there can be none, as one person judges alone."""
-    reviewers = {who for _, _, who in project.live().decisions}
-    if project.protocol().reviewers_per_record == 1 and len(reviewers) < 2:
+    reviewers = {who for _, _, who in review.live.decisions}
+    if review.protocol.reviewers_per_record == 1 and len(reviewers) < 2:
         return None
-    stage = project.stage(stage_name)
-    return int((stage.rows_of(_open(stage, _decisions(project, stage, viewer))) >= 0).sum())
+    stage = review.stage(stage_name)
+    return int((stage.rows_of(_open(stage, _decisions(review, stage, viewer))) >= 0).sum())
 
 
 def _open(stage: Stage, seen: Mapping[int, Sequence[Event]]) -> list[int]:
@@ -65,15 +65,15 @@ def _open(stage: Stage, seen: Mapping[int, Sequence[Event]]) -> list[int]:
     return sorted(r for r in stage.consensus.conflicts & seen.keys() if len({e.label for e in seen[r]}) > 1)
 
 
-def _decisions(project: Project, stage: Stage, viewer: str | None) -> dict[int, list[Event]]:
+def _decisions(review: Snapshot, stage: Stage, viewer: str | None) -> dict[int, list[Event]]:
     if viewer is None:
         return visible(stage.live, stage.name, "", reviewers_per_record=1)
-    person = project.person(viewer)
+    person = review.person(viewer)
     return visible(
         stage.live,
         stage.name,
         viewer,
-        reviewers_per_record=project.protocol().reviewers_per_record,
+        reviewers_per_record=review.protocol.reviewers_per_record,
         settles=person is not None and person.role is not Role.REVIEWER,
     )
 
@@ -108,11 +108,11 @@ def settle(
     """
     if label not in list(Label):
         raise InputError(f"{label!r} is no label; the labels are: {', '.join(Label)}.")
-    stage = project.stage(stage_name)
-    return project.settle(stage.name, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
+    stage = project.snapshot().stage_name(stage_name)
+    return project.log.settle(stage, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
 
 
-def agreement(project: Project, stage_name: str | None = None, *, confidence: float = 0.95) -> dict[str, object]:
+def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> dict[str, object]:
     """Return how well the reviewers agree at a stage, as `triage agreement --json` prints it.
 
     What stands is compared: the newest decision of each reviewer on each record. A settlement is none.
@@ -126,8 +126,8 @@ def agreement(project: Project, stage_name: str | None = None, *, confidence: fl
     """
     if not 0 < confidence < 1:
         raise InputError(f"--confidence {confidence} must lie between 0 and 1, such as 0.95.")
-    protocol = project.protocol()
-    stage = project.stage(stage_name)
+    protocol = review.protocol
+    stage = review.stage(stage_name)
     by_record = visible(stage.live, stage.name, "", reviewers_per_record=1)
     reviewers = sorted({e.reviewer for events in by_record.values() for e in events})
     column = {name: i for i, name in enumerate(reviewers)}

@@ -128,8 +128,8 @@ def examine(
     try:
         with Project.open(review) as project:  # as a reviewer does: here a write that was cut short is rolled back
             project.stage().history()
-            titles = {record.id: shown_title(record.title) for record in project.records()}
-            new = project.events(since=len(before["events"]))
+            titles = {record.id: shown_title(record.title) for record in project.records.read()}
+            new = project.log.events(since=len(before["events"]))
         after = snapshot(review)
         with contextlib.closing(sqlite3.connect(review)) as connection:
             state = connection.execute("PRAGMA integrity_check").fetchall()
@@ -196,7 +196,7 @@ class Sitting:
 
     def __init__(self, review: Path, chance: random.Random, moment: str, program: Sequence[str] = PROGRAM) -> None:
         with Project.open(review) as project:
-            self._titles = sorted({shown_title(r.title) for r in project.records()}, key=len, reverse=True)
+            self._titles = sorted({shown_title(r.title) for r in project.records.read()}, key=len, reverse=True)
             self._reasons = [reason.code for reason in project.protocol().stages[0].reasons]
             self._standing = len(project.stage().live.decisions)
         self._journal = review.with_name(review.name + "-journal")
@@ -393,7 +393,7 @@ def kill_often(folder: Path, kills: int, seed: int, program: Sequence[str] = PRO
         outcome.problems += examine(review, before, outcome.acknowledged, outcome.typed)
         if not outcome.problems:
             with Project.open(review) as project:
-                logged = sum(map(_by_key, project.events(since=len(before["events"]))))
+                logged = sum(map(_by_key, project.log.events(since=len(before["events"]))))
             outcome.unanswered = logged > len(outcome.acknowledged)
         if outcome.problems:
             review.rename(folder / f"kill-{number + 1}.triage")

@@ -47,7 +47,7 @@ def made_review(path: Path, n_records: int, n_labels: int) -> Project:
     """Make a review of made-up records, so many of them judged by ann."""
     rng = np.random.default_rng(0)
     project = Project.create(path, protocols.template())
-    project.add(
+    project.records.add(
         made_up(n_records, rng),
         range(n_records),
         name="a.ris",
@@ -57,12 +57,12 @@ def made_review(path: Path, n_records: int, n_labels: int) -> Project:
         announced=n_records,
         problems=[],
     )
-    stage = commit_audit(project)
+    stage = commit_audit(project).stage()
     ids = rng.permutation(stage.record_ids)[:n_labels].tolist()
-    project.show(
+    project.log.show(
         stage.name, ids, [Origin.RANKED] * len(ids), range(n_records, n_records - len(ids), -1), reviewer="ann"
     )
-    project.decide(
+    project.log.decide(
         stage.name,
         [
             {"record_id": i, "label": Label.INCLUDE if i % 20 == 1 else Label.EXCLUDE, "origin": Origin.RANKED}

@@ -68,7 +68,7 @@ BAD = (
 def review_of(address, records: Sequence[Record], per_record: int) -> None:
     """Make the review, its audit permutation committed."""
     with Project.create(address, f"reviewers_per_record = {per_record}\n") as project:
-        project.add(
+        project.records.add(
             records,
             range(1, len(records) + 1),
             name="made.ris",
@@ -118,7 +118,7 @@ def decide_all(address, number: int, told: Path) -> None:
 
 
 def work(project: Project, reviewer: str, rng, out) -> None:
-    journal = ProjectJournal(project, commit_audit(project), reviewer, {"name": "fixed"})
+    journal = ProjectJournal(project, commit_audit(project), "abstract", reviewer, {"name": "fixed"})
     desk = journal.desk()
     scores = np.random.default_rng(0).random(desk.pool.n)
     session = Session(
@@ -302,8 +302,8 @@ def through_pages(
     with Project.open(address) as project:
         hashed = PasswordHasher().hash(PASSWORD)
         for name in names:
-            if project.person(name) is None:
-                project.add_person(name, Role.REVIEWER, hashed)
+            if project.people.named(name) is None:
+                project.people.add(name, Role.REVIEWER, hashed)
     site, acknowledged, failed = Site(address, model), [], []
 
     def screen(number: int) -> None:
@@ -336,7 +336,7 @@ def through_pages(
 def check(address, acknowledged: list, records: int, per_record: int) -> dict:
     """Hold the log against what was acknowledged; say what is wrong, by kind."""
     with Project.open(address) as project:
-        events = project.events()
+        events = project.log.events()
         shown, decided = {}, Counter()
         for e in events:
             if e.kind is Kind.SHOWN:
@@ -344,7 +344,7 @@ def check(address, acknowledged: list, records: int, per_record: int) -> dict:
             elif e.kind is Kind.DECISION:
                 decided[e.reviewer, e.record_id] += 1
         votes = Counter(record_id for _, record_id in decided)
-        history = project.history()
+        history = project.snapshot().history()
         permutation, before, wrong_draws = project.stage().strata[0].tolist(), set(), 0
         at = 0
         for row, origin in zip(history.rows.tolist(), history.origin.tolist()):

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from .. import __version__
 from ..decisions import Kind, Label
 from ..errors import InputError
-from ..project import Project
+from ..project import Snapshot
 from ..records import Record
 from ..status import NO_REASON, Flow, flow, tags_of_records
 from ..stopping_rules import PROMISES, RULES
@@ -45,13 +45,13 @@ _PMID = re.compile(r"[1-9]\d{0,8}")
 
 
 def write_report(
-    project: Project, path: str | Path, status: dict, *, notice: str = "", hide: Collection[str] = ()
+    review: Snapshot, path: str | Path, status: dict, *, notice: str = "", hide: Collection[str] = ()
 ) -> None:
     """Write the report, or the flow figure alone.
 
     Parameters
     ----------
-    project : Project
+    review : Snapshot
     path : path
         Its ending decides: .html for the report; .svg, .png or .pdf for the flow figure; .csv for its
         counts as the R package PRISMA2020 reads them. It must not exist.
@@ -80,14 +80,14 @@ def write_report(
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; make it first, or choose another place.")
     if kind in (".html", ".htm"):
-        made = render(project, status, notice, hide=hide).encode("utf-8")
+        made = render(review, status, notice, hide=hide).encode("utf-8")
     elif kind == ".csv":
         if hide:
             raise InputError(f"{path}: the boxes of PRISMA2020 are its own; leave --hide out.")
-        made = prisma_table(flow(project), reason_texts(project.protocol()), stopped_stages(status)).encode("utf-8")
+        made = prisma_table(flow(review), reason_texts(review.protocol), stopped_stages(status)).encode("utf-8")
     else:
         drawn = flow_figure(
-            flow(project), reason_texts(project.protocol()), stopped=stopped_stages(status), hide=hide, standalone=True
+            flow(review), reason_texts(review.protocol), stopped=stopped_stages(status), hide=hide, standalone=True
         )
         made = drawn.encode("utf-8") if kind == ".svg" else _picture(drawn, kind)
     # Written under another name first: a crash half-way must not leave half a report.
@@ -105,12 +105,12 @@ def _picture(drawn: str, kind: str) -> bytes:
     return as_picture(drawn, kind.removeprefix("."))
 
 
-def render(project: Project, status: dict, notice: str = "", *, hide: Collection[str] = ()) -> str:
+def render(review: Snapshot, status: dict, notice: str = "", *, hide: Collection[str] = ()) -> str:
     """Return the report as one HTML page that needs nothing else: no script, no file, no network.
 
     Parameters
     ----------
-    project : Project
+    review : Snapshot
     status : dict
         What `triage status --json` prints; recall keys may be None.
     notice : str
@@ -126,11 +126,11 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    protocol = project.protocol()
-    counted = flow(project)
-    stage = project.stage(status["stage"])
-    history = stage.history()
-    ranking = project.ranking(stage.name)
+    protocol = review.protocol
+    counted = flow(review)
+    stage = review.stage(status["stage"])
+    history = review.history(stage.name)
+    ranking = review.rankings.newest(stage.name)
     model = None if ranking is None else ranking.model
     curve = discovery_curve(history, status)
     texts = {s.name: {c.code: c.text for c in (*protocol.exclude, *s.reasons)} for s in protocol.stages}
@@ -149,7 +149,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
     environment.filters["sha256"] = _sha256
     return environment.get_template("report.html").render(
         version=__version__,
-        review=project.path.name,
+        review=review.path.name,
         made=datetime.now(UTC),
         last_event=stage.live.last_seq,
         notice=notice or str(status.get("answers") or ""),
@@ -157,7 +157,7 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         limits=limit_lines(protocol.limits),
         rules=RULES,
         promises=PROMISES,
-        versions=_protocol_versions(project),
+        versions=_protocol_versions(review),
         flow=counted,
         flow_figure=Markup(flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status), hide=hide)),
         curve=Markup(curve),
@@ -166,8 +166,8 @@ def render(project: Project, status: dict, notice: str = "", *, hide: Collection
         statements=statements(status),
         reasons=[(s, by_count(s.excluded), texts[s.name]) for s in counted.stages if s.excluded],
         no_reason=NO_REASON,
-        included=_included(project, counted),
-        files=project.files(),
+        included=_included(review, counted),
+        files=review.files,
         most_problems=_MOST_PROBLEMS,
         model=None if model is None else model_parameters(model),
         methods=methods,
@@ -194,11 +194,11 @@ class _Included:
     pmid_link: str
 
 
-def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Included]]:
+def _included(review: Snapshot, counted: Flow) -> tuple[str, bool, list[_Included]]:
     """Return the last stage that has decisions, whether it is the review's last, and who passed it."""
     begun = [s for s in counted.stages if s.unscreened < s.entered] or counted.stages[:1]
-    stage = project.stage(begun[-1].name)
-    tags = tags_of_records(project.stage(s.name) for s in begun)
+    stage = review.stage(begun[-1].name)
+    tags = tags_of_records(review.stage(s.name) for s in begun)
     labels = stage.consensus.labels
     passed = (Label.INCLUDE, Label.MAYBE)
     rows = sorted(
@@ -212,7 +212,7 @@ def _included(project: Project, counted: Flow) -> tuple[str, bool, list[_Include
             doi_link(record.doi),
             pmid_link(record.pmid),
         )
-        for record in project.iter_shown_records(stage, rows)
+        for record in review.records.iter_shown(stage, rows)
     ]
     return stage.name, begun[-1] is counted.stages[-1], table
 
@@ -236,10 +236,10 @@ class _Version:
     change: str
 
 
-def _protocol_versions(project: Project) -> list[_Version]:
-    decided = [e.at for e in project.events() if e.kind is Kind.DECISION]
+def _protocol_versions(review: Snapshot) -> list[_Version]:
+    decided = [e.at for e in review.events if e.kind is Kind.DECISION]
     versions, before = [], None
-    for at, text in project.protocol_versions():
+    for at, text in review.protocol_versions:
         lines = text.splitlines()
         change = lines if before is None else list(difflib.unified_diff(before, lines, lineterm="", n=1))[2:]
         versions.append(_Version(at, sum(t < at for t in decided), "\n".join(change)))

@@ -62,7 +62,7 @@ def make_app(
     app.state.project = project
     app.state.access = access
     app.state.desks = Desks(project, preset, device)
-    app.state.statuses = api.Statuses(project)
+    app.state.statuses = api.Statuses()
     app.state.questions = api.Questions()
     app.state.names = api.FileNames(project)
     # By which a browser keeps apart what it holds of several reviews under one address.
@@ -176,7 +176,7 @@ def serve(
         here = f"[{host}]" if ":" in host else host
         base = public or f"http{'s' if certificate else ''}://{here}:{port}"
         say(f"The review is at {base}/ (Ctrl-C ends this; every decision is kept).")
-        if door.login and not project.people():
+        if door.login and not project.people.all():
             link = app.state.access.invite(reviewer, Role.OWNER, base)
             say(
                 f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}"

@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import fulltext
 from ..errors import InputError
-from ..project import Person, Project, Role
+from ..project import Person, Project, Role, Snapshot
 from ..wording import plural
 
 LEAST_PASSWORD = 12  # characters
@@ -256,7 +256,7 @@ class Visitor:
 
     @property
     def viewer(self) -> str | None:
-        """Who is to stay blind to what others decide (see `Project.stage`); None for an owner, who sees all."""
+        """Who is to stay blind to what others decide (see `Snapshot.stage`); None for an owner, who sees all."""
         return None if self.may(Role.OWNER) else self.name
 
     def may(self, role: Role) -> bool:
@@ -370,9 +370,9 @@ class Access:
         self._waiting = threading.Semaphore(_AT_ONCE)
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
-    def must_log_in(self) -> bool:
+    def must_log_in(self, review: Snapshot) -> bool:
         """Tell whether somebody without a session gets in: one person alone on their own machine does."""
-        return self.door.login or bool(self.project.people())
+        return self.door.login or bool(review.people)
 
     # -- who is it ----------------------------------------------------------------------------
 
@@ -381,22 +381,22 @@ class Access:
         given = request.headers.get("authorization", "")
         if given:
             scheme, _, token = given.partition(" ")
-            known = self.project.api_token(token.strip()) if scheme.lower() == "bearer" else None
+            known = self.project.people.api_token(token.strip()) if scheme.lower() == "bearer" else None
             if known is None or known.revoked_at is not None:
                 raise Refused(401, "This token is not known, or was revoked.")
             return Visitor(known.person.name, known.person.role, "")
-        if not self.must_log_in():
+        if not self.must_log_in(review_of(request)):
             return Visitor(self._alone, Role.OWNER, self.csrf("alone"))
         token = request.cookies.get(self.door.cookie, "")
-        session = self.project.web_session(token) if token else None
+        session = self.project.people.session(token) if token else None
         if session is None or session.ended_at is not None:
             return None
         now = datetime.now(UTC)
         if now - session.last_seen > _IDLE or now - session.created_at > _LONGEST:
-            self.project.end_web_session(token)
+            self.project.people.end_session(token)
             return None
         if now - session.last_seen > _TOUCH:
-            self.project.touch_web_session(token)
+            self.project.people.touch_session(token)
         return Visitor(session.person.name, session.person.role, self.csrf(token), token)
 
     def csrf(self, of: str) -> str:
@@ -464,7 +464,7 @@ class Access:
         Refused
             When name and password do not belong together, or too many attempts failed.
         """
-        person, folded = self.project.person(name), name.casefold()
+        person, folded = self.project.people.named(name), name.casefold()
         if person is not None and self._is_device_of(person, device):
             counted = {("device", folded, device): OF_ONE_FROM_ONE}
         else:
@@ -473,7 +473,7 @@ class Access:
         self.check(
             counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
         )
-        return self.project.start_web_session(person.name), self.device_of(person)
+        return self.project.people.start_session(person.name), self.device_of(person)
 
     def check(
         self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int
@@ -508,8 +508,15 @@ class Access:
 
     def invite(self, name: str, role: Role, base: str) -> str:
         """Return the address by which a person can come in once."""
-        token = self.project.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS))
+        token = self.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS))
         return f"{base.rstrip('/')}/join/{quote(token, safe='')}"
+
+
+def review_of(request: Request) -> Snapshot:
+    """Return the review as it was when the request came in: what one answer tells belongs together."""
+    if not hasattr(request.state, "review"):
+        request.state.review = request.app.state.project.snapshot()
+    return request.state.review
 
 
 def visitor(request: Request) -> Visitor:

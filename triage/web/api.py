@@ -21,12 +21,12 @@ from starlette.exceptions import HTTPException
 
 from .. import dedupe, fulltext, intake, report, status, team
 from .. import __version__
-from ..decisions import Event, Kind, Label, batches
+from ..decisions import Event, Kind, Label, Live, batches
 from ..errors import InputError
-from ..project import Project, Role
+from ..project import Project, Role, Snapshot
 from ..reading import plain
 from ..report import doi_link, pmid_link
-from .access import Visitor, adjudicator, owner, visitor
+from .access import Visitor, adjudicator, owner, review_of, visitor
 from .desks import Desk, Desks, as_read, line, words_of
 
 router = APIRouter(
@@ -55,6 +55,7 @@ _FIGURES = {
     "html": "text/html",
 }
 
+Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
 Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
@@ -112,30 +113,28 @@ class Answer(BaseModel):
 
 
 def project_of(request: Request) -> Project:
-    """Return the review of this server."""
+    """Return the review of this server, to write to."""
     return request.app.state.project
 
 
-def desk_of(request: Request, who: Visitor, stage: str = "") -> Desk:
+def desk_of(request: Request, review: Snapshot, who: Visitor, stage: str = "") -> Desk:
     """Return the visitor's desk at a stage."""
     desks: Desks = request.app.state.desks
-    return desks.desk(who.name, stage)
+    return desks.desk(review, who.name, stage)
 
 
 # -- screening ----------------------------------------------------------------------------------
 
 
 @router.get("/session", tags=["screening"])
-def session(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
-    desk = desk_of(request, who, stage)
-    protocol = desk.project.protocol()
-    now = next(s for s in protocol.stages if s.name == desk.stage_name)
+    protocol, now = review.protocol, review.asked(stage or None)
     return {
         "reviewer": who.name,
         "role": str(who.role),
         "csrf": who.csrf,
-        "stage": desk.stage_name,
+        "stage": now.name,
         "stages": [s.name for s in protocol.stages],
         "reasons": [{"code": line(c.code), "text": plain(c.text)} for c in now.reasons],
         "include": [plain(c.text) for c in protocol.include],
@@ -146,55 +145,56 @@ def session(request: Request, who: Anyone, stage: StageName = "") -> dict:
 
 
 @router.get("/queue", tags=["screening"])
-def queue(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
     that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
     is opened, `preparing` says how far it is.
     """
-    return queue_of(desk_of(request, who, stage))
+    return queue_of(desk_of(request, review, who, stage))
 
 
 def queue_of(desk: Desk) -> dict:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
-    files = attachments_of(desk.project, [one["record_id"] for one in found["records"]])
+    live = desk.project.live()
+    files = attachments_of(desk.project, live, [one["record_id"] for one in found["records"]])
     return {
         **found,
         "records": [
-            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(one["record_id"]))}
+            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(live, one["record_id"]))}
             for one in found["records"]
         ],
     }
 
 
 @router.post("/decisions", tags=["screening"])
-def decide(request: Request, who: Anyone, decision: Decision) -> dict:
+def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict:
     """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
-    desk = desk_of(request, who, decision.stage)
+    desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
     return {"done": done, **(queue_of(desk) if decision.next else {})}
 
 
 @router.post("/skips", tags=["screening"])
-def skip(request: Request, who: Anyone, change: Skip) -> dict:
+def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict:
     """Set a record aside; it comes back after some decisions."""
-    desk = desk_of(request, who, change.stage)
+    desk = desk_of(request, review, who, change.stage)
     return {"done": desk.skip(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.post("/undo", tags=["screening"])
-def undo(request: Request, who: Anyone, change: Undo) -> dict:
+def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict:
     """Take the reviewer's last decision back; the log keeps both."""
-    desk = desk_of(request, who, change.stage)
+    desk = desk_of(request, review, who, change.stage)
     return {"done": desk.undo(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.get("/why/{record_id}", tags=["screening"])
-def why(request: Request, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+def why(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
     """Say what speaks for and against a record: terms, criteria, records judged before."""
-    return desk_of(request, who, stage).why(record_id)
+    return desk_of(request, review, who, stage).why(record_id)
 
 
 # -- records ------------------------------------------------------------------------------------
@@ -213,30 +213,29 @@ def decision_as_json(event: Event | None) -> dict | None:
 
 
 @router.get("/records/{record_id}", tags=["records"])
-def record(request: Request, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+def record(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
     """Return a record as reviewers see it, and the reviewer's own decision on it."""
-    desk = desk_of(request, who, stage)
-    project = desk.project
-    here = project.stage(desk.stage_name, viewer=who.viewer)
+    desk = desk_of(request, review, who, stage)
+    here = review.stage(desk.stage_name, viewer=who.viewer)
     kept = here.live.kept(record_id)
     row = int(here.rows_of([kept])[0])
-    found = project.shown_records(here, [row])[0] if row >= 0 else project.record(kept)
+    found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
     return {
-        **as_read(found, words_of(project.protocol())),
+        **as_read(found, words_of(review.protocol)),
         "at_stage": row >= 0,
         "tags": [e.reason for e in tags],
-        "files": attachments_of(project, [kept])[kept],
-        "decision": decision_as_json(desk.mine(kept)),
+        "files": attachments_of(project_of(request), review.live, [kept])[kept],
+        "decision": decision_as_json(desk.mine(review.live, kept)),
     }
 
 
-def found_records(project: Project, wanted: str) -> Iterator[int]:
+def found_records(review: Snapshot, wanted: str) -> Iterator[int]:
     """Yield the ids under which the records are shown that hold every word wanted."""
     words = [word.casefold() for word in wanted.split()]
-    live = project.live()
+    live = review.live
     seen = set()
-    for one in project.records():
+    for one in review.records.read():
         text = " ".join(
             (one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid, *one.keywords)
         ).casefold()
@@ -246,26 +245,26 @@ def found_records(project: Project, wanted: str) -> Iterator[int]:
             yield kept
 
 
-def search_results(desk: Desk, wanted: str, most: int = _SEARCHED) -> tuple[list[dict], bool]:
+def search_results(review: Snapshot, desk: Desk, wanted: str, most: int = _SEARCHED) -> tuple[list[dict], bool]:
     """Return the first records found, and whether there are more."""
-    project, ids = desk.project, []
+    ids: list[int] = []
     if wanted.split():
-        for kept in found_records(project, wanted):
+        for kept in found_records(review, wanted):
             if len(ids) == most:
-                return _listed(desk, ids), True
+                return _listed(review, desk, ids), True
             ids.append(kept)
-    return _listed(desk, ids), False
+    return _listed(review, desk, ids), False
 
 
-def _listed(desk: Desk, ids: list[int]) -> list[dict]:
-    records = {r.id: r for r in desk.project.records(ids)} if ids else {}
+def _listed(review: Snapshot, desk: Desk, ids: list[int]) -> list[dict]:
+    records = {r.id: r for r in review.records.read(ids)} if ids else {}
     return [
         {
             "record_id": i,
             "title": line(records[i].title) or "(no title)",
             "year": records[i].year,
             "journal": line(records[i].journal),
-            "decision": decision_as_json(desk.mine(i)),
+            "decision": decision_as_json(desk.mine(review.live, i)),
         }
         for i in ids
     ]
@@ -273,20 +272,24 @@ def _listed(desk: Desk, ids: list[int]) -> list[dict]:
 
 @router.get("/search", tags=["records"])
 def search(
-    request: Request, who: Anyone, q: Annotated[str, Query(min_length=1, max_length=300)], stage: StageName = ""
+    request: Request,
+    review: Review,
+    who: Anyone,
+    q: Annotated[str, Query(min_length=1, max_length=300)],
+    stage: StageName = "",
 ) -> dict:
     """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
-    found, more = search_results(desk_of(request, who, stage), q)
+    found, more = search_results(review, desk_of(request, review, who, stage), q)
     return {"records": found, "more": more}
 
 
-def own_decisions(desk: Desk, label: str = "", reason: str = "", words: str = "") -> list[Event]:
+def own_decisions(review: Snapshot, desk: Desk, label: str = "", reason: str = "", words: str = "") -> list[Event]:
     """Return the reviewer's decisions in force at a stage, the newest first."""
-    live = desk.project.live()
+    live = review.live
     mine = [e for (stage, _, who), e in live.decisions.items() if stage == desk.stage_name and who == desk.reviewer]
     mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
     if words.split():
-        ids = set(found_records(desk.project, words))
+        ids = set(found_records(review, words))
         mine = [e for e in mine if live.kept(e.record_id) in ids or words.casefold() in e.note.casefold()]
     return sorted(mine, key=lambda e: -e.seq)
 
@@ -294,6 +297,7 @@ def own_decisions(desk: Desk, label: str = "", reason: str = "", words: str = ""
 @router.get("/history", tags=["records"])
 def history(
     request: Request,
+    review: Review,
     who: Anyone,
     stage: StageName = "",
     label: Literal["", "include", "exclude", "maybe"] = "",
@@ -302,15 +306,14 @@ def history(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict:
     """List the reviewer's own decisions that are in force, the newest first."""
-    desk = desk_of(request, who, stage)
-    mine = own_decisions(desk, label, reason, q)
+    desk = desk_of(request, review, who, stage)
+    mine = own_decisions(review, desk, label, reason, q)
     here = mine[(page - 1) * _LISTED : page * _LISTED]
-    live = desk.project.live()
     return {
         "total": len(mine),
         "page": page,
         "pages": -(-len(mine) // _LISTED),
-        "decisions": _listed(desk, [live.kept(e.record_id) for e in here]),
+        "decisions": _listed(review, desk, [review.live.kept(e.record_id) for e in here]),
     }
 
 
@@ -325,19 +328,18 @@ class FileNames:
         self._known: fulltext.Names | None = None
         self._lock = threading.Lock()
 
-    def match(self, name: str) -> fulltext.Attached:
+    def match(self, review: Snapshot, name: str) -> fulltext.Attached:
         """Return the record, or why there is none."""
         with self._lock:
-            if self._known is None or self._known.n_records != self._project.n_records():
+            if self._known is None or self._known.n_records != review.n_records:
                 self._known = fulltext.Names(self._project)
             return fulltext.match(name, self._known)
 
 
-def attachments_of(project: Project, record_ids: list[int]) -> dict[int, list[dict]]:
+def attachments_of(project: Project, live: Live, record_ids: list[int]) -> dict[int, list[dict]]:
     """Return what is attached to each of these records."""
-    live = project.live()
     given = {i: live.attachments(i) for i in record_ids}
-    sizes = project.attachment_sizes({e.reason for events in given.values() for e in events})
+    sizes = project.attachments.sizes({e.reason for events in given.values() for e in events})
     return {
         i: [{**one, "name": line(one["name"])} for one in fulltext.as_json(events, sizes)]
         for i, events in given.items()
@@ -347,6 +349,7 @@ def attachments_of(project: Project, record_ids: list[int]) -> dict[int, list[di
 @router.post("/attachments", tags=["full texts"])
 def attach(
     request: Request,
+    review: Review,
     who: Anyone,
     file: Annotated[UploadFile, File()],
     record_id: Annotated[
@@ -363,11 +366,11 @@ def attach(
     """
     project, name = project_of(request), file_name(file.filename)
     if record_id is None:
-        found: fulltext.Attached = request.app.state.names.match(name)
+        found: fulltext.Attached = request.app.state.names.match(review, name)
         if found.record_id is None:
             return {"file": name, "record_id": None, "message": found.message, "files": []}
         record_id = found.record_id
-    record_id = project.live().kept(record_id)
+    record_id = review.live.kept(record_id)
     fulltext.check_pdf(name, file.file.read(1_024), file.size or 0)
     file.file.seek(0)
     _, is_new = fulltext.attach(project, record_id, name, file.file.read(), reviewer=who.name, replaces=replaces or ())
@@ -375,15 +378,17 @@ def attach(
         "file": name,
         "record_id": record_id,
         "message": "" if is_new else "It was attached already.",
-        "files": attachments_of(project, [record_id])[record_id],
+        "files": attachments_of(project, project.live(), [record_id])[record_id],
     }
 
 
 @router.get("/attachments", tags=["full texts"])
-def attachments(request: Request, who: Anyone, record_id: Annotated[int, Query(ge=1, le=2**31)]) -> dict:
+def attachments(
+    request: Request, review: Review, who: Anyone, record_id: Annotated[int, Query(ge=1, le=2**31)]
+) -> dict:
     """List the PDFs of a record."""
-    kept = project_of(request).live().kept(record_id)
-    return {"record_id": kept, "files": attachments_of(project_of(request), [kept])[kept]}
+    kept = review.live.kept(record_id)
+    return {"record_id": kept, "files": attachments_of(project_of(request), review.live, [kept])[kept]}
 
 
 @router.get(
@@ -397,14 +402,14 @@ def attachments(request: Request, who: Anyone, record_id: Annotated[int, Query(g
 )
 def attachment(
     request: Request,
+    review: Review,
     who: Anyone,
     event: RecordId,
     save: Annotated[bool, Query(description="To be saved, not shown.")] = False,
 ) -> Response:
     """Return an attached PDF, also one that was taken off since: the log tells of it."""
-    project = project_of(request)
-    found = next((e for e in project.events(event - 1, event) if e.kind is Kind.ATTACHED), None)
-    content = project.attachment(found.reason) if found is not None else None
+    found = next((e for e in review.events_between(event - 1, event) if e.kind is Kind.ATTACHED), None)
+    content = project_of(request).attachments.content(found.reason) if found is not None else None
     if content is None:
         raise HTTPException(404, "There is no such PDF.")
     how = "attachment" if save else "inline"
@@ -416,29 +421,29 @@ def attachment(
 
 
 @router.delete("/attachments/{event}", tags=["full texts"])
-def detach(request: Request, who: Anyone, event: RecordId) -> dict:
+def detach(request: Request, review: Review, who: Anyone, event: RecordId) -> dict:
     """Take a PDF off its record; the log keeps both. Sent again, it is taken off once."""
     project = project_of(request)
-    found = next((e for e in project.events(event - 1, event) if e.kind is Kind.ATTACHED), None)
+    found = next((e for e in review.events_between(event - 1, event) if e.kind is Kind.ATTACHED), None)
     if found is None:
         raise InputError(f"Event {event} attached no file.")
-    if fulltext.attached_by(project.live(), event) is not None:
+    if fulltext.attached_by(review.live, event) is not None:
         fulltext.detach(project, event, reviewer=who.name)
-    kept = project.live().kept(found.record_id)
-    return {"record_id": kept, "files": attachments_of(project, [kept])[kept]}
+    kept = review.live.kept(found.record_id)
+    return {"record_id": kept, "files": attachments_of(project, project.live(), [kept])[kept]}
 
 
 @router.get("/missing", tags=["full texts"])
-def missing(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def missing(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """List the records of a stage, the last when none is named, that have no PDF: at most 200 of them."""
-    return missing_full_texts(project_of(request), who, stage)
+    return missing_full_texts(review, who, stage)
 
 
-def missing_full_texts(project: Project, who: Visitor, stage_name: str = "") -> dict:
+def missing_full_texts(review: Snapshot, who: Visitor, stage_name: str = "") -> dict:
     """Return how many records of a stage have a PDF, and those that have none."""
-    stage = fulltext.stage_of_full_texts(project, stage_name or None, viewer=who.viewer)
+    stage = fulltext.stage_of_full_texts(review, stage_name or None, viewer=who.viewer)
     ids = fulltext.without(stage)
-    records = project.shown_records(stage, stage.rows_of(ids[:_LISTED])) if ids else []
+    records = review.records.shown(stage, stage.rows_of(ids[:_LISTED])) if ids else []
     return {
         "stage": stage.name,
         "records": len(stage.record_ids),
@@ -463,25 +468,24 @@ def missing_full_texts(project: Project, who: Visitor, stage_name: str = "") -> 
 class Statuses:
     """What `triage status` says, kept while nothing is new in the log."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self) -> None:
         self._known: dict[tuple[str, str | None], tuple[tuple, dict]] = {}
         self._lock = threading.Lock()
 
-    def of(self, stage_name: str, viewer: str | None = None) -> dict:
+    def of(self, review: Snapshot, stage_name: str, viewer: str | None = None) -> dict:
         """Return the status of a stage, to a viewer who is to stay blind as they may know it."""
-        key = stage_name, viewer if self._project.protocol().reviewers_per_record > 1 else None
+        key = stage_name, viewer if review.protocol.reviewers_per_record > 1 else None
         with self._lock:
-            at = (self._project.live().last_seq, self._project.protocol_text())
+            at = (review.live.last_seq, review.n_records, review.protocol_versions[-1])
             if self._known.get(key, (None,))[0] != at:
-                self._known[key] = (at, status.status(self._project, stage_name, viewer=viewer))
+                self._known[key] = (at, status.status(review, stage_name, viewer=viewer))
             return self._known[key][1]
 
 
-def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
+def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict]:
     """Return decisions and pace of each reviewer; of the visitor alone to a reviewer."""
-    events = project.events()
-    decided = Counter(name for (stage, _, name) in project.live().decisions if stage == stage_name)
+    events = review.events
+    decided = Counter(name for (stage, _, name) in review.live.decisions if stage == stage_name)
     names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
     return [
         {
@@ -494,21 +498,21 @@ def paces(project: Project, stage_name: str, who: Visitor) -> list[dict]:
 
 
 @router.get("/status", tags=["review"])
-def review_status(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def review_status(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """Say where the stage stands; the keys are those of `triage status --json`.
 
     Where two judge each record it says to all but owners what is so of their own decisions and of the records that
     are done. So do the flow, the conflicts, what has no PDF and the second looks.
     """
-    desk = desk_of(request, who, stage)
-    facts = request.app.state.statuses.of(desk.stage_name, who.viewer)
-    return {**facts, "pace": paces(desk.project, desk.stage_name, who)}
+    name = review.stage_name(stage or None)
+    facts = request.app.state.statuses.of(review, name, who.viewer)
+    return {**facts, "pace": paces(review, name, who)}
 
 
 @router.get("/flow", tags=["review"])
-def review_flow(request: Request, who: Anyone) -> dict:
+def review_flow(request: Request, review: Review, who: Anyone) -> dict:
     """Count the way of the records through the review."""
-    counted = status.flow(project_of(request), viewer=who.viewer)
+    counted = status.flow(review, viewer=who.viewer)
     return {
         "retrieved": counted.retrieved,
         "duplicates": counted.duplicates,
@@ -532,30 +536,33 @@ def review_flow(request: Request, who: Anyone) -> dict:
 @router.get("/export", tags=["review"], response_class=FileResponse)
 def export(
     request: Request,
+    review: Review,
     who: Owner,
     format: Literal["ris", "csv", "tsv", "xlsx", "bib"] = "csv",
     stage: StageName = "",
     only: Annotated[list[Literal["included", "excluded", "maybe", "unscreened"]] | None, Query()] = None,
 ) -> Response:
     """Write records with every imported field and the decisions of all reviewers."""
-    desk = desk_of(request, who, stage)
+    stage_name = review.stage_name(stage or None)
     name = f"{'-'.join(only or ['all'])}.{format}"
     return _made(
-        lambda path: intake.export(desk.project, path, only=only or (), stage_name=desk.stage_name),
-        name,
-        _EXPORTS[format],
+        lambda path: intake.export(review, path, only=only or (), stage_name=stage_name), name, _EXPORTS[format]
     )
 
 
 @router.get("/report", tags=["review"], response_class=FileResponse)
 def report_file(
-    request: Request, who: Owner, format: Literal["html", "svg", "png", "pdf", "csv"] = "html", stage: StageName = ""
+    request: Request,
+    review: Review,
+    who: Owner,
+    format: Literal["html", "svg", "png", "pdf", "csv"] = "html",
+    stage: StageName = "",
 ) -> Response:
     """Write the report (html), the flow figure (svg, png, pdf) or its counts for PRISMA2020 (csv)."""
-    desk = desk_of(request, who, stage)
+    stage_name = review.stage_name(stage or None)
     name = {"html": "report.html", "csv": "prisma.csv"}.get(format, f"flow.{format}")
     return _made(
-        lambda path: report.write_report(desk.project, path, request.app.state.statuses.of(desk.stage_name)),
+        lambda path: report.write_report(review, path, request.app.state.statuses.of(review, stage_name)),
         name,
         _FIGURES[format],
     )
@@ -581,12 +588,13 @@ def _made(write, name: str, media_type: str) -> FileResponse:
 @router.get("/log", tags=["review"])
 def log(
     request: Request,
+    review: Review,
     who: Owner,
     since: Annotated[int, Query(ge=0, le=2**31)] = 0,
     most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> dict:
     """Return events of the log, in its order, after number `since`."""
-    return {"events": [intake.event_as_json(e) for e in project_of(request).events(since)[:most]]}
+    return {"events": [intake.event_as_json(e) for e in review.events_between(since)[:most]]}
 
 
 # -- the team -----------------------------------------------------------------------------------
@@ -604,21 +612,21 @@ class Settlement(BaseModel):
     note: str = Field("", max_length=20_000)
 
 
-def viewer_of(project: Project, who: Visitor) -> str | None:
+def viewer_of(review: Snapshot, who: Visitor) -> str | None:
     """Return who asks for conflicts; None where nobody has an account, and one person sees all."""
-    return who.name if project.people() else None
+    return who.name if review.people else None
 
 
 @router.get("/second-look", tags=["team"])
-def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """List the records that await the visitor's second look, at most 200, in the order in which they count.
 
     They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
     `POST /api/decisions` they tell how often a relevant record is excluded by mistake. Where two judge each record
     none is listed: each is judged twice anyway, and the list would tell what the first has decided.
     """
-    desk = desk_of(request, who, stage)
-    looks = status.second_looks(desk.project, who.name, desk.stage_name)
+    desk = desk_of(request, review, who, stage)
+    looks = status.second_looks(review, who.name, desk.stage_name)
     return {
         "stage": looks.stage,
         "sample": looks.sample,
@@ -627,42 +635,39 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> dict:
         "own": looks.own,
         "records": [
             {key: one[key] for key in ("record_id", "title", "year", "journal")}
-            for one in _listed(desk, list(looks.waiting[:_LISTED]))
+            for one in _listed(review, desk, list(looks.waiting[:_LISTED]))
         ],
     }
 
 
 @router.get("/conflicts", tags=["team"])
-def conflicts(request: Request, who: Anyone, stage: StageName = "") -> dict:
+def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
     """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
-    desk = desk_of(request, who, stage)
-    return team.conflicts(desk.project, desk.stage_name, viewer=viewer_of(desk.project, who))
+    return team.conflicts(review, stage or None, viewer=viewer_of(review, who))
 
 
 @router.post("/settlements", tags=["team"])
-def settle(request: Request, who: Adjudicator, given: Settlement) -> dict:
+def settle(request: Request, review: Review, who: Adjudicator, given: Settlement) -> dict:
     """Settle a conflict; sent again, it is written once."""
-    desk = desk_of(request, who, given.stage)
-    stage = desk.project.stage(desk.stage_name)
+    project, stage = project_of(request), review.stage(given.stage or None)
     settled = stage.consensus.settled.get(stage.live.kept(given.record_id))
     if settled is None or (settled.label, settled.reason, settled.note) != (given.label, given.reason, given.note):
         team.settle(
-            desk.project,
+            project,
             given.record_id,
             str(given.label),
             reviewer=who.name,
-            stage_name=desk.stage_name,
+            stage_name=stage.name,
             reason=given.reason,
             note=given.note,
         )
-    return team.conflicts(desk.project, desk.stage_name, viewer=viewer_of(desk.project, who))
+    return team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who))
 
 
 @router.get("/agreement", tags=["team"])
-def agreement(request: Request, who: Adjudicator, stage: StageName = "") -> dict:
+def agreement(request: Request, review: Review, who: Adjudicator, stage: StageName = "") -> dict:
     """Say how well the reviewers agree, each coefficient with its interval."""
-    desk = desk_of(request, who, stage)
-    return team.agreement(desk.project, desk.stage_name)
+    return team.agreement(review, stage or None)
 
 
 class Batch(BaseModel):
@@ -673,12 +678,10 @@ class Batch(BaseModel):
     event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` tells it.")
 
 
-def batches_of(project: Project, who: Visitor) -> list[dict]:
+def batches_of(review: Snapshot, who: Visitor) -> list[dict]:
     """Return the batches that a visitor can take back, the newest first: an owner everybody's, others their own."""
     found = [
-        one
-        for one in batches(project.events(), project.live())
-        if who.may(Role.OWNER) or one.first.reviewer == who.name
+        one for one in batches(review.events, review.live) if who.may(Role.OWNER) or one.first.reviewer == who.name
     ]
     return [
         {
@@ -695,21 +698,21 @@ def batches_of(project: Project, who: Visitor) -> list[dict]:
 
 
 @router.get("/batches", tags=["team"])
-def handed_out(request: Request, who: Anyone) -> dict:
+def handed_out(request: Request, review: Review, who: Anyone) -> dict:
     """List the batches handed out in files that can be taken back: to an owner everybody's, to others their own."""
-    return {"batches": batches_of(project_of(request), who)}
+    return {"batches": batches_of(review, who)}
 
 
 @router.post("/batches/take-back", tags=["team"])
-def take_batch_back(request: Request, who: Anyone, batch: Batch) -> dict:
+def take_batch_back(request: Request, review: Review, who: Anyone, batch: Batch) -> dict:
     """Take a batch back: what its reviewer has decided on stays decided, and the other records return to the pool.
 
     Random draws among them are the next to be shown.
     """
     project = project_of(request)
-    if batch.event not in [one["event"] for one in batches_of(project, who)]:
+    if batch.event not in [one["event"] for one in batches_of(review, who)]:
         raise InputError(f"Event {batch.event} begins no batch that you can take back.")
-    return {"taken_back": [e.record_id for e in project.take_back(batch.event, reviewer=who.name)]}
+    return {"taken_back": [e.record_id for e in project.log.take_back(batch.event, reviewer=who.name)]}
 
 
 # -- files --------------------------------------------------------------------------------------
@@ -726,6 +729,7 @@ def file_name(given: str | None) -> str:
 @router.post("/import", tags=["files"])
 def import_files(
     request: Request,
+    review: Review,
     who: Owner,
     files: Annotated[list[UploadFile], File(max_length=100)],
     source: Annotated[str, Form(max_length=200)] = "",
@@ -747,7 +751,7 @@ def import_files(
             raise InputError(str(error).replace(folder, "").lstrip("/0123456789/")) from error
     return {
         "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
-        "records": project.n_records(),
+        "records": project.snapshot().n_records,
     }
 
 
@@ -786,13 +790,13 @@ class Questions:
 
 
 @router.get("/duplicates", tags=["files"])
-def duplicates(request: Request, who: Owner) -> dict:
+def duplicates(request: Request, review: Review, who: Owner) -> dict:
     """List pairs of records that may be one, side by side, as they were last looked for."""
     return request.app.state.questions.as_json()
 
 
 @router.post("/duplicates", tags=["files"])
-def find_duplicates(request: Request, who: Owner) -> dict:
+def find_duplicates(request: Request, review: Review, who: Owner) -> dict:
     """Link the records that are surely duplicates, and look for those that may be."""
     questions: Questions = request.app.state.questions
     with questions.lock:
@@ -801,7 +805,7 @@ def find_duplicates(request: Request, who: Owner) -> dict:
 
 
 @router.post("/duplicates/answers", tags=["files"])
-def answer(request: Request, who: Owner, given: Answer) -> dict:
+def answer(request: Request, review: Review, who: Owner, given: Answer) -> dict:
     """Say whether two records are one; sent again, it is written once."""
     questions: Questions = request.app.state.questions
     with questions.lock:
@@ -827,7 +831,7 @@ def answer(request: Request, who: Owner, given: Answer) -> dict:
 
 
 @router.get("/openapi.json", tags=["this interface"])
-def description(request: Request, who: Anyone) -> dict:
+def description(request: Request, review: Review, who: Anyone) -> dict:
     """Return this interface's description as OpenAPI."""
     return request.app.openapi()
 

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 
 from .. import screening, status
-from ..decisions import Event, Label
+from ..decisions import Event, Label, Live
 from ..errors import InputError
-from ..project import Project
+from ..project import Project, Snapshot
 from ..protocol import Protocol
 from ..reading import CriteriaWords, plain, untagged
 from ..records import Record
@@ -90,18 +90,20 @@ class Desk:
         self.opening = None
 
     def _take(self, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
-        protocol = self.project.protocol()
+        review = self.project.snapshot()
         with self.lock:
             self.failed = None
             self.session, self._records = opened
             self._texts: dict[int, dict[str, object]] = {}  # by row, of the records before the reviewer
             self._closing = closing
-            self._protocol = protocol
+            self._protocol = review.protocol
             self._words = words_of(self._protocol)
-            weights = status.logged_parameters(self.project.events(), self.stage_name)
+            weights = status.logged_parameters(review.events, self.stage_name)
             self._state = status.StateOf(
                 self.session,
-                lambda history: status.recall_for(self.project, self.stage_name, self.reviewer, history, weights),
+                lambda history: status.recall_for(
+                    self.project.snapshot(), self.stage_name, self.reviewer, history, weights
+                ),
             )
 
     @contextmanager
@@ -201,8 +203,9 @@ class Desk:
             raise InputError(f"A note has at most {_MOST_NOTE:,} characters; shorten it.")
 
         def change(session: screening.Session) -> dict[str, object]:
-            row = self._row(record_id)
-            mine = self.mine(record_id)
+            live = self.project.live()
+            row = self._row(live, record_id)
+            mine = self.mine(live, record_id)
             has = session.tags(row)
             if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is none of the protocol's tags.")
@@ -217,7 +220,7 @@ class Desk:
         """Set a record aside: it comes back after some decisions."""
 
         def change(session: screening.Session) -> dict[str, object]:
-            session.skip(self._row(record_id))
+            session.skip(self._row(self.project.live(), record_id))
             return {"record_id": record_id, "skipped": True}
 
         return self.once(key, change)
@@ -226,8 +229,9 @@ class Desk:
         """Take the reviewer's last decision back, if it is the one on `record_id`, where that is given."""
 
         def change(session: screening.Session) -> dict[str, object]:
-            last = self.last()
-            if last is None or (record_id is not None and self._kept(last.record_id) != self._kept(record_id)):
+            live = self.project.live()
+            last = self.last(live)
+            if last is None or (record_id is not None and live.kept(last.record_id) != live.kept(record_id)):
                 return {"record_id": None, "label": None, "note": "", "reason": ""}
             row = session.undo()
             return {
@@ -249,7 +253,8 @@ class Desk:
         facts = screening.explain(
             self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
         )
-        known = [one for one in facts["known"] if self._may_know(one["record_id"])]
+        live = self.project.live()
+        known = [one for one in facts["known"] if self._may_know(live, one["record_id"])]
         return {
             "record_id": record_id,
             "ranked": facts["score"] is not None,
@@ -268,38 +273,30 @@ class Desk:
             ],
         }
 
-    def _may_know(self, record_id: int) -> bool:
-        return self._protocol.reviewers_per_record == 1 or self.mine(record_id) is not None
+    def _may_know(self, live: Live, record_id: int) -> bool:
+        return self._protocol.reviewers_per_record == 1 or self.mine(live, record_id) is not None
 
     # -- what is so ---------------------------------------------------------------------------
 
-    def mine(self, record_id: int) -> Event | None:
+    def mine(self, live: Live, record_id: int) -> Event | None:
         """Return the reviewer's own decision on a record that is in force."""
-        live = self.project.live()
         kept = live.kept(record_id)
         for member in (kept, *live.copies_of([kept]).get(kept, ())):
             if event := live.decisions.get((self.stage_name, member, self.reviewer)):
                 return event
         return None
 
-    def last(self) -> Event | None:
+    def last(self, live: Live) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
-        mine = [
-            e
-            for (stage, _, who), e in self.project.live().decisions.items()
-            if stage == self.stage_name and who == self.reviewer
-        ]
+        mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
         return max(mine, key=lambda e: e.seq, default=None)
 
     def _ready(self) -> Protocol:
         self._opened()
         return self._protocol
 
-    def _kept(self, record_id: int) -> int:
-        return self.project.live().kept(record_id)
-
-    def _row(self, record_id: int) -> int:
-        row = int(self._records.stage.rows_of([self._kept(record_id)])[0])
+    def _row(self, live: Live, record_id: int) -> int:
+        row = int(self._records.stage.rows_of([live.kept(record_id)])[0])
         if row < 0:
             raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
         return row
@@ -327,7 +324,7 @@ class Desks:
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # to open a session
 
-    def desk(self, reviewer: str, stage_name: str = "") -> Desk:
+    def desk(self, review: Snapshot, reviewer: str, stage_name: str = "") -> Desk:
         """Return a reviewer's desk at a stage, the first when none is named.
 
         Raises
@@ -335,10 +332,7 @@ class Desks:
         InputError
             When there is no such stage.
         """
-        names = [stage.name for stage in self.project.protocol().stages]
-        stage_name = stage_name or names[0]
-        if stage_name not in names:
-            raise InputError(f"The protocol has no stage {stage_name!r}; its stages are: {', '.join(names)}.")
+        stage_name = review.stage_name(stage_name or None)
         with self._lock:
             key = (reviewer, stage_name)
             if key not in self._desks:

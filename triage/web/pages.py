@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from .. import __version__, report, status, team
 from ..errors import InputError
-from ..project import Role
+from ..project import Role, Snapshot
 from ..reading import plain
 from ..wording import agree, plural, span
 from .access import (
@@ -27,6 +27,7 @@ from .access import (
     Visitor,
     adjudicator,
     owner,
+    review_of,
     too_many,
     visitor,
 )
@@ -70,6 +71,7 @@ _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
 
+Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
 Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
@@ -109,20 +111,18 @@ def page(
     request: Request, template: str, who: Visitor | None, facts: Mapping[str, object], code: int = 200
 ) -> HTMLResponse:
     """Fill a template."""
-    project = project_of(request)
-    protocol = project.protocol()
+    review = review_of(request)
+    protocol = review.protocol
     facts = {"stage": "", **facts}
     conflicts = (
-        None
-        if who is None
-        else team.open_conflicts(project, str(facts["stage"]) or None, viewer=viewer_of(project, who))
+        None if who is None else team.open_conflicts(review, str(facts["stage"]) or None, viewer=viewer_of(review, who))
     )
     html = _templates.get_template(template).render(
         who=who,
-        review=line(protocol.title) or line(project.path.name),
+        review=line(protocol.title) or line(review.path.name),
         path=request.url.path,
         version=__version__,
-        team=access_of(request).must_log_in(),
+        team=access_of(request).must_log_in(review),
         Role=Role,
         stages=[s.name for s in protocol.stages],
         open_conflicts=conflicts,
@@ -149,11 +149,11 @@ def to_log_in(request: Request) -> Response:
 
 
 @router.get("/")
-def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+def screen(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Return the screening page; its script asks for the records."""
-    desk = desk_of(request, who, stage)
+    desk = desk_of(request, review, who, stage)
     desk.open_in_background()
-    protocol = desk.project.protocol()
+    protocol = review.protocol
     return page(
         request,
         "screen.html",
@@ -170,6 +170,7 @@ def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse
 @router.get("/history")
 def history(
     request: Request,
+    review: Review,
     who: Anyone,
     stage: StageName = "",
     label: Literal["", "include", "exclude", "maybe"] = "",
@@ -178,9 +179,9 @@ def history(
     number: Annotated[int, Query(ge=1, le=1_000_000, alias="page")] = 1,
 ) -> HTMLResponse:
     """List the reviewer's own decisions, each to be changed."""
-    desk = desk_of(request, who, stage)
-    found = history_of(request, who, desk.stage_name, label, reason, q, number)
-    reasons = sorted({e.reason for e in own_decisions(desk) if e.reason})
+    desk = desk_of(request, review, who, stage)
+    found = history_of(request, review, who, desk.stage_name, label, reason, q, number)
+    reasons = sorted({e.reason for e in own_decisions(review, desk) if e.reason})
     return page(
         request,
         "history.html",
@@ -191,18 +192,18 @@ def history(
 
 @router.get("/search")
 def search(
-    request: Request, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = ""
+    request: Request, review: Review, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = ""
 ) -> HTMLResponse:
     """Find records."""
-    desk = desk_of(request, who, stage)
-    found, more = search_results(desk, q)
+    desk = desk_of(request, review, who, stage)
+    found, more = search_results(review, desk, q)
     return page(request, "search.html", who, {"stage": desk.stage_name, "q": q, "found": found, "more": more})
 
 
 @router.get("/second-look")
-def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """List the excluded records that await the reviewer's second look."""
-    desk = desk_of(request, who, stage)
+    desk = desk_of(request, review, who, stage)
     desk.open_in_background()  # by the time a record is chosen, it can be decided on
     return page(
         request,
@@ -210,8 +211,8 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLRes
         who,
         {
             "stage": desk.stage_name,
-            "found": second_look_of(request, who, desk.stage_name),
-            "judged_by_all": desk.project.protocol().reviewers_per_record > 1,
+            "found": second_look_of(request, review, who, desk.stage_name),
+            "judged_by_all": review.protocol.reviewers_per_record > 1,
         },
     )
 
@@ -219,6 +220,7 @@ def second_look(request: Request, who: Anyone, stage: StageName = "") -> HTMLRes
 @router.get("/records/{record_id}")
 def record(
     request: Request,
+    review: Review,
     who: Anyone,
     record_id: int,
     stage: StageName = "",
@@ -230,11 +232,10 @@ def record(
     """
     if not 1 <= record_id <= 2**31:
         raise InputError(f"There is no record {record_id}.")
-    desk = desk_of(request, who, stage)
+    desk = desk_of(request, review, who, stage)
     desk.open_in_background()
-    protocol = desk.project.protocol()
-    now = next(s for s in protocol.stages if s.name == desk.stage_name)
-    shown = record_of(request, who, record_id, desk.stage_name)
+    protocol, now = review.protocol, review.asked(desk.stage_name)
+    shown = record_of(request, review, who, record_id, desk.stage_name)
     return page(
         request,
         "record.html",
@@ -245,14 +246,14 @@ def record(
             "reasons": now.reasons,
             "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
             "look": look,
-            "next_look": _next_look(desk, shown["record_id"]) if look else None,
+            "next_look": _next_look(review, desk, shown["record_id"]) if look else None,
         },
     )
 
 
-def _next_look(desk: Desk, record_id: int) -> int | None:
+def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
     """Return the record that awaits the reviewer's second look after this one, the first after the last."""
-    waiting = status.second_looks(desk.project, desk.reviewer, desk.stage_name).waiting
+    waiting = status.second_looks(review, desk.reviewer, desk.stage_name).waiting
     at = waiting.index(record_id) if record_id in waiting else -1
     return next((other for other in (*waiting[at + 1 :], *waiting) if other != record_id), None)
 
@@ -261,56 +262,53 @@ def _next_look(desk: Desk, record_id: int) -> int | None:
 
 
 @router.get("/overview")
-def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+def overview(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show recall, what is left, the pace, the curve and the flow figure."""
-    desk = desk_of(request, who, stage)
-    project, protocol = desk.project, desk.project.protocol()
+    name, protocol = review.stage_name(stage or None), review.protocol
     statuses: Statuses = request.app.state.statuses
-    facts = statuses.of(desk.stage_name, who.viewer)
-    history = project.stage(desk.stage_name, viewer=who.viewer).history()
+    facts = statuses.of(review, name, who.viewer)
+    history = review.history(name, viewer=who.viewer)
     figure = report.flow_figure(
-        status.flow(project, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
+        status.flow(review, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
     )
     return page(
         request,
         "overview.html",
         who,
         {
-            "stage": desk.stage_name,
+            "stage": name,
             "status": facts,
             "headline": report.headline(facts),
             "statements": report.statements(facts),
             "curve": Markup(report.discovery_curve(history, facts)),
             "flow": Markup(figure),
-            "paces": paces(project, desk.stage_name, who),
-            "batches": batches_of(project, who),
-            "to_look_again": len(status.second_looks(project, who.name, desk.stage_name).waiting),
-            "full_texts": missing_full_texts(project, who, desk.stage_name) if _asks_for_full_texts(desk) else None,
+            "paces": paces(review, name, who),
+            "batches": batches_of(review, who),
+            "to_look_again": len(status.second_looks(review, who.name, name).waiting),
+            "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,
         },
     )
 
 
-def _asks_for_full_texts(desk: Desk) -> bool:
+def _asks_for_full_texts(review: Snapshot, stage_name: str) -> bool:
     """Tell whether PDFs matter at a stage: after the first, or once somebody has attached one."""
-    return desk.stage_name != desk.project.protocol().stages[0].name or bool(desk.project.live().attached)
+    return stage_name != review.protocol.stages[0].name or bool(review.live.attached)
 
 
 @router.post("/batches/take-back")
 def batch_taken_back(
-    request: Request, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = ""
+    request: Request, review: Review, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = ""
 ) -> Response:
     """Take a batch back."""
-    take_batch_back(request, who, Batch(event=event))
+    take_batch_back(request, review, who, Batch(event=event))
     return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
 
 
 @router.get("/conflicts")
-def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
+def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
-    desk = desk_of(request, who, stage)
-    protocol = desk.project.protocol()
-    now = next(s for s in protocol.stages if s.name == desk.stage_name)
-    found = conflicts_of(request, who, desk.stage_name)
+    protocol, now = review.protocol, review.asked(stage or None)
+    found = conflicts_of(request, review, who, now.name)
     ids = [one["record_id"] for one in found["conflicts"]]
     words = words_of(protocol)
     return page(
@@ -318,12 +316,12 @@ def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespo
         "conflicts.html",
         who,
         {
-            "stage": desk.stage_name,
+            "stage": now.name,
             "found": found,
             "reasons": now.reasons,
-            "records": {r.id: as_read(r, words) for r in desk.project.records(ids)} if ids else {},
-            "pdfs": attachments_of(desk.project, ids),
-            "agreement": agreement_of(request, who, desk.stage_name) if who.may(Role.ADJUDICATOR) else None,
+            "records": {r.id: as_read(r, words) for r in review.records.read(ids)} if ids else {},
+            "pdfs": attachments_of(project_of(request), review.live, ids),
+            "agreement": agreement_of(request, review, who, now.name) if who.may(Role.ADJUDICATOR) else None,
         },
     )
 
@@ -332,13 +330,13 @@ def conflicts(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespo
 
 
 @router.get("/files")
-def files(request: Request, who: Owner) -> HTMLResponse:
+def files(request: Request, review: Review, who: Owner) -> HTMLResponse:
     """Show what was imported, and take more."""
-    return page(request, "files.html", who, {"files": project_of(request).files()})
+    return page(request, "files.html", who, {"files": review.files})
 
 
 @router.get("/duplicates")
-def duplicates(request: Request, who: Owner) -> HTMLResponse:
+def duplicates(request: Request, review: Review, who: Owner) -> HTMLResponse:
     """Show pairs of records that may be one, side by side."""
     return page(request, "duplicates.html", who, {})
 
@@ -413,10 +411,10 @@ def logged_in(request: Request, name: Text, password: Text, then: Text = "/") ->
 
 
 @router.post("/logout")
-def log_out(request: Request, who: Posted) -> Response:
+def log_out(request: Request, review: Review, who: Posted) -> Response:
     """End the session."""
     if who.session:
-        project_of(request).end_web_session(who.session)
+        project_of(request).people.end_session(who.session)
     response = RedirectResponse("/login", 303)
     response.delete_cookie(access_of(request).door.cookie, path="/")
     return response
@@ -429,7 +427,7 @@ def join(request: Request, token: str) -> HTMLResponse:
 
 
 def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
-    invitation = project_of(request).invitation(token)
+    invitation = project_of(request).people.invitation(token)
     if invitation is None or not invitation.open:
         return message(request, 404, "This invitation is not open", "It was used, or it has expired; ask for another.")
     return _to_a_stranger(
@@ -447,21 +445,21 @@ def joined(request: Request, token: str, password: Text, again: Text) -> Respons
     counted = {("join", address_of(request)): OF_ONE_FROM_ONE}
     if wait := access.attempts.begin(counted):
         raise too_many(wait)
-    invitation = project.invitation(token)
+    invitation = project.people.invitation(token)
     if invitation is None or not invitation.open:
         return _join_page(request, token)
     access.attempts.succeed(counted)
     if password != again:
         return _join_page(request, token, "The two passwords differ; type them again.")
     try:
-        person = project.accept(token, access.hashed(password))
+        person = project.people.accept(token, access.hashed(password))
     except InputError as error:
         return _join_page(request, token, str(error))
-    return _with_session(request, project.start_web_session(person.name), access.device_of(person))
+    return _with_session(request, project.people.start_session(person.name), access.device_of(person))
 
 
 @router.get("/people")
-def people(request: Request, who: Owner) -> HTMLResponse:
+def people(request: Request, review: Review, who: Owner) -> HTMLResponse:
     """Show who works on the review, and let the owner invite."""
     return _people_page(request, who)
 
@@ -473,17 +471,19 @@ def _people_page(request: Request, who: Visitor, link: str = "", invited: str = 
         "people.html",
         who,
         {
-            "people": project.people(),
+            "people": project.people.all(),
             "link": link,
             "invited": invited,
             "days": INVITATION_DAYS,
-            "invitations": [i for i in project.invitations() if i.open],
+            "invitations": [i for i in project.people.invitations() if i.open],
         },
     )
 
 
 @router.post("/people/invitations")
-def invite(request: Request, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]) -> HTMLResponse:
+def invite(
+    request: Request, review: Review, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]
+) -> HTMLResponse:
     """Make an invitation and show its address, once."""
     scheme = "https" if access_of(request).door.secure else "http"
     link = access_of(request).invite(name.strip(), role, f"{scheme}://{request.headers['host']}")
@@ -491,20 +491,22 @@ def invite(request: Request, who: PostedByOwner, name: Text, role: Annotated[Rol
 
 
 @router.post("/people/roles")
-def change_role(request: Request, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]) -> Response:
+def change_role(
+    request: Request, review: Review, who: PostedByOwner, name: Text, role: Annotated[Role, Form()]
+) -> Response:
     """Give a person another role."""
-    project_of(request).set_role(name, role)
+    project_of(request).people.set_role(name, role)
     return RedirectResponse("/people", 303)
 
 
 @router.get("/account")
-def account(request: Request, who: Anyone) -> HTMLResponse:
+def account(request: Request, review: Review, who: Anyone) -> HTMLResponse:
     """Show the visitor's own password and tokens."""
     return _account_page(request, who)
 
 
 def _account_page(request: Request, who: Visitor, said: str = "", token: str = "", code: int = 200) -> HTMLResponse:
-    tokens = [t for t in project_of(request).api_tokens(who.name) if t.revoked_at is None] if who.session else []
+    tokens = [t for t in project_of(request).people.api_tokens(who.name) if t.revoked_at is None] if who.session else []
     return page(
         request, "account.html", who, {"said": said, "token": token, "tokens": tokens, "least": LEAST_PASSWORD}, code
     )
@@ -516,11 +518,11 @@ def _with_account(who: Visitor) -> None:
 
 
 @router.post("/account/password")
-def change_password(request: Request, who: Posted, password: Text, new: Text, again: Text) -> Response:
+def change_password(request: Request, review: Review, who: Posted, password: Text, new: Text, again: Text) -> Response:
     """Change the visitor's own password; all their sessions end but the new one."""
     _with_account(who)
     access, project = access_of(request), project_of(request)
-    person = project.person(who.name)
+    person = project.people.named(who.name)
     try:
         # Counted apart from the log-in: who is in is not slowed by who tries to get in.
         access.check(
@@ -533,28 +535,28 @@ def change_password(request: Request, who: Posted, password: Text, new: Text, ag
         return _account_page(request, who, refused.message, code=refused.status)
     if new != again:
         return _account_page(request, who, "The two new passwords differ; type them again.", code=422)
-    project.set_password_hash(who.name, access.hashed(new))
+    project.people.set_password_hash(who.name, access.hashed(new))
     return _with_session(
-        request, project.start_web_session(who.name), access.device_of(project.person(who.name)), "/account"
+        request, project.people.start_session(who.name), access.device_of(project.people.named(who.name)), "/account"
     )
 
 
 @router.post("/account/tokens")
-def make_token(request: Request, who: Posted, name: Text) -> HTMLResponse:
+def make_token(request: Request, review: Review, who: Posted, name: Text) -> HTMLResponse:
     """Make a token for a program of the visitor's, and show it once."""
     _with_account(who)
-    return _account_page(request, who, token=project_of(request).create_api_token(who.name, name.strip()))
+    return _account_page(request, who, token=project_of(request).people.create_api_token(who.name, name.strip()))
 
 
 @router.post("/account/tokens/revoke")
-def revoke_token(request: Request, who: Posted, name: Text) -> Response:
+def revoke_token(request: Request, review: Review, who: Posted, name: Text) -> Response:
     """Revoke a token of the visitor's."""
     _with_account(who)
-    project_of(request).revoke_api_token(who.name, name)
+    project_of(request).people.revoke_api_token(who.name, name)
     return RedirectResponse("/account", 303)
 
 
 @router.get("/api")
-def interface(request: Request, who: Anyone) -> HTMLResponse:
+def interface(request: Request, review: Review, who: Anyone) -> HTMLResponse:
     """Describe the interface to programs."""
     return page(request, "api.html", who, {"description": request.app.openapi()})

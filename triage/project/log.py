@@ -1,0 +1,339 @@
+"""The append-only log of a review: what may be written to it, and when it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
+
+import numpy as np
+from sqlalchemy import insert, select
+
+from ..decisions import Event, Kind, Label, Live, Origin, batches, consensus
+from ..errors import InputError
+from .database import Database
+from .people import Role
+from .reading import Reader, insert_events, newest_event, to_event
+from .snapshot import between
+from .schema import events as _events, people as _people, plans as _plans
+from .stage import Stage
+
+
+class Log:
+    """The log of a review. Every method that writes is one transaction, on the disk before it returns.
+
+    Parameters
+    ----------
+    database : Database
+    reader : Reader
+    """
+
+    def __init__(self, database: Database, reader: Reader) -> None:
+        self._database = database
+        self._reader = reader
+
+    def events(self, since: int = 0, until: int | None = None) -> Sequence[Event]:
+        """Return the log as it is now, in its order: the events after number `since`, up to `until`."""
+        return between(self._reader.events(), since, until)
+
+    def show(
+        self,
+        stage: str,
+        record_ids: Sequence[int],
+        origins: Sequence[Origin],
+        pool_sizes: Sequence[int],
+        *,
+        reviewer: str,
+        ranking_id: int | None = None,
+        file: str = "",
+        after: int | None = None,
+    ) -> list[Event]:
+        """Log that records were put before a reviewer, in this order, and how they came there.
+
+        Parameters
+        ----------
+        stage : str
+        record_ids, origins, pool_sizes : sequences of one length
+        reviewer : str
+        ranking_id : int, optional
+        file : str
+            The file in which they were handed out; empty on a screen.
+        after : int, optional
+            The newest event that the choice of the records took into account.
+
+        Returns
+        -------
+        list of Event
+            Empty, and nothing is logged, when the log holds an event newer than `after`.
+        """
+        return self._append(
+            [
+                {
+                    "kind": Kind.SHOWN,
+                    "stage": stage,
+                    "record_id": int(r),
+                    "reviewer": reviewer,
+                    "origin": o,
+                    "pool_size": int(p),
+                    "ranking_id": ranking_id,
+                    "note": file,
+                }
+                for r, o, p in zip(record_ids, origins, pool_sizes, strict=True)
+            ],
+            after,
+        )
+
+    def decide(
+        self,
+        stage: str,
+        decisions: Sequence[Mapping[str, object]],
+        *,
+        reviewer: str,
+        tags: Mapping[int, Sequence[str]] | None = None,
+    ) -> list[Event]:
+        """Log decisions and tags, all in one transaction, and return their events.
+
+        Parameters
+        ----------
+        stage : str
+        decisions : sequence of mappings
+            Each with `record_id` and `label`, and optionally `reason`, `note`, `origin`,
+            `pool_size` and `ranking_id`.
+        reviewer : str
+        tags : mapping of int to sequence of str, optional
+            By record, all the tags that it is to have of this reviewer at this stage: they take the place
+            of those it has. Nothing is written of a tag that stays.
+        """
+        rows = [
+            {"kind": Kind.DECISION, "stage": stage, "reviewer": reviewer, "origin": Origin.CHOSEN, **d}
+            for d in decisions
+        ]
+        if not tags:
+            return self._append(rows)
+        with self._database.write() as connection:
+            # Read while nobody else can write, so that no tag is taken back twice.
+            rows += _retagged(self._reader.live(), stage, reviewer, tags)
+            return insert_events(connection, rows) if rows else []
+
+    def settle(
+        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
+    ) -> Event:
+        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled anew.
+
+        Raises
+        ------
+        InputError
+            When the record is in no conflict at the stage, or the person is there and is no adjudicator or owner.
+        """
+        with self._database.write() as connection:
+            settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
+            if settler == Role.REVIEWER:
+                raise InputError(f"{reviewer} is a reviewer; an adjudicator or an owner settles conflicts.")
+            live = self._reader.live()
+            kept, agreed = live.kept(record_id), consensus(live, stage)
+            if kept not in agreed.conflicts and kept not in agreed.settled:
+                raise InputError(
+                    f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
+                    "that are."
+                )
+            return insert_events(
+                connection,
+                [
+                    {
+                        "kind": Kind.SETTLED,
+                        "stage": stage,
+                        "record_id": kept,
+                        "reviewer": reviewer,
+                        "label": label,
+                        "reason": reason,
+                        "note": note,
+                    }
+                ],
+            )[0]
+
+    def link(self, links: Iterable[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
+        """Log duplicates: (the copy's id, the kept record's id, why)."""
+        return self._append(
+            {"kind": Kind.DUPLICATE, "record_id": copy, "other_id": kept, "reason": why, "reviewer": reviewer}
+            for copy, kept, why in links
+        )
+
+    def remove(self, removals: Iterable[tuple[int, str, str]], *, reviewer: str) -> list[Event]:
+        """Log removals before screening: (record id, kind of limit, reason)."""
+        return self._append(
+            {
+                "kind": Kind.REMOVAL,
+                "record_id": record_id,
+                "label": None,
+                "reason": kind,
+                "note": why,
+                "reviewer": reviewer,
+            }
+            for record_id, kind, why in removals
+        )
+
+    def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
+        """Log that a person told two records apart that looked like copies."""
+        return self._append([{"kind": Kind.APART, "record_id": one, "other_id": other, "reviewer": reviewer}])[0]
+
+    def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
+        """Log that a person kept a record whose removal by a kind of limit was proposed."""
+        return self._append([{"kind": Kind.STAYS, "record_id": record_id, "reason": kind, "reviewer": reviewer}])[0]
+
+    def undo(self, seq: int, *, reviewer: str) -> Event:
+        """Log that a decision, a tag, a duplicate link, a removal, an answer or an attachment is taken back.
+
+        With the last decision that a reviewer has on a record at a stage, the tags go that the reviewer
+        gave it there.
+
+        Raises
+        ------
+        InputError
+            When there is no such event, it cannot be undone, or it is undone already.
+        """
+        with self._database.write() as connection:
+            row = connection.execute(select(_events).where(_events.c.seq == seq)).one_or_none()
+            if row is None:
+                raise InputError(
+                    f"Event {seq} is not in the log, so it cannot be undone; `triage log` lists the events."
+                )
+            if row.kind == Kind.UNDO:
+                raise InputError(
+                    f"Event {seq} took event {row.undoes} back, and that stays in the log; to have it again, decide "
+                    f"again."
+                )
+            if row.kind == Kind.SHOWN and row.note:
+                raise InputError(
+                    f"Event {seq} handed a record out, which is taken back with its whole batch: triage undo --batch "
+                    f"--reviewer {row.reviewer}."
+                )
+            if row.kind in (Kind.SHOWN, Kind.PLAN):
+                raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
+            if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
+                raise InputError(f"Event {seq} is undone already, by event {by}.")
+            undone = to_event(row)
+            live = self._reader.live()
+            undo = insert_events(connection, [taken_back(undone, reviewer)])[0]
+            if undone.kind is Kind.DECISION and not self._reader.without(undone):
+                left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.record_id), ())
+                insert_events(connection, [taken_back(e, reviewer) for e in left])
+            return undo
+
+    def take_back(self, batch: int, *, reviewer: str) -> list[Event]:
+        """Log that a batch is taken back, and return the showings that were.
+
+        What its reviewer has decided on stays; the other records return to the pool, or, where they are audit
+        draws, are the next to be shown (see `decisions.Showings`).
+
+        Parameters
+        ----------
+        batch : int
+            The number of its first event (see `decisions.batches`).
+        reviewer : str
+            Who takes it back.
+
+        Raises
+        ------
+        InputError
+            When nothing of such a batch can be taken back.
+        """
+        with self._database.write() as connection:
+            found = next(
+                (one for one in batches(self._reader.events(), self._reader.live()) if one.first.seq == batch), None
+            )
+            if found is None:
+                raise InputError(f"Event {batch} begins no batch of which anything can be taken back.")
+            insert_events(connection, (taken_back(e, reviewer) for e in found.left))
+        return list(found.left)
+
+    def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
+        """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
+
+        The permutation, its hash and the weights of the evidence go to the log before the first draw
+        from it, and never change: the certificate's validity rests on it.
+
+        Parameters
+        ----------
+        stage : Stage
+        seed : int
+            Seed of the permutation.
+        parameters : mapping
+            The evidence's bets and weights.
+
+        Returns
+        -------
+        Event or None
+            None when every record is in a committed permutation already, or the log has moved on since
+            the stage was read.
+        """
+        fresh = stage.to_commit
+        if not len(fresh):
+            return None
+        permutation = np.random.default_rng(seed).permutation(fresh).astype("<i8")
+        note = json.dumps(
+            {
+                "stratum": stage.committed,
+                "records": len(fresh),
+                "seed": seed,
+                "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(),
+                **parameters,
+            }
+        )
+        with self._database.write() as connection:
+            if (
+                newest_event(connection) > stage.live.last_seq
+            ):  # perhaps another session was first: its permutation holds
+                return None
+            plan = insert_events(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
+            connection.execute(
+                insert(_plans),
+                [
+                    {
+                        "seq": plan.seq,
+                        "stage": stage.name,
+                        "stratum": stage.committed,
+                        "permutation": permutation.tobytes(),
+                    }
+                ],
+            )
+        return plan
+
+    def _append(self, rows: Iterable[dict], after: int | None = None) -> list[Event]:
+        rows = iter(rows)
+        first = list(islice(rows, 1))
+        if not first:
+            return []
+        with self._database.write() as connection:
+            if after is not None and newest_event(connection) > after:
+                return []
+            return insert_events(connection, chain(first, rows))
+
+
+def taken_back(event: Event, reviewer: str) -> dict:
+    return {
+        "kind": Kind.UNDO,
+        "stage": event.stage,
+        "record_id": event.record_id,
+        "reviewer": reviewer,
+        "undoes": event.seq,
+    }
+
+
+def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict]:
+    """Return the events after which each record has the tags wanted of a reviewer, and no other."""
+    before = live.tagged(stage, reviewer)
+    rows = []
+    for record_id, tags in wanted.items():
+        has: dict[str, Event] = {}
+        for e in before.get(live.kept(record_id), ()):
+            if e.reason in tags and e.reason not in has:
+                has[e.reason] = e
+            else:
+                rows.append(taken_back(e, reviewer))
+        rows += [
+            {"kind": Kind.TAG, "stage": stage, "record_id": record_id, "reviewer": reviewer, "reason": tag}
+            for tag in dict.fromkeys(tags)
+            if tag not in has
+        ]
+    return rows

@@ -1,0 +1,236 @@
+"""Reading a review: its tables only grow, so each row is read once and each event folded once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select
+
+from .. import protocol as protocols
+from ..decisions import Event, Folding, Kind, Label, Live, Origin
+from .database import PAGE, Database, now, pages, storable
+from .people import read_people
+from .rankings import Rankings
+from .records import Records
+from .schema import events as _events, files as _files, plans as _plans, protocols as _protocols
+from .snapshot import Snapshot, SourceFile, between
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of the tables that only grow; an attribute is another object when something new was read of it.
+
+    Attributes
+    ----------
+    protocols : sequence of (datetime, str)
+    files : sequence of SourceFile
+    events : sequence of Event
+    plans : mapping of str to sequence of (int, ndarray)
+        By stage, its audit permutations, each with the event that committed it.
+    """
+
+    protocols: Sequence[tuple[datetime, str]] = ()
+    files: Sequence[SourceFile] = ()
+    events: Sequence[Event] = field(default_factory=list)
+    plans: Mapping[str, Sequence[tuple[int, np.ndarray]]] = field(default_factory=dict)
+
+    def on(self, connection: Connection) -> Read:
+        """Read on; itself when nothing is new."""
+        return self.protocols_on(connection)._files_on(connection).events_on(connection)._plans_on(connection)
+
+    def protocols_on(self, connection: Connection) -> Read:
+        """Read on in the protocols alone."""
+        query = select(_protocols.c.at, _protocols.c.text).order_by(_protocols.c.id).offset(len(self.protocols))
+        newer = [(datetime.fromisoformat(at), toml) for at, toml in connection.execute(query)]
+        return replace(self, protocols=(*self.protocols, *newer)) if newer else self
+
+    def _files_on(self, connection: Connection) -> Read:
+        last = self.files[-1].id if self.files else 0
+        newer = [
+            SourceFile(
+                row.id,
+                row.name,
+                row.source,
+                row.format,
+                row.sha256,
+                row.announced,
+                row.kept,
+                tuple((line, message) for line, message in json.loads(row.problems)),
+                datetime.fromisoformat(row.at),
+            )
+            for row in connection.execute(select(_files).where(_files.c.id > last).order_by(_files.c.id))
+        ]
+        return replace(self, files=(*self.files, *newer)) if newer else self
+
+    def events_on(self, connection: Connection) -> Read:
+        """Read on in the log alone."""
+        last = self.events[-1].seq if self.events else 0
+        query = select(_events).where(_events.c.seq > last).order_by(_events.c.seq)
+        newer = [to_event(row) for page in connection.execute(query).partitions(PAGE) for row in page]
+        return replace(self, events=[*self.events, *newer]) if newer else self
+
+    def _plans_on(self, connection: Connection) -> Read:
+        last = max((seq for plans in self.plans.values() for seq, _ in plans), default=0)
+        newer: dict[str, list[tuple[int, np.ndarray]]] = {}
+        for row in connection.execute(
+            select(_plans).where(_plans.c.seq > last).order_by(_plans.c.stage, _plans.c.stratum)
+        ):
+            newer.setdefault(row.stage, []).append((row.seq, np.frombuffer(row.permutation, "<i8")))
+        if not newer:
+            return self
+        plans = {name: [*self.plans.get(name, ()), *newer.get(name, ())] for name in {*self.plans, *newer}}
+        return replace(self, plans=MappingProxyType(plans))
+
+
+class Reader:
+    """Reads a review; threads may share one.
+
+    Parameters
+    ----------
+    database : Database
+    records : Records
+    rankings : Rankings
+    """
+
+    def __init__(self, database: Database, records: Records, rankings: Rankings) -> None:
+        self._database = database
+        self._records = records
+        self._rankings = rankings
+        self._read = Read()
+        self._folding = Folding()
+        self._folded: Live | None = None
+        self._newest: tuple[Read, Snapshot] | None = None
+        self._turn = threading.RLock()
+
+    def snapshot(self) -> Snapshot:
+        """Return the review as it is now, read in one transaction; while nothing is new it is the same object."""
+        with self._turn:
+            with self._database.read() as connection:
+                self._read = read = self._read.on(connection)
+                people = read_people(connection)
+            before = self._newest
+            if before is not None and before[0] is read and before[1].people == people:
+                return before[1]
+            if before is not None and before[0].protocols is read.protocols:
+                protocol = before[1].protocol
+            else:
+                protocol = protocols.parse(read.protocols[-1][1], "the review's protocol")
+            found = Snapshot(
+                self._database.path,
+                self._records,
+                self._rankings,
+                protocol,
+                read.protocols,
+                read.events,
+                self._live(),
+                read.files,
+                read.plans,
+                people,
+            )
+            self._newest = read, found
+            return found
+
+    def begin(self, connection: Connection) -> None:
+        """Read the protocol in force."""
+        self._read = self._read.protocols_on(connection)
+
+    @property
+    def protocol_known(self) -> str:
+        """The protocol in force, as TOML, when it was read last."""
+        return self._read.protocols[-1][1]
+
+    def events(self) -> Sequence[Event]:
+        """Return the log as it is now, in its order."""
+        with self._turn, self._database.read() as connection:
+            self._read = self._read.events_on(connection)
+            return self._read.events
+
+    def live(self) -> Live:
+        """Return what is current in the log as it is now; it is shared, and not to be changed."""
+        with self._turn:
+            self.events()
+            return self._live()
+
+    def _live(self) -> Live:
+        newer = between(self._read.events, self._folding.last_seq)
+        if newer or self._folded is None:
+            self._folding.take(newer)
+            self._folded = self._folding.live
+        return self._folded
+
+    def without(self, decision: Event) -> Mapping[tuple[str, int, str], Event]:
+        """Return what its reviewer's decisions would be without a decision (see `Folding.without`)."""
+        with self._turn:
+            self.live()
+            return self._folding.without(decision)
+
+
+def newest_event(connection: Connection) -> int:
+    """Return the number of the newest event, 0 for an empty log."""
+    return connection.execute(select(func.max(_events.c.seq))).scalar() or 0
+
+
+def to_event(row: Sequence) -> Event:
+    seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = (
+        row
+    )
+    return Event(
+        seq,
+        _KINDS[kind],
+        _time(at),
+        stage,
+        record_id,
+        reviewer,
+        _LABELS[label],
+        reason,
+        note,
+        _ORIGINS[origin],
+        pool_size,
+        ranking_id,
+        other_id,
+        undoes,
+    )
+
+
+_KINDS, _LABELS, _ORIGINS = ({None: None, **{str(one): one for one in kind}} for kind in (Kind, Label, Origin))
+
+
+_time = lru_cache(1)(datetime.fromisoformat)  # what was written at once has one time
+
+
+_EVENT_DEFAULTS = {
+    "stage": "",
+    "record_id": None,
+    "reviewer": "",
+    "label": None,
+    "reason": "",
+    "note": "",
+    "origin": None,
+    "pool_size": None,
+    "ranking_id": None,
+    "other_id": None,
+    "undoes": None,
+}
+
+
+_EVENT_COLUMNS = tuple(column.name for column in _events.c)
+
+
+def insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
+    next_seq = newest_event(connection) + 1
+    at = now()
+    events: list[Event] = []
+    for page in pages(rows, PAGE):
+        full = [{**_EVENT_DEFAULTS, "at": at, "seq": next_seq + i, **row} for i, row in enumerate(page)]
+        full = [{k: storable(str(v)) if isinstance(v, str) else v for k, v in row.items()} for row in full]
+        connection.execute(insert(_events), full)
+        events += [to_event([row[name] for name in _EVENT_COLUMNS]) for row in full]
+        next_seq += len(page)
+    return events

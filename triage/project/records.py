@@ -1,0 +1,225 @@
+"""The records of a review, as they were imported and as a reviewer sees them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+from sqlalchemy import func, insert, select
+
+from ..errors import InputError
+from ..records import Record, content_hash, filled
+from .database import PAGE, Database, next_id, now, pages, storable
+from .schema import files as _files, records as _records
+from .stage import Stage
+
+
+class Records:
+    """The records of a review.
+
+    Parameters
+    ----------
+    database : Database
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        records: Iterable[Record],
+        lines: Sequence[int],
+        *,
+        name: str,
+        source: str,
+        format: str,
+        sha256: str,
+        announced: int,
+        problems: Sequence[tuple[int, str]],
+    ) -> range:
+        """Add the records of one file, whole or not at all, and return their new ids.
+
+        Parameters
+        ----------
+        records : iterable of Record
+            What was read: taken page by page, so that a file of any length fits.
+        lines : sequence of int, one for each record
+            The line of the file where it begins.
+        name, source, format, sha256, announced, problems
+            What is kept of the file itself (see `SourceFile`).
+        """
+        with self._database.write() as connection:
+            same = select(_files.c.id).where(_files.c.sha256 == sha256, _files.c.source == source)
+            if connection.execute(same).first() is not None:  # another program was faster than the caller's look
+                raise InputError(f"{name} was imported as {source!r} already; nothing of it was added.")
+            file_id = next_id(connection, _files.c.id)
+            connection.execute(
+                insert(_files).values(
+                    id=file_id,
+                    name=name,
+                    source=source,
+                    format=format,
+                    sha256=sha256,
+                    announced=announced,
+                    kept=len(lines),
+                    problems=json.dumps([list(p) for p in problems]),
+                    at=now(),
+                )
+            )
+            first = next_id(connection, _records.c.id)
+            rows = (
+                _to_row(record, first + i, file_id, line)
+                for i, (record, line) in enumerate(zip(records, lines, strict=True))
+            )
+            for page in pages(rows, PAGE):
+                connection.execute(insert(_records), page)
+        return range(first, first + len(lines))
+
+    def read(self, ids: Iterable[int] | None = None) -> Iterator[Record]:
+        """Yield records in the order of their ids: all, or those of `ids`.
+
+        The records are read in pages, so that a long loop over them never keeps a decision waiting.
+        """
+        query = select(_records, _files.c.source).join(_files).order_by(_records.c.id).limit(PAGE)
+        if ids is None:
+            last = 0
+            while True:
+                with self._database.read() as connection:
+                    page = connection.execute(query.where(_records.c.id > last)).all()
+                yield from map(_to_record, page)
+                if len(page) < PAGE:
+                    return
+                last = page[-1].id
+        for row in self._rows_of(query, ids):
+            yield _to_record(row)
+
+    def _rows_of(self, query, ids: Iterable[int]) -> Iterator:
+        """Yield what a query gives of the records of these ids, in pages, in the order of the ids."""
+        # SQLite takes at most 32,766 variables in one statement.
+        for wanted in pages(sorted(set(map(int, ids))), PAGE):
+            dense = wanted[-1] - wanted[0] < len(wanted)
+            some = _records.c.id.between(wanted[0], wanted[-1]) if dense else _records.c.id.in_(wanted)
+            with self._database.read() as connection:
+                page = connection.execute(query.where(some)).all()
+            yield from page
+
+    def one(self, record_id: int) -> Record:
+        """Return one record.
+
+        Raises
+        ------
+        InputError
+            When there is none of that id.
+        """
+        for record in self.read([record_id]):
+            return record
+        raise InputError(f"There is no record {record_id} in {self._database.place}; ids run from 1 to {self.count()}.")
+
+    def count(self) -> int:
+        """Return how many records were imported."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.max(_records.c.id))).scalar() or 0
+
+    def text_hashes(self, record_ids: np.ndarray) -> np.ndarray:
+        """Return the content hash of each record's title and abstract, as imported.
+
+        Parameters
+        ----------
+        record_ids : ndarray of int, shape (n,)
+            Ascending.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n, 16)
+        """
+        hashes = np.empty((len(record_ids), 16), np.uint8)
+        query = select(_records.c.id, _records.c.content_hash).order_by(_records.c.id).limit(PAGE)
+        done, last = 0, int(record_ids[-1]) if len(record_ids) else 0
+        while done < len(record_ids):
+            # From the next that is wanted, so that long gaps are not read.
+            with self._database.read() as connection:
+                page = connection.execute(query.where(_records.c.id.between(int(record_ids[done]), last))).all()
+            ids, texts = zip(*page, strict=True)
+            wanted = record_ids[done : np.searchsorted(record_ids, ids[-1], side="right")]
+            rows = np.searchsorted(np.array(ids), wanted)
+            hashes[done : done + len(wanted)] = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16)[rows]
+            done += len(wanted)
+        return hashes
+
+    def shown(self, stage: Stage, rows: Iterable[int] | None = None) -> list[Record]:
+        """Return a stage's records as a list (see `iter_shown`)."""
+        return list(self.iter_shown(stage, rows))
+
+    def iter_shown(self, stage: Stage, rows: Iterable[int] | None = None) -> Iterator[Record]:
+        """Yield a stage's records as a reviewer sees them: gaps filled from their copies.
+
+        They are read in pages, so that no more than a page of them is in memory at a time.
+
+        Parameters
+        ----------
+        stage : Stage
+        rows : iterable of int, optional
+            Positions in the stage, in the order in which the records are wanted; all when left out.
+        """
+        ids = stage.record_ids if rows is None else stage.record_ids[np.fromiter(rows, np.int64)]
+        for page, copies in _with_copies(stage, ids):
+            members = {r.id: r for r in self.read(chain(page, *copies.values()))}
+            for i in page:
+                yield filled(members[i], [members[c] for c in copies.get(i, ())])
+
+    def iter_texts(self, stage: Stage) -> Iterator[tuple[str, str]]:
+        """Yield the title and the abstract of each of a stage's records as a reviewer sees them."""
+        query = select(_records.c.id, _records.c.title, _records.c.abstract).order_by(_records.c.id)
+        for page, copies in _with_copies(stage, stage.record_ids):
+            texts = {i: (title, abstract) for i, title, abstract in self._rows_of(query, chain(page, *copies.values()))}
+            for i in page:
+                members = [texts[i], *(texts[c] for c in copies.get(i, ()))]
+                yield next((t for t, _ in members if t), ""), next((a for _, a in members if a), "")
+
+
+def _with_copies(stage: Stage, ids: np.ndarray) -> Iterator[tuple[list[int], dict[int, list[int]]]]:
+    """Yield ids page by page, and the copies of each record of the page that has any."""
+    for first in range(0, len(ids), PAGE):
+        page = ids[first : first + PAGE].tolist()
+        yield page, stage.live.copies_of(page)
+
+
+def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
+    extra = {key: list(values) for key, values in record.extra.items()}
+    return {
+        "id": record_id,
+        "file_id": file_id,
+        "line": line,
+        "title": storable(record.title),
+        "abstract": storable(record.abstract),
+        "authors": json.dumps(record.authors),
+        "year": record.year,
+        "journal": storable(record.journal),
+        "doi": storable(record.doi),
+        "pmid": storable(record.pmid),
+        "language": storable(record.language),
+        "type": storable(record.type),
+        "keywords": json.dumps(record.keywords),
+        "extra": json.dumps(extra),
+        "content_hash": content_hash(record.text),
+    }
+
+
+def _to_record(row) -> Record:
+    return Record(
+        title=row.title,
+        abstract=row.abstract,
+        authors=tuple(json.loads(row.authors)),
+        year=row.year,
+        journal=row.journal,
+        doi=row.doi,
+        pmid=row.pmid,
+        language=row.language,
+        type=row.type,
+        keywords=tuple(json.loads(row.keywords)),
+        source=row.source,
+        extra={key: tuple(values) for key, values in json.loads(row.extra).items()},
+        id=row.id,
+    )
