@@ -135,6 +135,10 @@ def test_a_snapshot_stays_what_it_was_and_is_the_same_while_nothing_is_new(scree
     screened.log.decide("abstract", [{"record_id": 31, "label": Label.INCLUDE}], reviewer="ann")
     after = screened.snapshot()
     assert after is not before and len(after.events) == len(before.events) + 1
+    screened.log.remove([(40, "language", "German")], reviewer="ann")
+    screened.log.link([(42, 41, "same title")], reviewer="ann")
+    assert screened.live().removals.keys() == {40} and screened.live().duplicates == {42: 41}
+    assert not before.live.removals and not after.live.removals and not after.live.duplicates and not after.live.groups
     assert before.history("abstract").n_found == found and after.history("abstract").n_found == found + 1
     assert after.as_of(before.live.last_seq).history("abstract").n_found == found
     assert before.live.last_seq == before.events[-1].seq and after.live.last_seq == after.events[-1].seq

@@ -252,11 +252,11 @@ class Folding:
 
     @property
     def live(self) -> Live:
-        """What is current; the decisions and what was shown are the caller's own to go on with."""
+        """What is current; what is folded later does not change it."""
         return Live(
             dict(self._decisions),
             self._duplicates,
-            self._removals,
+            dict(self._removals),
             {key: tuple(given) for key, given in self._tags.items()},
             dict(self._showings.first),
             self.last_seq,
