@@ -136,6 +136,7 @@ def test_a_snapshot_stays_what_it_was_and_is_the_same_while_nothing_is_new(scree
     after = screened.snapshot()
     assert after is not before and len(after.events) == len(before.events) + 1
     screened.log.remove([(40, "language", "German")], reviewer="ann")
+    assert screened.live().removals.keys() == {40} and not after.live.removals
     screened.log.link([(42, 41, "same title")], reviewer="ann")
     assert screened.live().removals.keys() == {40} and screened.live().duplicates == {42: 41}
     assert not before.live.removals and not after.live.removals and not after.live.duplicates and not after.live.groups
