@@ -996,6 +996,8 @@ class _Cache:
             return
         if stored.ndim == 1 and stored.dtype.names == ("hash", "vector", "checksum"):
             self._use(stored)
+            if self.rows.pop(bytes(16), None) is not None:  # no text has this hash: a block that was never written
+                self._report_damage()
         elif stored.dtype.names != ("hash", "vector"):  # as they were kept before rows had checksums
             self._report_damage()
 
@@ -1006,8 +1008,6 @@ class _Cache:
 
     def verify(self, hashes: Sequence[bytes]) -> None:
         """Forget the vectors of these texts that are not as they were written."""
-        if self.rows.pop(bytes(16), None) is not None:  # no text has this hash: a block that was never written
-            self._report_damage()
         rows = np.array(sorted({self.rows[h] for h in hashes if h in self.rows}), np.int64)
         for start in range(0, len(rows), _COPIED_AT_ONCE):
             some = self._stored[rows[start : start + _COPIED_AT_ONCE]]

@@ -42,14 +42,14 @@ def seal(folder: Path) -> None:
 
 
 def files(folder: Path) -> list[Path] | None:
-    """Return the files of a whole folder; None where there is none.
+    """Return the files of a whole folder, each compared with its checksum once in a process; None where it is not whole.
 
-    One that is damaged is deleted, which is reported in one line. Each file is read once in a process for it.
+    A damaged folder is deleted, which is reported in one line.
     """
     try:
         return _compared(folder)
     except (OSError, ValueError, _Damaged) as error:
-        if folder.exists():
+        if (folder / MARKER).exists():  # else it was never finished, or another program is deleting it
             _log.warning("The cached %s is damaged (%s); it is made again.", folder, error)
             drop(folder)
         return None
