@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
-    -1: {"errors", "bundled", "stopping_rules", "wording"},
+    -1: {"errors", "bundled", "ending", "stopping_rules", "wording"},
     0: {"records", "protocol", "decisions", "metrics"},
     1: {"formats", "dedupe", "eligibility", "features", "learning", "ranking", "reading", "recall", "agreement"},
     2: {"project"},

@@ -4,6 +4,8 @@ import csv
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
 import numpy as np
@@ -300,16 +302,39 @@ def test_a_converted_model_needs_torch_no_more(abstracts):
     assert told.stdout == "(1, 384)\n" and not told.stderr
 
 
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def zeroed(path):
+    """Do what a crash of the machine does: the file has its length and nothing in it."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def half_written(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+DAMAGES = pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, embedding.Path.unlink])
+
+
 @needs_openvino
-@pytest.mark.parametrize("file, damage", [("model.xml", b"<net"), ("model.bin", b"short"), ("tokenizer.json", b"{")])
-def test_a_damaged_converted_model_is_converted_anew(tmp_path, own_cache, file, damage):
+@pytest.mark.parametrize("file", ["model.xml", "model.bin", "tokenizer.json", "whole"])
+@DAMAGES
+def test_a_damaged_converted_model_is_converted_again(tmp_path, own_cache, caplog, file, damage):
     extractor = embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32"))
     expected = extractor.transform(TEXTS)
     (home,) = own_cache.iterdir()
-    (home / file).write_bytes(damage)
+    damage(home / file)
     embedding._encoder.cache_clear()
     assert np.array_equal(extractor.transform(TEXTS), expected)
-    assert len((home / file).read_bytes()) > len(damage) and list(own_cache.iterdir()) == [home]
+    assert embedding.seals.files(home) and list(own_cache.iterdir()) == [home]
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("triage")]
+    if file == "whole" and damage is embedding.Path.unlink:  # as if it had never been finished
+        assert not told
+    else:
+        assert len(told) == 1 and str(home) in told[0] and "damaged" in told[0]
 
 
 @needs_openvino
@@ -429,12 +454,68 @@ def test_an_interrupted_encoding_goes_on_where_it_was(tmp_path, counting, monkey
     assert np.array_equal(out, Counting().transform(texts))
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY broken", b"x" * 500])
-def test_a_damaged_cache_is_made_anew(tmp_path, counting, damage):
+def damaged_head(path):
+    """Spoil what numpy parses at the beginning of the file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + b"(\xff[" + content[23:])
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, damaged_head, emptied])
+def test_a_damaged_cache_is_made_again(tmp_path, counting, caplog, damage):
     expected = embedding.embed(TEXTS, counting, cache_dir=tmp_path)
     (path,) = tmp_path.glob("*.npy")
-    path.write_bytes(damage)
-    assert np.array_equal(embedding.embed(TEXTS, counting, cache_dir=tmp_path), expected)
+    damage(path)
+    for _ in range(2):
+        assert np.array_equal(embedding.embed(TEXTS, counting, cache_dir=tmp_path), expected)
+    assert len(counting.encoded) == 6, "encoded again once"
+    assert [str(path) in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("field", ["hash", "vector", "checksum", slice(None)])
+def test_vectors_that_were_never_written_are_computed_again_and_only_they(tmp_path, counting, caplog, field):
+    texts = [f"text {i}" for i in range(20)]
+    expected = embedding.embed(texts, counting, cache_dir=tmp_path)
+    (path,) = tmp_path.glob("*.npy")
+    stored = np.load(path, mmap_mode="r+")
+    if isinstance(field, str):
+        stored[field][5:8] = np.zeros(3, stored.dtype)[field]
+    else:
+        stored[5:8] = np.zeros(3, stored.dtype)
+    stored.flush()
+    lost = len(texts)
+    for _ in range(2):
+        assert np.array_equal(embedding.embed(texts, counting, cache_dir=tmp_path), expected)
+    assert len(counting.encoded) == lost + 3
+    assert len(caplog.records) == 1
+
+
+def test_two_that_write_the_same_cache_at_once_both_get_their_vectors(tmp_path, counting, monkeypatch):
+    """Another process replaces the file before and after this one does, each time without this one's vectors."""
+    monkeypatch.setattr(embedding, "_PART", 4)
+    monkeypatch.setattr(embedding, "_SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(embedding, "_SAVE_SHARE", np.inf)
+    texts = [f"text {i}" for i in range(12)]
+    expected = Counting().transform(texts)
+    others = tmp_path / "others"
+    embedding.embed(["another text"], counting, cache_dir=others)
+    (theirs,) = others.glob("*.npy")
+    replace = embedding.Path.replace
+
+    def crossing(self, target):
+        replace(self, target)
+        copy = target.with_name("copy")
+        copy.write_bytes(theirs.read_bytes())
+        replace(copy, target)
+
+    monkeypatch.setattr(embedding.Path, "replace", crossing)
+    assert np.array_equal(embedding.embed(texts, counting, cache_dir=tmp_path), expected)
+    monkeypatch.setattr(embedding.Path, "replace", replace)
+    again = embedding.embed([*texts, "another text"], counting, cache_dir=tmp_path)
+    assert np.array_equal(again[:-1], expected)
 
 
 def test_the_first_inference_is_made_by_the_thread_that_asks_before_any_other():
@@ -453,3 +534,64 @@ def test_the_first_inference_is_made_by_the_thread_that_asks_before_any_other():
     before = len(threads)
     encode(["a"], lambda done: None)
     assert len(threads) == before + 1 and threads[-1] != threading.get_ident()
+
+
+class Slow:
+    """An encoder that is stuck, or slow, for texts that say so."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, texts, tick):
+        self.asked += 1
+        for done, text in enumerate(texts, 1):
+            time.sleep({"stuck": 60, "slow": 0.2}.get(text, 0))
+            if text == "wrong":
+                raise ValueError("wrong")
+            tick(done)
+        return np.zeros((len(texts), 2), np.float32)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Give (the encoder under watch, what it watches), which is given up after half a second."""
+    monkeypatch.setattr(embedding, "_STUCK_SECONDS", 0.5)
+    slow = Slow()
+    return embedding._WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
+
+
+def test_an_encoding_without_progress_is_given_up_and_done_by_torch(watched, caplog):
+    encode, slow = watched
+    assert not encode(["a", "b"], lambda done: None).any()
+    began = time.monotonic()
+    assert encode(["a", "stuck"], lambda done: None).all()
+    assert encode(["a", "stuck"], lambda done: None).all(), "and not tried again"
+    assert 0.5 < time.monotonic() - began < 5
+    assert slow.asked == 3  # the first of all, to have it initialised
+    assert ["torch" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_an_encoding_that_is_slow_is_not_given_up(watched, caplog):
+    encode, _ = watched
+    seen = []
+    assert not encode(["slow"] * 5, seen.append).any() and seen == [1, 2, 3, 4, 5]
+    assert not caplog.records
+
+
+def test_threads_that_are_stuck_together_give_up_together(watched, caplog):
+    encode, _ = watched
+    with ThreadPoolExecutor(4) as pool:
+        assert all(made.all() for made in pool.map(lambda _: encode(["stuck"], lambda done: None), range(4)))
+    assert len(caplog.records) == 1
+
+
+def test_what_goes_wrong_under_watch_is_raised_to_who_asked(watched):
+    encode, _ = watched
+    with pytest.raises(ValueError, match="wrong"):
+        encode(["a", "wrong"], lambda done: None)
+
+
+def test_a_model_that_does_not_load_is_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(embedding, "_LOADING_SECONDS", 0.2)
+    encode = embedding._WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
+    assert encode(["a"], lambda done: None).all() and len(caplog.records) == 1

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from triage import terminal
+from triage import ending, terminal
 from triage.decisions import Label, Origin
 from triage.dedupe import Agreement, FieldPair
 from triage.eligibility import Proposal
@@ -1037,6 +1037,7 @@ def _child(log: Path) -> None:
 
 
 if __name__ == "__main__":
+    ending.watch("Interrupted.")
     _child(Path(sys.argv[1]))
 
 

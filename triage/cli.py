@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import __version__
+from . import __version__, ending
 from .errors import InputError
 from .stopping_rules import RULES
 from .wording import agree, is_are, plural, was_were
@@ -76,23 +75,26 @@ class Device(StrEnum):
 
 
 DeviceOption = Annotated[Device, typer.Option(metavar="auto|cpu|cuda", help="Where vectors are computed.")]
+_INTERRUPTED = "\nInterrupted; everything decided so far is kept."
 _UsageError = typer.BadParameter.__base__  # of every wrong use of a command; typer gives it no name of its own
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a check not met, 2 bad usage or bad input, 130 interrupted."""
+    """Run the command line: 0 done, 1 a check not met, 2 bad usage or bad input, 130 interrupted, 143 by SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a title may hold what the terminal cannot show
-    # Set even where a shell had us ignore it, as for a job in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = run(_arguments(sys.argv[1:], windows=os.name == "nt"))
+    ending.watch(_INTERRUPTED)
+    try:
+        code = run(_arguments(sys.argv[1:], windows=os.name == "nt"))
+    except SystemExit as ended:  # by SIGTERM
+        code = ended.code
     try:
         sys.stdout.flush()
     except OSError:
         # Nobody reads on (`triage log review.triage | head`), or it was told already. What is left in the
         # buffer goes nowhere, or Python would complain of it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    ending.leave(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -105,9 +107,8 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the closing short
-        _say("\nInterrupted; everything decided so far is kept.")
-        return 130
+        _say(_INTERRUPTED)
+        return ending.INTERRUPTED
     except InputError as error:
         return _refuse(error.message, error.details)
     except _UsageError as error:

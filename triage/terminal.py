@@ -17,9 +17,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 from typing import Protocol as Interface
 
@@ -30,6 +29,7 @@ from rich.segment import ControlType, Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
+from . import ending
 from .decisions import Label
 from .reading import CriteriaWords, plain, untagged
 from .records import Record
@@ -160,16 +160,15 @@ class _PosixKeys:
         self._before = termios.tcgetattr(self._fd)
         self._signals, self._signalled = os.pipe()
         os.set_blocking(self._signalled, False)
-        self._handlers = {}
+        self._handlers, self._hearing = {}, ExitStack()
         if threading.current_thread() is threading.main_thread():
             self._handlers = {
-                signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminated),
                 signal.SIGCONT: signal.signal(signal.SIGCONT, self._single_keys),
                 signal.SIGWINCH: signal.signal(signal.SIGWINCH, lambda *_: None),
             }
             # The system may give SIGCONT to the thread that trains, which would leave this one waiting
             # for a key: the pipe wakes it.
-            self._wakeup_before = signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+            self._hearing.enter_context(ending.hearing(self._signalled))
         self._single_keys()
         return self
 
@@ -179,8 +178,7 @@ class _PosixKeys:
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if self._handlers:
-            signal.set_wakeup_fd(self._wakeup_before)
+        self._hearing.close()
         os.close(self._signals)
         os.close(self._signalled)
 
@@ -194,9 +192,6 @@ class _PosixKeys:
         mode[3] &= ~(termios.ECHO | termios.ICANON)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
-
-    def _terminated(self, number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)  # unwinds, so that the terminal gets its mode back
 
     def key(self) -> str:
         while not self._typed:

@@ -5,6 +5,7 @@ Usage:
     python scripts/benchmarks/bench.py retrain --review FILE [--labels 5000] [--presets fast]
     python scripts/benchmarks/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
     python scripts/benchmarks/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
+    python scripts/benchmarks/bench.py first [--runs 100] [--load 2] [--from-nothing]
     python scripts/benchmarks/bench.py next [--records 10000] [--labels 2000] [--model fast]
     python scripts/benchmarks/bench.py web [--records 50000] [--labels 5000] [--model fast]
     python scripts/benchmarks/bench.py import [--records 100000] [--exports FOLDER] [--repeats 3]
@@ -18,8 +19,8 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike. `next`, `web`, `import` and `walk` are told in `next_record.py`,
-`web.py`, `imports.py` and `walk.py`; ranking and duplicates are measured by `ranking.py` and
+that other work on the machine slows all alike. `first`, `next`, `web`, `import` and `walk` are described in `first.py`,
+`next_record.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates are measured by `ranking.py` and
 `dedupe.py`.
 """
 
@@ -38,6 +39,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import first
 import imports
 import next_record
 import walk
@@ -267,7 +269,7 @@ def main() -> None:
     one.add_argument("--chunk", type=int, default=250)
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
-    for name, module in (("next", next_record), ("web", web), ("import", imports), ("walk", walk)):
+    for name, module in (("first", first), ("next", next_record), ("web", web), ("import", imports), ("walk", walk)):
         one = commands.add_parser(
             name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from . import seals
 from .terms import CharacterTerms, Counts, New, StemTerms, TermView, Tfidf, WordTerms, in_order
 
 PACKAGED_MODEL = "all-minilm-l6-v2"
 _LETTERS_AT_ONCE = 1 << 22
-_WHOLE = "whole"
-_LEFT_BEHIND_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +240,9 @@ def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 class KeptViews:
     """Views of the same texts in files of their own, mapped into memory and not read.
 
-    Each view is a folder of arrays, whole when the file that says so is there: a crash, or two programs at
-    once, leave none that is half made. Those of other texts stay while they are the last few used: a
-    review has several stages.
+    Each view is a folder of arrays (see `seals`): a crash, or two programs at once, leave none that is half made,
+    and what is damaged counts as not there. Those of other texts stay while they are the last few used: a review has
+    several stages.
 
     Parameters
     ----------
@@ -255,7 +251,7 @@ class KeptViews:
         Of the texts; without one, or without a folder, arrays are made in memory alone.
     """
 
-    _VERSION = 1  # counted up when a view is made in another way
+    _VERSION = 2  # counted up when a view is made in another way
     _MOST = 3  # of one view
 
     def __init__(self, cache_dir: Path | None, fingerprint: str) -> None:
@@ -269,14 +265,15 @@ class KeptViews:
         """Return a view's arrays; None when it was not kept, or is damaged."""
         if self.folder is None:
             return None
-        for whole in self.folder.glob(f"{self._named(name)}.*/{_WHOLE}"):
+        for marker in self.folder.glob(f"{self._named(name)}.*/{seals.MARKER}"):
             try:
-                named = whole.read_text(encoding="utf-8").split()
-                arrays = {array: np.load(whole.with_name(f"{array}.npy"), mmap_mode="r") for array in named}
-                whole.touch()
-            except (OSError, ValueError, EOFError):
+                arrays = {file.stem: np.load(file, mmap_mode="r") for file in seals.files(marker.parent) or ()}
+            except OSError:  # another program has just deleted it
                 continue
-            return arrays
+            if arrays:
+                with suppress(OSError):  # where the cache may only be read
+                    marker.touch()
+                return arrays
         return None
 
     def _named(self, name: str) -> str:
@@ -290,35 +287,39 @@ class KeptViews:
             return
         with _written(self.folder):
             made = Path(tempfile.mkdtemp(prefix=f"{self._named(name)}.", dir=self.folder))
+            arrays = []
+
+            def new(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+                arrays.append(new_array(made / f"{name}.npy", shape, dtype))
+                return arrays[-1]
+
             try:
-                yield partial(_new_array, made)
-                (made / _WHOLE).write_text(
-                    "\n".join(sorted(file.stem for file in made.glob("*.npy"))), encoding="utf-8"
-                )
+                yield new
+                for array in arrays:
+                    if isinstance(array, np.memmap):
+                        array.flush()
+                seals.seal(made)
             except BaseException:
-                shutil.rmtree(made, ignore_errors=True)
+                seals.drop(made)
                 raise
         self._drop_old(name, made)
 
     def _drop_old(self, name: str, made: Path) -> None:
-        whole, unfinished = {}, {}
+        used, unfinished = {}, []
         for other in self.folder.glob(f"{name}.*"):
-            with suppress(OSError):  # another program may drop it too
-                is_whole = (other / _WHOLE).exists()
-                (whole if is_whole else unfinished)[other] = (other / _WHOLE if is_whole else other).stat().st_mtime
-        whole.pop(made, None)
-        old = sorted(whole, key=whole.__getitem__, reverse=True)[self._MOST - 1 :]
-        # What is not whole is being made by another program, or was left by one that was stopped.
-        old += [other for other, at in unfinished.items() if time.time() - at > _LEFT_BEHIND_SECONDS]
-        for other in old:
-            with suppress(OSError):  # first of all, so that nobody takes the rest for whole
-                (other / _WHOLE).unlink(missing_ok=True)
-            shutil.rmtree(other, ignore_errors=True)
+            try:
+                used[other] = (other / seals.MARKER).stat().st_mtime
+            except OSError:  # being made by another program, or left by one that was stopped
+                unfinished.append(other)
+        used.pop(made, None)
+        for other in sorted(used, key=used.__getitem__, reverse=True)[self._MOST - 1 :]:
+            seals.drop(other)
+        seals.drop_left_behind(unfinished)
 
 
-def _new_array(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    path, size = folder / f"{name}.npy", int(np.prod(shape))
-    if not size:  # nothing can be mapped of no bytes
+def new_array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Make a file of an array that is mapped into memory."""
+    if not int(np.prod(shape)):  # nothing can be mapped of no bytes
         np.save(path, np.empty(shape, dtype))
         return np.empty(shape, dtype)
     made = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

@@ -9,20 +9,25 @@ import csv
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
+import tokenize
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -31,11 +36,12 @@ from .. import bundled
 from ..errors import InputError
 from ..records import content_hash
 from ..wording import is_are, plural
-from . import PACKAGED_MODEL, of_length_one
+from . import PACKAGED_MODEL, new_array, of_length_one, seals
 from .folder import Encoding, Recipe, read_recipe
 
 Tick = Callable[[int, int], None]
 Text = str | tuple[str, str]  # or title and abstract, as two segments
+Made = TypeVar("Made")
 
 # Packages that carry the same bytes, and where in them the model's folder is; the first is required.
 _PACKAGES = {
@@ -51,9 +57,14 @@ _LONGEST = 512  # tokens, where a model does not say
 _GROUPS = (96, 64, 32)  # numbers that share a scale in eight bits; wider is faster, and rounds more
 _AGREES = 0.999  # the least cosine to float32
 _OPENVINO_SINCE = 2026  # its year; models are converted through its front end, which changes
-_CONVERSION = 1  # counted up when models are converted in another way
+_CONVERSION = 2  # counted up when models are converted, or kept, in another way
+_STUCK_SECONDS = 60.0  # without progress, after which encoding by OpenVINO is given up
+_LOADING_SECONDS = 300.0  # the same for loading, which may convert the model first and reports no progress
+_COPIED_AT_ONCE = 1 << 16  # rows
 _SAVE_EVERY_SECONDS = 30.0
 _SAVE_SHARE = 0.05  # of the time goes at most into saving what an interruption would lose
+_log = logging.getLogger(__name__)  # shown on standard error, one line each
+_load_lock = threading.Lock()  # not every library can be initialised in two threads at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,8 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
         """
         folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)
-        encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
+        with _load_lock:
+            encode = _encoder(folder, _model_digest(folder), runtime, longest, encoding)
         vectors = []
         for start in range(0, len(texts), _PART):
             part = texts[start : start + _PART]
@@ -288,12 +300,110 @@ def _encoder(
     if encoding.pooling:
         return _plain_encoder(folder, runtime, max_tokens, encoding)
     if runtime.library == "openvino":
+
+        def on_torch() -> Callable:
+            return _torch_encoder(folder, digest, fastest_torch(), max_tokens, encoding)
+
         try:
-            return _openvino_encoder(folder, digest, runtime, max_tokens, encoding.prompt)
+            return _WatchedEncoder(
+                partial(_openvino_encoder, folder, digest, runtime, max_tokens, encoding.prompt), instead=on_torch
+            )
         except (RuntimeError, ImportError):
             # OpenVINO cannot take every model, nor be loaded on every system; torch always can.
-            runtime = fastest_torch()
+            return on_torch()
     return _torch_encoder(folder, digest, runtime, max_tokens, encoding)
+
+
+class _WatchedEncoder:
+    """Encodes by OpenVINO while that makes progress, and by torch from then on.
+
+    Parameters
+    ----------
+    load, instead : callable
+        Each loads an encoder: OpenVINO's, and torch's to replace it.
+    """
+
+    def __init__(self, load: Callable[[], _TokenEncoder], instead: Callable[[], Callable]) -> None:
+        self._instead = instead
+        self._gave_up = False
+        try:
+            self._encode = _watched(lambda _: load(), _ignore, _LOADING_SECONDS)
+            # The first inference is over before two threads can ask for one.
+            _watched(partial(self._encode, ["a"]), _ignore, _STUCK_SECONDS)
+        except _Stuck:
+            self._give_up()
+
+    def __call__(self, texts: Sequence[Text], tick: Callable[[int], None]) -> np.ndarray:
+        if not self._gave_up:
+            try:
+                return _watched(partial(self._encode, texts), tick, _STUCK_SECONDS)
+            except _Stuck:
+                with _load_lock:
+                    if not self._gave_up:  # by another thread
+                        self._give_up()
+        return self._encode(texts, tick)
+
+    def _give_up(self) -> None:
+        _log.warning("OpenVINO has stopped making progress; abstracts are now encoded with torch, which is slower.")
+        self._encode = self._instead()
+        self._gave_up = True
+
+
+def _ignore(done: int) -> None:
+    pass
+
+
+class _Stuck(Exception):
+    """A call has made no progress for too long."""
+
+
+def _watched(work: Callable[[Callable[[int], None]], Made], tick: Callable[[int], None], seconds: float) -> Made:
+    """Return what a call makes in a thread of its own, and report its progress from this one.
+
+    A native call cannot be stopped from outside, so a thread that is stuck in one is left behind.
+
+    Parameters
+    ----------
+    work : callable of a callable of (done)
+        Calls that whenever it has made progress.
+    tick : callable of (done)
+    seconds : float
+        How long to wait for progress.
+
+    Raises
+    ------
+    _Stuck
+    """
+    reports: SimpleQueue = SimpleQueue()
+    outcome: Future = Future()
+    abandoned = threading.Event()
+
+    def progress(done: int) -> None:
+        if abandoned.is_set():
+            raise _Stuck
+        reports.put(done)
+
+    def run() -> None:
+        try:
+            outcome.set_result(work(progress))
+        except BaseException as error:
+            outcome.set_exception(error)
+        reports.put(None)
+
+    threading.Thread(target=run, name="encode", daemon=True).start()
+    try:
+        while (done := _next_report(reports, seconds)) is not None:
+            tick(done)
+        return outcome.result()
+    finally:
+        abandoned.set()
+
+
+def _next_report(reports: SimpleQueue, seconds: float) -> int | None:
+    for _ in range(60):  # in short waits, so that a process stopped by Ctrl-Z does not count as stuck afterwards
+        with suppress(Empty):
+            return reports.get(timeout=seconds / 60)
+    raise _Stuck
 
 
 class _TokenEncoder:
@@ -553,11 +663,12 @@ def _openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: i
 
     name = f"{digest[:24]}-{runtime.precision}-openvino-{metadata.version('openvino')}-{_CONVERSION}"
     home = bundled.user_cache_dir() / "models" / name
-    try:
-        model = openvino.Core().read_model(home / "model.xml")
-        described = (home / "tokenizer.json").read_text(encoding="utf-8")
-        json.loads(described)
-    except (OSError, RuntimeError, ValueError):  # not there, or damaged
+    model = None
+    if seals.files(home):
+        with suppress(OSError, RuntimeError):  # deleted meanwhile, or of no use to this OpenVINO
+            described = (home / "tokenizer.json").read_text(encoding="utf-8")
+            model = openvino.Core().read_model(home / "model.xml")
+    if model is None:
         model, described = _converted(folder, digest, runtime)
         _keep(home, model, described)
     return _openvino_runner(model, Tokenizer.from_str(described), max_tokens, prompt)
@@ -569,14 +680,17 @@ def _keep(home: Path, model, tokenizer: str) -> None:
 
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=home.parent))
+        seals.drop_left_behind(home.parent.glob("unfinished-*"))
+        made = Path(tempfile.mkdtemp(prefix="unfinished-", dir=home.parent))
     except OSError:
         return
     try:
         openvino.save_model(model, made / "model.xml", compress_to_fp16=False)
         (made / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-        shutil.rmtree(home, ignore_errors=True)
+        seals.seal(made)
+        seals.drop(home)
         made.rename(home)
+        seals.sync(home.parent)
     except (OSError, RuntimeError):
         shutil.rmtree(made, ignore_errors=True)
 
@@ -827,6 +941,7 @@ def embed(
     """
     hashes = [content_hash(text if isinstance(text, str) else "\0".join(text)) for text in texts]
     cache = _Cache(None if cache_dir is None else cache_dir / f"{extractor.key()}.npy")
+    cache.verify(hashes)
     missing = {h: text for h, text in zip(hashes, texts, strict=True) if h not in cache.rows}
     keys = sorted(missing, key=lambda h: -_length(missing[h]))
     unsaved: dict[bytes, np.ndarray] = {}
@@ -855,64 +970,103 @@ def _length(text: Text) -> int:
 class _Cache:
     """Vectors by content hash, in one memory-mapped file, or in memory when there is no path.
 
-    Hash and vector stand in one row of one file, so neither a crash nor a second process that writes
-    the same cache can part them. A damaged file counts as empty.
+    Hash, vector and the checksum of both are in one row of one file, so neither a crash nor a second process that
+    writes the same cache can part them. A file that cannot be read counts as empty, and a damaged row as not there.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._reported = False
         self._use(np.empty(0, _row_type(0)))
         if path is not None:
             self._read()
 
     def _use(self, stored: np.ndarray) -> None:
+        self._stored = stored
         self.vectors: np.ndarray = stored["vector"]
         self.rows: dict[bytes, int] = {h.tobytes(): i for i, h in enumerate(stored["hash"])}
 
     def _read(self) -> None:
         try:
             stored = np.load(self._path, mmap_mode="r")
-        except (OSError, ValueError, EOFError):
+        except FileNotFoundError:
             return
-        if stored.ndim == 1 and stored.dtype.names == ("hash", "vector"):
+        except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, TypeError, OverflowError):
+            self._report_damage()  # numpy parses the head of the file, and finds anything there
+            return
+        if stored.ndim == 1 and stored.dtype.names == ("hash", "vector", "checksum"):
             self._use(stored)
+            if self.rows.pop(bytes(16), None) is not None:  # no text has this hash: a block that was never written
+                self._report_damage()
+        elif stored.dtype.names != ("hash", "vector"):  # as they were kept before rows had checksums
+            self._report_damage()
+
+    def _report_damage(self) -> None:
+        if not self._reported:
+            _log.warning("The cached vectors %s are damaged; those that are lost are computed again.", self._path)
+        self._reported = True
+
+    def verify(self, hashes: Sequence[bytes]) -> None:
+        """Forget the vectors of these texts that are not as they were written."""
+        rows = np.array(sorted({self.rows[h] for h in hashes if h in self.rows}), np.int64)
+        for start in range(0, len(rows), _COPIED_AT_ONCE):
+            some = self._stored[rows[start : start + _COPIED_AT_ONCE]]
+            for h in some["hash"][_checksums(some) != some["checksum"]]:
+                self._report_damage()
+                del self.rows[h.tobytes()]
 
     def add(self, vectors: Mapping[bytes, np.ndarray]) -> None:
-        """Add vectors; a file is written under another name and then renamed."""
+        """Add vectors, which replace those of the same texts; the file is on the disk before it gets its name."""
         if self._path is None:
             self._use(self._with(vectors, np.empty))
             return
-        self._read()  # another process may have added some since
+        before, rows = self.vectors, self.rows
+        self._read()  # another process may have added some since, or replaced the file without some of ours
+        vectors = {**{h: np.array(before[row]) for h, row in rows.items() if h not in self.rows}, **vectors}
+        del before
         unfinished = self._path.with_name(f"{self._path.stem}.{os.getpid()}.tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            made = self._with(vectors, partial(_new_file, unfinished))
+            seals.drop_left_behind(self._path.parent.glob(f"{self._path.stem}.*.tmp"))
+            made = self._with(vectors, lambda n, dtype: new_array(unfinished, (n,), dtype))
             made.flush()
-            self._use(np.empty(0, made.dtype))  # a file that is mapped cannot be replaced everywhere
-            del made
+            if os.name == "nt":  # a file that is mapped can be neither renamed nor replaced there
+                self._use(np.empty(0, made.dtype))
+                del made
+            seals.sync(unfinished)
             unfinished.replace(self._path)
+            seals.sync(self._path.parent)
         except OSError as error:
             raise InputError(
                 f"The cache of vectors {self._path.parent} cannot be written ({error.strerror}); make room, or "
                 "make the folder writable."
             ) from error
-        self._read()
+        if os.name == "nt":
+            self._read()
+        else:
+            self._use(made)  # and not what has the name now, which another process may have written meanwhile
 
     def _with(self, vectors: Mapping[bytes, np.ndarray], new: Callable[[int, np.dtype], np.ndarray]) -> np.ndarray:
-        fresh = [h for h in vectors if h not in self.rows]
-        old = len(self.rows)
-        stored = new(old + len(fresh), _row_type(len(next(iter(vectors.values())))))
-        if old:
-            stored["hash"][:old] = np.frombuffer(b"".join(self.rows), "V16")
-            stored["vector"][:old] = self.vectors
-        stored["hash"][old:] = np.frombuffer(b"".join(fresh), "V16")
-        stored["vector"][old:] = [vectors[h] for h in fresh]
+        dtype = _row_type(len(next(iter(vectors.values()))))
+        there = self.rows if self._stored.dtype == dtype else {}
+        kept = np.array([row for h, row in there.items() if h not in vectors], np.int64)
+        stored = new(len(kept) + len(vectors), dtype)
+        for start in range(0, len(kept), _COPIED_AT_ONCE):
+            some = kept[start : start + _COPIED_AT_ONCE]
+            stored[start : start + len(some)] = self._stored[some]
+        fresh = stored[len(kept) :]
+        fresh["hash"] = np.frombuffer(b"".join(vectors), "V16")
+        fresh["vector"] = list(vectors.values())
+        fresh["checksum"] = _checksums(fresh)
         return stored
 
 
+def _checksums(rows: np.ndarray) -> np.ndarray:
+    """Return the CRC-32 of each row but for its last field, which holds it."""
+    size = rows.dtype.itemsize
+    data = memoryview(np.ascontiguousarray(rows).view(np.uint8))
+    return np.array([zlib.crc32(data[at : at + size - 4]) for at in range(0, len(data), size)], np.uint32)
+
+
 def _row_type(width: int) -> np.dtype:
-    return np.dtype([("hash", "V16"), ("vector", np.float32, (width,))])
-
-
-def _new_file(path: Path, n: int, dtype: np.dtype) -> np.ndarray:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n,))
+    return np.dtype([("hash", "V16"), ("vector", np.float32, (width,)), ("checksum", np.uint32)])

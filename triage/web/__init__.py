@@ -200,9 +200,11 @@ def configured(
         # What a visitor says of the address they come from is believed of a proxy on this machine alone.
         proxy_headers=bool(public),
         forwarded_allow_ips="127.0.0.1" if public else "",
+        # Of uvicorn's loops the one that leaves the signals to `ending`.
+        loop="asyncio",
         ssl_certfile=certificate,
         ssl_keyfile=key,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=1,
     )
     try:
         config.load()

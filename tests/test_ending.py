@@ -1,0 +1,272 @@
+"""Ctrl-C and SIGTERM end every command soon, and nothing decided is lost."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+
+from conftest import sample_ris
+from triage.project import Project
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+SOON = 2.0
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+# A native call that never comes back: a mutex that its own thread holds.
+BLOCK = """
+import ctypes, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+
+def block(library):
+    mutex = ctypes.create_string_buffer(128)
+    while True:
+        library.pthread_mutex_lock(mutex)
+
+def ready():
+    print("READY", file=sys.stderr, flush=True)
+
+def on_workers(library):
+    ready()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(block, [library] * 2))
+
+free, holding = ctypes.CDLL(None), ctypes.PyDLL(None)   # with the interpreter's lock let go, and held
+"""
+IN_RANK = (
+    BLOCK
+    + """
+from triage import cli, screening
+
+def stuck(*arguments, **options):
+    {how}
+
+screening.rank = stuck
+cli.main()
+"""
+)
+
+
+@contextmanager
+def started(*arguments, code=None, **options):
+    """Start a command, or a program in its place, and kill it at the end."""
+    command = ["-m", "triage"] if code is None else ["-c", code]
+    with subprocess.Popen(
+        [sys.executable, *command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    ) as running:
+        late = threading.Timer(60, running.kill)
+        late.start()
+        try:
+            yield running
+        finally:
+            late.cancel()
+            running.kill()
+
+
+def wait_for(running, text):
+    while text not in (line := running.stderr.readline()):
+        assert line, "the command ended"
+
+
+def ends(running, number):
+    """Send a signal; return the exit code, standard error, and whether it ended soon."""
+    began = time.monotonic()
+    running.send_signal(number)
+    _, err = running.communicate(timeout=30)
+    return running.returncode, err, time.monotonic() - began < SOON
+
+
+@pytest.fixture
+def path(review):
+    with review(12) as project:
+        return project.path
+
+
+@SIGNALS
+@pytest.mark.parametrize(
+    "how",
+    [
+        "on_workers(free)",
+        "ready(); block(free)",
+        "ready(); threading.Event().wait()",
+        "threading.Thread(target=block, args=[free], name='left alone').start(); ready(); sys.exit()",
+    ],
+    ids=["workers", "main thread", "a wait of Python's", "a thread left alone"],
+)
+def test_a_native_call_that_is_stuck_holds_up_no_end(path, number, code, how):
+    with started("rank", path, code=IN_RANK.format(how=how)) as running:
+        wait_for(running, "READY")
+        time.sleep(0.3)
+        found, err, soon = ends(running, number)
+        assert found == code and soon, (found, err)
+        assert "Traceback" not in err
+        assert number == signal.SIGTERM or "left alone" in how or "everything decided so far is kept" in err
+
+
+@SIGNALS
+@pytest.mark.parametrize("how", ["on_workers(holding)", "ready(); block(holding)"], ids=["workers", "main thread"])
+def test_a_native_call_that_holds_the_interpreter_is_ended_too(path, number, code, how):
+    with started("rank", path, code=IN_RANK.format(how=how)) as running:
+        wait_for(running, "READY")
+        time.sleep(0.3)
+        found, err, soon = ends(running, number)
+        assert found == -signal.SIGKILL and soon and "everything decided so far is kept" in err
+
+
+@SIGNALS
+def test_a_program_that_catches_everything_ends(path, number, code):
+    how = "ready()\n    while True:\n        try:\n            time.sleep(9)\n        except BaseException:\n            pass"
+    with started("rank", path, code=IN_RANK.format(how=how)) as running:
+        wait_for(running, "READY")
+        found, _, soon = ends(running, number)
+        assert found == code and soon
+
+
+@SIGNALS
+@pytest.mark.parametrize("command", ["import", "dedupe", "filter", "status", "export"])
+def test_every_command_ends_while_the_review_is_read_or_written(path, tmp_path, number, code, command):
+    more = {"import": [tmp_path / "more.ris"], "export": ["-o", tmp_path / "out.csv"]}.get(command, [])
+    (tmp_path / "more.ris").write_text(sample_ris(3, first=70))
+    program = (
+        BLOCK
+        + """
+from triage import cli, project
+
+def stuck(*arguments, **options):
+    ready()
+    block(free)
+
+project.Project.events = project.Project.add = project.Project.stage = project.Project.live = stuck
+cli.main()
+"""
+    )
+    before = path.read_bytes()
+    with started(command, path, *more, code=program) as running:
+        wait_for(running, "READY")
+        found, err, soon = ends(running, number)
+        assert found == code and soon and "Traceback" not in err, (found, err)
+    assert path.read_bytes() == before and not (tmp_path / "out.csv").exists()
+
+
+@SIGNALS
+def test_a_replay_ends_with_its_processes(tmp_path, number, code):
+    (tmp_path / "t.csv").write_text(
+        "title,abstract,y\n"
+        + "".join(
+            f"title {i} {'peer support' if y else 'soil water'},abstract {i},{y}\n"
+            for i in range(900)
+            for y in [int(i % 5 == 0)]
+        )
+    )
+    own = {**os.environ, "TRIAGE_CACHE": str(tmp_path)}
+    with started(
+        "simulate",
+        tmp_path / "t.csv",
+        "--label-column",
+        "y",
+        "--model",
+        "fast",
+        "--batch",
+        "1",
+        "--seeds",
+        "500",
+        env=own,
+    ) as running:
+        wait_for(running, "Screening")
+        others = children(running.pid)
+        found, err, soon = ends(running, number)
+        assert found == code and soon and "Traceback" not in err, (found, err)
+        until = time.monotonic() + 5
+        while (left := [pid for pid in others if is_running(pid)]) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not left
+
+
+def children(parent):
+    """Return the processes that a process has started, and they."""
+    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    of = {int(pid): int(ppid) for pid, ppid in zip(found[::2], found[1::2], strict=True)}
+    here = [pid for pid, ppid in of.items() if ppid == parent]
+    return [*here, *(deeper for pid in here for deeper in children(pid))]
+
+
+def is_running(pid):
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(told) and not told.startswith("Z")
+
+
+@SIGNALS
+def test_screening_ends_while_a_training_is_stuck_and_keeps_the_decisions(path, number, code):
+    program = (
+        BLOCK
+        + """
+from triage import cli, screening
+
+class Stuck(screening.ReviewModel):
+    def __call__(self, rows, y):
+        if len(rows):
+            ready()
+            block(free)
+        return super().__call__(rows, y)
+
+screening.ReviewModel = Stuck
+cli.main()
+"""
+    )
+    with started("screen", path, "--reviewer", "ann", code=program, stdin=subprocess.PIPE) as running:
+        running.stdin.write("i\nm\n")
+        running.stdin.flush()
+        wait_for(running, "READY")
+        while len(decided(path)) < 2:
+            time.sleep(0.1)
+        began = time.monotonic()
+        running.send_signal(number)
+        assert running.wait(30) == code and time.monotonic() - began < SOON
+    assert decided(path) == ["include", "maybe"]
+
+
+def decided(path):
+    with Project.open(path) as project:
+        return [e.label for e in project.events() if e.kind == "decision"]
+
+
+@SIGNALS
+@pytest.mark.parametrize("how", ["open", "idle"])
+def test_a_server_ends_while_a_session_is_stuck_or_a_browser_is_there(path, number, code, how):
+    program = (
+        BLOCK
+        + """
+from triage import cli, features
+
+def stuck(*arguments, **options):
+    ready()
+    block(free)
+
+features.build_views = stuck
+cli.main()
+"""
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with started("serve", path, "--port", port, code=program) as running:
+        wait_for(running, "The review is at")
+        with socket.create_connection(("127.0.0.1", port), 10) as browser:
+            browser.sendall(b"GET /static/none HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+            assert browser.recv(100)  # a connection that is kept open
+            if how == "open":
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/queue", timeout=10).read()
+                wait_for(running, "READY")
+            found, err, soon = ends(running, number)
+        assert found == code and soon and "Traceback" not in err, (found, err)
