@@ -477,6 +477,15 @@ class Project:
             rows = connection.execute(select(_protocols.c.at, _protocols.c.text).order_by(_protocols.c.id))
             return [(datetime.fromisoformat(at), toml) for at, toml in rows]
 
+    def protocol_file(self) -> str:
+        """Return what to call the protocol's file in a message, also where it is missing or on another machine."""
+        noted = self._noted_protocol()
+        return "The review's protocol" if noted is None else self._place.named(noted)
+
+    def _noted_protocol(self) -> str | None:
+        with self._read() as connection:
+            return connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
+
     def refresh_protocol(self) -> bool:
         """Take over the protocol file named at creation when it has changed; tell whether it had.
 
@@ -485,9 +494,7 @@ class Project:
         InputError
             When the changed file is no right protocol; the one in force stays.
         """
-        with self._read() as connection:
-            name = connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
-        if name is None:
+        if (name := self._noted_protocol()) is None:
             return False
         if (path := self._place.found(name)) is None:
             return False

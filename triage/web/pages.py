@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, report, status, team
+from .. import __version__, report, screening, status, team
 from ..errors import InputError
 from ..project import Role
 from ..reading import plain
@@ -145,6 +145,23 @@ def to_log_in(request: Request) -> Response:
     return RedirectResponse(f"/login?then={_later(request)}", 303)
 
 
+def nothing_to_rank_by(desk: Desk, who: Visitor) -> str:
+    """Say that the protocol gives the ranking nothing to go by (see `screening.nothing_to_rank_by`).
+
+    While that is so the protocol's file is looked at anew, so that the page, loaded again, takes over what was
+    filled in.
+    """
+    project = desk.project
+    said = screening.nothing_to_rank_by(project, desk.stage_name, viewer=who.viewer)
+    if not said:
+        return ""
+    try:
+        has_changed = project.refresh_protocol()
+    except InputError as error:
+        return str(error)
+    return screening.nothing_to_rank_by(project, desk.stage_name, viewer=who.viewer) if has_changed else said
+
+
 # -- screening ----------------------------------------------------------------------------------
 
 
@@ -152,6 +169,7 @@ def to_log_in(request: Request) -> Response:
 def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Return the screening page; its script asks for the records."""
     desk = desk_of(request, who, stage)
+    unranked = nothing_to_rank_by(desk, who)
     desk.open_in_background()
     protocol = desk.project.protocol()
     return page(
@@ -160,6 +178,7 @@ def screen(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse
         who,
         {
             "stage": desk.stage_name,
+            "unranked": unranked,
             "reviews_key": request.app.state.key,
             "tags": protocol.tags,
             "full_text": desk.stage_name != protocol.stages[0].name,
@@ -264,6 +283,7 @@ def _next_look(desk: Desk, record_id: int) -> int | None:
 def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show recall, what is left, the pace, the curve and the flow figure."""
     desk = desk_of(request, who, stage)
+    unranked = nothing_to_rank_by(desk, who)
     project, protocol = desk.project, desk.project.protocol()
     statuses: Statuses = request.app.state.statuses
     facts = statuses.of(desk.stage_name, who.viewer)
@@ -277,6 +297,7 @@ def overview(request: Request, who: Anyone, stage: StageName = "") -> HTMLRespon
         who,
         {
             "stage": desk.stage_name,
+            "unranked": unranked,
             "status": facts,
             "headline": report.headline(facts),
             "statements": report.statements(facts),
