@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import PROTOCOL, sample_ris
 
-from triage import cli, project as projects
+from triage import cli, project as projects, protocol as protocols
 from triage.decisions import Kind
 
 STATUS_KEYS = {
@@ -274,14 +274,41 @@ def test_new_says_what_it_wrote_and_never_writes_over_anything(triage):
     assert triage.json("new", "r.triage") == {"review": "r.triage", "protocol": "protocol.toml"}
     assert {p.name for p in triage.folder.iterdir()} == {"r.triage", "protocol.toml"}
     assert "r.triage exists already" in triage.refused("new", "r.triage", unchanged=("r.triage", "protocol.toml"))
-    triage("new", "s.triage")  # whose template must not be that of r.triage
-    assert (triage.folder / "s.protocol.toml").is_file()
-    (triage.folder / "s.triage").unlink()
-    assert "s.protocol.toml exists already" in triage.refused("new", "s.triage", unchanged=("s.protocol.toml",))
     write(triage, "bad.toml", "[stopping]\ntarget = 2\n")
     assert "stopping.target" in triage.refused("new", "t.triage", "--protocol", "bad.toml")
     assert "none.toml" in triage.refused("new", "t.triage", "--protocol", "none.toml")
     assert "nowhere" in triage.refused("new", "nowhere/t.triage")
+
+
+@pytest.mark.parametrize("name", ["protocol.toml", "r.protocol.toml"])
+def test_new_takes_the_protocol_that_is_there_and_leaves_it_as_it_is(triage, name):
+    before = write(triage, name, PROTOCOL).read_bytes()
+    told = triage("new", "r.triage")
+    assert f"Its protocol is {name}, which was here already" in told and "Wrote" not in told
+    assert (triage.folder / name).read_bytes() == before
+    assert {p.name for p in triage.folder.iterdir()} == {"r.triage", name}
+    write(triage, name, PROTOCOL + "\n[stopping]\ntarget = 0.9\n")  # and its changes are taken over
+    assert triage.json("status", "r.triage")["target"] == 0.9
+    (triage.folder / "r.triage").unlink()
+    assert triage.json("new", "r.triage") == {"review": "r.triage", "protocol": name}
+
+
+def test_new_takes_the_protocol_of_its_own_name_first_and_the_one_that_is_named_before_both(triage):
+    for name, target in (("protocol.toml", 0.7), ("r.protocol.toml", 0.8), ("other.toml", 0.9)):
+        write(triage, name, f"[stopping]\ntarget = {target}\n")
+    triage("new", "r.triage")
+    triage("new", "s.triage")
+    assert "which was here already" not in triage("new", "t.triage", "--protocol", "other.toml")
+    assert [triage.json("status", f"{name}.triage")["target"] for name in "rst"] == [0.8, 0.7, 0.9]
+
+
+@pytest.mark.parametrize("content", ["title = 'unclosed\n", "[stopping]\ntarget = 2\n", b"title = '\xff'\n", None])
+def test_new_refuses_a_protocol_that_is_there_and_wrong_and_writes_nothing(triage, content):
+    if content is None:
+        (triage.folder / "protocol.toml").mkdir()
+    else:
+        write(triage, "protocol.toml", content)
+    assert "protocol.toml" in triage.refused("new", "r.triage", unchanged=("protocol.toml",))
 
 
 def test_a_protocol_that_breaks_later_stops_every_command_and_changes_nothing(review):
@@ -603,7 +630,7 @@ def test_status_after_an_import_with_nothing_relevant_with_maybe_and_at_the_end(
 
 
 def test_status_of_a_review_without_anything_relevant_is_never_certified(review):
-    triage = review(12)
+    review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[i, 0] for i in range(1, 13)]))
     facts = check_status(triage.json("status", "r.triage", "--require", "certified", code=1))
     assert facts["unscreened"] == 0 and facts["certificate"]["missed_upper"] == 0
@@ -702,6 +729,80 @@ def test_poor_criteria_are_told_with_what_they_match(review):
     assert "criteria" not in triage.json("rank", "r.triage")
 
 
+SAID = "records come in the order of import until there are an include and an exclude to learn from"
+COMMANDS = [
+    ("import", "r.triage", "b.ris"),
+    ("import", "r.triage", "b.ris", "--json"),
+    ("rank", "r.triage"),
+    ("rank", "r.triage", "--json"),
+    ("rank", "r.triage", "--explain", "1"),
+    ("screen", "r.triage"),
+    ("export", "r.triage", "-o", "next.csv", "--only", "next"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_protocol_to_rank_nothing_by_is_told_before_the_work_and_no_more_once_it_is_filled_in(
+    review, capsys, monkeypatch, command
+):
+    triage = review(12, protocol=protocols.template())
+    write(triage, "b.ris", sample_ris(3, first=20))
+
+    def run():
+        monkeypatch.setattr("sys.stdin", io.StringIO(""))
+        (triage.folder / "next.csv").unlink(missing_ok=True)
+        assert cli.run([*command, *(() if command[0] == "import" else ("--model", "fast"))]) == 0
+        return capsys.readouterr()
+
+    out, err = run()
+    first = err.splitlines()[0]
+    assert first.startswith("protocol.toml is still an empty template, with neither a question nor") and SAID in first
+    assert err.count("order of import") == 1 and SAID not in out.replace(first, "")
+    if "--json" in command:
+        assert one_object(out)["warnings"] == [first]
+    # The template's comments stay; an own criterion is added.
+    write(triage, "protocol.toml", protocols.template() + '[[include]]\ncode = "P"\ntext = "Peer support"\n')
+    out, err = run()
+    assert "order of import" not in out + err and "an empty template" not in err
+    if "--json" in command:
+        assert one_object(out)["warnings"] == []
+
+
+def test_serve_says_before_it_serves_that_nothing_ranks(review, capsys, monkeypatch):
+    triage = review(6, protocol=protocols.template())
+    seen = []
+    monkeypatch.setattr("triage.web.serve", lambda project, **options: seen.append(capsys.readouterr().err))
+    assert cli.run(["serve", "r.triage"]) == 0
+    write(triage, "protocol.toml", PROTOCOL)
+    assert cli.run(["serve", "r.triage"]) == 0
+    assert seen[0].startswith("protocol.toml is still an empty template") and SAID in seen[0]
+    assert "order of import" not in seen[1]
+
+
+def test_an_export_that_is_no_batch_says_nothing_of_the_ranking(review, capsys):
+    triage = review(6, protocol=protocols.template())
+    triage("export", "r.triage", "-o", "all.csv", "--only", "unscreened")
+    assert capsys.readouterr().err == ""
+
+
+def test_once_the_ranking_learns_from_labels_the_warning_speaks_of_no_order_of_import(review, capsys):
+    triage = review(12, protocol=protocols.template())
+    triage("label", "r.triage", labels(triage, "d.csv", [[1, 1]]))
+    assert triage.json("rank", "r.triage", "--model", "fast")["basis"] == "order"  # one label alone teaches nothing
+    triage("label", "r.triage", labels(triage, "d.csv", [[2, 0]]))
+    told = triage.json("rank", "r.triage", "--model", "fast")
+    assert told["basis"] == "labels"
+    assert "the ranking learns from the decisions alone: write the question" in told["warnings"][0]
+    assert "order of import" not in told["warnings"][0]
+
+
+def test_a_model_that_reads_no_criteria_is_not_laid_to_the_protocol(review, capsys):
+    review(12)
+    assert cli.run(["rank", "r.triage", "--model", "elas-u4"]) == 0
+    err = capsys.readouterr().err
+    assert "The model elas-u4 does not read the criteria" in err and "protocol" not in err
+
+
 def test_criteria_in_a_script_without_blanks_are_counted_by_their_characters(review):
     triage = review(
         6,
@@ -716,7 +817,7 @@ def test_criteria_in_a_script_without_blanks_are_counted_by_their_characters(rev
 
 @pytest.mark.parametrize("ending", [".ris", ".csv", ".tsv", ".xlsx", ".bib"])
 def test_export_writes_each_format_with_the_decisions_and_reads_back(review, ending):
-    triage = review(12)
+    review(12)
     labels(triage, "d.csv", [[1, "include"], [2, "exclude"], [3, "maybe"]])
     triage("label", "r.triage", "d.csv", "--reviewer", "ann")
     told = triage.json("export", "r.triage", "-o", f"x{ending}", "--only", "included,maybe")
@@ -731,7 +832,7 @@ def test_export_writes_each_format_with_the_decisions_and_reads_back(review, end
 
 
 def test_export_selects_by_decision(review):
-    triage = review(12)
+    review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0], [3, "maybe"], [4, 0]]))
     counts = {
         only: triage.json("export", "r.triage", "-o", f"{i}.csv", "--only", only)["records"]
@@ -834,7 +935,7 @@ def answered(triage, name):
 
 
 def test_report_is_written_once(review):
-    triage = review(12)
+    review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0]]))
     assert triage.json("report", "r.triage", "-o", "report.html") == {"file": "report.html"}
     assert "<svg" in (triage.folder / "report.html").read_text(encoding="utf-8")
@@ -848,7 +949,7 @@ def test_report_is_written_once(review):
 
 
 def test_a_program_finds_json_alone_on_standard_output_and_the_exit_codes(review):
-    triage = review(12)
+    review(12)
     write(triage, "protocol.toml", PROTOCOL + "\n[stopping]\ntarget = 0.9\n")
     done = triage.program("status", "r.triage", "--require", "certified", "--json")
     assert done.returncode == 1 and one_object(done.stdout)["target"] == 0.9

@@ -64,7 +64,7 @@ def test_same_doi_whose_titles_agree():
 @pytest.mark.parametrize(
     "other",
     [
-        article(title=f"<i>Peer</i>-support for adults with schizophrenia: a randomised trial. [Review] [45 refs]"),
+        article(title="<i>Peer</i>-support for adults with schizophrenia: a randomised trial. [Review] [45 refs]"),
         article(title="PEER SUPPORT FOR ADULTS WITH SCHIZOPHRENIA - A RANDOMISED TRIAL [Chinese]"),
         article(title=f"RETRACTED: {TITLE}"),
         article(title=f"{TITLE} [Erratum appears in Recovery. 2011 May;3(1):9]"),

@@ -253,6 +253,31 @@ def test_the_template_with_its_signs_taken_off_says_all():
     assert protocol.exclude[1].text == "Children and adolescents; support at school."
 
 
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        (template(), "is still an empty template, with neither a question nor an inclusion criterion"),
+        ("", "is still an empty template, with neither"),
+        ('title = "Peer support"\n[stopping]\ntarget = 0.9\n', "has neither a question nor an inclusion criterion"),
+        ('question = " ... "\n', "has neither"),
+        ('[[include]]\ncode = "P"\ntext = "?"\n', "has neither"),
+        ('[[exclude]]\ncode = "C"\ntext = "Children."\n', "has exclusion criteria, but neither"),
+        ('question = "Does it help?"\n', ""),
+        (template() + '[[include]]\ncode = "P"\ntext = "Peer support."\n', ""),
+        ('question = "?"\n[[include]]\ncode = "P"\ntext = "仲間"\n', ""),
+        # What the template shows as an example may be somebody's own question.
+        ('title = "Peer support in mental health"\nquestion = "What forms of support have been studied?"\n', ""),
+    ],
+)
+def test_a_protocol_that_gives_the_ranking_nothing_to_go_by_says_so(toml, said):
+    protocol = parse(toml)
+    for learned in (False, True):
+        sentence = protocol.nothing_to_rank_by("a folder/p.toml", learned)
+        assert sentence.startswith(f"a folder/p.toml {said}") if said else sentence == ""
+        assert not said or ("order of import" in sentence) is not learned
+        assert not said or sentence.endswith(": write the question and the criteria into that file.")
+
+
 # -- what ships -------------------------------------------------------------------------------
 
 

@@ -1172,6 +1172,50 @@ def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp
     assert project.rankings.newest("abstract").id == newest + 1
 
 
+@pytest.mark.parametrize("preset", ["default", "fast"])
+@pytest.mark.parametrize("stages", ["", '[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full text"\n'])
+@pytest.mark.parametrize(
+    ("criteria", "ranks"),
+    [
+        ("", False),
+        ('question = "..."\n', False),
+        ('[[exclude]]\ncode = "C"\ntext = "Children and adolescents."\n', False),
+        ('[[include]]\ncode = "P"\ntext = "Steel beams of bridges corrode in sea air."\n', True),
+        ('question = "How do steel beams of bridges corrode in sea air?"\n', True),
+    ],
+)
+def test_the_order_of_import_is_told_where_it_is_the_order_and_nowhere_else(review, preset, stages, criteria, ranks):
+    project = review(12, criteria + stages)
+
+    def ranked_and_said():
+        order = [r["record_id"] for r in screening.rank(project, top=12, preset=preset)["records"]]
+        return order == sorted(order), screening.nothing_to_rank_by(project.snapshot())
+
+    by_import, said = ranked_and_said()
+    assert by_import is not ranks and ("order of import" in said) is by_import
+    commit_audit(project)
+    project.log.decide("abstract", [{"record_id": 2, "label": EXCLUDE}], reviewer="ann")
+    by_import, said = ranked_and_said()
+    assert by_import is not ranks and ("order of import" in said) is by_import
+    project.log.decide("abstract", [{"record_id": 7, "label": INCLUDE}], reviewer="ann")
+    by_import, said = ranked_and_said()
+    assert not by_import and "order of import" not in said and bool(said) is not ranks
+    if stages and not ranks:  # nobody has decided anything there
+        assert "order of import" in screening.nothing_to_rank_by(project.snapshot(), "full text")
+
+
+def test_a_protocol_whose_file_is_gone_or_unknown_is_named_as_well_as_can_be(review, tmp_path):
+    project = review(6, "")
+    (tmp_path / "protocol.toml").unlink()
+    assert screening.nothing_to_rank_by(project.snapshot()).startswith(
+        f"{tmp_path / 'protocol.toml'} is still an empty"
+    )
+    with Project.create(tmp_path / "other.triage", "") as other:
+        assert screening.nothing_to_rank_by(other.snapshot()).startswith(
+            "The review's protocol is still an empty template"
+        )
+
+
 def test_a_session_ranks_before_it_shows_and_keeps_what_it_ranked_by(review):
     project = review(30)
     with at_desk(project) as (session, records):

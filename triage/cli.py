@@ -186,6 +186,16 @@ def _open(review: str) -> Project:
     return project
 
 
+def _warn_if_unranked(project: Project, stage: str | None = None) -> list[str]:
+    """Say, before any work, that the protocol gives the ranking nothing to go by; return what was said."""
+    from . import screening
+
+    said = screening.nothing_to_rank_by(project.snapshot(), stage)
+    if said:
+        _say(_line(said))
+    return [said] if said else []
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"triage {__version__}")
@@ -212,24 +222,31 @@ def new(
     review: Review,
     protocol: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The review's protocol.toml; a commented template is written when left out."),
+        typer.Option(
+            metavar="FILE",
+            help="The review's protocol; when left out, the protocol.toml beside the review, "
+            "which is written as a commented template where there is none.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a review: one file for records, decisions and rankings.
 
-    Without --protocol the review works with defaults, and a commented protocol.toml is written
-    beside it. Fill in the question and the criteria at any time: the next command takes them over.
+    A protocol.toml that lies beside the review already is used; where there is none, a commented one is
+    written, and the review works with defaults. Fill in the question and the criteria at any time: the
+    next command takes them over.
     """
     from . import intake
 
-    written = intake.new(review, protocol)
+    file, is_template = intake.new(review, protocol)
     if as_json:
-        _print_json({"review": _shown(review), "protocol": str(protocol or written)})
+        _print_json({"review": _shown(review), "protocol": str(file)})
         return
     print(f"Made {_shown(review)}.")
-    if written is not None:
-        print(f"Wrote {written}: fill in the question and the criteria; they rank the records before any label.")
+    if is_template:
+        print(f"Wrote {file}: fill in the question and the criteria; they rank the records before any label.")
+    elif protocol is None:
+        print(f"Its protocol is {file}, which was here already; --protocol FILE takes another one.")
     print(f"Next: triage import {_quoted(review)} EXPORT-FILES...")
 
 
@@ -276,6 +293,7 @@ def import_(
     from . import intake, terminal
 
     with _open(review) as project:
+        warnings = _warn_if_unranked(project)
         done = intake.import_files(
             project,
             files,
@@ -287,7 +305,7 @@ def import_(
         )
         total = project.records.count()
     if as_json:
-        _print_json({"files": [intake.as_json(file) for file in done], "records": total})
+        _print_json({"files": [intake.as_json(file) for file in done], "records": total, "warnings": warnings})
         return
     for file in done:
         print(
@@ -436,6 +454,7 @@ def rank(
     from . import screening, terminal
 
     with _open(review) as project:
+        warnings = _warn_if_unranked(project, stage)
         if explain is not None:
             facts = screening.explain(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
@@ -445,16 +464,16 @@ def rank(
                 project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
     if as_json:
-        _print_json(facts)
+        _print_json(facts | {"warnings": warnings})
     elif explain is not None:
         _print_explanation(facts)
     else:
         for record in facts["records"]:
             print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {_short(record['title'])}")
-        if facts["basis"] == "order":
+        if facts["basis"] == "order" and not warnings:
             _say(
-                "Nothing to rank by: the protocol has no criteria and there are no labels, so this is the order of "
-                "import. Fill in the criteria in the protocol file."
+                f"The model {facts['model']['name']} does not read the criteria, so this is the order of import until "
+                "there are an include and an exclude to learn from."
             )
         if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
             words = facts["criteria"]["words"]
@@ -476,7 +495,7 @@ def rank(
 def _print_explanation(facts: dict) -> None:
     print(_short(facts["title"]))
     if facts["score"] is None:
-        print("  Nothing ranks this record yet: the protocol has no criteria and there are no labels.")
+        print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
         return
     print(f"  score {facts['score']:+.4f}, the sum of")
     for name, adds in facts["parts"].items():
@@ -534,6 +553,7 @@ def screen(
                 project, facts.second_look(project.snapshot(), who, stage), stage_name=stage, reviewer=who
             )
         else:
+            _warn_if_unranked(project, stage)
             opened = screening.open_session(
                 project, stage_name=stage, reviewer=who, preset=model, device=device, progress=terminal.progress_bar
             )
@@ -598,6 +618,7 @@ def serve(
     from . import web
 
     with _open(review) as project:
+        _warn_if_unranked(project)
         web.serve(
             project,
             reviewer=_user(reviewer),
@@ -854,6 +875,7 @@ def export(
     with _open(review) as project:
         formats.check_writable(output)
         if wanted == ["next"]:
+            _warn_if_unranked(project, stage)
             who = _user(reviewer)
             count = len(
                 screening.hand_out(

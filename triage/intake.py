@@ -56,25 +56,26 @@ def as_json(done: Imported) -> dict[str, object]:
     }
 
 
-def new(review: str | Path, protocol: Path | None) -> Path | None:
-    """Make a review; return the protocol template written beside it, None when a protocol was given.
+def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:
+    """Make a review; return the file of its protocol, and whether that was written as a template to fill in.
+
+    Without `protocol` the review takes the protocol that lies beside it: NAME.protocol.toml by the review's own
+    name, or else protocol.toml. A template is written where there is neither.
 
     Raises
     ------
     InputError
-        When the review or, without `protocol`, its template exists, or the protocol is wrong; nothing
-        is written.
+        When the review exists or the protocol is wrong; nothing is written.
     """
-    if protocol is not None:
-        Project.create(review, protocols.read_text(protocol), protocol).close()
-        return None
     place = place_of(review)
     beside = Path(review) if isinstance(place, File) else Path.cwd() / place.name
     template = beside.with_name("protocol.toml")
-    if template.exists():  # of another review in the same folder
-        template = beside.with_name(f"{beside.stem}.protocol.toml")
-    if template.exists():
-        raise InputError(f'{template} exists already; use it with --protocol "{template}", or choose another name.')
+    if protocol is None:
+        own = beside.with_name(f"{beside.stem}.protocol.toml")
+        protocol = next((there for there in (own, template) if there.exists()), None)
+    if protocol is not None:
+        Project.create(review, protocols.read_text(protocol), protocol).close()
+        return protocol, False
     text = protocols.template()
     try:
         if template.parent.is_dir():
@@ -83,7 +84,7 @@ def new(review: str | Path, protocol: Path | None) -> Path | None:
     except BaseException:
         template.unlink(missing_ok=True)
         raise
-    return template
+    return template, True
 
 
 def import_files(

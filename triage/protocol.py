@@ -110,6 +110,42 @@ class Protocol:
     reviewers_per_record: int = 1
     calibration: int = 0
 
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What can rank records before any label: the question and the inclusion criteria, where they hold a word."""
+        return tuple(text for text in (self.question, *(c.text for c in self.include)) if has_word(text))
+
+    def nothing_to_rank_by(self, file: str, learned: bool) -> str:
+        """Say that the ranking finds nothing to go by in this protocol, and what to do; "" where it does.
+
+        Parameters
+        ----------
+        file : str
+            What to call the protocol's file.
+        learned : bool
+            Whether the ranking learns from labels, an include and an exclude at least.
+        """
+        if self.queries:
+            return ""
+        lacks = "neither a question nor an inclusion criterion"
+        if self == Protocol():
+            lacks = f"is still an empty template, with {lacks}"
+        elif self.exclude:
+            lacks = f"has exclusion criteria, but {lacks} to rank by"
+        else:
+            lacks = f"has {lacks}"
+        then = (
+            "the ranking learns from the decisions alone"
+            if learned
+            else "records come in the order of import until there are an include and an exclude to learn from"
+        )
+        return f"{file} {lacks}, so {then}: write the question and the criteria into that file."
+
+
+def has_word(text: str) -> bool:
+    """Tell whether a text holds a letter or a digit, without which nothing can be compared with it."""
+    return any(map(str.isalnum, text))
+
 
 def load(path: Path) -> Protocol:
     """Read a protocol file.

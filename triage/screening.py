@@ -25,7 +25,7 @@ import numpy as np
 from .decisions import Counts, Event, History, Kind, Label, Origin, PastDraws, Ranking, awaits_second_look, consensus
 from .errors import InputError
 from .project import Project, Records, Snapshot, Stage
-from .protocol import Protocol
+from .protocol import Protocol, has_word
 from .records import Record
 
 
@@ -742,9 +742,34 @@ def criteria_of(protocol: Protocol):
     """Return what the ranking reads of a protocol: question, inclusion and exclusion criteria."""
     from . import ranking
 
+    # A text without a word is as near to one record as to any other, and would only seem to rank them.
     return ranking.Criteria(
-        protocol.question, tuple(c.text for c in protocol.include), tuple(c.text for c in protocol.exclude)
+        protocol.question if has_word(protocol.question) else "",
+        tuple(c.text for c in protocol.include if has_word(c.text)),
+        tuple(c.text for c in protocol.exclude if has_word(c.text)),
     )
+
+
+def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> str:
+    """Say that the protocol gives the ranking of a stage nothing to go by, and what to do; "" where it does.
+
+    To a `viewer` who is to stay blind it is said by what they may know (see `Snapshot.stage`).
+    """
+    if review.protocol.queries:
+        return ""
+    stage, history = review.stage(stage_name, viewer=viewer), review.history(stage_name, viewer=viewer)
+    learns = _has_both(_taught_labels(review.protocol, stage, history))
+    return review.protocol.nothing_to_rank_by(review.protocol_file, learns)
+
+
+def _taught_labels(protocol: Protocol, stage: Stage, history: History) -> np.ndarray:
+    """Return the labels that the ranking of a stage learns from."""
+    return _taught(_final_labels(protocol, stage), *_labels(history))
+
+
+def _has_both(y: np.ndarray) -> bool:
+    """Tell whether there are relevant and irrelevant labels, so that the ranking learns from them."""
+    return bool(0 < y.sum() < len(y))
 
 
 def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
@@ -1494,19 +1519,17 @@ def rank(
     """
     ranked = _ranked(project, stage_name, preset, device, progress)
     review, stage, ranking = ranked.review, ranked.stage, ranked.ranking
-    scores = ranking.scores
-    rows, y = _labels(review.history(stage.name))
+    protocol, scores, history = review.protocol, ranking.scores, review.history(stage.name)
+    rows, _ = _labels(history)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
-    y = _taught(_final_labels(review.protocol, stage), rows, y)
     order = np.argsort(-scores, kind="stable")
     best = order[unscreened[order]][:top]
-    criteria = criteria_of(review.protocol)
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
     basis = "order"
-    if 0 < y.sum() < len(y):
+    if _has_both(_taught_labels(protocol, stage, history)):
         basis = "labels"
-    elif any((criteria.question, criteria.include, criteria.exclude)) and ranking.model["criteria_weight"]:
+    elif protocol.queries and ranking.model["criteria_weight"]:
         basis = "criteria"
     facts = {
         "records": [
@@ -1526,8 +1549,7 @@ def rank(
 
 def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> dict[str, object]:
     """Say what the criteria, which alone rank the records, match among them."""
-    criteria = criteria_of(review.protocol)
-    texts = [text for text in (criteria.question, *criteria.include) if text.strip()]
+    texts = review.protocol.queries
     # Scripts that put no blanks between words are taken two characters for a word, and not looked up.
     words = {word for text in texts for word in [*_SPACED_WORD.findall(text.lower()), *_UNSPACED.findall(text)]}
     views, records = model.views, StageRecords(review.records, stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
 from .. import protocol as protocols
 from ..decisions import Live
@@ -74,7 +74,6 @@ class Project:
         self.attachments = Attachments(database, self._reader)
         self.people = People(database)
         self._database = database
-        self._protocol_path: str | None = None  # as the review keeps it
 
     @classmethod
     def create(cls, path: str | Path | Server, protocol_text: str, protocol_path: Path | None = None) -> Project:
@@ -124,8 +123,6 @@ class Project:
         # A file that was cut off is told here, not in the midst of some work.
         with self._database.read() as connection:
             self._reader.begin(connection)
-            of_path = select(schema.meta.c.value).where(schema.meta.c.key == "protocol_path")
-            self._protocol_path = connection.execute(of_path).scalar()
 
     def close(self) -> None:
         """Close every connection to the database."""
@@ -174,7 +171,7 @@ class Project:
         InputError
             When the changed file is no right protocol; the one in force stays.
         """
-        if self._protocol_path is None or (path := self._database.place.found(self._protocol_path)) is None:
+        if (noted := self._reader.protocol_path) is None or (path := self._database.place.found(noted)) is None:
             return False
         try:
             changed = path.read_text(encoding="utf-8-sig")

@@ -144,6 +144,10 @@ class File:
         path = self.folder / noted
         return path if path.is_file() else None
 
+    def named(self, noted: str) -> str:
+        """Return a noted file's name as a message gives it."""
+        return str(self.folder / noted)
+
     def engine(self) -> Engine:
         """Return a way to the database."""
         # Not as text: "?" and "%" are letters of a file's name, but not of an address.
@@ -267,6 +271,11 @@ class Server:
         """Return the file of a noted name, or None, as on any other machine than the one it was noted on."""
         machine, _, path = noted.partition(":")
         return Path(path) if machine == platform.node() and Path(path).is_file() else None
+
+    def named(self, noted: str) -> str:
+        """Return a noted file's name as a message gives it: with its machine where that is another one."""
+        machine, _, path = noted.partition(":")
+        return path if machine == platform.node() else noted
 
     def engine(self) -> Engine:
         """Return a way to the database."""

@@ -19,7 +19,7 @@ from .database import PAGE, Database, now, pages, storable
 from .people import read_people
 from .rankings import Rankings
 from .records import Records
-from .schema import events as _events, files as _files, plans as _plans, protocols as _protocols
+from .schema import events as _events, files as _files, meta as _meta, plans as _plans, protocols as _protocols
 from .snapshot import Snapshot, SourceFile, between
 
 
@@ -97,6 +97,11 @@ class Reader:
     database : Database
     records : Records
     rankings : Rankings
+
+    Attributes
+    ----------
+    protocol_path : str or None
+        The protocol's file, as the review keeps its name.
     """
 
     def __init__(self, database: Database, records: Records, rankings: Rankings) -> None:
@@ -104,6 +109,7 @@ class Reader:
         self._records = records
         self._rankings = rankings
         self._read = Read()
+        self.protocol_path: str | None = None
         self._folding = Folding()
         self._folded: Live | None = None
         self._newest: tuple[Read, Snapshot] | None = None
@@ -127,6 +133,9 @@ class Reader:
                 self._records,
                 self._rankings,
                 protocol,
+                "The review's protocol"
+                if self.protocol_path is None
+                else self._database.place.named(self.protocol_path),
                 read.protocols,
                 read.events,
                 self._live(),
@@ -138,8 +147,9 @@ class Reader:
             return found
 
     def begin(self, connection: Connection) -> None:
-        """Read the protocol in force."""
+        """Read the protocol in force, and where its file is."""
         self._read = self._read.protocols_on(connection)
+        self.protocol_path = connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
 
     @property
     def protocol_known(self) -> str:

@@ -51,6 +51,8 @@ class Snapshot:
     rankings : Rankings
     protocol : Protocol
         The one in force.
+    protocol_file : str
+        What to call its file in a message, also where that is missing or on another machine.
     protocol_versions : sequence of (datetime, str)
         Every protocol that was in force, as TOML, the oldest first, with the time at which it was taken over.
     events : sequence of Event
@@ -69,6 +71,7 @@ class Snapshot:
     records: Records
     rankings: Rankings
     protocol: Protocol
+    protocol_file: str
     protocol_versions: Sequence[tuple[datetime, str]]
     events: Sequence[Event]
     live: Live

@@ -231,7 +231,7 @@ def _said_of_screening(
     origins = history.origin[history.judged]
     n_audit, n_ranked = (int((origins == str(o)).sum()) for o in (Origin.AUDIT, Origin.RANKED))
     if n_ranked and model is not None:
-        criteria = "the protocol's criteria and by " if protocol.include or protocol.exclude else ""
+        criteria = "the protocol's criteria and by " if protocol.queries else ""
         said.append(
             f"{n_ranked:,} of them {was_were(n_ranked)} shown in the order of a ranking by {criteria}what a "
             f"model learned from the decisions made so far, trained anew as screening went on (continuous "

@@ -54,8 +54,10 @@ class Desk:
     # -- life ---------------------------------------------------------------------------------
 
     def open_in_background(self) -> None:
-        """Open the session in a thread, unless it is open or opening."""
+        """Open the session in a thread, unless it is opening, or open with the protocol in force."""
         with self.lock:
+            if self.session is not None and self._protocol != self.project.protocol():
+                self.close()
             if self.session is not None or self.opening is not None:
                 return
             self.opening = Opening()
@@ -66,7 +68,9 @@ class Desk:
         try:
             # One after the other: the first makes the views and keeps them on the disk, and the others share them.
             with self.turn:
+                review = self.project.snapshot()  # before the session: a protocol that changes meanwhile opens it again
                 self._take(
+                    review,
                     stack,
                     stack.enter_context(
                         screening.open_session(
@@ -89,8 +93,7 @@ class Desk:
             )
         self.opening = None
 
-    def _take(self, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
-        review = self.project.snapshot()
+    def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
         with self.lock:
             self.failed = None
             self.session, self._records = opened

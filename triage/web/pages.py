@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, report, status, team
+from .. import __version__, report, screening, status, team
 from ..errors import InputError
 from ..project import Role, Snapshot
 from ..reading import plain
@@ -145,6 +145,23 @@ def to_log_in(request: Request) -> Response:
     return RedirectResponse(f"/login?then={_later(request)}", 303)
 
 
+def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
+    """Say that the protocol gives the ranking nothing to go by (see `screening.nothing_to_rank_by`).
+
+    While that is so the protocol's file is looked at anew, so that the page, loaded again, takes over what was
+    filled in.
+    """
+    said = screening.nothing_to_rank_by(review, desk.stage_name, viewer=who.viewer)
+    if not said:
+        return ""
+    try:
+        if not desk.project.refresh_protocol():
+            return said
+    except InputError as error:
+        return str(error)
+    return screening.nothing_to_rank_by(desk.project.snapshot(), desk.stage_name, viewer=who.viewer)
+
+
 # -- screening ----------------------------------------------------------------------------------
 
 
@@ -152,6 +169,7 @@ def to_log_in(request: Request) -> Response:
 def screen(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Return the screening page; its script asks for the records."""
     desk = desk_of(request, review, who, stage)
+    unranked = nothing_to_rank_by(desk, review, who)
     desk.open_in_background()
     protocol = review.protocol
     return page(
@@ -160,6 +178,7 @@ def screen(request: Request, review: Review, who: Anyone, stage: StageName = "")
         who,
         {
             "stage": desk.stage_name,
+            "unranked": unranked,
             "reviews_key": request.app.state.key,
             "tags": protocol.tags,
             "full_text": desk.stage_name != protocol.stages[0].name,
@@ -264,7 +283,9 @@ def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
 @router.get("/overview")
 def overview(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show recall, what is left, the pace, the curve and the flow figure."""
-    name, protocol = review.stage_name(stage or None), review.protocol
+    desk = desk_of(request, review, who, stage)
+    name, protocol = desk.stage_name, review.protocol
+    unranked = nothing_to_rank_by(desk, review, who)
     statuses: Statuses = request.app.state.statuses
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
@@ -277,6 +298,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
         who,
         {
             "stage": name,
+            "unranked": unranked,
             "status": facts,
             "headline": report.headline(facts),
             "statements": report.statements(facts),

@@ -1,0 +1,215 @@
+"""The README, typed along: every command in its order, on a copy of data/demo, prints what the README shows."""
+
+import csv
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from triage import cli, demo, protocol as protocols
+from triage.project import Project
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCED = re.compile(r"^```[^\n]*\n(.*?)^```$", re.M | re.S)
+
+# Commands of blocks without a prompt, and why they are not run here.
+NOT_RUN = {
+    "bash scripts/demo.sh": "installs the package, then runs `triage demo`",
+    "bash scripts/test.sh": "runs these tests",
+    "pip install torch==2.13.0": "downloads packages",
+    "pip install -c constraints.txt .": "downloads packages; test_demo.py builds the wheel",
+    "triage demo": "takes minutes; test_demo.py runs it, shortened",
+}
+PORT = next(p.default for p in typer.main.get_command(cli.app).commands["serve"].params if p.name == "port")
+PROGRESS = re.compile(r"(?:Reading|Storing|Encoding|Screening)\b.*: [\d,]+ of [\d,]+.*")
+# A score's third decimal is the processor's: vectors are computed in what it is fastest in (see `Runtime`).
+RANKED = re.compile(r"(?P<rank> +\d+ +)(?P<score>[+-]\d+\.\d{3})(?P<record> +\d+  .*)")
+SCORES_DIFFER_BY = 0.0095
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the README and the lines that it shows for it."""
+
+    text: str
+    shown: tuple[str, ...]
+
+
+def commands(readme=README):
+    """Return the commands behind a prompt, in their order."""
+    found = []
+    for block in FENCED.findall(readme):
+        if block.startswith("$ "):
+            for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                text, *shown = part.splitlines()
+                found.append(Command(text, tuple(shown)))
+    return found
+
+
+COMMANDS = commands()
+
+
+def same_line(shown, printed):
+    """Tell whether a line is printed as it is shown, but for the last digits of a score."""
+    if shown.rstrip() == printed.rstrip():
+        return True
+    pair = RANKED.fullmatch(shown.rstrip()), RANKED.fullmatch(printed.rstrip())
+    return (
+        None not in pair
+        and len({(one["rank"], one["record"]) for one in pair}) == 1
+        and abs(float(pair[0]["score"]) - float(pair[1]["score"])) <= SCORES_DIFFER_BY
+    )
+
+
+def same(shown, printed):
+    """Tell whether lines are printed as they are shown, where "..." stands for one line or more."""
+    if not shown or not printed:
+        return not shown and not printed
+    if shown[0] == "...":
+        return any(same(shown[1:], printed[at:]) for at in range(1, len(printed) + 1))
+    return same_line(shown[0], printed[0]) and same(shown[1:], printed[1:])
+
+
+class Reader:
+    """Somebody who types the README's commands, in a shell that stays where the last one left it."""
+
+    def __init__(self, folder):
+        self.cwd = folder / "a clone"
+        shutil.copytree(ROOT / "data" / "demo", self.cwd / "data" / "demo")
+        program = folder / "bin" / "triage"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m triage "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        self.environment = os.environ | {
+            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUTF8": "1",
+            "TRIAGE_CACHE": str(folder / "cache"),
+            "COLUMNS": "80",
+        }
+
+    def type(self, command):
+        """Run a command; return the lines that it printed."""
+        keys = re.search(r"# keys: ([^(]+)", command.text)
+        done = subprocess.run(
+            ["bash", "-c", f'{command.text}\nended=$?; pwd >"$WHERE"; exit $ended'],
+            cwd=self.cwd,
+            env=self.environment | {"WHERE": str(self.cwd.parent / "where")},
+            input="".join(f"{key}\n" for key in re.split(r"[,\s]+", keys[1].strip())) if keys else "",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{command.text}: {done.stdout}"
+        where = self.cwd.parent / "where"
+        self.cwd = Path(where.read_text(encoding="utf-8").rstrip("\n"))
+        return [line for line in done.stdout.splitlines() if not PROGRESS.fullmatch(line)]
+
+    def serve(self, command):
+        """Serve on a free port until a page has come; return the lines that were printed, as on the port that the README has."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        bare = command.text.partition(" #")[0]
+        with subprocess.Popen(
+            ["bash", "-c", f"exec {bare} --port {port}"],
+            cwd=self.cwd,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        ) as server:
+            try:
+                first = server.stdout.readline()
+                assert f":{port}/" in first, first
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+                    assert page.status == 200
+                server.send_signal(signal.SIGINT)
+                rest = server.stdout.read()
+                assert server.wait(60) in (0, 130), rest
+            finally:
+                server.kill()
+        return [line.replace(f":{port}/", f":{PORT}/") for line in (first + rest).splitlines()]
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory):
+    """Type every command in its order; give where it ended, and what each printed."""
+    reader = Reader(tmp_path_factory.mktemp("the readme"))
+    printed = []
+    for command in COMMANDS:
+        serves = command.text.startswith("triage serve")
+        printed.append(reader.serve(command) if serves else reader.type(command))
+    return reader.cwd, printed
+
+
+@pytest.mark.parametrize("at", range(len(COMMANDS)), ids=[command.text for command in COMMANDS])
+def test_a_command_prints_what_is_shown(tour, at):
+    command, printed = COMMANDS[at], tour[1][at]
+    assert same(command.shown, printed), "\n".join(["shown:", *command.shown, "printed:", *printed])
+
+
+@pytest.mark.parametrize("at", range(len(COMMANDS)), ids=[command.text for command in COMMANDS])
+def test_any_wrong_digit_would_be_seen(tour, at):
+    shown, printed = COMMANDS[at].shown, tour[1][at]
+    for row, line in enumerate(shown):
+        ranked = RANKED.fullmatch(line)
+        for place in range(len(line)):
+            if not line[place].isdecimal() or (ranked and ranked.end("score") - 2 <= place < ranked.end("score")):
+                continue
+            wrong = f"{line[:place]}{(int(line[place]) + 1) % 10}{line[place + 1 :]}"
+            assert not same((*shown[:row], wrong, *shown[row + 1 :]), printed), wrong
+
+
+def test_lines_left_out_are_marked():
+    assert same(["a", "...", "c"], ["a", "b", "b", "c"]) and same(["..."], ["a"])
+    assert not same(["a", "c"], ["a", "b", "c"]) and not same(["a", "...", "b"], ["a", "b"])
+    assert not same(["a"], ["a", "b"]) and not same(["a", "b"], ["a"]) and not same(["a ..."], ["a b"])
+
+
+def test_every_block_is_run_or_named_here_with_its_reason():
+    unprompted = [block for block in FENCED.findall(README) if not block.startswith("$ ")]
+    lines = [line.partition("#")[0].strip() for block in unprompted for line in block.splitlines()]
+    assert sorted(filter(None, lines)) == sorted(NOT_RUN)
+    assert {"new", "import", "dedupe", "filter", "rank", "screen", "serve", "label", "status", "report", "export"} <= {
+        command.text.split()[1] for command in COMMANDS if command.text.startswith("triage ")
+    }
+
+
+def test_commands_within_the_text_are_commands_with_their_options():
+    known = typer.main.get_command(cli.app).commands
+    spans = re.findall(r"`(triage [^`]+)`", FENCED.sub("", README))
+    assert len(spans) >= 8
+    for span in spans:
+        _, name, *rest = span.split()
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {one for one in rest if one.startswith("-")} <= options, span
+
+
+def test_the_protocol_and_the_decisions_that_it_shows_are_those_of_its_records(tour):
+    folder, _ = tour
+    known = demo._known_labels()
+    with Project.open(folder / "review.triage") as project:
+        assert project.protocol() == protocols.load(ROOT / "data" / "demo" / "protocol.toml")
+        by_id = {record.id: record for record in project.records.read()}
+    with (folder / "decided.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["record_id"] for row in rows}) == 50
+    for row in rows:
+        record = by_id[int(row["record_id"])]
+        assert " ".join(record.title.split()) == row["title"]
+        assert row["label"] == ("include" if known[demo._identifier(record)] else "exclude")
