@@ -13,7 +13,7 @@ from bibtexparser.middlewares import LatexDecodingMiddleware
 
 from triage import formats
 from triage.errors import InputError
-from triage.formats import latex
+from triage.formats import latex, markup
 from triage.records import Record, normal_title
 
 FILES = Path(__file__).parent / "files"
@@ -232,7 +232,7 @@ def test_every_real_ris_has_the_titles_that_rispy_reads():
             title = entry.get("title") or entry.get("primary_title")
             if title:
                 compared += 1
-                assert normal_title(record.title) == normal_title(title)
+                assert normal_title(record.title) == normal_title(markup.plain(title))  # rispy leaves markup as it is
     assert compared > 3000
 
 

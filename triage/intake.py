@@ -133,6 +133,7 @@ def import_files(
                 f"as {look.format} it gives {len(look.lines):,}: leave --format out."
             )
     added = []
+    reasons: dict[int, str] = {}
     for look in looked:
         before = project.snapshot().imported(look.sha256, source)
         if before is None:
@@ -150,15 +151,18 @@ def import_files(
         else:
             file_ids = project.snapshot().record_files()
             ids = (np.flatnonzero(file_ids == before.id) + 1).tolist()  # ids run from 1
+        reasons |= {ids[n]: reason for n, reason in look.reasons.items()}
         added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
+        codes = _codes(project.protocol().stages[0].reasons)
+        reasons = {i: codes.get(_folded(reason), reason) for i, reason in reasons.items()}
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
         stage = commit_audit(project).stage()
         project.log.decide(
             stage.name,
             [
-                {"record_id": i, "label": label, "origin": Origin.IMPORTED}
+                {"record_id": i, "label": label, "origin": Origin.IMPORTED, "reason": reasons.get(i, "")}
                 for labelled in missing
                 for i, label in labelled.items()
             ],
@@ -193,6 +197,7 @@ class _Look:
     announced: int
     lines: list[int]
     labels: list[Label | None]
+    reasons: dict[int, str]  # of exclusions, by the record's place in `labels`
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
 
@@ -220,7 +225,7 @@ def _look(path: Path, format: str, label_column: str | None, progress) -> _Look:
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
     stream = formats.open_records(path, format, label_column)
-    look = _Look(path, stream.format, _sha256(path), 0, [], [], [], [])
+    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [])
     faults = Faults(str(path))
     with progress(f"Reading {path.name}") as tick:
         for line, found, label in stream:
@@ -229,6 +234,9 @@ def _look(path: Path, format: str, label_column: str | None, progress) -> _Look:
                 judged = label_of(label, label_column or "")
                 if judged is None and without_quotes(label):
                     faults.add(f"line {line}", f"{label!r} is no label", f"{_LABELS}, or leave the cell blank")
+                if judged is Label.EXCLUDE and label_column is None:
+                    if reason := formats.reason_in_notes(v for values in found.extra.values() for v in values):
+                        look.reasons[len(look.labels)] = reason
                 look.labels.append(judged)
             else:
                 look.problems.append(found)

@@ -13,6 +13,7 @@ from .archives import kind_of_zip
 from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .text import TextFile, read_head
+from .votes import reason_in_notes
 
 __all__ = [
     "FORMATS",
@@ -30,6 +31,7 @@ __all__ = [
     "open_records",
     "open_table",
     "read",
+    "reason_in_notes",
     "write",
 ]
 
@@ -72,6 +74,10 @@ _XML_RECORDS = (
 )
 # Texts that come from databases and hold records in a form for people, or none.
 _NEAR_EXPORTS = (
+    (
+        "RefWorks' tagged format, which triage does not read; export the records as RIS.",
+        re.compile(r"^RT [A-Z][A-Za-z ]{2,40}\n(?:[A-Z][A-Z0-9] .*\n){2}", re.MULTILINE),
+    ),
     (
         "PubMed's format 'Abstract (text)', made for reading; save the search in the format 'PubMed'.",
         re.compile(r"^PMID: \d+", re.MULTILINE),

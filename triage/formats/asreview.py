@@ -15,6 +15,7 @@ from ..records import Record, normal_doi, normal_title
 from ..wording import plural
 from . import archives
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
+from .markup import readable
 
 _LARGEST = 2**31  # bytes of one member, unpacked
 _SETTINGS = 2**24
@@ -169,7 +170,7 @@ def _kept(row: sqlite3.Row) -> Record:
     extra = {"abstract": others} if others else {}
     if row["url"]:
         extra["url"] = (str(row["url"]),)
-    return Record(
+    record = Record(
         title=one_line(str(row["title"] or "")),
         abstract=abstract,
         authors=several("authors"),
@@ -178,6 +179,7 @@ def _kept(row: sqlite3.Row) -> Record:
         doi=normal_doi(str(row["doi"] or "")),
         extra=extra,
     )
+    return readable(record)
 
 
 def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:

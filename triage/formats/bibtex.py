@@ -15,6 +15,7 @@ from . import latex, votes
 from .common import (
     DECISION_FIELDS,
     REMAINDER,
+    Doubt,
     ExportRow,
     Item,
     Problem,
@@ -27,6 +28,8 @@ from .common import (
     with_remainder,
 )
 from .details import details
+from .markup import plain as plain_text
+from .markup import readable
 from .tagged import Opening, pieces
 from .text import TextFile
 
@@ -36,7 +39,7 @@ Fields = dict[str, str]
 _TYPE = r"[A-Za-z][\w-]{0,60}"
 _OPENS = Opening(
     rf"\n[ \t]*@(?={_TYPE}[ \t]*[{{(])",
-    counts=rf"\n[ \t]*@(?!(?:comment|preamble|string)[ \t]*[{{(])(?={_TYPE}[ \t]*[{{(])",
+    counts=rf"\n[ \t]*@(?!(?i:comment|preamble|string)[ \t]*[{{(])(?={_TYPE}[ \t]*[{{(])",
 )
 _BEGIN = re.compile(rf"({_TYPE})[ \t]*([{{(])")
 _ON_THE_LINE = re.compile(rf"@({_TYPE})[ \t]*([{{(])")
@@ -101,11 +104,15 @@ def looks_like(head: str) -> int:
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read BibTeX."""
     strings: dict[str, str] = dict(_MONTHS)
+    doubt = Doubt(
+        tally,
+        "looks like the beginning of an entry, but was not read as one; it should be @type{key, field = {text}, ...}",
+    )
     found = pieces(TextFile(path, tally), _OPENS)
     # What stands outside entries is a comment, by BibTeX's own rule, unless it looks like one of them.
-    _doubt(*next(found), tally)
+    _look_for_others(*next(found), doubt)
     for line, piece in found:
-        _doubt(line, piece, tally)
+        _look_for_others(line, piece, doubt)
         begin, at, here, counted = _BEGIN.match(piece), 0, line, 0
         while begin is not None:
             here, counted = here + piece.count("\n", counted, begin.start()), begin.start()
@@ -126,16 +133,13 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 label = votes.in_notes([fields.get("note", "")], here, tally)
                 yield Item(here, _record(kind, fields), label)
             begin = _ON_THE_LINE.search(piece, at)
+    doubt.tell()
 
 
-def _doubt(line: int, piece: str, tally: Tally) -> None:
-    """Warn of what looks like the beginning of an entry, and was not read as one."""
-    if (found := _SIGN.search(piece)) is not None:
-        tally.warn(
-            line + piece.count("\n", 0, found.start()) + 1,
-            f"this line looks like the beginning of an entry "
-            f"({found.group().strip()[:40]!r}), but was not read as one; it should be @type{{key, field = {{text}}, ...}}",
-        )
+def _look_for_others(line: int, piece: str, doubt: Doubt) -> None:
+    """Note what looks like the beginning of an entry, and was not read as one."""
+    for found in _SIGN.finditer(piece):
+        doubt.note(line + piece.count("\n", 0, found.start()) + 1, found.group().strip()[:40])
 
 
 def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple[Fields, int, bool]:
@@ -238,15 +242,17 @@ def _record(kind: str, fields: Fields) -> Record:
         extra["abstract"] = (text,)
     authors = tuple(name for part in _names(take("author")) if (name := one_line(latex.plain(part).replace("~", " "))))
     raw = {name: one_line(latex.plain(fields.get(name, ""))) for name in ("year", "date", "doi", "url", "pmid")}
-    year = first_year((raw["year"], raw["date"]))
-    doi = normal_doi(raw["doi"]) or (normal_doi(raw["url"]) if "doi.org/" in raw["url"] else "")
+    # Before an article has its volume, Web of Science tells its date in a field of its own.
+    year = first_year((raw["year"], raw["date"], fields.get("earlyaccessdate", "")))
+    # Exports that escape twice leave a backslash, which no DOI holds.
+    doi = normal_doi(raw["doi"].replace("\\", "")) or (normal_doi(raw["url"]) if "doi.org/" in raw["url"] else "")
     pmid = normal_pmid(raw["pmid"])
     for name, value in (("year", str(year)), ("doi", doi), ("pmid", pmid)):
         if raw[name] == value:  # else the field stays, as it was
             fields.pop(name, None)
     # As Taylor & Francis and Zotero have it, and as Europe PMC has it in the key.
     pmid = pmid or pmid_in_notes([fields.get("note", "")]) or normal_pmid(key if key.startswith("PMID:") else "")
-    words = latex.plain(take("keywords", "author_keywords", "keyword"))
+    words = plain_text(latex.plain(take("keywords", "author_keywords", "keyword")))
     parts = re.split(r"[;\n]" if ";" in words else r"[,\n]", words)
     keywords = tuple(word for part in parts if (word := one_line(part)))
     record = Record(
@@ -267,6 +273,7 @@ def _record(kind: str, fields: Fields) -> Record:
             if name not in ours and (value := latex.plain(_WRAPPED.sub(" ", raw)).strip())
         },
     )
+    record = readable(record)
     return with_remainder(record, left_over) if left_over else record
 
 
@@ -289,7 +296,10 @@ def _names(text: str) -> list[str]:
         elif depth == 0 and mark[0] != "\\":
             names.append(text[begin : found.start()])
             begin = found.end()
-    return [*names, text[begin:]]
+    names.append(text[begin:])
+    if len(names) > 1 and names[-1].strip() == "others":  # BibTeX's "et al."
+        del names[-1]
+    return names
 
 
 # -- writing ----------------------------------------------------------------------------------

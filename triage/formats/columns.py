@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ..records import Record, is_placeholder, normal_doi, normal_pmid
+from ..records import Record, is_placeholder, normal_doi
 from .common import (
     DECISION_FIELDS,
     REMAINDER,
@@ -13,18 +13,60 @@ from .common import (
     first_year,
     one_line,
     pmid_in_notes,
+    pmid_of,
     remainder,
     with_remainder,
 )
+from .markup import plain, readable
+from .names import one_each
 
 # Column names as databases and reference managers write them, compared as letters alone; the first
 # of a field's names that the table has is its column. The two-letter names are those of Web of
 # Science, Ovid and MEDLINE.
 COLUMNS = {
-    "title": ("title", "primarytitle", "articletitle", "documenttitle", "itemtitle", "studytitle", "publictitle", "ti"),
-    "abstract": ("abstract", "abstractnote", "abstracttext", "notesabstract", "ab"),
-    "authors": ("authors", "author", "authornames", "authorfullnames", "firstauthors", "au"),
-    "year": ("year", "publicationyear", "pubyear", "publishedyear", "py", "date"),
+    "title": (
+        "title",
+        "primarytitle",
+        "articletitle",
+        "documenttitle",
+        "itemtitle",
+        "studytitle",
+        "publictitle",
+        "displayname",
+        "brieftitle",
+        "officialtitle",
+        "scientifictitle",
+        "papertitle",
+        "ti",
+    ),
+    "abstract": ("abstract", "abstractnote", "abstracttext", "notesabstract", "briefsummary", "summary", "ab"),
+    "authors": (
+        "authors",
+        "author",
+        "authornames",
+        "authorfullnames",
+        "firstauthors",
+        "authorlist",
+        "creators",
+        "authorshipsauthordisplayname",
+        "au",
+    ),
+    "year": (
+        "year",
+        "publicationyear",
+        "pubyear",
+        "publishedyear",
+        "py",
+        "date",
+        "publicationdate",
+        "publisheddate",
+        "datepublished",
+        "pubdate",
+        "firstposted",  # registers of trials
+        "dateregistration",
+        "dateofregistration",
+        "registrationdate",
+    ),
     "journal": (
         "journal",
         "journaltitle",
@@ -34,14 +76,21 @@ COLUMNS = {
         "journalname",
         "publication",
         "secondarytitle",
+        "pubtitle",
+        "containertitle",
+        "venue",
+        "primarylocationsourcedisplayname",
         "so",
     ),
-    "doi": ("doi", "itemdoi", "di"),
-    "pmid": ("pmid", "pubmedid", "medlinepmid", "pm"),
-    "language": ("language", "languageoforiginaldocument", "la"),
-    "type": ("type", "documenttype", "publicationtype", "itemtype", "typeofreference", "contenttype", "dt"),
-    "keywords": ("keywords", "authorkeywords", "manualtags", "de"),
+    "doi": ("doi", "itemdoi", "doilink", "doiurl", "di"),
+    "pmid": ("pmid", "pubmedid", "medlinepmid", "idspmid", "pm"),
+    "language": ("language", "languages", "languageoforiginaldocument", "la"),
+    "type": ("type", "documenttype", "publicationtype", "itemtype", "typeofreference", "contenttype", "doctype", "dt"),
+    "keywords": ("keywords", "keyword", "authorkeywords", "manualtags", "subjects", "subjectterms", "de"),
 }
+_OF_JOURNALS = frozenset({"volume", "issue", "issn", "pages", "cites", "gsrank", "centralid"})
+_NEVER_NA = frozenset({"authors", "journal", "language", "type", "keywords"})
+_AS_FORMULA = re.compile(r'="([^"]*)"')  # as EBSCO has dates and numbers, so that Excel leaves them alone
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SOURCE = re.compile(r"(.{1,300}?) \((1[5-9]\d\d|20\d\d)\) ")  # Embase: "Gut (2014) 63:1 (5-9). Date of ..."
 _OURS = "imported "  # before an imported column's name that an export needs for itself
@@ -72,6 +121,9 @@ class Columns:
             for field, aliases in COLUMNS.items()
             if (places := [names.index(alias) for alias in aliases if alias in names])
         }
+        # A column of this name holds the database, as a rule; where volumes and the like have no other journal, that.
+        if "journal" not in self.at and "source" in names and _OF_JOURNALS.intersection(names):
+            self.at["journal"] = [names.index("source")]
         self._header = list(header)
         self._ours = REMAINDER in header
         self._remainder: list[int] = []
@@ -88,24 +140,43 @@ class Columns:
         self._notes = [i for i, name in enumerate(names) if name in ("extra", "notes", "note")]
         self._source = names.index("source") if "source" in names and not self._ours else -1
 
+    def knows(self, at: int) -> bool:
+        """Tell whether a column is one of a record's fields."""
+        return any(at in places for places in self.at.values())
+
+    def looks_like_a_row(self, cells: Sequence[str]) -> bool:
+        """Tell whether the cells of a line have a title, and a year or an identifier, where the table has them."""
+
+        def said(field: str) -> list[str]:
+            return [cells[at].strip() for at in self.at.get(field, ()) if cells[at].strip()]
+
+        known = (
+            any(re.fullmatch(r"1[5-9]\d\d|20\d\d", text) for text in said("year")),
+            any(map(normal_doi, said("doi"))),
+            any(map(pmid_of, said("pmid"))),
+        )
+        return bool(said("title")) and any(known)
+
     def record(self, cells: Sequence[str]) -> Record:
         """Return the record that a row holds."""
         found: dict[str, str] = {}
         taken: dict[str, int] = {}
         for field, places in self.at.items():
             for at in places:
-                if at < len(cells) and (text := cells[at]) and (text := armed(text).strip()):
+                if at < len(cells) and (text := cells[at]) and (text := self._said(text)):
+                    if field in _NEVER_NA and is_placeholder(text):
+                        continue  # as R writes what is missing
                     found[field], taken[field] = text, at
                     break
         cell = found.get
-        year, doi, pmid = first_year([cell("year", "")]), normal_doi(cell("doi", "")), normal_pmid(cell("pmid", ""))
+        year, doi, pmid = first_year([cell("year", "")]), normal_doi(cell("doi", "")), pmid_of(cell("pmid", ""))
         abstract = cell("abstract", "")
         if is_placeholder(abstract):
             abstract = ""
         extra: dict[str, tuple[str, ...]] = {}
         used = {*taken.values(), *self._skipped}
         for at, raw in enumerate(cells):
-            if raw and at not in used and (value := armed(raw)).strip():
+            if raw and at not in used and (value := armed(raw) if self._ours else self._said(raw)).strip():
                 name = self._names[at] if at < len(self._names) else f"column {at + 1}"
                 extra[name] = (*extra.get(name, ()), value)
         for field, clean in (("year", str(year)), ("doi", doi), ("pmid", pmid), ("abstract", abstract)):
@@ -129,8 +200,14 @@ class Columns:
             keywords=_several(cell("keywords", "")),
             extra=extra,
         )
+        record = readable(record)
         left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record
+
+    def _said(self, cell: str) -> str:
+        if not self._ours and cell.startswith('="') and (formula := _AS_FORMULA.fullmatch(cell)):
+            cell = formula.group(1)
+        return armed(cell).strip()
 
 
 def _listed(text: str) -> list[str] | None:
@@ -141,6 +218,7 @@ def _listed(text: str) -> list[str] | None:
 
 
 def _several(text: str) -> tuple[str, ...]:
+    text = plain(text)
     members = _listed(text)
     pieces = re.split(r"[;\n|]", text) if members is None else members
     return tuple(part for piece in pieces if (part := one_line(piece)))
@@ -148,8 +226,12 @@ def _several(text: str) -> tuple[str, ...]:
 
 def _people(text: str) -> tuple[str, ...]:
     """Split authors: at semicolons; else at "and" or commas, where these part whole names."""
+    text = plain(text)
     if ";" in text or "|" in text or "\n" in text or text.startswith("["):
-        return _several(text)
+        people = _several(text)
+        return one_each(["; ".join(people)]) if ";" in text else people
+    if len(apart := one_each([text])) > 1:
+        return apart
     # Rayyan: "Doe, Jane and Roe, R"; a name alone may hold the word.
     people = [one_line(part) for part in text.split(" and ")]
     if len(people) > 1 and all("," in part for part in people):

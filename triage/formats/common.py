@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..records import Record, is_placeholder
+from ..records import Record, is_placeholder, normal_doi, normal_pmid
 from ..wording import plural
 
 # Under this name a writer keeps what its format cannot hold, as JSON, so that reading it again
@@ -20,9 +20,32 @@ DECISION_FIELDS = ("record_id", "label", "reason", "tags", "note", "reviewer", "
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
 _WARNINGS = 100
+_LINES = 10  # of a warning that names lines
 _UNFOLDED = re.compile(r"[^\S ]|  ")
 _YEAR = re.compile(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?:(?!\d)|(?=(?:0[1-9]|1[0-2])[0-3]\d(?!\d)))")  # 2019, 20190231
 _PMID_NOTE = re.compile(r"(?<!\S)PMID: ?(?:NLM)?([1-9]\d{0,8})(?!\d)")
+_PUBMED = re.compile(
+    r"(?:\bPUBMED[ :]{1,2}|ncbi\.nlm\.nih\.gov/pubmed/|pubmed\.ncbi\.nlm\.nih\.gov/)0*([1-9]\d{0,8})(?!\d)",
+    re.IGNORECASE,
+)
+# A value that is a DOI and nothing else, or its address, at the resolver or by way of a library's proxy.
+_DOI_LINK = re.compile(
+    r"\s*(?:doi:?\s*|https?://(?:[\w-]{1,40}\.){0,3}doi[.-]org(?:[.-][\w.-]{1,80})?(?::\d{1,5})?/(?:doi:)?)?"
+    r"(10\.\d{4,9}(?:/|%2f)\S{1,300})\s*",
+    re.IGNORECASE,
+)
+_DOI_ASKED = re.compile(
+    r"https?://\S{1,300}?[?&]doi=(10\.\d{4,9}(?:/|%2f)[^&\s]{1,300})(?:&\S*)?\s*", re.IGNORECASE
+)  # Scopus
+_DOI_NOTE = re.compile(
+    r"(?:^|[;.\n]\s{0,9}|\|\s?)(?:doi\s?[:=]\s?|doi (?=10\.)|https?://(?:dx\.)?doi\.org/)(10\.\d{4,9}/[^\s;|]{1,300})",
+    re.IGNORECASE,
+)
+# Notes with such words may name another article's.
+_ANOTHERS = re.compile(
+    r"\b(?:comment|errat|correct|retract|republi|updat|cite|cited|refer|reply|response|supplement|preprint)",
+    re.IGNORECASE,
+)
 _BOILERPLATE = re.compile(r"Copyright of .{1,300}? is the property of ")
 
 
@@ -56,6 +79,60 @@ class Tally:
             self.warnings.append(Problem(line, message))
         else:
             self.untold += 1
+
+
+class Doubt:
+    """A second, looser count of a file's records: what looks like one and was not read as one, told in one warning.
+
+    Parameters
+    ----------
+    tally : Tally
+    message : str
+        What such a line may be, and what to do.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        message: str = "may begin or end a record that was not read as one; check that no records run together there",
+    ):
+        self._tally, self._message = tally, message
+        self._lines: list[int] = []
+        self._n = 0
+        self._said = ""
+
+    def note(self, line: int, text: str) -> None:
+        """Keep a line of the file that looks as if it began or ended a record of its own."""
+        self._n += 1
+        self._said = self._said or text.strip()[:60]
+        if len(self._lines) < _LINES:
+            self._lines.append(line)
+
+    def repeated(self, signs: re.Pattern[str], text: str, line: int) -> None:
+        """Note the lines of one record's text that come once in a record, where they come again.
+
+        Parameters
+        ----------
+        signs : re.Pattern
+            Matches the line feed before such a line, and as its first group what comes once.
+        text : str
+            Begins with a line feed.
+        line : int
+            The line that it ends.
+        """
+        seen: set[str] = set()
+        for found in signs.finditer(text):
+            if found.group(1) in seen:
+                self.note(line + text.count("\n", 0, found.end()), text[found.start() + 1 :].partition("\n")[0])
+            seen.add(found.group(1))
+
+    def tell(self) -> None:
+        """Add the warning, when there was any such line."""
+        if self._n:
+            more = f" and {self._n - len(self._lines):,} more" if self._n > len(self._lines) else ""
+            such = "line" if self._n == 1 else f"{self._n:,} such lines:"
+            lines = f"{such} {', '.join(f'{line:,}' for line in self._lines)}{more}"
+            self._tally.warn(self._lines[0], f"{self._said!r} {self._message} ({lines})")
 
 
 class Stream:
@@ -175,6 +252,29 @@ def pmid_in_notes(values: Iterable[str]) -> str:
     """Return the PubMed identifier that notes name, as Zotero and EBSCO keep it; "" for none or several."""
     found = {pmid for value in values if "PMID:" in value for pmid in _PMID_NOTE.findall(value)}
     return found.pop() if len(found) == 1 else ""
+
+
+def pmid_of(text: str) -> str:
+    """Return the PubMed identifier that a value is, with PubMed's name or address before it, or ""."""
+    return normal_pmid(text) or (found.group(1) if (found := _PUBMED.search(text)) else "")
+
+
+def doi_elsewhere(links: Iterable[str], notes: Iterable[str] = ()) -> str:
+    """Return the DOI that links or notes give where the field for it is missing; "" unless one plainly is the record's."""
+    for value in links:
+        if "10." in value and len(value) < 2000:
+            for part in value.split("\n"):
+                found = _DOI_LINK.fullmatch(part) or _DOI_ASKED.fullmatch(part)
+                if found is not None and (doi := normal_doi(re.split(r"[?#]", found.group(1))[0])):
+                    return doi
+    dois = {
+        normal_doi(found)
+        for note in notes
+        if "10." in note
+        for found in _DOI_NOTE.findall(note[:10_000])
+        if _ANOTHERS.search(note[:10_000]) is None
+    }
+    return dois.pop() if len(dois) == 1 else ""
 
 
 def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:

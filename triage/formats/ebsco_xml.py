@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, split_abstract
+from .markup import readable
 from .xml_records import add, elements, paragraphs_of, text_of
 
 _TAKEN = frozenset({"atl", "au", "ab", "jtl", "subj", "doctype", "language", "dt"})
@@ -56,7 +57,7 @@ def _record(found: Element) -> Record:
     if extra.get("ui pmid") == (pmid,):
         del extra["ui pmid"]
     kinds = tuple(filter(None, (text_of(e) for e in header.iter("doctype")))) or extra.get("pubtype", ())
-    return Record(
+    record = Record(
         title=title,
         abstract=abstract,
         authors=tuple(filter(None, authors)),
@@ -69,3 +70,4 @@ def _record(found: Element) -> Record:
         keywords=tuple(filter(None, (text_of(e) for e in header.iter("subj")))),
         extra=extra,
     )
+    return readable(record)

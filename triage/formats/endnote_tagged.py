@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Tally, first_year, one_line, split_abstract
+from .common import Doubt, Item, Tally, first_year, one_line, split_abstract
+from .markup import readable
 from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
 from .text import TextFile
 
@@ -16,6 +17,7 @@ _TAG = re.compile(r"\n(%[0-9A-Z!@?&+#$^~<>\[\]=|(){*:])(?: |(?=\n|\Z))")
 # where they have none, and put blank lines between records.
 _OPENS = Opening(r"\n(?=%0 )|(?<=\n)\n(?=%T )")
 _OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=%[0-9A-Z@] )", feeds=2)
+_SIGNS = re.compile(r"\n[ \t]*(%[0T])(?=\s)")  # the second count
 _FIRST = re.compile(r"\n[ \t]*(%[0-9A-Z@]) \S")
 _LISTS = frozenset({"%A", "%E", "%K", "%Y", "%?"})
 
@@ -29,15 +31,17 @@ def looks_like(head: str) -> int:
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read EndNote's tagged text."""
     file = TextFile(path, tally)
-    outside = Outside(tally)
+    outside, doubt = Outside(tally), Doubt(tally)
     first = _FIRST.search(f"\n{file.head}")
     by_type = first is not None and first.group(1) == "%0"
     found = pieces(file, _OPENS if by_type else _OPENS_BLOCK)
     outside.note(*next(found))
     for line, piece in found:
+        doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
         values = values_of(_TAG.split(f"\n{piece}"), _LISTS)
         yield nothing_but("%0", values, line) or Item(line, _record(values))
     outside.tell()
+    doubt.tell()
 
 
 def _record(values: Values) -> Record:
@@ -70,4 +74,4 @@ def _record(values: Values) -> Record:
         keywords=tuple(map(one_line, values.pop("%K", ()))),
         extra={**({"%X": others} if others else {}), **{tag: tuple(found) for tag, found in values.items()}},
     )
-    return record
+    return readable(record)

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, pmid_in_notes, split_abstract
+from .markup import readable
 from .xml_records import add, elements, paragraphs_of, text_of
 
 # Elements that become fields of a record; every other text is kept under its own element's name.
@@ -24,6 +25,31 @@ _TAKEN = (
     "electronic-resource-num",
     "accession-num",
 )
+# Where an export gives a type's number alone.
+_TYPES = {
+    "3": "Audiovisual Material",
+    "5": "Book Section",
+    "6": "Book",
+    "9": "Computer Program",
+    "10": "Conference Proceedings",
+    "12": "Web Page",
+    "13": "Generic",
+    "17": "Journal Article",
+    "19": "Magazine Article",
+    "23": "Newspaper Article",
+    "25": "Patent",
+    "27": "Report",
+    "28": "Edited Book",
+    "32": "Thesis",
+    "34": "Unpublished Work",
+    "36": "Manuscript",
+    "43": "Electronic Article",
+    "44": "Electronic Book",
+    "46": "Government Document",
+    "47": "Conference Paper",
+    "59": "Dataset",
+    "60": "Electronic Book Section",
+}
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
 
 
@@ -77,6 +103,7 @@ def _record(found: Element) -> Record:
     pmid = pmid or pmid_in_notes(extra.get("notes", ()))
     kind = found.find("ref-type")
     name = "" if kind is None else (kind.get("name") or text_of(kind))
+    name = _TYPES.get(name, name)
     work = next(iter(extra.pop("work-type", ())), "")
     for key, kept in (
         ("title", titles[1:]),
@@ -89,7 +116,7 @@ def _record(found: Element) -> Record:
     ):
         for value in kept:
             add(extra, key, value)
-    return Record(
+    record = Record(
         title=titles[0] if titles else "",
         abstract=abstract,
         authors=tuple(take("contributors/authors/author")),
@@ -102,6 +129,7 @@ def _record(found: Element) -> Record:
         keywords=tuple(take("keywords/keyword")),
         extra=extra,
     )
+    return readable(record)
 
 
 def _leaves(element: Element, where: str = "") -> Iterator[tuple[str, Element]]:

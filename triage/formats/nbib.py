@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Tally, first_year, one_line, split_abstract
+from .common import Doubt, Item, Tally, first_year, one_line, split_abstract
+from .markup import readable
 from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
 _OPENS = Opening(r"\n(?=PMID ?-)")
+_SIGNS = re.compile(r"\n[ \t]{0,3}(PMID|TI|BTI)[ \t]{0,4}[-:](?![\w-])")  # the second count
 # Without PMID lines, a record is what stands between blank lines and begins with a tag, or with Ovid's
 # number and a tag.
 _OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=(?:[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )", feeds=2)
@@ -31,17 +33,22 @@ def looks_tagged(head: str) -> bool:
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read PubMed nbib or MEDLINE text."""
     file = TextFile(path, tally)
-    outside = Outside(tally)
-    by_pmid = _OPENS.first(f"\n{file.head}") >= 0
+    outside, doubt = Outside(tally), Doubt(tally)
+    # A record that does not begin with its PMID begins after a blank line: by PMIDs it would get the next one's tags.
+    head = f"\n{file.head}"
+    first = _OPENS.first(head)
+    by_pmid = first >= 0 and not _TAG.search(head[:first])
     found = pieces(file, _OPENS if by_pmid else _OPENS_BLOCK)
     outside.note(*next(found))
     for line, piece in found:
         if not by_pmid:
             piece, beyond = first_paragraph(piece)
             outside.note(line + piece.count("\n") + 2, beyond)
+        doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
         values = values_of(_TAG.split(f"\n{piece}"))
         yield nothing_but("PMID", values, line, "PMID") or Item(line, _record(values))
     outside.tell()
+    doubt.tell()
 
 
 def _record(values: Values) -> Record:
@@ -72,7 +79,7 @@ def _record(values: Values) -> Record:
     for tag, found in (("MH", headings), ("OT", words)):
         if found:  # both are keywords; which is which is kept for the export
             extra[tag] = tuple(found)
-    return Record(
+    record = Record(
         title=one_line(" ".join(titles)),
         abstract=abstract,
         authors=tuple(map(one_line, authors)),
@@ -85,3 +92,4 @@ def _record(values: Values) -> Record:
         keywords=tuple(map(one_line, (*headings, *words))),
         extra={**extra_first, **extra},
     )
+    return readable(record)

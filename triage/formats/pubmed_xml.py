@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, split_abstract
+from .markup import readable
 from .xml_records import add, elements, text_of
 
 # Texts that are fields of the record, or say nothing of it; every other text is kept as an extra field.
@@ -107,7 +108,7 @@ def _record(found: Element) -> Record:
     year = first_year(years)
     if extra.get("DP") == (str(year),):
         del extra["DP"]
-    return Record(
+    record = Record(
         title=title,
         abstract=abstract,
         authors=_authors(people),
@@ -128,6 +129,7 @@ def _record(found: Element) -> Record:
         keywords=tuple(filter(None, (*headings, *words))),
         extra=extra,
     )
+    return readable(record)
 
 
 def _abstract(found: Element | None) -> str:

@@ -12,39 +12,62 @@ from . import votes
 from .common import (
     DECISION_FIELDS,
     REMAINDER,
+    Doubt,
     ExportRow,
     Item,
     Tally,
+    doi_elsewhere,
     first_year,
     folded,
     one_line,
     pmid_in_notes,
+    pmid_of,
     remainder,
     split_abstract,
     with_remainder,
 )
 from .details import details, is_medline
+from .markup import readable
+from .names import one_each
 from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
-_OPENS = Opening(r"\nTY(?:  -| {0,4}-(?=[ \t]{0,9}[\w-]{0,20}[ \t]{0,99}(?:\n|\Z)))")
-# A line that begins a value. Abstracts hold lines such as "US - based studies", so one blank makes a
-# tag only for tags that no abstract's line begins with, or in records that are written so throughout.
-_TAG = re.compile(
-    r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?|PMID(?= ))"
-    r"(?:  |(?<=\nER) ?|(?<=\n(?:TI|T1|T2|AU|A1|KW|PY|Y1|JO|JF|UR|DO|N2)) |(?<=\nPMID) )- ?"
+_TYPE = r"TY(?:  -| {0,4}-(?=[ \t]{0,9}[\w-]{0,20}[ \t]{0,99}(?:\n|\Z)))"
+_END = r"\nER[ \t]{0,4}-[ \t]*(?=\n|\Z)"  # that says anything else may be text, such as "ER-positive cells"
+_PARTS = Opening(rf"\n(?={_TYPE})|{_END}", counts=rf"\n{_TYPE}")
+_OPENS, _ENDS = Opening(rf"\n{_TYPE}"), Opening(_END)
+# A line that looks as if it began a field.
+_LINE = re.compile(r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - )|(?<=PM)ID(?= ))?)( {0,4})-(?: |(?<=  -)|(?=\n|\Z))")
+# In a record of two blanks, fields that real files write with one. In the middle of a text only a value
+# that plainly is such a field's makes it one, and none does where the tag may be a word: "T2 - weighted images".
+_ONE_BLANK = {
+    "KW": re.compile(""),
+    "PMID": re.compile(r"\d"),
+    **dict.fromkeys(("UR", "DO"), re.compile(r"https?:|www\.|doi|10\.", re.IGNORECASE)),
+    **dict.fromkeys(("PY", "Y1"), re.compile(r"\d{4}")),
+    **dict.fromkeys(("AU", "A1"), re.compile(r"[\w' -]{2,40}, ?[A-Z]")),
+    **dict.fromkeys(("TI", "T1", "T2", "JO", "JF", "N2"), re.compile(r"(?!)")),
+}
+_PROSE = frozenset({"AB", "N2", "N1"})
+_GOES_ON = re.compile(r"[a-z][a-z-]*[,;:.]? \S")
+# What only RIS, or only MEDLINE, has at its lines' beginning: for files that give no types.
+_RIS_ALONE = frozenset("T1 T2 A1 N2 JO JF PY Y1 SP EP VL UR KW DO".split())
+_MEDLINE_ALONE = frozenset("DP JT TA PT MH OT VN UI YR LG IP VI PG".split())
+# The second count: lines that open, name or end a record, in whatever way they are written.
+_SIGNS = re.compile(
+    r"\n[ \t]{0,3}(TY|TI|T1|ER(?=[^\w\n]*(?:\n|\Z)))[ \t]{0,6}(?:[-:\u2013\u2014](?![\w-])(?! ?[a-z])|(?<=ER))"
 )
-_TWO_BLANKS = re.compile(r"\n[A-Z][A-Z0-9]  -")
-_LOOSE_TAG = re.compile(r"\n([A-Z][A-Z0-9]|PMID) {0,4}-(?: |(?=\n|\Z))")
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
 _NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
-_DOI_TAGS = ("DO", "UR", "L3", "M3", "AN", "N1")
-_DOI = re.compile(r"\s*(?:doi:?\s*|https?://(?:dx\.)?doi\.org/)?10\.\d{4,9}/\S+\s*$", re.IGNORECASE)
+_DOI_TAGS = frozenset("UR L1 L2 L3 L4 LK M1 M3 AN ID C3 C7 U1 U2 U3 U4 U5".split())
+_EARLY_ACCESS = re.compile(
+    r"[A-Z]{3}(?:-[A-Z]{3})?(?: \d{1,2})? (?:19|20)\d\d", re.IGNORECASE
+)  # in C6, of Web of Science
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
 _OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.IGNORECASE)
 # PsycINFO's classification stands where others have the type: "Health Psychology & Medicine [3360]".
@@ -89,58 +112,178 @@ _MEDLINE_TOO = ("AB", "AD", "PB")  # of MEDLINE's tags, those that mean the same
 
 
 def looks_like(head: str) -> int:
-    """Return where a text's first TY line begins, or -1."""
-    return _OPENS.first(f"\n{head}")
+    """Return where a text's first record begins, or -1."""
+    text = f"\n{head}"
+    if (at := _OPENS.first(text)) >= 0:
+        return at
+    # Without types: known by its ends, or by tags that MEDLINE's text does not have.
+    first = _LINE.search(text)
+    tags = {tag for tag, _ in _LINE.findall(text)}
+    ends = _ENDS.first(text) >= 0 and any(tag in tags for tag in _TITLES)
+    alone = len(tags & _RIS_ALONE) > 1 and not tags & {*_MEDLINE_ALONE, "PMID"}
+    return first.start() if first and (ends or alone) else -1
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read a RIS file."""
-    outside = Outside(tally)
-    found = pieces(TextFile(path, tally), _OPENS)
-    outside.note(*next(found))
-    for line, piece in found:
-        values = _values(piece, line, outside)
+    file = TextFile(path, tally)
+    outside, doubt = Outside(tally), Doubt(tally)
+    head = f"\n{file.head}"
+    parted = max(_OPENS.first(head), _ENDS.first(head)) >= 0
+    for line, values in (_in_order if parted else _between_blank_lines)(file, outside, doubt):
         if (problem := nothing_but("TY", values, line)) is not None:
             yield problem
         else:
-            label = votes.in_notes(values.get("N1", ()), line, tally)
+            label = votes.in_notes(values["N1"], line, tally) if "N1" in values else ""
             yield Item(line, _record(values), label)
     outside.tell()
+    doubt.tell()
 
 
-def _values(piece: str, line: int, outside: Outside) -> Values:
-    """Return a record's values by tag; `piece` begins after "TY  -", in a line of the file."""
-    parts = (_TAG if _TWO_BLANKS.search(piece) else _LOOSE_TAG).split(piece)
-    if not any(tag in parts for tag in _TITLES):
-        loose = _LOOSE_TAG.split(piece)
-        parts = loose if any(tag in loose for tag in _TITLES) else parts
-    if "ER" in parts:
-        parts = _closed(parts, line, outside)
+def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[int, Values]]:
+    """Yield each record's line and values.
+
+    A record begins after the end of the one before, with its type as a rule. Tags directly before a type belong to
+    the record that it opens; other tags after an end, to the record that ended, as Ovid writes them.
+    """
+    found = pieces(file, _PARTS)
+    # The record read last: tags may follow its end. Then the tags that stand before the next one's type.
+    last: tuple[int, Values] | None = None
+    lead, lead_line = "", 0
+    following: tuple[int, str] | None = next(found)
+    typed = False
+    while following is not None:
+        line, text = following
+        following = next(found, None)
+        here: list[tuple[int, Values]] = []
+        if text.startswith("TY"):
+            typed, text, line = True, f"\n{text}", line - 1
+            if lead and _names_title(lead) and _names_title(text):
+                here.append((lead_line + 1, _values(lead, lead_line, outside, doubt)))
+                file.tally.announced += 1
+            elif lead:
+                text, line = lead + text, lead_line
+            lead = ""
+            here.append((line + 1, _values(text, line, outside, doubt)))
+        elif not text or text.isspace():
+            continue
+        elif _LINE.search(text) is None:
+            outside.note(line, text)
+        elif following is not None and following[1].startswith("TY"):
+            at = _LINE.search(text).start() if _names_title(text) else _last_paragraph(text)
+            _add_strays(text[:at], line, last, outside)
+            lead, lead_line = text[at:], line + text.count("\n", 0, at)
+        elif not typed or _names_title(text):
+            at = _LINE.search(text).start()
+            outside.note(line, text[:at])
+            line += text.count("\n", 0, at)
+            here.append((line + 1, _values(text[at:], line, outside, doubt)))
+            file.tally.announced += 1
+        else:
+            _add_strays(text, line, last, outside)
+        for record in here:
+            if last is not None:
+                yield last
+            last = record
+    if last is not None:
+        yield last
+
+
+def _between_blank_lines(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[int, Values]]:
+    """Yield each record's line and values where the file has neither types nor ends."""
+    tag = _LINE.search(f"\n{file.head}")
+    found = pieces(file, Opening(rf"\n[ \t]*\n(?={tag.group(1)} {{0,4}}-)" if tag else _TYPE, feeds=2))
+    outside.note(*next(found))
+    for line, text in found:
+        yield line, _values(f"\n{text}", line - 1, outside, doubt)
+
+
+def _names_title(text: str) -> bool:
+    return any(tag in _TITLES for tag, _ in _LINE.findall(text))
+
+
+def _last_paragraph(text: str) -> int:
+    """Return where the last paragraph begins, if it begins with a tag and no blank line follows it; else the end."""
+    begin = max((found.start() for found in re.finditer(r"\n(?=[ \t]*\n)", text)), default=-1) + 1
+    begin = text.find("\n", begin) if begin else 0
+    return begin if text[begin:].strip() and _LINE.match(text, begin) else len(text)
+
+
+def _add_strays(text: str, line: int, last: tuple[int, Values] | None, outside: Outside) -> None:
+    """Give the tags after a record's end to it; what else stands there is outside any record."""
+    parts = _split(text)
+    outside.note(line, parts[0])
+    line += parts[0].count("\n")
+    for tag, value in zip(parts[1::2], parts[2::2]):
+        line += 1
+        kept, beyond = first_paragraph(value)
+        if last is None:
+            outside.note(line, f"{tag}  - {kept}")
+        elif kept := kept.strip():
+            last[1][tag].append(kept)
+        outside.note(line + value.count("\n") - beyond.count("\n"), beyond)
+        line += value.count("\n")
+
+
+def _values(text: str, line: int, outside: Outside, doubt: Doubt) -> Values:
+    """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
+    parts = _split(text)
+    if text.count("\n") > len(parts) // 2 or parts.count("TI") > 1 or parts.count("T1") > 1:
+        doubt.repeated(_SIGNS, text, line)
+    if "ER" in parts:  # with words in its line, which say nothing: "End of reference"
+        at = parts.index("ER", 1)
+        beyond = parts[at + 1].partition("\n")[2]
+        outside.note(line + "".join(parts[:at]).count("\n") + at // 2 + 2, beyond)
+        del parts[at : at + 2]
     else:
         parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
-    parts[:0] = ("", "TY")
     return values_of(parts, _LISTS)
 
 
-def _closed(parts: list[str], line: int, outside: Outside) -> list[str]:
-    """Leave out what follows a record's end, but for tags: Ovid writes some after it."""
-    at = parts.index("ER", 1)
-    if at == len(parts) - 2 and not parts[-1].strip():
-        del parts[at:]
+def _split(text: str) -> list[str]:
+    """Split a record at the lines that begin a field: text, tag, value, tag, value, ...
+
+    Such lines look the same throughout a record. A line of a text that only begins like one is part of the text.
+    """
+    parts = _LINE.split(text)
+    blanks = set(parts[2::3])
+    if blanks <= {"  "} and "ER" not in parts:  # as in most records
+        del parts[2::3]
         return parts
-    kept = parts[:at]
-    for i in range(at, len(parts), 2):
-        text, beyond = parts[i + 1], ""
-        if parts[i] == "ER":
-            # What stands in the line itself says nothing: "End of reference".
-            text, _, beyond = text.partition("\n")
-        else:
-            text, beyond = first_paragraph(text)
-            kept += [parts[i], text]
-        if beyond and not beyond.isspace():
-            before = "".join(parts[: i + 1]).count("\n") + (i + 1) // 2
-            outside.note(line + before + parts[i + 1].count("\n") - beyond.count("\n"), beyond)
-    return kept
+    strict = any(gap == "  " for tag, gap in zip(parts[1::3], parts[2::3]) if tag not in ("TY", "ER"))
+    kept, tag, at = [], "", 0
+    found = list(_LINE.finditer(text))
+    for line in found:
+        before, value = text[at : line.start()], text[line.end() : line.end() + 200].partition("\n")[0]
+        if _begins_field(*line.groups(), value, strict, tag, before, line is found[-1]):
+            kept += [before, line.group(1)]
+            tag, at = line.group(1), line.end()
+    return [*kept, text[at:]]
+
+
+def _begins_field(name: str, blanks: str, value: str, strict: bool, tag: str, before: str, is_last: bool) -> bool:
+    """Tell whether a line begins a field, and does not go on with the one before.
+
+    Parameters
+    ----------
+    name, blanks, value : str
+        The tag that the line begins with, the blanks after it, and what follows.
+    strict : bool
+        The record has two blanks after its tags.
+    tag, before : str
+        The field that is open, and its text so far.
+    is_last : bool
+        No line after this one looks as if it began a field.
+    """
+    in_prose = tag in _PROSE or ("\n" in before and tag not in _LISTS)
+    if strict and blanks != "  ":
+        plainly = _ONE_BLANK.get(name)
+        if blanks != " " or plainly is None:
+            return False
+        return plainly.match(value) is not None or not (in_prose or _GOES_ON.match(value))
+    if name == "ER":
+        return is_last or not in_prose
+    return strict or name == "KW" or not (in_prose and _GOES_ON.match(value))
 
 
 def _record(values: Values) -> Record:
@@ -177,13 +320,15 @@ def _record(values: Values) -> Record:
         year = first_year(dates)
         if year is not None and len(dates) == 1 and dates[0] == str(year):
             del values[tag]
+    if year is None and "C6" in values:
+        year = first_year(v for v in values["C6"] if _EARLY_ACCESS.fullmatch(v))
     doi = ""
-    for tag in _DOI_TAGS:
-        if tag in values and not doi:
-            # Outside DO only where the value is a DOI, or its resolver's address.
-            doi = next((d for v in values[tag] if (tag == "DO" or _DOI.match(v)) and (d := normal_doi(v))), "")
-    if doi and values.get("DO") == [doi]:
-        del values["DO"]
+    if "DO" in values:
+        doi = next((d for v in values["DO"] if (d := normal_doi(v))), "")
+        if doi and values["DO"] == [doi]:
+            del values["DO"]
+    if not doi:
+        doi = doi_elsewhere([v for tag in values if tag in _DOI_TAGS for v in values[tag]], values.get("N1", ()))
     pmid = _pmid(values)
     languages = pop("LA", None) or pop("LG", None)
     language = one_line("; ".join(languages)) if languages else ""
@@ -196,25 +341,44 @@ def _record(values: Values) -> Record:
         notes = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
         if notes:
             values["N1"] = notes
-    authors = pop("AU", None) or pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+    authors = _authors(values)
     words = pop("KW", ())
     extra = {tag: tuple(found) for tag, found in values.items()}
     for tag, found in kept.items():
         extra[tag] = found + extra.get(tag, ())
-    record = Record(
-        title=one_line(titles[0]),
-        abstract=abstract,
-        authors=folded(authors),
-        year=year,
-        journal=one_line(journals[0]),
-        doi=doi,
-        pmid=pmid,
-        language=language,
-        type=kind or _TYPE_CODES.get(code, code),
-        keywords=folded(words),
-        extra=extra,
+    record = readable(
+        Record(
+            title=one_line(titles[0]),
+            abstract=abstract,
+            authors=authors,
+            year=year,
+            journal=one_line(journals[0]),
+            doi=doi,
+            pmid=pmid,
+            language=language,
+            type=kind or _TYPE_CODES.get(code, code),
+            keywords=folded(words),
+            extra=extra,
+        )
     )
     return with_remainder(record, left_over) if left_over else record
+
+
+def _authors(values: Values) -> tuple[str, ...]:
+    pop = values.pop
+    # A first author in a tag of its own stands before the others. After them, A1 holds a group's name.
+    leads = "AU" in values and "A1" in values and next(tag for tag in values if tag in ("AU", "A1")) == "A1"
+    authors = pop("AU", None)
+    if authors is None:
+        authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+    elif leads and not {*map(_family, values["A1"])} & {*map(_family, authors)}:
+        authors = pop("A1") + authors
+    return one_each(authors)
+
+
+def _family(name: str) -> str:
+    family, comma, _ = name.partition(",")
+    return (family if comma else re.sub(r"\s[A-Z.\s]{1,8}$", "", name.strip())).strip().lower()
 
 
 def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, str]:
@@ -230,27 +394,30 @@ def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, st
 
 def _pmid(values: Values) -> str:
     for tag in ("PMID", "U1"):
-        for value in values.get(tag, ()):
-            # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
-            if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
-                return found
-    database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
-    medline = "pubmed" in database or "medline" in database
-    if medline:
-        for value in values.get("AN", ()):
-            if found := normal_pmid(value):
-                return found
-    # Elsewhere this tag holds any number.
-    if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())):
-        for value in values.get("ID", ()):
+        if tag in values:
+            for value in values[tag]:
+                # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
+                if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
+                    return found
+    if "DB" in values or "DP" in values:
+        database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
+        tag = "AN" if "pubmed" in database or "medline" in database else ""
+        # Elsewhere this tag holds any number.
+        other = "ID" if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())) else ""
+        for value in (*values.get(tag, ()), *values.get(other, ())):
             if found := normal_pmid(value):
                 return found
     for tag in ("UR", "L2"):
-        for value in values.get(tag, ()):
-            if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
-                return normal_pmid(found.group(1))
-            if medline and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
-                return normal_pmid(found.group(1))
+        if tag in values:
+            for value in values[tag]:
+                if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
+                    return normal_pmid(found.group(1))
+                # The address names the segment of MEDLINE, with or without the database's name in the record.
+                if "ovid" in value and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
+                    return normal_pmid(found.group(1))
+    # As the Cochrane Library has it: "PUBMED 21314913,EMBASE 361".
+    if "C3" in values:
+        return next((pmid for value in values["C3"] if value.startswith("PUBMED ") and (pmid := pmid_of(value))), "")
     return ""
 
 
@@ -296,7 +463,7 @@ def _lines(record: Record) -> list[tuple[str, str]]:
         lines.append(("PY", str(record.year)))
     lines += [("T2", record.journal), *(("T2", v) for v in extra.pop("T2", []))]
     lines += [("AB", record.abstract), *(("AB", v) for v in extra.pop("AB", []))]
-    if record.doi and not any(normal_doi(v) == record.doi for tag in _DOI_TAGS for v in extra.get(tag, ())):
+    if record.doi and not any(normal_doi(v) == record.doi for v in extra.get("DO", ())):
         lines.append(("DO", record.doi))
     if record.type and record.type != _TYPE_CODES.get(code, code):
         lines.append(("M3", record.type))
@@ -313,4 +480,4 @@ def _lines(record: Record) -> list[tuple[str, str]]:
 
 def _again(lines: list[tuple[str, str]]) -> Record:
     text = "".join(_as_lines(tag, value) for tag, value in lines)
-    return _record(_values(_OPENS.split(f"\n{text}")[-1], 0, Outside(Tally())))
+    return _record(values_of(_split(f"\n{text}"), _LISTS))

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..wording import plural
 from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
-from .common import REMAINDER, ExportRow, Item, Problem, Tally
+from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
 from .text import LONGEST, TextFile
 
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
@@ -79,6 +79,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
     if "title" not in columns.at:
         raise InputError(_without_titles(path, header))
     label = _labeller(path, header, label_column, tally)
+    doubt = Doubt(tally)
     if not tally.announced:
         raise InputError(f"{path} has a header and no record under it.")
     for line, cells in rows:
@@ -88,7 +89,27 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
             continue
         if len(cells) > len(header):
             tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
+        filled = [at for at, cell in enumerate(cells) if cell.strip()]
+        if len(filled) == 1 and len(header) > 2 and not columns.knows(filled[0]):
+            said = cells[filled[0]].strip()[:60]
+            yield Item(line, Problem(line, f"this row says nothing but {said!r}; there is nothing to screen"))
+            continue
+        if any("\n" in cell for cell in cells):
+            for at, text in _inner_lines(cells):
+                inner, _ = _cells_of(text)
+                if len(inner) == len(header) and columns.looks_like_a_row(inner):
+                    doubt.note(line + at, text)
         yield Item(line, columns.record(cells), label(cells, line))
+    doubt.tell()
+
+
+def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines inside a row's cells, but for the first of each, with how far they are from the row's first."""
+    at = 0
+    for cell in cells:
+        for text in cell.split("\n")[1:]:
+            at += 1
+            yield at, text
 
 
 def blank_rows(path: Path, format: str) -> list[int]:
@@ -246,7 +267,7 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
     """
     lines = _lines(path, tally)
     held: list[str] = []
-    number = 1
+    number, width = 1, 0
     while line := held.pop(0) if held else next(lines, ""):
         taken = [line]
         while True:
@@ -258,13 +279,21 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
                 long = len(taken) == _LINES_OF_A_ROW or sum(map(len, taken)) > _LENGTH_OF_A_ROW
                 if "end of data" not in str(error) or long or not following[0]:
                     held[len(taken) - 1 : len(taken)] = [text for text in following if text]
-                    cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
-                    tally.warn(number, "its quotation marks do not open and close cells; it was cut at each delimiter")
+                    cells = line.rstrip("\n")[1:-1].split(f'"{delimiter}"')
+                    if line[0] == line.rstrip("\n")[-1:] == '"' and len(cells) == width:
+                        cells = [cell.replace('""', '"') for cell in cells]
+                        tally.warn(number, "a cell holds quotation marks that are not doubled; they were kept as text")
+                    else:
+                        cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
+                        tally.warn(
+                            number, "its quotation marks do not open and close cells; it was cut at each delimiter"
+                        )
                     taken = [line]
                     break
                 held[len(taken) - 1 : len(taken)] = following
                 taken.append(following[0])
         del held[: len(taken) - 1]
+        width = width or len(cells)
         yield number, cells
         number += len(taken)
 

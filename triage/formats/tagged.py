@@ -36,7 +36,7 @@ class Opening:
 
     def __init__(self, pattern: str, *, feeds: int = 1, counts: str = ""):
         self._pattern, self.feeds = re.compile(pattern), feeds
-        self._counts = re.compile(counts or pattern, re.IGNORECASE if counts else 0)
+        self._counts = re.compile(counts or pattern)
 
     def count(self, text: str) -> int:
         """Count the records that a text announces."""

@@ -18,6 +18,13 @@ _CHUNK = 2**20
 _DECLARED = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})")
 # Windows-1252; five bytes mean nothing in it and are kept as Latin-1 has them, as control characters.
 _WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
+# What no text in Windows-1252 holds, but text in Mac Roman, or in the encodings of Russian, Chinese and other
+# scripts does where it is read as that: runs of foreign letters, or such letters and daggers inside words.
+_FOREIGN = re.compile(
+    r"[^\x00-\xa0\xab\xbb\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026]{4,}|(?<=[A-Za-z])[\u0178\u017d\u0160\u0152\u2020\u2021\u02c6\u2030](?=[a-z])"
+    r"|(?<=[a-z])[\u0178\u017d](?![A-Z])|(?<!\w)[\u2020\u2021][a-z]"
+)
+_NOT_ASCII = re.compile(r"[^\x00-\xa0]+")
 _MARKS = re.compile(r"^\ufeff+", re.MULTILINE)
 
 
@@ -66,6 +73,7 @@ class TextFile:
         if (declared := _DECLARED.match(self._head.lstrip())) and self._encoding == "utf-8":
             self._other = _known(declared.group(1).decode("ascii", "replace")) or self._other
         self._told = ""
+        self._foreign = self._plausible = 0
         self._lines = 0
 
     @property
@@ -109,17 +117,16 @@ class TextFile:
         InputError
             At a line of more than `LONGEST` characters.
         """
-        rest, line = "", 1
+        rest = ""
         for chunk in self.chunks():
             text = rest + chunk
             cut = text.rfind("\n") + 1
             block, rest = text[:cut], text[cut:]
             if block:
                 yield _MARKS.sub("", block) if marks and "\ufeff" in block else block
-                line += block.count("\n")
             if len(rest) > LONGEST:
                 raise InputError(
-                    f"{self.path}, line {line}: longer than {LONGEST:,} characters, which no record's line is; "
+                    f"{self.path}, line {self._lines + 1}: longer than {LONGEST:,} characters, which no record's line is; "
                     f"the file is damaged or no export. Export it again."
                 )
         if rest:
@@ -134,7 +141,9 @@ class TextFile:
                 # A carriage return at the end may be half of a line end.
                 held = "\r" if text.endswith("\r") else ""
                 text = text[: len(text) - len(held)]
-                yield text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+                text = text.replace("\r\n", "\n").replace("\r", "\n")
+                self._lines += text.count("\n")
+                yield text.removeprefix("\ufeff")
             yield held.replace("\r", "\n") + decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise self._damaged() from error
@@ -168,6 +177,12 @@ class TextFile:
             else:
                 cut = len(raw) if final else _whole(raw)
                 text = "\n".join(self._line(line, n) for n, line in enumerate(raw[:cut].split(b"\n")))
+                if self._foreign > max(self._plausible, 1):
+                    raise InputError(
+                        f"{self.path} is neither UTF-8 nor Windows-1252 text, so its letters with accents, or of other "
+                        f"scripts, would come out wrong. Export it again with the encoding UTF-8, or open it in a text "
+                        f"editor and save it as UTF-8."
+                    )
         self._lines += text.count("\n")
         return text, cut
 
@@ -184,7 +199,11 @@ class TextFile:
             )
             self._told, self._other = self._other, ""
         if self._told == "windows-1252":
-            return codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
+            text = codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
+            foreign = len(_FOREIGN.findall(text))
+            self._foreign += foreign
+            self._plausible += len(_NOT_ASCII.findall(text)) - foreign
+            return text
         return raw.decode(self._told, "replace")
 
 

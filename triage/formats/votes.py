@@ -10,6 +10,7 @@ from .common import Tally
 
 _RAYYAN = re.compile(r"RAYYAN-INCLUSION:\s*(\{[^{}]*\}|\w+)")
 _RAYYAN_VOTE = re.compile(r"(?:\"((?:[^\"\\]|\\.)*)\"\s*(?:=>|:)\s*)\"(\w+)\"")
+_RAYYAN_REASONS = re.compile(r"RAYYAN-EXCLUSION-REASONS:\s*([^|\n]{1,500})")
 _ASREVIEW = re.compile(r"ASReview_(relevant|irrelevant)\b")
 _REASON = re.compile(r"Exclusion reason:\s*[^;\s]", re.IGNORECASE)
 # The list that Covidence exported stands in its file's name alone: review_1234_irrelevant_csv_2024.csv.
@@ -53,6 +54,14 @@ def in_notes(notes: Iterable[str], line: int, tally: Tally) -> str:
             return _rayyan(found.group(1), line, tally)
         if "ASReview_" in note and (found := _ASREVIEW.search(note)):
             return "1" if found.group(1) == "relevant" else "0"
+    return ""
+
+
+def reason_in_notes(notes: Iterable[str]) -> str:
+    """Return the reason for an exclusion that Rayyan wrote into a record's notes, the first of several, or ""."""
+    for note in notes:
+        if "RAYYAN-EXCLUSION-REASONS" in note and (found := _RAYYAN_REASONS.search(note)):
+            return next(filter(None, map(str.strip, found.group(1).split(","))), "")
     return ""
 
 

@@ -20,6 +20,8 @@ _MOST_CELLS = 20_000_000  # of a sheet, empty ones among them: more than that fi
 _BYTES = 2 * 2**30  # of a file once unpacked
 _ROWS = 50_000_000
 _REFERENCE = re.compile(rb"<c [^>]{0,40}?\br=\"([A-Z]{1,3})(\d{1,7})\"")
+# A cell with a value, in a sheet's XML; blanks and errors are values, too, so that a record's row has two at least.
+_VALUE = re.compile(rb"<(?:v|t)(?: [^<>]{0,40})?>[^<#]")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
@@ -38,22 +40,25 @@ def rows(path: Path, format: str, tally: Tally, is_header: Callable[[Sequence[st
     """
     if format == "parquet":
         return _parquet(path, tally)
-    if format == "xlsx":
-        _check_size(path)
-    return _excel(path, tally, is_header)
+    return _excel(path, tally, is_header, _size(path) if format == "xlsx" else 0)
 
 
-def _check_size(path: Path) -> None:
-    """Refuse a workbook that unpacks to more than memory holds, before it is unpacked."""
+def _size(path: Path) -> int:
+    """Refuse a workbook that unpacks to more than memory holds, before it is unpacked; return its rows of several values."""
+    rows = 0
     with archives.opened(path) as archive:
         unpacked = 0
         for info in archive.infolist():
             columns = last = 0
+            rest = b""
             for chunk in archives.inflated(path, archive, info):
                 unpacked += len(chunk)
                 if unpacked > _BYTES:
                     raise InputError(f"{path} unpacks to more than {_BYTES >> 30} GiB; it is no workbook of records.")
                 if "worksheets/" in info.filename:
+                    *whole, rest = (rest + chunk).split(b"</row>")
+                    rows += sum(len(_VALUE.findall(row)) > 1 for row in whole)
+                    rest = rest[-_CELL * 100 :]
                     for letters, number in _REFERENCE.findall(chunk):
                         columns, last = max(columns, _column(letters)), max(last, int(number))
                     if columns * last > _MOST_CELLS:
@@ -61,6 +66,8 @@ def _check_size(path: Path) -> None:
                             f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} cells; "
                             f"delete what stands far outside the table, or save it as CSV."
                         )
+
+    return rows
 
 
 def _column(letters: bytes) -> int:
@@ -70,7 +77,8 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool]) -> tuple[Rows, int]:
+def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool], written: int) -> tuple[Rows, int]:
+    """Return the rows of the sheet of records; `written` rows have several values by a count of their own."""
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
@@ -91,6 +99,13 @@ def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool])
     others = [n for n, _ in filled if n != name]
     if others:
         tally.warn(1, f"read the sheet {name!r}; not read: {', '.join(others)}")
+    read = sum(any(cell not in ("", None) for cell in row) for _, sheet in filled for row in sheet)
+    if written > read:
+        tally.warn(
+            1,
+            f"the workbook has {plural(written, 'row')} of several values, but {read:,} were read; save it again in Excel, or "
+            f"as CSV, and compare",
+        )
     count = sum(any(_text(cell).strip() for cell in row) for row in found)
     return ((number, [_text(cell) for cell in row]) for number, row in enumerate(found, 1)), count
 

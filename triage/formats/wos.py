@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Item, Tally, first_year, one_line, split_abstract
+from .common import Doubt, Item, Tally, first_year, one_line, split_abstract
+from .markup import plain, readable
+from .names import one_each
 from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9])(?: |(?=\n|\Z))")
 _OPENS = Opening(r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))")
+_SIGNS = re.compile(r"\n(PT|TI|UT|ER)(?=[ \t\n]|\Z)")  # the second count
 _FILE_LINES = re.compile(r"(?:(?:\A|(?<=\n))(?:FN|VR|EF)\b[^\n]*)")
 # One value a line; in the others a line goes on with the one before it.
 _LISTS = frozenset({"AU", "AF", "BA", "BF", "BE", "GP", "CA", "CR", "C1", "C3"})
@@ -30,11 +33,12 @@ def looks_like(head: str) -> int:
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read Web of Science plain text."""
-    outside = Outside(tally)
+    outside, doubt = Outside(tally), Doubt(tally)
     found = pieces(TextFile(path, tally), _OPENS)
     line, before = next(found)
     outside.note(line, _FILE_LINES.sub("", before))
     for line, piece in found:
+        doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
         parts = _TAG.split(f"\n{piece}")
         if "ER" in parts:
             at = parts.index("ER", 1)
@@ -45,6 +49,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         values = values_of(parts, _LISTS)
         yield nothing_but("PT", values, line) or Item(line, _record(values))
     outside.tell()
+    doubt.tell()
 
 
 def _record(values: Values) -> Record:
@@ -52,7 +57,9 @@ def _record(values: Values) -> Record:
         return one_line(" ".join(values.pop(tag, ())))
 
     def words(tag: str) -> tuple[str, ...]:
-        return tuple(word for part in one_line(" ".join(values.pop(tag, ()))).split(";") if (word := part.strip()))
+        return tuple(
+            word for part in plain(one_line(" ".join(values.pop(tag, ())))).split(";") if (word := part.strip())
+        )
 
     abstract, others = split_abstract(one_line(value) for value in values.pop("AB", ()))
     dates = values.get("PY", [])
@@ -71,10 +78,10 @@ def _record(values: Values) -> Record:
     extra = {tag: tuple(found) for tag, found in values.items()}
     if plus:
         extra["ID"] = plus
-    return Record(
+    record = Record(
         title=take("TI"),
         abstract=abstract,
-        authors=tuple(map(one_line, authors)),
+        authors=one_each(authors),
         year=year,
         journal=take("SO"),
         doi=normal_doi(doi),
@@ -88,3 +95,4 @@ def _record(values: Values) -> Record:
             **{tag: found for tag, found in extra.items() if tag not in ("TI", "SO", "LA", "DT")},
         },
     )
+    return readable(record)

@@ -15,10 +15,12 @@ from xml.etree import ElementTree
 
 from ..errors import InputError
 from ..wording import plural
-from .common import Problem, Tally, one_line
+from . import markup
+from .common import Doubt, Problem, Tally, one_line
 from .text import LONGEST, TextFile
 
 _DEEPEST = 100
+_APART = markup.BLOCKS | markup.HEADINGS | {"sup"}
 _MARKUP = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
 # Characters and references that XML forbids and exports hold, and ampersands that stand for themselves.
 _ILLEGAL = re.compile(
@@ -46,10 +48,16 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         When the file declares entities, or a record is longer than `LONGEST`.
     """
     opens = re.compile(rf"<({'|'.join(names)})(?=[\s/>])")
+    # The second count: records of another case, or with the prefix of a name space.
+    loosely = re.compile(rf"<(?:[\w.-]{{1,40}}:)?(?:{'|'.join(names)})(?=[\s/>])", re.IGNORECASE)
     rest, line, repaired = "", 1, 0
+    doubt = Doubt(tally)
     before_first = True
     for text in _whole_tags(TextFile(path, tally)):
         tally.announced += len(opens.findall(text))
+        for found in loosely.finditer(text):
+            if opens.match(text, found.start()) is None:
+                doubt.note(line + rest.count("\n") + text.count("\n", 0, found.start()), found.group())
         text = rest + text
         at = 0
         while (found := opens.search(text, at)) is not None:
@@ -84,6 +92,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         element, mended = _parsed(rest, line)
         repaired += mended
         yield line, element
+    doubt.tell()
     if repaired:
         tally.warn(0, f"{plural(repaired, 'record')} held characters that XML forbids, which were mended")
 
@@ -153,15 +162,38 @@ def _depth(text: str) -> int:
 
 def text_of(element: ElementTree.Element | None) -> str:
     """Return an element's text on one line, markup left out; "" for none."""
-    return "" if element is None else one_line("".join(element.itertext()))
+    return "" if element is None else one_line(_text(element))
 
 
 def paragraphs_of(element: ElementTree.Element | None) -> str:
     """Return an element's text with its line ends, each line folded."""
     if element is None:
         return ""
-    lines = "".join(element.itertext()).replace("\r", "\n").split("\n")
+    lines = _text(element).replace("\r", "\n").split("\n")
     return "\n".join(folded for part in lines if (folded := one_line(part)))
+
+
+def _text(element: ElementTree.Element) -> str:
+    """Return an element's text: paragraphs in it apart, headings before what they name, powers as powers."""
+    if not len(element):
+        return element.text or ""
+    if not any(_local(child) in _APART for child in element.iter() if child is not element):
+        return "".join(element.itertext())
+    said = element.text or ""
+    for child in element:
+        name, inner = _local(child), _text(child)
+        if name in markup.HEADINGS:
+            inner = f"\n{markup.heading(inner)}"
+        elif name in markup.BLOCKS:
+            inner = f"{inner}\n" if said.endswith(": ") else f"\n{inner}\n"
+        elif name == "sup" and said[-1:].isdigit() and inner.strip().lstrip("-+\u2212").isdigit():
+            inner = f"^{inner.strip()}"
+        said += inner + ("" if name in markup.HEADINGS and not (child.tail or "").strip() else child.tail or "")
+    return said
+
+
+def _local(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
 
 
 def add(extra: dict[str, tuple[str, ...]], name: str, value: str) -> None:
