@@ -38,6 +38,9 @@ def on_workers(library):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(block, [library] * 2))
 
+def beside(function, *arguments):
+    threading.Thread(target=function, args=arguments).start()
+
 free, holding = ctypes.CDLL(None), ctypes.PyDLL(None)   # with the interpreter's lock let go, and held
 """
 IN_RANK = (
@@ -49,6 +52,24 @@ def stuck(*arguments, **options):
     {how}
 
 screening.rank = stuck
+cli.main()
+"""
+)
+
+
+IN_TRAINING = (
+    BLOCK
+    + """
+from triage import cli, screening
+
+class Stuck(screening.ReviewModel):
+    def __call__(self, rows, y):
+        if len(rows):
+            ready()
+            block(free)
+        return super().__call__(rows, y)
+
+screening.ReviewModel = Stuck
 cli.main()
 """
 )
@@ -100,9 +121,10 @@ def path(review):
         "on_workers(free)",
         "ready(); block(free)",
         "ready(); threading.Event().wait()",
+        "beside(time.sleep, 60); ready(); time.sleep(60)",
         "threading.Thread(target=block, args=[free], name='left alone').start(); ready(); sys.exit()",
     ],
-    ids=["workers", "main thread", "a wait of Python's", "a thread left alone"],
+    ids=["workers", "main thread", "a wait of Python's", "a worker that sleeps", "a thread left alone"],
 )
 def test_a_native_call_that_is_stuck_holds_up_no_end(path, number, code, how):
     with started("rank", path, code=IN_RANK.format(how=how)) as running:
@@ -114,14 +136,128 @@ def test_a_native_call_that_is_stuck_holds_up_no_end(path, number, code, how):
         assert number == signal.SIGTERM or "left alone" in how or "everything decided so far is kept" in err
 
 
+HOLDING = [
+    "on_workers(holding)",
+    "ready(); block(holding)",
+    "beside(ready); time.sleep(0.1); beside(holding.sleep, 60)",
+]
+
+
 @SIGNALS
-@pytest.mark.parametrize("how", ["on_workers(holding)", "ready(); block(holding)"], ids=["workers", "main thread"])
+@pytest.mark.parametrize("how", HOLDING, ids=["workers", "main thread", "a worker that sleeps"])
 def test_a_native_call_that_holds_the_interpreter_is_ended_too(path, number, code, how):
     with started("rank", path, code=IN_RANK.format(how=how)) as running:
         wait_for(running, "READY")
         time.sleep(0.3)
         found, err, soon = ends(running, number)
+        # No code of Python runs any more that could choose an exit code.
         assert found == -signal.SIGKILL and soon and "everything decided so far is kept" in err
+
+
+@SIGNALS
+@pytest.mark.parametrize("how", ["on_workers(free)", HOLDING[0], "closing()"])
+def test_a_second_signal_changes_nothing(path, number, code, how):
+    more = """
+    def closing():
+        try:
+            ready()
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)
+            print("CLOSED", file=sys.stderr, flush=True)
+    """
+    with started("rank", path, code=IN_RANK.format(how=f"{more}\n    {how}")) as running:
+        wait_for(running, "READY")
+        time.sleep(0.3)
+        began = time.monotonic()
+        for _ in range(3):
+            running.send_signal(number)
+            time.sleep(0.1)
+        _, err = running.communicate(timeout=30)
+        assert running.returncode == (-signal.SIGKILL if "holding" in how else code)
+        assert time.monotonic() - began < SOON and "Traceback" not in err
+        assert how != "closing()" or "CLOSED" in err
+
+
+@pytest.mark.parametrize("how", ["on_workers(free)", HOLDING[0]])
+def test_a_command_that_is_killed_leaves_no_process(path, how):
+    with started("rank", path, code=IN_RANK.format(how=how)) as running:
+        wait_for(running, "READY")
+        others = children(running.pid)
+        assert len(others) == 1
+        running.kill()
+        assert not left_of(others)
+
+
+def test_a_command_that_ends_leaves_no_process(path):
+    with started("status", path, start_new_session=True) as running:
+        _, err = running.communicate(timeout=60)
+        assert running.returncode == 0 and not err
+        sessions = subprocess.run(["ps", "-eo", "sid=,stat="], capture_output=True, text=True, check=True).stdout
+        left = [line for line in sessions.splitlines() if line.split()[0] == str(running.pid) and "Z" not in line]
+        assert not left
+
+
+@SIGNALS
+@pytest.mark.parametrize("missing", ["del os.fork", "os.fork = lambda: os.open('/none', 0)"], ids=["none", "refused"])
+def test_where_no_process_can_be_forked_the_rest_still_ends_it(path, number, code, missing):
+    program = f"import os\n{missing}\n" + IN_RANK.format(how="on_workers(free)")
+    with started("rank", path, code=program) as running:
+        wait_for(running, "READY")
+        assert not children(running.pid)
+        found, _, soon = ends(running, number)
+        assert found == code and soon
+
+
+@SIGNALS
+def test_where_the_process_beside_was_killed_the_rest_still_ends_it(path, number, code):
+    with started("rank", path, code=IN_RANK.format(how="on_workers(free)")) as running:
+        wait_for(running, "READY")
+        for other in children(running.pid):
+            os.kill(other, signal.SIGKILL)
+        time.sleep(0.3)
+        found, _, soon = ends(running, number)
+        assert found == code and soon
+
+
+@SIGNALS
+@pytest.mark.parametrize("library", ["free", "holding"])
+def test_the_terminal_gets_its_mode_back_from_a_training_that_is_stuck(path, number, code, library):
+    import fcntl
+    import pty
+    import termios
+
+    program = IN_TRAINING.replace("block(free)", f"block({library})")
+    master, slave = pty.openpty()
+    mode = termios.tcgetattr(slave)
+    own_terminal = {
+        "stdin": slave,
+        "start_new_session": True,
+        "preexec_fn": lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    }
+    with started("screen", path, "--reviewer", "ann", code=program, **own_terminal) as running:
+        until = time.monotonic() + 60
+        while termios.tcgetattr(slave)[3] & termios.ICANON and time.monotonic() < until:
+            time.sleep(0.05)
+        while not decided(path) and time.monotonic() < until:
+            os.write(master, b"i")  # until a record is there to decide on: what is typed ahead is dropped
+            time.sleep(0.2)
+        wait_for(running, "READY")
+        time.sleep(0.3)
+        kept = decided(path)
+        assert kept[:1] == ["include"] and not termios.tcgetattr(slave)[3] & termios.ICANON
+        if number == signal.SIGINT:
+            os.write(master, b"\x03")
+        else:
+            running.send_signal(number)
+        began = time.monotonic()
+        assert running.wait(30) == (code if library == "free" else -signal.SIGKILL)
+        assert time.monotonic() - began < SOON
+        time.sleep(0.2)
+        assert termios.tcgetattr(slave) == mode
+    assert decided(path) == kept
+    os.close(master)
+    os.close(slave)
 
 
 @SIGNALS
@@ -187,10 +323,7 @@ def test_a_replay_ends_with_its_processes(tmp_path, number, code):
         others = children(running.pid)
         found, err, soon = ends(running, number)
         assert found == code and soon and "Traceback" not in err, (found, err)
-        until = time.monotonic() + 5
-        while (left := [pid for pid in others if is_running(pid)]) and time.monotonic() < until:
-            time.sleep(0.1)
-        assert not left
+        assert not left_of(others)
 
 
 def children(parent):
@@ -201,6 +334,14 @@ def children(parent):
     return [*here, *(deeper for pid in here for deeper in children(pid))]
 
 
+def left_of(processes):
+    """Return those that are still running after a while."""
+    until = time.monotonic() + 5
+    while (left := [pid for pid in processes if is_running(pid)]) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
 def is_running(pid):
     told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return bool(told) and not told.startswith("Z")
@@ -208,23 +349,7 @@ def is_running(pid):
 
 @SIGNALS
 def test_screening_ends_while_a_training_is_stuck_and_keeps_the_decisions(path, number, code):
-    program = (
-        BLOCK
-        + """
-from triage import cli, screening
-
-class Stuck(screening.ReviewModel):
-    def __call__(self, rows, y):
-        if len(rows):
-            ready()
-            block(free)
-        return super().__call__(rows, y)
-
-screening.ReviewModel = Stuck
-cli.main()
-"""
-    )
-    with started("screen", path, "--reviewer", "ann", code=program, stdin=subprocess.PIPE) as running:
+    with started("screen", path, "--reviewer", "ann", code=IN_TRAINING, stdin=subprocess.PIPE) as running:
         running.stdin.write("i\nm\n")
         running.stdin.flush()
         wait_for(running, "READY")
