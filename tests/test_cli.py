@@ -630,7 +630,7 @@ def test_status_after_an_import_with_nothing_relevant_with_maybe_and_at_the_end(
 
 
 def test_status_of_a_review_without_anything_relevant_is_never_certified(review):
-    review(12)
+    triage = review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[i, 0] for i in range(1, 13)]))
     facts = check_status(triage.json("status", "r.triage", "--require", "certified", code=1))
     assert facts["unscreened"] == 0 and facts["certificate"]["missed_upper"] == 0
@@ -817,7 +817,7 @@ def test_criteria_in_a_script_without_blanks_are_counted_by_their_characters(rev
 
 @pytest.mark.parametrize("ending", [".ris", ".csv", ".tsv", ".xlsx", ".bib"])
 def test_export_writes_each_format_with_the_decisions_and_reads_back(review, ending):
-    review(12)
+    triage = review(12)
     labels(triage, "d.csv", [[1, "include"], [2, "exclude"], [3, "maybe"]])
     triage("label", "r.triage", "d.csv", "--reviewer", "ann")
     told = triage.json("export", "r.triage", "-o", f"x{ending}", "--only", "included,maybe")
@@ -832,7 +832,7 @@ def test_export_writes_each_format_with_the_decisions_and_reads_back(review, end
 
 
 def test_export_selects_by_decision(review):
-    review(12)
+    triage = review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0], [3, "maybe"], [4, 0]]))
     counts = {
         only: triage.json("export", "r.triage", "-o", f"{i}.csv", "--only", only)["records"]
@@ -935,7 +935,7 @@ def answered(triage, name):
 
 
 def test_report_is_written_once(review):
-    review(12)
+    triage = review(12)
     triage("label", "r.triage", labels(triage, "d.csv", [[1, 1], [2, 0]]))
     assert triage.json("report", "r.triage", "-o", "report.html") == {"file": "report.html"}
     assert "<svg" in (triage.folder / "report.html").read_text(encoding="utf-8")
@@ -949,7 +949,7 @@ def test_report_is_written_once(review):
 
 
 def test_a_program_finds_json_alone_on_standard_output_and_the_exit_codes(review):
-    review(12)
+    triage = review(12)
     write(triage, "protocol.toml", PROTOCOL + "\n[stopping]\ntarget = 0.9\n")
     done = triage.program("status", "r.triage", "--require", "certified", "--json")
     assert done.returncode == 1 and one_object(done.stdout)["target"] == 0.9

@@ -283,7 +283,7 @@ def stuck(*arguments, **options):
     ready()
     block(free)
 
-project.Project.events = project.Project.add = project.Project.stage = project.Project.live = stuck
+project.Log.events = project.Records.add = project.Project.snapshot = project.Project.live = stuck
 cli.main()
 """
     )
@@ -363,7 +363,7 @@ def test_screening_ends_while_a_training_is_stuck_and_keeps_the_decisions(path, 
 
 def decided(path):
     with Project.open(path) as project:
-        return [e.label for e in project.events() if e.kind == "decision"]
+        return [e.label for e in project.log.events() if e.kind == "decision"]
 
 
 @SIGNALS

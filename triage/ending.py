@@ -29,6 +29,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 _UNWINDING_SECONDS = 1.2  # for every `finally` together
 _LAST_SECONDS = 1.6
 _THREAD = "signals"
+NATIVE = "native calls"  # the name of threads that nobody waits for at the end
 
 _listeners: list[int] = []
 _lock = threading.Lock()  # of the listeners
@@ -66,10 +67,10 @@ def _unwind(number: int, _: FrameType | None) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, and do not wait for threads after an interrupt, nor for those that were left behind."""
+    """End the process, at once where a native call may still run in a thread that was left behind."""
     with suppress(OSError, ValueError):
         sys.stderr.flush()
-    if code in (INTERRUPTED, TERMINATED) or any(t.daemon and t.name != _THREAD for t in threading.enumerate()):
+    if any(thread.name == NATIVE for thread in threading.enumerate()):
         os._exit(code)  # tearing the interpreter down under a native call can crash
     for number in _ENDING:  # nothing is left to unwind while the interpreter waits for its other threads
         signal.signal(number, lambda number, _: os._exit(128 + number))

@@ -32,7 +32,7 @@ from typing import TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from .. import bundled
+from .. import bundled, ending
 from ..errors import InputError
 from ..records import content_hash
 from ..wording import is_are, plural
@@ -390,7 +390,7 @@ def _watched(work: Callable[[Callable[[int], None]], Made], tick: Callable[[int]
             outcome.set_exception(error)
         reports.put(None)
 
-    threading.Thread(target=run, name="encode", daemon=True).start()
+    threading.Thread(target=run, name=ending.NATIVE, daemon=True).start()
     try:
         while (done := _next_report(reports, seconds)) is not None:
             tick(done)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 
-from .. import screening, status
+from .. import ending, screening, status
 from ..decisions import Event, Label, Live
 from ..errors import InputError
 from ..project import Project, Snapshot
@@ -53,15 +53,15 @@ class Desk:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def open_in_background(self) -> None:
+    def open_in_background(self, review: Snapshot | None = None) -> None:
         """Open the session in a thread, unless it is opening, or open with the protocol in force."""
         with self.lock:
-            if self.session is not None and self._protocol != self.project.protocol():
+            if review is not None and self.session is not None and self._protocol != review.protocol:
                 self.close()
             if self.session is not None or self.opening is not None:
                 return
             self.opening = Opening()
-        threading.Thread(target=self._open, name="open-desk", daemon=True).start()
+        threading.Thread(target=self._open, name=ending.NATIVE, daemon=True).start()
 
     def _open(self) -> None:
         stack = ExitStack()

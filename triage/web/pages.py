@@ -170,7 +170,7 @@ def screen(request: Request, review: Review, who: Anyone, stage: StageName = "")
     """Return the screening page; its script asks for the records."""
     desk = desk_of(request, review, who, stage)
     unranked = nothing_to_rank_by(desk, review, who)
-    desk.open_in_background()
+    desk.open_in_background(review)
     protocol = review.protocol
     return page(
         request,
@@ -223,7 +223,7 @@ def search(
 def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """List the excluded records that await the reviewer's second look."""
     desk = desk_of(request, review, who, stage)
-    desk.open_in_background()  # by the time a record is chosen, it can be decided on
+    desk.open_in_background(review)  # by the time a record is chosen, it can be decided on
     return page(
         request,
         "second_look.html",
@@ -252,7 +252,7 @@ def record(
     if not 1 <= record_id <= 2**31:
         raise InputError(f"There is no record {record_id}.")
     desk = desk_of(request, review, who, stage)
-    desk.open_in_background()
+    desk.open_in_background(review)
     protocol, now = review.protocol, review.asked(desk.stage_name)
     shown = record_of(request, review, who, record_id, desk.stage_name)
     return page(
