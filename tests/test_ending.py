@@ -189,13 +189,20 @@ def test_a_command_that_is_killed_leaves_no_process(path, how):
         assert not left_of(others)
 
 
+def in_session(number):
+    """Return the processes of a session that have not ended."""
+    found = subprocess.run(["ps", "-eo", "sid=,stat=,pid="], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if line.split()[0] == str(number) and "Z" not in line]
+
+
 def test_a_command_that_ends_leaves_no_process(path):
     with started("status", path, start_new_session=True) as running:
         _, err = running.communicate(timeout=60)
         assert running.returncode == 0 and not err
-        sessions = subprocess.run(["ps", "-eo", "sid=,stat="], capture_output=True, text=True, check=True).stdout
-        left = [line for line in sessions.splitlines() if line.split()[0] == str(running.pid) and "Z" not in line]
-        assert not left
+        until = time.monotonic() + 5  # the process beside it sees the end of the pipe, and ends
+        while left := in_session(running.pid):
+            assert time.monotonic() < until, left
+            time.sleep(0.05)
 
 
 @SIGNALS
