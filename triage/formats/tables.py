@@ -91,7 +91,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
             tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
         if len(cells) - cells.count("") == 1 and len(header) > 2:
             at, said = next((at, cell) for at, cell in enumerate(cells) if cell)
-            if not columns.knows(at):
+            if " " in said.strip() and not columns.knows(at):  # a line of words, as Abstrackr writes
                 told = f"this row says nothing but {said.strip()[:60]!r}; there is nothing to screen"
                 yield Item(line, Problem(line, told))
                 continue
