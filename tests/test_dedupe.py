@@ -341,6 +341,63 @@ def test_abstracts_that_share_their_supplements_doi():
     assert pairs(*[Record(title=title, doi="10.1/supplement") for title in titles]) == set()
 
 
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("Cardiac function in overt hypothyroidism: a cohort study", "Cardiac function in overt hyperthyroidism: a cohort study"),
+        ("Vitamin D in patients with asthma of any kind", "Vitamin D in patients without asthma of any kind"),
+        ("Preoperative anxiety in adults having a hip replaced", "Postoperative anxiety in adults having a hip replaced"),
+        ("Maternal smoking and asthma in the offspring", "Paternal smoking and asthma in the offspring"),
+        ("Recovery of inpatients after a first episode of psychosis", "Recovery of outpatients after a first episode of psychosis"),
+        ("Survival of adults on invasive ventilation at home", "Survival of adults on noninvasive ventilation at home"),
+        ("Pain in female workers of a large textile factory", "Pain in male workers of a large textile factory"),
+    ],
+)  # fmt: skip
+def test_titles_that_say_the_opposite_are_no_copies(one, other):
+    a, b = article(title=one, abstract=""), article(title=other, abstract="")
+    assert pairs(a, b) == set()
+    misspelt = article(title=one.replace("e", "", 1), abstract="")
+    assert pairs(a, misspelt) == {(2, 1)}
+
+
+def in_issue(issue: str, **changes) -> Record:
+    return article(extra={"VL": ("27",), "IS": (issue,)}, abstract="", **changes)
+
+
+def test_a_column_that_appears_in_every_issue_is_no_copy_of_itself():
+    first, second, again = in_issue("1"), in_issue("2"), in_issue("1")
+    assert pairs(first, second) == set() and questions(first, second) == [(2, 1)]
+    assert pairs(first, again) == {(2, 1)}
+    # Past the issues of a year the numbers count something else, such as an export's rows.
+    assert pairs(in_issue("600"), in_issue("241")) == {(2, 1)}
+
+
+def test_two_articles_on_the_same_pages_of_two_issues():
+    def on_pages(title, issue):
+        place = {"VL": ("7",), "IS": (issue,), "SP": ("54",), "EP": ("59",)}
+        return article(title=title, extra=place, abstract="")
+
+    one = "Algorithms that choose whom to hire: automated screening and analytics"
+    other = "The sale of digital labour: outsourcing, insecure employment and platforms"
+    assert pairs(on_pages(one, "1"), on_pages(other, "2")) == set()
+    assert pairs(on_pages(one, "1"), on_pages(other, "1")) == {(2, 1)}
+
+
+def test_one_registration_of_a_trial_in_two_exports_of_a_register():
+    def registered(number, title=TITLE):
+        return Record(title=title, extra={"NCT Number": (number,)})
+
+    same = registered("NCT00392093"), registered("NCT00392093")
+    assert find_duplicates(numbered(*same)) == [Link(2, 1, True, "same title and trial registration")]
+    assert pairs(registered("NCT00392093"), registered("NCT00000003")) == set()
+    assert questions(registered("NCT00392093"), registered("NCT00000003")) == []
+
+
+def test_letters_without_an_accent_to_drop_are_those_that_others_write():
+    turkish = article(authors=("Y\u0131ld\u0131z, Ahmet", "I\u015f\u0131k, Bora"), abstract="")
+    assert pairs(turkish, article(authors=("Yildiz A", "Isik B"), abstract="")) == {(2, 1)}
+
+
 def test_an_erratum_under_its_papers_doi():
     assert pairs(article(doi="10.1/x"), article(title=f"Correction to: {TITLE}", doi="10.1/x")) == set()
     assert pairs(article(doi="10.1/x"), article(type="Published Erratum", doi="10.1/x")) == set()

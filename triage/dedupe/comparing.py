@@ -23,6 +23,7 @@ _TITLE_YEAR = "same title, year and journal or first page"
 _CLOSE_PLACE = "similar title, same volume, first page and first author"
 _CLOSE_JOURNAL = "similar title, same year, authors and journal or first page"
 _PLACE_AUTHORS = "same volume, pages, year and authors"
+_REGISTRATION = "same title and trial registration"
 _ABSTRACT_AUTHORS = "same abstract and authors, similar title"
 
 _LONG_TITLE = 40  # letters of a title that hardly anyone uses twice
@@ -33,6 +34,32 @@ _ANOTHER_REPORT = frozenset(
     "protocol protocols rationale design pilot feasibility follow followup update updated extension part interim "
     "secondary subgroup baseline reply comment commentary letter corrigendum erratum correction response preliminary "
     "final term supplement appendix abstract poster cost costs economic".split()
+)
+
+
+# Beginnings of words that make another study of the same design: a letter or two apart, and no slip of the pen.
+_OPPOSITES = (
+    ("hypo", "hyper"),
+    ("normo", "hyper"),
+    ("normo", "hypo"),
+    ("pre", "post"),
+    ("pre", "peri"),
+    ("peri", "post"),
+    ("ante", "post"),
+    ("mater", "pater"),
+    ("intra", "inter"),
+    ("intra", "extra"),
+    ("micro", "macro"),
+    ("mono", "poly"),
+    ("endo", "exo"),
+    ("in", "out"),
+    ("in", "ex"),
+    ("under", "over"),
+    ("with", "without"),
+    ("", "non"),
+    ("", "un"),
+    ("", "fe"),
+    ("", "wo"),
 )
 
 
@@ -127,6 +154,12 @@ class Pair:
         return self.volume == 1 and self.a.issue == self.b.issue != "" and self.journal == 1
 
     @property
+    def other_issue(self) -> bool:
+        """Whether the two stand in two issues of one volume; a number past a weekly's counts something else."""
+        issues = (self.a.issue, self.b.issue)
+        return self.volume == 1 and compare_values(*issues) == -1 and all(len(n) < 3 and int(n) <= 52 for n in issues)
+
+    @property
     def other_place(self) -> bool:
         return self.volume == -1 or self.page == -1
 
@@ -168,6 +201,8 @@ def compare(a: Described, b: Described) -> Finding | None:
         return _by_pmid(pair)
     if same_doi and (found := _by_doi(pair)) is not None:
         return found
+    if title is Title.EQUAL and a.registration == b.registration != "":
+        return Finding(DESCRIBED, _REGISTRATION, NOTHING)
     why = _surely_equal(pair) if title is Title.EQUAL else _surely_similar(pair)
     if why is None:
         why = _perhaps_equal(pair) if title is Title.EQUAL and a.telling else _perhaps_similar(pair)
@@ -237,6 +272,8 @@ def _surely_equal(pair: Pair) -> str | None:
         return _TITLE_AUTHOR if in_volume and authors is Authors.SAME and not a.generic else None
     if pair.same_place:
         return _TITLE_PLACE
+    if pair.other_issue and pair.abstract != 1:
+        return None  # a column that appears in every issue under one title
     if pair.abstract == 1 and (pair.years_apart == 0 or pair.journal == 1):
         return _TITLE_ABSTRACT
     if pair.same_year and authors >= Authors.SOME:
@@ -250,7 +287,11 @@ def _surely_similar(pair: Pair) -> str | None:
     a, b, title = pair.a, pair.b, pair.title
     if a.generic or b.generic or pair.authors < Authors.SOME or pair.years_apart > 1 or _is_contradicted(pair):
         return None
-    if pair.same_range and pair.authors is Authors.SAME and (title >= Title.SIMILAR or pair.journal == 1):
+    if (
+        pair.same_range
+        and pair.authors is Authors.SAME
+        and (title >= Title.SIMILAR or (pair.journal == 1 and not pair.other_issue))
+    ):
         return _CLOSE_PLACE if title >= Title.PART else _PLACE_AUTHORS
     if pair.numbers_clash or pair.numbers_added:
         return _CLOSE_PLACE if pair.same_range and title is Title.PART else None
@@ -374,11 +415,26 @@ def compare_titles(a: Described, b: Described) -> Title:
 def _words_exchanged(a: Described, b: Described) -> bool:
     """Tell whether a word stands for another, not only mistyped, moved, split or left out."""
     words_a, words_b = a.title.split(), b.title.split()
+    if _are_opposites(set(words_a) - set(words_b), set(words_b) - set(words_a)):
+        return True
     only_a = [w for w in words_a if w not in words_b and w not in SMALL_WORDS]
     only_b = [w for w in words_b if w not in words_a and w not in SMALL_WORDS]
     if not only_a or not only_b or "".join(only_a) == "".join(only_b):
         return False
     return fuzz.ratio("".join(only_a), "".join(only_b)) < 80
+
+
+def _are_opposites(only_a: set[str], only_b: set[str]) -> bool:
+    """Tell whether a word of one title is the opposite of a word of the other: "hypothyroidism", "hyperthyroidism"."""
+    if len(only_a) > 3 or len(only_b) > 3:
+        return False
+    for words, others in ((only_a, only_b), (only_b, only_a)):
+        for word in words:
+            for one, other in _OPPOSITES:
+                rest = word[len(one) :]
+                if word.startswith(one) and (len(rest) > 2 or one) and other + rest in others:
+                    return True
+    return False
 
 
 def _share_words(a: Described, b: Described) -> bool:

@@ -76,7 +76,7 @@ _REGISTRATION = re.compile(
 _INITIALS = re.compile(r"[^\W\d_]\.?|[A-Z]{2,3}|[A-Z]\.?-[A-Z]\.?")
 _NO_NAMES = frozenset({"anonymous", "anon", "al", "none", "unknown", "na"})
 _SUFFIXES = frozenset({"jr", "sr", "ii", "iii", "iv", "2nd", "3rd"})
-_GREEK = str.maketrans(
+_SPELT = str.maketrans(
     {
         "\u03b1": " alpha ",
         "\u03b2": " beta ",
@@ -88,6 +88,13 @@ _GREEK = str.maketrans(
         "\u00b5": " mu ",
         "\u03bc": " mu ",
         "\u03c9": " omega ",
+        "\u0131": "i",  # which has no accent to drop; so have these
+        "\u00f8": "o",
+        "\u00d8": "o",
+        "\u0142": "l",
+        "\u0141": "l",
+        "\u0111": "d",
+        "\u0110": "d",
     }
 )
 # Lower case, and a blank for all but letters and digits: for ASCII, ten times as fast as `normal_title`.
@@ -121,6 +128,7 @@ _FIELDS = {
     "volume": ("vl", "vi", "volume", "journalvolume", "v", "vol"),
     "page": ("sp", "pg", "bp", "pages", "page", "pagestart", "startpage", "beginningpage", "firstpage", "p"),
     "last page": ("ep", "endpage", "pageend", "endingpage", "lastpage"),
+    "registration": ("nctnumber", "nctid", "trialid", "trialregistrationnumber"),
     "issue": ("is", "ip", "issue", "number", "journalissue", "n"),
 }
 _FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names}
@@ -216,7 +224,7 @@ def describe(record: Record) -> Described:
         beginning=_beginning(record.abstract),
         is_notice=bool(_NOTICE.match(whole_title) or _NOTICE_END.search(whole_title[-60:]) or notice_type),
         kind="preprint" if kind != "abstract" and _PREPRINT_DOI.match(record.doi) else kind,
-        registration=registration,
+        registration=registration or _registered(extra.get("registration", ())),
     )
 
 
@@ -230,6 +238,12 @@ def _kind(type_: str, journal: str) -> tuple[bool, str, str]:
         kind = "preprint"
     registered = _REGISTRATION.search(journal)
     return _NOTICE_TYPES.search(type_) is not None, kind, registered.group().lower() if registered else ""
+
+
+def _registered(values: Sequence[str]) -> str:
+    """Return a trial's registration from a field of its own, as exports of registers have it."""
+    found = next(filter(None, (_REGISTRATION.fullmatch(value.strip()) for value in values)), None)
+    return found.group().lower() if found else ""
 
 
 def _bare_title(title: str) -> str:
@@ -251,7 +265,7 @@ def _words(text: str) -> list[str]:
     """Split into words as `normal_title` has them, Greek letters spelt out."""
     if text.isascii():
         return text.encode("ascii").translate(_ASCII_LETTERS).decode("ascii").split()
-    return normal_title(text.translate(_GREEK)).split()
+    return normal_title(text.translate(_SPELT)).split()
 
 
 def _numbers(words: Sequence[str], letters: str) -> tuple[str, ...]:

@@ -89,8 +89,11 @@ COLUMNS = {
     "keywords": ("keywords", "keyword", "authorkeywords", "manualtags", "subjects", "subjectterms", "de"),
 }
 _OF_JOURNALS = frozenset({"volume", "issue", "issn", "pages", "cites", "gsrank", "centralid"})
+# What programs write where a field is missing, such as R; in a title it may be the title.
+_MISSING = frozenset({"na", "n/a", "nan", "<na>", "none", "null", "-", "not available"})
 _NEVER_NA = frozenset({"authors", "journal", "language", "type", "keywords"})
 _AS_FORMULA = re.compile(r'="([^"]*)"')  # as EBSCO has dates and numbers, so that Excel leaves them alone
+_MARKED = ("=", "'")  # such cells may be more than they say
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SOURCE = re.compile(r"(.{1,300}?) \((1[5-9]\d\d|20\d\d)\) ")  # Embase: "Gut (2014) 63:1 (5-9). Date of ..."
 _OURS = "imported "  # before an imported column's name that an export needs for itself
@@ -164,8 +167,8 @@ class Columns:
         for field, places in self.at.items():
             for at in places:
                 if at < len(cells) and (text := cells[at]) and (text := self._said(text)):
-                    if field in _NEVER_NA and is_placeholder(text):
-                        continue  # as R writes what is missing
+                    if text.lower() in _MISSING and field in _NEVER_NA:
+                        continue
                     found[field], taken[field] = text, at
                     break
         cell = found.get
@@ -176,7 +179,7 @@ class Columns:
         extra: dict[str, tuple[str, ...]] = {}
         used = {*taken.values(), *self._skipped}
         for at, raw in enumerate(cells):
-            if raw and at not in used and (value := armed(raw) if self._ours else self._said(raw)).strip():
+            if raw and at not in used and (value := self._said(raw, strip=False)).strip():
                 name = self._names[at] if at < len(self._names) else f"column {at + 1}"
                 extra[name] = (*extra.get(name, ()), value)
         for field, clean in (("year", str(year)), ("doi", doi), ("pmid", pmid), ("abstract", abstract)):
@@ -204,10 +207,12 @@ class Columns:
         left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record
 
-    def _said(self, cell: str) -> str:
-        if not self._ours and cell.startswith('="') and (formula := _AS_FORMULA.fullmatch(cell)):
-            cell = formula.group(1)
-        return armed(cell).strip()
+    def _said(self, cell: str, *, strip: bool = True) -> str:
+        if cell[:1] in _MARKED:
+            if not self._ours and (formula := _AS_FORMULA.fullmatch(cell)):
+                cell = formula.group(1)
+            cell = armed(cell)
+        return cell.strip() if strip else cell
 
 
 def _listed(text: str) -> list[str] | None:
@@ -229,7 +234,7 @@ def _people(text: str) -> tuple[str, ...]:
     text = plain(text)
     if ";" in text or "|" in text or "\n" in text or text.startswith("["):
         people = _several(text)
-        return one_each(["; ".join(people)]) if ";" in text else people
+        return one_each(["; ".join(people)]) if "; and " in text or "; & " in text else people
     if len(apart := one_each([text])) > 1:
         return apart
     # Rayyan: "Doe, Jane and Roe, R"; a name alone may hold the word.

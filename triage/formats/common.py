@@ -233,9 +233,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def folded(values: Sequence[str]) -> tuple[str, ...]:
-    """Return texts with their white space folded: many at once, for most need nothing."""
-    return tuple(values) if _UNFOLDED.search("|".join(values)) is None else tuple(map(one_line, values))
+def folded(values: Sequence[str], joined: str = "") -> tuple[str, ...]:
+    """Return texts with their white space folded: many at once, for most need nothing; `joined` saves joining them."""
+    return tuple(values) if _UNFOLDED.search(joined or "|".join(values)) is None else tuple(map(one_line, values))
 
 
 def first_year(values: Iterable[str]) -> int | None:

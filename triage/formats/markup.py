@@ -49,8 +49,8 @@ NOTICE = "CopyrightInformation"
 
 def readable(record: Record) -> Record:
     """Return a record whose texts hold no markup; a copyright notice that is marked as one becomes an extra field."""
-    texts = "\n".join((record.title, record.abstract, record.journal, *record.authors, *record.keywords))
-    if not _is_marked(texts):
+    short = "\n".join((record.title, record.journal, *record.authors, *record.keywords))
+    if not _is_marked(record.abstract) and not _is_marked(short):
         return record
     notices: list[str] = []
     extra = dict(record.extra)
@@ -123,10 +123,12 @@ def _without_tags(text: str, notices: list[str] | None) -> str:
     original = text
     if "<!" in text or "]]>" in text:
         text = _COMMENT.sub("", text)
-    if "</" in text:
+    lower = text.lower()
+    if "title>" in lower or "</h" in lower:
         text = _HEADING.sub(lambda found: f"\n{heading(_TAG.sub('', found.group(2)))}", text)
+    if "sup>" in lower:
         text = _POWER.sub(lambda found: "^" if found.string[found.start() - 1 : found.start()].isdigit() else "", text)
-    names = {(closes, name.lower()) for closes, _, name, *_ in _TAG.findall(text) if len(name) == 1}
+    paired: dict[str, bool] = {}
 
     def said(found: re.Match[str]) -> str:
         closes, prefix, name, attributes, empty = found.groups()
@@ -135,9 +137,11 @@ def _without_tags(text: str, notices: list[str] | None) -> str:
             return found.group()
         if len(name) == 1 and not prefix and not attributes and not empty:
             # One letter may be a quantity, as in "a<b>c", where its other half is not there; only paragraphs lack it.
-            paired = ("", name) in names and ("/", name) in names
+            half = f"<{name}" if closes else f"</{name}"
+            if half not in paired:
+                paired[half] = re.search(rf"{half}\b", text, re.IGNORECASE) is not None
             paragraph = name == "p" and (not found.start() or text[found.start() - 1] in "\n.>;:")
-            if not paired and not paragraph:
+            if not paired[half] and not paragraph:
                 return found.group()
         if name not in BLOCKS:
             return ""

@@ -17,7 +17,7 @@ def one_each(values: Sequence[str]) -> tuple[str, ...]:
     """Return authors one each: values that hold several are split at semicolons, else at commas between whole names."""
     joined = "|".join(values)
     if ";" not in joined and joined.count(",") <= len(values) - (len(values) == 1):  # as most are
-        return folded(values)
+        return folded(values, joined)
     found: list[str] = []
     for value in values:
         value = plain(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +38,8 @@ _TYPE = r"TY(?:  -| {0,4}-(?=[ \t]{0,9}[\w-]{0,20}[ \t]{0,99}(?:\n|\Z)))"
 _END = r"\nER[ \t]{0,4}-[ \t]*(?=\n|\Z)"  # that says anything else may be text, such as "ER-positive cells"
 _PARTS = Opening(rf"\n(?={_TYPE})|{_END}", counts=rf"\n{_TYPE}")
 _OPENS, _ENDS = Opening(rf"\n{_TYPE}"), Opening(_END)
-# A line that looks as if it began a field.
+# A line that begins a field as most files have it, and one that looks as if it did.
+_TAG = re.compile(r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - ))?)  - ?")
 _LINE = re.compile(r"\n([A-Z][A-Z0-9](?:[A-Z0-9]{1,2}(?=  - )|(?<=PM)ID(?= ))?)( {0,4})-(?: |(?<=  -)|(?=\n|\Z))")
 # In a record of two blanks, fields that real files write with one. In the middle of a text only a value
 # that plainly is such a field's makes it one, and none does where the tag may be a word: "T2 - weighted images".
@@ -64,7 +66,7 @@ _NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
-_DOI_TAGS = frozenset("UR L1 L2 L3 L4 LK M1 M3 AN ID C3 C7 U1 U2 U3 U4 U5".split())
+_DOI_TAGS = tuple("UR L3 L1 L2 L4 LK M1 M3 AN ID C3 C7 U1 U2 U3 U4 U5".split())
 _EARLY_ACCESS = re.compile(
     r"[A-Z]{3}(?:-[A-Z]{3})?(?: \d{1,2})? (?:19|20)\d\d", re.IGNORECASE
 )  # in C6, of Web of Science
@@ -155,17 +157,20 @@ def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[
     while following is not None:
         line, text = following
         following = next(found, None)
+        if not text or text == "\n":
+            continue
         here: list[tuple[int, Values]] = []
         if text.startswith("TY"):
             typed, text, line = True, f"\n{text}", line - 1
-            if lead and _names_title(lead) and _names_title(text):
-                here.append((lead_line + 1, _values(lead, lead_line, outside, doubt)))
-                file.tally.announced += 1
-            elif lead:
-                text, line = lead + text, lead_line
-            lead = ""
+            if lead:
+                if _names_title(lead) and _names_title(text):
+                    here.append((lead_line + 1, _values(lead, lead_line, outside, doubt)))
+                    file.tally.announced += 1
+                else:
+                    text, line = lead + text, lead_line
+                lead = ""
             here.append((line + 1, _values(text, line, outside, doubt)))
-        elif not text or text.isspace():
+        elif text.isspace():
             continue
         elif _LINE.search(text) is None:
             outside.note(line, text)
@@ -227,9 +232,16 @@ def _add_strays(text: str, line: int, last: tuple[int, Values] | None, outside: 
 
 def _values(text: str, line: int, outside: Outside, doubt: Doubt) -> Values:
     """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
+    parts = _TAG.split(text)
+    if text.count("\n") == len(parts) // 2:  # each line a field, as in most records
+        values: Values = defaultdict(list)
+        for tag, value in zip(parts[1::2], map(str.strip, parts[2::2])):
+            if value:
+                values[tag].append(value)
+        if "ER" not in values and len(values.get("TI", "")) < 2 and len(values.get("T1", "")) < 2:
+            return values
     parts = _split(text)
-    if text.count("\n") > len(parts) // 2 or parts.count("TI") > 1 or parts.count("T1") > 1:
-        doubt.repeated(_SIGNS, text, line)
+    doubt.repeated(_SIGNS, text, line)
     if "ER" in parts:  # with words in its line, which say nothing: "End of reference"
         at = parts.index("ER", 1)
         beyond = parts[at + 1].partition("\n")[2]
@@ -328,7 +340,7 @@ def _record(values: Values) -> Record:
         if doi and values["DO"] == [doi]:
             del values["DO"]
     if not doi:
-        doi = doi_elsewhere([v for tag in values if tag in _DOI_TAGS for v in values[tag]], values.get("N1", ()))
+        doi = doi_elsewhere([v for tag in _DOI_TAGS if tag in values for v in values[tag]], values.get("N1", ()))
     pmid = _pmid(values)
     languages = pop("LA", None) or pop("LG", None)
     language = one_line("; ".join(languages)) if languages else ""
@@ -367,7 +379,7 @@ def _record(values: Values) -> Record:
 def _authors(values: Values) -> tuple[str, ...]:
     pop = values.pop
     # A first author in a tag of its own stands before the others. After them, A1 holds a group's name.
-    leads = "AU" in values and "A1" in values and next(tag for tag in values if tag in ("AU", "A1")) == "A1"
+    leads = "A1" in values and next(tag for tag in values if tag in ("AU", "A1")) == "A1"
     authors = pop("AU", None)
     if authors is None:
         authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())

@@ -89,12 +89,13 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
             continue
         if len(cells) > len(header):
             tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
-        filled = [at for at, cell in enumerate(cells) if cell.strip()]
-        if len(filled) == 1 and len(header) > 2 and not columns.knows(filled[0]):
-            said = cells[filled[0]].strip()[:60]
-            yield Item(line, Problem(line, f"this row says nothing but {said!r}; there is nothing to screen"))
-            continue
-        if any("\n" in cell for cell in cells):
+        if len(cells) - cells.count("") == 1 and len(header) > 2:
+            at, said = next((at, cell) for at, cell in enumerate(cells) if cell)
+            if " " in said.strip() and not columns.knows(at):  # a line of words, as Abstrackr writes
+                told = f"this row says nothing but {said.strip()[:60]!r}; there is nothing to screen"
+                yield Item(line, Problem(line, told))
+                continue
+        if "\n" in "".join(cells):
             for at, text in _inner_lines(cells):
                 inner, _ = _cells_of(text)
                 if len(inner) == len(header) and columns.looks_like_a_row(inner):
