@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from triage import intake, ranking
-from triage.decisions import Event, Kind, Label, Origin
-from triage.project import Project, Stage, stage_of
+from triage.log import Event, Kind, Label, Origin, Stage, stage_of
+from triage.project import Project
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"

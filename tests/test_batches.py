@@ -5,14 +5,15 @@ import math
 
 import numpy as np
 import pytest
-
 from conftest import BOTH, PROTOCOL, Log
+
 from triage import cli, intake, recall, status
-from triage.decisions import Folding, Kind, Label, Origin, audited, batches, fold
 from triage.errors import InputError
+from triage.log import Folding, Kind, Label, Origin, audited, batches, fold
 from triage.project import Project
 from triage.recall.evidence import audit_draws, highest_log_evidence
-from triage.screening import commit_audit, hand_out, open_session
+from triage.screening.journal import commit_audit
+from triage.screening.opening import hand_out, open_session
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
 TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')

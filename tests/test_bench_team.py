@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import BOTH
-from triage.decisions import Label, Origin
+
+from triage.log import Label, Origin
 from triage.project import Project
 from triage.records import Record
-from triage.screening import commit_audit
+from triage.screening.journal import commit_audit
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "benchmarks"
 

@@ -5,14 +5,17 @@ import re
 import time
 
 import pytest
-
 from conftest import PROTOCOL
 from test_web import csrf, decided, joined, opened, routes, sent_pdf, team_app
+
 from triage import cli, recall, screening, status, team
-from triage.decisions import Kind, Label
 from triage.errors import InputError
+from triage.flow import flow
+from triage.log import Kind, Label
 from triage.project import Role
-from triage.web.desks import AHEAD
+from triage.second_look import awaiting_second_look, second_looks
+from triage.session_state import StateOf, logged_parameters, recall_for
+from triage.web.sessions import AHEAD
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
 TWO = (
@@ -189,24 +192,22 @@ def test_the_terminal_is_as_blind(review, capsys):
     project = review(60, TWO)
     stage = screening.commit_audit(project).stage()
     target = int(stage.to_judge_again(recall.SAMPLE_SHARE)[0]) + 1
-    weights = status.logged_parameters(project.log.events(), "abstract")
+    weights = logged_parameters(project.log.events(), "abstract")
 
     def line():
         with screening.open_session(project, reviewer="bob", background=False) as (session, _):
             return str(
-                status.StateOf(
-                    session, lambda history: status.recall_for(project.snapshot(), "abstract", "bob", history, weights)
-                )()
+                StateOf(session, lambda history: recall_for(project.snapshot(), "abstract", "bob", history, weights))()
             )
 
     project.log.decide("abstract", [{"record_id": 60, "label": INCLUDE}], reviewer="bob")
     before = line()
     project.log.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="ann")
     assert line() == before and before.startswith("1 of 60 screened | 1 relevant found | 59 left | recall")
-    looks = status.second_looks(project.snapshot(), "bob")
+    looks = second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (0, 0, (), 0)
     with pytest.raises(InputError, match="ordinary screening"):
-        status.second_look(project.snapshot(), "bob")
+        awaiting_second_look(project.snapshot(), "bob")
     for command in (
         ["screen", str(project.path), "--second-look"],
         ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"],
@@ -215,7 +216,7 @@ def test_the_terminal_is_as_blind(review, capsys):
     assert status.status(project.snapshot())["screened"] == 2  # the file's owner sees all
     assert status.status(project.snapshot())["label_noise"]["pending"] == [target]
     project.log.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="bob")
-    assert line().startswith("2 of 60 screened") and status.second_looks(project.snapshot(), "bob").judged == 1
+    assert line().startswith("2 of 60 screened") and second_looks(project.snapshot(), "bob").judged == 1
 
 
 def test_what_a_reviewer_sees_claims_no_more_than_the_whole_log(review):
@@ -244,7 +245,7 @@ def test_where_one_judges_each_record_everybody_sees_the_same(review):
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
     assert status.status(project.snapshot(), viewer="bob") == status.status(project.snapshot())
-    assert status.flow(project.snapshot(), viewer="bob") == status.flow(project.snapshot())
+    assert flow(project.snapshot(), viewer="bob") == flow(project.snapshot())
 
 
 def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_waits(review):

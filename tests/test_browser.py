@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
 from conftest import BOTH, PROTOCOL
-from triage import intake, screening, status, web
-from triage.decisions import Kind, Label
+
+from triage import intake, screening, web
+from triage.log import Kind, Label
 from triage.project import Project, Role
-from triage.web.access import Door
+from triage.second_look import awaiting_second_look
+from triage.web.gate import Door
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -802,7 +803,7 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
         screening.commit_audit(project)
         excluded = [{"record_id": i, "label": Label.EXCLUDE, "note": "by carl"} for i in range(1, 91)]
         project.log.decide("abstract", excluded, reviewer="carl")
-        waiting = status.second_look(project.snapshot(), "ann")
+        waiting = awaiting_second_look(project.snapshot(), "ann")
         assert len(waiting) == 5
         with served(project) as (base, _):
             page = window(base, viewport={"width": 360, "height": 640})

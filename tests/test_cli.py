@@ -16,7 +16,7 @@ import pytest
 from conftest import PROTOCOL, sample_ris
 
 from triage import cli, project as projects, protocol as protocols
-from triage.decisions import Kind
+from triage.log import Kind
 
 STATUS_KEYS = {
     "stage",

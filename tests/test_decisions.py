@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import Log
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from conftest import Log
-from triage.decisions import Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold
+from triage.log import Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from triage import bundled, cli, demo, status
-from triage.decisions import Kind
 from triage.errors import InputError
+from triage.log import Kind
 from triage.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]

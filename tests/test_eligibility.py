@@ -8,7 +8,7 @@ import pytest
 
 from triage import formats
 from triage.eligibility import Proposal, Removal, check, languages_of
-from triage.protocol import Limits
+from triage.protocol.model import Limits
 from triage.records import Record
 
 ROOT = Path(__file__).resolve().parents[1]

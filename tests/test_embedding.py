@@ -10,15 +10,16 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from conftest import DEMO
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from conftest import DEMO
 from triage import features
-from triage.features import embedding
 from triage.errors import InputError
-from triage.features.embedding import Runtime
+from triage.features import embedding
+from triage.features.encoder import cache, packaged, runtime, sentence, tokens, watching
+from triage.features.encoder.runtime import Runtime
 from triage.records import content_hash
 
 TEXTS = [
@@ -29,10 +30,8 @@ TEXTS = [
 ]
 WORDS = "peer support steel bridge worker health recovery service bacteria soil".split()
 
-needs_openvino = pytest.mark.skipif(not embedding._openvino_is_there(), reason="openvino is not installed")
-needs_bfloat16 = pytest.mark.skipif(
-    "avx512_bf16" not in embedding._processor()[0], reason="a processor without bfloat16"
-)
+needs_openvino = pytest.mark.skipif(not runtime._openvino_is_there(), reason="openvino is not installed")
+needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in runtime._processor()[0], reason="a processor without bfloat16")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,13 +46,13 @@ def converted(tmp_path_factory):
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     """Start without converted models, and forget what is loaded afterwards."""
-    embedding._encoder.cache_clear()
+    sentence._encoder.cache_clear()
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "own"))
     yield tmp_path / "own" / "models"
-    embedding._encoder.cache_clear()
+    sentence._encoder.cache_clear()
 
 
-class Counting(embedding.SentenceEmbedding):
+class Counting(sentence.SentenceEmbedding):
     """An extractor without a model that counts what it is asked and can be interrupted."""
 
     encoded: list[str] = []
@@ -121,12 +120,12 @@ def plain(folder, texts):
 
 def test_the_packaged_model_tells_texts_apart():
     seen = []
-    vectors = embedding.SentenceEmbedding().transform(TEXTS, lambda done, total: seen.append((done, total)))
+    vectors = sentence.SentenceEmbedding().transform(TEXTS, lambda done, total: seen.append((done, total)))
     assert vectors.shape == (4, 384) and vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
     assert vectors[0] @ vectors[1] < 0.3 and vectors[0] @ vectors[3] > 0.999
     assert seen[-1] == (4, 4)
-    assert embedding.SentenceEmbedding().transform([]).shape == (0, 384)
+    assert sentence.SentenceEmbedding().transform([]).shape == (0, 384)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +134,7 @@ def abstracts():
     with (DEMO / "web_of_science.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["Abstract"]][-40:]
     texts = [f"{row['Article Title']} {row['Abstract']}" for row in rows]
-    return texts, plain(embedding.model_folder(features.PACKAGED_MODEL), texts)
+    return texts, plain(packaged.model_folder(features.PACKAGED_MODEL), texts)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def abstracts():
 )
 def test_every_runtime_agrees_with_float32(abstracts, converted, library, precision):
     texts, expected = abstracts
-    vectors = embedding.SentenceEmbedding(runtime=Runtime(library, "cpu", precision)).transform(texts)
+    vectors = sentence.SentenceEmbedding(runtime=Runtime(library, "cpu", precision)).transform(texts)
     cosines = (vectors * expected).sum(axis=1)
     assert cosines.min() >= (0.99999 if precision == "float32" else 0.999)
     if precision in ("int8", "bfloat16"):
@@ -170,16 +169,16 @@ def test_every_runtime_agrees_with_float32(abstracts, converted, library, precis
     ],
 )
 def test_the_runtime_follows_the_processor(monkeypatch, able, is_intel, with_openvino, without):
-    folder = embedding.model_folder(features.PACKAGED_MODEL)
+    folder = packaged.model_folder(features.PACKAGED_MODEL)
     monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), is_intel))
     monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
     for there, precision in ((True, with_openvino), (False, without)):
         monkeypatch.setattr(embedding, "_openvino_is_there", lambda there=there: there)
         expected = Runtime("openvino" if there else "torch", "cpu", precision)
-        assert embedding.fastest_runtime(folder) == embedding.fastest_runtime(folder, "cpu") == expected
+        assert runtime.fastest_runtime(folder) == runtime.fastest_runtime(folder, "cpu") == expected
     monkeypatch.setattr(embedding, "_processor", lambda: (frozenset({"asimd"}), False))
     monkeypatch.setattr(embedding, "_openvino_is_there", lambda: True)
-    assert embedding.fastest_runtime(folder) == Runtime("torch", "cpu", "float32")
+    assert runtime.fastest_runtime(folder) == Runtime("torch", "cpu", "float32")
 
 
 def test_what_this_processor_can_do_is_read_alike_from_linux_and_from_torch(monkeypatch):
@@ -187,9 +186,9 @@ def test_what_this_processor_can_do_is_read_alike_from_linux_and_from_torch(monk
 
     if not hasattr(torch.cpu, "get_capabilities") or not embedding.Path("/proc/cpuinfo").exists():
         pytest.skip("one of the two is not there")
-    told, is_intel = embedding._processor.__wrapped__()
+    told, is_intel = runtime._processor.__wrapped__()
     monkeypatch.setattr(embedding.Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
-    asked, is_intel_too = embedding._processor.__wrapped__()
+    asked, is_intel_too = runtime._processor.__wrapped__()
     names = {"avx2", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16"}
     assert told & names == asked & names and is_intel == is_intel_too
 
@@ -213,11 +212,11 @@ def dense():
 )
 def test_a_model_of_another_kind_stays_with_torch(tmp_path, options):
     folder = tiny_model(tmp_path, **options)
-    assert embedding.fastest_runtime(folder).library == "torch"
+    assert runtime.fastest_runtime(folder).library == "torch"
     texts = [*sentences(70), ""]
-    made = embedding.SentenceEmbedding(
-        str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")
-    ).transform(texts)
+    made = sentence.SentenceEmbedding(str(folder), max_tokens=64, runtime=Runtime("torch", "cpu", "float32")).transform(
+        texts
+    )
     assert (made * plain(folder, texts)).sum(axis=1).min() > 0.99999
 
 
@@ -227,7 +226,7 @@ def test_a_local_folder_is_a_model(tmp_path, library):
     texts = [*sentences(70), "", "Unheard PEER"]
 
     def vectors(max_tokens):
-        return embedding.SentenceEmbedding(
+        return sentence.SentenceEmbedding(
             str(folder), max_tokens, runtime=Runtime(library, "cpu", "float32")
         ).transform(texts)
 
@@ -235,7 +234,7 @@ def test_a_local_folder_is_a_model(tmp_path, library):
     assert (whole * plain(folder, texts)).sum(axis=1).min() > 0.99999, "64 tokens, as the model says"
     assert (short * whole).sum(axis=1).min() < 0.999
     assert short == pytest.approx(vectors(16), abs=1e-6)
-    backwards = embedding.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(
+    backwards = sentence.SentenceEmbedding(str(folder), runtime=Runtime(library, "cpu", "float32")).transform(
         texts[::-1]
     )
     assert backwards[::-1] == pytest.approx(whole, abs=1e-5)
@@ -245,9 +244,9 @@ def test_a_pooling_of_another_kind_is_cut_where_asked(tmp_path):
     folder = tiny_model(tmp_path, pooling="cls")
     runtime = Runtime("torch", "cpu", "float32")
     texts = sentences(40)
-    whole = embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts)
-    embedding.SentenceEmbedding(str(folder), 8, runtime=runtime).transform(texts)
-    assert embedding.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(
+    whole = sentence.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts)
+    sentence.SentenceEmbedding(str(folder), 8, runtime=runtime).transform(texts)
+    assert sentence.SentenceEmbedding(str(folder), 64, runtime=runtime).transform(texts) == pytest.approx(
         whole, abs=1e-6
     )
 
@@ -258,10 +257,10 @@ def test_the_key_covers_the_runtime_and_its_version(monkeypatch, able):
     version = metadata.version
     versions = {"openvino": "2026.4.1", "torch": "2.13.0+cpu"}
     monkeypatch.setattr(embedding.metadata, "version", lambda name: versions.get(name) or version(name))
-    extractor, library = embedding.SentenceEmbedding(), "openvino" if able else "torch"
+    extractor, library = sentence.SentenceEmbedding(), "openvino" if able else "torch"
     before = extractor.key()
-    assert before == extractor.key() != embedding.SentenceEmbedding(max_tokens=128).key()
-    assert before != embedding.SentenceEmbedding(runtime=Runtime(library, "cpu", "bfloat16")).key()
+    assert before == extractor.key() != sentence.SentenceEmbedding(max_tokens=128).key()
+    assert before != sentence.SentenceEmbedding(runtime=Runtime(library, "cpu", "bfloat16")).key()
     versions[library] = "9999+cpu"
     assert extractor.key() != before
 
@@ -277,14 +276,14 @@ def test_an_openvino_that_is_too_old_is_left_alone(monkeypatch, version, is_ther
         return version
 
     monkeypatch.setattr(embedding.metadata, "version", told)
-    assert embedding._openvino_is_there() is is_there
+    assert runtime._openvino_is_there() is is_there
 
 
 @needs_openvino
 def test_a_converted_model_needs_torch_no_more(abstracts):
     texts, expected = abstracts
     runtime = Runtime("openvino", "cpu", "float32")
-    embedding.SentenceEmbedding(runtime=runtime).transform(texts[:1])
+    sentence.SentenceEmbedding(runtime=runtime).transform(texts[:1])
     told = subprocess.run(
         [
             sys.executable,
@@ -323,11 +322,11 @@ DAMAGES = pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, em
 @pytest.mark.parametrize("file", ["model.xml", "model.bin", "tokenizer.json", "whole"])
 @DAMAGES
 def test_a_damaged_converted_model_is_converted_again(tmp_path, own_cache, caplog, file, damage):
-    extractor = embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32"))
+    extractor = sentence.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32"))
     expected = extractor.transform(TEXTS)
     (home,) = own_cache.iterdir()
     damage(home / file)
-    embedding._encoder.cache_clear()
+    sentence._encoder.cache_clear()
     assert np.array_equal(extractor.transform(TEXTS), expected)
     assert embedding.seals.files(home) and list(own_cache.iterdir()) == [home]
     told = [record.getMessage() for record in caplog.records if record.name.startswith("triage")]
@@ -342,7 +341,7 @@ def test_where_no_cache_can_be_written_the_model_is_converted_each_time(tmp_path
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "a file"))
     folder = tiny_model(tmp_path)
-    made = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
+    made = sentence.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32")).transform(TEXTS)
     assert (made * plain(folder, TEXTS)).sum(axis=1).min() > 0.99999
 
 
@@ -361,7 +360,7 @@ def spoilt(model):
 def test_a_precision_that_loses_too_much_is_not_used(tmp_path, own_cache, monkeypatch):
     monkeypatch.setattr(embedding, "_to_int8", spoilt)
     folder = tiny_model(tmp_path)
-    extractor = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "int8"))
+    extractor = sentence.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "int8"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.99999
     assert len(list(own_cache.iterdir())) == 1, "the float32 model in its place is kept"
 
@@ -370,7 +369,7 @@ def test_a_precision_that_loses_too_much_is_not_used(tmp_path, own_cache, monkey
 def test_a_model_that_openvino_computes_otherwise_stays_with_torch(tmp_path, own_cache, monkeypatch):
     monkeypatch.setattr(embedding, "_AGREES", 1.1)
     folder = tiny_model(tmp_path)
-    extractor = embedding.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32"))
+    extractor = sentence.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.999
     assert not own_cache.exists()
 
@@ -380,7 +379,7 @@ def test_a_conversion_reports_nothing_to_anyone(tmp_path, own_cache, monkeypatch
     telemetry = pytest.importorskip("openvino_telemetry")
     started = []
     monkeypatch.setattr(telemetry.Telemetry, "init", lambda self, *args: started.append(args))
-    embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(
+    sentence.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime("openvino", "cpu", "float32")).transform(
         TEXTS
     )
     assert list(own_cache.iterdir()) and not started
@@ -390,7 +389,7 @@ def test_a_conversion_reports_nothing_to_anyone(tmp_path, own_cache, monkeypatch
 def test_an_encoding_can_be_interrupted_between_batches(tmp_path, library):
     import torch
 
-    extractor = embedding.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime(library, "cpu", "float32"))
+    extractor = sentence.SentenceEmbedding(str(tiny_model(tmp_path)), runtime=Runtime(library, "cpu", "float32"))
     texts, threads = sentences(400), torch.get_num_threads()
     expected = extractor.transform(texts)
 
@@ -405,37 +404,37 @@ def test_an_encoding_can_be_interrupted_between_batches(tmp_path, library):
 
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="no model folder"):
-        embedding.SentenceEmbedding(str(tmp_path / "none")).transform(["x"])
+        sentence.SentenceEmbedding(str(tmp_path / "none")).transform(["x"])
     with pytest.raises(InputError, match="no model that sentence-transformers can load"):
-        embedding.SentenceEmbedding(str(tmp_path)).transform(["x"])
+        sentence.SentenceEmbedding(str(tmp_path)).transform(["x"])
     with pytest.raises(InputError, match="there are auto, cpu and cuda"):
-        embedding.SentenceEmbedding(device="gpu").transform(["x"])
+        sentence.SentenceEmbedding(device="gpu").transform(["x"])
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
     with pytest.raises(InputError, match="no CUDA device"):
-        embedding.SentenceEmbedding(device="cuda").transform(["x"])
+        sentence.SentenceEmbedding(device="cuda").transform(["x"])
 
 
 def test_changed_weights_are_noticed(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"other")
     monkeypatch.setattr(embedding, "_packaged_weights", lambda: [tmp_path / "model.safetensors"])
     with pytest.raises(InputError, match="not the model that triage was tested with"):
-        embedding.SentenceEmbedding().key()
+        sentence.SentenceEmbedding().key()
 
 
 def test_the_cache_encodes_each_text_once(tmp_path, counting):
-    first = embedding.embed(TEXTS, counting, cache_dir=tmp_path)
+    first = cache.embed(TEXTS, counting, cache_dir=tmp_path)
     assert sorted(counting.encoded) == sorted(set(TEXTS))
-    again = embedding.embed(["new", *TEXTS], counting, cache_dir=tmp_path)
+    again = cache.embed(["new", *TEXTS], counting, cache_dir=tmp_path)
     assert counting.encoded[3:] == ["new"] and np.array_equal(again[1:], first)
     assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_another_parameter_is_another_cache(tmp_path, counting):
-    embedding.embed(TEXTS, counting, cache_dir=tmp_path)
-    embedding.embed(TEXTS, Counting(max_tokens=128), cache_dir=tmp_path)
+    cache.embed(TEXTS, counting, cache_dir=tmp_path)
+    cache.embed(TEXTS, Counting(max_tokens=128), cache_dir=tmp_path)
     assert len(counting.encoded) == 6
 
 
@@ -446,10 +445,10 @@ def test_an_interrupted_encoding_goes_on_where_it_was(tmp_path, counting, monkey
     texts = [f"text {i}" for i in range(200)]
     monkeypatch.setattr(Counting, "fail_after", 100)
     with pytest.raises(KeyboardInterrupt):
-        embedding.embed(texts, counting, cache_dir=tmp_path)
+        cache.embed(texts, counting, cache_dir=tmp_path)
     done = len(counting.encoded)
     monkeypatch.setattr(Counting, "fail_after", None)
-    out = embedding.embed(texts, counting, cache_dir=tmp_path)
+    out = cache.embed(texts, counting, cache_dir=tmp_path)
     assert done >= 100 and len(counting.encoded) == 200
     assert np.array_equal(out, Counting().transform(texts))
 
@@ -466,11 +465,11 @@ def emptied(path):
 
 @pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, damaged_head, emptied])
 def test_a_damaged_cache_is_made_again(tmp_path, counting, caplog, damage):
-    expected = embedding.embed(TEXTS, counting, cache_dir=tmp_path)
+    expected = cache.embed(TEXTS, counting, cache_dir=tmp_path)
     (path,) = tmp_path.glob("*.npy")
     damage(path)
     for _ in range(2):
-        assert np.array_equal(embedding.embed(TEXTS, counting, cache_dir=tmp_path), expected)
+        assert np.array_equal(cache.embed(TEXTS, counting, cache_dir=tmp_path), expected)
     assert len(counting.encoded) == 6, "encoded again once"
     assert [str(path) in record.getMessage() for record in caplog.records] == [True]
 
@@ -478,7 +477,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, counting, caplog, damage):
 @pytest.mark.parametrize("field", ["hash", "vector", "checksum", slice(None)])
 def test_vectors_that_were_never_written_are_computed_again_and_only_they(tmp_path, counting, caplog, field):
     texts = [f"text {i}" for i in range(20)]
-    expected = embedding.embed(texts, counting, cache_dir=tmp_path)
+    expected = cache.embed(texts, counting, cache_dir=tmp_path)
     (path,) = tmp_path.glob("*.npy")
     stored = np.load(path, mmap_mode="r+")
     if isinstance(field, str):
@@ -488,7 +487,7 @@ def test_vectors_that_were_never_written_are_computed_again_and_only_they(tmp_pa
     stored.flush()
     lost = len(texts)
     for _ in range(2):
-        assert np.array_equal(embedding.embed(texts, counting, cache_dir=tmp_path), expected)
+        assert np.array_equal(cache.embed(texts, counting, cache_dir=tmp_path), expected)
     assert len(counting.encoded) == lost + 3
     assert len(caplog.records) == 1
 
@@ -501,7 +500,7 @@ def test_two_that_write_the_same_cache_at_once_both_get_their_vectors(tmp_path, 
     texts = [f"text {i}" for i in range(12)]
     expected = Counting().transform(texts)
     others = tmp_path / "others"
-    embedding.embed(["another text"], counting, cache_dir=others)
+    cache.embed(["another text"], counting, cache_dir=others)
     (theirs,) = others.glob("*.npy")
     replace = embedding.Path.replace
 
@@ -512,9 +511,9 @@ def test_two_that_write_the_same_cache_at_once_both_get_their_vectors(tmp_path, 
         replace(copy, target)
 
     monkeypatch.setattr(embedding.Path, "replace", crossing)
-    assert np.array_equal(embedding.embed(texts, counting, cache_dir=tmp_path), expected)
+    assert np.array_equal(cache.embed(texts, counting, cache_dir=tmp_path), expected)
     monkeypatch.setattr(embedding.Path, "replace", replace)
-    again = embedding.embed([*texts, "another text"], counting, cache_dir=tmp_path)
+    again = cache.embed([*texts, "another text"], counting, cache_dir=tmp_path)
     assert np.array_equal(again[:-1], expected)
 
 
@@ -528,7 +527,7 @@ def test_the_first_inference_is_made_by_the_thread_that_asks_before_any_other():
 
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1}, "[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    encode = embedding._TokenEncoder(tokenizer, run, 4, 2, 8)
+    encode = tokens._TokenEncoder(tokenizer, run, 4, 2, 8)
     assert encode(["a a", "a a a a a a", "a"], lambda done: None).shape == (3, 4)
     assert threads[0] == threading.get_ident() and threading.get_ident() not in threads[1:]
     before = len(threads)
@@ -557,7 +556,7 @@ def watched(monkeypatch):
     """Give (the encoder under watch, what it watches), which is given up after half a second."""
     monkeypatch.setattr(embedding, "_STUCK_SECONDS", 0.5)
     slow = Slow()
-    return embedding._WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
+    return watching._WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
 
 
 def test_an_encoding_without_progress_is_given_up_and_done_by_torch(watched, caplog):
@@ -593,5 +592,5 @@ def test_what_goes_wrong_under_watch_is_raised_to_who_asked(watched):
 
 def test_a_model_that_does_not_load_is_given_up(monkeypatch, caplog):
     monkeypatch.setattr(embedding, "_LOADING_SECONDS", 0.2)
-    encode = embedding._WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
+    encode = watching._WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
     assert encode(["a"], lambda done: None).all() and len(caplog.records) == 1

@@ -11,8 +11,8 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-
 from conftest import sample_ris
+
 from triage.project import Project
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import DEMO
+from hypothesis import given, strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from conftest import DEMO
 from triage import features
 from triage.errors import InputError
 from triage.features import terms

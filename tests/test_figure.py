@@ -13,12 +13,12 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from triage.errors import InputError
+from triage.flow import NO_REASON, Flow, StageFlow
 from triage.report import pictures
 from triage.report.drawing import text_width
 from triage.report.figure import flow_figure
 from triage.report.pictures import as_picture
 from triage.report.prisma import prisma_table
-from triage.status import NO_REASON, Flow, StageFlow
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from triage import features
 from triage.errors import InputError
 from triage.features import embedding, folder
-from triage.features.embedding import Runtime, SentenceEmbedding
+from triage.features.encoder import cache, runtime
+from triage.features.encoder.runtime import Runtime
+from triage.features.encoder.sentence import SentenceEmbedding
 
 WORDS = "peer support steel bridge worker health recovery service bacteria soil query passage : title".split()
 EXACT = Runtime("torch", "cpu", "float32")
@@ -203,7 +205,7 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
 def test_prompts_are_those_of_sentence_transformers(tmp_path, pooling, name, library):
     from sentence_transformers import SentenceTransformer
 
-    if library == "openvino" and (pooling != "mean" or not embedding._openvino_is_there()):
+    if library == "openvino" and (pooling != "mean" or not runtime._openvino_is_there()):
         pytest.skip("not computed by openvino")
     path = whole(tmp_path, pooling, {"query": "query : ", name: "passage : "})
     theirs = SentenceTransformer(str(path), device="cpu")
@@ -238,7 +240,7 @@ def test_a_prompt_may_be_left_out_of_the_mean(tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"include_prompt": False}))
     theirs = SentenceTransformer(str(path), device="cpu")
     texts = ["peer support worker", "soil"]
-    assert embedding.fastest_runtime(path).library == "torch"
+    assert runtime.fastest_runtime(path).library == "torch"
     made = SentenceEmbedding(str(path), runtime=EXACT).transform(texts)
     assert made == pytest.approx(of_length_one(theirs.encode_document(texts)), abs=2e-6)
 
@@ -449,5 +451,5 @@ def test_vectors_that_are_no_numbers_are_not_kept(tmp_path):
     path = plain(tmp_path / "model", settings='pooling = "cls"')
     not_a_number(path)
     with pytest.raises(InputError, match="not numbers"):
-        embedding.embed(["peer support"], SentenceEmbedding(str(path), runtime=EXACT), cache_dir=tmp_path / "cache")
+        cache.embed(["peer support"], SentenceEmbedding(str(path), runtime=EXACT), cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))

@@ -478,7 +478,7 @@ def test_the_number_of_an_endnote_type_is_read_as_its_name(tmp_path):
 
 
 def test_rayyans_reason_comes_with_its_exclusion(tmp_path):
-    from triage.cli import app
+    from triage.cli.app import app
 
     notes = '"RAYYAN-INCLUSION: {{""Ann""=>""{}""}} | RAYYAN-EXCLUSION-REASONS: wrong outcome,wrong population"'
     rows = [f"{n},Study {n},{notes.format(vote)}" for n, vote in enumerate(("Excluded", "Included"), 1)]

@@ -7,15 +7,14 @@ import re
 import sqlite3
 
 import pytest
+from conftest import BOTH, PROTOCOL, Log, sample_ris
 from hypothesis import given, strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from conftest import BOTH, PROTOCOL, sample_ris
 from triage import cli, fulltext, intake
-from triage.decisions import Folding, Kind, Label, fold
 from triage.errors import InputError
+from triage.log import Folding, Kind, Label, fold
 from triage.project import Project, copy, schema
-from conftest import Log
 
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
 
@@ -110,13 +109,14 @@ def test_files_of_copies_are_the_groups(project):
 
 
 def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_counted(project):
-    from triage import screening, status
+    from triage import status
+    from triage.ranking import answers
 
     project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
-    as_of = screening.rank(project, top=3, preset="fast")["as_of"]
+    as_of = answers.rank(project, top=3, preset="fast")["as_of"]
     before = status.status(project.snapshot())
     project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
-    assert screening.rank(project, top=3, preset="fast")["as_of"] == as_of
+    assert answers.rank(project, top=3, preset="fast")["as_of"] == as_of
     assert status.status(project.snapshot()) == before
 
 
@@ -338,11 +338,12 @@ def at_full_text(place, tmp_path):
 
 @pytest.mark.parametrize("storage", ["file"])
 def test_reasons_count_by_their_priority_and_what_was_not_retrieved_apart(at_full_text):
-    from triage import report, status
+    from triage import report
+    from triage.flow import NO_REASON, flow
 
-    counted = status.flow(at_full_text.snapshot())
+    counted = flow(at_full_text.snapshot())
     stage = counted.stages[1]
-    assert stage.excluded == {"NOTEXT": 2, "DESIGN": 2, "DATA": 1, status.NO_REASON: 1} and stage.n_not_retrieved == 2
+    assert stage.excluded == {"NOTEXT": 2, "DESIGN": 2, "DATA": 1, NO_REASON: 1} and stage.n_not_retrieved == 2
     assert counted.stages[0].n_not_retrieved == 0
     texts = report.reason_texts(at_full_text.protocol())
     figure = report.flow_figure(counted, texts)

@@ -10,8 +10,8 @@ from conftest import PROTOCOL, sample_ris
 from hypothesis import given, settings, strategies as st
 
 from triage import formats, intake
-from triage.decisions import Kind, Label, Origin, fold, label_of, without_quotes
 from triage.errors import InputError
+from triage.log import Kind, Label, Origin, fold, label_of, without_quotes
 from triage.project import Project
 from triage.records import Record
 

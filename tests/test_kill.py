@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from triage.decisions import Label, Origin
+from triage.log import Label, Origin
 from triage.project import Project
-from triage.screening import commit_audit
+from triage.screening.journal import commit_audit
 
 pytest.importorskip("pty", reason="there are no pseudo-terminals on Windows")
 

@@ -5,9 +5,9 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from conftest import BOTH
 from sqlalchemy import select
 
-from conftest import BOTH
 from triage import cli, protocol as protocols
 from triage.errors import InputError
 from triage.project import SCHEMA_VERSION, Project, Role, schema

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROTOCOL
 from sqlalchemy import select, text
 
-from conftest import PROTOCOL
 from triage import cli, intake
-from triage.decisions import Label, Origin, Ranking
 from triage.errors import InputError
+from triage.log import Label, Origin
 from triage.project import Project, copy, schema, shown
 from triage.project.places import File, Server, place_of
+from triage.ranking.scores import Ranking
 from triage.records import Record
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import BOTH
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from conftest import BOTH
 from triage import protocol as protocols
-from triage.decisions import Kind, Label, Origin, Ranking, consensus, fold
 from triage.errors import InputError
+from triage.log import Kind, Label, Origin, consensus, fold
 from triage.project import SCHEMA_VERSION, Project
+from triage.ranking.scores import Ranking
 from triage.records import Record, content_hash
 
 STAGES = protocols.template() + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'

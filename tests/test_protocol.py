@@ -5,23 +5,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from triage.errors import InputError
-from triage.protocol import (
-    Criterion,
-    Limits,
-    Protocol,
-    Source,
-    Stage,
-    Stopping,
-    criteria_from_text,
-    language_name,
-    load,
-    parse,
-    template,
-)
+from triage.protocol.free_text import criteria_from_text
+from triage.protocol.languages import language_name
+from triage.protocol.model import Criterion, Limits, Protocol, Source, Stage, Stopping
+from triage.protocol.parsing import load, parse
+from triage.protocol.template import template
 from triage.stopping_rules import RULES
 
 ROOT = Path(__file__).resolve().parents[1]

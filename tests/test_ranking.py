@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import SHARED
 from scipy import sparse
 from sklearn.svm import LinearSVC
 
-from conftest import SHARED
 from triage import features, learning, metrics, ranking
 from triage.errors import InputError
 
@@ -441,17 +441,17 @@ def test_a_preset_takes_the_encoder_of_a_folder(tmp_path):
 
 
 def test_heavy_asks_for_a_gpu(tmp_path, monkeypatch):
-    from triage import screening
     from triage.features import embedding
+    from triage.ranking.review import ReviewModel
 
     monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
     for name in ("config.json", "modules.json"):
         (tmp_path / name).write_text("[]")
     texts = features.Texts.of(TITLES, ABSTRACTS)
     with pytest.raises(InputError, match="no CUDA device is there; use --device cpu"):
-        screening.ReviewModel(texts, f"heavy:{tmp_path}", None)
+        ReviewModel(texts, f"heavy:{tmp_path}", None)
     with pytest.raises(InputError, match="is no model"):
-        screening.ReviewModel(texts, f"heavy:{tmp_path}", None, device="cpu")
+        ReviewModel(texts, f"heavy:{tmp_path}", None, device="cpu")
 
 
 @pytest.mark.parametrize("cost, seed", [(0.11, 0), (1.0, 1), (10.0, 3)])

@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from conftest import SHARED, Log
 from hypothesis import given, settings, strategies as st
 from scipy.stats import beta, hypergeom
 
-from conftest import SHARED, Log
 from triage import recall
+from triage.log import History, Label, Origin, PastDraws
 from triage.project import stage as stages
-from triage.decisions import History, Label, Origin, PastDraws
 from triage.recall.rules import exact, ranked_e
-from triage.screening import Pool
+from triage.screening.pool import Pool
 from triage.stopping_rules import RULES
 
 REFERENCE = SHARED / "checks" / "audit_e_reference.py"

@@ -12,7 +12,7 @@ from test_figure import texts
 
 from triage.dedupe import find_duplicates
 from triage.project import Project
-from triage.protocol import load
+from triage.protocol.parsing import load
 from triage.records import Record
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts" / "peer_support"

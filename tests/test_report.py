@@ -10,19 +10,20 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-
 from test_figure import HOSTILE, PEER_SUPPORT, SVG, texts
 
 from triage import report
-from triage.decisions import History, Origin, Ranking
 from triage.errors import InputError
+from triage.flow import Flow, StageFlow, flow
+from triage.log import History, Origin
 from triage.project import Project
-from triage.protocol import Protocol, parse
+from triage.protocol.model import Protocol
+from triage.protocol.parsing import parse
+from triage.ranking.scores import Ranking
 from triage.records import Record
 from triage.report import curve, words
 from triage.report.curve import discovery_curve
-from triage.screening import commit_audit
-from triage.status import Flow, StageFlow, flow
+from triage.screening.journal import commit_audit
 
 PROTOCOL = """
 title = "Peer support"

@@ -10,25 +10,22 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from conftest import BOTH, PROTOCOL, sample_ris
 from sqlalchemy import select
 
-from conftest import BOTH, PROTOCOL, sample_ris
 from triage import cli, intake, ranking, recall, screening, status, team
-from triage.decisions import Kind, Label, Origin, PastDraws, fold
 from triage.errors import InputError
+from triage.log import Kind, Label, Origin, PastDraws, fold
 from triage.project import Project, schema
-from triage.screening import (
-    SKIP_DISTANCE,
-    Desk,
-    Pool,
-    Session,
-    commit_audit,
-    hand_out,
-    held_out_scores,
-    open_second_look,
-    open_session,
-    rank,
-)
+from triage.ranking import answers
+from triage.ranking.answers import rank
+from triage.ranking.held_out import held_out_scores
+from triage.ranking.review import ReviewModel
+from triage.screening.journal import commit_audit
+from triage.screening.opening import hand_out, open_second_look, open_session
+from triage.screening.pool import Pool
+from triage.screening.session import SKIP_DISTANCE, Desk, Session
+from triage.second_look import awaiting_second_look, second_looks
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 
@@ -501,7 +498,7 @@ def screened_by_ann(review, n=120, protocol=PROTOCOL):
         ],
         reviewer="ann",
     )
-    return project, status.second_look(project.snapshot(), "bob")
+    return project, awaiting_second_look(project.snapshot(), "bob")
 
 
 def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
@@ -533,7 +530,7 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     noise = status.status(project.snapshot())["label_noise"]
     assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
     assert noise["sensitivity"] < 1
-    looks = status.second_looks(project.snapshot(), "bob")
+    looks = second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
 
 
@@ -562,7 +559,7 @@ def test_an_exclusion_that_is_taken_back_awaits_no_second_look(review):
     with open_second_look(project, waiting, reviewer="bob") as (session, records):
         project.log.decide("abstract", [{"record_id": waiting[0], "label": INCLUDE}], reviewer="ann")
         assert records[session.next().row].id == waiting[1]
-    assert status.second_looks(project.snapshot(), "ann").own == len(waiting) - 1
+    assert second_looks(project.snapshot(), "ann").own == len(waiting) - 1
 
 
 def committed_before_all(project):
@@ -1152,23 +1149,23 @@ def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatc
 
 def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp_path, review):
     project = review(30)
-    first = screening.rank(project, top=5)
+    first = answers.rank(project, top=5)
     assert [r["rank"] for r in first["records"]] == [1, 2, 3, 4, 5] and first["basis"] == "criteria"
     assert all(is_relevant(r["record_id"]) for r in first["records"])
     hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
-    again = screening.rank(project, top=5)
+    again = answers.rank(project, top=5)
     assert again["as_of"] == first["as_of"] and project.rankings.newest("abstract").id == 1
     decided = project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
-    learned = screening.rank(project, top=50)
+    learned = answers.rank(project, top=50)
     assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
     project.log.undo(decided[-1].seq, reviewer="ann")
-    assert screening.rank(project, top=5)["as_of"] == decided[-1].seq + 1
+    assert answers.rank(project, top=5)["as_of"] == decided[-1].seq + 1
     (tmp_path / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
     project.refresh_protocol()
     newest = project.rankings.newest("abstract").id
-    screening.rank(project, top=5)
+    answers.rank(project, top=5)
     assert project.rankings.newest("abstract").id == newest + 1
 
 
@@ -1188,8 +1185,8 @@ def test_the_order_of_import_is_told_where_it_is_the_order_and_nowhere_else(revi
     project = review(12, criteria + stages)
 
     def ranked_and_said():
-        order = [r["record_id"] for r in screening.rank(project, top=12, preset=preset)["records"]]
-        return order == sorted(order), screening.nothing_to_rank_by(project.snapshot())
+        order = [r["record_id"] for r in answers.rank(project, top=12, preset=preset)["records"]]
+        return order == sorted(order), answers.nothing_to_rank_by(project.snapshot())
 
     by_import, said = ranked_and_said()
     assert by_import is not ranks and ("order of import" in said) is by_import
@@ -1201,17 +1198,15 @@ def test_the_order_of_import_is_told_where_it_is_the_order_and_nowhere_else(revi
     by_import, said = ranked_and_said()
     assert not by_import and "order of import" not in said and bool(said) is not ranks
     if stages and not ranks:  # nobody has decided anything there
-        assert "order of import" in screening.nothing_to_rank_by(project.snapshot(), "full text")
+        assert "order of import" in answers.nothing_to_rank_by(project.snapshot(), "full text")
 
 
 def test_a_protocol_whose_file_is_gone_or_unknown_is_named_as_well_as_can_be(review, tmp_path):
     project = review(6, "")
     (tmp_path / "protocol.toml").unlink()
-    assert screening.nothing_to_rank_by(project.snapshot()).startswith(
-        f"{tmp_path / 'protocol.toml'} is still an empty"
-    )
+    assert answers.nothing_to_rank_by(project.snapshot()).startswith(f"{tmp_path / 'protocol.toml'} is still an empty")
     with Project.create(tmp_path / "other.triage", "") as other:
-        assert screening.nothing_to_rank_by(other.snapshot()).startswith(
+        assert answers.nothing_to_rank_by(other.snapshot()).startswith(
             "The review's protocol is still an empty template"
         )
 
@@ -1254,12 +1249,12 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
         return call(self, rows, y)
 
     monkeypatch.setattr(ranking.Learner, "__call__", watched)
-    screening.rank(project, top=3)
+    answers.rank(project, top=3)
     assert seen[0] == {1: 1, 2: 1, 3: 1, 4: 0}
     path.write_text(stages.format("final"))
     project.refresh_protocol()
     seen.clear()
-    told = screening.rank(project, top=3)
+    told = answers.rank(project, top=3)
     assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told["model"]["learn_from"] == "final"
     seen.clear()
     with at_desk(project):
@@ -1271,7 +1266,7 @@ def test_an_empty_stage_is_told(place):
     with Project.create(place(), PROTOCOL) as project:
         for use in (
             lambda: hand_out(project, 3, file="a", reviewer="ann"),
-            lambda: screening.rank(project, top=3),
+            lambda: answers.rank(project, top=3),
             lambda: at_desk(project).__enter__(),
         ):
             with pytest.raises(InputError, match="holds no records yet"):
@@ -1416,12 +1411,12 @@ def test_of_labels_from_many_the_newest_alone_are_learned_from():
 
 def test_a_session_beside_another_opens_with_its_ranking_and_waits_for_no_training(review, monkeypatch):
     held = threading.Event()
-    real = screening.ReviewModel.__call__
+    real = ReviewModel.__call__
     with review(48) as project, open_session(project, reviewer="r0") as (first, _):
         for n in range(6):
             first.decide(first.next().row, INCLUDE if n % 3 == 0 else EXCLUDE)
         first.wait()
-        monkeypatch.setattr(screening.ReviewModel, "__call__", lambda *one: held.wait(60) and real(*one))
+        monkeypatch.setattr(ReviewModel, "__call__", lambda *one: held.wait(60) and real(*one))
         first.decide(first.next().row, EXCLUDE)  # a training that takes its time
         try:
             with open_session(project, reviewer="r1", beside=first) as (second, _):
@@ -1433,7 +1428,7 @@ def test_a_session_beside_another_opens_with_its_ranking_and_waits_for_no_traini
 
 def test_reviewers_at_once_cost_one_training_at_a_time_and_end_with_the_same_ranking(review, monkeypatch):
     at_once, most, learned = 0, 0, []
-    real = screening.ReviewModel.__call__
+    real = ReviewModel.__call__
 
     def counted(model, rows, y):
         nonlocal at_once, most
@@ -1445,7 +1440,7 @@ def test_reviewers_at_once_cost_one_training_at_a_time_and_end_with_the_same_ran
         at_once -= 1
         return made
 
-    monkeypatch.setattr(screening.ReviewModel, "__call__", counted)
+    monkeypatch.setattr(ReviewModel, "__call__", counted)
     with review(48) as project, open_session(project, reviewer="r0") as (first, _):
         stack = [open_session(project, reviewer=f"r{i}", beside=first) for i in range(1, 4)]
         sessions = [first, *(one.__enter__()[0] for one in stack)]

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-
 from conftest import PROTOCOL
+
 from triage import cli, features
 
 TITLES = ["peer support of adults", "soil bacteria", "peer review of steel bridges", "support workers", "", "peers"]
@@ -40,10 +40,10 @@ DAMAGES = [cut_short, zeroed, half_written, emptied, os.unlink]
 @pytest.fixture(scope="module")
 def ranked(tmp_path_factory):
     """Give a folder with a review that was never ranked and its whole cache, and the right ranking."""
+    from conftest import sample_ris
+
     from triage import intake
     from triage.project import Project
-
-    from conftest import sample_ris
 
     folder = tmp_path_factory.mktemp("ranked")
     (folder / "protocol.toml").write_text(PROTOCOL.replace('model = "fast"', ""), encoding="utf-8")

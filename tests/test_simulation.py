@@ -9,13 +9,14 @@ import openpyxl
 import pyarrow
 import pyarrow.parquet
 import pytest
+from conftest import TOPICS
 from scipy.stats import beta
 
-from conftest import TOPICS
 from triage import recall, simulation
-from triage.decisions import History
 from triage.errors import InputError
-from triage.screening import Session, held_out_scores
+from triage.log import History
+from triage.ranking.held_out import held_out_scores
+from triage.screening.session import Session
 from triage.simulation import read_labelled, replay, simulate
 from triage.stopping_rules import RULES
 

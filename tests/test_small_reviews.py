@@ -22,12 +22,15 @@ from hypothesis import HealthCheck, Phase, example, given, settings, strategies 
 from rich.console import Console
 
 from triage import cli, intake, recall, report, screening, simulation, status, terminal, web
-from triage.decisions import History, Label
 from triage.errors import InputError
+from triage.flow import flow
+from triage.log import History, Label
 from triage.project import Project
+from triage.ranking import answers
 from triage.records import Record
+from triage.session_state import recall_in_words
 from triage.stopping_rules import RULES
-from triage.web.access import Door
+from triage.web.gate import Door
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -253,7 +256,7 @@ class Review:
             self.project.log.undo(events[-1 - back % len(events)].seq, reviewer="ann")
 
     def _rank(self, stage=0):
-        screening.rank(self.project, top=5, stage_name=self.stages[stage % len(self.stages)])
+        answers.rank(self.project, top=5, stage_name=self.stages[stage % len(self.stages)])
 
     # -- what reads it --------------------------------------------------------------------------
 
@@ -308,7 +311,7 @@ def check_status(facts):
 
 def check_flow(project):
     """Check that every record is in one place of the flow figure, and that both agree with the status."""
-    counted = status.flow(project.snapshot())
+    counted = flow(project.snapshot())
     left = counted.n_retrieved - counted.n_duplicates - counted.n_removed
     assert counted.n_retrieved == project.records.count()
     for stage in counted.stages:
@@ -334,7 +337,7 @@ def check_words(project):
                 check_grammar(text)
                 check_told(facts, text)
         ET.fromstring(report.discovery_curve(project.stage(stage.name).history(), facts) or "<svg/>")
-        check_grammar(status.recall_in_words(project.stage(stage.name).history(), project.protocol(), recall.AuditE()))
+        check_grammar(recall_in_words(project.stage(stage.name).history(), project.protocol(), recall.AuditE()))
 
 
 def check_commands(review):
@@ -423,9 +426,7 @@ def check_goes_on(review):
                     records,
                     reasons=[("CHILD", "Children.")],
                     criteria=(["Peer support."], ["Children."]),
-                    state=lambda: status.recall_in_words(
-                        session.pool.history(), review.project.protocol(), recall.AuditE()
-                    ),
+                    state=lambda: recall_in_words(session.pool.history(), review.project.protocol(), recall.AuditE()),
                     console=Console(file=said, width=90),
                     keys=terminal._LineKeys(lines),
                 )
@@ -538,7 +539,7 @@ def test_records_that_came_after_the_ranking_are_no_lack_of_labels(tmp_path):
     with contextlib.closing(taken(tmp_path, *STATES["added to after screening"])) as review:
         told = {rule["name"]: rule["why"] for rule in status.status(review.project.snapshot())["rules"]}
         assert "no ranking covers the records as they are now" in told["quant"] and "needed" not in told["quant"]
-        screening.rank(review.project, top=1)
+        answers.rank(review.project, top=1)
         assert "no model estimate" not in status.status(review.project.snapshot())["rules"][4]["why"]
 
 

@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, event
 
 from triage import cli, web
-from triage.decisions import Label
+from triage.log import Label
 from triage.project import Project
-from triage.screening import commit_audit
-from triage.web.access import Door
+from triage.screening.journal import commit_audit
+from triage.web.gate import Door
 
 TWO_STAGES = """
 [[stages]]

@@ -6,16 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-
 from conftest import PROTOCOL, Log
+
 from triage import recall, status
-from triage.decisions import History, Kind, Label, Origin, Ranking
 from triage.errors import InputError
+from triage.flow import NO_REASON, flow
+from triage.log import History, Kind, Label, Origin
 from triage.project import Project
-from triage.protocol import parse
+from triage.protocol.parsing import parse
+from triage.ranking.scores import Ranking
 from triage.records import Record
-from triage.screening import Pool, commit_audit, hand_out
-from triage.status import recall_in_words, seconds_per_record
+from triage.screening.journal import commit_audit
+from triage.screening.opening import hand_out
+from triage.screening.pool import Pool
+from triage.second_look import awaiting_second_look
+from triage.session_state import recall_in_words, rule_says_stop
+from triage.status import seconds_per_record
 from triage.stopping_rules import RULES
 
 WEIGHTS = recall.AuditE()
@@ -282,9 +288,9 @@ def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
         history, protocol = project.snapshot().history(), project.protocol()
         blind = recall.AuditE(bets=(0.99,), weights=(1.0,), decay=0.005)  # weights that see next to nothing
         assert "CERTIFIED" in recall_in_words(history, protocol, WEIGHTS)
-        assert status.rule_says_stop(history, protocol.stopping, WEIGHTS)
+        assert rule_says_stop(history, protocol.stopping, WEIGHTS)
         assert "CERTIFIED" not in recall_in_words(history, protocol, blind)
-        assert not status.rule_says_stop(history, protocol.stopping, blind)
+        assert not rule_says_stop(history, protocol.stopping, blind)
 
 
 def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
@@ -351,14 +357,14 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
 def test_a_second_look_is_for_somebody_else(tmp_path):
     with screened(tmp_path, 30, 230, 60, 300) as project:
         pending = facts_of(project)["label_noise"]["pending"]
-        assert status.second_look(project.snapshot(), "bob") == pending and len(pending) >= 3
+        assert awaiting_second_look(project.snapshot(), "bob") == pending and len(pending) >= 3
         with pytest.raises(InputError, match="ann excluded all"):
-            status.second_look(project.snapshot(), "ann")
+            awaiting_second_look(project.snapshot(), "ann")
         decide(project, EXCLUDE, pending[1], reviewer="bob")
-        assert status.second_look(project.snapshot(), "bob") == [pending[0], *pending[2:]]
+        assert awaiting_second_look(project.snapshot(), "bob") == [pending[0], *pending[2:]]
         decide(project, INCLUDE, *pending, reviewer="bob")
         with pytest.raises(InputError, match="awaits a second look"):
-            status.second_look(project.snapshot(), "bob")
+            awaiting_second_look(project.snapshot(), "bob")
 
 
 # -- the pace ---------------------------------------------------------------------------------
@@ -557,14 +563,14 @@ def test_the_flow_adds_up(project):
     decide(project, MAYBE, 5)
     decide(project, EXCLUDE, 4, reviewer="bob")
     decide(project, INCLUDE, 1, stage="full-text")
-    flow = status.flow(project.snapshot())
-    assert flow.retrieved == {"pubmed": 10, "scopus": 2} and flow.duplicates == {"scopus": 1, "pubmed": 1}
+    counted = flow(project.snapshot())
+    assert counted.retrieved == {"pubmed": 10, "scopus": 2} and counted.duplicates == {"scopus": 1, "pubmed": 1}
     # A copy that was removed as well counts as a duplicate alone.
-    assert flow.removed == {"language": {"scopus": 1}, "type": {"pubmed": 1}}
-    abstract, full_text = flow.stages
-    assert flow.n_retrieved - flow.n_duplicates - flow.n_removed == abstract.entered == 8
+    assert counted.removed == {"language": {"scopus": 1}, "type": {"pubmed": 1}}
+    abstract, full_text = counted.stages
+    assert counted.n_retrieved - counted.n_duplicates - counted.n_removed == abstract.entered == 8
     assert (abstract.excluded, abstract.included, abstract.maybe, abstract.conflicts, abstract.unscreened) == (
-        {"CHILD": 1, status.NO_REASON: 1},
+        {"CHILD": 1, NO_REASON: 1},
         1,
         1,
         1,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from conftest import PROTOCOL
 from typer.testing import CliRunner
 
-from conftest import PROTOCOL
 from triage import cli, protocol, recall, stopping_rules
-from triage.decisions import History, Label, Verdict
+from triage.log import History, Label
+from triage.recall.verdict import Verdict
 from triage.stopping_rules import DEFAULT_RULE, PROMISES, RULES, StoppingRule, promise_in_words
 
 README = Path(__file__).resolve().parents[1] / "README.md"

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-
 from conftest import BOTH, Log
+
 from triage import cli, intake, status, team
-from triage.decisions import Folding, Kind, Label, consensus, fold, visible
 from triage.errors import InputError
+from triage.flow import flow
+from triage.log import Folding, Kind, Label, consensus, fold, visible
 from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -165,7 +166,7 @@ def test_a_settled_conflict_counts_everywhere(project, tmp_path):
     assert found["conflicts"] == [] and found["settled"][0]["settled"]["note"] == "read it"
     facts = status.status(project.snapshot())
     assert (facts["conflicts"], facts["relevant_found"], facts["screened"]) == (0, 1, 4)
-    assert status.flow(project.snapshot()).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
+    assert flow(project.snapshot()).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
     intake.export(project.snapshot(), tmp_path / "out.csv", only=["excluded"])
     assert "exclude,ONLINE; CHILD" in (tmp_path / "out.csv").read_text()
     intake.undo(project, reviewer="joe", seq=event.seq)

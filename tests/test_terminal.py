@@ -16,21 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 from rich.text import Text
 
 from triage import ending, terminal
-from triage.decisions import Label, Origin
 from triage.dedupe import Agreement, FieldPair
 from triage.eligibility import Proposal
-from triage.protocol import parse
+from triage.log import Label, Origin
+from triage.protocol.parsing import parse
 from triage.recall import AuditE
 from triage.records import Record
-from triage.screening import SKIP_DISTANCE, Desk, Pool, Session, Showing
-from triage.status import StateOf, recall_in_words
-from triage.terminal import BACKSPACE, ENTER, ESCAPE, EXCLUDE_STYLE, INCLUDE_STYLE
+from triage.screening.pool import Pool
+from triage.screening.session import SKIP_DISTANCE, Desk, Session, Showing
+from triage.session_state import StateOf, recall_in_words
+from triage.terminal.keys import BACKSPACE, ENTER, ESCAPE
+from triage.terminal.screen import EXCLUDE_STYLE, INCLUDE_STYLE
 
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = [(f"R{n}", f"Reason text {n}") for n in range(1, 13)]

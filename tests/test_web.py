@@ -15,16 +15,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from conftest import PROTOCOL, sample_ris
 from fastapi.testclient import TestClient
 
-from triage import intake, reading, screening, status, web
-from triage.decisions import Kind, Label
+from triage import intake, reading, screening, web
 from triage.errors import InputError
+from triage.log import Kind, Label
 from triage.project import Project, Role
-from triage.web.access import POLICY, Attempts, Door, Limit, Refused, is_loopback
-from triage.web.desks import AHEAD, as_read
-from conftest import PROTOCOL, sample_ris
+from triage.ranking import answers
 from triage.records import Record
+from triage.second_look import awaiting_second_look
+from triage.web.gate import POLICY, Door, is_loopback
+from triage.web.limits import Attempts, Limit, Refused
+from triage.web.reading import as_read
+from triage.web.sessions import AHEAD
 
 LOCAL = "http://127.0.0.1:8765"
 TEAM = "https://review.example.org"
@@ -225,7 +229,7 @@ def test_the_pages_tell_a_blind_reviewer_nothing_of_what_others_decided(review):
         screening.commit_audit(project)
         for record_id, label in ((1, Label.INCLUDE), (2, Label.EXCLUDE)):
             project.log.decide("abstract", [{"record_id": record_id, "label": label}], reviewer="ann")
-        assert "learns from the decisions alone" in screening.nothing_to_rank_by(project.snapshot())
+        assert "learns from the decisions alone" in answers.nothing_to_rank_by(project.snapshot())
         assert "order of import" in visitor.get("/overview").text
 
 
@@ -812,7 +816,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             )
             found = rosa.get("/api/second-look?stage=abstract").json()
             waiting = [one["record_id"] for one in found["records"]]
-            assert waiting == status.second_look(project.snapshot(), "rosa") and found["own"] == 0
+            assert waiting == awaiting_second_look(project.snapshot(), "rosa") and found["own"] == 0
             assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
             page = rosa.get("/second-look")
             hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)

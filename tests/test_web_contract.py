@@ -3,14 +3,13 @@
 import time
 
 import pytest
+from conftest import PROTOCOL, sample_ris
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 
-from triage import web
-from triage.web.access import Door
-from conftest import PROTOCOL, sample_ris
-from triage import intake
+from triage import intake, web
 from triage.project import Project
+from triage.web.gate import Door
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 

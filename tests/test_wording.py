@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from triage import intake, report, status
-from triage.decisions import Counts, Label
+from triage.log import Counts, Label
 from triage.project import Project
 from triage.records import Record
+from triage.session_state import State
 from triage.wording import about, agree, plural, rate, span
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
@@ -130,7 +131,7 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
             r"(?s)<style.*?</style>|<table>.*?</table>|<[^>]*>", " ", report.render(project.snapshot(), facts)
         )
         history = project.stage().history()
-        line = str(status.State(Counts(history.n_total, history.n_screened, history.n_found), "", 1_200))
+        line = str(State(Counts(history.n_total, history.n_screened, history.n_found), "", 1_200))
         curve = re.sub(r"<[^>]*>", " ", report.discovery_curve(history, facts))
         assert "4,800" in line and "4,800" in status.in_words(facts) and "1,200" in page and "1,200" in curve
         for text in (status.in_words(facts), line, curve, page):

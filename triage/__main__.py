@@ -1,6 +1,6 @@
 """`python -m triage` is the command `triage`."""
 
-from .cli import main
+from .cli.running import main
 
 if __name__ == "__main__":
     main()

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import bundled, intake, report, screening, status
-from .decisions import Label
 from .errors import InputError
+from .log import Label
 from .project import Project
+from .ranking import answers
 from .records import Record
+from .session_state import logged_parameters, rule_says_stop
 from .wording import agree, plural
 
 _EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
@@ -68,7 +70,7 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
             f"filter   removed: {removed}; {doubted:,} that a language detector doubts {agree(doubted, 'stays', 'stay')} in, "
             f"for a person to decide; {plural(filtered.left, 'record')} to screen"
         )
-        first = screening.rank(project, top=3, device=device, progress=progress)
+        first = answers.rank(project, top=3, device=device, progress=progress)
         say("rank     by the protocol's criteria alone, before any decision, these come first:")
         for record in first["records"]:
             say(f"         {textwrap.shorten(record['title'], 90, placeholder=' ...')}")
@@ -125,12 +127,12 @@ def _screen(project: Project, device: str, progress) -> tuple[int, int]:
         ) as (session, records),
         progress("Screening") as tick,
     ):
-        decided, weights = 0, status.logged_parameters(project.log.events(), project.stage().name)
+        decided, weights = 0, logged_parameters(project.log.events(), project.stage().name)
         while (showing := session.next()) is not None:
             session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)
             decided += 1
             tick(decided, len(records))
-            if status.rule_says_stop(session.pool.history(), stopping, weights):
+            if rule_says_stop(session.pool.history(), stopping, weights):
                 break
         return session.pool.history().n_found, decided
 

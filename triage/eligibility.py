@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from .protocol import Limits, language_name
+from .protocol.languages import language_name
+from .protocol.model import Limits
 from .records import Record
 
 # What a language field holds where the source does not know, or does not tell one language.

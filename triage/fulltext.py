@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from .decisions import Event, Live
 from .errors import InputError
-from .features import no_progress
-from .project import Project, Snapshot, Stage
+from .log import Event, Live, Stage
+from .progress import no_progress
+from .project import Project, Snapshot
 from .records import normal_title
 
 MOST_BYTES = 100_000_000

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from . import features, formats, metrics, ranking, recall
-from . import protocol as protocols
+from . import features, formats, metrics, protocol as protocols, ranking, recall
 from .bundled import processors, user_cache_dir
-from .decisions import History, Label, Origin, label_of, without_quotes
 from .errors import Faults, InputError
-from .features import no_progress
+from .log import History, Label, Origin, label_of, without_quotes
+from .progress import no_progress
+from .ranking.held_out import Scorer, held_out_scores
+from .ranking.review import ReviewModel, criteria_of
 from .records import Record
-from .screening import Desk, Pool, ReviewModel, Scorer, Session, criteria_of, held_out_scores
+from .screening.pool import Pool
+from .screening.session import Desk, Session
 from .stopping_rules import RULES, unknown
 from .wording import plural
 

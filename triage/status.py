@@ -1,191 +1,32 @@
-"""The facts of a review, read from its log: the flow of records, the pace, recall and what is left."""
+"""Where a stage stands: recall, the work that is left, the rules, the warnings."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from . import recall
-from .decisions import Counts, Estimate, Event, History, Kind, Label, Origin, Ranking, Verdict, awaits_second_look
 from .errors import InputError
-from .project import Snapshot, Stage
-from .protocol import Protocol, Stage as AskedStage, Stopping, parse
+from .flow import judged_records
+from .log import Event, History, Kind, Label, Origin, Stage
+from .project import Snapshot
+from .protocol.model import Stopping
+from .protocol.parsing import parse
+from .ranking.scores import Ranking
+from .recall.verdict import Estimate, Verdict
+from .second_look import excluded_of_sample, judgements
+from .session_state import logged_parameters
 from .stopping_rules import RULES
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
-if TYPE_CHECKING:
-    from .screening import Session
-
-NO_REASON = "no reason given"
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
 _LEAST_TIMED = 5  # decisions that a pace is measured on, at least
 _CERTIFICATE = "the certificate"
-_RECALL_EVERY = 10  # decisions after which a session's recall is worked out anew
 _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2  # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
-
-
-@dataclass(frozen=True, slots=True)
-class StageFlow:
-    """What became of the records at one stage: entered = unscreened + conflicts + excluded + passed.
-
-    Attributes
-    ----------
-    excluded : dict of str to int
-        By reason; `NO_REASON` where none was given.
-    included, maybe : int
-        Records that pass on to the next stage.
-    not_retrieved : str
-        The reason that counts those of the excluded whose full text could not be had; empty where there is none.
-    """
-
-    name: str
-    entered: int
-    unscreened: int
-    conflicts: int
-    excluded: dict[str, int]
-    included: int
-    maybe: int
-    not_retrieved: str = ""
-
-    @property
-    def n_not_retrieved(self) -> int:
-        """Records excluded because their full text could not be had."""
-        return self.excluded.get(self.not_retrieved, 0) if self.not_retrieved else 0
-
-    @property
-    def judged_out(self) -> dict[str, int]:
-        """The excluded records but those whose full text could not be had, by reason."""
-        return {code: n for code, n in self.excluded.items() if not (self.not_retrieved and code == self.not_retrieved)}
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """The way of the records through the review, for the flow figure.
-
-    Attributes
-    ----------
-    retrieved : dict of str to int
-        Records imported, by source.
-    duplicates : dict of str to int
-        Copies linked to another record, by the source of the copy.
-    removed : dict of str to dict of str to int
-        Records removed before screening, by kind of limit and then by source.
-    stages : tuple of StageFlow
-    tags : dict of str to int
-        Records included at the last stage, by tag, those of the protocol first and in its order. A record
-        with two tags counts in both; where it was tagged at several stages, the last of them counts.
-    """
-
-    retrieved: dict[str, int]
-    duplicates: dict[str, int]
-    removed: dict[str, dict[str, int]]
-    stages: tuple[StageFlow, ...]
-    tags: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def n_retrieved(self) -> int:
-        """Records imported."""
-        return sum(self.retrieved.values())
-
-    @property
-    def n_duplicates(self) -> int:
-        """Copies linked to another record."""
-        return sum(self.duplicates.values())
-
-    @property
-    def n_removed(self) -> int:
-        """Records removed before screening."""
-        return sum(sum(by_source.values()) for by_source in self.removed.values())
-
-
-def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
-    """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Snapshot.stage`).
-
-    A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
-    """
-    sources = {file.id: file.source for file in review.files}
-    file_ids = review.record_files()
-
-    def source_of(record_id: int) -> str:
-        return sources[int(file_ids[record_id - 1])]  # ids run from 1
-
-    protocol = review.protocol
-    stages = [review.stage(s.name, viewer=viewer) for s in protocol.stages]
-    live = stages[0].live
-    tags_of, last = tags_of_records(stages), stages[-1]
-    tagged = Counter(
-        tag for record_id, label in _judged(last) if label is Label.INCLUDE for tag in tags_of.get(record_id, ())
-    )
-    retrieved = Counter()
-    for file_id, kept in zip(*np.unique(file_ids, return_counts=True), strict=True):
-        retrieved[sources[int(file_id)]] += int(kept)
-    removed: dict[str, Counter] = {}
-    for record_id, event in live.removals.items():
-        if record_id not in live.duplicates:
-            removed.setdefault(event.reason, Counter())[source_of(record_id)] += 1
-    return Flow(
-        retrieved=dict(retrieved),
-        duplicates=dict(Counter(map(source_of, live.duplicates))),
-        removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
-        stages=tuple(map(_stage_flow, stages, protocol.stages)),
-        tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
-    )
-
-
-def tags_of_records(stages: Iterable[Stage]) -> dict[int, list[str]]:
-    """Return the tags that all reviewers gave each record, at the last stage at which it was given any."""
-    tags: dict[int, list[str]] = {}
-    for stage in stages:
-        for record_id, given in stage.live.tagged(stage.name).items():
-            tags[record_id] = list(dict.fromkeys(e.reason for e in given))
-    return tags
-
-
-def _judged(stage: Stage) -> list[tuple[int, Label | None]]:
-    """Return the records of a stage that have a decision and their agreed labels, None in a conflict, by id."""
-    agreed = stage.consensus
-    judged = sorted([*agreed.labels, *agreed.conflicts])
-    return [(r, agreed.labels.get(r)) for r, row in zip(judged, stage.rows_of(judged), strict=True) if row >= 0]
-
-
-def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
-    # A record that two people excluded for different reasons counts under the one of higher priority.
-    priority = {reason.code: place for place, reason in enumerate(asked.reasons)}
-    given = [
-        (priority.get(event.reason, len(priority)), event.seq, stage.live.kept(record_id), event.reason)
-        for (name, record_id, _), event in stage.live.decisions.items()
-        if name == stage.name and event.reason
-    ]
-    reasons: dict[int, str] = {}
-    for _, _, record_id, reason in sorted(given):
-        reasons.setdefault(record_id, reason)
-    reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
-    excluded, labels = Counter(), Counter()
-    conflicts = 0
-    for record_id, label in _judged(stage):
-        if label is None:
-            conflicts += 1
-        elif label is Label.EXCLUDE:
-            excluded[reasons.get(record_id, NO_REASON)] += 1
-        else:
-            labels[label] += 1
-    return StageFlow(
-        name=stage.name,
-        entered=len(stage.record_ids),
-        conflicts=conflicts,
-        unscreened=len(stage.record_ids) - conflicts - excluded.total() - labels.total(),
-        excluded=dict(excluded.most_common()),
-        included=labels[Label.INCLUDE],
-        maybe=labels[Label.MAYBE],
-        not_retrieved=asked.not_retrieved,
-    )
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -211,9 +52,6 @@ def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
                     times.append(seconds)
             decided[e.reviewer] = e
     return statistics.median(times) if len(times) >= _LEAST_TIMED else None
-
-
-# -- where screening stands -------------------------------------------------------------------
 
 
 def status(
@@ -271,7 +109,7 @@ def status(
         policy=policy,
     )
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
-    labels = _judged(stage)
+    labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     noise = _label_noise(stage, history, confidence, parameters)
@@ -392,12 +230,12 @@ def _label_noise(
     The sample are the records at the end of the audit's committed permutations, which nobody chose. They
     count in that order, up to the first that was excluded and is not judged again.
     """
-    given = _judgements(stage)
+    given = judgements(stage)
     excluded = sum(1 for events in given.values() if events[0].label is Label.EXCLUDE)
     included = len(given) - excluded
     if not excluded:
         return None
-    drawn, pending = _excluded_of_sample(stage, given)
+    drawn, pending = excluded_of_sample(stage, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
     told = {
@@ -419,95 +257,6 @@ def _label_noise(
         "upper": seen.upper,
         "recall_lower": None if among is None else among * seen.bound,
     }
-
-
-def _judgements(stage: Stage, among: Collection[int] | None = None) -> dict[int, list[Event]]:
-    """Return the decisions on each record of a stage, or on some, over duplicate groups, in the order of the log."""
-    given: dict[int, list[Event]] = {}
-    for (name, record_id, _), event in stage.live.decisions.items():
-        if name == stage.name and (among is None or stage.live.kept(record_id) in among):
-            given.setdefault(stage.live.kept(record_id), []).append(event)
-    for events in given.values():
-        events.sort(key=lambda e: e.seq)
-    return given
-
-
-def _sample(stage: Stage) -> list[int]:
-    return stage.record_ids[stage.to_judge_again(recall.SAMPLE_SHARE)].tolist()
-
-
-def _excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> tuple[list[int], list[int]]:
-    """Return the records first excluded among those to be judged again, in their order, and which await that still."""
-    drawn = [r for r in _sample(stage) if r in given and given[r][0].label is Label.EXCLUDE]
-    return drawn, [r for r in drawn if awaits_second_look(given[r])]
-
-
-@dataclass(frozen=True, slots=True)
-class SecondLooks:
-    """Where the second judgements of a random sample of the excluded records stand, for one reviewer.
-
-    Attributes
-    ----------
-    stage : str
-    sample, judged : int
-        Excluded records of the sample, and how many of them somebody else has judged again.
-    waiting : tuple of int
-        Those that this reviewer can judge again, in the order in which they count.
-    own : int
-        Those that this reviewer excluded, which await somebody else.
-    """
-
-    stage: str
-    sample: int
-    judged: int
-    waiting: tuple[int, ...]
-    own: int
-
-
-def second_looks(review: Snapshot, reviewer: str, stage_name: str | None = None) -> SecondLooks:
-    """Return where the second look at excluded records stands for a reviewer.
-
-    What a reviewer has judged never awaits that reviewer: a second look is somebody else's. Where two are to judge
-    each record anyway nothing ever awaits it: being listed would tell what the first has decided.
-    """
-    stage = review.stage(stage_name, viewer=reviewer)
-    given = _judgements(stage, set(_sample(stage)))
-    drawn, pending = _excluded_of_sample(stage, given)
-    waiting = tuple(r for r in pending if given[r][0].reviewer != reviewer)
-    return SecondLooks(stage.name, len(drawn), len(drawn) - len(pending), waiting, len(pending) - len(waiting))
-
-
-def second_look(review: Snapshot, reviewer: str, stage_name: str | None = None) -> list[int]:
-    """Return the records that await a reviewer's second look (see `second_looks`).
-
-    Raises
-    ------
-    InputError
-        When there is none.
-    """
-    looks = second_looks(review, reviewer, stage_name)
-    if (count := review.protocol.reviewers_per_record) > 1:
-        raise InputError(
-            f"The protocol asks {plural(count, 'reviewer')} to judge each record, so each has its second look in ordinary "
-            "screening; a list of excluded records would tell you what the other decided."
-        )
-    if not looks.waiting and not looks.own:
-        raise InputError(f"No excluded record of the random sample at the stage {looks.stage!r} awaits a second look.")
-    if not looks.waiting:
-        raise InputError(
-            f"{reviewer} excluded {agree(looks.own, 'the one record', 'all ' + plural(looks.own, 'record'))} that "
-            f"{agree(looks.own, 'awaits', 'await')} a second look; another reviewer is to judge "
-            f"{agree(looks.own, 'it', 'them')} (--reviewer NAME)."
-        )
-    return list(looks.waiting)
-
-
-def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
-    """Return the weights of the evidence as logged with the stage's first permutation."""
-    for e in events:
-        if e.kind is Kind.PLAN and e.stage == stage:
-            return recall.AuditE.logged(json.loads(e.note))
-    return recall.AuditE()
 
 
 def _ask(
@@ -669,7 +418,7 @@ def _unfinished(
         if earlier == stage.name:
             break
         before = review.stage(earlier, viewer=viewer)
-        open_records = len(before.record_ids) - sum(1 for _, label in _judged(before) if label is not None)
+        open_records = len(before.record_ids) - sum(1 for _, label in judged_records(before) if label is not None)
         if open_records:
             told.append(
                 f"The stage {earlier!r} is not finished ({plural(open_records, 'record')} "
@@ -677,84 +426,6 @@ def _unfinished(
                 f"may come to {stage.name!r}; nothing is said of them."
             )
     return told
-
-
-def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE) -> bool:
-    """Tell whether the protocol's rule says that screening can stop; `parameters` are those of the log."""
-    rule = recall.rule_of(
-        stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters
-    )
-    return rule(history).stop
-
-
-def recall_in_words(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
-    """Return what is certified, for the screening session, "" before anything is; `parameters` are those of the log."""
-    stopping = protocol.stopping
-    certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
-    if certificate.recall_lower is None:
-        return ""
-    reached = "CERTIFIED" if certificate.certified else f"target {100 * stopping.target:g} %"
-    return f"recall at least {floor_percent(certificate.recall_lower)}, {reached}"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where the review is, for the screening session; as a string, in one line.
-
-    Attributes
-    ----------
-    counts : Counts
-        Of now.
-    recall : str
-        What is certified, in words; empty while nothing is.
-    decisions_ago : int
-        How old `recall` is.
-    """
-
-    counts: Counts
-    recall: str
-    decisions_ago: int
-
-    def __str__(self) -> str:
-        counts = (
-            f"{self.counts.screened:,} of {self.counts.records:,} screened | {self.counts.relevant:,} relevant found"
-        )
-        age = f" ({plural(self.decisions_ago, 'decision')} ago)" if self.decisions_ago else ""
-        return f"{counts} | {self.counts.left:,} left" + (f" | {self.recall}{age}" if self.recall else "")
-
-
-class StateOf:
-    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
-
-    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
-
-    Parameters
-    ----------
-    session : Session
-    in_words : callable of History to str
-        See `recall_in_words`.
-    """
-
-    def __init__(self, session: Session, in_words: Callable[[History], str]) -> None:
-        self._session = session
-        self._in_words = in_words
-        self._renew()
-
-    def _renew(self) -> None:
-        self._recall, self._at = self._in_words(self._session.pool.history()), self._session.changes
-
-    def __call__(self) -> State:
-        if self._session.changes - self._at >= _RECALL_EVERY:
-            self._renew()
-        return State(self._session.counts(), self._recall, self._session.changes - self._at)
-
-
-def recall_for(review: Snapshot, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
-    """Return what is certified, for a reviewer's session; as they may know it where two judge each record."""
-    protocol = review.protocol
-    if protocol.reviewers_per_record > 1:
-        history = review.history(stage_name, viewer=reviewer)
-    return recall_in_words(history, protocol, parameters)
 
 
 def in_words(facts: dict) -> str:

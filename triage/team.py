@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 
 from . import agreement as coefficients
-from .decisions import Event, Label, visible
 from .errors import InputError
-from .project import Project, Role, Snapshot, Stage
+from .log import Event, Label, Stage, visible
+from .project import Project, Role, Snapshot
 from .wording import plural
 
 

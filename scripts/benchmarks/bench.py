@@ -42,9 +42,9 @@ from pathlib import Path
 import first
 import imports
 import next_record
+import numpy as np
 import walk
 import web
-import numpy as np
 
 
 def labelled(folder: Path) -> list[dict[str, str]]:
@@ -97,7 +97,8 @@ def made_views(options: argparse.Namespace, preset):
 
 def retrain(options: argparse.Namespace) -> None:
     """Print seconds for the views, the first training, a retrain after one label, and held-out scores."""
-    from triage import ranking, screening
+    from triage import ranking
+    from triage.ranking.held_out import held_out_scores
 
     for name in options.presets.split(","):
         preset = ranking.load_preset(name)
@@ -114,9 +115,7 @@ def retrain(options: argparse.Namespace) -> None:
             learner(labelled[:n], y[:n])
             seconds.append(time.perf_counter() - began)
         began = time.perf_counter()
-        screening.held_out_scores(
-            ranking.Learner(preset, views), views.n, labelled[: options.labels], y[: options.labels]
-        )
+        held_out_scores(ranking.Learner(preset, views), views.n, labelled[: options.labels], y[: options.labels])
         held_out = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
@@ -203,22 +202,22 @@ def encode(options: argparse.Namespace) -> None:
     from sentence_transformers import SentenceTransformer
 
     from triage import features
-    from triage.features import embedding
+    from triage.features.encoder import packaged, runtime, sentence
 
     rows = [row for row in labelled(options.folder) if row["abstract"].strip()]
     chosen = np.random.default_rng(0).permutation(len(rows))[: options.records]
     texts = [f"{rows[i]['title']} {rows[i]['abstract']}" for i in chosen]
-    folder = embedding.model_folder(features.PACKAGED_MODEL)
+    folder = packaged.model_folder(features.PACKAGED_MODEL)
     if options.runtimes:
         runtimes = [
-            embedding.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")
+            runtime.Runtime(name.split("-")[0], "cpu", name.split("-")[1]) for name in options.runtimes.split(",")
         ]
     else:
-        runtimes = list(dict.fromkeys((embedding.fastest_runtime(folder), embedding.fastest_torch())))
+        runtimes = list(dict.fromkeys((runtime.fastest_runtime(folder), runtime.fastest_torch())))
     plain = SentenceTransformer(str(folder), device="cpu")
     encoders = {"plain float32": lambda some: plain.encode(some, show_progress_bar=False)}
-    for runtime in runtimes:
-        encoders[f"{runtime.library} {runtime.precision}"] = embedding.SentenceEmbedding(runtime=runtime).transform
+    for one in runtimes:
+        encoders[f"{one.library} {one.precision}"] = sentence.SentenceEmbedding(runtime=one).transform
     for run in encoders.values():
         run(texts[:8])  # loads, and converts the first time
     seconds: dict[str, list[float]] = {name: [] for name in encoders}

@@ -33,8 +33,9 @@ import numpy as np
 from scipy.special import gammaln
 
 from triage import bundled, recall, simulation
-from triage.decisions import History
-from triage.screening import ReviewModel, held_out_scores
+from triage.log import History
+from triage.ranking.held_out import held_out_scores
+from triage.ranking.review import ReviewModel
 from triage.stopping_rules import RULES, promise_in_words
 
 TARGETS = (0.8, 0.9, 0.95)  # each has replays of its own; .99 is judged on those of .95

@@ -25,7 +25,7 @@ from buscarpy import calculate_h0
 from pyterrier_tar.rules import AnytimeCMH, CMHHeuristic, ConsecutiveIrrelevant, PoissonPoint
 
 from triage import recall
-from triage.decisions import History
+from triage.log import History
 
 LOOK = 25  # records between two looks of cmh
 ROW = 50  # irrelevant records in a row

@@ -101,12 +101,13 @@ def first_rankings(
 
 def run(args: argparse.Namespace) -> None:
     """Print how many runs ended."""
-    from triage.features import PACKAGED_MODEL, embedding
+    from triage.features.encoder import packaged, runtime
+    from triage.features.views import PACKAGED_MODEL
 
     def say(text: str) -> None:
         print(text, flush=True)
 
-    runtime = embedding.fastest_runtime(embedding.model_folder(PACKAGED_MODEL))
+    runtime = runtime.fastest_runtime(packaged.model_folder(PACKAGED_MODEL))
     with tempfile.TemporaryDirectory() as folder, busy(args.load):
         found = list(first_rankings(args.runs, args.limit, args.from_nothing, Path(folder), say))
     ended = [seconds for seconds in found if seconds is not None]

@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from triage import intake, terminal  # noqa: E402
-from triage.decisions import Event, Kind, Label  # noqa: E402
+from triage.log import Event, Kind, Label
 from triage.project import Project  # noqa: E402
 
 DEMO = ROOT / "data" / "demo"

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from triage import protocol as protocols
-from triage.decisions import Label, Origin
+from triage.log import Label, Origin
 from triage.project import Project
 from triage.records import Record
-from triage.screening import commit_audit, open_session
+from triage.screening.journal import commit_audit
+from triage.screening.opening import open_session
 
 
 def made_up(n: int, rng: np.random.Generator) -> list[Record]:

@@ -44,11 +44,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from next_record import made_up
 
-from triage.decisions import Kind, Label, Origin
 from triage.errors import InputError
+from triage.log import Kind, Label, Origin
 from triage.project import Project, Role
 from triage.records import Record
-from triage.screening import ProjectJournal, Session, commit_audit
+from triage.screening.journal import ProjectJournal, commit_audit
+from triage.screening.session import Session
 
 PASSWORD = "correct horse battery staple"
 RELEVANT = 0.1  # of the decisions

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from triage import formats
-from triage.protocol import language_name
+from triage.protocol.languages import language_name
 from triage.records import Record, is_placeholder, normal_doi, normal_title
 
 SEED = 1980

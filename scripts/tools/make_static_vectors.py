@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from triage.features import PACKAGED_MODEL
-from triage.features.embedding import model_folder
+from triage.features.encoder.packaged import model_folder
+from triage.features.views import PACKAGED_MODEL
 
 OUT = Path(__file__).resolve().parents[2] / "models" / "static.npz"
 WIDTH = 128

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import bundled
-from . import of_length_one
+from .views import of_length_one
 
 
 class StaticEmbedding:

@@ -28,8 +28,7 @@ from .common import (
     with_remainder,
 )
 from .details import details
-from .markup import plain as plain_text
-from .markup import readable
+from .markup import plain as plain_text, readable
 from .tagged import Opening, pieces
 from .text import TextFile
 

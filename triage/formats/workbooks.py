@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from ..wording import plural
 from ..records import Record
+from ..wording import plural
 from . import archives
 from .columns import Columns, Layout
 from .common import REMAINDER, ExportRow, Tally, remainder

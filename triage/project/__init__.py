@@ -8,8 +8,9 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from .. import protocol as protocols
-from ..decisions import Live
 from ..errors import InputError
+from ..log import Live
+from ..log.stage import Stage, stage_of
 from . import schema
 from .attachments import Attachments
 from .database import Database, next_id, now
@@ -21,7 +22,6 @@ from .rankings import Rankings
 from .reading import Reader
 from .records import Records
 from .snapshot import Snapshot, SourceFile
-from .stage import Stage, stage_of
 
 __all__ = [
     "SCHEMA_VERSION",

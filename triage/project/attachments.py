@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import func, insert, select
 
-from ..decisions import Event, Kind
 from ..errors import InputError
+from ..log import Event, Kind
 from .database import PAGE, Database, pages
 from .log import taken_back
 from .reading import Reader, insert_events

@@ -10,14 +10,14 @@ from itertools import chain, islice
 import numpy as np
 from sqlalchemy import insert, select
 
-from ..decisions import Event, Kind, Label, Live, Origin, batches, consensus
 from ..errors import InputError
+from ..log import Event, Kind, Label, Live, Origin, batches, consensus
+from ..log.stage import Stage
 from .database import Database
 from .people import Role
 from .reading import Reader, insert_events, newest_event, to_event
-from .snapshot import between
 from .schema import events as _events, people as _people, plans as _plans
-from .stage import Stage
+from .snapshot import between
 
 
 class Log:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from sqlalchemy import insert, select, update
 
-from ..decisions import Ranking
+from ..ranking.scores import Ranking
 from .database import Database, next_id, now
 from .schema import rankings as _rankings
 

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select
 
 from .. import protocol as protocols
-from ..decisions import Event, Folding, Kind, Label, Live, Origin
+from ..log import Event, Folding, Kind, Label, Live, Origin
 from .database import PAGE, Database, now, pages, storable
 from .people import read_people
 from .rankings import Rankings

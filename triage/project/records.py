@@ -10,10 +10,10 @@ import numpy as np
 from sqlalchemy import func, insert, select
 
 from ..errors import InputError
+from ..log.stage import Stage
 from ..records import Record, content_hash, filled
 from .database import PAGE, Database, next_id, now, pages, storable
 from .schema import files as _files, records as _records
-from .stage import Stage
 
 
 class Records:

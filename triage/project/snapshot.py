@@ -11,14 +11,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..decisions import Event, History, Live, fold, seen_by
 from ..errors import InputError
-from ..protocol import Protocol, Stage as AskedStage
+from ..log import Event, History, Live, fold, seen_by
+from ..log.stage import Stage, stage_of
+from ..protocol.model import Protocol, Stage as AskedStage
 from .people import Person
 from .places import Server
 from .rankings import Rankings
 from .records import Records
-from .stage import Stage, stage_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..decisions import Estimate, History, Origin
+from ..log import History, Origin
+from .verdict import Estimate
 
 
 def _estimate(

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..decisions import History, Origin
+from ..log import History, Origin
 
 SLACK = 1e-9  # 0.95 * 20 is 19.000000000000004
 

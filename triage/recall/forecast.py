@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..decisions import Estimate, History, Origin
+from ..log import History, Origin
 from .evidence import SLACK, AuditE, is_certified, least_missed
 from .rules.exact import draws_needed
 from .rules.policy import Policy, after_last_relevant, first_audit
+from .verdict import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .. import __version__
-from ..decisions import Kind, Label
 from ..errors import InputError
+from ..flow import NO_REASON, Flow, flow, tags_of_records
+from ..log import Kind, Label
 from ..project import Snapshot
 from ..records import Record
-from ..status import NO_REASON, Flow, flow, tags_of_records
 from ..stopping_rules import PROMISES, RULES
 from ..wording import plural
 from .curve import discovery_curve

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..decisions import History, Origin
+from ..log import History, Origin
 from ..wording import plural
 from .drawing import WIDTH, set_text, svg
 

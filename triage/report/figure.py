@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..protocol import Protocol
-from ..status import NO_REASON, Flow, StageFlow
+from ..flow import NO_REASON, Flow, StageFlow
+from ..protocol.model import Protocol
 from ..wording import is_are, plural
 from .drawing import BOLD, LINE, PAD, WIDTH, arrow, set_text, svg, text_width, wrapped
 

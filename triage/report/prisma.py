@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from ..errors import InputError
-from ..status import Flow
+from ..flow import Flow
 from ..wording import agree, is_are, plural
 from .drawing import clean
 from .figure import by_count, check_sums

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
-from ..decisions import History, Origin
-from ..protocol import Limits, Protocol
-from ..status import Flow, StageFlow
+from ..flow import Flow, StageFlow
+from ..log import History, Origin
+from ..protocol.model import Limits, Protocol
 from ..stopping_rules import RULES
 from ..wording import agree, is_are, plural, span, was_were
 

@@ -23,8 +23,13 @@ from .. import __version__
 from ..errors import InputError, Unavailable
 from ..project import Project, Role
 from . import api, pages
-from .access import Access, Door, Gate, Refused, Visitor, refusal_as_json
-from .desks import Desks, NotOpen
+from .access import Access, Visitor, refusal_as_json
+from .api.files import Questions
+from .api.full_texts import FileNames
+from .api.review import Statuses
+from .gate import Door, Gate
+from .limits import Refused
+from .sessions import Desks, NotOpen
 
 
 def make_app(
@@ -62,9 +67,9 @@ def make_app(
     app.state.project = project
     app.state.access = access
     app.state.desks = Desks(project, preset, device)
-    app.state.statuses = api.Statuses()
-    app.state.questions = api.Questions()
-    app.state.names = api.FileNames(project)
+    app.state.statuses = Statuses()
+    app.state.questions = Questions()
+    app.state.names = FileNames(project)
     # By which a browser keeps apart what it holds of several reviews under one address.
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
     app.include_router(api.router)

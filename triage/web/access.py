@@ -1,36 +1,26 @@
-"""Who is asking, and what they may: names of the host, log-in, sessions, tokens, limits, headers.
-
-Nothing in here knows a page. `Gate` stands before every request, `visitor` before all but the log-in.
-"""
+"""Who is let in: people, sessions, tokens, invitations."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
-import math
 import secrets
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import JSONResponse
 
-from .. import fulltext
 from ..errors import InputError
 from ..project import Person, Project, Role, Snapshot
-from ..wording import plural
+from .gate import SAFE, Door
+from .limits import FROM_ONE, OF_ONE, OF_ONE_FROM_ONE, Attempts, Limit, Refused, network_of, too_many
 
 LEAST_PASSWORD = 12  # characters
 MOST_PASSWORD = 1_000  # a longer one would only cost time to hash
@@ -38,200 +28,8 @@ INVITATION_DAYS = 7
 _IDLE = timedelta(hours=12)  # without a request, after which a session ends
 _LONGEST = timedelta(days=7)  # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
-_FORGET_SECONDS = 60 * 60  # after the last failed attempt
 _AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads are left for others
-_BODY = 1_000_000  # bytes of a request that brings no file
-# What brings files: who may send them, and how many bytes at once, the form around them included.
-_UPLOADS = {
-    "/api/import": (Role.OWNER, 2_000_000_000),
-    "/api/attachments": (Role.REVIEWER, fulltext.MOST_BYTES + 100_000),
-}
-_FRAMED = "/api/attachments/"  # what our own pages show in a frame
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _RANKS = list(Role)
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    # With "no-referrer" a browser calls the origin of its own forms "null", and they would be refused.
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
-}
-# Without "sandbox": Safari then shows no PDF, and Chromium's viewer, a process of its own, heeds none.
-_HEADERS_FRAMED = {
-    **_HEADERS,
-    "content-security-policy": (
-        "default-src 'none'; object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
-    ),
-    "x-frame-options": "SAMEORIGIN",
-}
-
-
-class Refused(Exception):
-    """A request that is not carried out: what to say, and the status of the answer."""
-
-    def __init__(self, status: int, message: str, *, code: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Under which addresses the pages are offered, and whether anybody gets in without logging in.
-
-    Attributes
-    ----------
-    hosts : frozenset of str
-        Values of the Host header that are answered, with their port where it is not the usual one.
-    login : bool
-    secure : bool
-        Whether visitors come over TLS: then cookies go nowhere else.
-    """
-
-    hosts: frozenset[str]
-    login: bool
-    secure: bool
-
-    @classmethod
-    def of(cls, host: str, port: int, *, tls: bool, public: str = "") -> Door:
-        """Return the door of a server.
-
-        Parameters
-        ----------
-        host, port
-            Where it listens.
-        tls : bool
-            Whether it speaks TLS itself.
-        public : str
-            The address under which a proxy, or another name of the machine, offers it.
-
-        Raises
-        ------
-        InputError
-            When `public` is no address.
-        """
-        local = is_loopback(host)
-        hosts = {"localhost", "127.0.0.1", "[::1]"} if local else set()
-        if not local and host not in ("0.0.0.0", "::"):
-            hosts.add(f"[{host}]" if ":" in host else host)
-        secure = tls
-        hosts = {f"{name}:{port}" for name in hosts} | (hosts if port == (443 if tls else 80) else set())
-        if public:
-            parts = urlsplit(public)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-                raise InputError(
-                    f"{public} is no address such as https://review.example.org; give one, without a path."
-                )
-            secure = parts.scheme == "https"
-            hosts.add(parts.netloc.lower())
-        if not hosts:
-            raise InputError(
-                f"{host} stands for every address of this machine; say by --public under which one the page is reached, "
-                f"such as --public http://192.168.1.20:{port}."
-            )
-        return cls(frozenset(hosts), not local or bool(public), secure)
-
-    @property
-    def cookie(self) -> str:
-        """The name of the session's cookie; the prefix makes a browser keep it to this host and to TLS."""
-        return "__Host-triage" if self.secure else "triage"
-
-    @property
-    def device_cookie(self) -> str:
-        """The name of the cookie by which a browser is known that somebody has logged in with."""
-        return f"{self.cookie}-device"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _TooMuch(Exception):
-    """More was sent than is taken in."""
-
-
-class Gate:
-    """Before every request: the host's name, where a change comes from, its size; after it the headers."""
-
-    def __init__(self, app: ASGIApp, door: Door, may: Callable[[Request, Role], bool]) -> None:
-        self._app = app
-        self._door = door
-        self._may = may
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                framed = scope["path"].startswith(_FRAMED)
-                for name, value in (_HEADERS_FRAMED if framed else _HEADERS).items():
-                    headers[name] = value
-                headers["cache-control"] = "no-cache" if scope["path"].startswith("/static/") else "no-store"
-                if self._door.secure:
-                    headers["strict-transport-security"] = "max-age=31536000"
-            await send(message)
-
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
-        if refusal is not None:
-            await refusal(scope, receive, guarded)
-            return
-        limit = _BODY
-        role, most = _UPLOADS.get(scope["path"], (Role.OWNER, _BODY))
-        if most > limit and await run_in_threadpool(self._may, Request(scope), role):
-            limit = most  # a file is taken in before a route is asked who sent it
-        taken = 0
-
-        async def measured() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > limit:
-                raise _TooMuch
-            return message
-
-        if int(length) > limit if (length := headers.get("content-length", "0")).isdecimal() else True:
-            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(
-                scope, receive, guarded
-            )
-            return
-        try:
-            await self._app(scope, measured, guarded)
-        except _TooMuch:
-            await PlainTextResponse(f"More than {limit:,} bytes were sent; send less at a time.", 413)(
-                scope, receive, guarded
-            )
-
-    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
-            return PlainTextResponse("This page is not offered under that name.", 421)
-        if scope["method"] in _SAFE:
-            return None
-        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if origin is not None and urlsplit(origin).netloc.lower() not in self._door.hosts:
-            return PlainTextResponse("A change may come from these pages alone.", 403)
-        if site not in (None, "same-origin", "none"):
-            return PlainTextResponse("A change may come from these pages alone.", 403)
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,90 +60,6 @@ class Visitor:
     def may(self, role: Role) -> bool:
         """Tell whether the visitor's role allows what `role` does."""
         return _RANKS.index(self.role) >= _RANKS.index(role)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """How many attempts may fail, and how long at most is waited for the next after that.
-
-    The first wait is a second, and each failure doubles it.
-    """
-
-    free: int
-    longest: float
-
-    def wait(self, failed: int) -> float:
-        """Return the seconds from the last failure to the next attempt."""
-        return 0.0 if failed < self.free else min(self.longest, 2.0 ** min(failed - self.free, 30))
-
-
-OF_ONE_FROM_ONE = Limit(5, 15 * 60)  # under one name, from one address or one browser
-FROM_ONE = Limit(30, 15 * 60)  # from one address
-# Anybody can spend the attempts of any name: it is slowed, not locked, and not at all in a browser of the person's own.
-OF_ONE = Limit(50, 60)
-
-
-class Attempts:
-    """Counts failed attempts, each under several keys that have a limit each.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failed: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()  # the newest failure last
-        self._lock = threading.Lock()
-
-    def begin(self, counted: Mapping[tuple[str, ...], Limit]) -> int:
-        """Count an attempt as failed until it has succeeded: many at once are no way round a limit.
-
-        Returns
-        -------
-        int
-            0, or the seconds until the next attempt is looked at: then this one is not, nor counted.
-        """
-        now = self._clock()
-        with self._lock:
-            while self._failed and next(iter(self._failed.values()))[1] < now - _FORGET_SECONDS:
-                self._failed.popitem(last=False)
-            waits = [
-                last + limit.wait(failed) - now
-                for key, limit in counted.items()
-                for failed, last in [self._failed.get(key, (0, now))]
-            ]
-            if (wait := max(waits)) > 0:
-                return math.ceil(wait)
-            for key in counted:
-                self._failed[key] = self._failed.pop(key, (0, now))[0] + 1, now
-        return 0
-
-    def succeed(self, counted: Mapping[tuple[str, ...], Limit]) -> None:
-        """Forget the failures under the first key, and that this attempt was counted under the others."""
-        first, *others = counted
-        with self._lock:
-            self._failed.pop(first, None)
-            for key in others:
-                if key in self._failed:
-                    failed, last = self._failed[key]
-                    self._failed[key] = max(failed - 1, 0), last
-
-
-def too_many(wait: int) -> Refused:
-    """Return what is said to somebody who has to wait for the next attempt."""
-    said = plural(wait, "second") if wait < 100 else plural(-(-wait // 60), "minute")
-    return Refused(429, f"Too many attempts failed; try again in {said}.")
-
-
-def _network(address: str) -> str:
-    """Return whom an address stands for: of IPv6 each has a network of their own, not one address."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
 
 
 class Access:
@@ -468,7 +182,7 @@ class Access:
         if person is not None and self._is_device_of(person, device):
             counted = {("device", folded, device): OF_ONE_FROM_ONE}
         else:
-            source = _network(address)
+            source = network_of(address)
             counted = {("pair", folded, source): OF_ONE_FROM_ONE, ("from", source): FROM_ONE, ("name", folded): OF_ONE}
         self.check(
             counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
@@ -525,7 +239,7 @@ def visitor(request: Request) -> Visitor:
     found = access.visitor(request)
     if found is None:
         raise Refused(401, "Log in first.", code="login")
-    if request.method not in _SAFE and found.csrf:
+    if request.method not in SAFE and found.csrf:
         access.check_csrf(request.headers.get("x-csrf-token", ""), found.csrf)
     return found
 

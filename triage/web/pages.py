@@ -13,46 +13,31 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, report, screening, status, team
+from .. import __version__, report, team
 from ..errors import InputError
+from ..flow import flow
 from ..project import Role, Snapshot
-from ..reading import plain
+from ..ranking import answers
+from ..second_look import second_looks
+from ..text import plain
 from ..wording import agree, plural, span
-from .access import (
-    INVITATION_DAYS,
-    LEAST_PASSWORD,
-    OF_ONE_FROM_ONE,
-    Access,
-    Refused,
-    Visitor,
-    adjudicator,
-    owner,
-    review_of,
-    too_many,
-    visitor,
-)
-from .api import (
+from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
+from .api.common import desk_of, project_of
+from .api.full_texts import attachments_of, missing_full_texts
+from .api.records import history as history_of, own_decisions, record as record_of, search_results
+from .api.review import Statuses, paces
+from .api.team import (
     Batch,
-    Statuses,
-    attachments_of,
-    batches_of,
-    desk_of,
-    missing_full_texts,
-    own_decisions,
-    paces,
-    project_of,
-    search_results,
-    take_batch_back,
-)
-from .api import (
     agreement as agreement_of,
+    batches_of,
     conflicts as conflicts_of,
-    history as history_of,
-    record as record_of,
     second_look as second_look_of,
+    take_batch_back,
     viewer_of,
 )
-from .desks import Desk, as_read, line, words_of
+from .limits import OF_ONE_FROM_ONE, Refused, too_many
+from .reading import as_read, line, words_of
+from .sessions import Desk
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -151,7 +136,7 @@ def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
     While that is so the protocol's file is looked at anew, so that the page, loaded again, takes over what was
     filled in.
     """
-    said = screening.nothing_to_rank_by(review, desk.stage_name, viewer=who.viewer)
+    said = answers.nothing_to_rank_by(review, desk.stage_name, viewer=who.viewer)
     if not said:
         return ""
     try:
@@ -159,7 +144,7 @@ def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
             return said
     except InputError as error:
         return str(error)
-    return screening.nothing_to_rank_by(desk.project.snapshot(), desk.stage_name, viewer=who.viewer)
+    return answers.nothing_to_rank_by(desk.project.snapshot(), desk.stage_name, viewer=who.viewer)
 
 
 # -- screening ----------------------------------------------------------------------------------
@@ -272,7 +257,7 @@ def record(
 
 def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
     """Return the record that awaits the reviewer's second look after this one, the first after the last."""
-    waiting = status.second_looks(review, desk.reviewer, desk.stage_name).waiting
+    waiting = second_looks(review, desk.reviewer, desk.stage_name).waiting
     at = waiting.index(record_id) if record_id in waiting else -1
     return next((other for other in (*waiting[at + 1 :], *waiting) if other != record_id), None)
 
@@ -290,7 +275,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
     figure = report.flow_figure(
-        status.flow(review, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
+        flow(review, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
     )
     return page(
         request,
@@ -306,7 +291,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "flow": Markup(figure),
             "paces": paces(review, name, who),
             "batches": batches_of(review, who),
-            "to_look_again": len(status.second_looks(review, who.name, name).waiting),
+            "to_look_again": len(second_looks(review, who.name, name).waiting),
             "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,
         },
     )

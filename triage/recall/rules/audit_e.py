@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...decisions import History, Verdict
+from ...log import History
 from ...wording import floor_percent, is_are, percent, plural
 from ..evidence import AuditE, certificate
+from ..verdict import Verdict
 from .base import Rule
 from .policy import Policy
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import Estimate, History, Verdict
+from ...log import History
+from ..verdict import Estimate, Verdict
 from .policy import Policy
 
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import History, Verdict
+from ...log import History
 from ...wording import percent, plural
 from ..evidence import least_missed
+from ..verdict import Verdict
 from .base import Rule
 from .exact import hypergeometric
 

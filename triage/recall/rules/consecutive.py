@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...decisions import History, Verdict
+from ...log import History
 from ...wording import plural
+from ..verdict import Verdict
 from .base import Rule
 from .policy import Policy
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import History, Origin, Verdict
+from ...log import History, Origin
 from ...wording import floor_percent, is_are, plural
 from ..evidence import SLACK
+from ..verdict import Verdict
 from .base import Rule
 from .exact import draws_needed, elusion_upper
 from .policy import Policy, first_audit

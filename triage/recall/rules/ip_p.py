@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...decisions import Estimate, History, Verdict
+from ...log import History
 from ...wording import about, floor_percent
 from ..estimates import curve_of, poisson_quantile
 from ..evidence import SLACK
+from ..verdict import Estimate, Verdict
 from .base import Rule
 
 

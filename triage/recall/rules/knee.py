@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import History, Verdict
+from ...log import History
 from ...wording import is_are, plural
+from ..verdict import Verdict
 from .base import Rule
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...decisions import History, Origin
+from ...log import History, Origin
 from .exact import draws_needed
 
 if TYPE_CHECKING:

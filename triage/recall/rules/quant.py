@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import Estimate, History, Verdict
+from ...log import History
 from ...wording import floor_percent, is_are
 from ..estimates import calibrated
 from ..evidence import SLACK
+from ..verdict import Estimate, Verdict
 from .base import Rule
 
 

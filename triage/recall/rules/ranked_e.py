@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...decisions import History, Origin, Verdict
+from ...log import History, Origin
 from ...wording import agree, is_are, percent, plural
 from ..evidence import least_missed
+from ..verdict import Verdict
 from .base import Rule
 from .exact import least_run, log_factorials, log_no_hit
 from .policy import Policy

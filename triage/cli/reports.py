@@ -1,0 +1,292 @@
+"""Commands that say where a review is, and write it out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..wording import agree, plural
+from .app import app
+from .output import (
+    AsJson,
+    Device,
+    DeviceOption,
+    Model,
+    Review,
+    Reviewer,
+    StageName,
+    one_line,
+    open_review,
+    print_json,
+    short,
+    user_name,
+    warn_if_unranked,
+)
+
+
+@app.command()
+def status(
+    review: Review,
+    stage: StageName = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Recall to reach; the protocol's, else 0.95.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Confidence of every bound; the protocol's, else 0.95.")
+    ] = None,
+    require: Annotated[
+        str | None, typer.Option(metavar="certified", help="Exit with 1 unless the target is certified.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is found, what is left, and whether you can stop.
+
+    The certificate is a lower bound on recall that holds whatever the ranking does and however often
+    you look; the estimate is a model's and says what it assumes. Only a certified stop is a guarantee.
+    """
+    from .. import status as facts
+
+    if require not in (None, "certified"):
+        raise typer.BadParameter("only certified can be required", param_hint="--require")
+    with open_review(review) as project:
+        found = facts.status(project.snapshot(), stage, target=target, confidence=confidence)
+    if as_json:
+        print_json(found)
+    else:
+        print(facts.in_words(found))
+    if require and not found["certificate"]["certified"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    review: Review,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="report.html; flow.svg, flow.png or flow.pdf for the flow figure alone; "
+            "prisma.csv for its counts as the R package PRISMA2020 reads them.",
+        ),
+    ],
+    hide: Annotated[
+        str,
+        typer.Option(
+            metavar="PARTS",
+            show_default=False,
+            help="What the flow figure leaves out (several with commas): sources, reasons, "
+            "tags, steps (all that leaves before screening is then one box), or a stage, "
+            "whose records are then counted with the stage before.",
+        ),
+    ] = "",
+    stage: StageName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report, one HTML page, or the flow figure.
+
+    In the report: the PRISMA flow figure with counts by source and reason, the curve of relevant records
+    found, the estimates with their promises, and a methods paragraph to paste. FILE's ending decides.
+    """
+    from .. import report as reports, status as facts
+
+    hidden = [part.strip() for part in hide.split(",") if part.strip()]
+    with open_review(review) as project:
+        now = project.snapshot()
+        reports.write_report(now, output, facts.status(now, stage), hide=hidden)
+    if as_json:
+        print_json({"file": str(output)})
+    else:
+        print(f"Wrote {output}.")
+
+
+@app.command()
+def export(
+    review: Review,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="It ends in .ris, .csv, .tsv, .xlsx or .bib, which names the format.",
+        ),
+    ],
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            show_default=False,
+            help="included, excluded, maybe, unscreened (several with commas); next: the "
+            "next batch to screen; or second-look: excluded records drawn at random, for "
+            "another reviewer; every record of the stage when left out.",
+        ),
+    ] = "",
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records of the next batch.")] = 50,
+    stage: StageName = None,
+    reviewer: Reviewer = None,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """Write records with every imported field, and the decisions.
+
+    `--only next --top 50` hands out the next batch to screen elsewhere: fill in the column label of
+    the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
+    all others are; `triage undo --batch` takes the batch back. Where two are to judge each record, each is given
+    a batch of their own by --reviewer, and labels it by the same name.
+
+    `--only second-look --reviewer NAME` writes the excluded records of a random sample that await another
+    reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` how
+    many relevant records the first reviewers exclude.
+    """
+    from .. import formats, intake, screening, terminal
+    from ..second_look import awaiting_second_look
+
+    wanted = [part.strip() for part in only.split(",") if part.strip()]
+    for part in wanted:
+        if part not in intake.EXPORTABLE:
+            raise typer.BadParameter(f"{part!r} is none of {', '.join(intake.EXPORTABLE)}", param_hint="--only")
+    for part in ("next", "second-look"):
+        if part in wanted and len(wanted) > 1:
+            raise typer.BadParameter(f"{part} goes with no other", param_hint="--only")
+    with open_review(review) as project:
+        formats.check_writable(output)
+        if wanted == ["next"]:
+            warn_if_unranked(project, stage)
+            who = user_name(reviewer)
+            count = len(
+                screening.hand_out(
+                    project,
+                    top,
+                    file=output,
+                    stage_name=stage,
+                    reviewer=who,
+                    preset=model,
+                    device=device,
+                    progress=terminal.progress_bar,
+                    write=lambda ids: intake.export(
+                        project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who
+                    ),
+                )
+            )
+        elif wanted == ["second-look"]:
+            who = user_name(reviewer)
+            ids = awaiting_second_look(project.snapshot(), who, stage)
+            count = intake.export(project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who)
+        else:
+            count = intake.export(project.snapshot(), output, only=wanted, stage_name=stage)
+    if as_json:
+        print_json({"file": str(output), "records": count})
+    else:
+        print(f"Wrote {plural(count, 'record')} to {output}.")
+
+
+@app.command()
+def attach(
+    review: Review,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", show_default=False, help="PDFs, and folders of them.")
+    ] = None,
+    record: Annotated[
+        int | None,
+        typer.Option(metavar="ID", help="The record that all of them are of; each file's name tells when left out."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="They take the place of the PDFs that their records have.")
+    ] = False,
+    stage: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; the last when left out."),
+    ] = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """Attach PDFs to their records, and list the records that have none.
+
+    A file's name says which record it is of: our number (12.pdf), its DOI with "/" written as it can be
+    (10.1000_abc.pdf) or the part after it, pmid 123.pdf, its title, alone or as reference managers write it
+    (Smith - 2001 - Title.pdf), or a name that the record itself gives. What is told by no name, or by two
+    records' names, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
+    the browser. `triage undo REVIEW --event SEQ` takes one off.
+    """
+    from .. import fulltext, terminal
+
+    if not files and (record is not None or replace):
+        raise typer.BadParameter("name the PDFs, too", param_hint="FILE")
+    with open_review(review) as project:
+        now = project.snapshot()
+        fulltext.stage_of_full_texts(now, stage)
+        done = (
+            fulltext.attach_files(
+                project,
+                files or [],
+                reviewer=user_name(reviewer),
+                record_id=record,
+                replace_all=replace,
+                progress=terminal.progress_bar,
+            )
+            if files
+            else []
+        )
+        asked = fulltext.stage_of_full_texts(project.snapshot() if done else now, stage)
+        missing = fulltext.without(asked)
+        titles = {r.id: r.title for r in project.records.shown(asked, asked.rows_of(missing[:10]))} if missing else {}
+    attached = [one for one in done if one.event is not None and not one.already_there]
+    there = [one for one in done if one.already_there]
+    left = [one for one in done if one.event is None]
+    if as_json:
+        print_json(
+            {
+                "attached": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in attached],
+                "already_there": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in there],
+                "not_attached": [{"file": one.file, "message": one.message} for one in left],
+                "stage": asked.name,
+                "records": len(asked.record_ids),
+                "without": missing,
+            }
+        )
+        return
+    for one in attached:
+        print(f"{one_line(one.file)}: record {one.record_id}, event {one.event}")
+    for one in left:
+        print(f"{one_line(one.file)}: not attached: {one_line(one.message)}")
+    if done:
+        print(f"{len(attached):,} attached, {len(there):,} there already, {len(left):,} not attached.")
+    records = len(asked.record_ids)
+    has = records - len(missing)
+    print(f"Stage {asked.name}: {has:,} of {plural(records, 'record')} {agree(has, 'has', 'have')} a PDF.")
+    for record_id, title in titles.items():
+        print(f"  none yet: record {record_id}: {short(title)}")
+    if len(missing) > len(titles):
+        print(f"  and {len(missing) - len(titles):,} more; --json lists all.")
+
+
+@app.command()
+def log(review: Review, as_json: AsJson = False) -> None:
+    """Print the log: every event in its order, for audit.
+
+    Tab-separated, or with --json as one object. Events are only ever added: shown, decision, settled
+    (a conflict, a person told), tag, attached (a PDF), duplicate, apart (no copy, a person told), removal, stays (no
+    removal, a person told), plan (the order of the random draws, fixed beforehand) and undo.
+    """
+    from ..log.printing import LOG_COLUMNS, event_as_json
+
+    with open_review(review) as project:
+        events = project.log.events()
+    if as_json:
+        # Piece by piece: a long log as one text would be many times its size.
+        print('{"events": [', end="")
+        for place, e in enumerate(events):
+            print(", " if place else "", json.dumps(event_as_json(e), allow_nan=False), sep="", end="")
+        print("]}")
+    else:
+        print("\t".join(LOG_COLUMNS))
+        for e in events:
+            print("\t".join("" if v is None else one_line(str(v)) for v in event_as_json(e).values()))

@@ -1,0 +1,341 @@
+"""Commands that rank and screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..wording import agree, is_are, plural, was_were
+from .app import app
+from .output import (
+    AsJson,
+    Device,
+    DeviceOption,
+    Model,
+    Review,
+    Reviewer,
+    StageName,
+    one_line,
+    open_review,
+    print_json,
+    quoted,
+    say,
+    short,
+    user_name,
+    warn_if_unranked,
+)
+
+
+@app.command()
+def rank(
+    review: Review,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records to list.")] = 10,
+    model: Model = None,
+    stage: StageName = None,
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ID", help="Show the words, criteria and judged records that speak for and against this one."
+        ),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """List the unscreened records that are most likely relevant.
+
+    Before any decision the protocol's criteria rank them; from the first include and exclude on, what
+    was learned from the decisions does. A ranking older than the newest decision is made anew first.
+    """
+    from .. import terminal
+    from ..ranking import answers
+
+    with open_review(review) as project:
+        warnings = warn_if_unranked(project, stage)
+        if explain is not None:
+            facts = answers.explain(
+                project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+            )
+        else:
+            facts = answers.rank(
+                project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+            )
+    if as_json:
+        print_json(facts | {"warnings": warnings})
+    elif explain is not None:
+        _print_explanation(facts)
+    else:
+        for record in facts["records"]:
+            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {short(record['title'])}")
+        if facts["basis"] == "order" and not warnings:
+            say(
+                f"The model {facts['model']['name']} does not read the criteria, so this is the order of import until "
+                "there are an include and an exclude to learn from."
+            )
+        if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
+            words = facts["criteria"]["words"]
+            say(
+                f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
+                "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
+                "What they match now:"
+            )
+            for match in facts["criteria"]["matches"]:
+                unknown = (
+                    f"; hardly a record says {', '.join(map(one_line, match['unknown']))}" if match["unknown"] else ""
+                )
+                say(
+                    f"  {short(match['text'])}: nearest is record {match['record_id']}, "
+                    f"{short(match['title'])}{unknown}"
+                )
+
+
+def _print_explanation(facts: dict) -> None:
+    print(short(facts["title"]))
+    if facts["score"] is None:
+        print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
+        return
+    print(f"  score {facts['score']:+.4f}, the sum of")
+    for name, adds in facts["parts"].items():
+        print(f"    {adds:+.4f}  {name}")
+    if facts["criteria"]:
+        print("  its nearness to the criteria, and the records that are less near")
+    for one in facts["criteria"]:
+        print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {short(one['text'])}")
+    for title, ours in (("for", lambda adds: adds > 0), ("against", lambda adds: adds < 0)):
+        terms = [term for term in facts["terms"] if ours(term["weight"])]
+        known = [record for record in facts["known"] if ours(record["weight"])]
+        if terms or known:
+            print(f"  {title}")
+        for term in terms:
+            print(f"    {term['weight']:+.4f}  {one_line(term['term'])}")
+        for record in known:
+            verdict = "relevant" if record["relevant"] else "not relevant"
+            print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {short(record['title'])}")
+    if not facts["known"]:
+        print("  No label speaks yet: this record is ranked by the criteria alone.")
+
+
+@app.command()
+def screen(
+    review: Review,
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
+    second_look: Annotated[
+        bool,
+        typer.Option(
+            "--second-look",
+            help="Judge excluded records of a random sample that others excluded, in place of new ones.",
+        ),
+    ] = False,
+) -> None:
+    """Screen in the terminal: one record, one key.
+
+    i includes, e excludes with a reason, m is maybe, u undoes, ? shows every key. The best records
+    come first, and each decision is safe on the disk before the next record is shown; once nothing
+    turns up any more, some come at random among them: these are what certifies the recall.
+
+    --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
+    without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
+    """
+    from .. import screening, status as facts, terminal
+    from ..second_look import awaiting_second_look
+    from ..session_state import StateOf, logged_parameters, recall_for
+
+    who = user_name(reviewer)
+    if second_look and model is not None:
+        raise typer.BadParameter("it goes not with --second-look, which ranks nothing", param_hint="--model")
+    with open_review(review) as project:
+        if second_look:
+            opened = screening.open_second_look(
+                project, awaiting_second_look(project.snapshot(), who, stage), stage_name=stage, reviewer=who
+            )
+        else:
+            warn_if_unranked(project, stage)
+            opened = screening.open_session(
+                project, stage_name=stage, reviewer=who, preset=model, device=device, progress=terminal.progress_bar
+            )
+        with opened as (session, records):
+            at_start = project.snapshot()
+            protocol, stage_now = at_start.protocol, at_start.asked(stage)
+            weights = logged_parameters(at_start.events, stage_now.name)
+            if not session.pool.n_shown:  # what a stop will cost is told before the first decision
+                print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
+            summary = terminal.run(
+                session,
+                records,
+                reasons=[(c.code, c.text) for c in stage_now.reasons],
+                criteria=([c.text for c in protocol.include], [c.text for c in protocol.exclude]),
+                state=(
+                    lambda: (
+                        f"Second look at excluded records drawn at random: {len(session.pool.outstanding()):,} left."
+                    )
+                )
+                if second_look
+                else StateOf(
+                    session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
+                ),
+                tags=protocol.tags,
+                nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
+            )
+    print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+    print(f"Next: triage status {quoted(review)}")
+
+
+@app.command()
+def serve(
+    review: Review,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where to listen; on any address but this machine's own everybody has to log in."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="N", help="The port.")] = 8765,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="A certificate in PEM, for TLS.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", show_default=False, help="The certificate's key.")] = None,
+    public: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            show_default=False,
+            help="The address under which a proxy offers the pages, or under which --host 0.0.0.0 is reached.",
+        ),
+    ] = "",
+    reviewer: Reviewer = None,
+    model: Model = None,
+    device: DeviceOption = Device.AUTO,
+) -> None:
+    """Screen in the browser: the same session as in the terminal, with the same keys.
+
+    Alone, on this machine, nobody logs in. With --host or --public a team works on one review: the owner's
+    invitation is printed, and the owner invites the others.
+    """
+    from .. import web
+
+    with open_review(review) as project:
+        warn_if_unranked(project)
+        web.serve(
+            project,
+            reviewer=user_name(reviewer),
+            host=host,
+            port=port,
+            certificate=certificate,
+            key=key,
+            public=public,
+            preset=model,
+            device=device,
+            say=say,
+        )
+
+
+@app.command()
+def label(
+    review: Review,
+    decisions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DECISIONS.csv",
+            show_default=False,
+            help="CSV, TSV or Excel with the columns record_id and label, and if you like reason, note and tags.",
+        ),
+    ],
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take decisions made elsewhere, such as in a spreadsheet.
+
+    The table has a row for each record: its record_id as `triage export` wrote it, and under label
+    (or decision, or include) what was decided: include, exclude or maybe; included, excluded, yes, no,
+    y, n, true, false, 1, 0, unsure and ? will do, in any case, and x for include. A row whose label is
+    blank is not decided, never excluded, even where the others have an x: it is counted and left as it is.
+
+    The whole file is checked first, and everything wrong in it is told at once; then it is written in one
+    go. A decision that is in force already is not written again. A column tags ("review; qualitative")
+    replaces the tags that you gave these records at this stage.
+    """
+    from .. import intake
+
+    with open_review(review) as project:
+        counts = intake.label(project, decisions, reviewer=user_name(reviewer), stage_name=stage)
+    for what, whose, unlisted in (
+        ("reason", "the stage's codes", counts["unlisted_reasons"]),
+        ("tag", "the protocol's", counts["unlisted_tags"]),
+    ):
+        if unlisted:
+            named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
+            n = sum(unlisted.values())
+            say(
+                f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
+                f"{one_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
+            )
+    for warning in counts["warnings"]:
+        say(one_line(warning))
+    if as_json:
+        print_json(counts)
+    else:
+        print(
+            f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
+            f"{was_were(counts['unchanged'])} there already): "
+            f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
+        )
+        if counts["blank"]:
+            print(
+                f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
+                f"{agree(counts['blank'], 'its record', 'their records')}."
+            )
+        if any(counts["tags"].values()):
+            print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
+
+
+@app.command()
+def undo(
+    review: Review,
+    reviewer: Reviewer = None,
+    event: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEQ",
+            help="Take back this event of `triage log` instead: a "
+            "decision, a tag, a duplicate link, a removal "
+            "or an answer.",
+        ),
+    ] = None,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Take back the last batch handed out to the reviewer instead.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take the reviewer's last decision back, or a batch that was handed out.
+
+    The log keeps both, and the label that the record had before is in force again; without one before,
+    its tags go too. Called again, it takes back the decision before that.
+
+    --batch takes back the last batch of `triage export --only next`: what the reviewer has decided on since stays
+    decided, and the other records return to the pool. Its random draws are the next to be shown, to whoever comes
+    next, so that taking back a batch is no way to choose among them.
+    """
+    from .. import intake
+
+    if batch and event is not None:
+        raise typer.BadParameter("it goes not with --event", param_hint="--batch")
+    with open_review(review) as project:
+        if batch:
+            undone = intake.take_back(project, reviewer=user_name(reviewer))
+        else:
+            undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
+    if as_json:
+        print_json(undone)
+    elif batch:
+        print(
+            f"Took back {len(undone['record_ids'])} of the {plural(undone['handed_out'], 'record')} handed out to "
+            f"{one_line(undone['reviewer'])} as {one_line(undone['file'])}."
+        )
+    else:
+        what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
+        print(f"Took back event {undone['undone']}: {one_line(what)} on record {undone['record_id']}.")

@@ -1,0 +1,197 @@
+"""Commands for a team."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..wording import plural
+from .app import app
+from .output import (
+    AsJson,
+    Review,
+    Reviewer,
+    StageName,
+    one_line,
+    open_review,
+    print_json,
+    quoted,
+    short,
+    shown_place,
+    user_name,
+)
+
+
+@app.command()
+def conflicts(
+    review: Review,
+    stage: StageName = None,
+    settle: Annotated[
+        int | None, typer.Option(metavar="ID", help="Settle what is in conflict on this record, with --label.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="include, exclude or maybe.")] = None,
+    reason: Annotated[str, typer.Option(metavar="CODE", help="The reason of an exclusion.")] = "",
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the settlement.")] = "",
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the records whose reviewers disagree, or settle one.
+
+    A settlement holds whatever the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
+    Where the review has people, an adjudicator or an owner settles.
+    """
+    from .. import team
+
+    if (settle is None) != (label is None):
+        raise typer.BadParameter("give both, a record and its label", param_hint="--settle, --label")
+    with open_review(review) as project:
+        if settle is not None:
+            event = team.settle(
+                project,
+                settle,
+                label.strip().lower(),
+                reviewer=user_name(reviewer),
+                stage_name=stage,
+                reason=reason,
+                note=note,
+            )
+            if not as_json:
+                print(f"Settled record {event.record_id}: {event.label}, by event {event.seq}.")
+                return
+        found = team.conflicts(project.snapshot(), stage)
+    if as_json:
+        print_json(found)
+        return
+    print(
+        f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
+        f"{len(found['settled']):,} settled."
+    )
+    for record in found["conflicts"]:
+        print(f"record {record['record_id']}: {short(record['title'])}")
+        for one in record["decisions"]:
+            why = " | ".join(one_line(text) for text in (one["reason"], one["note"]) if text)
+            print(f"  {one_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
+
+
+@app.command()
+def agreement(
+    review: Review,
+    stage: StageName = None,
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Say how well the reviewers agree, beyond chance.
+
+    Cohen's kappa of each pair, and Fleiss' kappa, Gwet's AC1 and Krippendorff's alpha of all, with
+    intervals; the calibration round, if the protocol has one, apart. Kappa falls where few records are
+    relevant, however well reviewers agree; AC1 does not.
+    """
+    from .. import team
+
+    with open_review(review) as project:
+        found = team.agreement(project.snapshot(), stage, confidence=confidence)
+    if as_json:
+        print_json(found)
+    else:
+        print(team.agreement_in_words(found))
+
+
+@app.command()
+def people(
+    review: Review,
+    role: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=ROLE", help="Give somebody another role: reviewer, adjudicator or owner."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who may come in over the network, and which invitations are open.
+
+    A review of one person on one machine has nobody in the list and needs none.
+    """
+    with open_review(review) as project:
+        if role is not None:
+            name, _, wanted = role.rpartition("=")
+            project.people.set_role(name.strip(), wanted.strip().lower())
+        found, invited = project.people.all(), [i for i in project.people.invitations() if i.open]
+    if as_json:
+        print_json(
+            {
+                "people": [
+                    {
+                        "name": p.name,
+                        "role": str(p.role),
+                        "created_at": p.created_at.isoformat(),
+                        "has_password": p.password_hash is not None,
+                    }
+                    for p in found
+                ],
+                "invitations": [
+                    {"name": i.name, "role": str(i.role), "expires_at": i.expires_at.isoformat()} for i in invited
+                ],
+            }
+        )
+        return
+    for person in found:
+        print(f"{one_line(person.name)}: {person.role}")
+    for invitation in invited:
+        until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
+        print(f"{one_line(invitation.name)}: invited as {invitation.role}, until {until}")
+    if not found and not invited:
+        print(f"Nobody yet. Next: triage invite {quoted(review)} NAME --role owner")
+
+
+@app.command()
+def invite(
+    review: Review,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each decision.")
+    ],
+    role: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLE",
+            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may all.",
+        ),
+    ] = "reviewer",
+    days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Invite a person: prints the token that lets them in once, to choose a password.
+
+    The token is told this once. With `triage serve` running, the link is its address, /join/ and the token.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    with open_review(review) as project:
+        expires_at = datetime.now(UTC) + timedelta(days=days)
+        token = project.people.invite(name, role.strip().lower(), expires_at)
+    if as_json:
+        print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
+        return
+    print(f"Invited {one_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
+    print(f"/join/{token}")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", show_default=False, help="A review's file or address.")],
+    target: Annotated[str, typer.Argument(metavar="TO", show_default=False, help="Where there is no review yet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a review between a file and a server, either way, without loss.
+
+    Records, log, protocols, rankings and people, with their numbers and times; whole or not at all. The review
+    at FROM stays as it is: agree on which of the two goes on.
+    """
+    from ..project import copy as copy_review
+
+    counts = copy_review(source, target)
+    if as_json:
+        print_json({"from": shown_place(source), "to": shown_place(target), "rows": counts})
+        return
+    print(
+        f"Copied {shown_place(source)} to {shown_place(target)}: {plural(counts['records'], 'record')}, "
+        f"{plural(counts['events'], 'event')}, {plural(counts['people'], 'person', 'people')}."
+    )

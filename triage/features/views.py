@@ -1,0 +1,261 @@
+"""Views of records: matrices of their words and meanings, which a ranking is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..progress import no_progress
+from .kept import KeptViews
+from .terms import CharacterTerms, Counts, StemTerms, TermView, Tfidf, WordTerms, in_order
+
+PACKAGED_MODEL = "all-minilm-l6-v2"
+_LETTERS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Several matrices that describe the same records, row by row.
+
+    Attributes
+    ----------
+    matrices : mapping of str to matrix, each (n, d)
+        Sparse or dense, rows of length one, or of length zero where a record has nothing.
+    criteria : mapping of str to ndarray of float32, shape (n,)
+        How near each record is to the criteria, by name of the comparison; empty without criteria.
+    names : mapping of str to callable
+        For the views of terms: from a record's text to the names of the columns that it has.
+    nearness : callable
+        From texts such as criteria to the nearness of each record to each of them, ndarray of float32,
+        shape (n, n_texts): cosines of sentence vectors where there are some, else of terms.
+    """
+
+    matrices: Mapping[str, object]
+    criteria: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: Mapping[str, Callable[[str], Mapping[int, str]]] = field(default_factory=dict)
+    nearness: Callable[[Sequence[str]], np.ndarray] | None = None
+
+    @property
+    def n(self) -> int:
+        """Records."""
+        return next(iter(self.matrices.values())).shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts that views are made of, read only when a view is made.
+
+    Attributes
+    ----------
+    n : int
+        Records.
+    read : callable
+        Gives an iterator of (title, abstract) in the order of the rows.
+    fingerprint : str
+        Differs whenever a text does: what kept views go by. None are kept without it.
+    """
+
+    n: int
+    read: Callable[[], Iterable[tuple[str, str]]]
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, titles: Sequence[str], abstracts: Sequence[str]) -> Texts:
+        """Return texts that are in memory."""
+        return cls(len(titles), lambda: zip(titles, abstracts, strict=True))
+
+
+def build_views(
+    texts: Texts,
+    views: Sequence[str],
+    *,
+    encoder: str = PACKAGED_MODEL,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    question: str = "",
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
+) -> Views:
+    """Describe records by the named views, and by how near they are to the criteria.
+
+    Views that were kept are used again, and no text is read; else the texts are read once for all others
+    together, and once for the sentence embeddings.
+
+    Parameters
+    ----------
+    texts : Texts
+    views : sequence of str
+        Of "words", "stems", "letters", "titles", "static" and "embedding".
+    encoder : str
+        `PACKAGED_MODEL`, or the folder of a model.
+    include, exclude : sequence of str
+        Inclusion and exclusion criteria, each its own query.
+    question : str
+        The review's question; it belongs to what is included.
+    device : {"auto", "cpu", "cuda"}
+    cache_dir : Path, optional
+        Where vectors, and the views of texts that have a fingerprint, are kept.
+    progress : callable, optional
+        Called as progress(description), gives a context manager of a callback (done, total).
+
+    Returns
+    -------
+    Views
+
+    Raises
+    ------
+    InputError
+        When the encoder cannot be used, or the folder not be written.
+    """
+    progress = progress or no_progress
+    kept = KeptViews(cache_dir, texts.fingerprint)
+    matrices: dict[str, object] = {}
+    extractor = None
+    if "embedding" in views:
+        # Loaded here: it needs scikit-learn, and what reads no vectors does without.
+        from .encoder.cache import embed
+        from .encoder.sentence import SentenceEmbedding
+
+        extractor = SentenceEmbedding(encoder, device=device)
+        name, as_read = f"embedding-{extractor.key()}", extractor.recipe().text  # what cannot be used is told at once
+    terms, static = _read(texts, [view for view in views if view != "embedding"], kept, progress)
+    if extractor is not None:
+        if (found := kept.load(name)) is None:
+            with progress("Encoding abstracts") as tick:
+                vectors = embed(
+                    [as_read(title, abstract) for title, abstract in texts.read()],
+                    extractor,
+                    cache_dir=cache_dir,
+                    progress=tick,
+                )
+            with kept.make(name) as new:
+                new("vectors", vectors.shape, vectors.dtype)[...] = vectors
+        else:
+            vectors = np.asarray(found["vectors"])
+    for name in views:
+        if name in terms:
+            matrices[name] = terms[name].matrix
+        else:
+            matrices[name] = centred(static if name == "static" else vectors)
+
+    def nearness(queries: Sequence[str]) -> np.ndarray:
+        if extractor is not None:
+            by = embed(queries, extractor.of_queries(), cache_dir=cache_dir)
+            if by.shape[1] != vectors.shape[1]:
+                raise InputError(
+                    f"The query encoder of {encoder} gives vectors of {by.shape[1]} numbers, and the records have "
+                    f"{vectors.shape[1]}; they must belong together."
+                )
+            return vectors @ by.T
+        whole_texts = [terms[name] for name in views if name in terms and name != "titles"]
+        return whole_texts[0].cosines(queries) if whole_texts else np.zeros((texts.n, len(queries)), np.float32)
+
+    criteria: dict[str, np.ndarray] = {}
+    wanted = [text for text in (question, *include) if text.strip()]
+    whole = " ".join(wanted)
+    if wanted or exclude:
+        for name in {"words", "stems", "letters"} & terms.keys():
+            if whole:
+                criteria[name] = terms[name].cosines([whole])[:, 0]
+            if exclude:
+                criteria[f"{name}_excluded"] = terms[name].cosines(list(exclude)).max(axis=1)
+        if extractor is not None:
+            near = nearness([whole, *wanted, *exclude])
+            if wanted:
+                criteria["whole"] = near[:, 0]
+                criteria["each"] = near[:, 1 : 1 + len(wanted)].mean(axis=1)
+            if exclude:
+                criteria["excluded"] = near[:, 1 + len(wanted) :].max(axis=1)
+    return Views(
+        matrices,
+        {name: np.ascontiguousarray(values, np.float32) for name, values in criteria.items()},
+        {name: view.names for name, view in terms.items() if isinstance(view.terms, WordTerms | StemTerms)},
+        nearness,
+    )
+
+
+def _read(
+    texts: Texts, names: Sequence[str], kept: KeptViews, progress
+) -> tuple[dict[str, TermView], np.ndarray | None]:
+    """Return the views of terms and the static vectors: those kept, and the others made in one reading."""
+    terms = {
+        name: TermView.of(found, _VECTORIZERS[name]().terms)
+        for name in names
+        if name in _VECTORIZERS and (found := kept.load(name))
+    }
+    makers = {name: _VECTORIZERS[name]() for name in names if name in _VECTORIZERS and name not in terms}
+    static = extractor = None
+    if "static" in names:
+        from .static import StaticEmbedding
+
+        static_name = f"static-{StaticEmbedding.VERSION}"
+        if (found := kept.load(static_name)) is not None:
+            static = np.asarray(found["vectors"])
+        else:
+            extractor = StaticEmbedding.packaged()
+    if not makers and extractor is None:
+        return terms, static
+
+    def seen(page: list[tuple[str, str]]) -> tuple[dict[str, Counts], np.ndarray | None, int]:
+        titles = [title for title, _ in page]
+        whole = [f"{title} {abstract}" for title, abstract in page]
+        counts = {name: maker.count(titles if name == "titles" else whole) for name, maker in makers.items()}
+        return counts, None if extractor is None else extractor.transform(whole), len(page)
+
+    done = 0
+    with progress("Reading titles and abstracts") as tick, ExitStack() as stack:
+        if extractor is not None:
+            static = stack.enter_context(kept.make(static_name))("vectors", (texts.n, extractor.width), np.float32)
+        for counts, vectors, n in in_order(seen, _pages(texts.read())):
+            for name, maker in makers.items():
+                maker.take(counts[name], kept.folder)
+            if vectors is not None:
+                static[done : done + n] = vectors
+            done += n
+            tick(done, texts.n)
+    for name, maker in makers.items():
+        with kept.make(name) as new:
+            terms[name] = maker.finish(new)
+    return terms, static
+
+
+def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    page, letters = [], 0
+    for title, abstract in texts:
+        page.append((title, abstract))
+        letters += len(title) + len(abstract)
+        if len(page) == Tfidf.PAGE or letters > _LETTERS_AT_ONCE:
+            yield page
+            page, letters = [], 0
+    if page:
+        yield page
+
+
+# The words as ASReview's ELAS u4 has them: the parameters were tuned by its authors on SYNERGY.
+_VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
+    "words": lambda: Tfidf(WordTerms(), largest=0.95),
+    "stems": lambda: Tfidf(StemTerms(), largest=0.95, dtype=np.float32),
+    # For every script: two letters are a word where none is set apart by blanks.
+    "letters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
+    "titles": lambda: Tfidf(WordTerms()),
+}
+
+
+def centred(vectors: np.ndarray) -> np.ndarray:
+    """Subtract the review's mean vector and give every row length one.
+
+    All records of a review are alike; what the classifier needs is how they differ.
+    """
+    return of_length_one(vectors - vectors.mean(axis=0, keepdims=True))
+
+
+def of_length_one(rows: np.ndarray) -> np.ndarray:
+    """Return rows of length one; a row of zeros stays."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)

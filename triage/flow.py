@@ -1,0 +1,172 @@
+"""The way of the records through a review, from the files to the last stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .log import Label, Stage
+from .project import Snapshot
+from .protocol.model import Stage as AskedStage
+
+NO_REASON = "no reason given"
+
+
+@dataclass(frozen=True, slots=True)
+class StageFlow:
+    """What became of the records at one stage: entered = unscreened + conflicts + excluded + passed.
+
+    Attributes
+    ----------
+    excluded : dict of str to int
+        By reason; `NO_REASON` where none was given.
+    included, maybe : int
+        Records that pass on to the next stage.
+    not_retrieved : str
+        The reason that counts those of the excluded whose full text could not be had; empty where there is none.
+    """
+
+    name: str
+    entered: int
+    unscreened: int
+    conflicts: int
+    excluded: dict[str, int]
+    included: int
+    maybe: int
+    not_retrieved: str = ""
+
+    @property
+    def n_not_retrieved(self) -> int:
+        """Records excluded because their full text could not be had."""
+        return self.excluded.get(self.not_retrieved, 0) if self.not_retrieved else 0
+
+    @property
+    def judged_out(self) -> dict[str, int]:
+        """The excluded records but those whose full text could not be had, by reason."""
+        return {code: n for code, n in self.excluded.items() if not (self.not_retrieved and code == self.not_retrieved)}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The way of the records through the review, for the flow figure.
+
+    Attributes
+    ----------
+    retrieved : dict of str to int
+        Records imported, by source.
+    duplicates : dict of str to int
+        Copies linked to another record, by the source of the copy.
+    removed : dict of str to dict of str to int
+        Records removed before screening, by kind of limit and then by source.
+    stages : tuple of StageFlow
+    tags : dict of str to int
+        Records included at the last stage, by tag, those of the protocol first and in its order. A record
+        with two tags counts in both; where it was tagged at several stages, the last of them counts.
+    """
+
+    retrieved: dict[str, int]
+    duplicates: dict[str, int]
+    removed: dict[str, dict[str, int]]
+    stages: tuple[StageFlow, ...]
+    tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def n_retrieved(self) -> int:
+        """Records imported."""
+        return sum(self.retrieved.values())
+
+    @property
+    def n_duplicates(self) -> int:
+        """Copies linked to another record."""
+        return sum(self.duplicates.values())
+
+    @property
+    def n_removed(self) -> int:
+        """Records removed before screening."""
+        return sum(sum(by_source.values()) for by_source in self.removed.values())
+
+
+def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
+    """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Snapshot.stage`).
+
+    A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
+    """
+    sources = {file.id: file.source for file in review.files}
+    file_ids = review.record_files()
+
+    def source_of(record_id: int) -> str:
+        return sources[int(file_ids[record_id - 1])]  # ids run from 1
+
+    protocol = review.protocol
+    stages = [review.stage(s.name, viewer=viewer) for s in protocol.stages]
+    live = stages[0].live
+    tags_of, last = tags_of_records(stages), stages[-1]
+    tagged = Counter(
+        tag for record_id, label in judged_records(last) if label is Label.INCLUDE for tag in tags_of.get(record_id, ())
+    )
+    retrieved = Counter()
+    for file_id, kept in zip(*np.unique(file_ids, return_counts=True), strict=True):
+        retrieved[sources[int(file_id)]] += int(kept)
+    removed: dict[str, Counter] = {}
+    for record_id, event in live.removals.items():
+        if record_id not in live.duplicates:
+            removed.setdefault(event.reason, Counter())[source_of(record_id)] += 1
+    return Flow(
+        retrieved=dict(retrieved),
+        duplicates=dict(Counter(map(source_of, live.duplicates))),
+        removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
+        stages=tuple(map(_stage_flow, stages, protocol.stages)),
+        tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
+    )
+
+
+def tags_of_records(stages: Iterable[Stage]) -> dict[int, list[str]]:
+    """Return the tags that all reviewers gave each record, at the last stage at which it was given any."""
+    tags: dict[int, list[str]] = {}
+    for stage in stages:
+        for record_id, given in stage.live.tagged(stage.name).items():
+            tags[record_id] = list(dict.fromkeys(e.reason for e in given))
+    return tags
+
+
+def judged_records(stage: Stage) -> list[tuple[int, Label | None]]:
+    """Return the records of a stage that have a decision and their agreed labels, None in a conflict, by id."""
+    agreed = stage.consensus
+    judged = sorted([*agreed.labels, *agreed.conflicts])
+    return [(r, agreed.labels.get(r)) for r, row in zip(judged, stage.rows_of(judged), strict=True) if row >= 0]
+
+
+def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
+    # A record that two people excluded for different reasons counts under the one of higher priority.
+    priority = {reason.code: place for place, reason in enumerate(asked.reasons)}
+    given = [
+        (priority.get(event.reason, len(priority)), event.seq, stage.live.kept(record_id), event.reason)
+        for (name, record_id, _), event in stage.live.decisions.items()
+        if name == stage.name and event.reason
+    ]
+    reasons: dict[int, str] = {}
+    for _, _, record_id, reason in sorted(given):
+        reasons.setdefault(record_id, reason)
+    reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
+    excluded, labels = Counter(), Counter()
+    conflicts = 0
+    for record_id, label in judged_records(stage):
+        if label is None:
+            conflicts += 1
+        elif label is Label.EXCLUDE:
+            excluded[reasons.get(record_id, NO_REASON)] += 1
+        else:
+            labels[label] += 1
+    return StageFlow(
+        name=stage.name,
+        entered=len(stage.record_ids),
+        conflicts=conflicts,
+        unscreened=len(stage.record_ids) - conflicts - excluded.total() - labels.total(),
+        excluded=dict(excluded.most_common()),
+        included=labels[Label.INCLUDE],
+        maybe=labels[Label.MAYBE],
+        not_retrieved=asked.not_retrieved,
+    )

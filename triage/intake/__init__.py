@@ -1,0 +1,29 @@
+"""What comes into a review and goes out of it: files of records, duplicates, limits, labels, exports."""
+
+from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
+from .exporting import EXPORTABLE, export
+from .importing import Imported, as_json, import_files, new
+from .labels import label
+from .limits import Filtered, accept, apply_limits, settle
+from .undoing import take_back, undo
+
+__all__ = [
+    "Deduped",
+    "EXPORTABLE",
+    "Filtered",
+    "Imported",
+    "Maybe",
+    "accept",
+    "after_answers",
+    "apply_limits",
+    "as_json",
+    "export",
+    "find_duplicates",
+    "import_files",
+    "label",
+    "new",
+    "settle",
+    "settle_maybe",
+    "take_back",
+    "undo",
+]

@@ -1,0 +1,123 @@
+"""Records of a review written to a file, with their decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import formats
+from ..errors import InputError
+from ..log import Event, Kind, Label, Stage
+from ..project import Records, Snapshot
+from .labels import CONFLICT
+
+EXPORTABLE = ("included", "excluded", "maybe", "unscreened", "next", "second-look")
+
+
+def export(
+    review: Snapshot,
+    path: Path,
+    *,
+    only: Iterable[str] = (),
+    stage_name: str | None = None,
+    record_ids: Sequence[int] | None = None,
+    reviewer: str | None = None,
+) -> int:
+    """Write records with every imported field and their decisions; return how many.
+
+    Parameters
+    ----------
+    review : Snapshot
+    path : Path
+        Its ending names the format: .ris, .csv, .tsv, .xlsx or .bib; it must not exist.
+    only : iterable of str
+        Of `included`, `excluded`, `maybe`, `unscreened`; every record of the stage when empty.
+    stage_name : str, optional
+        The first stage when left out.
+    record_ids : sequence of int, optional
+        Exactly these records, in this order: a batch to hand out, without anybody's decisions; goes before `only`.
+    reviewer : str, optional
+        To whom the batch is handed out: the tags in it are theirs alone.
+
+    Raises
+    ------
+    InputError
+        When the path exists or its ending names no format.
+    """
+    formats.check_writable(path)
+    stage = review.stage(stage_name)
+    if record_ids is None:
+        rows = _rows_of(stage, set(only))
+    else:
+        rows = stage.rows_of(record_ids)
+        if (rows < 0).any():
+            raise InputError(f"Records were taken out of the stage {stage.name!r} meanwhile; hand out the batch again.")
+    tags = stage.live.tagged(stage.name, reviewer)
+    # Who is to judge a record, too, must not read what another said of it.
+    decisions = _decision_fields(stage) if record_ids is None else {}
+    formats.write(path, _Rows(review.records, stage, rows, decisions, tags if tags or review.protocol.tags else None))
+    return len(rows)
+
+
+def _rows_of(stage: Stage, only: Collection[str]) -> np.ndarray:
+    """Return the rows of the records that stand so; all when `only` is empty."""
+    wanted = np.full(len(stage.record_ids), not only or "unscreened" in only)
+    if only:
+        judged = [*stage.consensus.labels, *stage.consensus.conflicts]
+        for row, record_id in zip(stage.rows_of(judged).tolist(), judged, strict=True):
+            if row >= 0:
+                wanted[row] = _standing(stage, record_id) in only
+    return np.flatnonzero(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Records to write, read page by page each time that a writer goes over them."""
+
+    records: Records
+    stage: Stage
+    rows: np.ndarray
+    votes: Mapping[int, Mapping[str, str]]
+    tags: Mapping[int, Sequence[Event]] | None  # None where the review has none
+
+    def __iter__(self) -> Iterator[formats.ExportRow]:
+        for record in self.records.iter_shown(self.stage, self.rows):
+            fields = {"record_id": str(record.id), **self.votes.get(record.id, _UNDECIDED)}
+            if self.tags is not None:
+                fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in self.tags.get(record.id, ())))
+            yield formats.ExportRow(record, fields)
+
+
+_UNDECIDED = {"label": "", "reason": "", "note": "", "reviewer": "", "decided_at": ""}
+
+
+def _standing(stage: Stage, record_id: int) -> str:
+    relevant = stage.consensus.relevant(record_id)
+    if record_id in stage.consensus.conflicts or stage.consensus.labels[record_id] is Label.MAYBE:
+        return "maybe"
+    return "included" if relevant else "excluded"
+
+
+def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
+    """Give each judged record's decision as fields; with several reviewers, joined in one order."""
+    by_record: dict[int, list] = {}
+    for (name, record_id, _), event in stage.live.decisions.items():
+        if name == stage.name:
+            by_record.setdefault(stage.live.kept(record_id), []).append(event)
+    for record_id, event in stage.consensus.settled.items():
+        by_record.setdefault(record_id, []).append(event)
+    fields = {}
+    for record_id, events in by_record.items():
+        events.sort(key=lambda e: (e.kind is not Kind.SETTLED, e.seq))
+        agreed = stage.consensus.labels.get(record_id)
+        fields[record_id] = {
+            "label": CONFLICT if agreed is None else str(agreed),
+            "reason": "; ".join(dict.fromkeys(e.reason for e in events if e.reason)),
+            "note": "; ".join(e.note for e in events if e.note),
+            "reviewer": "; ".join(e.reviewer for e in events),
+            "decided_at": max(e.at for e in events).isoformat(timespec="seconds"),
+        }
+    return fields

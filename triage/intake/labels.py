@@ -1,0 +1,301 @@
+"""Decisions made elsewhere, taken from a table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import formats, protocol as protocols
+from ..errors import Faults, InputError
+from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
+from ..project import Project
+from ..screening.journal import commit_audit
+from ..wording import agree, is_are, plural
+
+LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
+CONFLICT = "conflict"  # what an export says where reviewers disagree
+
+
+def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, object]:
+    """Take decisions made elsewhere: a table with `record_id`, `label` and optional `reason`, `note`, `tags`.
+
+    The whole file is checked first and written in one transaction. A row without a label is not decided. A
+    record that was handed out keeps the origin with which it was; any other is `chosen`. A decision equal to the
+    one in force is not written again. A reason that is a code of the stage, or its text, becomes that code, in
+    whatever case; any other is kept as it is written. So it is with tags ("review; qualitative") and the
+    protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
+    without a column `tags` they stay.
+
+    Returns
+    -------
+    dict
+        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, the rows that are
+        `blank` and the `repeated` ones, `unlisted_reasons`: how often each reason was given that is none of the
+        stage's, the `tags` given and taken back, `unlisted_tags`, and `warnings`.
+
+    Raises
+    ------
+    InputError
+        With every line at fault; nothing is written.
+    """
+    review = project.snapshot()
+    stage = review.stage(stage_name)
+    faults = Faults(str(path))
+    table = _read_decisions(path, faults)
+    taken, rows = _checked(table, stage, faults)
+    faults.refuse()
+    rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
+    warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
+    codes = codes_of(review.asked(stage.name).reasons)
+    in_force: dict[int, list[Event]] = defaultdict(list)
+    for (name, record_id, who), event in stage.live.decisions.items():
+        if name == stage.name and who == reviewer:
+            in_force[stage.live.kept(record_id)].append(event)
+    protocol_tags = {folded(tag): tag for tag in review.protocol.tags}
+    decisions, unchanged, counts, unlisted = [], 0, Counter(), Counter()
+    tags, unlisted_tags = {}, Counter()
+    for kept, given in taken.items():
+        reason = given.reason
+        if reason and codes:
+            if folded(reason) not in codes:
+                unlisted[reason] += 1
+            reason = codes.get(folded(reason), reason)
+        if given.tags is not None:
+            wanted = {folded(tag): tag for tag in _split(given.tags)}
+            if protocol_tags:
+                unlisted_tags.update(tag for key, tag in wanted.items() if key not in protocol_tags)
+            tags[kept] = [protocol_tags.get(key, tag) for key, tag in wanted.items()]
+        counts[str(given.label)] += 1
+        before = in_force[kept]
+        if before and all((e.label, e.reason, e.note) == (given.label, reason, given.note) for e in before):
+            unchanged += 1
+            continue
+        decisions.append(
+            {
+                "record_id": kept,
+                "label": given.label,
+                "reason": reason,
+                "note": given.note,
+                "origin": _origin_of(stage, kept),
+            }
+        )
+    if decisions:
+        commit_audit(project, stage.name)
+    written = Counter(e.kind for e in project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
+    return {
+        "decisions": len(decisions),
+        "unchanged": unchanged,
+        **{str(k): counts[str(k)] for k in Label},
+        "blank": rows["blank"],
+        "repeated": rows["repeated"],
+        "unlisted_reasons": dict(unlisted.most_common()),
+        "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
+        "unlisted_tags": dict(unlisted_tags.most_common()),
+        "warnings": warnings,
+    }
+
+
+_TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
+    "repeated": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'repeats', 'repeat')} what an earlier row decides on the same "
+        "record; each record counts once."
+    ),
+    "conflict": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'says', 'say')} that reviewers are in conflict, which is no "
+        f"decision; nothing was taken from {agree(n, 'it', 'them')} (see `triage conflicts`)."
+    ),
+    "overlooked": lambda n: (
+        f"{plural(n, 'row')} {agree(n, 'has', 'have')} a reason, note or tags but no label; nothing was "
+        f"taken from {agree(n, 'it', 'them')}."
+    ),
+    "reasoned": lambda n: (
+        f"{plural(n, 'record')} {is_are(n)} included although a reason to exclude "
+        f"{agree(n, 'it', 'them')} is given; the {agree(n, 'decision was', 'decisions were')} taken: "
+        f"check {agree(n, 'it', 'them')}."
+    ),
+}
+
+
+def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int, _Given], Counter]:
+    """Return what each record was given, and how many rows are "blank", "conflict", "overlooked" or "repeated"."""
+    taken: dict[int, _Given] = {}
+    rows: Counter = Counter()
+    tagged = stage.live.tagged(stage.name)
+    for line, row in table.rows:
+        where = f"{table.unit} {line}"
+        record_id = _record_id(row["record_id"])
+        kept = 0 if record_id is None else stage.live.kept(record_id)
+        given = _Given(
+            line,
+            record_id or 0,
+            label_of(row["label"], table.labels),
+            row.get("reason", "").strip(),
+            row.get("note", "").strip(),
+            row.get("tags"),
+        )
+        said = without_quotes(row["label"]).casefold()
+        if said in ("", CONFLICT):
+            rows[said or "blank"] += 1
+            new_tags = {*map(folded, _split(given.tags or ""))} - {folded(e.reason) for e in tagged.get(kept, ())}
+            rows["overlooked"] += not said and bool(given.reason or given.note or new_tags)
+            continue
+        if given.label is None:
+            faults.add(where, f"{row['label']!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+        if record_id is None:
+            faults.add(
+                where,
+                f"{row['record_id']!r} is no record_id",
+                "a record_id is a whole number from 1, as `triage export` wrote it",
+            )
+        elif stage.rows_of([kept])[0] < 0:
+            faults.add(
+                where,
+                f"record {record_id} is not at the stage {stage.name!r} (never imported, removed, or not "
+                "included at a stage before)",
+                "use the record_id that `triage export` wrote",
+            )
+        elif given.label is not None:
+            before = taken.setdefault(kept, given)
+            if before is not given:
+                rows["repeated"] += 1
+                taken[kept] = before.completed(given)
+                if differs := before.differs(given):
+                    there, here = (str(getattr(one, differs)) for one in (before, given))
+                    linked = f", for its duplicate {before.record_id}," * (before.record_id != record_id)
+                    faults.add(
+                        where,
+                        f"record {record_id} has the {differs} {here!r} here, but{linked} {there!r} in "
+                        f"{table.unit} {before.line}",
+                        "keep one row for each record",
+                    )
+    return taken, rows
+
+
+def _split(tags: str) -> list[str]:
+    return [tag.strip() for tag in tags.split(";") if tag.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a row of a file of decisions says of a record; `tags` is None where the file has no column for them."""
+
+    line: int
+    record_id: int
+    label: Label | None
+    reason: str
+    note: str
+    tags: str | None
+
+    def differs(self, other: _Given) -> str | None:
+        """Name what two rows on one record say differently; a blank cell says nothing."""
+        if self.label is not other.label:
+            return "label"
+        pairs = ((name, getattr(self, name) or "", getattr(other, name) or "") for name in ("reason", "note", "tags"))
+        return next((name for name, a, b in pairs if a.strip() and b.strip() and folded(a) != folded(b)), None)
+
+    def completed(self, other: _Given) -> _Given:
+        """Return this with what the other row says where this one is blank."""
+        said = {name: getattr(self, name) or getattr(other, name) for name in ("reason", "note", "tags")}
+        return replace(self, **said)
+
+
+def folded(reason: str) -> str:
+    return " ".join(reason.casefold().split())
+
+
+def codes_of(reasons: Iterable[protocols.Criterion]) -> dict[str, str]:
+    """Map what names a reason, its text or its code, to the code; a code goes before another's text."""
+    reasons = list(reasons)
+    return {folded(r.text): r.code for r in reasons} | {folded(r.code): r.code for r in reasons}
+
+
+def _origin_of(stage: Stage, record_id: int) -> Origin:
+    """Return how a record was handed out; nothing becomes an audit draw by being decided on."""
+    shown = stage.live.shown.get((stage.name, record_id))
+    return shown.origin if shown is not None and shown.kind is Kind.SHOWN and shown.origin else Origin.CHOSEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """A file of decisions as read.
+
+    Attributes
+    ----------
+    unit : str
+        What the numbers of its rows count: "line" or "row".
+    labels : str
+        The name of its column of labels.
+    rows : list of (int, dict)
+        Each row's number, and its cells by our names of the columns.
+    warnings : list of str
+    """
+
+    unit: str
+    labels: str
+    rows: list[tuple[int, dict[str, str]]]
+    warnings: list[str]
+
+
+_DECISION_COLUMNS = ("record_id", "label", "reason", "note", "tags")
+_NEEDED = ("record_id", "label")
+_LABEL_COLUMNS = ("decision", "include", "included")  # where there is none named label
+
+
+def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
+    """Return where each column of a file of decisions may be, names compared as letters alone."""
+    names = [without_quotes(name) for name in header]
+    own = formats.REMAINDER in names
+
+    def named(*wanted: str) -> list[int]:
+        return [at for at, name in enumerate(names) if formats.letters(name) in wanted]
+
+    places = {}
+    for wanted in _DECISION_COLUMNS:
+        exact = [at for at, name in enumerate(names) if name == wanted]
+        # In an export of our own, a column named in another case is an imported field.
+        places[wanted] = exact if own and (exact or wanted not in _NEEDED) else named(formats.letters(wanted))
+    places["label"] = places["label"] or named(*_LABEL_COLUMNS)
+    return places
+
+
+def _read_decisions(path: Path, faults: Faults) -> _Decisions:
+    """Return the rows of a table of decisions, without those that `faults` is told of."""
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
+    unit, header, rows, tally = formats.open_table(
+        path, lambda cells: all(places for name, places in _columns_of(cells).items() if name in _NEEDED)
+    )
+    places = _columns_of(header)
+    if any(len(places[name]) != 1 for name in _NEEDED) or any(len(found) > 1 for found in places.values()):
+        named = ", ".join(name.strip() for name in header if name.strip())
+        raise InputError(
+            f"{path}: the first row must name the columns record_id and label once each (and may name reason, note and "
+            f"tags); it names: {named[:200] or 'nothing'}."
+        )
+    own = formats.REMAINDER in [without_quotes(name) for name in header]
+    at = {name: found[0] for name, found in places.items() if found}
+    taken, number = [], 0
+    for number, (line, cells) in enumerate(rows, 1):
+        if any(map(str.strip, cells[len(header) :])):
+            faults.add(
+                f"{unit} {line}",
+                f"{plural(len(cells), 'cell')} where the header has {len(header)}",
+                "put text that holds the separator in double quotes",
+            )
+            continue
+        cells = [*cells, *[""] * (len(header) - len(cells))]  # Excel leaves the blank ones at the end of a line out
+        # In an export of our own, formulas are disarmed.
+        taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
+    if not number:
+        raise InputError(f"{path} holds no decision; write one row for each record under the header.")
+    warnings = [f"{unit} {line}: {message}." for line, message in tally.warnings]
+    return _Decisions(unit, header[at["label"]], taken, warnings)
+
+
+def _record_id(text: str) -> int | None:
+    # A spreadsheet may have made "7" into "7.0".
+    number = re.fullmatch(r"([0-9]{1,15})(?:[.,]0*)?", without_quotes(text))
+    return int(number[1]) if number is not None and int(number[1]) > 0 else None

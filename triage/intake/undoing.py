@@ -1,0 +1,84 @@
+"""Taking back what was logged: a decision, an answer, a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import InputError
+from ..log import Batch, Event, batches
+from ..project import Project, Snapshot
+
+
+def undo_answer(project: Project, is_answer: Callable[[Event], bool], reviewer: str) -> None:
+    """Undo the newest event of a kind that is not undone."""
+    events = project.log.events()
+    undone = {e.undoes for e in events}
+    for event in reversed(events):
+        if event.seq not in undone and is_answer(event):
+            project.log.undo(event.seq, reviewer=reviewer)
+            return
+
+
+def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str, object]:
+    """Take back the reviewer's last decision that stands, or the event `seq`.
+
+    Raises
+    ------
+    InputError
+        When the reviewer has no decision to take back, or the event cannot be undone.
+    """
+    if seq is None:
+        review = project.snapshot()
+        mine = [e for e in review.live.decisions.values() if e.reviewer == reviewer]
+        if not mine:
+            out = _batches_of(review, reviewer)
+            raise InputError(
+                f"{reviewer} has no decision in {project.path} to take back; "
+                + (
+                    f"--batch takes back the batch handed out as {out[-1].first.note}."
+                    if out
+                    else "name the --reviewer who has."
+                )
+            )
+        seq = max(e.seq for e in mine)
+    project.log.undo(seq, reviewer=reviewer)
+    undone = next(e for e in project.log.events(since=seq - 1, until=seq))
+    return {
+        "undone": seq,
+        "kind": str(undone.kind),
+        "record_id": undone.record_id,
+        "label": None if undone.label is None else str(undone.label),
+        "reason": undone.reason,
+        "reviewer": undone.reviewer,
+    }
+
+
+def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
+    """Take back the newest batch handed out to a reviewer of which anything is left to take back.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    out = _batches_of(project.snapshot(), reviewer)
+    if not out:
+        raise InputError(
+            f"No batch handed out to {reviewer} can be taken back: there is none, or {reviewer} has judged all of it; "
+            "--reviewer NAME names somebody else."
+        )
+    batch = out[-1]
+    left = project.log.take_back(batch.first.seq, reviewer=reviewer)
+    return {
+        "kind": "batch",
+        "file": batch.first.note,
+        "stage": batch.first.stage,
+        "reviewer": reviewer,
+        "handed_out": batch.size,
+        "record_ids": [e.record_id for e in left],
+    }
+
+
+def _batches_of(review: Snapshot, reviewer: str) -> list[Batch]:
+    """Return the batches handed out to a reviewer that can be taken back, the oldest first."""
+    return [one for one in batches(review.events, review.live) if one.first.reviewer == reviewer]

@@ -1,0 +1,48 @@
+"""The append-only log of a review, what is current in it, and what the mathematics may see of it."""
+
+from .batches import Batch, batches
+from .events import Event, Kind, Origin
+from .history import Counts, History, PastDraws, Shown
+from .labels import Label, label_of, without_quotes
+from .stage import Stage, stage_of
+from .state import (
+    Consensus,
+    Folding,
+    Live,
+    Showings,
+    audited,
+    awaits_second_look,
+    consensus,
+    entered,
+    fold,
+    seen_by,
+    visible,
+)
+
+__all__ = [
+    "Batch",
+    "Consensus",
+    "Counts",
+    "Event",
+    "Folding",
+    "History",
+    "Kind",
+    "Label",
+    "Live",
+    "Origin",
+    "PastDraws",
+    "Showings",
+    "Shown",
+    "Stage",
+    "audited",
+    "awaits_second_look",
+    "batches",
+    "consensus",
+    "entered",
+    "fold",
+    "label_of",
+    "seen_by",
+    "stage_of",
+    "visible",
+    "without_quotes",
+]

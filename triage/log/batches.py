@@ -1,0 +1,49 @@
+"""Records handed out in files, which can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .events import Event, Kind
+from .state import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that were handed out to one reviewer in one file.
+
+    Attributes
+    ----------
+    first : Event
+        The first of its events; its number is the batch's.
+    size : int
+        Records that were handed out.
+    left : tuple of Event
+        The showings that are taken back with it: those not taken back already, of records on which the reviewer
+        has never decided.
+    """
+
+    first: Event
+    size: int
+    left: tuple[Event, ...]
+
+
+def batches(events: Sequence[Event], live: Live) -> list[Batch]:
+    """Return the batches that can be taken back, the oldest first."""
+    taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
+    shown: dict[tuple[object, ...], list[Event]] = {}
+    decided: set[tuple[str, int, str]] = set()
+    for e in events:
+        if e.kind is Kind.SHOWN and e.note:
+            shown.setdefault((e.stage, e.reviewer, e.note, e.at), []).append(e)  # what was logged at once has one time
+        elif e.kind is Kind.DECISION and shown:
+            decided.add((e.stage, live.kept(e.record_id), e.reviewer))
+    found = []
+    for given in shown.values():
+        left = tuple(
+            e for e in given if e.seq not in taken_back and (e.stage, live.kept(e.record_id), e.reviewer) not in decided
+        )
+        if left:
+            found.append(Batch(given[0], len(given), left))
+    return found

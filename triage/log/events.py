@@ -1,0 +1,55 @@
+"""The events of the append-only log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from .labels import Label
+
+
+class Origin(StrEnum):
+    """How a record came before the reviewer."""
+
+    PRIOR = "prior"
+    RANKED = "ranked"
+    AUDIT = "audit"
+    CHOSEN = "chosen"
+    IMPORTED = "imported"
+
+
+class Kind(StrEnum):
+    """What an event of the log says."""
+
+    SHOWN = "shown"  # a record was put before a reviewer, or handed out in a file
+    DECISION = "decision"  # a reviewer judged a record
+    SETTLED = "settled"  # a person settled what the reviewers of a record disagree on
+    TAG = "tag"  # a reviewer gave record_id the tag that `reason` holds
+    DUPLICATE = "duplicate"  # record_id is a copy of other_id
+    APART = "apart"  # a person told that record_id is no copy of other_id
+    REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
+    STAYS = "stays"  # a person told that a proposed removal of record_id is none
+    ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
+    PLAN = "plan"  # an audit permutation was committed for a stage
+    UNDO = "undo"  # takes back the event that `undoes` names
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the append-only log. Fields that a kind has no use for are None or ""."""
+
+    seq: int
+    kind: Kind
+    at: datetime
+    stage: str = ""
+    record_id: int | None = None
+    reviewer: str = ""
+    label: Label | None = None
+    reason: str = ""
+    note: str = ""
+    origin: Origin | None = None
+    pool_size: int | None = None
+    ranking_id: int | None = None
+    other_id: int | None = None
+    undoes: int | None = None

@@ -1,0 +1,28 @@
+"""Events of the log as they are printed."""
+
+from __future__ import annotations
+
+from . import Event
+
+LOG_COLUMNS = (
+    "seq",
+    "at",
+    "kind",
+    "stage",
+    "record_id",
+    "reviewer",
+    "label",
+    "reason",
+    "note",
+    "origin",
+    "pool_size",
+    "ranking_id",
+    "other_id",
+    "undoes",
+)
+
+
+def event_as_json(event: Event) -> dict[str, object]:
+    """Return an event of the log as `triage log` prints it."""
+    facts = {name: getattr(event, name) for name in LOG_COLUMNS}
+    return {**facts, "at": event.at.isoformat()}

@@ -1,0 +1,180 @@
+"""A stage of a review as its log has it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .events import Event, Kind, Origin
+from .history import History, PastDraws
+from .state import Consensus, Live, audited, consensus, entered, fold
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the review as the log has it now.
+
+    Attributes
+    ----------
+    name : str
+    record_ids : ndarray of int, shape (n,)
+        The records that entered the stage, ascending; a History's rows are positions in it.
+    live : Live
+        What is current in the log.
+    consensus : Consensus
+        The agreed labels of the stage.
+    strata : list of ndarray
+        For each audit permutation committed, its records (positions in `record_ids`) in the order
+        in which they are to be drawn; a last one, not yet committed, for records that are in none.
+    committed : int
+        How many of the strata have a committed permutation.
+    draws : list of (Event, int)
+        Each audit draw, and the permutation that it came from.
+    """
+
+    name: str
+    record_ids: np.ndarray
+    live: Live
+    consensus: Consensus
+    strata: list[np.ndarray]
+    committed: int
+    draws: list[tuple[Event, int]]
+
+    def rows_of(self, record_ids: Iterable[int]) -> np.ndarray:
+        """Return each record's row, its position in `record_ids`; -1 for those that are not in the stage."""
+        wanted = np.fromiter(record_ids, np.int64)
+        rows = np.searchsorted(self.record_ids, wanted)
+        rows[rows == len(self.record_ids)] = -1
+        if len(self.record_ids):
+            rows[self.record_ids[rows] != wanted] = -1
+        return rows
+
+    @property
+    def stratum_of(self) -> np.ndarray:
+        """The stratum of each record, shape (n,)."""
+        owner = np.zeros(len(self.record_ids), np.int64)
+        for number, rows in enumerate(self.strata):
+            owner[rows] = number
+        return owner
+
+    @property
+    def to_commit(self) -> np.ndarray:
+        """The records, ascending, that a new permutation is to hold; none while all are in one.
+
+        With those that are in none go those of the permutations that nobody has drawn from yet: the
+        fewer permutations, the more a draw tells.
+        """
+        if self.committed == len(self.strata):
+            return self.record_ids[:0]
+        drawn = {number for _, number in self.draws}
+        return self.record_ids[
+            np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
+        ]
+
+    def calibration(self, size: int) -> np.ndarray:
+        """Return the rows of the random sample, in its order, that every reviewer judges first.
+
+        It is the beginning of the committed audit permutation: as random as that, fixed before anything was
+        shown, and each of its records is a draw of the audit, too.
+        """
+        committed = self.strata[: self.committed]
+        return np.concatenate(committed)[:size] if committed else np.empty(0, np.int64)
+
+    def to_judge_again(self, share: float) -> np.ndarray:
+        """Return the rows of the random sample, in its order, of which another reviewer judges the excluded again.
+
+        It is the end of each audit permutation: what is drawn last is what the audit itself is least likely to have had.
+        """
+        ends = [rows[::-1][: math.ceil(share * len(rows))] for rows in self.strata]
+        return np.concatenate(ends) if ends else np.empty(0, np.int64)
+
+    def history(self) -> History:
+        """Return what the mathematics may see: the shown records in the order of first showing."""
+        owner = self.stratum_of
+        left = [len(rows) for rows in self.strata] or [0]
+        sizes = list(left)
+        drawn_from = {e.seq: number for e, number in self.draws}
+        relevant = self.consensus.relevant
+        first = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name)
+        row_of = self.rows_of(r for _, r, _ in first).tolist()
+        shown = [(*one, row) for one, row in zip(first, row_of, strict=True) if row >= 0]
+        rows, y, origin, pool_size, strata = [], [], [], [], []
+        for seq, record_id, e, row in shown:
+            stratum = int(owner[row])
+            rows.append(row)
+            strata.append(stratum)
+            judged = relevant(record_id)
+            y.append(-1 if judged is None else int(judged))
+            if drawn_from.get(seq) == stratum:
+                del drawn_from[seq]
+                origin.append(Origin.AUDIT)
+                pool_size.append(e.pool_size)
+            else:
+                # A decision alone never makes its record a draw or a ranked one, whatever it says: it
+                # may have that from a copy that it was linked to then.
+                how = e.origin or Origin.CHOSEN
+                told = e.kind is Kind.SHOWN or how in (Origin.PRIOR, Origin.IMPORTED)
+                origin.append(how if told and how is not Origin.AUDIT else Origin.CHOSEN)
+                pool_size.append(left[stratum])
+            left[stratum] -= 1
+        seqs = [seq for seq, *_ in shown]
+        past = PastDraws.of(
+            [
+                (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
+                for e, number in self.draws
+                if e.seq in drawn_from
+            ]
+        )
+        return History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
+
+
+def stage_of(
+    name: str,
+    earlier: Sequence[str],
+    ids: np.ndarray,
+    events: Sequence[Event],
+    plans: Sequence[tuple[int, np.ndarray]],
+    live: Live | None = None,
+) -> Stage:
+    """Return a stage as a log has it.
+
+    The records of a permutation are drawn in its order, but for those that were out of the stage, or in a batch
+    that was taken back later, when it was drawn from: they are in none until the next is committed. Had such a
+    record kept its place, the draws made meanwhile would have said nothing of it and yet counted for it; and its
+    place would most likely lie before theirs, so that the next draws were not uniform but took it first.
+
+    Parameters
+    ----------
+    name : str
+    earlier : sequence of str
+        The stages before it.
+    ids : ndarray of int
+        Every record of the review, ascending.
+    events : sequence of Event
+    plans : sequence of (seq, record ids)
+        The stage's permutations and the events that committed them; the last that holds a record counts.
+    live : Live, optional
+        The fold of the events, where it is there already.
+    """
+    live = fold(events) if live is None else live
+    ids = entered(ids, live, earlier)
+    draws, passed_by = audited(events, name, earlier, plans)
+    home = np.full(len(ids), -1)
+    places = []
+    for number, (_, permutation) in enumerate(plans):
+        rows = np.searchsorted(ids, permutation)
+        inside = rows < len(ids)
+        inside[inside] = ids[rows[inside]] == permutation[inside]
+        places.append(rows[inside])
+        home[rows[inside]] = number
+    for number, absent in enumerate(passed_by):
+        if absent:
+            home[(home == number) & np.isin(ids, np.fromiter(absent, np.int64))] = -1
+    strata = [rows[home[rows] == number] for number, rows in enumerate(places)]
+    if (home < 0).any():
+        strata.append(np.flatnonzero(home < 0))
+    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws)

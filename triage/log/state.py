@@ -1,0 +1,502 @@
+"""What is current in the log: folded event by event, agreed among reviewers, and as far as one of them may know it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .events import Event, Kind, Origin
+from .labels import Label
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is current after folding the log: nothing undone, nothing superseded.
+
+    Attributes
+    ----------
+    decisions : dict of (stage, record_id, reviewer) to Event
+        The newest decision that is not undone, for each key. One made on a duplicate group takes the
+        place of what the same reviewer had said of its members before they were linked.
+    duplicates : dict of int to int
+        The copy's record id to the id of the record kept (the lowest of its group).
+    removals : dict of int to Event
+        The removal in force for each removed record.
+    tags : dict of (stage, record_id, reviewer) to tuple of Event
+        The tags that stand, in the order in which they were given.
+    shown : dict of (stage, record_id) to Event
+        The event by which a record was first put before anyone at a stage: a `shown` event,
+        or a decision on a record that nobody handed out. See `Showings` for what was taken back.
+    last_seq : int
+        The newest event seen; 0 for an empty log.
+    groups : mapping of int to sequence of int
+        For each linked record all members of its group, itself among them.
+    settled : dict of (stage, record_id) to Event
+        The newest settlement of each record that has one.
+    attached : dict of int to tuple of Event
+        The files attached to each record, in the order in which they came.
+    returned : frozenset of (stage, record_id)
+        Audit draws whose batches were all taken back, and that nobody has been shown or has judged since.
+    """
+
+    decisions: dict[tuple[str, int, str], Event]
+    duplicates: dict[int, int]
+    removals: dict[int, Event]
+    tags: dict[tuple[str, int, str], tuple[Event, ...]]
+    shown: dict[tuple[str, int], Event]
+    last_seq: int
+    groups: Mapping[int, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
+    settled: dict[tuple[str, int], Event] = field(default_factory=dict)
+    attached: dict[int, tuple[Event, ...]] = field(default_factory=dict)
+    returned: frozenset[tuple[str, int]] = frozenset()
+
+    def kept(self, record_id: int) -> int:
+        """Return the record that `record_id` is shown under: itself, unless it is a copy."""
+        return self.duplicates.get(record_id, record_id)
+
+    def copies_of(self, record_ids: Iterable[int]) -> dict[int, list[int]]:
+        """Return the copies of each of these kept records that has any, ascending."""
+        return {i: sorted(set(self.groups[i]) - {i}) for i in map(int, record_ids) if i in self.groups}
+
+    def attachments(self, record_id: int) -> list[Event]:
+        """Return the files attached to a record or to any copy of it, in the order in which they came."""
+        members = self.groups.get(record_id, (record_id,))
+        return sorted((e for member in members for e in self.attached.get(member, ())), key=lambda e: e.seq)
+
+    def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
+        """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
+
+        Those of one reviewer, or of all; each record under the id that it is shown under.
+        """
+        found: dict[int, list[Event]] = {}
+        for (name, record_id, who), events in self.tags.items():
+            if name == stage and reviewer in (None, who):
+                found.setdefault(self.kept(record_id), []).extend(events)
+        return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
+
+
+def fold(events: Iterable[Event]) -> Live:
+    """Fold the log into what is current. The one definition of "current".
+
+    An undo takes its event out of the log as if it had never been written, except that a
+    record once shown stays shown: its place in the order never changes. Only a batch that is taken back
+    returns records to the pool (see `Showings`).
+    """
+    return Folding(events).live
+
+
+class Showings:
+    """By which event each record was first put before anyone, as the events come in.
+
+    A batch that is taken back returns those of its records to the pool that it alone had put before anyone and
+    that nobody has ever judged. An audit draw is no such record: it was drawn, and may have been read. It keeps
+    its place, its pool and its weight in the evidence whoever judges it and when. Were it drawn anew, somebody
+    who has read it could choose the moment, and with it what an irrelevant one counts for.
+
+    Attributes
+    ----------
+    first : dict of key to Event
+    """
+
+    def __init__(self) -> None:
+        self.first: dict[object, Event] = {}
+        # The hand-outs in force of each record that has never been on a screen nor judged.
+        self._in_files: dict[object, set[int]] = {}
+
+    @property
+    def returned(self) -> Iterator[object]:
+        """The audit draws that were taken back and put before nobody since."""
+        return (key for key, showings in self._in_files.items() if not showings)
+
+    def take(self, key: object, e: Event) -> Event | None:
+        """Take one event of a record: a showing, a decision or an undo.
+
+        Returns
+        -------
+        Event or None
+            The first showing, when this event returns the record to the pool.
+        """
+        showings = self._in_files.get(key)
+        if e.kind is Kind.UNDO:
+            if showings is None or e.undoes not in showings:
+                return None
+            showings.remove(e.undoes)
+            if showings or self.first[key].origin is Origin.AUDIT:
+                return None
+            del self._in_files[key]
+            return self.first.pop(key)
+        is_new = self.first.setdefault(key, e) is e
+        if e.kind is Kind.SHOWN and e.note:
+            if is_new:
+                self._in_files[key] = {e.seq}
+            elif showings is not None:
+                showings.add(e.seq)
+        elif showings is not None:
+            del self._in_files[key]
+        return None
+
+
+class Folding:
+    """The log folded so far, to be folded on: see `fold`.
+
+    Going on costs no more than the newer events, unless they link records, or take a link or a removal
+    back: then all is folded anew.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.last_seq = 0
+        self._events: list[Event] = []
+        self._undone: set[int] = set()
+        self._decisions: dict[tuple[str, int, str], Event] = {}
+        self._groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
+        self._duplicates: dict[int, int] = {}
+        self._removals: dict[int, Event] = {}
+        self._tags: dict[tuple[str, int, str], list[Event]] = {}
+        self._settled: dict[tuple[str, int], list[Event]] = {}
+        self._attached: dict[int, list[Event]] = {}
+        self._showings = Showings()
+        self.take(events)
+
+    @property
+    def live(self) -> Live:
+        """What is current; what is folded later does not change it."""
+        return Live(
+            dict(self._decisions),
+            self._duplicates,
+            dict(self._removals),
+            {key: tuple(given) for key, given in self._tags.items()},
+            dict(self._showings.first),
+            self.last_seq,
+            self._groups,
+            {key: given[-1] for key, given in self._settled.items()},
+            {key: tuple(given) for key, given in self._attached.items()},
+            frozenset(self._showings.returned),
+        )
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Fold the events in that follow those taken so far."""
+        newer = list(events)
+        undone = {e.undoes for e in newer if e.undoes is not None}
+        taken_back = [e for e in self._events if e.seq in undone] if undone else []
+        anew = any(e.kind is Kind.DUPLICATE for e in newer) or any(
+            e.kind in (Kind.DUPLICATE, Kind.REMOVAL) for e in taken_back
+        )
+        self._events += newer
+        self._undone |= undone
+        self.last_seq = max((e.seq for e in newer), default=self.last_seq)
+        if anew:
+            newer, taken_back = self._events, []
+            self._decisions, self._groups, self._removals, self._tags = {}, {}, {}, {}
+            self._settled, self._attached, self._showings = {}, {}, Showings()
+        self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
+        if anew:
+            lowest = {id(members): min(members) for members in self._groups.values()}
+            self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
+        for e in newer:
+            if e.kind is Kind.SETTLED and e.seq not in self._undone and e.record_id is not None:
+                self._settled.setdefault((e.stage, e.record_id), []).append(e)
+            elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
+                self._attached.setdefault(e.record_id, []).append(e)
+            if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
+                self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
+        for e in taken_back:
+            if e.kind is Kind.TAG:
+                _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
+            elif e.kind is Kind.SETTLED:
+                _take_out(self._settled, (e.stage, e.record_id), e)
+            elif e.kind is Kind.ATTACHED:
+                _take_out(self._attached, e.record_id, e)
+            elif e.kind is Kind.DECISION:
+                for member in self._groups.get(e.record_id, (e.record_id,)):
+                    self._decisions.pop((e.stage, member, e.reviewer), None)
+                self._decisions.update(self.without(e))
+
+    def without(self, decision: Event) -> dict[tuple[str, int, str], Event]:
+        """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
+        members = set(self._groups.get(decision.record_id, (decision.record_id,)))
+        decisions: dict[tuple[str, int, str], Event] = {}
+        self._apply(
+            (
+                e
+                for e in self._events
+                if e.record_id in members
+                and e.seq != decision.seq
+                and (
+                    e.kind is Kind.DUPLICATE
+                    or (e.kind is Kind.DECISION and (e.stage, e.reviewer) == (decision.stage, decision.reviewer))
+                )
+            ),
+            decisions,
+            {},
+            {},
+            {},
+        )
+        return decisions
+
+    def _apply(
+        self,
+        events: Iterable[Event],
+        decisions: dict[tuple[str, int, str], Event],
+        groups: dict[int, list[int]],
+        removals: dict[int, Event],
+        tags: dict[tuple[str, int, str], list[Event]],
+    ) -> None:
+        for e in events:
+            if e.seq in self._undone or e.record_id is None:
+                continue
+            if e.kind is Kind.DECISION:
+                for member in groups.get(e.record_id, ()):
+                    decisions.pop((e.stage, member, e.reviewer), None)
+                decisions[e.stage, e.record_id, e.reviewer] = e
+            elif e.kind is Kind.DUPLICATE and e.other_id is not None:
+                _join(groups, e.record_id, e.other_id)
+            elif e.kind is Kind.REMOVAL:
+                removals[e.record_id] = e
+            elif e.kind is Kind.TAG:
+                tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
+
+
+def _take_out(given: dict[object, list[Event]], key: object, e: Event) -> None:
+    given[key].remove(e)
+    if not given[key]:
+        del given[key]
+
+
+def _join(groups: dict[int, list[int]], a: int, b: int) -> None:
+    """Make one group of those of two records (links may form chains)."""
+    one, other = (groups.setdefault(i, [i]) for i in (a, b))
+    if one is not other:
+        large, small = (one, other) if len(one) >= len(other) else (other, one)
+        large += small
+        groups.update(dict.fromkeys(small, large))
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """The agreed label of every judged record of a stage, and the records in conflict.
+
+    What was settled has the label of the settlement, `settled`, whatever the reviewers said or say.
+    """
+
+    labels: dict[int, Label]
+    conflicts: frozenset[int]
+    settled: Mapping[int, Event] = field(default_factory=dict)
+
+    def relevant(self, record_id: int) -> bool | None:
+        """Tell whether a record counts as relevant; None without a decision.
+
+        MAYBE and an open conflict count as relevant: the safe side for every estimate.
+        """
+        if record_id in self.conflicts:
+            return True
+        label = self.labels.get(record_id)
+        return None if label is None else label is not Label.EXCLUDE
+
+
+def consensus(live: Live, stage: str) -> Consensus:
+    """Combine the live decisions of all reviewers, over duplicate groups, at one stage."""
+    votes: dict[int, set[Label]] = {}
+    for (at_stage, record_id, _), event in live.decisions.items():
+        if at_stage == stage and event.label is not None:
+            votes.setdefault(live.kept(record_id), set()).add(event.label)
+    settled: dict[int, Event] = {}
+    for (at_stage, record_id), event in live.settled.items():
+        kept = live.kept(record_id)
+        if at_stage == stage and (kept not in settled or settled[kept].seq < event.seq):
+            settled[kept] = event
+    labels = {r: next(iter(v)) for r, v in votes.items() if len(v) == 1}
+    labels |= {r: e.label for r, e in settled.items()}
+    return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled), settled)
+
+
+def awaits_second_look(events: Sequence[Event]) -> bool:
+    """Tell of the decisions on a record, in the order of the log, whether they are one reviewer's, who excluded it."""
+    return bool(events) and events[0].label is Label.EXCLUDE and len({e.reviewer for e in events}) == 1
+
+
+def visible(
+    live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False
+) -> dict[int, list[Event]]:
+    """Return by record, over duplicate groups, the decisions at a stage that a person may see.
+
+    One's own always. Those of others, where more than one is to judge each record, not before all of them
+    have; and then only on records that one has judged too, or when one is to settle what they disagree on.
+
+    Parameters
+    ----------
+    live : Live
+    stage : str
+    viewer : str
+    reviewers_per_record : int
+    settles : bool
+        Whether the viewer is an adjudicator or an owner.
+    """
+    given: dict[int, list[Event]] = {}
+    for (name, record_id, _), event in live.decisions.items():
+        if name == stage:
+            given.setdefault(live.kept(record_id), []).append(event)
+    seen = {}
+    for record_id, events in given.items():
+        mine = [e for e in events if e.reviewer == viewer]
+        complete = len({e.reviewer for e in events}) >= reviewers_per_record
+        if reviewers_per_record == 1 or (complete and (mine or settles)):
+            mine = events
+        if mine:
+            seen[record_id] = sorted(mine, key=lambda e: e.seq)
+    return seen
+
+
+def seen_by(
+    viewer: str,
+    live: Live,
+    events: Sequence[Event],
+    reviewers_per_record: int,
+    stages: Sequence[str],
+    rounds: Mapping[str, Collection[int]],
+) -> Live:
+    """Return what is current in the log as far as a reviewer may know it who judges the same records as others.
+
+    They know their own decisions, and everybody's on records that are done: that as many have judged as are to,
+    or that were settled. A record is not done for whoever is still to judge it, because they have been shown it
+    or because it is of the calibration round; one that they were shown at a later stage has passed on, and
+    they know it.
+
+    What others do with records that are not done changes nothing at all in what is returned, until the viewer
+    or somebody who completes a record has written the next event: up to that one, the records that others were
+    shown are known as shown and not judged. So the certificate, which counts those as relevant, is valid.
+
+    Parameters
+    ----------
+    viewer : str
+    live : Live
+    events : sequence of Event
+        The log that it was folded from.
+    reviewers_per_record : int
+    stages : sequence of str
+        The stages of the protocol, in their order.
+    rounds : mapping of str to collection of int
+        The records of each stage's calibration round.
+    """
+    kept, place = live.kept, {name: at for at, name in enumerate(stages)}
+    judges: dict[tuple[str, int], set[str]] = {}
+    for name, record_id, who in live.decisions:
+        judges.setdefault((name, kept(record_id)), set()).add(who)
+    settled = {(name, kept(record_id)) for name, record_id in live.settled}
+    taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
+    last_shown: dict[int, int] = {}  # the last stage at which the viewer was shown a record
+    to_judge = {(name, kept(record_id)) for name, ids in rounds.items() for record_id in ids}
+    for e in events:
+        if e.kind is Kind.SHOWN and e.reviewer == viewer and e.seq not in taken_back:
+            to_judge.add((e.stage, kept(e.record_id)))
+            last_shown[kept(e.record_id)] = max(last_shown.get(kept(e.record_id), 0), place.get(e.stage, 0))
+
+    def is_done(name: str, record_id: int) -> bool:
+        key = name, kept(record_id)
+        if place.get(name, 0) < last_shown.get(key[1], 0):
+            return True
+        by = judges.get(key, ())
+        if len(by) < reviewers_per_record and key not in settled:
+            return False
+        return viewer in by or key not in to_judge
+
+    def is_known(e: Event) -> bool:
+        if not e.stage or e.reviewer == viewer:
+            return True
+        # A permutation is committed when somebody's decision lets a record into a later stage.
+        return e.kind is not Kind.PLAN and is_done(e.stage, e.record_id)
+
+    newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
+    shown = {key: e for key, e in live.shown.items() if e.seq <= newest}
+    return replace(
+        live,
+        last_seq=newest,
+        shown=shown,
+        returned=frozenset(live.returned & shown.keys()),
+        decisions={key: e for key, e in live.decisions.items() if key[2] == viewer or is_done(*key[:2])},
+        tags={key: given for key, given in live.tags.items() if key[2] == viewer or is_done(*key[:2])},
+        settled={key: e for key, e in live.settled.items() if is_done(*key)},
+    )
+
+
+def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
+    """Return those records, in their order, that have entered the stage after the `earlier` ones.
+
+    They are no copies, nothing removed them, and every earlier stage passed them on.
+    """
+    out = set(live.duplicates) | set(live.removals)
+    if out:
+        ids = ids[~np.isin(ids, np.fromiter(out, np.int64))]
+    for stage in earlier:
+        agreed = consensus(live, stage)
+        passed = [r for r, label in agreed.labels.items() if label is not Label.EXCLUDE]
+        ids = ids[np.isin(ids, np.array(passed, np.int64))]
+    return ids
+
+
+def audited(
+    events: Iterable[Event], stage: str, earlier: Sequence[str], plans: Sequence[tuple[int, np.ndarray]]
+) -> tuple[list[tuple[Event, int]], list[set[int]]]:
+    """Tell from which permutation each audit draw of a stage came, and which records a draw passed by.
+
+    Parameters
+    ----------
+    events : iterable of Event
+        The log, in its order.
+    stage : str
+    earlier : sequence of str
+        The stages before it.
+    plans : sequence of (seq, record ids)
+        The audit permutations of the stage, and the events that committed them.
+
+    Returns
+    -------
+    draws : list of (Event, int)
+        The event that showed the record drawn, and the permutation, counted from 0.
+    passed_by : list of set of int
+        For each permutation, its records that could not be drawn when it was drawn from: they were out of the
+        stage (a copy, removed, not passed on), or in a batch that was taken back since.
+    """
+    if not plans:
+        return [], []
+    home: dict[int, int] = {}  # the newest permutation of each record
+    draws: list[tuple[Event, int]] = []
+    passed_by: list[set[int]] = [set() for _ in plans]
+    showings = Showings()
+    drawn_at = [0] * len(plans)  # the newest draw from each
+    changes: dict[int, Event] = {}  # what moves records into the stage or out of it
+    linked: set[int] = set()
+    away: list[int] = []
+    stale = False
+    committed = 0
+    for e in events:
+        while committed < len(plans) and plans[committed][0] <= e.seq:
+            home.update(dict.fromkeys(plans[committed][1].tolist(), committed))
+            committed += 1
+        if (
+            e.kind in (Kind.DUPLICATE, Kind.REMOVAL)
+            or e.undoes in changes
+            or (e.kind in (Kind.DECISION, Kind.SETTLED) and e.stage in earlier)
+        ):
+            changes[e.seq] = e
+            if e.kind is Kind.DUPLICATE:
+                linked.update((e.record_id, e.other_id))
+            stale = stale or e.record_id in home or e.record_id in linked
+        if e.stage != stage or e.kind not in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
+            continue
+        is_new = e.record_id not in showings.first
+        back = showings.take(e.record_id, e)
+        if back is not None and e.record_id in home and drawn_at[home[e.record_id]] > back.seq:
+            passed_by[home[e.record_id]].add(e.record_id)
+        if not is_new or e.kind is not Kind.SHOWN or e.origin is not Origin.AUDIT or e.record_id not in home:
+            continue
+        if stale:
+            known = np.array(sorted(home), np.int64)
+            away = np.setdiff1d(known, entered(known, fold(changes.values()), earlier), assume_unique=True).tolist()
+            stale = False
+        number = home[e.record_id]
+        draws.append((e, number))
+        drawn_at[number] = e.seq
+        passed_by[number].update(record_id for record_id in away if home[record_id] == number)
+    return draws, passed_by

@@ -1,0 +1,20 @@
+"""Ranking: presets, the learner that blends their views, and the model of a review."""
+
+from .learner import Explanation, Learner, Views, balanced_weights, criteria_scores, standardised
+from .presets import Criteria, Preset, Score, load_preset, presets
+from .scores import Ranking
+
+__all__ = [
+    "Ranking",
+    "Criteria",
+    "Explanation",
+    "Learner",
+    "Preset",
+    "Score",
+    "Views",
+    "balanced_weights",
+    "criteria_scores",
+    "load_preset",
+    "presets",
+    "standardised",
+]

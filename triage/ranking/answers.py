@@ -1,0 +1,216 @@
+"""What `triage rank` answers: the best records left, and why a record has its score."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..log import History, Stage
+from ..project import Project, Snapshot
+from ..project.stage_records import StageRecords
+from ..protocol.model import Protocol
+from .review import ReviewModel, criteria_of, final_labels, judged_rows, model_of, newest_ranking_of, taught
+
+if TYPE_CHECKING:
+    from ..screening import Session
+
+_TERMS_TOLD, _KNOWN_TOLD = 20, 5  # what explains a record
+# Thai, Lao, Burmese, Khmer, kana, Han: scripts without blanks between words.
+_UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_SPACED_WORD = re.compile(rf"[^\W{_UNSPACED_LETTERS}]{{3,}}")
+_UNSPACED = re.compile(rf"[{_UNSPACED_LETTERS}]{{2}}")
+_FEW_WORDS = 12  # criteria of fewer different words are hardly more than a title, and find little
+
+
+def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> str:
+    """Say that the protocol gives the ranking of a stage nothing to go by, and what to do; "" where it does.
+
+    To a `viewer` who is to stay blind it is said by what they may know (see `Snapshot.stage`).
+    """
+    if review.protocol.queries:
+        return ""
+    stage, history = review.stage(stage_name, viewer=viewer), review.history(stage_name, viewer=viewer)
+    learns = _has_both(_taught_labels(review.protocol, stage, history))
+    return review.protocol.nothing_to_rank_by(review.protocol_file, learns)
+
+
+def _taught_labels(protocol: Protocol, stage: Stage, history: History) -> np.ndarray:
+    """Return the labels that the ranking of a stage learns from."""
+    return taught(final_labels(protocol, stage), *judged_rows(history))
+
+
+def _has_both(y: np.ndarray) -> bool:
+    """Tell whether there are relevant and irrelevant labels, so that the ranking learns from them."""
+    return bool(0 < y.sum() < len(y))
+
+
+def rank(
+    project: Project,
+    *,
+    top: int,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress=None,
+) -> dict[str, object]:
+    """Rank the unscreened records; return what `triage rank --json` prints.
+
+    `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
+    is the criteria, `criteria` says whether they are too few words to find much by, and what each matches.
+    """
+    ranked = newest_ranking_of(project, stage_name, preset, device, progress)
+    review, stage, ranking = ranked.review, ranked.stage, ranked.ranking
+    protocol, scores, history = review.protocol, ranking.scores, review.history(stage.name)
+    rows, _ = judged_rows(history)
+    unscreened = np.ones(len(scores), bool)
+    unscreened[rows] = False
+    order = np.argsort(-scores, kind="stable")
+    best = order[unscreened[order]][:top]
+    records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
+    basis = "order"
+    if _has_both(_taught_labels(protocol, stage, history)):
+        basis = "labels"
+    elif protocol.queries and ranking.model["criteria_weight"]:
+        basis = "criteria"
+    facts = {
+        "records": [
+            {"record_id": records[row].id, "rank": place, "score": float(scores[row]), "title": records[row].title}
+            for place, row in enumerate(best.tolist(), 1)
+        ],
+        "model": ranking.model,
+        "as_of": ranking.as_of,
+        "basis": basis,
+        "stage": stage.name,
+    }
+    if basis == "criteria":
+        model = ranked.model or model_of(review, stage, preset, device, project.cache_dir, progress)
+        facts["criteria"] = _matches(review, stage, model)
+    return facts
+
+
+def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> dict[str, object]:
+    """Say what the criteria, which alone rank the records, match among them."""
+    texts = review.protocol.queries
+    # Scripts that put no blanks between words are taken two characters for a word, and not looked up.
+    words = {word for text in texts for word in [*_SPACED_WORD.findall(text.lower()), *_UNSPACED.findall(text)]}
+    views, records = model.views, StageRecords(review.records, stage)
+    near = views.nearness(texts)
+    known_by = next(iter(views.names.values()))
+    matches = []
+    for i, text in enumerate(texts):
+        known = {word for name in known_by(text).values() for word in name.split(", ")}
+        best = int(near[:, i].argmax())
+        matches.append(
+            {
+                "text": text,
+                "record_id": int(stage.record_ids[best]),
+                "title": records[best].title,
+                "nearness": float(near[best, i]),
+                "unknown": [word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
+            }
+        )
+    return {"words": len(words), "poor": len(words) < _FEW_WORDS, "matches": matches}
+
+
+def explain(
+    project: Project,
+    record_id: int,
+    *,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress=None,
+    session: Session | None = None,
+    viewer: str | None = None,
+) -> dict[str, object]:
+    """Return why a record has its score; what `triage rank --explain` prints.
+
+    To a `viewer` who is to stay blind it is explained by what they may know (see `Snapshot.stage`), though the
+    ranking has learned from everybody.
+
+    With an open `session` of the stage the views need not be made: its own are used.
+
+    `parts` sum to the score: what each term of the blend adds. `terms` are those of the record that add most
+    to the linear views' parts, `known` the judged records that do, `criteria` how near the record is to each
+    criterion, and the share of all records that are less near.
+
+    Raises
+    ------
+    InputError
+        When the stage has no such record.
+    """
+    review = project.snapshot()
+    stage = review.stage(stage_name, viewer=viewer)
+    row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
+    if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
+        raise InputError(f"The stage {stage.name!r} of {review.path} has no record {record_id}.")
+    if (
+        session is not None
+        and isinstance(session.training.scorer, ReviewModel)
+        and session.pool.n == len(stage.record_ids)
+    ):
+        model = session.training.scorer
+        if viewer is not None:
+            model = model.over_its_views(final_labels(review.protocol, stage))
+    else:
+        model = model_of(review, stage, preset, device, project.cache_dir, progress)
+    records = StageRecords(review.records, stage)
+    record = records[row]
+    rows, y = judged_rows(review.history(stage_name, viewer=viewer))
+    facts: dict[str, object] = {
+        "record_id": int(stage.record_ids[row]),
+        "title": record.title,
+        "score": None,
+        "parts": {},
+        "terms": [],
+        "known": [],
+        "criteria": [],
+    }
+    if (told := model.explain(rows, y, row)) is None:
+        return facts
+    by_name: dict[str, float] = {}
+    for view, found in told.terms.items():
+        if view in model.views.names:
+            names = model.views.names[view](record.text)
+            for column, adds in found:
+                name = names.get(column, "(what no other record says)")
+                name = f"{name} (title)" if view == "titles" else name
+                by_name[name] = by_name.get(name, 0.0) + adds
+    label_of = dict(zip(rows.tolist(), taught(final_labels(review.protocol, stage), rows, y).tolist()))
+    known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
+    criteria = criteria_of(review.protocol)
+    texts = [("question", criteria.question)] * bool(criteria.question) + [
+        *(("include", text) for text in criteria.include),
+        *(("exclude", text) for text in criteria.exclude),
+    ]
+    near = model.views.nearness([text for _, text in texts])
+    return facts | {
+        "score": told.score,
+        "parts": told.parts,
+        "terms": [
+            {"term": term, "weight": adds}
+            for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD]
+            if adds
+        ],
+        "known": [
+            {
+                "record_id": int(stage.record_ids[other]),
+                "title": records[other].title,
+                "relevant": bool(label_of[other]),
+                "weight": adds,
+            }
+            for other, adds in known
+        ],
+        "criteria": [
+            {
+                "kind": kind,
+                "text": text,
+                "nearness": float(near[row, i]),
+                "less_near": float((near[:, i] < near[row, i]).mean()),
+            }
+            for i, (kind, text) in enumerate(texts)
+        ],
+    }

@@ -1,0 +1,241 @@
+"""The ranking of a review: its model, and the newest ranking of a stage."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..log import History, Kind, Label, Stage, consensus
+from ..project import Project, Records, Snapshot
+from ..protocol.model import Protocol, has_word
+from .held_out import Scorer, held_out_scores
+from .scores import Ranking
+
+
+class ReviewModel:
+    """The ranking model over one set of records: its views are made once, its labels vary.
+
+    Parameters
+    ----------
+    texts : features.Texts
+    preset : str
+        A preset's name, or a model's folder, or both as NAME:FOLDER.
+    criteria : ranking.Criteria or None
+    device : str
+    cache_dir : Path or None
+        Where vectors and views are kept.
+    final : ndarray of int8, shape (n,), optional
+        Labels that take the place of those learned from; -1 where there is none.
+    progress : callable or None
+        Called as progress(description), gives a context manager of a callback (done, total).
+    """
+
+    def __init__(
+        self,
+        texts,
+        preset: str,
+        criteria,
+        *,
+        device: str = "auto",
+        cache_dir: Path | None = None,
+        progress=None,
+        final: np.ndarray | None = None,
+    ) -> None:
+        from .. import features, ranking
+
+        self._final = final
+        self.preset = ranking.load_preset(preset)
+        criteria = criteria or ranking.Criteria()
+        self._queries = asdict(criteria)
+        self._fingerprint = texts.fingerprint
+        self.views = features.build_views(
+            texts,
+            self.preset.views,
+            encoder=self.preset.encoder,
+            include=criteria.include,
+            exclude=criteria.exclude,
+            question=criteria.question,
+            device=self.preset.device if device == "auto" else device,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+        self._learner = ranking.Learner(self.preset, self.views)
+
+    @property
+    def parameters(self) -> dict:
+        """The preset's name and full parameters."""
+        return parameters_of(self.preset, self._queries, "stage" if self._final is None else "final")
+
+    def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        return self._learner(rows, taught(self._final, rows, y))
+
+    def explain(self, rows: np.ndarray, y: np.ndarray, row: int):
+        """Take the score of one record apart (see `ranking.Learner.explain`); the model stays where it was."""
+        from .. import ranking
+
+        return ranking.Learner(self.preset, self.views).explain(rows, taught(self._final, rows, y), row)
+
+    def anew(self) -> Scorer:
+        """Return a scorer that has learned nothing, over the same views.
+
+        What is asked of it leaves the model where it was: held-out scores, or another replay.
+        """
+        from .. import ranking
+
+        learner = ranking.Learner(self.preset, self.views)
+        return lambda rows, y: learner(rows, taught(self._final, rows, y))
+
+    def is_of(self, fingerprint: str, criteria, preset) -> bool:
+        """Tell whether this is the model of a preset over texts with this fingerprint, and of these criteria."""
+        mine = self._fingerprint, self._queries, self.preset.parameters()
+        return mine == (fingerprint, asdict(criteria), preset.parameters())
+
+    def learns_from(self, final: np.ndarray | None) -> bool:
+        """Tell whether these labels take the place of those learned from."""
+        return (final is None) == (self._final is None) and (final is None or np.array_equal(final, self._final))
+
+    def over_its_views(self, final: np.ndarray | None) -> ReviewModel:
+        """Return a model that has learned nothing and shares the views, which are most of what one takes."""
+        from .. import ranking
+
+        other = copy.copy(self)
+        other._final = final
+        other._learner = ranking.Learner(self.preset, self.views)
+        return other
+
+
+def taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return y if final is None else np.where(final[rows] >= 0, final[rows], y)
+
+
+def parameters_of(preset, queries: Mapping[str, object], learn_from: str) -> dict:
+    return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
+
+
+def criteria_of(protocol: Protocol):
+    """Return what the ranking reads of a protocol: question, inclusion and exclusion criteria."""
+    from .. import ranking
+
+    # A text without a word is as near to one record as to any other, and would only seem to rank them.
+    return ranking.Criteria(
+        protocol.question if has_word(protocol.question) else "",
+        tuple(c.text for c in protocol.include if has_word(c.text)),
+        tuple(c.text for c in protocol.exclude if has_word(c.text)),
+    )
+
+
+def fingerprint_of(records: Records, stage: Stage) -> str:
+    """Return what differs whenever a text of the stage does, those of the copies that fill gaps among them."""
+    ids, copies = stage.record_ids, stage.live.copies_of(stage.record_ids)
+    digest = hashlib.blake2b(records.text_hashes(ids), digest_size=16)
+    if copies:
+        pairs = np.array([(kept, copy) for kept in sorted(copies) for copy in copies[kept]])
+        digest.update(np.searchsorted(ids, pairs[:, 0]))
+        digest.update(records.text_hashes(np.unique(pairs[:, 1])))
+    return digest.hexdigest()
+
+
+def model_of(review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress) -> ReviewModel:
+    from .. import features
+
+    protocol, records = review.protocol, review.records
+    texts = features.Texts(len(stage.record_ids), lambda: records.iter_texts(stage), fingerprint_of(records, stage))
+    return ReviewModel(
+        texts,
+        preset or protocol.model,
+        criteria_of(protocol),
+        device=device,
+        cache_dir=cache_dir,
+        progress=progress,
+        final=final_labels(protocol, stage),
+    )
+
+
+def final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
+    """Return what later stages say of each record, shape (n,): 1 included to the end, 0 excluded, -1 not yet known.
+
+    None where the protocol does not want the ranking to learn from them.
+    """
+    if protocol.learn_from == "stage":
+        return None
+    names = [s.name for s in protocol.stages]
+    later = names[names.index(stage.name) + 1 :]
+    final = np.full(len(stage.record_ids), -1, np.int8)
+    for name in later:
+        agreed = consensus(stage.live, name)
+        for record_id, label in agreed.labels.items():
+            row = int(np.searchsorted(stage.record_ids, record_id))
+            is_final = label is Label.EXCLUDE or name == later[-1]
+            if is_final and row < len(final) and stage.record_ids[row] == record_id:
+                final[row] = label is not Label.EXCLUDE
+    return final
+
+
+def no_records(review: Snapshot, stage: Stage) -> InputError:
+    """Return the error that a stage has no records, with what to do about it."""
+    before = review.earlier(stage.name)
+    if not review.n_records:
+        why = "import some first"
+    elif before and len(review.stage(before[0]).record_ids):
+        why = f"none has passed the stage {before[-1]!r}"
+    else:
+        why = "every record imported is linked to another or was removed; `triage undo --event` takes that back"
+    return InputError(f"The stage {stage.name!r} of {review.path} holds no records yet: {why}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A stage and its ranking; the model that made it, where it was made just now."""
+
+    review: Snapshot
+    stage: Stage
+    ranking: Ranking
+    model: ReviewModel | None = None
+
+
+def newest_ranking_of(project: Project, stage_name: str | None, preset: str | None, device: str, progress) -> Ranked:
+    """Rank a stage: by its saved ranking, or anew when that is stale."""
+    from .. import ranking as models
+
+    review = project.snapshot()
+    stage, protocol = review.stage(stage_name), review.protocol
+    if not len(stage.record_ids):
+        raise no_records(review, stage)
+    saved = review.rankings.newest(stage.name)
+    wanted = parameters_of(
+        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from
+    )
+    newest = max(
+        (e.seq for e in review.events if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0
+    )
+    if (
+        saved is not None
+        and saved.as_of >= newest
+        and saved.model == json.loads(json.dumps(wanted))
+        and np.array_equal(saved.record_ids, stage.record_ids)
+    ):
+        return Ranked(review, stage, saved)
+    model = model_of(review, stage, preset, device, project.cache_dir, progress)
+    rows, y = judged_rows(review.history(stage.name))
+    scores = model(rows, y)
+    if scores is None:
+        scores = -np.arange(len(stage.record_ids), dtype=np.float32)
+    fresh = Ranking(
+        stage.live.last_seq,
+        model.parameters,
+        stage.record_ids,
+        scores.astype(np.float32),
+        held_out_scores(model.anew(), len(scores), rows, y),
+    )
+    return Ranked(review, stage, replace(fresh, id=project.rankings.save(stage.name, fresh)), model)
+
+
+def judged_rows(history: History) -> tuple[np.ndarray, np.ndarray]:
+    return history.rows[history.judged], history.y[history.judged]

@@ -1,0 +1,46 @@
+"""What an estimate and a stopping rule say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate of recall with its interval, and what it assumes."""
+
+    method: str
+    recall: float | None
+    lower: float | None
+    upper: float | None
+    relevant_total: float | None
+    confidence: float
+    assumes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one stopping rule says of one history.
+
+    Attributes
+    ----------
+    name : str
+        The rule.
+    stop : bool
+        Whether the rule says that screening can stop.
+    certified : bool
+        Whether the stop carries a guarantee that needs no assumption about the ranking.
+    promise : str
+        "certificate", "conditional", "estimate" or "heuristic".
+    why : str
+        One sentence for the reviewer.
+    estimate : Estimate or None
+        None for a heuristic, which estimates nothing.
+    """
+
+    name: str
+    stop: bool
+    certified: bool
+    promise: str
+    why: str
+    estimate: Estimate | None = None

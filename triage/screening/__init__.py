@@ -1,0 +1,22 @@
+"""The screening loop, and the sessions over a review."""
+
+from .journal import ProjectJournal, commit_audit
+from .opening import hand_out, open_second_look, open_session
+from .pool import Pool
+from .session import SKIP_DISTANCE, Desk, Journal, Session, Showing
+from .training import Training
+
+__all__ = [
+    "Desk",
+    "Journal",
+    "Pool",
+    "ProjectJournal",
+    "SKIP_DISTANCE",
+    "Session",
+    "Showing",
+    "Training",
+    "commit_audit",
+    "hand_out",
+    "open_second_look",
+    "open_session",
+]

@@ -1,0 +1,87 @@
+"""How far long work is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.text import Text
+
+from ..wording import rate, span
+
+_QUIET_SECONDS = 1.0  # work that is over sooner shows no progress
+_PLAIN_SECONDS = 10.0  # between two lines of progress in a file
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error how far some work is; give the callback (done, total) that moves it.
+
+    A bar with the pace and the time left on a terminal, now and then a line elsewhere, and nothing
+    at all for work that is over within a second.
+    """
+    # Loaded here: a session does without.
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True, highlight=False)
+    pace = _Pace()
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _plain_progress(description, console, pace)
+        return
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = bar.add_task(description, total=None, told="")
+    # A timer, since the work may be long before it first tells how far it is (a model is loaded).
+    timer = threading.Timer(_QUIET_SECONDS, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, told=f"{done:,}/{total:,} {pace(done, total)}".rstrip()
+        )
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable[[int, int], None]:
+    due = time.monotonic() + _QUIET_SECONDS
+    begun = False
+
+    def tick(done: int, total: int) -> None:
+        nonlocal due, begun
+        told = pace(done, total)
+        if time.monotonic() >= due or (begun and done == total):
+            begun, due = True, time.monotonic() + _PLAIN_SECONDS
+            console.print(Text(f"{description}: {done:,} of {total:,}{told and f', {told}'}"), soft_wrap=True)
+
+    return tick
+
+
+class _Pace:
+    """Records a second and the time left, measured from the first call: loading is no part of it."""
+
+    def __init__(self) -> None:
+        self._from: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        now = time.monotonic()
+        if self._from is None or done < self._from[0]:
+            self._from = done, now
+        first, began = self._from
+        if done == first or now == began:
+            return ""
+        per_second = (done - first) / (now - began)
+        told = f"{rate(per_second)} records a second"
+        return told if done == total else f"{told}, {span((total - done) / per_second)} left"

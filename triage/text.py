@@ -1,0 +1,146 @@
+"""How imported text is read by a person: printable, untagged, the words of the criteria found in it.
+
+What comes from a record is hostile: it goes through `plain` before it is shown anywhere.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from .log import Label
+
+_BREAKS = re.compile(r"[ \t]*(?:\r\n|[\r\n\v\f\x85\u2028\u2029])\s*")
+# Marks that reorder the text around them, and such as only hide in it. Joiners stay: scripts need them.
+_INVISIBLE = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u00ad\u200b\u2060\ufeff"
+)
+
+
+def plain(text: str, encoding: str = "utf-8") -> str:
+    """Return imported text as printable characters and line breaks alone.
+
+    Control characters go, and so do the marks that reorder text on the screen; HTML's escapes, which
+    databases leave behind ("p &amp;lt; 0.05"), become what they stand for; what the terminal's encoding
+    cannot say becomes a question mark.
+
+    Examples
+    --------
+    >>> plain("a\\x1b[2Jb")
+    'a[2Jb'
+    """
+    # Before anything else: an escape can stand for a control character.
+    text = html.unescape(html.unescape(text))
+    lines = _BREAKS.sub("\n", text).replace("\t", " ")
+    kept = (c for c in lines if c == "\n" or (unicodedata.category(c) != "Cc" and c not in _INVISIBLE))
+    return "".join(kept).encode(encoding, "replace").decode(encoding)
+
+
+_HEADING = re.compile(
+    r"\s*<((?:jats:)?(?:h[1-6]|title))>\s*([^<>]*?)[\s.:]*</\1>\s*(?:<(?:jats:)?p>\s*)?", re.IGNORECASE
+)
+_BLOCKS = re.compile(r"(?:\s*</?(?:jats:)?(?:p|sec|div|br|ul|ol|li|list|list-item)\s*/?>)+\s*", re.IGNORECASE)
+_RAISED = re.compile(r"<(?:jats:)?sup>", re.IGNORECASE)
+_INLINE = re.compile(r"</?(?:jats:)?(?:i|b|u|em|strong|italic|bold|sub|sup|sc|scp|span|inline-formula)>", re.IGNORECASE)
+
+
+def untagged(text: str) -> str:
+    """Return plain text without the tags that publishers leave in titles and abstracts.
+
+    Only tags that are known go: "p<b and c>d" stays.
+
+    Examples
+    --------
+    >>> untagged("<h3>Methods</h3> PM<sub>10</sub>, 10<sup>3</sup> m, p<b and c>d")
+    'Methods: PM10, 10^3 m, p<b and c>d'
+    """
+    text = _HEADING.sub(lambda heading: f"\n{heading[2]}: " if heading[2] else "\n", text)
+    return _INLINE.sub("", _RAISED.sub("^", _BLOCKS.sub("\n", text))).strip()
+
+
+_WORD = re.compile(r"[^\W\d_]+\*?")
+_ENDINGS = (
+    "ements",
+    "ement",
+    "ments",
+    "ment",
+    "ings",
+    "ions",
+    "ives",
+    "ing",
+    "ion",
+    "ive",
+    "ies",
+    "ied",
+    "ed",
+    "es",
+    "is",
+    "ly",
+    "e",
+    "s",
+    "y",
+)
+_IRREGULAR = {"children": "child", "women": "woman", "men": "man"}
+_LEAST_STEM = 3  # letters
+_STOP_WORDS = frozenset(
+    "a about above across after against all also although always am among an and any apart are as at be because been "
+    "before being below between both but by can cannot could did do does doing done due during each either etc every "
+    "few for from further given gives had has have having he her here hers him his how however i if in instead into "
+    "is it its itself just least less like made mainly many may might more moreover most much must neither no nor not "
+    "of off often on once one only or other others otherwise our out over own per rather same she should since so "
+    "some such than that the their them themselves then there these they this those three through thus to too toward "
+    "towards two under unless until up upon us use used uses using very via was we were what when where whether which "
+    "while who whom whose why will with within without would yet you your "
+    # words of every protocol
+    "article articles based criteria criterion eligible exclude excluded excludes excluding exclusion include "
+    "included includes including inclusion paper papers published record records report reported reporting reports "
+    "review reviews studied studies study".split()
+)
+
+
+def _stem(word: str) -> str:
+    word = _IRREGULAR.get(word.casefold(), word.casefold())
+    endings = (e for e in _ENDINGS if word.endswith(e) and len(word) - len(e) >= _LEAST_STEM)
+    stem = word.removesuffix(next(endings, ""))
+    # One spelling for British and American: randomised, behaviour, paediatric.
+    return stem.replace("is", "iz").replace("our", "or").replace("ae", "e")
+
+
+class CriteriaWords:
+    """Finds the content words of the criteria in a text.
+
+    Words match by a light stem, so that "supports" is found for "support"; a word that ends in an
+    asterisk ("psychiatr*") finds whatever begins so. A word of both kinds of criteria counts as
+    one of inclusion: it does not speak against a record.
+
+    Parameters
+    ----------
+    include, exclude : sequence of str
+        Texts of the criteria.
+    """
+
+    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
+        self._kinds: dict[str, Label] = {}
+        self._openings: dict[str, Label] = {}
+        for texts, kind in ((exclude, Label.EXCLUDE), (include, Label.INCLUDE)):
+            for word in _WORD.findall(" ".join(texts)):
+                if word.endswith("*"):
+                    self._openings[word[:-1].casefold()] = kind
+                elif len(word) >= _LEAST_STEM and word.casefold() not in _STOP_WORDS:
+                    self._kinds[_stem(word)] = kind
+
+    def find(self, text: str) -> Iterator[tuple[int, int, Label]]:
+        """Yield where each word begins and ends, and whether it is one of inclusion or exclusion."""
+        for word in _WORD.finditer(text):
+            letters = word.group().rstrip("*")
+            if kind := self._kind(letters):
+                yield word.start(), word.start() + len(letters), kind
+
+    def _kind(self, word: str) -> Label | None:
+        if word.casefold() in _STOP_WORDS:
+            return None
+        if kind := self._kinds.get(_stem(word)):
+            return kind
+        return next((k for opening, k in self._openings.items() if word.casefold().startswith(opening)), None)

@@ -1,0 +1,138 @@
+"""Files read in, and duplicates answered."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import unicodedata
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import File, Form, Request, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from ... import dedupe, intake
+from ...errors import InputError
+from ..reading import line
+from .common import Owner, RecordId, Review, project_of, router
+
+
+class Answer(BaseModel):
+    """Whether two records are one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kept_id: RecordId
+    copy_id: RecordId
+    same: bool | None = Field(description="true links the copy, false tells the two apart, null takes the answer back.")
+
+
+def file_name(given: str | None) -> str:
+    """Return a file's name as one that can be written anywhere, with its ending."""
+    name = unicodedata.normalize("NFC", (given or "").replace("\\", "/").rsplit("/", 1)[-1])
+    name = re.sub(r"[^\w .()+-]", "_", name).strip(" .")
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem[:100]}{dot}{ending[:20]}" if stem else (name[:100] or "file")
+
+
+@router.post("/import", tags=["files"])
+def import_files(
+    request: Request,
+    review: Review,
+    who: Owner,
+    files: Annotated[list[UploadFile], File(max_length=100)],
+    source: Annotated[str, Form(max_length=200)] = "",
+) -> dict:
+    """Read exports into the review, all of them or none; say per file what was announced, kept and at fault."""
+    project = project_of(request)
+    with tempfile.TemporaryDirectory(prefix="triage-") as folder:
+        paths = []
+        for number, file in enumerate(files):
+            place = Path(folder, str(number))
+            place.mkdir()
+            path = place / file_name(file.filename)
+            with path.open("wb") as written:
+                shutil.copyfileobj(file.file, written, 1 << 20)
+            paths.append(path)
+        try:
+            done = intake.import_files(project, paths, reviewer=who.name, source=source or None)
+        except InputError as error:
+            raise InputError(str(error).replace(folder, "").lstrip("/0123456789/")) from error
+    return {
+        "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
+        "records": project.snapshot().n_records,
+    }
+
+
+class Questions:
+    """The pairs of records that may be one, as they were last looked for."""
+
+    def __init__(self) -> None:
+        self.found: intake.Deduped | None = None
+        self.answers: dict[tuple[int, int], bool] = {}
+        self.lock = threading.Lock()
+
+    def as_json(self, first: int = 0, most: int = 20) -> dict:
+        """Return the open questions, each pair's fields side by side."""
+        if self.found is None:
+            return {"looked": False, "open": 0, "pairs": []}
+        pairs = [m for m in self.found.maybes if (m.kept.id, m.copy.id) not in self.answers]
+        return {
+            "looked": True,
+            "records": self.found.records,
+            "linked": self.found.linked,
+            "duplicates": self.found.duplicates,
+            "open": len(pairs),
+            "pairs": [
+                {
+                    "kept_id": m.kept.id,
+                    "copy_id": m.copy.id,
+                    "why": line(m.why),
+                    "fields": [
+                        {"name": f.name, "kept": line(f.kept), "copy": line(f.copy), "agreement": str(f.agreement)}
+                        for f in dedupe.side_by_side(m.kept, m.copy)
+                    ],
+                }
+                for m in pairs[first : first + most]
+            ],
+        }
+
+
+@router.get("/duplicates", tags=["files"])
+def duplicates(request: Request, review: Review, who: Owner) -> dict:
+    """List pairs of records that may be one, side by side, as they were last looked for."""
+    return request.app.state.questions.as_json()
+
+
+@router.post("/duplicates", tags=["files"])
+def find_duplicates(request: Request, review: Review, who: Owner) -> dict:
+    """Link the records that are surely duplicates, and look for those that may be."""
+    questions: Questions = request.app.state.questions
+    with questions.lock:
+        questions.found, questions.answers = intake.find_duplicates(project_of(request), reviewer=who.name), {}
+        return questions.as_json()
+
+
+@router.post("/duplicates/answers", tags=["files"])
+def answer(request: Request, review: Review, who: Owner, given: Answer) -> dict:
+    """Say whether two records are one; sent again, it is written once."""
+    questions: Questions = request.app.state.questions
+    with questions.lock:
+        pair = given.kept_id, given.copy_id
+        maybe = (
+            next((m for m in questions.found.maybes if (m.kept.id, m.copy.id) == pair), None)
+            if questions.found
+            else None
+        )
+        if maybe is None:
+            raise InputError("This pair is no open question; look for duplicates again.")
+        if questions.answers.get(pair) != given.same:
+            if pair in questions.answers:
+                intake.settle_maybe(project_of(request), maybe, None, reviewer=who.name)
+                del questions.answers[pair]
+            if given.same is not None:
+                intake.settle_maybe(project_of(request), maybe, given.same, reviewer=who.name)
+                questions.answers[pair] = given.same
+        return questions.as_json()

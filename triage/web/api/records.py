@@ -1,0 +1,118 @@
+"""Records, searched and looked back at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from fastapi import Query, Request
+
+from ...log import Event
+from ...project import Snapshot
+from ..reading import as_read, words_of
+from ..sessions import Desk
+from .common import (
+    LISTED,
+    SEARCHED,
+    Anyone,
+    RecordId,
+    Review,
+    StageName,
+    decision_as_json,
+    desk_of,
+    listed,
+    project_of,
+    router,
+)
+from .full_texts import attachments_of
+
+
+@router.get("/records/{record_id}", tags=["records"])
+def record(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+    """Return a record as reviewers see it, and the reviewer's own decision on it."""
+    desk = desk_of(request, review, who, stage)
+    here = review.stage(desk.stage_name, viewer=who.viewer)
+    kept = here.live.kept(record_id)
+    row = int(here.rows_of([kept])[0])
+    found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
+    tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
+    return {
+        **as_read(found, words_of(review.protocol)),
+        "at_stage": row >= 0,
+        "tags": [e.reason for e in tags],
+        "files": attachments_of(project_of(request), review.live, [kept])[kept],
+        "decision": decision_as_json(desk.mine(review.live, kept)),
+    }
+
+
+def found_records(review: Snapshot, wanted: str) -> Iterator[int]:
+    """Yield the ids under which the records are shown that hold every word wanted."""
+    words = [word.casefold() for word in wanted.split()]
+    live = review.live
+    seen = set()
+    for one in review.records.read():
+        text = " ".join(
+            (one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid, *one.keywords)
+        ).casefold()
+        kept = live.kept(one.id)
+        if kept not in seen and all(word in text for word in words):
+            seen.add(kept)
+            yield kept
+
+
+def search_results(review: Snapshot, desk: Desk, wanted: str, most: int = SEARCHED) -> tuple[list[dict], bool]:
+    """Return the first records found, and whether there are more."""
+    ids: list[int] = []
+    if wanted.split():
+        for kept in found_records(review, wanted):
+            if len(ids) == most:
+                return listed(review, desk, ids), True
+            ids.append(kept)
+    return listed(review, desk, ids), False
+
+
+@router.get("/search", tags=["records"])
+def search(
+    request: Request,
+    review: Review,
+    who: Anyone,
+    q: Annotated[str, Query(min_length=1, max_length=300)],
+    stage: StageName = "",
+) -> dict:
+    """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
+    found, more = search_results(review, desk_of(request, review, who, stage), q)
+    return {"records": found, "more": more}
+
+
+def own_decisions(review: Snapshot, desk: Desk, label: str = "", reason: str = "", words: str = "") -> list[Event]:
+    """Return the reviewer's decisions in force at a stage, the newest first."""
+    live = review.live
+    mine = [e for (stage, _, who), e in live.decisions.items() if stage == desk.stage_name and who == desk.reviewer]
+    mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
+    if words.split():
+        ids = set(found_records(review, words))
+        mine = [e for e in mine if live.kept(e.record_id) in ids or words.casefold() in e.note.casefold()]
+    return sorted(mine, key=lambda e: -e.seq)
+
+
+@router.get("/history", tags=["records"])
+def history(
+    request: Request,
+    review: Review,
+    who: Anyone,
+    stage: StageName = "",
+    label: Literal["", "include", "exclude", "maybe"] = "",
+    reason: Annotated[str, Query(max_length=1_000)] = "",
+    q: Annotated[str, Query(max_length=300)] = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> dict:
+    """List the reviewer's own decisions that are in force, the newest first."""
+    desk = desk_of(request, review, who, stage)
+    mine = own_decisions(review, desk, label, reason, q)
+    here = mine[(page - 1) * LISTED : page * LISTED]
+    return {
+        "total": len(mine),
+        "page": page,
+        "pages": -(-len(mine) // LISTED),
+        "decisions": listed(review, desk, [review.live.kept(e.record_id) for e in here]),
+    }

@@ -1,0 +1,168 @@
+"""Where the review stands, and what is written out of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import Query, Request
+from fastapi.responses import FileResponse, Response
+from starlette.background import BackgroundTask
+
+from ... import intake, report, status
+from ...flow import flow
+from ...log.printing import event_as_json
+from ...project import Role, Snapshot
+from ..access import Visitor
+from .common import Anyone, Owner, Review, StageName, router
+
+_EXPORTS = {
+    "ris": "application/x-research-info-systems",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "bib": "application/x-bibtex",
+}
+_FIGURES = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "html": "text/html",
+}
+
+
+class Statuses:
+    """What `triage status` says, kept while nothing is new in the log."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str | None], tuple[tuple, dict]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, review: Snapshot, stage_name: str, viewer: str | None = None) -> dict:
+        """Return the status of a stage, to a viewer who is to stay blind as they may know it."""
+        key = stage_name, viewer if review.protocol.reviewers_per_record > 1 else None
+        with self._lock:
+            at = (review.live.last_seq, review.n_records, review.protocol_versions[-1])
+            if self._known.get(key, (None,))[0] != at:
+                self._known[key] = (at, status.status(review, stage_name, viewer=viewer))
+            return self._known[key][1]
+
+
+def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict]:
+    """Return decisions and pace of each reviewer; of the visitor alone to a reviewer."""
+    events = review.events
+    decided = Counter(name for (stage, _, name) in review.live.decisions if stage == stage_name)
+    names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
+    return [
+        {
+            "reviewer": name,
+            "decisions": decided[name],
+            "seconds_per_record": status.seconds_per_record((e for e in events if e.reviewer == name), stage_name),
+        }
+        for name in names
+    ]
+
+
+@router.get("/status", tags=["review"])
+def review_status(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+    """Say where the stage stands; the keys are those of `triage status --json`.
+
+    Where two judge each record it says to all but owners what is so of their own decisions and of the records that
+    are done. So do the flow, the conflicts, what has no PDF and the second looks.
+    """
+    name = review.stage_name(stage or None)
+    facts = request.app.state.statuses.of(review, name, who.viewer)
+    return {**facts, "pace": paces(review, name, who)}
+
+
+@router.get("/flow", tags=["review"])
+def review_flow(request: Request, review: Review, who: Anyone) -> dict:
+    """Count the way of the records through the review."""
+    counted = flow(review, viewer=who.viewer)
+    return {
+        "retrieved": counted.retrieved,
+        "duplicates": counted.duplicates,
+        "removed": counted.removed,
+        "stages": [
+            {
+                "name": s.name,
+                "entered": s.entered,
+                "unscreened": s.unscreened,
+                "conflicts": s.conflicts,
+                "excluded": s.excluded,
+                "included": s.included,
+                "maybe": s.maybe,
+                "not_retrieved": s.n_not_retrieved,
+            }
+            for s in counted.stages
+        ],
+    }
+
+
+@router.get("/export", tags=["review"], response_class=FileResponse)
+def export(
+    request: Request,
+    review: Review,
+    who: Owner,
+    format: Literal["ris", "csv", "tsv", "xlsx", "bib"] = "csv",
+    stage: StageName = "",
+    only: Annotated[list[Literal["included", "excluded", "maybe", "unscreened"]] | None, Query()] = None,
+) -> Response:
+    """Write records with every imported field and the decisions of all reviewers."""
+    stage_name = review.stage_name(stage or None)
+    name = f"{'-'.join(only or ['all'])}.{format}"
+    return _made(
+        lambda path: intake.export(review, path, only=only or (), stage_name=stage_name), name, _EXPORTS[format]
+    )
+
+
+@router.get("/report", tags=["review"], response_class=FileResponse)
+def report_file(
+    request: Request,
+    review: Review,
+    who: Owner,
+    format: Literal["html", "svg", "png", "pdf", "csv"] = "html",
+    stage: StageName = "",
+) -> Response:
+    """Write the report (html), the flow figure (svg, png, pdf) or its counts for PRISMA2020 (csv)."""
+    stage_name = review.stage_name(stage or None)
+    name = {"html": "report.html", "csv": "prisma.csv"}.get(format, f"flow.{format}")
+    return _made(
+        lambda path: report.write_report(review, path, request.app.state.statuses.of(review, stage_name)),
+        name,
+        _FIGURES[format],
+    )
+
+
+def _made(write, name: str, media_type: str) -> FileResponse:
+    folder = Path(tempfile.mkdtemp(prefix="triage-"))
+    try:
+        write(folder / name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # Always to be saved, never shown: a page of records in this address's name could act in it.
+    return FileResponse(
+        folder / name,
+        media_type=media_type,
+        filename=name,
+        content_disposition_type="attachment",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
+@router.get("/log", tags=["review"])
+def log(
+    request: Request,
+    review: Review,
+    who: Owner,
+    since: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> dict:
+    """Return events of the log, in its order, after number `since`."""
+    return {"events": [event_as_json(e) for e in review.events_between(since)[:most]]}

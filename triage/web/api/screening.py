@@ -1,0 +1,116 @@
+"""Screening: the records before a reviewer, and what is decided on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...log import Label
+from ...text import plain
+from ..reading import line
+from ..sessions import Desk
+from .common import Anyone, Key, RecordId, Review, StageName, decision_as_json, desk_of, router
+from .full_texts import attachments_of
+
+
+class Change(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: Key
+    stage: str = Field("", max_length=200)
+
+
+class Decision(Change):
+    """A judgement of one record."""
+
+    record_id: RecordId
+    label: Label
+    reason: str = Field("", max_length=1_000)
+    note: str = Field("", max_length=20_000)
+    tags: list[Annotated[str, Field(max_length=200)]] | None = Field(None, max_length=200)
+    next: bool = Field(True, description="Whether the next records are to be put before the reviewer, too.")
+
+
+class Skip(Change):
+    """A record to be set aside."""
+
+    record_id: RecordId
+
+
+class Undo(Change):
+    """The last decision, to be taken back; only if it is the one on `record_id`, where that is given."""
+
+    record_id: RecordId | None = None
+
+
+@router.get("/session", tags=["screening"])
+def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
+    protocol, now = review.protocol, review.asked(stage or None)
+    return {
+        "reviewer": who.name,
+        "role": str(who.role),
+        "csrf": who.csrf,
+        "stage": now.name,
+        "stages": [s.name for s in protocol.stages],
+        "reasons": [{"code": line(c.code), "text": plain(c.text)} for c in now.reasons],
+        "include": [plain(c.text) for c in protocol.include],
+        "exclude": [plain(c.text) for c in protocol.exclude],
+        "question": plain(protocol.question),
+        "tags": list(protocol.tags),
+    }
+
+
+@router.get("/queue", tags=["screening"])
+def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+    """Put the next records before the reviewer: the one to judge now, and those to come after it.
+
+    `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
+    that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
+    is opened, `preparing` says how far it is.
+    """
+    return queue_of(desk_of(request, review, who, stage))
+
+
+def queue_of(desk: Desk) -> dict:
+    """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
+    found = desk.queue()
+    live = desk.project.live()
+    files = attachments_of(desk.project, live, [one["record_id"] for one in found["records"]])
+    return {
+        **found,
+        "records": [
+            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(live, one["record_id"]))}
+            for one in found["records"]
+        ],
+    }
+
+
+@router.post("/decisions", tags=["screening"])
+def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict:
+    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
+    desk = desk_of(request, review, who, decision.stage)
+    done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
+    return {"done": done, **(queue_of(desk) if decision.next else {})}
+
+
+@router.post("/skips", tags=["screening"])
+def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict:
+    """Set a record aside; it comes back after some decisions."""
+    desk = desk_of(request, review, who, change.stage)
+    return {"done": desk.skip(change.key, change.record_id), **queue_of(desk)}
+
+
+@router.post("/undo", tags=["screening"])
+def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict:
+    """Take the reviewer's last decision back; the log keeps both."""
+    desk = desk_of(request, review, who, change.stage)
+    return {"done": desk.undo(change.key, change.record_id), **queue_of(desk)}
+
+
+@router.get("/why/{record_id}", tags=["screening"])
+def why(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+    """Say what speaks for and against a record: terms, criteria, records judged before."""
+    return desk_of(request, review, who, stage).why(record_id)

@@ -1,0 +1,130 @@
+"""The team: conflicts, second looks, agreement, batches."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from ... import team
+from ...errors import InputError
+from ...log import Label, batches
+from ...project import Role, Snapshot
+from ...second_look import second_looks
+from ..access import Visitor
+from ..reading import line
+from .common import LISTED, Adjudicator, Anyone, RecordId, Review, StageName, desk_of, listed, project_of, router
+
+
+class Settlement(BaseModel):
+    """What a record in conflict is to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    record_id: RecordId
+    label: Label
+    reason: str = Field("", max_length=1_000)
+    note: str = Field("", max_length=20_000)
+
+
+def viewer_of(review: Snapshot, who: Visitor) -> str | None:
+    """Return who asks for conflicts; None where nobody has an account, and one person sees all."""
+    return who.name if review.people else None
+
+
+@router.get("/second-look", tags=["team"])
+def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+    """List the records that await the visitor's second look, at most 200, in the order in which they count.
+
+    They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
+    `POST /api/decisions` they tell how often a relevant record is excluded by mistake. Where two judge each record
+    none is listed: each is judged twice anyway, and the list would tell what the first has decided.
+    """
+    desk = desk_of(request, review, who, stage)
+    looks = second_looks(review, who.name, desk.stage_name)
+    return {
+        "stage": looks.stage,
+        "sample": looks.sample,
+        "judged": looks.judged,
+        "waiting": len(looks.waiting),
+        "own": looks.own,
+        "records": [
+            {key: one[key] for key in ("record_id", "title", "year", "journal")}
+            for one in listed(review, desk, list(looks.waiting[:LISTED]))
+        ],
+    }
+
+
+@router.get("/conflicts", tags=["team"])
+def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+    """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
+    return team.conflicts(review, stage or None, viewer=viewer_of(review, who))
+
+
+@router.post("/settlements", tags=["team"])
+def settle(request: Request, review: Review, who: Adjudicator, given: Settlement) -> dict:
+    """Settle a conflict; sent again, it is written once."""
+    project, stage = project_of(request), review.stage(given.stage or None)
+    settled = stage.consensus.settled.get(stage.live.kept(given.record_id))
+    if settled is None or (settled.label, settled.reason, settled.note) != (given.label, given.reason, given.note):
+        team.settle(
+            project,
+            given.record_id,
+            str(given.label),
+            reviewer=who.name,
+            stage_name=stage.name,
+            reason=given.reason,
+            note=given.note,
+        )
+    return team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who))
+
+
+@router.get("/agreement", tags=["team"])
+def agreement(request: Request, review: Review, who: Adjudicator, stage: StageName = "") -> dict:
+    """Say how well the reviewers agree, each coefficient with its interval."""
+    return team.agreement(review, stage or None)
+
+
+class Batch(BaseModel):
+    """A batch that was handed out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` tells it.")
+
+
+def batches_of(review: Snapshot, who: Visitor) -> list[dict]:
+    """Return the batches that a visitor can take back, the newest first: an owner everybody's, others their own."""
+    found = [
+        one for one in batches(review.events, review.live) if who.may(Role.OWNER) or one.first.reviewer == who.name
+    ]
+    return [
+        {
+            "event": one.first.seq,
+            "stage": one.first.stage,
+            "reviewer": one.first.reviewer,
+            "file": line(one.first.note),
+            "at": one.first.at.isoformat(timespec="seconds"),
+            "handed_out": one.size,
+            "left": len(one.left),
+        }
+        for one in reversed(found)
+    ]
+
+
+@router.get("/batches", tags=["team"])
+def handed_out(request: Request, review: Review, who: Anyone) -> dict:
+    """List the batches handed out in files that can be taken back: to an owner everybody's, to others their own."""
+    return {"batches": batches_of(review, who)}
+
+
+@router.post("/batches/take-back", tags=["team"])
+def take_batch_back(request: Request, review: Review, who: Anyone, batch: Batch) -> dict:
+    """Take a batch back: what its reviewer has decided on stays decided, and the other records return to the pool.
+
+    Random draws among them are the next to be shown.
+    """
+    project = project_of(request)
+    if batch.event not in [one["event"] for one in batches_of(review, who)]:
+        raise InputError(f"Event {batch.event} begins no batch that you can take back.")
+    return {"taken_back": [e.record_id for e in project.log.take_back(batch.event, reviewer=who.name)]}

@@ -1,0 +1,357 @@
+"""The screening sessions behind the pages: one for each reviewer and stage, kept open, one request at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+
+from .. import ending, screening
+from ..errors import InputError
+from ..log import Event, Label, Live
+from ..project import Project, Snapshot
+from ..protocol.model import Protocol
+from ..ranking import answers
+from ..records import Record
+from ..session_state import StateOf, logged_parameters, recall_for
+from .reading import as_read, line, words_of
+
+AHEAD = 2  # records before a reviewer: the one that is read, and the next
+_KEPT_ANSWERS = 10_000  # to changes that may be sent again
+_MOST_NOTE = 20_000  # characters
+
+
+@dataclass
+class Opening:
+    """How far a session is that is being opened."""
+
+    what: str = "Opening the review"
+    done: int = 0
+    total: int = 0
+
+
+@dataclass
+class Desk:
+    """One reviewer before one stage; made by `Desks.desk`."""
+
+    project: Project
+    reviewer: str
+    stage_name: str
+    preset: str | None = None
+    device: str = "auto"
+    beside: Callable[[str], screening.Session | None] = lambda stage_name: None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.opening: Opening | None = None
+        self.failed: InputError | None = None
+        self._closing: ExitStack | None = None
+        self.session: screening.Session | None = None
+        self._answers: OrderedDict[str, dict] = OrderedDict()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def open_in_background(self, review: Snapshot | None = None) -> None:
+        """Open the session in a thread, unless it is opening, or open with the protocol in force."""
+        with self.lock:
+            if review is not None and self.session is not None and self._protocol != review.protocol:
+                self.close()
+            if self.session is not None or self.opening is not None:
+                return
+            self.opening = Opening()
+        threading.Thread(target=self._open, name=ending.NATIVE, daemon=True).start()
+
+    def _open(self) -> None:
+        stack = ExitStack()
+        try:
+            # One after the other: the first makes the views and keeps them on the disk, and the others share them.
+            with self.turn:
+                review = self.project.snapshot()  # before the session: a protocol that changes meanwhile opens it again
+                self._take(
+                    review,
+                    stack,
+                    stack.enter_context(
+                        screening.open_session(
+                            self.project,
+                            reviewer=self.reviewer,
+                            stage_name=self.stage_name,
+                            preset=self.preset,
+                            device=self.device,
+                            progress=self._progress,
+                            beside=self.beside(self.stage_name),
+                        )
+                    ),
+                )
+        except Exception as error:
+            stack.close()
+            self.failed = (
+                error
+                if isinstance(error, InputError)
+                else InputError(f"The session could not be opened ({type(error).__name__}: {error}).")
+            )
+        self.opening = None
+
+    def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
+        with self.lock:
+            self.failed = None
+            self.session, self._records = opened
+            self._texts: dict[int, dict[str, object]] = {}  # by row, of the records before the reviewer
+            self._closing = closing
+            self._protocol = review.protocol
+            self._words = words_of(self._protocol)
+            weights = logged_parameters(review.events, self.stage_name)
+            self._state = StateOf(
+                self.session,
+                lambda history: recall_for(self.project.snapshot(), self.stage_name, self.reviewer, history, weights),
+            )
+
+    @contextmanager
+    def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        at = Opening(description)
+        self.opening = at
+
+        def tick(done: int, total: int) -> None:
+            at.done, at.total = done, total
+
+        yield tick
+
+    def close(self) -> None:
+        """Close the session; it is opened again when it is asked for."""
+        with self.lock:
+            stack, self._closing, self.session = self._closing, None, None
+        if stack is not None:
+            stack.close()
+
+    def _opened(self) -> screening.Session:
+        """Return the session; where there is none, say once why it could not be opened, and try again."""
+        with self.lock:
+            if self.session is not None:
+                return self.session
+            if self.opening is None and self.failed is not None:
+                failed, self.failed = self.failed, None
+                raise failed
+            self.open_in_background()
+            raise NotOpen
+
+    @contextmanager
+    def _at_work(self) -> Iterator[screening.Session]:
+        """Give the session to one request at a time.
+
+        Where records have come to the stage, or left it, the session is closed, to be opened anew.
+        """
+        with self.lock:
+            session = self._opened()
+            try:
+                yield session
+            except InputError:
+                fresh = self.project.stage(self.stage_name).record_ids
+                known = self._records.stage.record_ids
+                if len(fresh) == len(known) and (fresh == known).all():
+                    raise
+                self.close()
+                self.open_in_background()
+                raise NotOpen from None
+
+    # -- what is before the reviewer ----------------------------------------------------------
+
+    def queue(self) -> dict[str, object]:
+        """Return the records before the reviewer, in order; or how far the session is with opening."""
+        try:
+            with self._at_work() as session:
+                rows = [one.row for one in session.ahead(AHEAD)]
+                # The next record is put before the reviewer twice: first behind the present one, then as it.
+                self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
+                state = self._state()
+                return {
+                    "records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
+                    "state": str(state),
+                    "counts": {**asdict(state.counts), "left": state.counts.left},
+                    "recall": {"text": state.recall, "decisions_ago": state.decisions_ago},
+                    "preparing": None,
+                }
+        except NotOpen:
+            at = self.opening or Opening()
+            return {
+                "records": [],
+                "state": "",
+                "counts": None,
+                "recall": None,
+                "preparing": {"what": at.what, "done": at.done, "total": at.total},
+            }
+
+    # -- what the reviewer does ---------------------------------------------------------------
+
+    def once(self, key: str, change: Callable[[screening.Session], dict[str, object]]) -> dict[str, object]:
+        """Make a change and return its answer; when it is sent again, the first answer and no second change."""
+        with self._at_work() as session:
+            if key not in self._answers:
+                self._answers[key] = change(session)
+                while len(self._answers) > _KEPT_ANSWERS:
+                    self._answers.popitem(last=False)
+            return self._answers[key]
+
+    def decide(
+        self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None
+    ) -> dict[str, object]:
+        """Judge a record; durable when this returns. What is in force already is not written again."""
+        stage = next(s for s in self._ready().stages if s.name == self.stage_name)
+        codes = [c.code for c in stage.reasons]
+        if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
+            raise InputError(f"{reason!r} is none of the reasons to exclude at this stage: {', '.join(codes)}.")
+        if len(note) > _MOST_NOTE:
+            raise InputError(f"A note has at most {_MOST_NOTE:,} characters; shorten it.")
+
+        def change(session: screening.Session) -> dict[str, object]:
+            live = self.project.live()
+            row = self._row(live, record_id)
+            mine = self.mine(live, record_id)
+            has = session.tags(row)
+            if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
+                raise InputError(f"{', '.join(sorted(unknown))} is none of the protocol's tags.")
+            same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
+            if not same or (tags is not None and list(tags) != has):
+                session.decide(row, label, reason, note, tags)
+            return {"record_id": record_id, "label": str(label), "reason": reason}
+
+        return self.once(key, change)
+
+    def skip(self, key: str, record_id: int) -> dict[str, object]:
+        """Set a record aside: it comes back after some decisions."""
+
+        def change(session: screening.Session) -> dict[str, object]:
+            session.skip(self._row(self.project.live(), record_id))
+            return {"record_id": record_id, "skipped": True}
+
+        return self.once(key, change)
+
+    def undo(self, key: str, record_id: int | None) -> dict[str, object]:
+        """Take the reviewer's last decision back, if it is the one on `record_id`, where that is given."""
+
+        def change(session: screening.Session) -> dict[str, object]:
+            live = self.project.live()
+            last = self.last(live)
+            if last is None or (record_id is not None and live.kept(last.record_id) != live.kept(record_id)):
+                return {"record_id": None, "label": None, "note": "", "reason": ""}
+            row = session.undo()
+            return {
+                "record_id": None if row is None else int(self._records.stage.record_ids[row]),
+                "label": str(last.label),
+                "note": last.note,
+                "reason": last.reason,
+            }
+
+        return self.once(key, change)
+
+    def why(self, record_id: int) -> dict[str, object]:
+        """Return what speaks for and against a record; see `screening.explain`.
+
+        Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
+        records that the reviewer has judged are named.
+        """
+        session = self._opened()  # explained beside the session: a decision must not wait
+        facts = answers.explain(
+            self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
+        )
+        live = self.project.live()
+        known = [one for one in facts["known"] if self._may_know(live, one["record_id"])]
+        return {
+            "record_id": record_id,
+            "ranked": facts["score"] is not None,
+            "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
+            "criteria": [
+                {"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]} for one in facts["criteria"]
+            ],
+            "known": [
+                {
+                    "record_id": one["record_id"],
+                    "title": line(one["title"]),
+                    "relevant": one["relevant"],
+                    "for": one["weight"] > 0,
+                }
+                for one in known
+            ],
+        }
+
+    def _may_know(self, live: Live, record_id: int) -> bool:
+        return self._protocol.reviewers_per_record == 1 or self.mine(live, record_id) is not None
+
+    # -- what is so ---------------------------------------------------------------------------
+
+    def mine(self, live: Live, record_id: int) -> Event | None:
+        """Return the reviewer's own decision on a record that is in force."""
+        kept = live.kept(record_id)
+        for member in (kept, *live.copies_of([kept]).get(kept, ())):
+            if event := live.decisions.get((self.stage_name, member, self.reviewer)):
+                return event
+        return None
+
+    def last(self, live: Live) -> Event | None:
+        """Return the newest of the reviewer's decisions that are in force at this stage."""
+        mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
+        return max(mine, key=lambda e: e.seq, default=None)
+
+    def _ready(self) -> Protocol:
+        self._opened()
+        return self._protocol
+
+    def _row(self, live: Live, record_id: int) -> int:
+        row = int(self._records.stage.rows_of([live.kept(record_id)])[0])
+        if row < 0:
+            raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
+        return row
+
+
+class NotOpen(Exception):
+    """The session is not open, or not yet."""
+
+
+class Desks:
+    """All sessions of one review.
+
+    Parameters
+    ----------
+    project : Project
+    preset, device : str
+        See `screening.open_session`.
+    """
+
+    def __init__(self, project: Project, preset: str | None = None, device: str = "auto") -> None:
+        self.project = project
+        self._preset = preset
+        self._device = device
+        self._desks: dict[tuple[str, str], Desk] = {}
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()  # to open a session
+
+    def desk(self, review: Snapshot, reviewer: str, stage_name: str = "") -> Desk:
+        """Return a reviewer's desk at a stage, the first when none is named.
+
+        Raises
+        ------
+        InputError
+            When there is no such stage.
+        """
+        stage_name = review.stage_name(stage_name or None)
+        with self._lock:
+            key = (reviewer, stage_name)
+            if key not in self._desks:
+                self._desks[key] = Desk(
+                    self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn
+                )
+            return self._desks[key]
+
+    def _open_at(self, stage_name: str) -> screening.Session | None:
+        """Return any session that is open at a stage: the views of its model serve the next, too."""
+        with self._lock:
+            desks = [desk for (_, stage), desk in self._desks.items() if stage == stage_name]
+        return next((session for desk in desks if (session := desk.session) is not None), None)
+
+    def close(self) -> None:
+        """Close every session."""
+        with self._lock:
+            desks, self._desks = list(self._desks.values()), {}
+        for desk in desks:
+            desk.close()
