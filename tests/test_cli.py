@@ -16,6 +16,7 @@ import pytest
 from conftest import PROTOCOL, sample_ris
 
 from triage import cli, project as projects, protocol as protocols
+from triage.cli import running
 from triage.log import Kind
 
 STATUS_KEYS = {
@@ -202,8 +203,8 @@ def test_bad_usage_is_one_sentence(review, arguments, named):
 def test_a_pattern_is_opened_where_the_shell_does_not(triage):
     for name in ("b.ris", "a.ris", "c.csv"):
         write(triage, name, "")
-    assert cli._arguments(["import", "*.ris", "*.nbib"], windows=True) == ["import", "a.ris", "b.ris", "*.nbib"]
-    assert cli._arguments(["import", "*.ris"], windows=False) == ["import", "*.ris"]
+    assert running._arguments(["import", "*.ris", "*.nbib"], windows=True) == ["import", "a.ris", "b.ris", "*.nbib"]
+    assert running._arguments(["import", "*.ris"], windows=False) == ["import", "*.ris"]
 
 
 # -- what is no review ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from triage import features
 from triage.errors import InputError
-from triage.features import embedding
+from triage.features import seals
 from triage.features.encoder import cache, packaged, runtime, sentence, tokens, watching
 from triage.features.encoder.runtime import Runtime
 from triage.records import content_hash
@@ -31,7 +32,7 @@ TEXTS = [
 WORDS = "peer support steel bridge worker health recovery service bacteria soil".split()
 
 needs_openvino = pytest.mark.skipif(not runtime._openvino_is_there(), reason="openvino is not installed")
-needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in runtime._processor()[0], reason="a processor without bfloat16")
+needs_bfloat16 = pytest.mark.skipif("avx512_bf16" not in runtime.processor()[0], reason="a processor without bfloat16")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -170,25 +171,25 @@ def test_every_runtime_agrees_with_float32(abstracts, converted, library, precis
 )
 def test_the_runtime_follows_the_processor(monkeypatch, able, is_intel, with_openvino, without):
     folder = packaged.model_folder(features.PACKAGED_MODEL)
-    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), is_intel))
-    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
+    monkeypatch.setattr("triage.features.encoder.runtime.processor", lambda: (frozenset(able), is_intel))
+    monkeypatch.setattr("triage.features.encoder.runtime._cuda_is_there", lambda: False)
     for there, precision in ((True, with_openvino), (False, without)):
-        monkeypatch.setattr(embedding, "_openvino_is_there", lambda there=there: there)
+        monkeypatch.setattr("triage.features.encoder.runtime._openvino_is_there", lambda there=there: there)
         expected = Runtime("openvino" if there else "torch", "cpu", precision)
         assert runtime.fastest_runtime(folder) == runtime.fastest_runtime(folder, "cpu") == expected
-    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset({"asimd"}), False))
-    monkeypatch.setattr(embedding, "_openvino_is_there", lambda: True)
+    monkeypatch.setattr("triage.features.encoder.runtime.processor", lambda: (frozenset({"asimd"}), False))
+    monkeypatch.setattr("triage.features.encoder.runtime._openvino_is_there", lambda: True)
     assert runtime.fastest_runtime(folder) == Runtime("torch", "cpu", "float32")
 
 
 def test_what_this_processor_can_do_is_read_alike_from_linux_and_from_torch(monkeypatch):
     import torch
 
-    if not hasattr(torch.cpu, "get_capabilities") or not embedding.Path("/proc/cpuinfo").exists():
+    if not hasattr(torch.cpu, "get_capabilities") or not Path("/proc/cpuinfo").exists():
         pytest.skip("one of the two is not there")
-    told, is_intel = runtime._processor.__wrapped__()
-    monkeypatch.setattr(embedding.Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
-    asked, is_intel_too = runtime._processor.__wrapped__()
+    told, is_intel = runtime.processor.__wrapped__()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
+    asked, is_intel_too = runtime.processor.__wrapped__()
     names = {"avx2", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16"}
     assert told & names == asked & names and is_intel == is_intel_too
 
@@ -253,10 +254,10 @@ def test_a_pooling_of_another_kind_is_cut_where_asked(tmp_path):
 
 @pytest.mark.parametrize("able", [{"avx2"}, set()], ids=["openvino", "torch"])
 def test_the_key_covers_the_runtime_and_its_version(monkeypatch, able):
-    monkeypatch.setattr(embedding, "_processor", lambda: (frozenset(able), True))
+    monkeypatch.setattr("triage.features.encoder.runtime.processor", lambda: (frozenset(able), True))
     version = metadata.version
     versions = {"openvino": "2026.4.1", "torch": "2.13.0+cpu"}
-    monkeypatch.setattr(embedding.metadata, "version", lambda name: versions.get(name) or version(name))
+    monkeypatch.setattr(metadata, "version", lambda name: versions.get(name) or version(name))
     extractor, library = sentence.SentenceEmbedding(), "openvino" if able else "torch"
     before = extractor.key()
     assert before == extractor.key() != sentence.SentenceEmbedding(max_tokens=128).key()
@@ -275,7 +276,7 @@ def test_an_openvino_that_is_too_old_is_left_alone(monkeypatch, version, is_ther
             raise metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr(embedding.metadata, "version", told)
+    monkeypatch.setattr(metadata, "version", told)
     assert runtime._openvino_is_there() is is_there
 
 
@@ -289,7 +290,7 @@ def test_a_converted_model_needs_torch_no_more(abstracts):
             sys.executable,
             "-c",
             (
-                "import sys; from triage.features.embedding import Runtime, SentenceEmbedding; "
+                "import sys; from triage.features.encoder import Runtime, SentenceEmbedding; "
                 "print(SentenceEmbedding(runtime=Runtime('openvino', 'cpu', 'float32')).transform(['peer support']).shape, "
                 "*({'torch', 'sentence_transformers', 'transformers'} & set(sys.modules)))"
             ),
@@ -315,7 +316,7 @@ def half_written(path):
     path.write_bytes(content[: len(content) // 2])
 
 
-DAMAGES = pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, embedding.Path.unlink])
+DAMAGES = pytest.mark.parametrize("damage", [cut_short, zeroed, half_written, Path.unlink])
 
 
 @needs_openvino
@@ -328,9 +329,9 @@ def test_a_damaged_converted_model_is_converted_again(tmp_path, own_cache, caplo
     damage(home / file)
     sentence._encoder.cache_clear()
     assert np.array_equal(extractor.transform(TEXTS), expected)
-    assert embedding.seals.files(home) and list(own_cache.iterdir()) == [home]
+    assert seals.files(home) and list(own_cache.iterdir()) == [home]
     told = [record.getMessage() for record in caplog.records if record.name.startswith("triage")]
-    if file == "whole" and damage is embedding.Path.unlink:  # as if it had never been finished
+    if file == "whole" and damage is Path.unlink:  # as if it had never been finished
         assert not told
     else:
         assert len(told) == 1 and str(home) in told[0] and "damaged" in told[0]
@@ -358,7 +359,7 @@ def spoilt(model):
 
 @needs_openvino
 def test_a_precision_that_loses_too_much_is_not_used(tmp_path, own_cache, monkeypatch):
-    monkeypatch.setattr(embedding, "_to_int8", spoilt)
+    monkeypatch.setattr("triage.features.encoder.on_openvino._to_int8", spoilt)
     folder = tiny_model(tmp_path)
     extractor = sentence.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "int8"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.99999
@@ -367,7 +368,7 @@ def test_a_precision_that_loses_too_much_is_not_used(tmp_path, own_cache, monkey
 
 @needs_openvino
 def test_a_model_that_openvino_computes_otherwise_stays_with_torch(tmp_path, own_cache, monkeypatch):
-    monkeypatch.setattr(embedding, "_AGREES", 1.1)
+    monkeypatch.setattr("triage.features.encoder.on_openvino._AGREES", 1.1)
     folder = tiny_model(tmp_path)
     extractor = sentence.SentenceEmbedding(str(folder), runtime=Runtime("openvino", "cpu", "float32"))
     assert (extractor.transform(TEXTS) * plain(folder, TEXTS)).sum(axis=1).min() > 0.999
@@ -412,14 +413,14 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
+    monkeypatch.setattr("triage.features.encoder.runtime._cuda_is_there", lambda: False)
     with pytest.raises(InputError, match="no CUDA device"):
         sentence.SentenceEmbedding(device="cuda").transform(["x"])
 
 
 def test_changed_weights_are_noticed(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"other")
-    monkeypatch.setattr(embedding, "_packaged_weights", lambda: [tmp_path / "model.safetensors"])
+    monkeypatch.setattr("triage.features.encoder.packaged.packaged_weights", lambda: [tmp_path / "model.safetensors"])
     with pytest.raises(InputError, match="not the model that triage was tested with"):
         sentence.SentenceEmbedding().key()
 
@@ -439,9 +440,9 @@ def test_another_parameter_is_another_cache(tmp_path, counting):
 
 
 def test_an_interrupted_encoding_goes_on_where_it_was(tmp_path, counting, monkeypatch):
-    monkeypatch.setattr(embedding, "_PART", 64)
-    monkeypatch.setattr(embedding, "_SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(embedding, "_SAVE_SHARE", np.inf)
+    monkeypatch.setattr("triage.features.encoder.cache.PART", 64)
+    monkeypatch.setattr("triage.features.encoder.cache._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("triage.features.encoder.cache._SAVE_SHARE", np.inf)
     texts = [f"text {i}" for i in range(200)]
     monkeypatch.setattr(Counting, "fail_after", 100)
     with pytest.raises(KeyboardInterrupt):
@@ -494,15 +495,15 @@ def test_vectors_that_were_never_written_are_computed_again_and_only_they(tmp_pa
 
 def test_two_that_write_the_same_cache_at_once_both_get_their_vectors(tmp_path, counting, monkeypatch):
     """Another process replaces the file before and after this one does, each time without this one's vectors."""
-    monkeypatch.setattr(embedding, "_PART", 4)
-    monkeypatch.setattr(embedding, "_SAVE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(embedding, "_SAVE_SHARE", np.inf)
+    monkeypatch.setattr("triage.features.encoder.cache.PART", 4)
+    monkeypatch.setattr("triage.features.encoder.cache._SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("triage.features.encoder.cache._SAVE_SHARE", np.inf)
     texts = [f"text {i}" for i in range(12)]
     expected = Counting().transform(texts)
     others = tmp_path / "others"
     cache.embed(["another text"], counting, cache_dir=others)
     (theirs,) = others.glob("*.npy")
-    replace = embedding.Path.replace
+    replace = Path.replace
 
     def crossing(self, target):
         replace(self, target)
@@ -510,9 +511,9 @@ def test_two_that_write_the_same_cache_at_once_both_get_their_vectors(tmp_path, 
         copy.write_bytes(theirs.read_bytes())
         replace(copy, target)
 
-    monkeypatch.setattr(embedding.Path, "replace", crossing)
+    monkeypatch.setattr(Path, "replace", crossing)
     assert np.array_equal(cache.embed(texts, counting, cache_dir=tmp_path), expected)
-    monkeypatch.setattr(embedding.Path, "replace", replace)
+    monkeypatch.setattr(Path, "replace", replace)
     again = cache.embed([*texts, "another text"], counting, cache_dir=tmp_path)
     assert np.array_equal(again[:-1], expected)
 
@@ -554,7 +555,7 @@ class Slow:
 @pytest.fixture
 def watched(monkeypatch):
     """Give (the encoder under watch, what it watches), which is given up after half a second."""
-    monkeypatch.setattr(embedding, "_STUCK_SECONDS", 0.5)
+    monkeypatch.setattr("triage.features.encoder.watching._STUCK_SECONDS", 0.5)
     slow = Slow()
     return watching._WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
 
@@ -591,6 +592,6 @@ def test_what_goes_wrong_under_watch_is_raised_to_who_asked(watched):
 
 
 def test_a_model_that_does_not_load_is_given_up(monkeypatch, caplog):
-    monkeypatch.setattr(embedding, "_LOADING_SECONDS", 0.2)
+    monkeypatch.setattr("triage.features.encoder.watching._LOADING_SECONDS", 0.2)
     encode = watching._WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
     assert encode(["a"], lambda done: None).all() and len(caplog.records) == 1

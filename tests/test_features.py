@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from triage import features
 from triage.errors import InputError
-from triage.features import terms
+from triage.features import terms, views
 
 
 @pytest.mark.parametrize("texts", [["", ""], ["a"], ["the the", "the the"], ["x y"]])
@@ -50,7 +50,7 @@ def real_texts():
 def test_terms_and_weights_are_those_of_scikit_learn(view, options):
     texts = [*real_texts(), *ODD_TEXTS, "the same words here", "the same words here"]
     theirs = TfidfVectorizer(sublinear_tf=True, **options)
-    ours, expected = counted(features._VECTORIZERS[view](), texts), theirs.fit_transform(texts)
+    ours, expected = counted(views._VECTORIZERS[view](), texts), theirs.fit_transform(texts)
     several = np.bincount(expected.indices, minlength=expected.shape[1]) > 1
     assert ours.matrix.shape[1] - len(texts) == several.sum()
     assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-5
@@ -71,7 +71,7 @@ def test_terms_of_any_text_are_those_of_scikit_learn(texts):
         ("words", dict(ngram_range=(1, 2))),
         ("letters", dict(analyzer="char_wb", ngram_range=(2, 4))),
     ):
-        ours = counted(features.Tfidf(features._VECTORIZERS[view]().terms), texts)
+        ours = counted(features.Tfidf(views._VECTORIZERS[view]().terms), texts)
         expected = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts)
         assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-6
 
@@ -84,10 +84,10 @@ def counted(maker, texts, page=100, folder=None):
 
 def test_many_pages_on_the_disk_give_what_one_in_memory_gives(tmp_path, monkeypatch):
     texts = [*real_texts(), *ODD_TEXTS]
-    whole = counted(features._VECTORIZERS["words"](), texts, page=1000)
+    whole = counted(views._VECTORIZERS["words"](), texts, page=1000)
     monkeypatch.setattr(terms, "_IN_MEMORY", 500)
     monkeypatch.setattr(terms, "_SORTED_AT_ONCE", 700)
-    parts = counted(features._VECTORIZERS["words"](), texts, page=7, folder=tmp_path)
+    parts = counted(views._VECTORIZERS["words"](), texts, page=7, folder=tmp_path)
     assert (whole.matrix != parts.matrix).nnz == 0
     assert (whole.cosines(["peer support", "zzz"]) == parts.cosines(["peer support", "zzz"])).all()
 

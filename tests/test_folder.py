@@ -3,6 +3,7 @@
 import json
 import shutil
 from functools import partial
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -11,8 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from triage import features
 from triage.errors import InputError
-from triage.features import embedding, folder
-from triage.features.encoder import cache, runtime
+from triage.features.encoder import cache, recipe, runtime
 from triage.features.encoder.runtime import Runtime
 from triage.features.encoder.sentence import SentenceEmbedding
 
@@ -168,7 +168,7 @@ def test_medcpt_without_its_encoder_of_queries_is_refused(tmp_path):
 
 
 def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding, "fastest_runtime", lambda folder, device="auto": EXACT)
+    monkeypatch.setattr("triage.features.encoder.__init__.fastest_runtime", lambda folder, device="auto": EXACT)
     path, other = plain(tmp_path / "MedCPT-Article-Encoder"), plain(tmp_path / "MedCPT-Query-Encoder", seed=1)
     made = features.build_views(
         features.Texts.of(TITLES, ABSTRACTS),
@@ -186,7 +186,7 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
     assert made.criteria["each"] == pytest.approx(near[:, 1:3].mean(axis=1), abs=1e-5)
     assert made.criteria["excluded"] == pytest.approx(near[:, 3], abs=1e-5)
     assert made.matrices["embedding"] == pytest.approx(features.centred(found), abs=1e-5)
-    monkeypatch.setattr(embedding, "_encoder", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("triage.features.encoder.sentence._encoder", lambda *_: pytest.fail("encoded again"))
     again = features.build_views(
         features.Texts.of(TITLES, ABSTRACTS),
         ["embedding"],
@@ -272,12 +272,12 @@ def test_weights_of_a_larger_model_are_read(tmp_path):
 
 def test_a_text_is_cut_to_the_places_that_a_model_has(tmp_path):
     path = plain(tmp_path, settings='pooling = "cls"')
-    assert folder.read_recipe(path).longest == 64
+    assert recipe.read_recipe(path).longest == 64
     # RoBERTa's first places, up to that of padding, are no text's.
     told(model_type="roberta", pad_token_id=1)(path)
-    assert folder.read_recipe(path).longest == 62
+    assert recipe.read_recipe(path).longest == 62
     told(max_position_embeddings=4096)(path)
-    assert folder.read_recipe(path).longest == 512
+    assert recipe.read_recipe(path).longest == 512
 
 
 # -- keys of the cache --------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_a_text_is_cut_to_the_places_that_a_model_has(tmp_path):
 
 @pytest.fixture
 def versions(monkeypatch):
-    monkeypatch.setattr(embedding.metadata, "version", lambda name: "1.0")
+    monkeypatch.setattr(metadata, "version", lambda name: "1.0")
 
 
 def key(path, role="document", **options):
@@ -317,7 +317,7 @@ def test_the_key_covers_what_the_settings_say(tmp_path):
     assert len(keys) == 4
     assert key(path) != key(path, "query"), "one has a prompt"
     (path / "triage.toml").write_text('pooling = "cls"\nseparator = "[SEP]"')
-    assert folder.read_recipe(path).text("a", "b") == "a[SEP]b"
+    assert recipe.read_recipe(path).text("a", "b") == "a[SEP]b"
 
 
 def test_the_key_of_queries_follows_their_own_encoder(tmp_path):

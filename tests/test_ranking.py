@@ -9,8 +9,9 @@ from conftest import SHARED
 from scipy import sparse
 from sklearn.svm import LinearSVC
 
-from triage import features, learning, metrics, ranking
+from triage import features, metrics, ranking
 from triage.errors import InputError
+from triage.ranking import learner, machine as machines
 
 TUNE = SHARED / "data" / "screening" / "tune"
 TITLES = [
@@ -113,7 +114,7 @@ def test_the_machine_is_scikit_learns_at_every_label(kind):
     for seed in range(3):
         *both, y = matrices(seed)
         matrix = both[kind]
-        machine = learning.LinearMachine(matrix, 0.3)
+        machine = machines.LinearMachine(matrix, 0.3)
         order = np.random.default_rng(seed).permutation(len(y))
         order = np.concatenate([[np.flatnonzero(y)[0], np.flatnonzero(y == 0)[0]], order])
         order = order[np.sort(np.unique(order, return_index=True)[1])]
@@ -144,7 +145,7 @@ def test_a_learner_that_goes_on_agrees_with_a_new_one(views):
 
 
 def test_ranks_are_among_the_open_records():
-    ranks = ranking._ranks(np.array([5.0, 3.0, 9.0, 3.0]), np.array([True, True, False, True]))
+    ranks = learner._ranks(np.array([5.0, 3.0, 9.0, 3.0]), np.array([True, True, False, True]))
     assert ranks[[0, 1, 3]].tolist() == [1, 2, 2]
 
 
@@ -242,7 +243,7 @@ def test_presumed_records_weigh_less_than_judged_ones_until_they_are_judged(many
         )
         assert going_on(rows, y) == pytest.approx(exact.decision_function(matrix), abs=2e-3)
     # A small review: half of its records at most are presumed.
-    assert len(ranking._Presumed(9, 200).rows) == 4
+    assert len(learner._Presumed(9, 200).rows) == 4
 
 
 @pytest.mark.parametrize("rank_weight", [0.0, 0.5])
@@ -441,10 +442,9 @@ def test_a_preset_takes_the_encoder_of_a_folder(tmp_path):
 
 
 def test_heavy_asks_for_a_gpu(tmp_path, monkeypatch):
-    from triage.features import embedding
     from triage.ranking.review import ReviewModel
 
-    monkeypatch.setattr(embedding, "_cuda_is_there", lambda: False)
+    monkeypatch.setattr("triage.features.encoder.runtime._cuda_is_there", lambda: False)
     for name in ("config.json", "modules.json"):
         (tmp_path / name).write_text("[]")
     texts = features.Texts.of(TITLES, ABSTRACTS)
@@ -463,7 +463,7 @@ def test_the_machine_reaches_its_optimum_where_most_records_are_far_from_the_mar
     matrix = features.centred((rng.normal(size=(300, 12)) + 3 * y[:, None] * rng.normal(size=12)).astype(np.float32))
     first = [np.flatnonzero(y == 1)[0], np.flatnonzero(y == 0)[0]]
     order = np.concatenate([first, rng.permutation(np.setdiff1d(np.arange(300), first))])
-    machine = learning.LinearMachine(matrix, cost)
+    machine = machines.LinearMachine(matrix, cost)
     for n in range(2, 300):
         rows, weights = order[:n], ranking.balanced_weights(y[order[:n]], 9.8)
         machine.fit(rows, y[rows], weights)

@@ -11,8 +11,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import beta, hypergeom
 
 from triage import recall
-from triage.log import History, Label, Origin, PastDraws
-from triage.project import stage as stages
+from triage.log import History, Label, Origin, PastDraws, stage as stages
 from triage.recall.rules import exact, ranked_e
 from triage.screening.pool import Pool
 from triage.stopping_rules import RULES

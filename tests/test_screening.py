@@ -639,7 +639,7 @@ def test_what_one_reviewer_has_on_the_screen_another_gets_only_when_they_are_awa
         on_screen = session.next().row
         with Project.open(project.path) as other, at_desk(other, "bob") as (bobs, records):
             assert on_screen not in [s.row for s in answer(bobs, records)] and bobs.pool.y.tolist().count(-1) == 1
-            monkeypatch.setattr(screening, "_AWAY_SECONDS", -1)
+            monkeypatch.setattr("triage.screening.journal._AWAY_SECONDS", -1)
             assert bobs.next().row == on_screen
             bobs.decide(on_screen, EXCLUDE)
         assert session.next() is None
@@ -956,7 +956,7 @@ def test_a_record_of_somebody_who_is_away_is_taken_over_by_one(review, monkeypat
     answer_all(eve)
     joe = a_desk(project, "joe")
     assert eve.next() is None and joe.next() is None  # ann may come back
-    monkeypatch.setattr(screening, "_AWAY_SECONDS", -1)
+    monkeypatch.setattr("triage.screening.journal._AWAY_SECONDS", -1)
     assert eve.next().row == left
     monkeypatch.undo()
     assert joe.next() is None
@@ -1114,7 +1114,7 @@ def test_a_batch_in_somebodys_file_is_theirs_until_they_are_away_for_a_week(revi
         assert session.next() is None
     assert sorted(hand_out(project, 6, file="again.csv", reviewer="ann")) == list(range(1, 7))
     assert sum(e.kind is Kind.SHOWN for e in project.log.events()) == 6
-    monkeypatch.setattr(screening, "_AWAY_WITH_FILE_SECONDS", 0)
+    monkeypatch.setattr("triage.screening.journal._AWAY_WITH_FILE_SECONDS", 0)
     assert sorted(hand_out(project, 6, file="b.csv", reviewer="bob")) == list(range(1, 7))
     assert sum(e.kind is Kind.SHOWN and e.reviewer == "bob" for e in project.log.events()) == 6
 

@@ -154,20 +154,21 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from triage import features
-from triage.features import embedding
+from triage.features.encoder import SentenceEmbedding, embed
+from triage.records import content_hash
 
-class Hashes(embedding.SentenceEmbedding):
+class Hashes(SentenceEmbedding):
     def key(self):
         return "hashes"
 
     def transform(self, texts, progress=None):
-        return np.array([np.frombuffer(embedding.content_hash(t), np.uint8)[:4] for t in texts], np.float32)
+        return np.array([np.frombuffer(content_hash(t), np.uint8)[:4] for t in texts], np.float32)
 
 def build(cache):
     titles = {titles!r}
     texts = features.Texts(len(titles), lambda: iter([(title, "") for title in titles]), "a")
     views = features.build_views(texts, ["words", "titles", "static"], cache_dir=cache, question="peer support")
-    vectors = embedding.embed(titles, Hashes(), cache_dir=cache)
+    vectors = embed(titles, Hashes(), cache_dir=cache)
     arrays = [m if isinstance(m, np.ndarray) else m.toarray() for m in views.matrices.values()]
     return [*arrays, views.criteria["words"], vectors]
 

@@ -30,6 +30,7 @@ from triage.ranking import answers
 from triage.records import Record
 from triage.session_state import recall_in_words
 from triage.stopping_rules import RULES
+from triage.terminal import keys
 from triage.web.gate import Door
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -428,7 +429,7 @@ def check_goes_on(review):
                     criteria=(["Peer support."], ["Children."]),
                     state=lambda: recall_in_words(session.pool.history(), review.project.protocol(), recall.AuditE()),
                     console=Console(file=said, width=90),
-                    keys=terminal._LineKeys(lines),
+                    keys=keys._LineKeys(lines),
                 )
         except InputError as error:
             assert "holds no records yet" in str(error)

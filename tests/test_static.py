@@ -36,7 +36,7 @@ def test_vectors_by_hand(tiny):
 def test_pages_give_the_rows_that_one_page_gives(monkeypatch):
     texts = [f"{text} {n}" for n in range(40) for text in TEXTS]
     whole = features.build_views(features.Texts.of(texts, texts), ["static", "titles"])
-    monkeypatch.setattr(features, "_LETTERS_AT_ONCE", 300)
+    monkeypatch.setattr("triage.features.views._LETTERS_AT_ONCE", 300)
     parts = features.build_views(features.Texts.of(texts, texts), ["static", "titles"])
     assert np.array_equal(whole.matrices["static"], parts.matrices["static"])
     assert (whole.matrices["titles"] != parts.matrices["titles"]).nnz == 0

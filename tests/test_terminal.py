@@ -30,6 +30,7 @@ from triage.records import Record
 from triage.screening.pool import Pool
 from triage.screening.session import SKIP_DISTANCE, Desk, Session, Showing
 from triage.session_state import StateOf, recall_in_words
+from triage.terminal import keys, sitting
 from triage.terminal.keys import BACKSPACE, ENTER, ESCAPE
 from triage.terminal.screen import EXCLUDE_STYLE, INCLUDE_STYLE
 
@@ -269,7 +270,7 @@ def test_tags_given_before_are_shown_and_go_on_from_there():
 
 def test_tags_come_as_lines_from_a_pipe():
     journal = MemoryJournal()
-    lines = terminal._LineKeys(io.StringIO("t\n2\nQuali\n\ni\n"))
+    lines = keys._LineKeys(io.StringIO("t\n2\nQuali\n\ni\n"))
     screen_with(lines, real_session(3, journal), some_records(3), tags=TAGS)
     assert journal.given == {0: ["case report", "qualitative"]} and len(journal.decisions) == 1
 
@@ -416,7 +417,7 @@ def test_an_interruption_passes_and_leaves_the_keys_closed():
 
 def test_lines_from_a_pipe():
     journal = MemoryJournal()
-    lines = terminal._LineKeys(io.StringIO("i\nn\nodd design\ne\n1\n\ne\n\nsomething\nm\n"))
+    lines = keys._LineKeys(io.StringIO("i\nn\nodd design\ne\n1\n\ne\n\nsomething\nm\n"))
     summary, said = screen_with(lines, real_session(6, journal), some_records(6))
     # A whole "1" is the first reason; a blank line gives none; a word is no key; the end quits.
     assert journal.decisions == [
@@ -567,10 +568,10 @@ def test_the_keys_fit_a_narrow_window():
     for width, left_out in ((40, ("note", "skip", "undo")), (80, ("criteria",)), (100, ())):
         _, said = screen_with(["q"], real_session(1, MemoryJournal()), some_records(1), console=paper(width))
         line = said.splitlines()[-1]
-        shown = [does for _, does in terminal._COMMANDS if f" {does}" in line]
+        shown = [does for _, does in sitting._COMMANDS if f" {does}" in line]
         assert len(line) <= width and {"include", "exclude", "help", "quit"} <= set(shown)
         assert not set(left_out) & set(shown)
-        assert width < 100 or len(shown) == len(terminal._COMMANDS)
+        assert width < 100 or len(shown) == len(sitting._COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -740,12 +741,7 @@ def test_questions_end_with_the_lines():
         pass
 
     answers = terminal.ask_one_by_one(
-        [1, 2, 3],
-        lambda i: Text(str(i)),
-        "Same?",
-        console=paper(),
-        keep=keep,
-        keys=terminal._LineKeys(io.StringIO("y\n")),
+        [1, 2, 3], lambda i: Text(str(i)), "Same?", console=paper(), keep=keep, keys=keys._LineKeys(io.StringIO("y\n"))
     )
     assert answers == [True, None, None]
     assert terminal.ask_one_by_one([], Text, "Same?", console=paper(), keys=ScriptedKeys(), keep=keep) == []
@@ -802,7 +798,7 @@ def wait_until(condition, seconds=60):
 
 def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     file = io.StringIO()
-    monkeypatch.setattr(terminal, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("triage.terminal.progress._QUIET_SECONDS", 0.05)
     monkeypatch.setattr(
         terminal, "Console", lambda **_: Console(file=file, force_terminal=True, width=100, _environ={"TERM": "xterm"})
     )

@@ -18,7 +18,8 @@ import pytest
 from conftest import PROTOCOL, sample_ris
 from fastapi.testclient import TestClient
 
-from triage import intake, reading, screening, web
+from triage import intake, screening, web
+from triage.text import CriteriaWords
 from triage.errors import InputError
 from triage.log import Kind, Label
 from triage.project import Project, Role
@@ -520,7 +521,7 @@ def test_only_what_is_a_doi_becomes_a_link(doi, link):
 
 
 def test_texts_are_cut_into_pieces_that_make_the_text_again():
-    words = reading.CriteriaWords(["peer support of adults"], ["children"])
+    words = CriteriaWords(["peer support of adults"], ["children"])
     text = "Peers supporting adults & <b>children</b>, childless"
     pieces = web.desks.marked(text, words)
     assert "".join(piece for piece, _ in pieces) == text

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from triage import intake, report, status
+from triage import report, status
+from triage.intake import labels
 from triage.log import Counts, Label
 from triage.project import Project
 from triage.records import Record
@@ -142,7 +143,7 @@ def test_large_numbers_have_commas_everywhere(tmp_path):
             ]
 
 
-@pytest.mark.parametrize("said", intake._TOLD_OF_ROWS.values())
+@pytest.mark.parametrize("said", labels._TOLD_OF_ROWS.values())
 def test_what_is_told_of_rows_of_decisions_goes_with_their_number(said):
     one, two = said(1), said(2)
     assert re.match(r"1 (row|record) (repeats|says|has|is) ", one) and re.match(
