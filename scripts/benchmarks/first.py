@@ -64,7 +64,8 @@ def made_review(folder: Path) -> Path:
 @contextmanager
 def busy(n: int) -> Iterator[None]:
     """Keep so many processes busy."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    # In sessions of their own, so that Ctrl-C ends this process and not each loop.
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(n)]
     try:
         yield
     finally:
