@@ -215,9 +215,10 @@ def test_a_command_that_ends_leaves_no_process(path):
     with started("status", path, start_new_session=True) as running:
         _, err = running.communicate(timeout=120)
         assert running.returncode == 0 and not err
-        sessions = subprocess.run(["ps", "-eo", "sid=,stat="], capture_output=True, text=True, check=True).stdout
-        left = [line for line in sessions.splitlines() if line.split()[0] == str(running.pid) and "Z" not in line]
-        assert not left
+        sessions = subprocess.run(["ps", "-eo", "sid=,pid="], capture_output=True, text=True, check=True).stdout
+        assert not left_of(
+            int(line.split()[1]) for line in sessions.splitlines() if line.split()[0] == str(running.pid)
+        )
 
 
 @SIGNALS
@@ -358,7 +359,7 @@ def children(parent):
 
 def left_of(processes):
     """Return those that are still running after a while."""
-    until = time.monotonic() + 5
+    processes, until = list(processes), time.monotonic() + 5
     while (left := [pid for pid in processes if is_running(pid)]) and time.monotonic() < until:
         time.sleep(0.1)
     return left
