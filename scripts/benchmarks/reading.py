@@ -75,7 +75,12 @@ def run(options: argparse.Namespace) -> None:
         found: dict[Path, list[dict[str, float]]] = {checkout: [] for checkout in options.checkouts}
         for _ in range(options.rounds):
             for checkout in options.checkouts:
-                run_here = {"env": {**os.environ, "PYTHONPATH": str(checkout)}, "text": True, "capture_output": True}
+                run_here = {
+                    "cwd": checkout,
+                    "env": {**os.environ, "PYTHONPATH": str(checkout)},
+                    "text": True,
+                    "capture_output": True,
+                }
                 start = time.perf_counter()
                 status = subprocess.run([sys.executable, "-c", _STATUS, str(review)], check=True, **run_here)
                 facts = {"status": time.perf_counter() - start, "status: transactions": int(status.stderr.split()[-1])}
