@@ -137,3 +137,28 @@ def test_what_reads_no_vectors_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "arguments"),
+    [
+        ("pyarrow", "parquet", ["simulate", "t.parquet", "--label-column", "label"]),
+        ("matplotlib", "figures", ["report", "r.triage", "-o", "flow.png"]),
+        ("psycopg", "team", ["status", "postgresql://ann@localhost/reviews?review=one"]),
+    ],
+)
+def test_what_only_some_need_is_asked_for_by_its_extra(tmp_path, missing, extra, arguments):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"\0" * 20 + b"PAR1")
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; from triage import cli; "
+        "cli.run(['new', 'r.triage']); sys.exit(cli.run(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    told = done.stderr.strip().splitlines()
+    assert (
+        done.returncode == 2
+        and f"pip install 'abstract-triage[{extra}]'." in told[-1]
+        and "Traceback" not in done.stderr
+    )

@@ -152,7 +152,9 @@ def export(
     wanted = [part.strip() for part in only.split(",") if part.strip()]
     for part in wanted:
         if part not in intake.EXPORTABLE:
-            raise typer.BadParameter(f"unknown selection {part!r}; choose from {', '.join(intake.EXPORTABLE)}", param_hint="--only")
+            raise typer.BadParameter(
+                f"unknown selection {part!r}; choose from {', '.join(intake.EXPORTABLE)}", param_hint="--only"
+            )
     for part in ("next", "second-look"):
         if part in wanted and len(wanted) > 1:
             raise typer.BadParameter(f"{part} cannot be combined with another selection", param_hint="--only")
