@@ -131,7 +131,7 @@ def to_log_in(request: Request) -> Response:
 
 
 def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
-    """Say that the protocol gives the ranking nothing to go by (see `screening.nothing_to_rank_by`).
+    """Say that the protocol gives the ranking nothing to go by (see `ranking.answers.nothing_to_rank_by`).
 
     While that is so the protocol's file is looked at anew, so that the page, loaded again, takes over what was
     filled in.
