@@ -291,7 +291,7 @@ def test_a_batch_taken_back_leaves_the_review_as_it_was(review):
 def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review, monkeypatch):
     project = review(24)
     commit_audit(project)
-    monkeypatch.setattr("triage.screening._policy", lambda project: lambda history: Origin.AUDIT)
+    monkeypatch.setattr("triage.screening.opening._policy", lambda project: lambda history: Origin.AUDIT)
     before = recall.certificate(project.snapshot().history())
     drawn = hand_out(project, 4, file="next.csv", reviewer="ann")
     project.log.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
@@ -325,7 +325,7 @@ def test_open_sessions_follow_what_is_handed_out_and_taken_back(review, seed):
         open_session(project, reviewer="ann", **untrained) as (anns, _),
         open_session(other, reviewer="bob", **untrained) as (bobs, _),
     ):
-        policy = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED  # noqa: E731
+        policy = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED
         anns._next_origin = bobs._next_origin = policy
         for step in range(60):
             desk, room = (anns, project) if rng.random() < 0.6 else (bobs, other)

@@ -168,7 +168,7 @@ def test_medcpt_without_its_encoder_of_queries_is_refused(tmp_path):
 
 
 def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr("triage.features.encoder.__init__.fastest_runtime", lambda folder, device="auto": EXACT)
+    monkeypatch.setattr("triage.features.encoder.sentence.fastest_runtime", lambda folder, device="auto": EXACT)
     path, other = plain(tmp_path / "MedCPT-Article-Encoder"), plain(tmp_path / "MedCPT-Query-Encoder", seed=1)
     made = features.build_views(
         features.Texts.of(TITLES, ABSTRACTS),

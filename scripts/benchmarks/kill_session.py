@@ -39,9 +39,9 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from triage import intake, terminal  # noqa: E402
+from triage import intake, terminal
 from triage.log import Event, Kind, Label
-from triage.project import Project  # noqa: E402
+from triage.project import Project
 
 DEMO = ROOT / "data" / "demo"
 RECORDS = 120
