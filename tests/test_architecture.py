@@ -15,7 +15,7 @@ LEVELS = {
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
     | {"intake", "screening", "simulation", "fulltext"},
-    4: {"terminal", "web", "demo"},
+    4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
 }
@@ -52,8 +52,9 @@ LAZY = {
     "matplotlib",
     "PIL",
 }
-# An estimator's class needs scikit-learn's base classes, so this file is loaded by what reads vectors alone.
-LOADS_SKLEARN = "sentence.py"
+# An estimator's class needs scikit-learn's base classes, so these files are loaded only by what reads vectors, or by
+# whoever asks the package for its estimator.
+LOADS_SKLEARN = {"features/encoder/sentence.py", "interface/ranker.py"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -109,7 +110,8 @@ def test_imports_go_down_the_levels(path):
             assert allowed, f"{me} may not import {name}"
         elif not ours:
             assert me in ONLY_IN.get(name, {me}), f"{me} may not import {name}"
-            lazy = top and name in LAZY and not (name == "sklearn" and path.name == LOADS_SKLEARN)
+            is_estimator = path.relative_to(PACKAGE).as_posix() in LOADS_SKLEARN
+            lazy = top and name in LAZY and not (name == "sklearn" and is_estimator)
             assert not lazy, f"{me} must import {name} inside the function that needs it"
 
 
@@ -135,3 +137,28 @@ def test_what_reads_no_vectors_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "arguments"),
+    [
+        ("pyarrow", "parquet", ["simulate", "t.parquet", "--label-column", "label"]),
+        ("matplotlib", "figures", ["report", "r.triage", "-o", "flow.png"]),
+        ("psycopg", "team", ["status", "postgresql://ann@localhost/reviews?review=one"]),
+    ],
+)
+def test_what_only_some_need_is_asked_for_by_its_extra(tmp_path, missing, extra, arguments):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"\0" * 20 + b"PAR1")
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; from triage import cli; "
+        "cli.run(['new', 'r.triage']); sys.exit(cli.run(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    told = done.stderr.strip().splitlines()
+    assert (
+        done.returncode == 2
+        and f"pip install 'abstract-triage[{extra}]'." in told[-1]
+        and "Traceback" not in done.stderr
+    )

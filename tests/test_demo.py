@@ -82,7 +82,7 @@ def test_the_wheel_carries_what_a_command_reads(tmp_path):
                 assert f"triage/_bundled/{file.relative_to(ROOT).as_posix()}" in names
     assert {
         "triage/templates/report.html",
-        "triage/cli.py",
+        "triage/cli/files.py",
         "triage/web/templates/screen.html",
         "triage/web/static/screen.js",
     } <= names

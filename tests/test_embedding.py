@@ -528,7 +528,7 @@ def test_the_first_inference_is_made_by_the_thread_that_asks_before_any_other():
 
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1}, "[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    encode = tokens._TokenEncoder(tokenizer, run, 4, 2, 8)
+    encode = tokens.TokenEncoder(tokenizer, run, 4, 2, 8)
     assert encode(["a a", "a a a a a a", "a"], lambda done: None).shape == (3, 4)
     assert threads[0] == threading.get_ident() and threading.get_ident() not in threads[1:]
     before = len(threads)
@@ -557,7 +557,7 @@ def watched(monkeypatch):
     """Give (the encoder under watch, what it watches), which is given up after half a second."""
     monkeypatch.setattr("triage.features.encoder.watching._STUCK_SECONDS", 0.5)
     slow = Slow()
-    return watching._WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
+    return watching.WatchedEncoder(lambda: slow, lambda: lambda texts, tick: np.ones((len(texts), 2))), slow
 
 
 def test_an_encoding_without_progress_is_given_up_and_done_by_torch(watched, caplog):
@@ -593,5 +593,5 @@ def test_what_goes_wrong_under_watch_is_raised_to_who_asked(watched):
 
 def test_a_model_that_does_not_load_is_given_up(monkeypatch, caplog):
     monkeypatch.setattr("triage.features.encoder.watching._LOADING_SECONDS", 0.2)
-    encode = watching._WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
+    encode = watching.WatchedEncoder(lambda: time.sleep(60), lambda: lambda texts, tick: np.ones((len(texts), 2)))
     assert encode(["a"], lambda done: None).all() and len(caplog.records) == 1

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end every command soon, and nothing decided is lost."""
 
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from conftest import sample_ris
+from conftest import PROTOCOL, sample_ris
 
 from triage.project import Project
 
@@ -46,12 +47,13 @@ free, holding = ctypes.CDLL(None), ctypes.PyDLL(None)   # with the interpreter's
 IN_RANK = (
     BLOCK
     + """
-from triage import cli, screening
+from triage import cli
+from triage.ranking import answers
 
 def stuck(*arguments, **options):
     {how}
 
-screening.rank = stuck
+answers.rank = stuck
 cli.main()
 """
 )
@@ -60,16 +62,38 @@ cli.main()
 IN_TRAINING = (
     BLOCK
     + """
-from triage import cli, screening
+from triage import cli
+from triage.ranking import review
 
-class Stuck(screening.ReviewModel):
+class Stuck(review.ReviewModel):
     def __call__(self, rows, y):
         if len(rows):
             ready()
             block(free)
         return super().__call__(rows, y)
 
-screening.ReviewModel = Stuck
+review.ReviewModel = Stuck
+cli.main()
+"""
+)
+
+# OpenVINO that loads and then never comes back from an encoding.
+STUCK_OPENVINO = (
+    BLOCK
+    + """
+import numpy as np
+from triage import cli
+from triage.features.encoder import runtime, sentence, watching
+
+def stuck(texts, tick):
+    if texts != ["a"]:
+        block(free)
+    return np.zeros((len(texts), 384), np.float32)
+
+sentence.fastest_runtime = lambda *arguments, **options: runtime.Runtime("openvino", "cpu", "float32")
+sentence.SentenceEmbedding.key = lambda self: "stuck"
+sentence.openvino_encoder = lambda *arguments: stuck
+watching._STUCK_SECONDS = 1.0
 cli.main()
 """
 )
@@ -86,7 +110,7 @@ def started(*arguments, code=None, **options):
         text=True,
         **options,
     ) as running:
-        late = threading.Timer(60, running.kill)
+        late = threading.Timer(120, running.kill)
         late.start()
         try:
             yield running
@@ -197,7 +221,7 @@ def in_session(number):
 
 def test_a_command_that_ends_leaves_no_process(path):
     with started("status", path, start_new_session=True) as running:
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=120)
         assert running.returncode == 0 and not err
         until = time.monotonic() + 5  # the process beside it sees the end of the pipe, and ends
         while left := in_session(running.pid):
@@ -373,6 +397,12 @@ def decided(path):
         return [e.label for e in project.log.events() if e.kind == "decision"]
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @SIGNALS
 @pytest.mark.parametrize("how", ["open", "idle"])
 def test_a_server_ends_while_a_session_is_stuck_or_a_browser_is_there(path, number, code, how):
@@ -389,9 +419,7 @@ features.build_views = stuck
 cli.main()
 """
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with started("serve", path, "--port", port, code=program) as running:
         wait_for(running, "The review is at")
         with socket.create_connection(("127.0.0.1", port), 10) as browser:
@@ -402,3 +430,37 @@ cli.main()
                 wait_for(running, "READY")
             found, err, soon = ends(running, number)
         assert found == code and soon and "Traceback" not in err, (found, err)
+
+
+@pytest.fixture
+def unencoded(review):
+    """A review whose ranking needs vectors, which it does not have yet."""
+    with review(12, PROTOCOL.replace('model = "fast"', "")) as project:
+        return project.path
+
+
+def test_rank_ends_though_openvino_is_stuck(unencoded):
+    with started("rank", unencoded, "--json", code=STUCK_OPENVINO) as running:
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 0 and err.count("encoded with torch") == 1 and "Traceback" not in err
+    assert {record["record_id"] for record in json.loads(out)["records"][:2]} == {1, 7}
+
+
+def test_screening_goes_on_though_openvino_is_stuck(unencoded):
+    with started("screen", unencoded, "--reviewer", "ann", code=STUCK_OPENVINO, stdin=subprocess.PIPE) as running:
+        _, err = running.communicate("i\nm\nq\n", timeout=120)
+    assert running.returncode == 0 and err.count("encoded with torch") == 1 and "Traceback" not in err
+    assert decided(unencoded) == ["include", "maybe"]
+
+
+def test_a_server_goes_on_though_openvino_is_stuck(unencoded):
+    port = free_port()
+    with started("serve", unencoded, "--port", port, code=STUCK_OPENVINO) as running:
+        wait_for(running, "The review is at")
+        queue = f"http://127.0.0.1:{port}/api/queue"
+        urllib.request.urlopen(queue, timeout=30).read()
+        wait_for(running, "encoded with torch")
+        while not json.load(urllib.request.urlopen(queue, timeout=30))["records"]:
+            time.sleep(0.2)
+        found, err, soon = ends(running, signal.SIGTERM)
+    assert found == 143 and soon and "torch" not in err and "Traceback" not in err

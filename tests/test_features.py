@@ -71,7 +71,7 @@ def test_terms_of_any_text_are_those_of_scikit_learn(texts):
         ("words", dict(ngram_range=(1, 2))),
         ("letters", dict(analyzer="char_wb", ngram_range=(2, 4))),
     ):
-        ours = counted(terms.Tfidf(views._VECTORIZERS[view]().terms), texts)
+        ours = counted(features.terms.Tfidf(views._VECTORIZERS[view]().terms), texts)
         expected = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts)
         assert abs(ours.matrix @ ours.matrix.T - expected @ expected.T).max() < 1e-6
 

@@ -63,7 +63,7 @@ def test_no_acknowledged_decision_is_lost(script, tmp_path):
 FORGETFUL = """
 import dataclasses
 from triage.cli import main
-from triage.decisions import Kind
+from triage.log import Kind
 from triage.project import Log
 
 def decide(self, stage, decisions, *, reviewer, tags=None):

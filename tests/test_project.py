@@ -409,7 +409,7 @@ def test_the_log_folds_like_a_stack_of_labels(place, steps):
 
 WRITER = """
 import sys
-from triage.decisions import Label
+from triage.log import Label
 from triage.project import SCHEMA_VERSION, Project
 project = Project.open(sys.argv[1])
 for i in range(1, 100_000):

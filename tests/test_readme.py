@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from triage import cli, demo, protocol as protocols
+from triage.formats import markup
 from triage.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,5 +212,5 @@ def test_the_protocol_and_the_decisions_that_it_shows_are_those_of_its_records(t
     assert len({row["record_id"] for row in rows}) == 50
     for row in rows:
         record = by_id[int(row["record_id"])]
-        assert " ".join(record.title.split()) == row["title"]
+        assert " ".join(record.title.split()) == markup.plain(row["title"])
         assert row["label"] == ("include" if known[demo._identifier(record)] else "exclude")

@@ -502,7 +502,7 @@ def test_auto_batches_grow_by_a_twentieth_of_what_is_labelled():
         (dict(priors="a,b"), "two numbers"),
         (dict(priors="-1,1"), "two numbers"),
         (dict(start="criteria"), "needs --criteria"),
-        (dict(start="best"), "'best' is none of"),
+        (dict(start="best"), "unknown .*'best'; choose one of"),
         (dict(stop="luck"), "unknown stopping rule 'luck'; choose one of"),
         (dict(batch="0"), "--batch '0'"),
         (dict(batch="1.5"), "--batch"),

@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+import typer.main
 from conftest import TOPICS
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, example, given, settings, strategies as st
@@ -527,8 +528,8 @@ STATES = {
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_command_and_page_answers(tmp_path, state, monkeypatch):
-    made = cli.typer.main.get_command(cli.app)  # otherwise made anew for each command
-    monkeypatch.setattr(cli.typer.main, "get_command", lambda app: made)
+    made = typer.main.get_command(cli.app)  # otherwise made anew for each command
+    monkeypatch.setattr(typer.main, "get_command", lambda app: made)
     with contextlib.closing(taken(tmp_path, *STATES[state])) as review:
         check_words(review.project)
         check_pages(review)

@@ -34,6 +34,7 @@ from triage.session_state import StateOf, recall_in_words
 from triage.terminal import keys, sitting
 from triage.terminal.keys import BACKSPACE, ENTER, ESCAPE
 from triage.terminal.screen import EXCLUDE_STYLE, INCLUDE_STYLE
+from triage.text import plain, untagged
 
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = [(f"R{n}", f"Reason text {n}") for n in range(1, 13)]
@@ -432,7 +433,7 @@ def test_lines_from_a_pipe():
 
 def test_the_pace_is_the_median_of_this_sitting(monkeypatch):
     clock = iter([0, 4, 4, 10, 10, 1000, 1000, 1008, 1008, 1020, 1020, 1030, 1030])  # 4, 6, a pause, 8, 12, 10
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     _, said = screen_with([*"iiiiii", "q"], real_session(9, MemoryJournal()), some_records(9))
     assert said.count("8 s a record") == 1 and "990" not in said
 
@@ -588,7 +589,7 @@ def test_the_keys_fit_a_narrow_window():
     ],
 )
 def test_tags_that_publishers_leave_are_not_shown(text, shown):
-    assert terminal.untagged(text) == shown
+    assert untagged(text) == shown
 
 
 def test_missing_fields_say_so():
@@ -617,17 +618,17 @@ def test_hostile_text_is_shown_and_never_interpreted():
 
 
 def test_plain_keeps_text_and_breaks_alone():
-    assert terminal.plain(HOSTILE).startswith(SHOWN)
-    assert terminal.plain("a\r\n \n\tb\vc\u2028d") == "a\nb\nc\nd"
-    assert terminal.plain("p &amp;lt; 0.05 &lt;b&gt;") == "p < 0.05 <b>"
-    assert terminal.plain("caf\u00e9 \ud800") == "caf\u00e9 ?"
-    assert terminal.plain("caf\u00e9 \u2265 1", "ascii") == "caf? ? 1"
-    assert terminal.plain("\u4f60\u597d \u05e9\u05dc\u05d5\u05dd") == "\u4f60\u597d \u05e9\u05dc\u05d5\u05dd"
+    assert plain(HOSTILE).startswith(SHOWN)
+    assert plain("a\r\n \n\tb\vc\u2028d") == "a\nb\nc\nd"
+    assert plain("p &amp;lt; 0.05 &lt;b&gt;") == "p < 0.05 <b>"
+    assert plain("caf\u00e9 \ud800") == "caf\u00e9 ?"
+    assert plain("caf\u00e9 \u2265 1", "ascii") == "caf? ? 1"
+    assert plain("\u4f60\u597d \u05e9\u05dc\u05d5\u05dd") == "\u4f60\u597d \u05e9\u05dc\u05d5\u05dd"
 
 
 @given(st.text())
 def test_plain_never_lets_a_control_character_through(text):
-    assert not [c for c in terminal.plain(text) if c != "\n" and unicodedata.category(c) in ("Cc", "Cs")]
+    assert not [c for c in plain(text) if c != "\n" and unicodedata.category(c) in ("Cc", "Cs")]
 
 
 @pytest.mark.parametrize("on_terminal", [False, True])
@@ -776,7 +777,7 @@ def test_short_work_shows_no_progress(capfd):
 
 def test_progress_in_a_file_is_a_line_now_and_then(capfd, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with terminal.progress_bar("Encoding") as tick:
         for second in range(31):
             now[0] = float(second)
@@ -801,7 +802,8 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     file = io.StringIO()
     monkeypatch.setattr("triage.terminal.progress._QUIET_SECONDS", 0.05)
     monkeypatch.setattr(
-        terminal, "Console", lambda **_: Console(file=file, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+        "triage.terminal.progress.Console",
+        lambda **_: Console(file=file, force_terminal=True, width=100, _environ={"TERM": "xterm"}),
     )
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt), terminal.progress_bar("Encoding [b]") as tick:

@@ -28,7 +28,7 @@ from triage.second_look import awaiting_second_look
 from triage.text import CriteriaWords
 from triage.web.gate import POLICY, Door, is_loopback
 from triage.web.limits import Attempts, Limit, Refused
-from triage.web.reading import as_read
+from triage.web.reading import as_read, marked
 from triage.web.sessions import AHEAD
 
 LOCAL = "http://127.0.0.1:8765"
@@ -524,7 +524,7 @@ def test_only_what_is_a_doi_becomes_a_link(doi, link):
 def test_texts_are_cut_into_pieces_that_make_the_text_again():
     words = CriteriaWords(["peer support of adults"], ["children"])
     text = "Peers supporting adults & <b>children</b>, childless"
-    pieces = web.desks.marked(text, words)
+    pieces = marked(text, words)
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece, kind in pieces if kind == "exclude"] == ["children"]
     assert [piece for piece, kind in pieces if kind == "include"] == ["Peers", "supporting", "adults"]

@@ -30,6 +30,23 @@ class Unavailable(InputError):
     """The review's file or server cannot be read or written just now; the same may be asked again later."""
 
 
+class ExtraNeeded(InputError):
+    """Something was asked for that needs packages which not everybody installs.
+
+    Parameters
+    ----------
+    what : str
+        What was asked for, as the beginning of the sentence.
+    extra : str
+        The name under which pyproject.toml lists the packages.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs packages that are not installed; install them with: pip install 'abstract-triage[{extra}]'."
+        )
+
+
 class Faults:
     """Collects what is wrong with a file, so that all of it is told at once.
 

@@ -22,7 +22,7 @@ from .screening.session import Desk, Session
 from .stopping_rules import RULES, unknown
 from .wording import plural
 
-_STARTS = ("criteria", "file", "random")
+STARTS = ("criteria", "file", "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,8 @@ def simulate(
     if prior_rows is not None and priors is not None:
         raise InputError("Give either --prior-rows or --priors, not both.")
     start = start or ("criteria" if criteria is not None else "file")
-    if start not in _STARTS:
-        raise InputError(f"--start {start!r} is none of {', '.join(_STARTS)}.")
+    if start not in STARTS:
+        raise InputError(f"--start {start!r} is none of {', '.join(STARTS)}.")
     if start == "criteria" and criteria is None:
         raise InputError("--start criteria needs --criteria: a text file, or a protocol.toml.")
     for name, value in (("--target", target), ("--confidence", confidence)):
@@ -203,22 +203,81 @@ def simulate(
             raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
     if stop != "none" and stop not in RULES:
         raise InputError(f"--stop: {unknown(stop)}, or none.")
-    rule = None if stop == "none" else recall.rule_of(stop, target, confidence)
-    retrain_after = _schedule(batch)
+    _schedule(batch)  # a wrong one is refused before the file is read
     began = time.perf_counter()
     records, y = read_labelled(file, label_column)
     fixed = None if prior_rows is None else _row_numbers(prior_rows, len(y))
     wanted = None if priors is None else _two_counts(priors, y)
     query = read_criteria(criteria) if criteria is not None else None
     texts = features.Texts.of([r.title for r in records], [r.abstract for r in records])
-    model = ReviewModel(texts, preset, query, device=device, cache_dir=user_cache_dir(), progress=progress)
+    return replays(
+        texts,
+        y,
+        query,
+        start=start,
+        prior_rows=fixed,
+        priors=wanted,
+        seed=seed,
+        seeds=seeds,
+        preset=preset,
+        batch=batch,
+        stop=stop,
+        target=target,
+        confidence=confidence,
+        device=device,
+        progress=progress,
+        began=began,
+    )
+
+
+def replays(
+    texts: features.Texts,
+    y: np.ndarray,
+    criteria: ranking.Criteria | None,
+    *,
+    start: str,
+    prior_rows: list[int] | None,
+    priors: tuple[int, int] | None,
+    seed: int,
+    seeds: int,
+    preset: str,
+    batch: str,
+    stop: str,
+    target: float,
+    confidence: float,
+    device: str,
+    progress=None,
+    began: float | None = None,
+) -> dict[str, object]:
+    """Replay records whose labels are known, once for each seed; return what `triage simulate --json` prints.
+
+    Parameters
+    ----------
+    texts : features.Texts
+    y : ndarray of int8, shape (n,)
+        The known labels: 1 relevant, 0 not.
+    criteria : ranking.Criteria, optional
+    start : {"criteria", "file", "random"}
+    prior_rows : list of int, optional
+        Rows known from the start, in place of those drawn.
+    priors : (int, int), optional
+        How many relevant and irrelevant rows to draw as priors.
+    began : float, optional
+        When the work began, as `time.perf_counter` has it; now when left out.
+    seed, seeds, preset, batch, stop, target, confidence, device, progress
+        As for `simulate`.
+    """
+    began = time.perf_counter() if began is None else began
+    rule = None if stop == "none" else recall.rule_of(stop, target, confidence)
+    retrain_after = _schedule(batch)
+    model = ReviewModel(texts, preset, criteria, device=device, cache_dir=user_cache_dir(), progress=progress)
     features_seconds = time.perf_counter() - began
 
     def one(number: int, tick: Callable[[int, int], None] | None = None) -> dict[str, object]:
         """Replay with one seed; each run begins with a model that has learned nothing."""
         began = time.perf_counter()
         rng_priors, rng_order, rng_audit = (np.random.default_rng([number, use]) for use in range(3))
-        known = fixed if fixed is not None else _draw_priors(y, wanted, rng_priors) if wanted else []
+        known = prior_rows if prior_rows is not None else _draw_priors(y, priors, rng_priors) if priors else []
         order = rng_order.permutation(len(y)) if start == "random" else np.arange(len(y))
         scorer = model.anew()
         run = replay(

@@ -7,6 +7,7 @@ Usage:
     python scripts/benchmarks/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
     python scripts/benchmarks/bench.py first [--runs 100] [--load 2] [--from-nothing]
     python scripts/benchmarks/bench.py next [--records 10000] [--labels 2000] [--model fast]
+    python scripts/benchmarks/bench.py reading CHECKOUT [CHECKOUT...] [--records 50000] [--labels 5000] [--rounds 5]
     python scripts/benchmarks/bench.py web [--records 50000] [--labels 5000] [--model fast]
     python scripts/benchmarks/bench.py import [--records 100000] [--exports FOLDER] [--repeats 3]
     python scripts/benchmarks/bench.py walk --texts FOLDER --work FOLDER [--sizes 1000,10000,100000,1000000] [--plot FILE.png]
@@ -19,9 +20,9 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike. `first`, `next`, `web`, `import` and `walk` are described in `first.py`,
-`next_record.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates are measured by `ranking.py` and
-`dedupe.py`.
+that other work on the machine slows all alike. `first`, `next`, `reading`, `web`, `import` and `walk` are
+described in `first.py`, `next_record.py`, `reading.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates
+are measured by `ranking.py` and `dedupe.py`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ import first
 import imports
 import next_record
 import numpy as np
+import reading
 import walk
 import web
 
@@ -72,13 +74,15 @@ def pooled(folder: Path, n: int) -> tuple[list[str], list[str], np.ndarray]:
 
 def made_views(options: argparse.Namespace, preset):
     """Return the views of a review, or of the pooled tables, and labels in the order in which they come."""
-    from triage import features, project, screening
+    from triage import features, project
+    from triage.ranking.review import model_of
 
     rng = np.random.default_rng(0)
     count = options.labels + options.retrains
     if options.review:
-        with project.Project.open(options.review) as review:
-            views = screening._model_of(review, review.stage(), preset.name, "cpu", None).views
+        with project.Project.open(options.review) as opened:
+            review = opened.snapshot()
+            views = model_of(review, review.stage(), preset.name, "cpu", opened.cache_dir, None).views
         terms = next(matrix for name, matrix in views.matrices.items() if name in ("words", "stems"))
         near = terms @ terms[[views.n // 2]].toarray().ravel()
         relevant = rng.permutation(np.argsort(-near)[: count // 5])[: count // 10]
@@ -268,7 +272,14 @@ def main() -> None:
     one.add_argument("--chunk", type=int, default=250)
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
-    for name, module in (("first", first), ("next", next_record), ("web", web), ("import", imports), ("walk", walk)):
+    for name, module in (
+        ("first", first),
+        ("next", next_record),
+        ("reading", reading),
+        ("web", web),
+        ("import", imports),
+        ("walk", walk),
+    ):
         one = commands.add_parser(
             name, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

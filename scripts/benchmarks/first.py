@@ -2,7 +2,8 @@
 
 Each run copies a review of 41 records that was never ranked and calls `triage rank`, so that OpenVINO, where it is
 installed, is loaded and infers for the first time; the converted model is there, except with --from-nothing. Busy
-processes beside it make its threads meet in every order. A run that takes longer than --limit seconds counts as hung.
+processes beside it make its threads meet in every order. A run that takes longer than --limit seconds counts as hung;
+Ctrl-C ends the series and reports what it has.
 
     python scripts/benchmarks/bench.py first --runs 100 --load 2
 """
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
@@ -63,7 +64,8 @@ def made_review(folder: Path) -> Path:
 @contextmanager
 def busy(n: int) -> Iterator[None]:
     """Keep so many processes busy."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    # In sessions of their own, so that Ctrl-C ends this process and not each loop.
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(n)]
     try:
         yield
     finally:
@@ -109,12 +111,15 @@ def run(args: argparse.Namespace) -> None:
 
     runtime = runtime.fastest_runtime(packaged.model_folder(PACKAGED_MODEL))
     with tempfile.TemporaryDirectory() as folder, busy(args.load):
-        found = list(first_rankings(args.runs, args.limit, args.from_nothing, Path(folder), say))
+        found: list[float | None] = []
+        with suppress(KeyboardInterrupt):  # reports the runs so far
+            for seconds in first_rankings(args.runs, args.limit, args.from_nothing, Path(folder), say):
+                found.append(seconds)
     ended = [seconds for seconds in found if seconds is not None]
     converting = ", each converting the model" if args.from_nothing else ""
     say(
-        f"{runtime.library} {runtime.precision}, {args.load} busy processes: {len(ended)} of {args.runs} runs{converting} "
+        f"{runtime.library} {runtime.precision}, {args.load} busy processes: {len(ended)} of {len(found)} runs{converting} "
         f"ended, in {statistics.median(ended):.1f} s (median) and {max(ended):.1f} s at most"
         if ended
-        else f"none of {args.runs} runs ended"
+        else f"none of {len(found)} runs ended"
     )

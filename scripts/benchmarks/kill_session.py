@@ -39,9 +39,10 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from triage import intake, terminal
+from triage import intake
 from triage.log import Event, Kind, Label
 from triage.project import Project
+from triage.text import plain, untagged
 
 DEMO = ROOT / "data" / "demo"
 RECORDS = 120
@@ -104,7 +105,7 @@ def snapshot(review: Path) -> dict[str, list[tuple]]:
 
 def shown_title(title: str) -> str:
     """Return a title as the session shows it."""
-    return terminal.untagged(" ".join(terminal.plain(title).split()))
+    return untagged(" ".join(plain(title).split()))
 
 
 # -- what must hold after a kill ----------------------------------------------------------------

@@ -152,10 +152,12 @@ def export(
     wanted = [part.strip() for part in only.split(",") if part.strip()]
     for part in wanted:
         if part not in intake.EXPORTABLE:
-            raise typer.BadParameter(f"{part!r} is none of {', '.join(intake.EXPORTABLE)}", param_hint="--only")
+            raise typer.BadParameter(
+                f"unknown selection {part!r}; choose from {', '.join(intake.EXPORTABLE)}", param_hint="--only"
+            )
     for part in ("next", "second-look"):
         if part in wanted and len(wanted) > 1:
-            raise typer.BadParameter(f"{part} goes with no other", param_hint="--only")
+            raise typer.BadParameter(f"{part} cannot be combined with another selection", param_hint="--only")
     with open_review(review) as project:
         formats.check_writable(output)
         if wanted == ["next"]:

@@ -146,7 +146,7 @@ def screen(
 
     who = user_name(reviewer)
     if second_look and model is not None:
-        raise typer.BadParameter("it goes not with --second-look, which ranks nothing", param_hint="--model")
+        raise typer.BadParameter("it cannot be combined with --second-look, which ranks nothing", param_hint="--model")
     with open_review(review) as project:
         if second_look:
             opened = screening.open_second_look(
@@ -323,7 +323,7 @@ def undo(
     from .. import intake
 
     if batch and event is not None:
-        raise typer.BadParameter("it goes not with --event", param_hint="--batch")
+        raise typer.BadParameter("it cannot be combined with --event", param_hint="--batch")
     with open_review(review) as project:
         if batch:
             undone = intake.take_back(project, reviewer=user_name(reviewer))

@@ -217,7 +217,7 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
         When the file is none that can be read, or none of that format; iterating raises it, too.
     """
     if format != "auto" and format not in FORMATS:
-        raise InputError(f"--format {format!r} is none of {', '.join(FORMATS)}.")
+        raise InputError(f"unknown --format {format!r}; choose one of {', '.join(FORMATS)}.")
     path = Path(path)
     chosen = detect(path) if format == "auto" else format
     tally = Tally()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import ExtraNeeded, InputError
 from ..records import Record
 from ..wording import plural
 from . import archives
@@ -111,9 +111,11 @@ def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool],
 
 
 def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
-    import pyarrow
-    import pyarrow.parquet
-
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ExtraNeeded(f"{path}: reading Parquet", "parquet") from error
     try:
         file = pyarrow.parquet.ParquetFile(path)
         meta = file.metadata

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from .. import bundled
-from ..errors import InputError
+from ..errors import ExtraNeeded, InputError
 from . import schema
 
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
@@ -284,9 +284,7 @@ class Server:
             # team's pages twenty are kept: to make one costs more than what it is made for.
             engine = create_engine(self.url, pool_size=20, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except (ModuleNotFoundError, NoSuchModuleError) as error:
-            raise InputError(
-                "A review on a server needs the package psycopg; install it with: pip install 'abstract-triage[team]'."
-            ) from error
+            raise ExtraNeeded("A review on a server", "team") from error
 
         @event.listens_for(engine, "connect")
         def _configure(connection, _: object) -> None:

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import ExtraNeeded, InputError
 from .drawing import BOLD, text_width
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ def as_picture(drawn: str, kind: str) -> bytes:
     InputError
         When no font of this machine has a letter of it.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ExtraNeeded("The figure as PNG or PDF (.svg needs nothing)", "figures") from error
     root = ET.fromstring(drawn)
     x, y, width, height = map(float, root.get("viewBox").split())
     # A configuration of the user's own must not change the figure.

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from .. import __version__, report, team
 from ..errors import InputError
 from ..flow import flow
-from ..project import Role, Snapshot
+from ..project import Project, Role, Snapshot
 from ..ranking import answers
 from ..second_look import second_looks
 from ..text import plain
@@ -130,21 +130,21 @@ def to_log_in(request: Request) -> Response:
     return RedirectResponse(f"/login?then={_later(request)}", 303)
 
 
-def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
+def nothing_to_rank_by(project: Project, review: Snapshot, stage_name: str, who: Visitor) -> tuple[str, Snapshot]:
     """Say that the protocol gives the ranking nothing to go by (see `ranking.answers.nothing_to_rank_by`).
 
-    While that is so the protocol's file is looked at anew, so that the page, loaded again, takes over what was
-    filled in.
+    While that is so the protocol's file is looked at again, so that the page, loaded once more, takes over what was
+    filled in; the review is returned as it is then.
     """
-    said = answers.nothing_to_rank_by(review, desk.stage_name, viewer=who.viewer)
-    if not said:
-        return ""
-    try:
-        if not desk.project.refresh_protocol():
-            return said
-    except InputError as error:
-        return str(error)
-    return answers.nothing_to_rank_by(desk.project.snapshot(), desk.stage_name, viewer=who.viewer)
+    said = answers.nothing_to_rank_by(review, stage_name, viewer=who.viewer)
+    if said:
+        try:
+            if project.refresh_protocol():
+                review = project.snapshot()
+                said = answers.nothing_to_rank_by(review, stage_name, viewer=who.viewer)
+        except InputError as error:
+            said = str(error)
+    return said, review
 
 
 # -- screening ----------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def nothing_to_rank_by(desk: Desk, review: Snapshot, who: Visitor) -> str:
 def screen(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Return the screening page; its script asks for the records."""
     desk = desk_of(request, review, who, stage)
-    unranked = nothing_to_rank_by(desk, review, who)
+    unranked, review = nothing_to_rank_by(desk.project, review, desk.stage_name, who)
     desk.open_in_background(review)
     protocol = review.protocol
     return page(
@@ -268,9 +268,9 @@ def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
 @router.get("/overview")
 def overview(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show recall, what is left, the pace, the curve and the flow figure."""
-    desk = desk_of(request, review, who, stage)
-    name, protocol = desk.stage_name, review.protocol
-    unranked = nothing_to_rank_by(desk, review, who)
+    name = review.stage_name(stage or None)
+    unranked, review = nothing_to_rank_by(project_of(request), review, name, who)
+    protocol = review.protocol
     statuses: Statuses = request.app.state.statuses
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)

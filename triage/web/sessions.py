@@ -200,7 +200,7 @@ class Desk:
         stage = next(s for s in self._ready().stages if s.name == self.stage_name)
         codes = [c.code for c in stage.reasons]
         if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
-            raise InputError(f"{reason!r} is none of the reasons to exclude at this stage: {', '.join(codes)}.")
+            raise InputError(f"{reason!r} is not a reason to exclude at this stage; choose one of {', '.join(codes)}.")
         if len(note) > _MOST_NOTE:
             raise InputError(f"A note has at most {_MOST_NOTE:,} characters; shorten it.")
 
@@ -210,7 +210,7 @@ class Desk:
             mine = self.mine(live, record_id)
             has = session.tags(row)
             if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
-                raise InputError(f"{', '.join(sorted(unknown))} is none of the protocol's tags.")
+                raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
