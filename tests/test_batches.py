@@ -325,7 +325,7 @@ def test_open_sessions_follow_what_is_handed_out_and_taken_back(review, seed):
         open_session(project, reviewer="ann", **untrained) as (anns, _),
         open_session(other, reviewer="bob", **untrained) as (bobs, _),
     ):
-        policy = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED  # noqa: E731
+        policy = lambda history: Origin.AUDIT if len(history.y) % 2 else Origin.RANKED
         anns._next_origin = bobs._next_origin = policy
         for step in range(60):
             desk, room = (anns, project) if rng.random() < 0.6 else (bobs, other)

@@ -556,7 +556,7 @@ def test_every_page_is_gone_through_by_touch_and_none_scrolls_sideways(review, w
         + REASONS
         + TWO_STAGES.removeprefix(PROTOCOL)
     )
-    with review(12, protocol) as project, served(project, public=True) as (base, app):
+    with review(12, protocol) as project, served(project, public=True) as (base, _app):
         source = tmp_path / f"PubMed_{WORD}.ris"
         pair = "".join(
             f"TY  - JOUR\nTI  - Lessons of peer support in {WORD} wards\nAU  - Sono, T\nPY  - {year}\nER  -\n\n"
@@ -835,7 +835,7 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
 @pytest.mark.parametrize("storage", BOTH)
 def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
     protocol = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
-    with review(12, protocol) as project, served(project, public=True) as (base, app):
+    with review(12, protocol) as project, served(project, public=True) as (base, _app):
         pages = {}
         for name, role in (("olga", Role.OWNER), ("rita", Role.REVIEWER)):
             page = pages[name] = window(base)
@@ -855,7 +855,7 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
                 if shown.startswith("Nothing is left"):
                     break
                 relevant = "peer" in page.locator("#record").inner_text()
-                if relevant and name == "olga" or relevant and "number0" not in shown:
+                if (relevant and name == "olga") or (relevant and "number0" not in shown):
                     page.keyboard.press("i")
                 else:
                     page.keyboard.press("e")

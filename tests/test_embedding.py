@@ -282,7 +282,7 @@ def test_an_openvino_that_is_too_old_is_left_alone(monkeypatch, version, is_ther
 
 @needs_openvino
 def test_a_converted_model_needs_torch_no_more(abstracts):
-    texts, expected = abstracts
+    texts, _expected = abstracts
     runtime = Runtime("openvino", "cpu", "float32")
     sentence.SentenceEmbedding(runtime=runtime).transform(texts[:1])
     told = subprocess.run(

@@ -187,7 +187,7 @@ def test_explanations_add_up_to_the_score(views, name, with_criteria):
     assert name != "elas-u4" or told.known[0][1] > 0
     first = next(iter(told.terms))
     names = whole.names[first](f"{TITLES[2]} {ABSTRACTS[2]}")
-    assert dict((names.get(column), adds) for column, adds in told.terms[first])["peer"] > 0
+    assert {names.get(column): adds for column, adds in told.terms[first]}["peer"] > 0
 
 
 @pytest.fixture

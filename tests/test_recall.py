@@ -215,7 +215,7 @@ def test_what_awaits_a_label_never_helps():
     origin = "r" * 20 + "a" * 150
     full = recall.certificate(history(y, origin, 200))
     # An audit draw without a label ends the evidence there; a skipped ranked record may be relevant.
-    stalled = recall.certificate(history(y[:30] + [-1] + y[31:], origin, 200))
+    stalled = recall.certificate(history([*y[:30], -1, *y[31:]], origin, 200))
     assert stalled.relevant_upper > full.relevant_upper
     skipped = recall.certificate(history([1] * 19 + [-1] + [0] * 150, origin, 200))
     assert skipped.relevant_upper >= full.relevant_upper

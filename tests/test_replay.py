@@ -33,7 +33,7 @@ def replayed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_published_numbers_come_out(replayed):
-    folder, done = replayed
+    _folder, done = replayed
     assert done.numbers == (6257, 1466, 4791, 142, 4649, 4511, 138, 33, 105, 54, 51)
     assert done.sure + done.decided == 1466 and done.sure > 1450
     assert done.stated + done.proposed == 142 and min(done.stated, done.proposed) > 50
@@ -53,7 +53,7 @@ def test_every_copy_is_linked_to_its_own_work_and_every_removal_is_right(replaye
 
 @pytest.mark.slow
 def test_the_figure_is_the_published_one(replayed):
-    folder, done = replayed
+    folder, _done = replayed
     lines = texts((folder / "flow.svg").read_bytes())
     for box in (
         "Records identified (n = 6,257)",

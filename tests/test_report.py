@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def polyline(svg):
 def test_the_curve_climbs_with_every_find_and_leaves_out_unjudged_records():
     svg = discovery_curve(a_history([1, -1, 0, 1]), a_status(estimate=None, certificate=None))
     points = polyline(svg)
-    up = [a[1] - b[1] for a, b in zip(points, points[1:])]
+    up = [a[1] - b[1] for a, b in pairwise(points)]
     assert len(points) == 4  # the origin and three judged records
     assert up[0] == pytest.approx(up[2], abs=0.11) and up[0] > 10 and up[1] == 0
     assert "2 in 3 records" in texts(svg)
@@ -240,7 +241,7 @@ def test_bounds_and_audit_draws_are_drawn_and_labels_kept_apart():
     marks = next(p.get("d") for p in root.iter(SVG + "path") if "v7" in p.get("d"))
     assert marks.count("M") == 12
     margin = sorted(float(t.get("y")) for t in root.iter(SVG + "text") if float(t.get("x")) > 560)
-    assert len(margin) == 7 and min(b - a for a, b in zip(margin, margin[1:])) >= 13
+    assert len(margin) == 7 and min(b - a for a, b in pairwise(margin)) >= 13
 
 
 def test_a_bound_far_above_the_finds_does_not_flatten_the_curve():

@@ -62,6 +62,7 @@ class Paper:
             self.overtaken -= 1
             return True
         self.shown.append((row, origin, pool_size, ranking_id))
+        return False
 
     def decide(self, row, label, reason, note, tags):
         self.decisions.append((row, label))
@@ -620,13 +621,13 @@ def test_the_permutation_of_a_later_stage_is_committed_before_it_begins(tmp_path
 
 def test_every_decision_is_durable_at_once_and_a_session_goes_on_where_it_was_left(review):
     project = review(20)
-    with at_desk(project) as (session, records):
+    with at_desk(project) as (session, _records):
         first = session.next().row
         session.decide(first, INCLUDE, note="a note")
         with Project.open(project.path) as other:
             assert other.snapshot().history().rows.tolist() == [first] and other.log.events()[-1].note == "a note"
         second = session.next().row
-    with at_desk(project) as (session, records):
+    with at_desk(project) as (session, _records):
         assert session.next().row == second  # shown and not judged
         session.decide(second, EXCLUDE)
     with at_desk(project, "bob") as (session, _):
@@ -722,7 +723,7 @@ def test_nobody_writes_between_the_choice_of_a_record_and_its_showing(review):
             begun.set()
             told.append(other.log.show("abstract", [row + 1], [Origin.RANKED], [12], reviewer="bob", after=after))
 
-    with at_desk(project) as (session, records):
+    with at_desk(project) as (session, _records):
         threads = []
 
         def choose(history):
@@ -1312,7 +1313,7 @@ def test_a_session_and_the_log_never_differ(review, seed, tmp_path):
             elif what == "file":
                 (tmp_path / "d.csv").write_text(f"record_id,label\n{rng.choice(ids)},{rng.choice(list(Label))}\n")
                 intake.label(room, tmp_path / "d.csv", reviewer="ann")
-            elif not room.snapshot().history().n_total == len(room.snapshot().history().rows):
+            elif room.snapshot().history().n_total != len(room.snapshot().history().rows):
                 hand_out(room, 2, file=f"{step}.csv", reviewer="bob")
             for one in (session, bobs):
                 one._catch_up()

@@ -109,7 +109,7 @@ def test_priors_are_drawn_with_the_seed(file):
     for rows in drawn:
         assert [LABELS[row] for row in rows] == [1, 1, 0, 0, 0] and len(set(rows)) == 5
     assert len({tuple(rows) for rows in drawn}) > 1
-    facts, run = run_of(file, priors="8,64")  # nothing is left to screen
+    _facts, run = run_of(file, priors="8,64")  # nothing is left to screen
     assert run["order"] == [] and set(run["metrics"].values()) == {None} and len(run["prior_rows"]) == 72
     assert run_of(file, priors="0,0")[1]["prior_rows"] == []
 
@@ -162,7 +162,7 @@ def test_a_random_start_differs_by_seed(file):
 
 def test_with_criteria_they_are_the_start(file, tmp_path):
     (tmp_path / "criteria.txt").write_text("Peer support workers for adults with schizophrenia, to recover.\n")
-    facts, run = run_of(file, criteria=tmp_path / "criteria.txt")
+    _facts, run = run_of(file, criteria=tmp_path / "criteria.txt")
     assert run["labels"][:8] == [1] * 8
     assert run_of(file, criteria=tmp_path / "criteria.txt", start="criteria")[1]["order"] == run["order"]
     # A file or random start knows nothing of the criteria before both labels are known.

@@ -168,7 +168,7 @@ class Review:
         self.folder = folder
         self.stages = list(stages)
         protocol = (
-            'question = "Peer support of adults"\nmodel = "elas-u4"\nreviewers_per_record = %d\n' % per_record
+            f'question = "Peer support of adults"\nmodel = "elas-u4"\nreviewers_per_record = {per_record}\n'
             + '[[include]]\ncode = "PEER"\ntext = "Peer support."\n[[exclude]]\ncode = "CHILD"\ntext = "Children."\n'
             + '[limits]\nlanguages = ["English"]\npublished_from = 1980\n'
             + f'[stopping]\nrule = "{rule}"\n'

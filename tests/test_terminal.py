@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -499,7 +500,7 @@ def test_a_long_record_is_read_part_by_part_below_its_title(width, height):
         assert "Peer support" in page and page[-1].startswith("i include") and "? help  q quit" in page[-1]
     read = [re.findall(r"word\d+", "\n".join(page)) for page in (first, *later)]
     back = next(i for i, page in enumerate(later, 1) if page == first)
-    for before, after in zip(read[: back - 1], read[1:back], strict=True):
+    for before, after in pairwise(read[:back]):
         assert not before or before[-1] in after or int(after[0][4:]) == int(before[-1][4:]) + 1  # nothing is jumped
     assert {word for page in read[:back] for word in page} == {f"word{i}" for i in range(600)}
     assert "Space: more" in first[-2] and "Space: back to the top" in later[back - 2][-2]

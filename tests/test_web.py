@@ -115,7 +115,7 @@ def test_decisions_are_those_of_the_terminals_session_and_the_next_record_comes_
 
 def test_a_change_that_is_sent_again_is_made_once_and_has_the_first_answer(review):
     with review() as project, alone(project) as ann:
-        first, second = opened(ann)
+        first, _second = opened(ann)
         answers = [decided(ann, first["record_id"], "include", "key-00000001").json()["done"] for _ in range(3)]
         assert answers[0] == answers[1] == answers[2] and len(decisions(project)) == 1
         head = csrf(ann)
@@ -153,7 +153,7 @@ def test_undo_shows_the_record_again_with_its_note_and_skip_sets_it_aside(review
             "/api/skips", headers=csrf(ann), json={"key": "key-00000003", "record_id": first["record_id"]}
         ).json()
         assert after["records"][0]["record_id"] == second["record_id"]
-        assert not [e for e in project.live().decisions.values()]
+        assert not list(project.live().decisions.values())
 
 
 def test_what_is_wrong_is_said_and_nothing_is_written(review):
@@ -215,7 +215,7 @@ def test_the_pages_say_that_nothing_ranks_until_the_protocol_is_filled_in(review
         for address in ("/", "/overview"):
             page = ann.get(address).text
             assert "protocol.toml" not in page and "order of import" not in page, address
-        assert [one["record_id"] for one in opened(ann)][0] == 1  # was put before ann already, and stays there
+        assert next(one["record_id"] for one in opened(ann)) == 1  # was put before ann already, and stays there
         for record_id in (1, 2):
             decided(ann, record_id, "exclude", f"key-0000000{record_id}")
         assert opened(ann)[0]["record_id"] % 2 == 0  # of steel; by import 3 would come next
@@ -258,10 +258,11 @@ def test_wrong_invitations_from_one_address_keep_nobody_else_out(review):
         )
 
 
-def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review):
+@pytest.mark.parametrize("name", ["a.xlsx", "2020-11 scopus.xlsx"])
+def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review, name):
     with review(12) as project, alone(project) as ann:
-        told = ann.post("/api/import", headers=csrf(ann), files={"files": ("a.xlsx", b"PK\3\4 broken")})
-        assert told.status_code == 422 and "a.xlsx" in told.json()["detail"] and "/tmp" not in told.json()["detail"]
+        told = ann.post("/api/import", headers=csrf(ann), files={"files": (name, b"PK\3\4 broken")})
+        assert told.status_code == 422 and told.json()["detail"].startswith(name)
         assert project.records.count() == 12
 
 

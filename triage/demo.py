@@ -35,7 +35,7 @@ def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> P
         Made anew; a folder that an earlier demonstration made is replaced, any other is refused.
     device : str
     progress : callable
-        See `screening.ReviewModel`.
+        See `ranking.review.ReviewModel`.
     say : callable of str
         Where each step is told.
 

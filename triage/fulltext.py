@@ -54,7 +54,7 @@ def check_pdf(name: str, head: bytes, size: int) -> None:
 def attach(
     project: Project, record_id: int, name: str, content: bytes, *, reviewer: str, replaces: Iterable[int] = ()
 ) -> tuple[Event, bool]:
-    """Attach a PDF to a record (see `Project.attach`).
+    """Attach a PDF to a record (see `Attachments.attach`).
 
     Raises
     ------
@@ -245,7 +245,7 @@ def attach_files(
     replace_all : bool
         Whether they take the place of the files that their records have.
     progress : callable
-        See `screening.ReviewModel`.
+        See `ranking.review.ReviewModel`.
 
     Raises
     ------

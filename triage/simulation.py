@@ -119,7 +119,7 @@ def replay(
             tick(screened, total)
         # The rules that cost little look after every record; the others when the model has been trained
         # anew, which is as often as a reviewer would be told something new.
-        if rule is None or stop_at is not None or rule.is_costly and session.trained_on == looked:
+        if rule is None or stop_at is not None or (rule.is_costly and session.trained_on == looked):
             continue
         looked = session.trained_on
         history = without_priors(pool.history())

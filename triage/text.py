@@ -20,7 +20,7 @@ _INVISIBLE = frozenset(
 
 
 def plain(text: str, encoding: str = "utf-8") -> str:
-    """Return imported text as printable characters and line breaks alone.
+    r"""Return imported text as printable characters and line breaks alone.
 
     Control characters go, and so do the marks that reorder text on the screen; HTML's escapes, which
     databases leave behind ("p &amp;lt; 0.05"), become what they stand for; what the terminal's encoding
@@ -28,7 +28,7 @@ def plain(text: str, encoding: str = "utf-8") -> str:
 
     Examples
     --------
-    >>> plain("a\\x1b[2Jb")
+    >>> plain("a\x1b[2Jb")
     'a[2Jb'
     """
     # Before anything else: an escape can stand for a control character.

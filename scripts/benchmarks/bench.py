@@ -20,9 +20,9 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike. `first`, `next`, `reading`, `web`, `import` and `walk` are described in `first.py`,
-`next_record.py`, `reading.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates are measured by `ranking.py` and
-`dedupe.py`.
+that other work on the machine slows all alike. `first`, `next`, `reading`, `web`, `import` and `walk` are
+described in `first.py`, `next_record.py`, `reading.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates
+are measured by `ranking.py` and `dedupe.py`.
 """
 
 from __future__ import annotations

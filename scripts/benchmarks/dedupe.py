@@ -338,7 +338,8 @@ def work(task: str, folder: str, *arguments: str) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
-        return work(*sys.argv[2:])
+        work(*sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", help="names, with commas; all when left out")

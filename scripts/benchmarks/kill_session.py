@@ -39,10 +39,10 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from triage import intake  # noqa: E402
-from triage.log import Event, Kind, Label  # noqa: E402
-from triage.project import Project  # noqa: E402
-from triage.text import plain, untagged  # noqa: E402
+from triage import intake
+from triage.log import Event, Kind, Label
+from triage.project import Project
+from triage.text import plain, untagged
 
 DEMO = ROOT / "data" / "demo"
 RECORDS = 120

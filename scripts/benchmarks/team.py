@@ -174,7 +174,7 @@ class Site:
             "--model",
             model,
         ]
-        self.said = tempfile.TemporaryFile()
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 (read until the server ends)
         self.start()
 
     def start(self) -> None:

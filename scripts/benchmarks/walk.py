@@ -5,10 +5,11 @@
 
 Each step is a process of its own, and each step that changes the review leaves a copy of it in the work
 folder, so that `--steps` runs some of them again alone. The records are made from the labelled tables (CSV
-with title, abstract, label) below --texts. A record is made of real ones: half a title of each of two, sentences of several abstracts, and two names that no other record need
-have (the head of one real word and the tail of another), so that the words grow with the records as they
-do in life. Every tenth is an altered copy of an earlier one, one in fifty tells of what the review looks
-for, one in eleven is too old or not in English.
+with title, abstract, label) below --texts. A record is made of real ones: half a title of each of two,
+sentences of several abstracts, and two names that no other record need have (the head of one real word and
+the tail of another), so that the words grow with the records as they do in life. Every tenth is an
+altered copy of an earlier one, one in fifty tells of what the review looks for, one in eleven is too old or not
+in English.
 """
 
 from __future__ import annotations

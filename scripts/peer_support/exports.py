@@ -153,7 +153,7 @@ def _deduplication_sets(data: Path, abbreviations: dict[str, str]) -> Iterator[W
         folder = data / "dedupe" / name
         copies = {row["record_id"] for row in _rows(folder / "pairs_or_clusters.csv")}
         for row in _rows(folder / "records.csv"):
-            if row["record_id"] in copies and name != "copper" or row.get("is_duplicate") == "1":
+            if (row["record_id"] in copies and name != "copper") or row.get("is_duplicate") == "1":
                 continue
             names = tuple(re.split(r" and |; ", row["authors"])) if row["authors"] else ()
             if work := _work(_record(row, names), row["volume"], row["issue"], row["pages"], ""):
@@ -236,7 +236,7 @@ def _language(title: str, record: Record) -> str | None:
     share = sum(word in _ENGLISH for word in words) / max(1, len(words))
     if record.language:
         names = {language_name(part.strip(" .")) for part in re.split(r"[;,/]", record.language)}
-        if len(names) > 1 or names == {"English"} and len(words) >= 60 and share < 0.2:
+        if len(names) > 1 or (names == {"English"} and len(words) >= 60 and share < 0.2):
             return None
         return next(iter(names))
     if marked := re.search(r"\[([A-Z][a-z]+)\]\W*$", title):
@@ -765,7 +765,8 @@ def _spread(rng: np.random.Generator, works: list[Work]) -> tuple[dict[str, list
             for i in earlier
             if works[i].language != "English"
             and (
-                source in ("Medline", "CINAHL") and works[i].language or source == "PsycINFO" and not works[i].language
+                (source in ("Medline", "CINAHL") and works[i].language)
+                or (source == "PsycINFO" and not works[i].language)
             )
         ]
         n = min(len(foreign), foreign_left, FOREIGN_COPIES // 3 or 1)

@@ -58,20 +58,24 @@ def one_line(text: str) -> str:
 
 
 def short(title: str) -> str:
+    """Return a title in one line of at most 90 characters."""
     line = one_line(title) or "(no title)"
     return line if len(line) <= 90 else f"{line[:89]}…"
 
 
 def say(message: str) -> None:
+    """Print a message for a person on standard error."""
     print(message, file=sys.stderr)
 
 
 def print_json(facts: object) -> None:
+    """Print one JSON object on standard output."""
     # In ASCII, so that it reads the same in whatever encoding standard output has.
     print(json.dumps(facts, allow_nan=False))
 
 
 def user_name(reviewer: str | None) -> str:
+    """Return the reviewer who was named, else the operating system's user."""
     import getpass
 
     if reviewer is not None and not reviewer.strip():
@@ -83,11 +87,13 @@ def user_name(reviewer: str | None) -> str:
 
 
 def quoted(path: str) -> str:
+    """Return a path as a shell takes it, for a command in a message."""
     path = shown_place(path)
     return f'"{path}"' if " " in path or "&" in path or "?" in path else path
 
 
 def shown_place(review: str) -> str:
+    """Return where a review is, without a password in its address."""
     from ..project import shown
 
     return shown(review)

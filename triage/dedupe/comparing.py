@@ -75,6 +75,8 @@ class Title(enum.IntEnum):
 
 
 class Authors(enum.IntEnum):
+    """How far the authors of two records agree."""
+
     OTHER = 0
     UNKNOWN = 1
     SOME = 2  # the first, or half of them
@@ -309,7 +311,7 @@ def _surely_similar(pair: Pair) -> str | None:
 def _perhaps_equal(pair: Pair) -> str | None:
     """Say what speaks for and against two records of one telling title, where a person must decide."""
     strong = pair.same_place or pair.abstract == 1
-    if not strong and (pair.other_doi or pair.kind == -1) or (pair.abstract == -1 and not pair.same_place):
+    if (not strong and (pair.other_doi or pair.kind == -1)) or (pair.abstract == -1 and not pair.same_place):
         return None
     # Two comments on one article are two records, and so are a congress abstract and its article, or an article
     # in two journals; a journal under another name keeps its volumes, an updated review its number.
@@ -394,6 +396,7 @@ def _against(pair: Pair) -> str:
 
 
 def compare_titles(a: Described, b: Described) -> Title:
+    """Say how close two titles are."""
     if a.letters == b.letters:
         return Title.EQUAL if a.letters else Title.OTHER
     shorter, longer = (a, b) if len(a.letters) <= len(b.letters) else (b, a)
@@ -480,10 +483,12 @@ def _same_name(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def compare_values(one: str, other: str) -> int:
+    """Return 1 where two values are equal, -1 where they differ, 0 where one of them is missing."""
     return 0 if not one or not other else 1 if one == other else -1
 
 
 def compare_pages(a: Pages, b: Pages) -> int:
+    """Return 1 where two records begin on one page or have one article number, -1 where not, 0 where unknown."""
     if a.first and b.first:
         return 1 if not set(a.first).isdisjoint(b.first) else _compare_ranges(a, b)
     if a.article and b.article:

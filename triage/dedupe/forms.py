@@ -195,6 +195,7 @@ class Pages(NamedTuple):
 
 
 def describe(record: Record) -> Described:
+    """Bring what is compared of a record into its normal forms."""
     whole_title = record.title[:_LONGEST_TITLE]
     words = [_CARDINALS.get(word, word) for word in _words(_bare_title(whole_title))]
     title, letters = " ".join(words), "".join(words)
@@ -332,6 +333,7 @@ def _journal_words(journal: str) -> tuple[tuple[str, ...], ...]:
 
 
 def places(extra: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return a file's own fields that say where a record stands in print, by the field's usual name."""
     found: dict[str, tuple[str, ...]] = {}
     for name, values in extra.items():
         field = _field_of(name)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +52,7 @@ class WordTerms:
     def names(self, text: str) -> dict[int, str]:
         """Return the terms of a text by their keys."""
         words = _WORD.findall(text.lower())
-        pairs = [f"{a} {b}" for a, b in zip(words, words[1:])]
+        pairs = [f"{a} {b}" for a, b in pairwise(words)]
         return dict(zip(self.keys([text]).tolist(), [*words, *pairs], strict=True))
 
 
@@ -122,7 +123,7 @@ def _codes(texts: Sequence[str], between: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_letter(codes: np.ndarray) -> np.ndarray:
-    """Tell which characters the pattern `\\w` takes."""
+    r"""Tell which characters the pattern `\w` takes."""
     table = _letters()
     if not len(codes) or codes.max() < len(table):
         return table[codes]
@@ -368,7 +369,7 @@ class _Spill:
         self._n_held += len(counts[0])
         if folder is not None and self._n_held > _IN_MEMORY:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=folder)
+                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (read after this)
             for page in self._held:
                 for values in page:
                     np.save(self._file, values)

@@ -141,7 +141,7 @@ def _with_records(project: _Project, tally: Tally) -> Iterator[Item]:
             at = row["dataset_row"]
             # By its place in the data set, and only where the title is the same: ASReview's reading
             # may have lost a record of it, and then the places no longer agree.
-            line, whole = data[at] if isinstance(at, int) and 0 <= at < len(data) else (0, None)
+            whole = data[at][1] if isinstance(at, int) and 0 <= at < len(data) else None
             if isinstance(whole, Record) and normal_title(whole.title) == normal_title(kept.title):
                 kept = whole
             label, extra = labels.get(row["record_id"], ("", {}))

@@ -182,7 +182,7 @@ class TextFile:
                         f"{self.path} is neither UTF-8 nor Windows-1252 text, so its letters with accents, or of other "
                         f"scripts, would come out wrong. Export it again with the encoding UTF-8, or open it in a text "
                         f"editor and save it as UTF-8."
-                    )
+                    ) from error
         self._lines += text.count("\n")
         return text, cut
 

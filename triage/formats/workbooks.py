@@ -63,8 +63,8 @@ def _size(path: Path) -> int:
                         columns, last = max(columns, _column(letters)), max(last, int(number))
                     if columns * last > _MOST_CELLS:
                         raise InputError(
-                            f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} cells; "
-                            f"delete what stands far outside the table, or save it as CSV."
+                            f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} "
+                            f"cells; delete what stands far outside the table, or save it as CSV."
                         )
 
     return rows

@@ -110,7 +110,7 @@ def import_files(
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
     progress : callable
-        See `screening.ReviewModel`.
+        See `ranking.review.ReviewModel`.
 
     Raises
     ------

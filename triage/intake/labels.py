@@ -203,6 +203,7 @@ class _Given:
 
 
 def folded(reason: str) -> str:
+    """Return a reason as it is compared: without case or extra spaces."""
     return " ".join(reason.casefold().split())
 
 

@@ -232,6 +232,6 @@ def _summary(runs: Sequence[Mapping]) -> pd.DataFrame:
                 "certified": stop["certified"],
             }
         )
-    kinds = {name: "float64" for name in (*runs[0]["metrics"], "stop_recall")}
+    kinds = dict.fromkeys((*runs[0]["metrics"], "stop_recall"), "float64")
     seeds = pd.Index([run["seed"] for run in runs], name="seed")
     return pd.DataFrame(rows, index=seeds).astype({**kinds, "stop_at": "Int64", "certified": "boolean"})

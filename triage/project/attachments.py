@@ -89,7 +89,6 @@ class Attachments:
         sizes: dict[str, int] = {}
         for page in pages(sorted(digests), PAGE):
             with self._database.read() as connection:
-                sizes |= {
-                    sha256: size for sha256, size in connection.execute(query.where(_attachments.c.sha256.in_(page)))
-                }
+                found = connection.execute(query.where(_attachments.c.sha256.in_(page)))
+                sizes.update((sha256, size) for sha256, size in found)
         return sizes

@@ -106,14 +106,17 @@ class Database:
 
 
 def now() -> str:
+    """Return the time in UTC, as events hold it."""
     return datetime.now(UTC).isoformat()
 
 
 def next_id(connection: Connection, column) -> int:
+    """Return one more than the highest number in a column."""
     return (connection.execute(select(func.max(column))).scalar() or 0) + 1
 
 
 def pages(items: Iterable, size: int) -> Iterator[list]:
+    """Yield the items in lists of at most `size`, as many as one statement takes."""
     page: list = []
     for item in items:
         page.append(item)
@@ -125,5 +128,6 @@ def pages(items: Iterable, size: int) -> Iterator[list]:
 
 
 def storable(value: str) -> str:
+    """Return text that every database can store."""
     # A lone surrogate cannot be stored as UTF-8, nor a NUL on a server; they are escaped rather than lost.
     return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -224,12 +224,12 @@ class Log:
         """Log that a batch is taken back, and return the showings that were.
 
         What its reviewer has decided on stays; the other records return to the pool, or, where they are audit
-        draws, are the next to be shown (see `decisions.Showings`).
+        draws, are the next to be shown (see `log.state.Showings`).
 
         Parameters
         ----------
         batch : int
-            The number of its first event (see `decisions.batches`).
+            The number of its first event (see `log.batches`).
         reviewer : str
             Who takes it back.
 
@@ -311,6 +311,7 @@ class Log:
 
 
 def taken_back(event: Event, reviewer: str) -> dict:
+    """Return the fields of an event that undoes another."""
     return {
         "kind": Kind.UNDO,
         "stage": event.stage,

@@ -188,6 +188,7 @@ def newest_event(connection: Connection) -> int:
 
 
 def to_event(row: Sequence) -> Event:
+    """Make an event of a row of the table."""
     seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = (
         row
     )
@@ -234,6 +235,7 @@ _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 
 def insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
+    """Append events to the log, and return them with their numbers and times."""
     next_seq = newest_event(connection) + 1
     at = now()
     events: list[Event] = []

@@ -143,7 +143,7 @@ class Snapshot:
             The first of the protocol when left out.
         viewer : str, optional
             A reviewer who is to stay blind to what others decide on the same records, where more than one is
-            to judge each (see `decisions.seen_by`); everything is seen when left out.
+            to judge each (see `log.state.seen_by`); everything is seen when left out.
 
         Raises
         ------

@@ -112,10 +112,12 @@ class ReviewModel:
 
 
 def taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the labels to learn from: of a later stage where it has judged the record."""
     return y if final is None else np.where(final[rows] >= 0, final[rows], y)
 
 
 def parameters_of(preset, queries: Mapping[str, object], learn_from: str) -> dict:
+    """Return all that a ranking depends on beside the labels, to be kept with it."""
     return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
 
 
@@ -143,6 +145,7 @@ def fingerprint_of(records: Records, stage: Stage) -> str:
 
 
 def model_of(review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress) -> ReviewModel:
+    """Return the model of a stage, its preset the one asked for or else the protocol's."""
     from .. import features
 
     protocol, records = review.protocol, review.records
@@ -238,4 +241,5 @@ def newest_ranking_of(project: Project, stage_name: str | None, preset: str | No
 
 
 def judged_rows(history: History) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that have a label, and their labels."""
     return history.rows[history.judged], history.y[history.judged]

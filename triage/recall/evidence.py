@@ -343,7 +343,7 @@ def _upper_of_sum(strata: Sequence[_Stratum], log_level: float, parameters: Audi
         return known[i][total]
 
     def at_price(i: int, price: float, low: int, high: int) -> int:
-        """The largest total of a stratum, each record of which costs at most the price."""
+        """Return the largest total of a stratum, each record of which costs at most the price."""
         while low < high:
             middle = (low + high + 1) // 2
             if value(i, middle) < np.inf and value(i, middle) - value(i, middle - 1) <= price:

@@ -186,7 +186,7 @@ class _Reviews:
         return np.floor(self.found / self.target + SLACK) - self.found + 1
 
     def zero_hit_audit(self) -> np.ndarray:
-        """The draws without a hit that an exact test needs, nearly."""
+        """Return the draws without a hit that an exact test needs, nearly."""
         missed = np.minimum(self.least_missed(), self.left)
         share = -np.expm1(math.log1p(-self.confidence) / np.maximum(missed, 1))
         return np.where(self.found == 0, self.left, np.clip((self.left - (missed - 1) / 2) * share, 0, self.left))
@@ -238,7 +238,7 @@ class _Reviews:
         self.against.append(np.maximum(self.least_missed(), 1.0))
 
     def _misses(self, draws: np.ndarray) -> np.ndarray:
-        """The evidence of so many misses from here, by bet: (n, n_bets)."""
+        """Return the evidence of so many misses from here, by bet: (n, n_bets)."""
         from scipy.special import gammaln
 
         missing = np.minimum(np.floor(self.found / self.target + SLACK) + 1 - self.begun[-1], self.left)

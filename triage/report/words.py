@@ -346,11 +346,13 @@ def percent(share: float, rounding: Callable[[float], int] = round) -> str:
 
 
 def stopped_stages(status: dict) -> frozenset[str]:
+    """Return the stage of a status where its verdict is to stop, else nothing."""
     verdict = status.get("verdict") or {}
     return frozenset([status["stage"]] if verdict.get("stop") else [])
 
 
 def limit_lines(limits: Limits) -> list[tuple[str, str]]:
+    """Return the protocol's limits as lines of name and value."""
     lines = []
     if limits.languages:
         lines.append(("Language", ", ".join(limits.languages)))

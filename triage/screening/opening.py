@@ -117,7 +117,7 @@ def open_second_look(
     ----------
     project : Project
     record_ids : sequence of int
-        See `status.second_look`.
+        See `second_look.awaiting_second_look`.
     reviewer : str
     stage_name : str, optional
         The first stage when left out.

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from typing import Protocol as Interface, Self, TextIO
+from typing import ClassVar, Protocol as Interface, Self, TextIO
 
 from .. import ending
 
@@ -82,7 +82,7 @@ class _LineKeys:
 class _PosixKeys:
     whole_lines = False
     _SPECIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])", re.DOTALL)
-    _OTHER_NAMES = {"\x1b[1~": HOME, "\x1b[7~": HOME, "\x1b[4~": END, "\x1b[8~": END}
+    _OTHER_NAMES: ClassVar = {"\x1b[1~": HOME, "\x1b[7~": HOME, "\x1b[4~": END, "\x1b[8~": END}
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -170,7 +170,7 @@ class _PosixKeys:
 
 class _WindowsKeys:
     whole_lines = False
-    _SPECIAL = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN, "G": HOME, "O": END}
+    _SPECIAL: ClassVar = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN, "G": HOME, "O": END}
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
@@ -34,7 +35,7 @@ class Highlighter:
         Texts of the criteria.
     """
 
-    _STYLES = {Label.INCLUDE: INCLUDE_STYLE, Label.EXCLUDE: EXCLUDE_STYLE}
+    _STYLES: ClassVar = {Label.INCLUDE: INCLUDE_STYLE, Label.EXCLUDE: EXCLUDE_STYLE}
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
         self._words = CriteriaWords(include, exclude)
@@ -267,6 +268,7 @@ class Screen:
 
 
 def keys_line(*keys: tuple[str, str]) -> Text:
+    """Return one line of keys and what each does."""
     line = Text()
     for key, does in keys:
         line.append(key, "bold").append(f" {does}  ")
@@ -308,6 +310,7 @@ def record_text(screen: Screen, record: Record, mark: Callable[[Text], Text] = l
 
 
 def two_columns(rows: Sequence[tuple[str, str]]) -> Table:
+    """Return a table of two columns, the first in bold."""
     table = Table.grid(padding=(0, 2))
     for left, right in rows:
         table.add_row(Text(left, "bold"), Text(right))

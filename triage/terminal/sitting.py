@@ -110,7 +110,7 @@ def run(
         Texts of the criteria.
     state : callable
         Returns the state of the review, as a string in one line; asked whenever a record is shown. What it tells
-        must be blind to how a record came and to what other reviewers decide (see `status.StateOf`).
+        must be blind to how a record came and to what other reviewers decide (see `session_state.StateOf`).
     tags : sequence of str
         The protocol's; without any, none can be given.
     nothing_left : str

@@ -246,7 +246,7 @@ class Desk:
         return self.once(key, change)
 
     def why(self, record_id: int) -> dict[str, object]:
-        """Return what speaks for and against a record; see `screening.explain`.
+        """Return what speaks for and against a record; see `ranking.answers.explain`.
 
         Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
         records that the reviewer has judged are named.

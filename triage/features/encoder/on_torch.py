@@ -16,6 +16,7 @@ from .tokens import DEVICE_TOKENS, MOST_WORKERS, PROCESSOR_TOKENS, TokenEncoder,
 
 
 def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding):
+    """Return a function that encodes texts with torch, by the fastest way that the model allows."""
     model = sentence_transformer(folder, digest, runtime)
     longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
     width = model.get_embedding_dimension()
@@ -118,6 +119,7 @@ def _encode_whole(
 
 @lru_cache(maxsize=1)
 def sentence_transformer(folder: Path, digest: str, runtime: Runtime):
+    """Load a model by sentence-transformers; the last one stays loaded."""
     with loading(folder):
         import torch
         from sentence_transformers import SentenceTransformer

@@ -174,4 +174,5 @@ def quiet():
 
 
 def length_of(text: Text) -> int:
+    """Return the characters of a text, or of its parts."""
     return len(text) if isinstance(text, str) else sum(map(len, text))

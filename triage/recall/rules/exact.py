@@ -69,6 +69,7 @@ def hypergeometric(most: np.ndarray, total: np.ndarray | int, relevant: np.ndarr
 
 
 def log_factorials(most: int) -> np.ndarray:
+    """Return the logarithms of the factorials of 0 to `most`."""
     from scipy.special import gammaln
 
     return gammaln(np.arange(most + 1) + 1.0)

@@ -92,6 +92,7 @@ def _zero_hit_audit(found: int, left: int, target: float, confidence: float) -> 
 
 
 def after_last_relevant(history: History) -> int:
+    """Return how many were screened up to the last relevant record; 0 without one."""
     relevant = np.flatnonzero(history.y == 1)
     return int(relevant[-1]) + 1 if len(relevant) else 0
 

@@ -64,6 +64,7 @@ def decision_as_json(event: Event | None) -> dict | None:
 
 
 def listed(review: Snapshot, desk: Desk, ids: list[int]) -> list[dict]:
+    """Return records as a list shows them, each with the decision of the person who asks."""
     records = {r.id: r for r in review.records.read(ids)} if ids else {}
     return [
         {

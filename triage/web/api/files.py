@@ -59,7 +59,10 @@ def import_files(
         try:
             done = intake.import_files(project, paths, reviewer=who.name, source=source or None)
         except InputError as error:
-            raise InputError(str(error).replace(folder, "").lstrip("/0123456789/")) from error
+            said = str(error)
+            for path in paths:
+                said = said.replace(str(path), path.name)
+            raise InputError(said) from error
     return {
         "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
         "records": project.snapshot().n_records,

@@ -16,6 +16,8 @@ from .full_texts import attachments_of
 
 
 class Change(BaseModel):
+    """What every change of a stage says: its stage, and a key by which it is made once."""
+
     model_config = ConfigDict(extra="forbid")
 
     key: Key

@@ -56,7 +56,7 @@ export function plainText(list) {
 
 /** A link out of these pages; any other address than https is only text. */
 export function outside(href, text) {
-  if (!/^https:\/\//.test(href)) return text;
+  if (!href.startsWith("https://")) return text;
   return el("a", { href, target: "_blank", rel: "noopener noreferrer" }, text);
 }
 

@@ -1,0 +1,6 @@
+.PHONY: lint test demo docs coverage
+lint:      ; bash scripts/test.sh --checks
+test:      ; bash scripts/test.sh
+demo:      ; bash scripts/demo.sh
+docs:      ; .venv/bin/python scripts/tools/draw_architecture.py
+coverage:  ; bash scripts/tools/coverage.sh
