@@ -15,6 +15,7 @@ cut at 1 and -1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +124,9 @@ def krippendorff_alpha(labels: np.ndarray, confidence: float = 0.95) -> Agreemen
     return _with_interval(alpha, _variance(part, plain), n, n, observed, confidence)
 
 
-def _by_records(labels: np.ndarray, confidence: float, chance_of) -> Agreement:
+def _by_records(
+    labels: np.ndarray, confidence: float, chance_of: Callable[[np.ndarray], tuple[float, np.ndarray]]
+) -> Agreement:
     """Return (observed - chance) / (1 - chance) with the variance of its linearization over the records.
 
     `chance_of` gives, from the share of each label, the agreement by chance and each label's part in it.

@@ -11,6 +11,7 @@ from pathlib import Path
 from . import bundled, intake, report, screening, status
 from .errors import InputError
 from .log import Label
+from .progress import Progress
 from .project import Project
 from .ranking import answers
 from .records import Record
@@ -26,7 +27,7 @@ NOTICE = (
 )
 
 
-def run(folder: Path, *, device: str, progress, say: Callable[[str], None]) -> Path:
+def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], None]) -> Path:
     """Go the whole way, from three exports to the report; return the report's path.
 
     Parameters
@@ -112,7 +113,7 @@ def _make(folder: Path) -> None:
     (folder / _MARK).write_text("Made by `triage demo`, which may replace this folder.\n", encoding="utf-8")
 
 
-def _screen(project: Project, device: str, progress) -> tuple[int, int]:
+def _screen(project: Project, device: str, progress: Progress) -> tuple[int, int]:
     """Answer from the known labels until the protocol's rule says stop; return relevant and decided."""
     known = _known_labels()
     stopping = project.protocol().stopping

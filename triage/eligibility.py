@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from .protocol.languages import language_name
 from .protocol.model import Limits
 from .records import Record
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 # What a language field holds where the source does not know, or does not tell one language.
 _NO_LANGUAGE = frozenset(
@@ -213,7 +217,7 @@ def _chances(text: str) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def _detector():
+def _detector() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -107,10 +107,10 @@ def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
     tagged = Counter(
         tag for record_id, label in judged_records(last) if label is Label.INCLUDE for tag in tags_of.get(record_id, ())
     )
-    retrieved = Counter()
+    retrieved: Counter[str] = Counter()
     for file_id, kept in zip(*np.unique(file_ids, return_counts=True), strict=True):
         retrieved[sources[int(file_id)]] += int(kept)
-    removed: dict[str, Counter] = {}
+    removed: dict[str, Counter[str]] = {}
     for record_id, event in live.removals.items():
         if record_id not in live.duplicates:
             removed.setdefault(event.reason, Counter())[source_of(record_id)] += 1
@@ -151,7 +151,8 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
     for _, _, record_id, reason in sorted(given):
         reasons.setdefault(record_id, reason)
     reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
-    excluded, labels = Counter(), Counter()
+    excluded: Counter[str] = Counter()
+    labels: Counter[Label] = Counter()
     conflicts = 0
     for record_id, label in judged_records(stage):
         if label is None:

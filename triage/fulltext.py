@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import unquote
 
 from .errors import InputError
 from .log import Event, Live, Stage
-from .progress import no_progress
+from .progress import Progress, no_progress
 from .project import Project, Snapshot
 from .records import normal_title
 
@@ -85,7 +86,18 @@ def attached_by(live: Live, seq: int) -> Event | None:
     return next((e for given in live.attached.values() for e in given if e.seq == seq), None)
 
 
-def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[dict[str, object]]:
+class AttachedFile(TypedDict):
+    """What programs are told of an attached file."""
+
+    event: int
+    name: str
+    bytes: int
+    sha256: str
+    reviewer: str
+    at: str
+
+
+def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[AttachedFile]:
     """Return what programs are told of attached files."""
     return [
         {
@@ -122,7 +134,7 @@ class Names:
     title, alone or after the year ("Smith et al. - 2001 - Title").
     """
 
-    def __init__(self, project: Project, progress=no_progress) -> None:
+    def __init__(self, project: Project, progress: Progress = no_progress) -> None:
         review = project.snapshot()
         self.n_records = review.n_records
         self._project = project
@@ -134,18 +146,18 @@ class Names:
         with progress("Reading the records") as tick:
             for record in review.records.read():
                 if record.doi:
-                    self._by_doi[_letters(record.doi)].add(record.id)
-                    self._by_suffix[_letters(record.doi.partition("/")[2])].add(record.id)
+                    self._by_doi[_letters(record.doi)].add(record.number)
+                    self._by_suffix[_letters(record.doi.partition("/")[2])].add(record.number)
                 if record.pmid:
-                    self._by_pmid[record.pmid].add(record.id)
-                by_title[normal_title(record.title)].add(record.id)
+                    self._by_pmid[record.pmid].add(record.number)
+                by_title[normal_title(record.title)].add(record.number)
                 for values in record.extra.values():
                     for value in values:
                         if ".pdf" in value.lower():
                             for name in _PDF_NAME.findall(unquote(value)):
-                                self._by_name[name.strip().casefold()].add(record.id)
-                if record.id % 1_000 == 0:
-                    tick(record.id, self.n_records)
+                                self._by_name[name.strip().casefold()].add(record.number)
+                if record.number % 1_000 == 0:
+                    tick(record.number, self.n_records)
         self._by_title = dict(by_title)
         self._titles = sorted(self._by_title)
 
@@ -228,7 +240,7 @@ def attach_files(
     reviewer: str,
     record_id: int | None = None,
     replace_all: bool = False,
-    progress=no_progress,
+    progress: Progress = no_progress,
 ) -> list[Attached]:
     """Attach PDFs, and those in folders, each to the record of its name or all to `record_id`.
 

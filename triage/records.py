@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import unquote
 
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,500}", re.IGNORECASE)
@@ -56,6 +57,13 @@ class Record:
     source: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     id: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The id, of a record that has been imported."""
+        if self.id is None:
+            raise ValueError("the record has not been imported, so it has no number yet")
+        return self.id
 
     @property
     def text(self) -> str:
@@ -117,7 +125,7 @@ def filled(record: Record, copies: Iterable[Record]) -> Record:
     `source` and `id` stay its own.
     """
     missing = [name for name in _FILLABLE if not getattr(record, name)]
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for copy in copies:
         for name in missing:
             if name not in found and getattr(copy, name):

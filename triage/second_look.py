@@ -24,7 +24,8 @@ def judgements(stage: Stage, among: Collection[int] | None = None) -> dict[int, 
 
 
 def _sample(stage: Stage) -> list[int]:
-    return stage.record_ids[stage.to_judge_again(recall.SAMPLE_SHARE)].tolist()
+    ids: list[int] = stage.record_ids[stage.to_judge_again(recall.SAMPLE_SHARE)].tolist()
+    return ids
 
 
 def excluded_of_sample(stage: Stage, given: Mapping[int, Sequence[Event]]) -> tuple[list[int], list[int]]:

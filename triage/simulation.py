@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from . import features, formats, metrics, protocol as protocols, ranking, recall
 from .bundled import processors, user_cache_dir
 from .errors import Faults, InputError
 from .log import History, Label, Origin, label_of, without_quotes
-from .progress import no_progress
+from .progress import Progress, Tick, no_progress
 from .ranking.held_out import Scorer, held_out_scores
 from .ranking.review import ReviewModel, criteria_of
 from .records import Record
@@ -35,6 +36,45 @@ class Run:
     origin: np.ndarray
     stop_at: int | None
     certified: bool
+
+
+class StopFacts(TypedDict):
+    """Where a rule stopped."""
+
+    rule: str
+    at: int
+    recall: float | None
+    certified: bool
+
+
+class Seconds(TypedDict):
+    """How long a run took, and the features that it shares with the others."""
+
+    features: float
+    total: float
+
+
+class RunFacts(TypedDict):
+    """One replay, as JSON has it."""
+
+    seed: int
+    prior_rows: list[int]
+    order: list[int]
+    labels: list[int]
+    origin: list[str]
+    metrics: dict[str, float | None]
+    stop: StopFacts | None
+    seconds: Seconds
+
+
+class Simulated(TypedDict):
+    """What `triage simulate --json` prints."""
+
+    records: int
+    relevant: int
+    model: dict[str, object]
+    runs: list[RunFacts]
+    mean: dict[str, float | None]
 
 
 def replay(
@@ -112,7 +152,9 @@ def replay(
     for screened in range(1, total + 1):
         if found == until_found:
             break
-        row = session.next().row
+        if (showing := session.next()) is None:
+            break
+        row = showing.row
         found += int(y[row])
         session.decide(row, Label.INCLUDE if y[row] else Label.EXCLUDE)
         if tick is not None:
@@ -158,8 +200,8 @@ def simulate(
     target: float = 0.95,
     confidence: float = 0.95,
     device: str = "auto",
-    progress=None,
-) -> dict[str, object]:
+    progress: Progress | None = None,
+) -> Simulated:
     """Replay a labelled review; return what `triage simulate --json` prints.
 
     Parameters
@@ -195,7 +237,7 @@ def simulate(
         raise InputError("Give either --prior-rows or --priors, not both.")
     start = start or ("criteria" if criteria is not None else "file")
     if start not in STARTS:
-        raise InputError(f"--start {start!r} is none of {', '.join(STARTS)}.")
+        raise InputError(f"unknown --start {start!r}; choose one of {', '.join(STARTS)}.")
     if start == "criteria" and criteria is None:
         raise InputError("--start criteria needs --criteria: a text file, or a protocol.toml.")
     for name, value in (("--target", target), ("--confidence", confidence)):
@@ -246,9 +288,9 @@ def replays(
     target: float,
     confidence: float,
     device: str,
-    progress=None,
+    progress: Progress | None = None,
     began: float | None = None,
-) -> dict[str, object]:
+) -> Simulated:
     """Replay records whose labels are known, once for each seed; return what `triage simulate --json` prints.
 
     Parameters
@@ -273,7 +315,7 @@ def replays(
     model = ReviewModel(texts, preset, criteria, device=device, cache_dir=user_cache_dir(), progress=progress)
     features_seconds = time.perf_counter() - began
 
-    def one(number: int, tick: Callable[[int, int], None] | None = None) -> dict[str, object]:
+    def one(number: int, tick: Tick | None = None) -> RunFacts:
         """Replay with one seed; each run begins with a model that has learned nothing."""
         began = time.perf_counter()
         rng_priors, rng_order, rng_audit = (np.random.default_rng([number, use]) for use in range(3))
@@ -306,7 +348,7 @@ def replays(
     }
 
 
-def _side_by_side(one: Callable[..., dict[str, object]], numbers: range, n: int, progress) -> list[dict[str, object]]:
+def _side_by_side(one: Callable[..., RunFacts], numbers: range, n: int, progress: Progress) -> list[RunFacts]:
     """Run every seed, several at a time where there are processors for it."""
     workers = min(len(numbers), processors())
     if workers == 1:
@@ -417,11 +459,12 @@ def _two_counts(text: str, y: np.ndarray) -> tuple[int, int]:
 
 def _draw_priors(y: np.ndarray, counts: tuple[int, int], rng: np.random.Generator) -> list[int]:
     drawn = [rng.choice(np.flatnonzero(y == label), count, replace=False) for label, count in zip((1, 0), counts)]
-    return np.concatenate(drawn).astype(int).tolist()
+    rows: list[int] = np.concatenate(drawn).astype(int).tolist()
+    return rows
 
 
-def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> dict[str, object]:
-    stopped = None
+def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> RunFacts:
+    stopped: StopFacts | None = None
     if run.stop_at is not None:
         relevant = int(run.labels.sum())
         found = int(run.labels[: run.stop_at].sum())
@@ -444,11 +487,11 @@ def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> d
 
 
 def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]:
-    known = {name: [m[name] for m in all_metrics if m[name] is not None] for name in all_metrics[0]}
+    known = {name: [v for m in all_metrics if (v := m[name]) is not None] for name in all_metrics[0]}
     return {name: sum(values) / len(values) if values else None for name, values in known.items()}
 
 
-def in_words(facts: dict) -> str:
+def in_words(facts: Simulated) -> str:
     """Return a simulation's result as lines for a person."""
     lines = [
         f"{plural(facts['records'], 'record')}, {facts['relevant']:,} relevant, model {facts['model']['name']}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -27,6 +28,106 @@ _LEAST_TIMED = 5  # decisions that a pace is measured on, at least
 _CERTIFICATE = "the certificate"
 _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2  # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
+
+
+class CertificateFacts(TypedDict):
+    """What is certified of a stage."""
+
+    method: str
+    recall_lower: float | None
+    missed_upper: int
+    audit_draws: int
+    certified: bool
+
+
+class EstimateFacts(TypedDict):
+    """What is estimated of a stage."""
+
+    method: str
+    recall: float
+    lower: float
+    upper: float
+    relevant_total: float
+    assumes: str
+
+
+class NoEstimate(TypedDict):
+    """The same keys while nothing can be estimated."""
+
+    method: None
+    recall: None
+    lower: None
+    upper: None
+    relevant_total: None
+    assumes: None
+
+
+class RuleFacts(TypedDict):
+    """What a stopping rule says."""
+
+    name: str
+    stop: bool
+    promise: str
+    why: str
+
+
+class VerdictFacts(TypedDict):
+    """What the protocol's stopping rule says."""
+
+    rule: str
+    stop: bool
+    certified: bool
+    promise: str
+    why: str
+
+
+class WorkloadFacts(TypedDict):
+    """The work that is left; the keys of its tables are p10, p50 and p90."""
+
+    until: str
+    records_to_certificate: dict[str, int]
+    zero_hit: int
+    seconds_per_record: float | None
+    hours: dict[str, float] | None
+
+
+class LabelNoise(TypedDict):
+    """What second judgements say of the labels; None for what they cannot say yet."""
+
+    excluded: int
+    sample: int
+    judged_twice: int
+    overturned: int
+    pending: list[int]
+    confidence: float
+    sensitivity: float | None
+    lower: float | None
+    upper: float | None
+    recall_lower: float | None
+
+
+class Status(TypedDict):
+    """Where a stage stands, as `triage status --json` prints it."""
+
+    stage: str
+    records: int
+    screened: int
+    relevant_found: int
+    maybe: int
+    conflicts: int
+    unscreened: int
+    awaiting_labels: int
+    target: float
+    confidence: float
+    certificate: CertificateFacts
+    estimate: EstimateFacts | NoEstimate
+    rules: list[RuleFacts]
+    workload: WorkloadFacts
+    label_noise: LabelNoise | None
+    price_table: dict[str, dict[str, int]]
+    price_of_certainty: dict[str, int]
+    verdict: VerdictFacts
+    warnings: list[str]
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -61,7 +162,7 @@ def status(
     target: float | None = None,
     confidence: float | None = None,
     viewer: str | None = None,
-) -> dict[str, object]:
+) -> Status:
     """Return where a stage stands, as `triage status --json` prints it.
 
     Parameters
@@ -222,9 +323,7 @@ def price_in_words(records: int, confidence: float) -> list[str]:
     return lines
 
 
-def _label_noise(
-    stage: Stage, history: History, confidence: float, parameters: recall.AuditE
-) -> dict[str, object] | None:
+def _label_noise(stage: Stage, history: History, confidence: float, parameters: recall.AuditE) -> LabelNoise | None:
     """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
 
     The sample are the records at the end of the audit's committed permutations, which nobody chose. They
@@ -238,20 +337,25 @@ def _label_noise(
     drawn, pending = excluded_of_sample(stage, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told = {
+    told: LabelNoise = {
         "excluded": excluded,
         "sample": len(drawn),
         "judged_twice": len(judged),
         "overturned": overturned,
         "pending": pending,
         "confidence": confidence,
+        "sensitivity": None,
+        "lower": None,
+        "upper": None,
+        "recall_lower": None,
     }
     if not judged or not included:
-        return told | dict.fromkeys(("sensitivity", "lower", "upper", "recall_lower"))
+        return told
     seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
     # Half of the error goes to the labels and half to the recall among them, so both hold together.
     among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return told | {
+    return {
+        **told,
         "sensitivity": seen.estimate,
         "lower": seen.lower,
         "upper": seen.upper,
@@ -283,9 +387,9 @@ def _ask(
     return rule(history)
 
 
-def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
+def _estimate_as_json(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
     if estimate is None:
-        return dict.fromkeys(("method", "recall", "lower", "upper", "relevant_total", "assumes"))
+        return {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None, "assumes": None}
     return {
         "method": estimate.method,
         "recall": estimate.recall,
@@ -298,7 +402,7 @@ def _estimate_as_json(estimate: Estimate | None) -> dict[str, object]:
 
 def _warnings(
     review: Snapshot,
-    events: list[Event],
+    events: Sequence[Event],
     stage: Stage,
     labels: list[tuple[int, Label | None]],
     history: History,
@@ -364,7 +468,7 @@ def _plateau_is_reached(history: History, target: float, confidence: float) -> b
 
 
 def _safe_checks(
-    review: Snapshot, stage: Stage, history: History, estimate: Estimate | None, noise: Mapping[str, object] | None
+    review: Snapshot, stage: Stage, history: History, estimate: Estimate | None, noise: LabelNoise | None
 ) -> list[str]:
     """Tell which checks of the SAFE procedure are not met, in one sentence; nothing where all are.
 
@@ -428,7 +532,7 @@ def _unfinished(
     return told
 
 
-def in_words(facts: dict) -> str:
+def in_words(facts: Status) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
     c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
     lines = [
@@ -474,7 +578,7 @@ def in_words(facts: dict) -> str:
     return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
 
 
-def _certificate_in_words(facts: dict) -> str:
+def _certificate_in_words(facts: Status) -> str:
     c, missed = facts["certificate"], facts["certificate"]["missed_upper"]
     if c["recall_lower"] is None:
         told = (
@@ -494,13 +598,13 @@ def _certificate_in_words(facts: dict) -> str:
     )
 
 
-def _labels_in_words(noise: dict) -> str:
+def _labels_in_words(noise: LabelNoise) -> str:
     judged = noise["judged_twice"]
     told = (
         f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
         f"again and {noise['overturned']:,} overturned"
     )
-    if noise["sensitivity"] is not None:
+    if noise["sensitivity"] is not None and noise["lower"] is not None and noise["upper"] is not None:
         told += (
             f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
             f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)"
@@ -516,7 +620,7 @@ def _labels_in_words(noise: dict) -> str:
     return told + "."
 
 
-def _workload_in_words(facts: dict) -> str:
+def _workload_in_words(facts: Status) -> str:
     work = facts["workload"]
     left = work["records_to_certificate"]
     until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
@@ -524,10 +628,11 @@ def _workload_in_words(facts: dict) -> str:
         f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
         f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)"
     )
-    if work["hours"] is None:
+    pace = work["seconds_per_record"]
+    if pace is None:
         return told + "."
-    hours = _between(*(span(left[p] * work["seconds_per_record"]) for p in ("p10", "p90")))
-    return f"{told},\n             {hours} at your {work['seconds_per_record']:.1f} seconds a record."
+    hours = _between(span(left["p10"] * pace), span(left["p90"] * pace))
+    return f"{told},\n             {hours} at your {pace:.1f} seconds a record."
 
 
 def _between(least: int | str, most: int | str) -> str:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .recall import Rule
 
 PROMISES = {
     "certificate": "holds at its confidence whatever the ranking does",
@@ -45,9 +49,10 @@ class StoppingRule:
     looks: str = ""
     options: tuple[str, ...] = ()
 
-    def load(self) -> Callable:
+    def load(self) -> Callable[..., Rule]:
         """Return its class."""
-        return pkgutil.resolve_name(self.implemented_by)
+        rule: Callable[..., Rule] = pkgutil.resolve_name(self.implemented_by)
+        return rule
 
     @property
     def needs_audit_size(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -14,7 +15,88 @@ from .project import Project, Role, Snapshot
 from .wording import plural
 
 
-def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> dict[str, object]:
+class GivenDecision(TypedDict):
+    """A decision or a settlement, and who made it."""
+
+    seq: int
+    reviewer: str
+    label: str
+    reason: str
+    note: str
+    decided_at: str
+
+
+class Conflict(TypedDict):
+    """A record that reviewers disagree on, or that somebody settled."""
+
+    record_id: int
+    title: str
+    stage: str
+    decisions: list[GivenDecision]
+    settled: NotRequired[GivenDecision]
+
+
+class Conflicts(TypedDict):
+    """What `triage conflicts --json` prints."""
+
+    stage: str
+    conflicts: list[Conflict]
+    settled: list[Conflict]
+
+
+class Coefficient(TypedDict):
+    """A coefficient of agreement with its interval; None where it is not defined."""
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+    records: int
+    observed: float | None
+
+
+class Coefficients(TypedDict):
+    """How well all reviewers agree together."""
+
+    observed: float | None
+    fleiss_kappa: Coefficient
+    gwet_ac1: Coefficient
+    krippendorff_alpha: Coefficient
+
+
+class PairAgreement(TypedDict):
+    """How well two reviewers agree."""
+
+    reviewers: list[str]
+    labels: Coefficient
+    passing: Coefficient
+
+
+class Agreeing(TypedDict):
+    """How well the reviewers of some records agree."""
+
+    records: int
+    labels: Coefficients
+    passing: Coefficients
+    pairs: list[PairAgreement]
+
+
+class CalibrationAgreement(Agreeing):
+    """How well the reviewers agree in the calibration round."""
+
+    size: int
+    judged_by: dict[str, int]
+
+
+class TeamAgreement(Agreeing):
+    """What `triage agreement --json` prints."""
+
+    stage: str
+    confidence: float
+    reviewers: list[str]
+    calibration: CalibrationAgreement | None
+
+
+def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> Conflicts:
     """Return the records whose reviewers disagree, as `triage conflicts --json` prints them.
 
     Parameters
@@ -30,19 +112,16 @@ def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | 
     seen = _decisions(review, stage, viewer)
     agreed = stage.consensus
 
-    def listed(record_ids) -> list[dict[str, object]]:
+    def listed(record_ids: Sequence[int]) -> list[Conflict]:
         here = [r for r, row in zip(record_ids, stage.rows_of(record_ids).tolist(), strict=True) if row >= 0]
         titles = {r.id: r.title for r in review.records.shown(stage, stage.rows_of(here))}
-        return [
-            {
-                "record_id": r,
-                "title": titles[r],
-                "stage": stage.name,
-                "decisions": [_as_json(e) for e in seen[r]],
-                **({"settled": _as_json(agreed.settled[r])} if r in agreed.settled else {}),
-            }
-            for r in here
-        ]
+        found: list[Conflict] = []
+        for r in here:
+            decisions = [_as_json(e) for e in seen[r]]
+            found.append({"record_id": r, "title": titles[r], "stage": stage.name, "decisions": decisions})
+            if r in agreed.settled:
+                found[-1]["settled"] = _as_json(agreed.settled[r])
+        return found
 
     return {
         "stage": stage.name,
@@ -78,7 +157,7 @@ def _decisions(review: Snapshot, stage: Stage, viewer: str | None) -> dict[int, 
     )
 
 
-def _as_json(event: Event) -> dict[str, object]:
+def _as_json(event: Event) -> GivenDecision:
     return {
         "seq": event.seq,
         "reviewer": event.reviewer,
@@ -112,7 +191,7 @@ def settle(
     return project.log.settle(stage, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
 
 
-def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> dict[str, object]:
+def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> TeamAgreement:
     """Return how well the reviewers agree at a stage, as `triage agreement --json` prints it.
 
     What stands is compared: the newest decision of each reviewer on each record. A settlement is none.
@@ -136,7 +215,8 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     for row, events in zip(stage.rows_of(by_record).tolist(), by_record.values(), strict=True):
         if row >= 0:
             for e in events:  # by age: where a copy was judged apart before it was linked, the newest stands
-                labels[row, column[e.reviewer]] = codes[e.label]
+                if e.label is not None:
+                    labels[row, column[e.reviewer]] = codes[e.label]
     sample = stage.calibration(protocol.calibration)
     return {
         "stage": stage.name,
@@ -153,7 +233,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     }
 
 
-def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> dict[str, object]:
+def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> Agreeing:
     maybe, include = (list(Label).index(label) for label in (Label.MAYBE, Label.INCLUDE))
     passing = np.where(labels == maybe, include, labels)
     return {
@@ -172,17 +252,17 @@ def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> d
     }
 
 
-def _coefficients(labels: np.ndarray, confidence: float) -> dict[str, object]:
-    found = {
-        "fleiss_kappa": coefficients.fleiss_kappa,
-        "gwet_ac1": coefficients.gwet_ac1,
-        "krippendorff_alpha": coefficients.krippendorff_alpha,
+def _coefficients(labels: np.ndarray, confidence: float) -> Coefficients:
+    gwet_ac1 = coefficients.gwet_ac1(labels, confidence)
+    return {
+        "observed": gwet_ac1.observed,
+        "fleiss_kappa": _as_numbers(coefficients.fleiss_kappa(labels, confidence)),
+        "gwet_ac1": _as_numbers(gwet_ac1),
+        "krippendorff_alpha": _as_numbers(coefficients.krippendorff_alpha(labels, confidence)),
     }
-    told = {name: _as_numbers(coefficient(labels, confidence)) for name, coefficient in found.items()}
-    return {"observed": told["gwet_ac1"]["observed"], **told}
 
 
-def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
+def _as_numbers(found: coefficients.Agreement) -> Coefficient:
     return {
         "value": found.value,
         "lower": found.lower,
@@ -192,7 +272,7 @@ def _as_numbers(found: coefficients.Agreement) -> dict[str, object]:
     }
 
 
-def agreement_in_words(facts: dict) -> str:
+def agreement_in_words(facts: TeamAgreement) -> str:
     """Return what `agreement` found as lines for a person."""
     lines = [
         f"Stage {facts['stage']}: {plural(len(facts['reviewers']), 'reviewer')}, "
@@ -206,22 +286,26 @@ def agreement_in_words(facts: dict) -> str:
     return "\n".join(lines)
 
 
-def _part_in_words(facts: dict, confidence: float) -> list[str]:
+def _part_in_words(facts: Agreeing, confidence: float) -> list[str]:
     if not facts["records"]:
         return ["No record has two decisions yet, so nothing can be said of agreement."]
     lines = [f"{'':34}{'three labels':32}{'maybe as include':32}".rstrip()]
-    names = {"fleiss_kappa": "Fleiss' kappa", "gwet_ac1": "Gwet's AC1", "krippendorff_alpha": "Krippendorff's alpha"}
-    rows = [(name, facts["labels"][key], facts["passing"][key]) for key, name in names.items()]
+    labels, passing = facts["labels"], facts["passing"]
+    rows = [
+        ("Fleiss' kappa", labels["fleiss_kappa"], passing["fleiss_kappa"]),
+        ("Gwet's AC1", labels["gwet_ac1"], passing["gwet_ac1"]),
+        ("Krippendorff's alpha", labels["krippendorff_alpha"], passing["krippendorff_alpha"]),
+    ]
     rows += [(f"Cohen's kappa, {' and '.join(p['reviewers'])}", p["labels"], p["passing"]) for p in facts["pairs"]]
     lines += [f"{name:34}{_in_words(one):32}{_in_words(other)}" for name, one, other in rows]
     lines.append(
-        f"They agree on {100 * facts['labels']['observed']:.1f} % of the pairs of labels; intervals hold at "
+        f"They agree on {100 * (labels['observed'] or 0):.1f} % of the pairs of labels; intervals hold at "
         f"{100 * confidence:g} %, as far as the records speak for others."
     )
     return lines
 
 
-def _in_words(found: dict) -> str:
+def _in_words(found: Coefficient) -> str:
     if found["value"] is None:
         return "not defined (one label alone)" if found["records"] else "none in common"
     if found["lower"] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,18 +16,20 @@ from .app import app
 from .output import one_line, say
 
 _INTERRUPTED = "\nInterrupted; everything decided so far is kept."
-_UsageError = typer.BadParameter.__base__  # of every wrong use of a command; typer gives it no name of its own
+# The base of every wrong use of a command, to which typer gives no name of its own.
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]  # it is a class of errors
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 a check not met, 2 bad usage or bad input, 130 interrupted, 143 by SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a title may hold what the terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a title may hold what the terminal cannot show
     ending.watch(_INTERRUPTED)
     try:
         code = run(_arguments(sys.argv[1:], windows=os.name == "nt"))
     except SystemExit as ended:  # by SIGTERM
-        code = ended.code
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     try:
         sys.stdout.flush()
     except OSError:

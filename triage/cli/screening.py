@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from .output import (
     user_name,
     warn_if_unranked,
 )
+
+if TYPE_CHECKING:
+    from ..ranking import answers
 
 
 @app.command()
@@ -54,17 +57,19 @@ def rank(
     with open_review(review) as project:
         warnings = warn_if_unranked(project, stage)
         if explain is not None:
-            facts = answers.explain(
+            told = answers.explain(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
-        else:
-            facts = answers.rank(
-                project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
-            )
+            if as_json:
+                print_json({**told, "warnings": warnings})
+            else:
+                _print_explanation(told)
+            return
+        facts = answers.rank(
+            project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+        )
     if as_json:
-        print_json(facts | {"warnings": warnings})
-    elif explain is not None:
-        _print_explanation(facts)
+        print_json({**facts, "warnings": warnings})
     else:
         for record in facts["records"]:
             print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {short(record['title'])}")
@@ -90,7 +95,7 @@ def rank(
                 )
 
 
-def _print_explanation(facts: dict) -> None:
+def _print_explanation(facts: answers.Explained) -> None:
     print(short(facts["title"]))
     if facts["score"] is None:
         print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
@@ -102,9 +107,9 @@ def _print_explanation(facts: dict) -> None:
         print("  its nearness to the criteria, and the records that are less near")
     for one in facts["criteria"]:
         print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {short(one['text'])}")
-    for title, ours in (("for", lambda adds: adds > 0), ("against", lambda adds: adds < 0)):
-        terms = [term for term in facts["terms"] if ours(term["weight"])]
-        known = [record for record in facts["known"] if ours(record["weight"])]
+    for title, sign in (("for", 1), ("against", -1)):
+        terms = [term for term in facts["terms"] if sign * term["weight"] > 0]
+        known = [record for record in facts["known"] if sign * record["weight"] > 0]
         if terms or known:
             print(f"  {title}")
         for term in terms:
@@ -326,16 +331,18 @@ def undo(
         raise typer.BadParameter("it cannot be combined with --event", param_hint="--batch")
     with open_review(review) as project:
         if batch:
-            undone = intake.take_back(project, reviewer=user_name(reviewer))
-        else:
-            undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
+            back = intake.take_back(project, reviewer=user_name(reviewer))
+            if as_json:
+                print_json(back)
+            else:
+                print(
+                    f"Took back {len(back['record_ids'])} of the {plural(back['handed_out'], 'record')} handed out to "
+                    f"{one_line(back['reviewer'])} as {one_line(back['file'])}."
+                )
+            return
+        undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
     if as_json:
         print_json(undone)
-    elif batch:
-        print(
-            f"Took back {len(undone['record_ids'])} of the {plural(undone['handed_out'], 'record')} handed out to "
-            f"{one_line(undone['reviewer'])} as {one_line(undone['file'])}."
-        )
     else:
         what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
         print(f"Took back event {undone['undone']}: {one_line(what)} on record {undone['record_id']}.")

@@ -46,7 +46,7 @@ def conflicts(
     if (settle is None) != (label is None):
         raise typer.BadParameter("give both, a record and its label", param_hint="--settle, --label")
     with open_review(review) as project:
-        if settle is not None:
+        if settle is not None and label is not None:
             event = team.settle(
                 project,
                 settle,

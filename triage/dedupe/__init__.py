@@ -22,6 +22,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..records import Record
 from .comparing import (
@@ -116,14 +117,14 @@ def side_by_side(kept: Record, copy: Record) -> list[FieldPair]:
     pair = Pair(a, b, compare_titles(a, b))
     title = {Title.EQUAL: 1, Title.OTHER: -1, Title.LOOSE: -1}.get(pair.title, 0)
     authors = {Authors.OTHER: -1}.get(pair.authors, 1 if a.families == b.families else 0)
-    printed = places(kept.extra), places(copy.extra)
-    shown = [
+    of_kept, of_copy = places(kept.extra), places(copy.extra)
+    shown: list[tuple[str, str, str, int]] = [
         ("title", kept.title, copy.title, title),
         ("authors", "; ".join(kept.authors), "; ".join(copy.authors), authors),
         ("year", str(kept.year or ""), str(copy.year or ""), 1 if kept.year == copy.year else -1),
         ("journal", kept.journal, copy.journal, pair.journal),
         *(
-            (name, *("; ".join(place.get(field, ())) for place in printed), verdict)
+            (name, "; ".join(of_kept.get(field, ())), "; ".join(of_copy.get(field, ())), verdict)
             for name, field, verdict in (
                 ("volume", "volume", pair.volume),
                 ("issue", "issue", compare_values(a.issue, b.issue)),
@@ -252,7 +253,7 @@ class _Groups:
                 self._apart[at[other]].add(at[one])
         self._parent = array("q", range(len(described)))
         self._why: dict[int, str] = {}
-        self._values: dict[int, dict[str, set]] = {}
+        self._values: dict[int, dict[str, set[Any]]] = {}  # texts, and pages
 
     def root(self, at: int) -> int:
         while (up := self._parent[at]) != at:
@@ -260,7 +261,7 @@ class _Groups:
             at = up
         return at
 
-    def _of(self, root: int) -> dict[str, set]:
+    def _of(self, root: int) -> dict[str, set[Any]]:
         if root not in self._values:
             d = self._described[root]
             own = {"pmid": d.pmid, "doi": d.doi, "volume": d.volume, "page": d.pages}
@@ -320,7 +321,9 @@ def _join_sure(groups: _Groups, findings: Mapping[tuple[int, int], Finding]) -> 
                 near[y].add(x)
         # Told before any is joined, so that the order in which they are joined decides nothing.
         ambiguous = [
-            pair for pair in edges if _is_ambiguous(groups, near, *map(groups.root, pair), findings[pair].tolerates)
+            pair
+            for pair in edges
+            if _is_ambiguous(groups, near, groups.root(pair[0]), groups.root(pair[1]), findings[pair].tolerates)
         ]
         for pair in ambiguous:
             maybes[pair] = f"{findings[pair].why}, but another record could be the same as well"

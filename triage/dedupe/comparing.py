@@ -458,8 +458,13 @@ def _compare_numbers(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[bool
 
 
 def _less(one: Sequence[str], other: Sequence[str]) -> list[str]:
-    left = list(other)
-    return [n for n in one if n not in left or left.remove(n)]
+    left, less = list(other), []
+    for n in one:
+        if n in left:
+            left.remove(n)
+        else:
+            less.append(n)
+    return less
 
 
 def _compare_authors(a: Described, b: Described) -> Authors:

@@ -166,7 +166,7 @@ class Described:
     registration: str  # of a trial
     at: int = 0
 
-    def place_in_order(self) -> tuple:
+    def place_in_order(self) -> tuple[object, ...]:
         return (
             self.letters,
             self.first_author,
@@ -206,7 +206,7 @@ def describe(record: Record) -> Described:
     names = [name for author in _authors(record.authors) if (name := _name_words(author)) and name[0] not in _NO_NAMES]
     volume = _first_number(extra.get("volume", ()))
     return Described(
-        id=record.id,
+        id=record.id or 0,
         title=title,
         letters=letters,
         numbers=_numbers(words, letters),
@@ -356,7 +356,8 @@ def _first_number(values: Sequence[str]) -> str:
 
 def _pages(values: Sequence[str], ends: Sequence[str]) -> Pages:
     """Read pages: "S417-S429", "742-8; discussion 748-9", "e12724", "233-238+230-235"."""
-    first, last, article, in_supplement = [], "", "", False
+    first: list[str] = []
+    last, article, in_supplement = "", "", False
     for value in (value[:_LONGEST_PLACE] for value in values):
         # "215 p" is the length of a thesis, and "01-Jun" what a spreadsheet made of 1-6.
         if _LENGTH.fullmatch(value) or _MONTH.fullmatch(value):
@@ -403,4 +404,5 @@ def _beginning(abstract: str) -> str:
     if len(abstract) < 120:
         return ""
     text = abstract[:160]
-    return re.sub(r"[\W_]+", "", text[_HEADING.match(text).end() :].lower())[:50]
+    heading = _HEADING.match(text)
+    return re.sub(r"[\W_]+", "", text[heading.end() if heading else 0 :].lower())[:50]

@@ -67,7 +67,7 @@ class KeptViews:
             made = Path(tempfile.mkdtemp(prefix=f"{self._named(name)}.", dir=self.folder))
             arrays = []
 
-            def new(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+            def new(name: str, shape: tuple[int, ...], dtype: type | np.dtype) -> np.ndarray:
                 arrays.append(new_array(made / f"{name}.npy", shape, dtype))
                 return arrays[-1]
 
@@ -83,6 +83,8 @@ class KeptViews:
         self._drop_old(name, made)
 
     def _drop_old(self, name: str, made: Path) -> None:
+        if self.folder is None:
+            return
         used, unfinished = {}, []
         for other in self.folder.glob(f"{name}.*"):
             try:
@@ -95,7 +97,7 @@ class KeptViews:
         seals.drop_left_behind(unfinished)
 
 
-def new_array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def new_array(path: Path, shape: tuple[int, ...], dtype: type | np.dtype) -> np.ndarray:
     """Make a file of an array that is mapped into memory."""
     if not int(np.prod(shape)):  # nothing can be mapped of no bytes
         np.save(path, np.empty(shape, dtype))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import bundled
 from .views import of_length_one
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class StaticEmbedding:
@@ -23,7 +27,7 @@ class StaticEmbedding:
 
     VERSION = 1  # counted up when the vectors, or what is made of them, change
 
-    def __init__(self, vectors: np.ndarray, tokenizer) -> None:
+    def __init__(self, vectors: np.ndarray, tokenizer: Tokenizer) -> None:
         self._vectors = vectors
         self._tokenizer = tokenizer
         self.width = vectors.shape[1]

@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
 from .. import bundled
 
-New = Callable[[str, tuple[int, ...], type], np.ndarray]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from scipy.sparse import csr_array
+
+    Matrix: TypeAlias = np.ndarray | csr_array
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+New = Callable[[str, tuple[int, ...], type | np.dtype], np.ndarray]
 
 _HASH_BITS = 52  # of a term's key: of 30 million terms two share one with a chance of one in ten
 _PAGE_BITS = 64 - _HASH_BITS
@@ -34,6 +44,14 @@ class Terms(Protocol):
 
     def keys(self, texts: Sequence[str]) -> np.ndarray:
         """Return the key of every term of some texts, as often as it is there, the text's place in the high bits."""
+
+
+@runtime_checkable
+class NamedTerms(Terms, Protocol):
+    """Terms that can be shown."""
+
+    def names(self, text: str) -> Mapping[int, str]:
+        """Return the terms of a text by their keys."""
 
 
 class WordTerms:
@@ -126,7 +144,8 @@ def _is_letter(codes: np.ndarray) -> np.ndarray:
     r"""Tell which characters the pattern `\w` takes."""
     table = _letters()
     if not len(codes) or codes.max() < len(table):
-        return table[codes]
+        known: np.ndarray = table[codes]
+        return known
     is_far = codes >= len(table)
     letter = table[np.where(is_far, 0, codes)]
     kinds, which = np.unique(codes[is_far], return_inverse=True)
@@ -220,7 +239,7 @@ class Tfidf:
         indices = new("indices", (size,), np.int32)
         ends = np.zeros(n + 1, np.int64)
 
-        def weighed(counts: Counts):
+        def weighed(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray, Counts]:
             key, times, sizes = counts
             at = np.minimum(np.searchsorted(columns, key), max(len(columns) - 1, 0))
             known = columns[at] == key if len(columns) else np.zeros(len(key), bool)
@@ -300,7 +319,7 @@ class TermView:
     terms : Terms
     """
 
-    matrix: object
+    matrix: csr_array
     terms: Terms
     _arrays: Mapping[str, np.ndarray]
 
@@ -339,6 +358,8 @@ class TermView:
 
     def names(self, text: str) -> dict[int, str]:
         """Return the terms of a record's text by their columns."""
+        if not isinstance(self.terms, NamedTerms):
+            raise TypeError("these terms have no names")
         named = self.terms.names(text)
         query = np.array(list(named), np.uint64)
         at, known = _places(self._arrays["keys"], query)
@@ -360,7 +381,7 @@ class _Spill:
         self.texts = 0
         self._held: list[Counts] = []
         self._n_held = 0
-        self._file = None
+        self._file: IO[bytes] | None = None
         self._written = 0
 
     def add(self, counts: Counts, folder: Path | None) -> None:
@@ -396,14 +417,14 @@ def _together(arrays: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
         yield np.concatenate(held)
 
 
-def in_order(function: Callable, items: Iterable) -> Iterator:
+def in_order(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
     """Yield a function's values for items, in their order, some computed at a time beside each other."""
     from collections import deque
     from concurrent.futures import ThreadPoolExecutor
 
     workers = min(4, bundled.processors())
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
+        waiting: deque[Future[Value]] = deque()
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * workers:

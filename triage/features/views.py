@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
-from ..progress import no_progress
+from ..progress import Progress, no_progress
 from .kept import KeptViews
 from .terms import CharacterTerms, Counts, StemTerms, TermView, Tfidf, WordTerms, in_order
 
+if TYPE_CHECKING:
+    from .terms import Matrix
+
 PACKAGED_MODEL = "all-minilm-l6-v2"
 _LETTERS_AT_ONCE = 1 << 22
+
+
+def _no_nearness(texts: Sequence[str]) -> np.ndarray:
+    raise ValueError("these views do not know how near a record is to a text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,16 @@ class Views:
         shape (n, n_texts): cosines of sentence vectors where there are some, else of terms.
     """
 
-    matrices: Mapping[str, object]
+    matrices: Mapping[str, Matrix]
     criteria: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: Mapping[str, Callable[[str], Mapping[int, str]]] = field(default_factory=dict)
-    nearness: Callable[[Sequence[str]], np.ndarray] | None = None
+    nearness: Callable[[Sequence[str]], np.ndarray] = _no_nearness
 
     @property
     def n(self) -> int:
         """Records."""
-        return next(iter(self.matrices.values())).shape[0]
+        n: int = next(iter(self.matrices.values())).shape[0]
+        return n
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ def build_views(
     question: str = "",
     device: str = "auto",
     cache_dir: Path | None = None,
-    progress: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
+    progress: Progress | None = None,
 ) -> Views:
     """Describe records by the named views, and by how near they are to the criteria.
 
@@ -115,7 +124,7 @@ def build_views(
     """
     progress = progress or no_progress
     kept = KeptViews(cache_dir, texts.fingerprint)
-    matrices: dict[str, object] = {}
+    matrices: dict[str, Matrix] = {}
     extractor = None
     if "embedding" in views:
         # Loaded here: it needs scikit-learn, and what reads no vectors does without.
@@ -141,8 +150,10 @@ def build_views(
     for name in views:
         if name in terms:
             matrices[name] = terms[name].matrix
+        elif name == "static" and static is not None:
+            matrices[name] = centred(static)
         else:
-            matrices[name] = centred(static if name == "static" else vectors)
+            matrices[name] = centred(vectors)
 
     def nearness(queries: Sequence[str]) -> np.ndarray:
         if extractor is not None:
@@ -152,7 +163,8 @@ def build_views(
                     f"The query encoder of {encoder} gives vectors of {by.shape[1]} numbers, and the records have "
                     f"{vectors.shape[1]}; they must belong together."
                 )
-            return vectors @ by.T
+            near: np.ndarray = vectors @ by.T
+            return near
         whole_texts = [terms[name] for name in views if name in terms and name != "titles"]
         return whole_texts[0].cosines(queries) if whole_texts else np.zeros((texts.n, len(queries)), np.float32)
 
@@ -181,7 +193,7 @@ def build_views(
 
 
 def _read(
-    texts: Texts, names: Sequence[str], kept: KeptViews, progress
+    texts: Texts, names: Sequence[str], kept: KeptViews, progress: Progress
 ) -> tuple[dict[str, TermView], np.ndarray | None]:
     """Return the views of terms and the static vectors: those kept, and the others made in one reading."""
     terms = {
@@ -215,7 +227,7 @@ def _read(
         for counts, vectors, n in in_order(seen, _pages(texts.read())):
             for name, maker in makers.items():
                 maker.take(counts[name], kept.folder)
-            if vectors is not None:
+            if vectors is not None and static is not None:
                 static[done : done + n] = vectors
             done += n
             tick(done, texts.n)

@@ -65,6 +65,8 @@ def inflated(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Ite
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"{path} is encrypted or packed in an unusual way; save it again without a password.")
     file, taken, made = archive.fp, 0, 0
+    if file is None:
+        raise ValueError(f"{path} is closed")
     try:
         file.seek(info.header_offset + 26)
         sizes = file.read(4)

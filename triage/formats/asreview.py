@@ -98,7 +98,7 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
             for row in connection.execute("SELECT * FROM results WHERE label IS NOT NULL"):
                 keys = row.keys()
                 told = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
-                extra = {
+                extra: dict[str, tuple[str, ...]] = {
                     f"asreview_{name}": (str(value),)
                     for name, value in told.items()
                     if value not in (None, "", "[]", "null")
@@ -125,7 +125,10 @@ def _from_data(project: _Project, tally: Tally) -> list[tuple[int, Record | Prob
         return []
     for warning in reading.warnings:
         tally.warn(warning.line, f"in its data set: {warning.message}")
-    items = [*zip(reading.lines, reading.records), *((problem.line, problem) for problem in reading.problems)]
+    items: list[tuple[int, Record | Problem]] = [
+        *zip(reading.lines, reading.records),
+        *((problem.line, problem) for problem in reading.problems),
+    ]
     return sorted(items, key=lambda item: item[0])
 
 

@@ -148,15 +148,21 @@ def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple
     if begin.group(1).lower() != "string" and (key := _KEY.match(text, at)):
         fields[_KEY_FIELD], at = key.group(1).strip(), key.end()
     while True:
-        end = _BETWEEN.match(text, at).end()
+        end = _past(_BETWEEN, text, at)
         if text[end : end + 1] == closes:
             return fields, end + 1, True
         name = _NAME.match(text, at)
         value, at = _value(text, name.end(), strings) if name else (None, at)
         if name is None or value is None:
-            key = {_KEY_FIELD: fields.get(_KEY_FIELD, "")}
-            return _line_by_line(text[begin.end() :]) | key, len(text), False
+            named = {_KEY_FIELD: fields.get(_KEY_FIELD, "")}
+            return _line_by_line(text[begin.end() :]) | named, len(text), False
         _put(fields, name.group(1), value)
+
+
+def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return where what stands between the parts of an entry ends."""
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
 
 
 def _put(fields: Fields, name: str, value: str) -> None:
@@ -182,11 +188,11 @@ def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, 
             at = found.end()
         else:
             return None, at
-        at = _SPACE.match(text, at).end()
+        at = _past(_SPACE, text, at)
         following = text[at : at + 1]
         if following != "#":
             return ("".join(parts) if following in (",", "}", ")") else None), at
-        at = _SPACE.match(text, at + 1).end()
+        at = _past(_SPACE, text, at + 1)
 
 
 def _end(text: str, at: int) -> int:
@@ -306,16 +312,17 @@ def _names(text: str) -> list[str]:
 
 def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write BibTeX, one entry a record, its key the imported one, else of the first author and the year."""
-    import bibtexparser
+    from bibtexparser.entrypoint import write_string
+    from bibtexparser.library import Library
     from bibtexparser.model import Entry, Field
 
     def text(kind: str, key: str, fields: Fields) -> str:
         written = [
             Field(name, latex.escaped(value, ligatures=name != "pages")) for name, value in fields.items() if value
         ]
-        library = bibtexparser.Library()
+        library = Library()
         library.add(Entry(kind, key, written))
-        return bibtexparser.write_string(library)
+        return write_string(library)
 
     keys: set[str] = set()
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -353,11 +360,11 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
         if len(raw) == 1 and meant(raw[0]) == said:  # as it was imported
             fields[name] = raw[0]
     # What other formats call by other names, so that a reference manager finds it.
-    said = details(r.extra)
-    said["pages"] = "--".join(said[part] for part in ("first page", "last page") if part in said)
+    elsewhere = details(r.extra)
+    elsewhere["pages"] = "--".join(elsewhere[part] for part in ("first page", "last page") if part in elsewhere)
     for detail, name in _DETAILS.items():
-        if said.get(detail) and name not in fields and not (detail == "issue" and "issue" in fields):
-            fields[name] = said[detail]
+        if elsewhere.get(detail) and name not in fields and not (detail == "issue" and "issue" in fields):
+            fields[name] = elsewhere[detail]
     fields.pop("citekey", None)
     return kind, fields
 
@@ -365,7 +372,7 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
 def _again(text: str) -> Record:
     piece = _OPENS.split(f"\n{text}")[-1]
     begin = _BEGIN.match(piece)
-    return _record(begin.group(1).lower(), _entry(piece, begin, _MONTHS)[0])
+    return Record() if begin is None else _record(begin.group(1).lower(), _entry(piece, begin, _MONTHS)[0])
 
 
 def _key(record: Record, number: int, keys: set[str]) -> str:

@@ -238,9 +238,9 @@ def _people(text: str) -> tuple[str, ...]:
     if len(apart := one_each([text])) > 1:
         return apart
     # Rayyan: "Doe, Jane and Roe, R"; a name alone may hold the word.
-    people = [one_line(part) for part in text.split(" and ")]
-    if len(people) > 1 and all("," in part for part in people):
-        return tuple(people)
+    parts = [one_line(part) for part in text.split(" and ")]
+    if len(parts) > 1 and all("," in part for part in parts):
+        return tuple(parts)
     parts = [one_line(part) for part in text.split(",")]
     whole_names = len(parts) > 1 and all(" " in part for part in parts)
     return tuple(parts) if whole_names else tuple(filter(None, [one_line(text)]))

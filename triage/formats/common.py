@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
@@ -308,7 +308,7 @@ def with_remainder(record: Record, text: str) -> Record:
         kept = json.loads(text)
         if not isinstance(kept, dict) or not set(kept) <= set(_FIELDS):
             raise ValueError
-        changes = {}
+        changes: dict[str, Any] = {}
         for name, value in kept.items():
             if name == "extra":
                 changes[name] = {str(k): tuple(map(str, v)) for k, v in value.items()}

@@ -119,7 +119,8 @@ def heading(text: str) -> str:
 
 def _without_tags(text: str, notices: list[str] | None) -> str:
     if notices is not None and "opyright" in text:
-        text = _NOTICE.sub(lambda found: notices.append(one_line(_TAG.sub("", found.group(2)))) or "\n", text)
+        notices += [one_line(_TAG.sub("", found.group(2))) for found in _NOTICE.finditer(text)]
+        text = _NOTICE.sub("\n", text)
     original = text
     if "<!" in text or "]]>" in text:
         text = _COMMENT.sub("", text)

@@ -172,14 +172,14 @@ def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[
             here.append((line + 1, _values(text, line, outside, doubt)))
         elif text.isspace():
             continue
-        elif _LINE.search(text) is None:
+        elif (first := _LINE.search(text)) is None:
             outside.note(line, text)
         elif following is not None and following[1].startswith("TY"):
-            at = _LINE.search(text).start() if _names_title(text) else _last_paragraph(text)
+            at = first.start() if _names_title(text) else _last_paragraph(text)
             _add_strays(text[:at], line, last, outside)
             lead, lead_line = text[at:], line + text.count("\n", 0, at)
         elif not typed or _names_title(text):
-            at = _LINE.search(text).start()
+            at = first.start()
             outside.note(line, text[:at])
             line += text.count("\n", 0, at)
             here.append((line + 1, _values(text[at:], line, outside, doubt)))
@@ -267,9 +267,10 @@ def _split(text: str) -> list[str]:
     found = list(_LINE.finditer(text))
     for line in found:
         before, value = text[at : line.start()], text[line.end() : line.end() + 200].partition("\n")[0]
-        if _begins_field(*line.groups(), value, strict, tag, before, line is found[-1]):
-            kept += [before, line.group(1)]
-            tag, at = line.group(1), line.end()
+        its_tag, gap = line.groups()
+        if _begins_field(its_tag, gap, value, strict, tag, before, line is found[-1]):
+            kept += [before, its_tag]
+            tag, at = its_tag, line.end()
     return [*kept, text[at:]]
 
 
@@ -382,7 +383,7 @@ def _authors(values: Values) -> tuple[str, ...]:
     leads = "A1" in values and next(tag for tag in values if tag in ("AU", "A1")) == "A1"
     authors = pop("AU", None)
     if authors is None:
-        authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", ())
+        authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", [])
     elif leads and not {*map(_family, values["A1"])} & {*map(_family, authors)}:
         authors = pop("A1") + authors
     return one_each(authors)
@@ -422,11 +423,11 @@ def _pmid(values: Values) -> str:
     for tag in ("UR", "L2"):
         if tag in values:
             for value in values[tag]:
-                if "pubmed" in value and (found := _PUBMED_PAGE.search(value)):
-                    return normal_pmid(found.group(1))
+                if "pubmed" in value and (page := _PUBMED_PAGE.search(value)):
+                    return normal_pmid(page.group(1))
                 # The address names the segment of MEDLINE, with or without the database's name in the record.
-                if "ovid" in value and len(value) < 2000 and (found := _OVID_MEDLINE.search(value)):
-                    return normal_pmid(found.group(1))
+                if "ovid" in value and len(value) < 2000 and (page := _OVID_MEDLINE.search(value)):
+                    return normal_pmid(page.group(1))
     # As the Cochrane Library has it: "PUBMED 21314913,EMBASE 361".
     if "C3" in values:
         return next((pmid for value in values["C3"] if value.startswith("PUBMED ") and (pmid := pmid_of(value))), "")

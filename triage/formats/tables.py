@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..wording import plural
@@ -16,6 +17,9 @@ from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
 from .text import LONGEST, TextFile
+
+if TYPE_CHECKING:
+    import _csv
 
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
 _LINES_OF_A_ROW, _LENGTH_OF_A_ROW = 100, 2**20
@@ -118,7 +122,9 @@ def blank_rows(path: Path, format: str) -> list[int]:
 
     `records` passes them over. A line of a text file with nothing on it is no row.
     """
-    blank, since, begun = [], [], False
+    blank: list[int] = []
+    since: list[int] = []
+    begun = False
     for line, cells in _table_rows(path, format, Tally())[0]:
         if any(cell.strip() for cell in cells):
             blank += since
@@ -220,10 +226,9 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
     if delimiter is None:
         table = detect(path, TextFile(path, Tally()).head)
         delimiter = "," if table is None else table.delimiter
-    options = {"delimiter": delimiter, "strict": True}
-    count, uneven = 0, 0
+    count, uneven, quoted = 0, 0, True
     try:
-        count, uneven = _count(csv.reader(_lines(path, Tally()), **options))
+        count, uneven = _count(_reader(path, Tally(), delimiter))
     except csv.Error as error:
         if "limit" in str(error):
             raise InputError(
@@ -233,15 +238,14 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):
         # Quotes that stand for themselves: Web of Science's tables have no quoting at all.
-        plain = {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
-        plain_count, plain_uneven = _count(csv.reader(_lines(path, Tally()), **plain))
+        plain_count, plain_uneven = _count(_reader(path, Tally(), delimiter, quoted=False))
         if not plain_uneven:
-            options, count = plain, plain_count
+            quoted, count = False, plain_count
         elif uneven < 0:
             count = _count(cells for _, cells in _mended(path, delimiter, Tally()))[0]
             return _mended(path, delimiter, tally), count
-    rows = _rows(path, csv.reader(_lines(path, tally), **options))
-    if "quoting" in options and delimiter != "\t":
+    rows = _rows(path, _reader(path, tally, delimiter, quoted))
+    if not quoted and delimiter != "\t":
         rows = ((line, [_unquoted(cell) for cell in cells]) for line, cells in rows)
     return rows, count
 
@@ -304,7 +308,14 @@ def _lines(path: Path, tally: Tally) -> Iterator[str]:
         yield from io.StringIO(block, newline="\n")
 
 
-def _rows(path: Path, reader) -> Rows:
+def _reader(path: Path, tally: Tally, delimiter: str, quoted: bool = True) -> _csv.Reader:
+    lines = _lines(path, tally)
+    if quoted:
+        return csv.reader(lines, delimiter=delimiter, strict=True)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+
+
+def _rows(path: Path, reader: _csv.Reader) -> Rows:
     start = 1
     try:
         for cells in reader:

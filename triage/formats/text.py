@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import InputError
 from .common import Tally
@@ -132,7 +133,7 @@ class TextFile:
         if rest:
             yield rest.lstrip("\ufeff") if marks else rest
 
-    def _wide(self, file) -> Iterator[str]:
+    def _wide(self, file: BinaryIO) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self._encoding)()
         held = ""
         try:
@@ -152,7 +153,7 @@ class TextFile:
         name = self._encoding.upper().removesuffix("-LE").removesuffix("-BE")
         return InputError(f"{self.path} is damaged: it is not the {name} text that it begins as.")
 
-    def _utf8(self, file) -> Iterator[str]:
+    def _utf8(self, file: BinaryIO) -> Iterator[str]:
         held, first = b"", True
         while raw := file.read(_CHUNK):
             raw = held + raw

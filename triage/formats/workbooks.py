@@ -154,7 +154,8 @@ def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "; ".join(map(_text, value))
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        day: str = value.isoformat()
+        return day
     return str(value)
 
 

@@ -71,7 +71,7 @@ def _record(values: Values) -> Record:
     if pmid and pmid != normal_pmid(pmid):
         kept["PM"] = pmid
     # The full names where there are any; the short ones stay, for an export.
-    authors = values.pop("AF", None) or values.pop("AU", ())
+    authors = values.pop("AF", None) or values.pop("AU", [])
     code = take("PT")
     keywords = words("DE")
     plus = words("ID")

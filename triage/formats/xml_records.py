@@ -55,9 +55,9 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
     before_first = True
     for text in _whole_tags(TextFile(path, tally)):
         tally.announced += len(opens.findall(text))
-        for found in loosely.finditer(text):
-            if opens.match(text, found.start()) is None:
-                doubt.note(line + rest.count("\n") + text.count("\n", 0, found.start()), found.group())
+        for like in loosely.finditer(text):
+            if opens.match(text, like.start()) is None:
+                doubt.note(line + rest.count("\n") + text.count("\n", 0, like.start()), like.group())
         text = rest + text
         at = 0
         while (found := opens.search(text, at)) is not None:

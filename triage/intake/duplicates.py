@@ -41,9 +41,10 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     events, live = review.events, review.live
     undone = {e.undoes for e in events}
     apart = [
-        (e.record_id, e.other_id)
+        (e.about, e.other_id)
         for e in events
-        if (e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone)
+        if e.other_id is not None
+        and ((e.kind is Kind.DUPLICATE and e.seq in undone) or (e.kind is Kind.APART and e.seq not in undone))
     ]
     found = dedupe.find_duplicates(project.records.read(), apart)
     links = [link for link in found if link.sure and live.kept(link.copy_id) != live.kept(link.kept_id)]
@@ -66,7 +67,7 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
 
 def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewer: str) -> None:
     """Write a person's answer: True links the copy, False tells the two apart, None takes the answer back."""
-    pair = maybe.copy.id, maybe.kept.id
+    pair = maybe.copy.number, maybe.kept.number
     if answer:
         project.log.link([(*pair, f"{maybe.why}; a person decided")], reviewer=reviewer)
     elif answer is False:

@@ -85,9 +85,9 @@ class _Rows:
 
     def __iter__(self) -> Iterator[formats.ExportRow]:
         for record in self.records.iter_shown(self.stage, self.rows):
-            fields = {"record_id": str(record.id), **self.votes.get(record.id, _UNDECIDED)}
+            fields = {"record_id": str(record.number), **self.votes.get(record.number, _UNDECIDED)}
             if self.tags is not None:
-                fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in self.tags.get(record.id, ())))
+                fields["tags"] = "; ".join(dict.fromkeys(e.reason for e in self.tags.get(record.number, ())))
             yield formats.ExportRow(record, fields)
 
 
@@ -103,13 +103,13 @@ def _standing(stage: Stage, record_id: int) -> str:
 
 def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
     """Give each judged record's decision as fields; with several reviewers, joined in one order."""
-    by_record: dict[int, list] = {}
+    by_record: dict[int, list[Event]] = {}
     for (name, record_id, _), event in stage.live.decisions.items():
         if name == stage.name:
             by_record.setdefault(stage.live.kept(record_id), []).append(event)
     for record_id, event in stage.consensus.settled.items():
         by_record.setdefault(record_id, []).append(event)
-    fields = {}
+    fields: dict[int, Mapping[str, str]] = {}
     for record_id, events in by_record.items():
         events.sort(key=lambda e: (e.kind is not Kind.SETTLED, e.seq))
         agreed = stage.consensus.labels.get(record_id)

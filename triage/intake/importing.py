@@ -12,7 +12,7 @@ import numpy as np
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
 from ..log import Kind, Label, Origin, label_of, without_quotes
-from ..progress import no_progress
+from ..progress import Progress, no_progress
 from ..project import File, Project, place_of
 from ..records import Record
 from ..screening.journal import commit_audit
@@ -89,7 +89,7 @@ def import_files(
     source: str | None = None,
     format: str = "auto",
     label_column: str | None = None,
-    progress=no_progress,
+    progress: Progress = no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
 
@@ -132,7 +132,7 @@ def import_files(
         before = project.snapshot().imported(look.sha256, source)
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
-                ids = project.records.add(
+                ids: Sequence[int] = project.records.add(
                     look.records(label_column, tick),
                     look.lines,
                     name=look.path.name,
@@ -214,7 +214,7 @@ class _Look:
             raise InputError(f"{self.path} was changed while it was read, so nothing of it was taken; import it again.")
 
 
-def _look(path: Path, format: str, label_column: str | None, progress) -> _Look:
+def _look(path: Path, format: str, label_column: str | None, progress: Progress) -> _Look:
     """Read a file to its end, keep none of its records, and check every label."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
@@ -250,7 +250,7 @@ def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[d
         return [{} for _ in files]
     review = project.snapshot()
     stage = review.stage()
-    decided = {stage.live.kept(e.record_id) for e in review.events if e.kind is Kind.DECISION and e.stage == stage.name}
+    decided = {stage.live.kept(e.about) for e in review.events if e.kind is Kind.DECISION and e.stage == stage.name}
     missing = []
     for labels in files:
         missing.append({i: label for i, label in labels.items() if stage.live.kept(i) not in decided})

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
@@ -19,7 +20,30 @@ LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do
 CONFLICT = "conflict"  # what an export says where reviewers disagree
 
 
-def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> dict[str, object]:
+class Tagged(TypedDict):
+    """How many tags were given, and how many taken back."""
+
+    given: int
+    taken_back: int
+
+
+class Labelled(TypedDict):
+    """What came of a table of decisions, as `triage label --json` prints it (see `label`)."""
+
+    decisions: int
+    unchanged: int
+    include: int
+    exclude: int
+    maybe: int
+    blank: int
+    repeated: int
+    unlisted_reasons: dict[str, int]
+    tags: Tagged
+    unlisted_tags: dict[str, int]
+    warnings: list[str]
+
+
+def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> Labelled:
     """Take decisions made elsewhere: a table with `record_id`, `label` and optional `reason`, `note`, `tags`.
 
     The whole file is checked first and written in one transaction. A row without a label is not decided. A
@@ -55,8 +79,11 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
         if name == stage.name and who == reviewer:
             in_force[stage.live.kept(record_id)].append(event)
     protocol_tags = {folded(tag): tag for tag in review.protocol.tags}
-    decisions, unchanged, counts, unlisted = [], 0, Counter(), Counter()
-    tags, unlisted_tags = {}, Counter()
+    decisions, unchanged = [], 0
+    counts: Counter[str] = Counter()
+    unlisted: Counter[str] = Counter()
+    unlisted_tags: Counter[str] = Counter()
+    tags: dict[int, list[str]] = {}
     for kept, given in taken.items():
         reason = given.reason
         if reason and codes:
@@ -88,7 +115,9 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     return {
         "decisions": len(decisions),
         "unchanged": unchanged,
-        **{str(k): counts[str(k)] for k in Label},
+        "include": counts[Label.INCLUDE],
+        "exclude": counts[Label.EXCLUDE],
+        "maybe": counts[Label.MAYBE],
         "blank": rows["blank"],
         "repeated": rows["repeated"],
         "unlisted_reasons": dict(unlisted.most_common()),
@@ -119,10 +148,10 @@ _TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
 }
 
 
-def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int, _Given], Counter]:
+def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int, _Given], Counter[str]]:
     """Return what each record was given, and how many rows are "blank", "conflict", "overlooked" or "repeated"."""
     taken: dict[int, _Given] = {}
-    rows: Counter = Counter()
+    rows: Counter[str] = Counter()
     tagged = stage.live.tagged(stage.name)
     for line, row in table.rows:
         where = f"{table.unit} {line}"

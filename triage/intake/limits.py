@@ -19,7 +19,7 @@ class Filtered:
 
     checked: int
     removed: dict[str, int]
-    proposed: list[eligibility.Proposal]
+    proposed: list[tuple[Record, eligibility.Proposal]]
     left: int
 
 
@@ -41,11 +41,11 @@ def apply_limits(project: Project, *, reviewer: str, accept_proposals: bool = Fa
     for record in project.records.iter_shown(stage):
         found = eligibility.check(record, limits)
         if isinstance(found, eligibility.Removal):
-            removals.append((record.id, found.kind, found.reason))
+            removals.append((record.number, found.kind, found.reason))
         elif isinstance(found, eligibility.Proposal) and (record.id, found.kind) not in stays:
             proposals.append((record, found))
     if accept_proposals:
-        removals += [(record.id, found.kind, found.reason) for record, found in proposals]
+        removals += [(record.number, found.kind, found.reason) for record, found in proposals]
         proposals = []
     project.log.remove(removals, reviewer=reviewer)
     return Filtered(
@@ -62,9 +62,9 @@ def settle(
     """Write a person's answer to a proposal: True removes the record, False keeps it for good, None takes it back."""
     record, found = proposal
     if answer:
-        project.log.remove([(record.id, found.kind, found.reason)], reviewer=reviewer)
+        project.log.remove([(record.number, found.kind, found.reason)], reviewer=reviewer)
     elif answer is False:
-        project.log.let_stay(record.id, found.kind, reviewer=reviewer)
+        project.log.let_stay(record.number, found.kind, reviewer=reviewer)
     else:
         undo_answer(project, lambda e: e.kind in (Kind.REMOVAL, Kind.STAYS) and e.record_id == record.id, reviewer)
 

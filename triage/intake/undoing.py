@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
 from ..errors import InputError
 from ..log import Batch, Event, batches
@@ -19,7 +20,29 @@ def undo_answer(project: Project, is_answer: Callable[[Event], bool], reviewer: 
             return
 
 
-def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str, object]:
+class Undone(TypedDict):
+    """The event that was taken back, as `triage undo --json` prints it."""
+
+    undone: int
+    kind: str
+    record_id: int | None
+    label: str | None
+    reason: str
+    reviewer: str
+
+
+class TakenBack(TypedDict):
+    """The batch that was taken back, as `triage undo --batch --json` prints it."""
+
+    kind: str
+    file: str
+    stage: str
+    reviewer: str
+    handed_out: int
+    record_ids: list[int]
+
+
+def undo(project: Project, *, reviewer: str, seq: int | None = None) -> Undone:
     """Take back the reviewer's last decision that stands, or the event `seq`.
 
     Raises
@@ -53,7 +76,7 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> dict[str
     }
 
 
-def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
+def take_back(project: Project, *, reviewer: str) -> TakenBack:
     """Take back the newest batch handed out to a reviewer of which anything is left to take back.
 
     Raises
@@ -75,7 +98,7 @@ def take_back(project: Project, *, reviewer: str) -> dict[str, object]:
         "stage": batch.first.stage,
         "reviewer": reviewer,
         "handed_out": batch.size,
-        "record_ids": [e.record_id for e in left],
+        "record_ids": [e.about for e in left],
     }
 
 

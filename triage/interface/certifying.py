@@ -108,4 +108,4 @@ def _history(
                     f"records has {name!r} at the places {seen[name]} and {place}; keep the first, with its newest "
                     "label."
                 )
-    return History.of(range(shown), y, came, n_records=int(n_records))
+    return History.of(range(shown), y.tolist(), came, n_records=int(n_records))

@@ -18,9 +18,10 @@ from .frames import criteria, labels_of, preset_of, texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.utils import Tags
 
 
-class Ranker(BaseEstimator):
+class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Ranks records by criteria, by labels, or by both: the model of `triage rank`.
 
     Until both a relevant and an irrelevant label are known the criteria alone rank; from then on the labels do, and
@@ -98,7 +99,7 @@ class Ranker(BaseEstimator):
         self.exclude = exclude
         self.device = device
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         from sklearn.utils import ClassifierTags
 
         tags = super().__sklearn_tags__()
@@ -171,13 +172,14 @@ class Ranker(BaseEstimator):
         check_is_fitted(self)
         texts = list(zip(*texts_of(X, "X"), strict=True))
         known = {text: row for row, text in enumerate(zip(self._titles, self._abstracts, strict=True))}
-        scores, new = self.scores_, [text for text in dict.fromkeys(texts) if text not in known]
+        scores: np.ndarray | None = self.scores_
+        new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
             known |= {text: row for row, text in enumerate(new, len(self._titles))}
             titles, abstracts = zip(*new, strict=True)
             labels = np.concatenate([self._labels, np.full(len(new), -1, np.int8)])
             scores, _ = _scored(self._settings, [*self._titles, *titles], [*self._abstracts, *abstracts], labels)
-        return scores[[known[text] for text in texts]]
+        return np.asarray(scores)[[known[text] for text in texts]]
 
     def rank(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the most likely relevant record first.
@@ -213,7 +215,7 @@ class Ranker(BaseEstimator):
 
 def _scored(
     settings: tuple[str, Criteria, str], titles: list[str], abstracts: list[str], labels: np.ndarray
-) -> tuple[np.ndarray | None, dict]:
+) -> tuple[np.ndarray | None, dict[str, object]]:
     """Return the score of each record, None where there is nothing to rank by; and the model's parameters."""
     preset, queries, device = settings
     model = ReviewModel(Texts.of(titles, abstracts), preset, queries, device=device, cache_dir=user_cache_dir())

@@ -128,7 +128,7 @@ class Review:
         """What the mathematics may see of the stage: what was shown in which order, how it came, and the labels."""
         return self._snapshot.history(self.stage)
 
-    def status(self, *, target: float | None = None, confidence: float | None = None) -> dict[str, object]:
+    def status(self, *, target: float | None = None, confidence: float | None = None) -> statuses.Status:
         """Return where the stage is, as `triage status --json` prints it.
 
         Parameters
@@ -187,7 +187,7 @@ def _events(names: Sequence[str], events: Sequence[Event]) -> pd.DataFrame:
     return _table(names, [tuple(getattr(event, name) for name in names) for event in events])
 
 
-def _table(names: Sequence[str], rows: Sequence[tuple]) -> pd.DataFrame:
+def _table(names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     """Return rows as a table with the same kinds of columns whether it is empty or not."""
     import pandas as pd
 

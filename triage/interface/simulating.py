@@ -137,7 +137,7 @@ def simulate(
         raise InputError(f'batch must be "auto" or a whole number from 1, and is {batch!r}.')
     if prior_rows is not None and priors is not None:
         raise InputError("Give either prior_rows or priors, not both.")
-    facts: dict[str, Any] = simulation.replays(
+    facts = simulation.replays(
         Texts.of(titles, abstracts),
         y,
         query if has_criteria else None,
@@ -173,7 +173,7 @@ def _known_labels(frame: pd.DataFrame, label: str) -> np.ndarray:
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= least
 
 
 def _rows(rows: Sequence[int], n: int) -> list[int]:
@@ -197,7 +197,7 @@ def _counts(priors: Sequence[int], y: np.ndarray) -> tuple[int, int]:
     return int(priors[0]), int(priors[1])
 
 
-def _curve(runs: Sequence[Mapping], index: pd.Index) -> pd.DataFrame:
+def _curve(runs: Sequence[Mapping[str, Any]], index: pd.Index) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
@@ -217,7 +217,7 @@ def _curve(runs: Sequence[Mapping], index: pd.Index) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _summary(runs: Sequence[Mapping]) -> pd.DataFrame:
+def _summary(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []

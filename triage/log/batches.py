@@ -38,11 +38,11 @@ def batches(events: Sequence[Event], live: Live) -> list[Batch]:
         if e.kind is Kind.SHOWN and e.note:
             shown.setdefault((e.stage, e.reviewer, e.note, e.at), []).append(e)  # what was logged at once has one time
         elif e.kind is Kind.DECISION and shown:
-            decided.add((e.stage, live.kept(e.record_id), e.reviewer))
+            decided.add((e.stage, live.kept(e.about), e.reviewer))
     found = []
     for given in shown.values():
         left = tuple(
-            e for e in given if e.seq not in taken_back and (e.stage, live.kept(e.record_id), e.reviewer) not in decided
+            e for e in given if e.seq not in taken_back and (e.stage, live.kept(e.about), e.reviewer) not in decided
         )
         if left:
             found.append(Batch(given[0], len(given), left))

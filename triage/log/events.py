@@ -53,3 +53,17 @@ class Event:
     ranking_id: int | None = None
     other_id: int | None = None
     undoes: int | None = None
+
+    @property
+    def about(self) -> int:
+        """The id of the record, of an event of a kind that always has one."""
+        if self.record_id is None:
+            raise ValueError(f"event {self.seq}, {self.kind}, is about no record")
+        return self.record_id
+
+    @property
+    def pool(self) -> int:
+        """The size of the pool, of an event that has one: a showing."""
+        if self.pool_size is None:
+            raise ValueError(f"event {self.seq}, {self.kind}, has no pool size")
+        return self.pool_size

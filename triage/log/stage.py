@@ -71,9 +71,9 @@ class Stage:
         if self.committed == len(self.strata):
             return self.record_ids[:0]
         drawn = {number for _, number in self.draws}
-        return self.record_ids[
-            np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
-        ]
+        rows = np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
+        waiting: np.ndarray = self.record_ids[rows]
+        return waiting
 
     def calibration(self, size: int) -> np.ndarray:
         """Return the rows of the random sample, in its order, that every reviewer judges first.
@@ -112,7 +112,7 @@ class Stage:
             if drawn_from.get(seq) == stratum:
                 del drawn_from[seq]
                 origin.append(Origin.AUDIT)
-                pool_size.append(e.pool_size)
+                pool_size.append(e.pool)
             else:
                 # A decision alone never makes its record a draw or a ranked one, whatever it says: it
                 # may have that from a copy that it was linked to then.
@@ -124,7 +124,7 @@ class Stage:
         seqs = [seq for seq, *_ in shown]
         past = PastDraws.of(
             [
-                (bisect_left(seqs, e.seq), relevant(self.live.kept(e.record_id)) is not False, e.pool_size, number)
+                (bisect_left(seqs, e.seq), relevant(self.live.kept(e.about)) is not False, e.pool, number)
                 for e, number in self.draws
                 if e.seq in drawn_from
             ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from .events import Event, Kind, Origin
 from .labels import Label
+
+Key = TypeVar("Key")  # what is shown: a record, or a record at a stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def fold(events: Iterable[Event]) -> Live:
     return Folding(events).live
 
 
-class Showings:
+class Showings(Generic[Key]):
     """By which event each record was first put before anyone, as the events come in.
 
     A batch that is taken back returns those of its records to the pool that it alone had put before anyone and
@@ -101,16 +104,16 @@ class Showings:
     """
 
     def __init__(self) -> None:
-        self.first: dict[object, Event] = {}
+        self.first: dict[Key, Event] = {}
         # The hand-outs in force of each record that has never been on a screen nor judged.
-        self._in_files: dict[object, set[int]] = {}
+        self._in_files: dict[Key, set[int]] = {}
 
     @property
-    def returned(self) -> Iterator[object]:
+    def returned(self) -> Iterator[Key]:
         """The audit draws that were taken back and put before nobody since."""
         return (key for key, showings in self._in_files.items() if not showings)
 
-    def take(self, key: object, e: Event) -> Event | None:
+    def take(self, key: Key, e: Event) -> Event | None:
         """Take one event of a record: a showing, a decision or an undo.
 
         Returns
@@ -156,7 +159,7 @@ class Folding:
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
-        self._showings = Showings()
+        self._showings: Showings[tuple[str, int]] = Showings()
         self.take(events)
 
     @property
@@ -202,6 +205,8 @@ class Folding:
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
+            if e.record_id is None:
+                continue
             if e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
             elif e.kind is Kind.SETTLED:
@@ -215,7 +220,7 @@ class Folding:
 
     def without(self, decision: Event) -> dict[tuple[str, int, str], Event]:
         """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
-        members = set(self._groups.get(decision.record_id, (decision.record_id,)))
+        members = set(self._groups.get(decision.about, (decision.about,)))
         decisions: dict[tuple[str, int, str], Event] = {}
         self._apply(
             (
@@ -258,7 +263,7 @@ class Folding:
                 tags.setdefault((e.stage, e.record_id, e.reviewer), []).append(e)
 
 
-def _take_out(given: dict[object, list[Event]], key: object, e: Event) -> None:
+def _take_out(given: dict[Key, list[Event]], key: Key, e: Event) -> None:
     given[key].remove(e)
     if not given[key]:
         del given[key]
@@ -307,7 +312,7 @@ def consensus(live: Live, stage: str) -> Consensus:
         if at_stage == stage and (kept not in settled or settled[kept].seq < event.seq):
             settled[kept] = event
     labels = {r: next(iter(v)) for r, v in votes.items() if len(v) == 1}
-    labels |= {r: e.label for r, e in settled.items()}
+    labels |= {r: e.label for r, e in settled.items() if e.label is not None}
     return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled), settled)
 
 
@@ -389,8 +394,9 @@ def seen_by(
     to_judge = {(name, kept(record_id)) for name, ids in rounds.items() for record_id in ids}
     for e in events:
         if e.kind is Kind.SHOWN and e.reviewer == viewer and e.seq not in taken_back:
-            to_judge.add((e.stage, kept(e.record_id)))
-            last_shown[kept(e.record_id)] = max(last_shown.get(kept(e.record_id), 0), place.get(e.stage, 0))
+            record_id = kept(e.about)
+            to_judge.add((e.stage, record_id))
+            last_shown[record_id] = max(last_shown.get(record_id, 0), place.get(e.stage, 0))
 
     def is_done(name: str, record_id: int) -> bool:
         key = name, kept(record_id)
@@ -405,7 +411,7 @@ def seen_by(
         if not e.stage or e.reviewer == viewer:
             return True
         # A permutation is committed when somebody's decision lets a record into a later stage.
-        return e.kind is not Kind.PLAN and is_done(e.stage, e.record_id)
+        return e.kind is not Kind.PLAN and is_done(e.stage, e.about)
 
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}
@@ -463,7 +469,7 @@ def audited(
     home: dict[int, int] = {}  # the newest permutation of each record
     draws: list[tuple[Event, int]] = []
     passed_by: list[set[int]] = [set() for _ in plans]
-    showings = Showings()
+    showings: Showings[int] = Showings()
     drawn_at = [0] * len(plans)  # the newest draw from each
     changes: dict[int, Event] = {}  # what moves records into the stage or out of it
     linked: set[int] = set()
@@ -480,10 +486,10 @@ def audited(
             or (e.kind in (Kind.DECISION, Kind.SETTLED) and e.stage in earlier)
         ):
             changes[e.seq] = e
-            if e.kind is Kind.DUPLICATE:
-                linked.update((e.record_id, e.other_id))
+            if e.kind is Kind.DUPLICATE and e.other_id is not None:
+                linked.update((e.about, e.other_id))
             stale = stale or e.record_id in home or e.record_id in linked
-        if e.stage != stage or e.kind not in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
+        if e.stage != stage or e.record_id is None or e.kind not in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
             continue
         is_new = e.record_id not in showings.first
         back = showings.take(e.record_id, e)

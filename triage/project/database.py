@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from ..errors import InputError, Unavailable
 from .places import File, Server
 
+T = TypeVar("T")
 PAGE = 5_000  # rows read at a time, so that no read holds the file for long
 
 
@@ -110,14 +112,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def next_id(connection: Connection, column) -> int:
+def next_id(connection: Connection, column: ColumnElement[int]) -> int:
     """Return one more than the highest number in a column."""
     return (connection.execute(select(func.max(column))).scalar() or 0) + 1
 
 
-def pages(items: Iterable, size: int) -> Iterator[list]:
+def pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield the items in lists of at most `size`, as many as one statement takes."""
-    page: list = []
+    page: list[T] = []
     for item in items:
         page.append(item)
         if len(page) == size:

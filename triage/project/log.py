@@ -216,7 +216,7 @@ class Log:
             live = self._reader.live()
             undo = insert_events(connection, [taken_back(undone, reviewer)])[0]
             if undone.kind is Kind.DECISION and not self._reader.without(undone):
-                left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.record_id), ())
+                left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.about), ())
                 insert_events(connection, [taken_back(e, reviewer) for e in left])
             return undo
 
@@ -299,7 +299,7 @@ class Log:
             )
         return plan
 
-    def _append(self, rows: Iterable[dict], after: int | None = None) -> list[Event]:
+    def _append(self, rows: Iterable[Mapping[str, object]], after: int | None = None) -> list[Event]:
         rows = iter(rows)
         first = list(islice(rows, 1))
         if not first:
@@ -310,7 +310,7 @@ class Log:
             return insert_events(connection, chain(first, rows))
 
 
-def taken_back(event: Event, reviewer: str) -> dict:
+def taken_back(event: Event, reviewer: str) -> dict[str, object]:
     """Return the fields of an event that undoes another."""
     return {
         "kind": Kind.UNDO,
@@ -321,10 +321,10 @@ def taken_back(event: Event, reviewer: str) -> dict:
     }
 
 
-def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict]:
+def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict[str, object]]:
     """Return the events after which each record has the tags wanted of a reviewer, and no other."""
     before = live.tagged(stage, reviewer)
-    rows = []
+    rows: list[dict[str, object]] = []
     for record_id, tags in wanted.items():
         has: dict[str, Event] = {}
         for e in before.get(live.kept(record_id), ()):

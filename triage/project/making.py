@@ -80,8 +80,8 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
             key = list(table.primary_key)
             page_size = _PAGE_OF_FILES if table is schema.attachments else PAGE
             rows = origin.execution_options(yield_per=page_size).execute(select(table).order_by(*key))
-            for page in rows.mappings().partitions():
-                page = [dict(row) for row in page]
+            for some in rows.mappings().partitions():
+                page = [dict(row) for row in some]
                 if table is schema.meta:
                     page = [row for row in page if row["key"] != "schema_version"]
                     for row in page:
@@ -91,7 +91,7 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
                     connection.execute(insert(table), page)
                 counts[table.name] += len(page)
         for table in schema.metadata.sorted_tables:
-            there = connection.execute(select(func.count()).select_from(table)).scalar()
+            there = connection.execute(select(func.count()).select_from(table)).scalar_one()
             of_ours = int(table is schema.meta and isinstance(place, Server))  # its own schema version
             if there != counts[table.name] + of_ours:
                 raise InputError(

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from ..errors import InputError
 from .database import Database, now
@@ -334,7 +335,7 @@ def _changed(connection: Connection, name: str, values: Mapping[str, object]) ->
         raise InputError(f"There is nobody named {name!r} in this review; `triage people` lists who is.")
 
 
-def _end_sessions(connection: Connection, which) -> None:
+def _end_sessions(connection: Connection, which: ColumnElement[bool]) -> None:
     connection.execute(update(_web_sessions).where(which, _web_sessions.c.ended_at.is_(None)).values(ended_at=now()))
 
 
@@ -351,7 +352,7 @@ def _time_or_none(at: str | None) -> datetime | None:
     return None if at is None else datetime.fromisoformat(at)
 
 
-def _to_person(row) -> Person:
+def _to_person(row: Row[tuple[Any, ...]]) -> Person:
     at = row._mapping
     return Person(
         at[_people.c.name],
@@ -361,7 +362,7 @@ def _to_person(row) -> Person:
     )
 
 
-def _to_invitation(row) -> Invitation:
+def _to_invitation(row: Row[tuple[Any, ...]]) -> Invitation:
     return Invitation(
         row.name,
         Role(row.role),
@@ -371,7 +372,7 @@ def _to_invitation(row) -> Invitation:
     )
 
 
-def _to_api_token(row) -> ApiToken:
+def _to_api_token(row: Row[tuple[Any, ...]]) -> ApiToken:
     at = row._mapping
     return ApiToken(
         _to_person(row),

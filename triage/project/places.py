@@ -13,6 +13,7 @@ import sqlite3
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
@@ -20,6 +21,9 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleErr
 from .. import bundled
 from ..errors import ExtraNeeded, InputError
 from . import schema
+
+if TYPE_CHECKING:
+    import psycopg
 
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
 _BUSY_SECONDS = 30
@@ -101,9 +105,10 @@ class File:
         """Remove what is unfinished."""
         self.path.unlink(missing_ok=True)
 
-    def finish(self, unfinished: File) -> None:
+    def finish(self, unfinished: File | Server) -> None:
         """Put what is finished in its place."""
-        unfinished.path.rename(self.path)
+        if isinstance(unfinished, File):
+            unfinished.path.rename(self.path)
 
     def begin(self, connection: Connection) -> None:
         """Prepare for the tables of a new review."""
@@ -124,6 +129,8 @@ class File:
             with self.path.open("rb") as file:
                 header = file.read(100)
         if len(header) == 100 and header.startswith(b"SQLite format 3\0"):
+            version: int
+            application_id: int
             version, application_id = struct.unpack_from(">i4xi", header, 60)
             if application_id == _APPLICATION_ID:
                 return version
@@ -230,7 +237,7 @@ class Server:
     def discard(self) -> None:
         """Remove what is unfinished: the transaction has done so."""
 
-    def finish(self, unfinished: Server) -> None:
+    def finish(self, unfinished: File | Server) -> None:
         """Put what is finished in its place: the transaction has done so."""
 
     def begin(self, connection: Connection) -> None:
@@ -254,7 +261,8 @@ class Server:
         with engine.begin() as connection:
             if not self._there(connection):
                 raise InputError(f"There is no review at {self}; make one with `triage new`, or copy one there.")
-            kept = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
+            wanted = select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
+            kept = connection.execute(wanted).scalar_one()
         return int(kept)
 
     def set_version(self, connection: Connection, version: int) -> None:
@@ -287,7 +295,7 @@ class Server:
             raise ExtraNeeded("A review on a server", "team") from error
 
         @event.listens_for(engine, "connect")
-        def _configure(connection, _: object) -> None:
+        def _configure(connection: psycopg.Connection, _: object) -> None:
             connection.autocommit = True
             connection.execute(f'SET search_path = "{self.schema}"')
             connection.execute("SET synchronous_commit = on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 from sqlalchemy import insert, select, update
@@ -53,7 +54,7 @@ class Rankings:
             )
             return ranking_id
 
-    def models(self, stage: str) -> list[dict]:
+    def models(self, stage: str) -> list[dict[str, Any]]:
         """Return the models, name and parameters, that ever ranked a stage."""
         with self._database.read() as connection:
             models = connection.execute(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select
@@ -187,7 +188,7 @@ def newest_event(connection: Connection) -> int:
     return connection.execute(select(func.max(_events.c.seq))).scalar() or 0
 
 
-def to_event(row: Sequence) -> Event:
+def to_event(row: Sequence[Any]) -> Event:
     """Make an event of a row of the table."""
     seq, kind, at, stage, record_id, reviewer, label, reason, note, origin, pool_size, ranking_id, other_id, undoes = (
         row
@@ -234,7 +235,7 @@ _EVENT_DEFAULTS = {
 _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 
-def insert_events(connection: Connection, rows: Iterable[dict]) -> list[Event]:
+def insert_events(connection: Connection, rows: Iterable[Mapping[str, object]]) -> list[Event]:
     """Append events to the log, and return them with their numbers and times."""
     next_seq = newest_event(connection) + 1
     at = now()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
-from sqlalchemy import func, insert, select
+from sqlalchemy import Row, Select, func, insert, select
 
 from ..errors import InputError
 from ..log.stage import Stage
@@ -95,7 +96,7 @@ class Records:
         for row in self._rows_of(query, ids):
             yield _to_record(row)
 
-    def _rows_of(self, query, ids: Iterable[int]) -> Iterator:
+    def _rows_of(self, query: Select[tuple[Any, ...]], ids: Iterable[int]) -> Iterator[Row[tuple[Any, ...]]]:
         """Yield what a query gives of the records of these ids, in pages, in the order of the ids."""
         # SQLite takes at most 32,766 variables in one statement.
         for wanted in pages(sorted(set(map(int, ids))), PAGE):
@@ -173,7 +174,7 @@ class Records:
         """Yield the title and the abstract of each of a stage's records as a reviewer sees them."""
         query = select(_records.c.id, _records.c.title, _records.c.abstract).order_by(_records.c.id)
         for page, copies in _with_copies(stage, stage.record_ids):
-            texts = {i: (title, abstract) for i, title, abstract in self._rows_of(query, chain(page, *copies.values()))}
+            texts = {row.id: (row.title, row.abstract) for row in self._rows_of(query, chain(page, *copies.values()))}
             for i in page:
                 members = [texts[i], *(texts[c] for c in copies.get(i, ()))]
                 yield next((t for t, _ in members if t), ""), next((a for _, a in members if a), "")
@@ -186,7 +187,7 @@ def _with_copies(stage: Stage, ids: np.ndarray) -> Iterator[tuple[list[int], dic
         yield page, stage.live.copies_of(page)
 
 
-def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
+def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict[str, object]:
     extra = {key: list(values) for key, values in record.extra.items()}
     return {
         "id": record_id,
@@ -207,7 +208,7 @@ def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict:
     }
 
 
-def _to_record(row) -> Record:
+def _to_record(row: Row[tuple[Any, ...]]) -> Record:
     return Record(
         title=row.title,
         abstract=row.abstract,

@@ -179,7 +179,8 @@ class Snapshot:
         if not self.protocol.calibration:
             return ()
         stage = self.stage(stage_name)
-        return stage.record_ids[stage.calibration(self.protocol.calibration)].tolist()
+        ids: list[int] = stage.record_ids[stage.calibration(self.protocol.calibration)].tolist()
+        return ids
 
 
 def between(events: Sequence[Event], since: int, until: int | None = None) -> Sequence[Event]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 from ..log import Stage
 from ..records import Record
 from . import Records
 
 
-class StageRecords(Sequence):
+class StageRecords(Sequence[Record]):
     """A stage's records by row, as a reviewer sees them, each read when it is asked for.
 
     Parameters
@@ -28,5 +29,11 @@ class StageRecords(Sequence):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, row: int) -> Record:
+    @overload
+    def __getitem__(self, row: int) -> Record: ...
+    @overload
+    def __getitem__(self, row: slice) -> StageRecords: ...
+    def __getitem__(self, row: int | slice) -> Record | StageRecords:
+        if isinstance(row, slice):
+            return StageRecords(self._records, self.stage, self._rows[row])
         return self._records.shown(self.stage, [self._rows[row]])[0]

@@ -42,7 +42,7 @@ yi yid Yiddish|yo yor Yoruba|za zha Zhuang|zh zho chi Chinese/Mandarin/Cantonese
 LANGUAGE_NAMES = {
     word.casefold(): names.split("/")[0]
     for entry in _LANGUAGES.strip().replace("\n", "|").split("|")
-    for codes, names in [re.fullmatch(r"((?:[a-z]{2,3} )+)(.+)", entry).groups()]
+    for codes, names in re.findall(r"^((?:[a-z]{2,3} )+)(.+)$", entry)
     for word in (*codes.split(), *names.split("/"))
 }
 

@@ -8,11 +8,14 @@ import tomllib
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import InputError
 from ..stopping_rules import DEFAULT_RULE, RULES
 from .languages import LANGUAGE_NAMES, language_name
 from .model import FIRST_STAGE, Criterion, Limits, Protocol, Source, Stage, Stopping
+
+T = TypeVar("T")
 
 
 def load(path: Path) -> Protocol:
@@ -131,7 +134,8 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
         if name in (s.name for s in stages):
             t.wrong("name", f"a name that no other stage has ({name!r} is taken)")
         reasons = []
-        for entry in t.get("reasons", [c.code for c in exclude] if not stages else [], list, _REASONS):
+        entries: list[object] = [c.code for c in exclude] if not stages else []
+        for entry in t.get("reasons", entries, list, _REASONS):
             if isinstance(entry, str):
                 if entry not in known:
                     near = _nearest(entry, known)
@@ -193,7 +197,7 @@ _REASONS = "a list of exclusion codes, or of { code, text } tables"
 class _Table:
     """A table of the file, read key by key, with a message that names the key at fault."""
 
-    def __init__(self, values: dict, name: str, path: str) -> None:
+    def __init__(self, values: dict[str, Any], name: str, path: str) -> None:
         self._values = values
         self.name = name
         self._path = path
@@ -201,10 +205,10 @@ class _Table:
     def key(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
 
-    def wrong(self, key: str, expected: str) -> None:
+    def wrong(self, key: str, expected: str) -> NoReturn:
         raise InputError(f"{self.name}: {self.key(key)} must be {expected}; correct it and run the command again.")
 
-    def get(self, key: str, default: object, kind: type, expected: str) -> object:
+    def get(self, key: str, default: T, kind: type[T], expected: str) -> T:
         value = self._values.get(key, default)
         if not isinstance(value, kind):
             self.wrong(key, expected)
@@ -252,7 +256,7 @@ class _Table:
         return tuple(dict.fromkeys(found))
 
     def choice(self, key: str, among: tuple[str, ...], default: str) -> str:
-        value = self._values.get(key, default)
+        value: str = self._values.get(key, default)
         if value not in among:
             self.wrong(key, f"one of {', '.join(among)} ({value!r} is not)")
         return value
@@ -277,7 +281,7 @@ class _Table:
         try:
             if found is None or isinstance(value, bool):
                 raise ValueError
-            year, month, day_ = (int(part) if part else None for part in found.groups())
+            year, month, day_ = (int(part or 0) for part in found.groups())
             if day_:
                 return date(year, month, day_)
             if first:

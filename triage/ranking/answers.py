@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 
 from ..errors import InputError
 from ..log import History, Stage
+from ..progress import Progress
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
@@ -23,6 +25,81 @@ _UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-
 _SPACED_WORD = re.compile(rf"[^\W{_UNSPACED_LETTERS}]{{3,}}")
 _UNSPACED = re.compile(rf"[{_UNSPACED_LETTERS}]{{2}}")
 _FEW_WORDS = 12  # criteria of fewer different words are hardly more than a title, and find little
+
+
+class RankedRecord(TypedDict):
+    """A record among the best."""
+
+    record_id: int
+    rank: int
+    score: float
+    title: str
+
+
+class Match(TypedDict):
+    """The record that a criterion is nearest to, and those of its words that no record has."""
+
+    text: str
+    record_id: int
+    title: str
+    nearness: float
+    unknown: list[str]
+
+
+class Matches(TypedDict):
+    """What the criteria match among the records."""
+
+    words: int
+    poor: bool
+    matches: list[Match]
+
+
+class Answer(TypedDict):
+    """What `triage rank --json` prints."""
+
+    records: list[RankedRecord]
+    model: Mapping[str, object]
+    as_of: int
+    basis: str
+    stage: str
+    criteria: NotRequired[Matches]
+
+
+class Adds(TypedDict):
+    """What a term of the record adds to its score."""
+
+    term: str
+    weight: float
+
+
+class KnownRecord(TypedDict):
+    """What a judged record adds to the score."""
+
+    record_id: int
+    title: str
+    relevant: bool
+    weight: float
+
+
+class Nearness(TypedDict):
+    """How near a record is to a criterion, and the share of all records that are less near."""
+
+    kind: str
+    text: str
+    nearness: float
+    less_near: float
+
+
+class Explained(TypedDict):
+    """What `triage rank --explain --json` prints."""
+
+    record_id: int
+    title: str
+    score: float | None
+    parts: dict[str, float]
+    terms: list[Adds]
+    known: list[KnownRecord]
+    criteria: list[Nearness]
 
 
 def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> str:
@@ -54,8 +131,8 @@ def rank(
     stage_name: str | None = None,
     preset: str | None = None,
     device: str = "auto",
-    progress=None,
-) -> dict[str, object]:
+    progress: Progress | None = None,
+) -> Answer:
     """Rank the unscreened records; return what `triage rank --json` prints.
 
     `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
@@ -75,9 +152,9 @@ def rank(
         basis = "labels"
     elif protocol.queries and ranking.model["criteria_weight"]:
         basis = "criteria"
-    facts = {
+    facts: Answer = {
         "records": [
-            {"record_id": records[row].id, "rank": place, "score": float(scores[row]), "title": records[row].title}
+            {"record_id": records[row].number, "rank": place, "score": float(scores[row]), "title": records[row].title}
             for place, row in enumerate(best.tolist(), 1)
         ],
         "model": ranking.model,
@@ -91,7 +168,7 @@ def rank(
     return facts
 
 
-def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> dict[str, object]:
+def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> Matches:
     """Say what the criteria, which alone rank the records, match among them."""
     texts = review.protocol.queries
     # Scripts that put no blanks between words are taken two characters for a word, and not looked up.
@@ -99,7 +176,7 @@ def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> dict[str, ob
     views, records = model.views, StageRecords(review.records, stage)
     near = views.nearness(texts)
     known_by = next(iter(views.names.values()))
-    matches = []
+    matches: list[Match] = []
     for i, text in enumerate(texts):
         known = {word for name in known_by(text).values() for word in name.split(", ")}
         best = int(near[:, i].argmax())
@@ -122,10 +199,10 @@ def explain(
     stage_name: str | None = None,
     preset: str | None = None,
     device: str = "auto",
-    progress=None,
+    progress: Progress | None = None,
     session: Session | None = None,
     viewer: str | None = None,
-) -> dict[str, object]:
+) -> Explained:
     """Return why a record has its score; what `triage rank --explain` prints.
 
     To a `viewer` who is to stay blind it is explained by what they may know (see `Snapshot.stage`), though the
@@ -160,7 +237,7 @@ def explain(
     records = StageRecords(review.records, stage)
     record = records[row]
     rows, y = judged_rows(review.history(stage_name, viewer=viewer))
-    facts: dict[str, object] = {
+    facts: Explained = {
         "record_id": int(stage.record_ids[row]),
         "title": record.title,
         "score": None,
@@ -187,7 +264,8 @@ def explain(
         *(("exclude", text) for text in criteria.exclude),
     ]
     near = model.views.nearness([text for _, text in texts])
-    return facts | {
+    return {
+        **facts,
         "score": told.score,
         "parts": told.parts,
         "terms": [

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from .machine import LinearMachine
 from .presets import Preset
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from threadpoolctl import ThreadpoolController
+
+    from .machine import Matrix
 
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 _FEWEST_LIKE = 5  # more records than these to be judged among: with few the step moves few, and costs little
@@ -20,10 +26,14 @@ _PRESUMED_WEIGHT = 0.3  # of a record presumed irrelevant, beside one judged so
 class Views(Protocol):
     """What a learner reads: named matrices of the same records, and their nearness to the criteria."""
 
-    matrices: Mapping[str, object]
-    criteria: Mapping[str, np.ndarray]
-    names: Mapping[str, Callable[[str], Mapping[int, str]]]
-    n: int
+    @property
+    def matrices(self) -> Mapping[str, Matrix]: ...
+    @property
+    def criteria(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def names(self) -> Mapping[str, Callable[[str], Mapping[int, str]]]: ...
+    @property
+    def n(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,7 @@ class Learner:
         return len(self._preset.scores) == 1 and not self._preset.rank_weight
 
     def _weighed(self, by_term: list[np.ndarray]) -> np.ndarray:
-        return sum(
+        return _sum(
             term.weight * standardised(values) for term, values in zip(self._preset.scores, by_term, strict=True)
         )
 
@@ -153,8 +163,9 @@ class Learner:
             return total
         open_rows = np.ones(self._views.n, bool)
         open_rows[rows] = False
-        fused = sum(1.0 / (_RANK_OFFSET + _ranks(self._among_like(values), open_rows)) for values in by_term)
-        return standardised(total) + preset.rank_weight * standardised(fused)
+        fused = _sum(1.0 / (_RANK_OFFSET + _ranks(self._among_like(values), open_rows)) for values in by_term)
+        score: np.ndarray = standardised(total) + preset.rank_weight * standardised(fused)
+        return score
 
     def _among_like(self, total: np.ndarray) -> np.ndarray:
         if not self._groups:
@@ -162,7 +173,8 @@ class Learner:
         apart = np.empty_like(total)
         for group in self._groups:
             apart[group] = standardised(total[group])
-        return (standardised(total) + apart) / 2
+        mean: np.ndarray = (standardised(total) + apart) / 2
+        return mean
 
     def explain(self, rows: np.ndarray, y: np.ndarray, row: int) -> Explanation | None:
         """Take the score of one record apart.
@@ -190,16 +202,18 @@ class Learner:
             scores = self._with_criteria(learned, found)
         if scores is None:
             return None
-        parts = {}
+        parts: dict[str, float] = {}
         if self._by_criteria is not None:
             fading = self._fading(found) if has_learned else 1.0
             near = _by_comparison(preset, views)
-            spread = sum(near.values()).std()
+            spread = _sum(near.values()).std()
             parts |= {
                 f"criteria {name}": float(fading * values[row] / spread) if spread else 0.0
                 for name, values in near.items()
             }
-        terms, constant, known, by_presumed = {}, {}, np.zeros(0), 0.0
+        terms: dict[str, list[tuple[int, float]]] = {}
+        constant: dict[str, float] = {}
+        known, by_presumed = np.zeros(0), 0.0
         if has_learned:
             known = np.zeros(len(rows))
             plain, total = self._is_plain, self._weighed(by_term)
@@ -211,7 +225,7 @@ class Learner:
                 like = total[next(group for group in self._groups if group[row])]
                 parts["length"] = -inner * float(like.mean()) / _spread(like) / 2
                 inner *= (1 / _spread(total) + 1 / _spread(like)) / 2
-            for term, machine, values in zip(preset.scores, self._machines, by_term, strict=True):
+            for term, machine, values in zip(preset.scores, self._machines or (), by_term, strict=True):
                 factor = outer if plain else inner * term.weight / _spread(values)
                 middle = float(values.mean()) if not plain or self._by_criteria is not None else 0.0
                 matrix = views.matrices[term.view]
@@ -254,7 +268,8 @@ def _groups_by_length(views: Views, brief: int) -> tuple[np.ndarray, ...]:
     """Return masks of the brief records and of the others; nothing where either are too few to compare among."""
     if not brief or "stems" not in views.matrices:
         return ()
-    is_brief = np.diff(views.matrices["stems"].indptr) <= brief
+    stems: csr_array = views.matrices["stems"]
+    is_brief = np.diff(stems.indptr) <= brief
     fewest = min(is_brief.sum(), len(is_brief) - is_brief.sum())
     return (is_brief, ~is_brief) if fewest > _FEWEST_LIKE else ()
 
@@ -263,14 +278,14 @@ def _spread(values: np.ndarray) -> float:
     return float(values.std()) or 1.0
 
 
-def _products(matrix, rows: np.ndarray, row: int) -> np.ndarray:
+def _products(matrix: Matrix, rows: np.ndarray, row: int) -> np.ndarray:
     """Return the inner products of some rows with one."""
     one = matrix[row] if isinstance(matrix, np.ndarray) else matrix[[row]].toarray().ravel()
     return np.asarray(matrix[rows] @ one, np.float64)
 
 
 @lru_cache(maxsize=1)
-def _threads():
+def _threads() -> ThreadpoolController:
     """Return what limits the threads of the linear algebra; to find the libraries takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
@@ -284,7 +299,12 @@ def balanced_weights(y: np.ndarray, ratio: float) -> np.ndarray:
     """
     relevant = y == 1
     weights = np.where(relevant, 1.0, relevant.sum() / (ratio * (~relevant).sum()))
-    return weights * (len(y) / weights.sum())
+    balanced: np.ndarray = weights * (len(y) / weights.sum())
+    return balanced
+
+
+def _sum(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    return reduce(np.add, arrays)
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
@@ -307,7 +327,7 @@ def _ranks(values: np.ndarray, open_rows: np.ndarray) -> np.ndarray:
 def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:
     """Score records by the criteria alone, shape (n,); None when there are none."""
     parts = _by_comparison(preset, views)
-    return standardised(sum(parts.values())) if parts else None
+    return standardised(_sum(parts.values())) if parts else None
 
 
 def _by_comparison(preset: Preset, views: Views) -> dict[str, np.ndarray]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from .. import bundled
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    Matrix: TypeAlias = np.ndarray | csr_array
 
 
 class LinearMachine:
@@ -39,7 +45,7 @@ class LinearMachine:
     _MOST_STEPS = 500
     _MOST_ROUNDS = 100
 
-    def __init__(self, matrix, C: float) -> None:
+    def __init__(self, matrix: Matrix, C: float) -> None:
         n, d = matrix.shape
         self.C = C
         self._matrix = matrix
@@ -99,7 +105,7 @@ class LinearMachine:
             if np.abs(residual).max() < self._TOLERANCE:
                 break
             preconditioned = scale * residual
-            size = residual @ preconditioned
+            size = float(residual @ preconditioned)
             direction = preconditioned + (size / before) * direction
             before = size
             change = self._labelled.inner(direction)
@@ -110,7 +116,7 @@ class LinearMachine:
 
     def _begin(self, rows: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Return the duals to begin with: the last ones of the records whose label still stands."""
-        beta = self.duals_[rows]
+        beta: np.ndarray = self.duals_[rows]
         if self._labelled.extend(rows) and not (beta * sign < 0).any():
             return beta
         # A label was changed or taken back: what it taught goes with it.
@@ -167,13 +173,14 @@ class _Labelled:
     _START = 512  # rows up to which the products are made from any number at once
     _AT_ONCE = 16  # rows, each a vector of the width of the matrix
 
-    def __init__(self, matrix) -> None:
+    def __init__(self, matrix: Matrix) -> None:
         n, d = matrix.shape
         self._matrix = matrix
         self._rows = np.zeros(0, np.int64)
         self._buffers: list[np.ndarray | None] = [None, None, None]
         self._is_dense = isinstance(matrix, np.ndarray)
-        self._kept = min(self._MOST_KEPT, int(2 * d if self._is_dense else self._SPARSE_COST * matrix.nnz / max(n, 1)))
+        worth = 2 * d if isinstance(matrix, np.ndarray) else self._SPARSE_COST * matrix.nnz / max(n, 1)
+        self._kept = min(self._MOST_KEPT, int(worth))
         self._products: np.ndarray | None = None
 
     def extend(self, rows: np.ndarray) -> bool:
@@ -188,13 +195,14 @@ class _Labelled:
             self._rows = np.array(rows)
         return True
 
-    def _append(self, fresh, old: int) -> None:
-        if self._is_dense:
-            self._buffers[0] = _grown(self._buffers[0], fresh, old)
-            self._sub = self._buffers[0][: old + len(fresh)]
+    def _append(self, fresh: Matrix, old: int) -> None:
+        if isinstance(fresh, np.ndarray):
+            dense = _grown(self._buffers[0], fresh, old)
+            self._buffers[0] = dense
+            self._sub = dense[: old + len(fresh)]
             return
         data, indices, ends = self._buffers
-        filled = int(ends[old - 1]) if old else 0
+        filled = int(ends[old - 1]) if ends is not None and old else 0
         data, indices = _grown(data, fresh.data, filled), _grown(indices, fresh.indices, filled)
         ends = _grown(ends, fresh.indptr[1:].astype(np.int64) + filled, old)
         self._buffers = [data, indices, ends]
@@ -203,7 +211,7 @@ class _Labelled:
         self._sub = type(fresh)((data[:full], indices[:full], pointers), shape=(n, fresh.shape[1]), copy=False)
         self._transposed = self._sub.T
 
-    def _multiply(self, fresh, old: int) -> None:
+    def _multiply(self, fresh: Matrix, old: int) -> None:
         n = old + fresh.shape[0]
         # Many rows at once are a training from the beginning, which the rows themselves serve faster.
         few = n <= self._START or n - old <= self._AT_ONCE
@@ -212,13 +220,13 @@ class _Labelled:
             return
         if self._products is None or len(self._products) < n:
             larger = np.empty((min(self._kept, 2 * n + 64),) * 2, np.float32)
-            if old:
+            if self._products is not None:
                 larger[:old, :old] = self._products[:old, :old]
             self._products = larger
         # Each by a whole vector: a product of two sparse matrices counts before it multiplies.
         for start in range(0, n - old, self._AT_ONCE):
             block = fresh[start : start + self._AT_ONCE]
-            for i, row in enumerate(block if self._is_dense else block.toarray(), old + start):
+            for i, row in enumerate(block if isinstance(block, np.ndarray) else block.toarray(), old + start):
                 self._products[:n, i] = self._products[i, :n] = self._sub @ row + 1
 
     def last_column(self) -> np.ndarray | None:
@@ -229,14 +237,16 @@ class _Labelled:
     def inner(self, duals: np.ndarray) -> np.ndarray:
         """Return the inner products plus one, times a vector of duals, shape (n_labelled,)."""
         if self._products is None:
-            return self._sub @ self.weights(duals) + duals.sum()
+            products: np.ndarray = self._sub @ self.weights(duals) + duals.sum()
+            return products
         n = len(duals)
         return self._products[:n, :n] @ duals.astype(np.float32)
 
     def weights(self, duals: np.ndarray) -> np.ndarray:
         """Return the sum of the rows, each times its dual, shape (d,)."""
         duals = duals.astype(self._matrix.dtype, copy=False)
-        return duals @ self._sub if self._is_dense else self._transposed @ duals
+        weights: np.ndarray = duals @ self._sub if self._is_dense else self._transposed @ duals
+        return weights
 
 
 def _grown(buffer: np.ndarray | None, fresh: np.ndarray, filled: int) -> np.ndarray:
@@ -261,7 +271,7 @@ class _Rows:
 
     _LARGE = 1 << 24  # entries from which on a second thread pays
 
-    def __init__(self, matrix) -> None:
+    def __init__(self, matrix: Matrix) -> None:
         self._matrix = matrix
         self._parts = [matrix]
         if not isinstance(matrix, np.ndarray) and matrix.nnz >= self._LARGE:
@@ -269,15 +279,16 @@ class _Rows:
             ends = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
             self._parts = [_part(matrix, a, b) for a, b in zip([0, *ends], [*ends, matrix.shape[0]])]
 
-    def times(self, right) -> np.ndarray:
+    def times(self, right: np.ndarray) -> np.ndarray:
         """Return the product with a vector, shape (d,)."""
         if len(self._parts) == 1:
-            return self._matrix @ right
+            product: np.ndarray = self._matrix @ right
+            return product
         with ThreadPoolExecutor(len(self._parts)) as pool:
             return np.concatenate(list(pool.map(lambda part: part @ right, self._parts)))
 
 
-def _part(matrix, start: int, end: int):
+def _part(matrix: csr_array, start: int, end: int) -> csr_array:
     """Return some rows of a csr matrix, whose entries are not copied."""
     first, last = int(matrix.indptr[start]), int(matrix.indptr[end])
     parts = matrix.data[first:last], matrix.indices[first:last], matrix.indptr[start : end + 1] - first

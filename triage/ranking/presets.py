@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .. import bundled
 from ..errors import InputError
@@ -75,7 +76,7 @@ def presets(path: Path | None = None) -> dict[str, Preset]:
     return {name: _preset(name, table, "") for name, table in _tables(path).items()}
 
 
-def _tables(path: Path | None = None) -> dict[str, dict]:
+def _tables(path: Path | None = None) -> dict[str, dict[str, Any]]:
     with (path or bundled.path("models/presets.toml")).open("rb") as file:
         tables = tomllib.load(file)
     return {
@@ -84,7 +85,7 @@ def _tables(path: Path | None = None) -> dict[str, dict]:
     }
 
 
-def _preset(name: str, table: Mapping, folder: str) -> Preset:
+def _preset(name: str, table: Mapping[str, Any], folder: str) -> Preset:
     """Return the preset of a table; where it names no encoder, a folder's or no sentence embeddings."""
     scores = tuple(Score(**score) for score in table["scores"])
     settings = {key: value for key, value in table.items() if key != "scores"}

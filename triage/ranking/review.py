@@ -8,15 +8,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
 from ..log import History, Kind, Label, Stage, consensus
+from ..progress import Progress
 from ..project import Project, Records, Snapshot
 from ..protocol.model import Protocol, has_word
 from .held_out import Scorer, held_out_scores
 from .scores import Ranking
+
+if TYPE_CHECKING:
+    from ..features import Texts
+    from .learner import Explanation
+    from .presets import Criteria, Preset
 
 
 class ReviewModel:
@@ -39,13 +46,13 @@ class ReviewModel:
 
     def __init__(
         self,
-        texts,
+        texts: Texts,
         preset: str,
-        criteria,
+        criteria: Criteria | None,
         *,
         device: str = "auto",
         cache_dir: Path | None = None,
-        progress=None,
+        progress: Progress | None = None,
         final: np.ndarray | None = None,
     ) -> None:
         from .. import features, ranking
@@ -69,14 +76,14 @@ class ReviewModel:
         self._learner = ranking.Learner(self.preset, self.views)
 
     @property
-    def parameters(self) -> dict:
+    def parameters(self) -> dict[str, object]:
         """The preset's name and full parameters."""
         return parameters_of(self.preset, self._queries, "stage" if self._final is None else "final")
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return self._learner(rows, taught(self._final, rows, y))
 
-    def explain(self, rows: np.ndarray, y: np.ndarray, row: int):
+    def explain(self, rows: np.ndarray, y: np.ndarray, row: int) -> Explanation | None:
         """Take the score of one record apart (see `ranking.Learner.explain`); the model stays where it was."""
         from .. import ranking
 
@@ -92,14 +99,16 @@ class ReviewModel:
         learner = ranking.Learner(self.preset, self.views)
         return lambda rows, y: learner(rows, taught(self._final, rows, y))
 
-    def is_of(self, fingerprint: str, criteria, preset) -> bool:
+    def is_of(self, fingerprint: str, criteria: Criteria, preset: Preset) -> bool:
         """Tell whether this is the model of a preset over texts with this fingerprint, and of these criteria."""
         mine = self._fingerprint, self._queries, self.preset.parameters()
         return mine == (fingerprint, asdict(criteria), preset.parameters())
 
     def learns_from(self, final: np.ndarray | None) -> bool:
         """Tell whether these labels take the place of those learned from."""
-        return (final is None) == (self._final is None) and (final is None or np.array_equal(final, self._final))
+        if final is None or self._final is None:
+            return final is self._final
+        return np.array_equal(final, self._final)
 
     def over_its_views(self, final: np.ndarray | None) -> ReviewModel:
         """Return a model that has learned nothing and shares the views, which are most of what one takes."""
@@ -116,12 +125,12 @@ def taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndar
     return y if final is None else np.where(final[rows] >= 0, final[rows], y)
 
 
-def parameters_of(preset, queries: Mapping[str, object], learn_from: str) -> dict:
+def parameters_of(preset: Preset, queries: Mapping[str, object], learn_from: str) -> dict[str, object]:
     """Return all that a ranking depends on beside the labels, to be kept with it."""
     return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
 
 
-def criteria_of(protocol: Protocol):
+def criteria_of(protocol: Protocol) -> Criteria:
     """Return what the ranking reads of a protocol: question, inclusion and exclusion criteria."""
     from .. import ranking
 
@@ -136,15 +145,17 @@ def criteria_of(protocol: Protocol):
 def fingerprint_of(records: Records, stage: Stage) -> str:
     """Return what differs whenever a text of the stage does, those of the copies that fill gaps among them."""
     ids, copies = stage.record_ids, stage.live.copies_of(stage.record_ids)
-    digest = hashlib.blake2b(records.text_hashes(ids), digest_size=16)
+    digest = hashlib.blake2b(records.text_hashes(ids).tobytes(), digest_size=16)
     if copies:
         pairs = np.array([(kept, copy) for kept in sorted(copies) for copy in copies[kept]])
-        digest.update(np.searchsorted(ids, pairs[:, 0]))
-        digest.update(records.text_hashes(np.unique(pairs[:, 1])))
+        digest.update(np.searchsorted(ids, pairs[:, 0]).tobytes())
+        digest.update(records.text_hashes(np.unique(pairs[:, 1])).tobytes())
     return digest.hexdigest()
 
 
-def model_of(review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress) -> ReviewModel:
+def model_of(
+    review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress: Progress | None
+) -> ReviewModel:
     """Return the model of a stage, its preset the one asked for or else the protocol's."""
     from .. import features
 
@@ -203,7 +214,9 @@ class Ranked:
     model: ReviewModel | None = None
 
 
-def newest_ranking_of(project: Project, stage_name: str | None, preset: str | None, device: str, progress) -> Ranked:
+def newest_ranking_of(
+    project: Project, stage_name: str | None, preset: str | None, device: str, progress: Progress | None
+) -> Ranked:
     """Rank a stage: by its saved ranking, or anew when that is stale."""
     from .. import ranking as models
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Ranking:
     """
 
     as_of: int
-    model: dict
+    model: dict[str, Any]
     record_ids: np.ndarray
     scores: np.ndarray
     held_out: np.ndarray

@@ -177,7 +177,8 @@ def estimate_from_scores(
 
 
 def _expit(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(logits, -40, 40)))
+    p: np.ndarray = 1 / (1 + np.exp(-np.clip(logits, -40, 40)))
+    return p
 
 
 def _logistic(design: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class AuditE:
         return {"bets": list(self.bets), "weights": list(self.weights), "decay": self.decay}
 
     @classmethod
-    def logged(cls, note: Mapping[str, object]) -> AuditE:
+    def logged(cls, note: Mapping[str, Any]) -> AuditE:
         """Return the weights that `parameters` put in the log."""
         return cls(tuple(note["bets"]), tuple(note["weights"]), note["decay"])
 
@@ -143,7 +144,8 @@ def log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = A
     Of the totals that the draws leave possible it is a convex function that never falls: a miss speaks
     more against many relevant records than against few.
     """
-    return _by_epoch(draws, total, parameters)[..., -1]
+    at_end: np.ndarray = _by_epoch(draws, total, parameters)[..., -1]
+    return at_end
 
 
 def highest_log_evidence(draws: Draws, total: np.ndarray | float, parameters: AuditE = AuditE()) -> np.ndarray:
@@ -153,7 +155,8 @@ def highest_log_evidence(draws: Draws, total: np.ndarray | float, parameters: Au
     the draws after it do. E falls with hits alone, so the highest is that before a hit or after the last
     draw.
     """
-    return _by_epoch(draws, total, parameters).max(axis=-1)
+    highest: np.ndarray = _by_epoch(draws, total, parameters).max(axis=-1)
+    return highest
 
 
 def _by_epoch(draws: Draws, total: np.ndarray | float, parameters: AuditE) -> np.ndarray:

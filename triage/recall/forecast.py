@@ -11,6 +11,7 @@ import numpy as np
 from ..log import History, Origin
 from .evidence import SLACK, AuditE, is_certified, least_missed
 from .rules.exact import draws_needed
+from .rules.fixed_audit import FixedAuditRule
 from .rules.policy import Policy, after_last_relevant, first_audit
 from .verdict import Estimate
 
@@ -76,7 +77,7 @@ def forecast(
         return Workload(waiting, waiting, waiting, least)
     auditing = policy.next_origin(settled) is Origin.AUDIT
     if policy.fixed is not None:
-        return _to_the_look(history, settled, policy, estimate, rng, auditing)
+        return _to_the_look(history, settled, policy, policy.fixed, estimate, rng, auditing)
     left = settled.n_unscreened
     ahead = 0 if auditing else min(left, max(0, policy.wanted(settled) - policy.run(settled)))
     zero_hit = _zero_hit(history, ahead, target, confidence, parameters)
@@ -95,12 +96,13 @@ def _to_the_look(
     history: History,
     settled: History,
     policy: Policy,
+    rule: FixedAuditRule,
     estimate: Estimate | None,
     rng: np.random.Generator,
     auditing: bool,
 ) -> Workload:
     """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
-    waiting, rule = history.n_unscreened - settled.n_unscreened, policy.fixed
+    waiting = history.n_unscreened - settled.n_unscreened
     sample = rule.sample(settled)
     if sample is not None:
         more = sample.size - len(sample.y) if len(sample.y) < sample.size else settled.n_unscreened
@@ -136,9 +138,9 @@ class _Reviews:
     missed: np.ndarray
     times: np.ndarray  # how much likelier than a random record a ranked one is to be relevant
     again: bool  # whether an audit has begun
-    gained: list  # of each epoch: its misses, (n, n_bets)
-    against: list  # of each epoch: the relevant records missing at its start, at the total it was summed at
-    begun: list  # of each epoch: the relevant records found at its start
+    gained: list[np.ndarray]  # of each epoch: its misses, (n, n_bets)
+    against: list[np.ndarray]  # of each epoch: the relevant records missing at its start, at the total it was summed at
+    begun: list[np.ndarray]  # of each epoch: the relevant records found at its start
     spent: np.ndarray
     going: np.ndarray
 
@@ -183,7 +185,8 @@ class _Reviews:
         )
 
     def least_missed(self) -> np.ndarray:
-        return np.floor(self.found / self.target + SLACK) - self.found + 1
+        missed: np.ndarray = np.floor(self.found / self.target + SLACK) - self.found + 1
+        return missed
 
     def zero_hit_audit(self) -> np.ndarray:
         """Return the draws without a hit that an exact test needs, nearly."""
@@ -245,12 +248,13 @@ class _Reviews:
         end = np.minimum(draws, np.maximum(self.left - missing, 0))
 
         def log_ratio(short: np.ndarray) -> np.ndarray:
-            return (
+            ratio: np.ndarray = (
                 gammaln(self.left - short + 1)
                 - gammaln(self.left - short - end + 1)
                 - gammaln(self.left + 1)
                 + gammaln(self.left - end + 1)
             )
+            return ratio
 
         return np.column_stack([log_ratio(c * missing) - log_ratio(missing) for c in self.parameters.bets])
 
@@ -260,10 +264,12 @@ class _Reviews:
         self.against[-1] = now
 
     def _missing(self, epoch: int) -> np.ndarray:
-        return np.floor(self.found / self.target + SLACK) + 1 - self.begun[epoch]
+        missing: np.ndarray = np.floor(self.found / self.target + SLACK) + 1 - self.begun[epoch]
+        return missing
 
     def _at_present(self, epoch: int) -> np.ndarray:
-        return self.gained[epoch] * (self._missing(epoch) / self.against[epoch])[:, None]
+        gained: np.ndarray = self.gained[epoch] * (self._missing(epoch) / self.against[epoch])[:, None]
+        return gained
 
     def draws_to_go(self) -> np.ndarray:
         """Return the draws without a hit to the certificate; 0 where it is there, all while nothing is found."""
@@ -287,7 +293,7 @@ class _Reviews:
         return np.where(self.found == 0, self.left, np.where(there, 0, high))
 
 
-def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list, list, list]:
+def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list[np.ndarray], list[int], list[int]]:
     """Return of each epoch so far its misses by bet, the relevant records missing at its start, and those found."""
     shown = history.sequence()
     audit = shown.origin == Origin.AUDIT

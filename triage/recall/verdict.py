@@ -10,10 +10,10 @@ class Estimate:
     """An estimate of recall with its interval, and what it assumes."""
 
     method: str
-    recall: float | None
-    lower: float | None
-    upper: float | None
-    relevant_total: float | None
+    recall: float
+    lower: float
+    upper: float
+    relevant_total: float
     confidence: float
     assumes: str
 

@@ -30,6 +30,7 @@ from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
 from .words import (
     REFERENCES,
+    Facts,
     headline,
     limit_lines,
     methods_text,
@@ -39,13 +40,24 @@ from .words import (
     stopped_stages,
 )
 
+__all__ = [
+    "discovery_curve",
+    "flow_figure",
+    "headline",
+    "percent",
+    "reason_texts",
+    "render",
+    "statements",
+    "stopped_stages",
+    "write_report",
+]
 _MOST_PROBLEMS = 50  # problems of a file that are listed
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>\\^`{|}]+")
 _PMID = re.compile(r"[1-9]\d{0,8}")
 
 
 def write_report(
-    review: Snapshot, path: str | Path, status: dict, *, notice: str = "", hide: Collection[str] = ()
+    review: Snapshot, path: str | Path, status: Facts, *, notice: str = "", hide: Collection[str] = ()
 ) -> None:
     """Write the report, or the flow figure alone.
 
@@ -105,7 +117,7 @@ def _picture(drawn: str, kind: str) -> bytes:
     return as_picture(drawn, kind.removeprefix("."))
 
 
-def render(review: Snapshot, status: dict, notice: str = "", *, hide: Collection[str] = ()) -> str:
+def render(review: Snapshot, status: Facts, notice: str = "", *, hide: Collection[str] = ()) -> str:
     """Return the report as one HTML page that needs nothing else: no script, no file, no network.
 
     Parameters
@@ -207,8 +219,8 @@ def _included(review: Snapshot, counted: Flow) -> tuple[str, bool, list[_Include
     table = [
         _Included(
             record,
-            labels[record.id] is Label.MAYBE,
-            tuple(tags.get(record.id, ())),
+            labels[record.number] is Label.MAYBE,
+            tuple(tags.get(record.number, ())),
             doi_link(record.doi),
             pmid_link(record.pmid),
         )

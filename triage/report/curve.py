@@ -10,6 +10,7 @@ import numpy as np
 from ..log import History, Origin
 from ..wording import plural
 from .drawing import WIDTH, set_text, svg
+from .words import Facts
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0  # margins round the curve's axes
 _CURVE_HEIGHT = 360.0
@@ -17,7 +18,7 @@ _MOST_POINTS = 1_000  # of the curve: more than it has columns of pixels
 _BEYOND = 3.0  # a bound so many times the finds would flatten the curve; it is only told
 
 
-def discovery_curve(history: History, status: dict) -> str:
+def discovery_curve(history: History, status: Facts) -> str:
     """Draw the relevant records found against the records screened, in the order of first showing.
 
     Parameters
@@ -96,7 +97,7 @@ def discovery_curve(history: History, status: dict) -> str:
     return svg("curve", "Relevant records found against records screened", desc, _CURVE_HEIGHT, body)
 
 
-def _totals(status: dict, found: int) -> tuple[int | None, int | None]:
+def _totals(status: Facts, found: int) -> tuple[int | None, int | None]:
     """Return the estimated number of relevant records and the certificate's upper bound on it."""
     estimate, certificate = status.get("estimate") or {}, status.get("certificate") or {}
     total, missed = estimate.get("relevant_total"), certificate.get("missed_upper")
@@ -107,7 +108,8 @@ def _totals(status: dict, found: int) -> tuple[int | None, int | None]:
 def _nice_step(end: float, ticks: int) -> int:
     """Return the least of 1, 2, 5, 10, 20, 50 ... that divides 0 to `end` by no more than `ticks` ticks."""
     power = 10 ** max(0, math.floor(math.log10(max(end, 1) / ticks)))
-    return next(m * power for m in (1, 2, 5, 10, 20) if m * power * ticks >= end)
+    step: int = next(m * power for m in (1, 2, 5, 10, 20) if m * power * ticks >= end)
+    return step
 
 
 def _level(y: float, colour: str, dashes: str) -> str:

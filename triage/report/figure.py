@@ -26,7 +26,7 @@ class _Line(NamedTuple):
     """A line of a box, and the count that stands at its end."""
 
     text: str
-    count: int | None = None
+    n: int | None = None
     bold: bool = False
     indent: float = 0.0
 
@@ -49,9 +49,9 @@ class _Box:
         if not heading[-1].endswith(count):
             heading.append(count)
         lines = [_Line(line, bold=True) for line in heading]
-        for text, count in self.entries:
-            first, *rest = wrapped(text, inner - text_width(f"{count:,}") - 14 - _INDENT)
-            lines += [_Line(first, count), *(_Line(line, indent=_INDENT) for line in rest)]
+        for text, n in self.entries:
+            first, *rest = wrapped(text, inner - text_width(f"{n:,}") - 14 - _INDENT)
+            lines += [_Line(first, n), *(_Line(line, indent=_INDENT) for line in rest)]
         return lines
 
     def height(self, width: float) -> float:
@@ -68,8 +68,8 @@ class _Box:
         for i, line in enumerate(lines):
             baseline = first + i * LINE
             drawn.append(set_text(x + PAD + line.indent, baseline, line.text, bold=line.bold))
-            if line.count is not None:
-                drawn.append(set_text(x + width - PAD, baseline, f"{line.count:,}", anchor="end"))
+            if line.n is not None:
+                drawn.append(set_text(x + width - PAD, baseline, f"{line.n:,}", anchor="end"))
         return drawn
 
     def __str__(self) -> str:

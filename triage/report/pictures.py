@@ -45,7 +45,7 @@ def as_picture(drawn: str, kind: str) -> bytes:
     except ImportError as error:
         raise ExtraNeeded("The figure as PNG or PDF (.svg needs nothing)", "figures") from error
     root = ET.fromstring(drawn)
-    x, y, width, height = map(float, root.get("viewBox").split())
+    x, y, width, height = map(float, root.attrib["viewBox"].split())
     # A configuration of the user's own must not change the figure.
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
         # Fonts are embedded as they are, so that the text can be searched and edited.
@@ -123,9 +123,9 @@ class _Painter:
             name = element.tag.removeprefix(_SVG)
             if name == "g":
                 # The only groups are names of phases, turned by a quarter.
-                _, x, y = element.get("transform").removeprefix("rotate(").removesuffix(")").split()
+                _, x, y = element.attrib["transform"].removeprefix("rotate(").removesuffix(")").split()
                 self._text(element[0], (float(x), float(y)))
-            elif name == "rect" and not element.get("width").endswith("%"):
+            elif name == "rect" and not element.attrib["width"].endswith("%"):
                 self._box(element)
             elif name in ("polyline", "polygon"):
                 self._line(element, is_head=name == "polygon")
@@ -135,7 +135,7 @@ class _Painter:
     def _box(self, element: ET.Element) -> None:
         from matplotlib.patches import FancyBboxPatch
 
-        x, y, width, height, corner = (float(element.get(k)) for k in ("x", "y", "width", "height", "rx"))
+        x, y, width, height, corner = (float(element.attrib[k]) for k in ("x", "y", "width", "height", "rx"))
         shade, dashes = float(element.get("fill-opacity", 0)), element.get("stroke-dasharray")
         self.axes.add_patch(
             FancyBboxPatch(
@@ -153,7 +153,7 @@ class _Painter:
     def _line(self, element: ET.Element, *, is_head: bool) -> None:
         from matplotlib.patches import Polygon
 
-        points = [tuple(map(float, point.split(","))) for point in element.get("points").split()]
+        points = [tuple(map(float, point.split(","))) for point in element.attrib["points"].split()]
         self.axes.add_patch(
             Polygon(
                 points,
@@ -171,7 +171,7 @@ class _Painter:
         from matplotlib.textpath import text_to_path
 
         written = element.text or ""
-        x, y, size = (float(element.get(k)) for k in ("x", "y", "font-size"))
+        x, y, size = (float(element.attrib[k]) for k in ("x", "y", "font-size"))
         bold = element.get("font-weight") is not None
         if turned_about is not None:
             across, down = turned_about
@@ -191,5 +191,5 @@ class _Painter:
             rotation=0 if turned_about is None else 90,
             rotation_mode="anchor",
             verticalalignment="baseline",
-            horizontalalignment={"start": "left", "middle": "center", "end": "right"}[element.get("text-anchor")],
+            horizontalalignment={"start": "left", "middle": "center", "end": "right"}[element.attrib["text-anchor"]],
         )

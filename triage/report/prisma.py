@@ -134,9 +134,12 @@ def _listed(counts: list[tuple[str, int]]) -> str:
     return "; ".join(f"{_name(name)}, {n}" for name, n in counts)
 
 
+_HARMLESS = str.maketrans({"'": "\u2019", '"': "\u201d", "\\": "/", "@": " at "})
+
+
 def _name(text: str) -> str:
     """Take from a text what would end it for the package, or for the drawing program behind it."""
     text = re.sub(r"\s*[,;]\s*", " / ", clean(text).rstrip(".,; "))
-    text = text.translate(str.maketrans({"'": "\u2019", '"': "\u201d", "\\": "/", "@": " at "}))
+    text = text.translate(_HARMLESS)
     # A spreadsheet would run a cell that begins so; a blank before it makes it text.
     return f" {text}" if text.startswith(("=", "+", "-")) else text

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .. import __version__
 from ..flow import Flow, StageFlow
@@ -16,6 +17,8 @@ from ..log import History, Origin
 from ..protocol.model import Limits, Protocol
 from ..stopping_rules import RULES
 from ..wording import agree, is_are, plural, span, was_were
+
+Facts = Mapping[str, Any]  # a status as JSON has it, or a part of it; any recall key may be None
 
 REFERENCES = {
     "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
@@ -39,7 +42,7 @@ class Statement:
     text: str
 
 
-def statements(status: dict) -> list[Statement]:
+def statements(status: Facts) -> list[Statement]:
     """Say in plain sentences what a status says, each with its promise and claiming no more than it.
 
     Parameters
@@ -74,7 +77,7 @@ def statements(status: dict) -> list[Statement]:
     return said
 
 
-def headline(status: dict) -> str:
+def headline(status: Facts) -> str:
     """Say in a few words whether screening can stop, and without a certificate that there is none."""
     if not status["records"]:
         return "No record has come to this stage."
@@ -87,12 +90,12 @@ def headline(status: dict) -> str:
     return "The stopping rule is met, without a certificate."
 
 
-def _is_certified(status: dict) -> bool:
+def _is_certified(status: Facts) -> bool:
     # The review's own rule may have certified its stop by other evidence than the running certificate.
     return any((status.get(key) or {}).get("certified") for key in ("certificate", "verdict"))
 
 
-def _certificate_now(status: dict, certificate: dict) -> str:
+def _certificate_now(status: Facts, certificate: Facts) -> str:
     unscreened, target = status["unscreened"], percent(status["target"])
     missed, lower = certificate.get("missed_upper"), certificate.get("recall_lower")
     drawn = certificate.get("audit_draws")
@@ -111,12 +114,12 @@ def _certificate_now(status: dict, certificate: dict) -> str:
     )
 
 
-def _held_how(status: dict, certificate: dict) -> str:
+def _held_how(status: Facts, certificate: Facts) -> str:
     when = {"audit-e": ", holds whenever you look", "fixed-audit": ", holds for one look only"}
     return f"{percent(status['confidence'])} confidence{when.get(certificate.get('method', ''), '')}"
 
 
-def _estimate_now(status: dict, estimate: dict) -> str:
+def _estimate_now(status: Facts, estimate: Facts) -> str:
     text = f"Recall is estimated at {percent(estimate['recall'])}"
     lower, upper = estimate.get("lower"), estimate.get("upper")
     if lower is not None and upper is not None:
@@ -132,11 +135,11 @@ def _estimate_now(status: dict, estimate: dict) -> str:
     return f"{text}; it assumes{'' if assumes.startswith('that ') else ':'} {assumes}."
 
 
-def _by_method(estimate: dict) -> str:
+def _by_method(estimate: Facts) -> str:
     return f" ({estimate['method']})" if estimate.get("method") else ""
 
 
-def _work_ahead(workload: dict) -> str:
+def _work_ahead(workload: Facts) -> str:
     records, hours = workload.get("records_to_certificate"), workload.get("hours")
     pace = workload.get("seconds_per_record")
     if not records or records.get("p50") is None:
@@ -155,7 +158,7 @@ def _work_ahead(workload: dict) -> str:
 
 
 def methods_text(
-    protocol: Protocol, counted: Flow, history: History, status: dict, model: Mapping[str, object] | None
+    protocol: Protocol, counted: Flow, history: History, status: Facts, model: Mapping[str, object] | None
 ) -> str:
     """Return a methods paragraph to paste: what was done, with which figures and which promise.
 
@@ -216,7 +219,7 @@ def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
 
 
 def _said_of_screening(
-    protocol: Protocol, history: History, status: dict, conflicts: int, model: Mapping[str, object] | None, over: bool
+    protocol: Protocol, history: History, status: Facts, conflicts: int, model: Mapping[str, object] | None, over: bool
 ) -> list[str]:
     n = status["screened"]
     done = was_were(n) if over else agree(n, "has been", "have been")
@@ -255,13 +258,15 @@ def _said_of_model(model: Mapping[str, object]) -> str:
         text += f", whose {plural(len(parameters), 'parameter')} are listed in the report"
     elif parameters:
         text += f" ({'; '.join(f'{k} = {v}' for k, v in parameters)})"
-    scores = model.get("scores") or ()
-    if any(isinstance(score, Mapping) and score.get("view") == "embedding" for score in scores):
+    scores = model.get("scores")
+    if isinstance(scores, Sequence) and any(
+        isinstance(score, Mapping) and score.get("view") == "embedding" for score in scores
+    ):
         text += ", with sentence embeddings (Reimers & Gurevych 2019) among its features"
     return text + "."
 
 
-def _said_of_recall(protocol: Protocol, status: dict, over: bool) -> list[str]:
+def _said_of_recall(protocol: Protocol, status: Facts, over: bool) -> list[str]:
     rule, verb = protocol.stopping.rule, "was" if over else "is"
     confidence = f"{percent(status['confidence'])} confidence"
     said = [
@@ -338,14 +343,14 @@ def percent(share: float, rounding: Callable[[float], int] = round) -> str:
     A share below 1 is never written as 100%, nor one above 0 as 0%.
     """
     # 0.57 * 1000 is 569.9999999999999: a bound must not lose a tenth to that.
-    slack = {math.floor: 1e-9, math.ceil: -1e-9}.get(rounding, 0.0)
+    slack = 1e-9 if rounding is math.floor else -1e-9 if rounding is math.ceil else 0.0
     tenths = rounding(share * 1000 + slack)
     if rounding is round and 0 < share < 1:
         tenths = min(max(tenths, 1), 999)
     return f"{tenths / 10:g}%"
 
 
-def stopped_stages(status: dict) -> frozenset[str]:
+def stopped_stages(status: Facts) -> frozenset[str]:
     """Return the stage of a status where its verdict is to stop, else nothing."""
     verdict = status.get("verdict") or {}
     return frozenset([status["stage"]] if verdict.get("stop") else [])

@@ -106,7 +106,9 @@ class ProjectJournal:
         self._seq = stage.live.last_seq
 
     def _rows_of(self, events: Sequence[Event]) -> list[int]:
-        return self.stage.rows_of(0 if e.record_id is None else self._live.kept(e.record_id) for e in events).tolist()
+        ids = (0 if e.record_id is None else self._live.kept(e.record_id) for e in events)
+        rows: list[int] = self.stage.rows_of(ids).tolist()
+        return rows
 
     def _follow(self, e: Event, row: int) -> None:
         """Note who is at work, and who took a record."""
@@ -144,7 +146,8 @@ class ProjectJournal:
         """Return who has judged a record, and how."""
         found: dict[str, set[Label]] = {}
         for e in self._judgements(row):
-            found.setdefault(e.reviewer, set()).add(e.label)
+            if e.label is not None:
+                found.setdefault(e.reviewer, set()).add(e.label)
         return found
 
     def _count_votes(self, row: int) -> None:
@@ -319,9 +322,9 @@ class ProjectJournal:
         mine = [
             e for (name, _, who), e in self._live.decisions.items() if name == self.stage.name and who == self._reviewer
         ]
-        rows = self.stage.rows_of(self._live.kept(e.record_id) for e in mine).tolist()
-        last, row = max(zip(mine, rows, strict=True), key=lambda one: (one[1] >= 0, one[0].seq), default=(None, -1))
-        return None if row < 0 else (last, row)
+        rows: list[int] = self.stage.rows_of(self._live.kept(e.about) for e in mine).tolist()
+        here = ((e, row) for e, row in zip(mine, rows, strict=True) if row >= 0)
+        return max(here, key=lambda one: one[0].seq, default=None)
 
     def undo(self) -> tuple[int, int] | None:
         if (found := self.last()) is None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from ..errors import InputError
 from ..log import History, Origin, Stage
+from ..progress import Progress
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..ranking.review import (
@@ -22,14 +24,19 @@ from ..ranking.review import (
     newest_ranking_of,
     no_records,
 )
-from ..records import Record
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
-from .session import Session
+from .session import Journal, Session
 from .training import Training
 
 
 def _training_of(
-    review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress, beside: Session | None
+    review: Snapshot,
+    stage: Stage,
+    preset: str | None,
+    device: str,
+    cache_dir: Path,
+    progress: Progress | None,
+    beside: Session | None,
 ) -> tuple[Training, ReviewModel]:
     """Return what ranks a stage, and its model: those of a session beside it, as far as they are right here, too."""
     model, final = None, final_labels(review.protocol, stage)
@@ -54,11 +61,11 @@ def open_session(
     stage_name: str | None = None,
     preset: str | None = None,
     device: str = "auto",
-    progress=None,
+    progress: Progress | None = None,
     background: bool = True,
     retrain_after: Callable[[int], int] = lambda _: 1,
     beside: Session | None = None,
-) -> Iterator[tuple[Session, Sequence[Record]]]:
+) -> Iterator[tuple[Session, StageRecords]]:
     """Open a screening session; give it and the stage's records by row.
 
     The audit permutation is committed, and the first ranking made, before anything is shown.
@@ -108,7 +115,7 @@ def open_session(
 @contextmanager
 def open_second_look(
     project: Project, record_ids: Sequence[int], *, reviewer: str, stage_name: str | None = None
-) -> Iterator[tuple[Session, Sequence[Record]]]:
+) -> Iterator[tuple[Session, StageRecords]]:
     """Open a session over the records that await a second look; give it and the records by row.
 
     They come in their order: nothing is ranked, and none is drawn for the audit.
@@ -126,7 +133,9 @@ def open_second_look(
     stage = review.stage(stage_name)
     rows = [row for row in stage.rows_of(record_ids).tolist() if row >= 0]
     journal = SecondLookJournal(ProjectJournal(project, review, stage.name, reviewer, {}), rows)
-    yield Session(journal.desk(), lambda rows, y: None, journal=journal), StageRecords(review.records, stage, rows)
+    # Nothing is shown anew or ranked, so the journal has no more than such a session asks of it.
+    session = Session(journal.desk(), lambda rows, y: None, journal=cast(Journal, journal))
+    yield session, StageRecords(review.records, stage, rows)
 
 
 def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
@@ -147,7 +156,7 @@ def hand_out(
     stage_name: str | None = None,
     preset: str | None = None,
     device: str = "auto",
-    progress=None,
+    progress: Progress | None = None,
 ) -> list[int]:
     """Hand out a reviewer's next batch to be screened outside, audit draws among it; return its ids.
 
@@ -189,9 +198,9 @@ def hand_out(
             replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]),
             training,
             next_origin=_policy(committed),
-            journal=batch,
+            journal=cast(Journal, batch),  # a batch is chosen and logged; nothing is decided in it
         )
-        ids = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()
+        ids: list[int] = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()
         if not ids:
             raise InputError(
                 f"Every record of the stage {stage.name!r} is judged; there is no next batch."
@@ -202,15 +211,17 @@ def hand_out(
             write(ids)
         logged = False
         try:
-            logged = not batch.taken or project.log.show(
-                stage.name,
-                stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
-                [origin for _, origin, _ in batch.taken],
-                [size for *_, size in batch.taken],
-                reviewer=reviewer,
-                ranking_id=ranking.id,
-                file=Path(file).name,
-                after=committed.live.last_seq,
+            logged = not batch.taken or bool(
+                project.log.show(
+                    stage.name,
+                    stage.record_ids[[row for row, *_ in batch.taken]].tolist(),
+                    [origin for _, origin, _ in batch.taken],
+                    [size for *_, size in batch.taken],
+                    reviewer=reviewer,
+                    ranking_id=ranking.id,
+                    file=Path(file).name,
+                    after=committed.live.last_seq,
+                )
             )
         finally:
             if write is not None and not logged:  # or somebody wrote meanwhile, and the batch is chosen anew

@@ -66,7 +66,7 @@ class Pool:
         """Mark a record as shown the way an event of the log says (see `Stage.history`)."""
         origin, size = event.origin or Origin.CHOSEN, self.left(row)
         if origin is Origin.AUDIT and event.kind is Kind.SHOWN:
-            size = event.pool_size
+            size = event.pool
         elif origin is Origin.AUDIT or (event.kind is Kind.DECISION and origin is Origin.RANKED):
             origin = Origin.CHOSEN
         self._append(row, origin, size)
@@ -102,12 +102,14 @@ class Pool:
     def outstanding(self) -> list[int]:
         """Return the rows shown and not judged, in the order of first showing."""
         order = self._order[: self._n_shown]
-        return order[self.y[order] < 0].tolist()
+        rows: list[int] = order[self.y[order] < 0].tolist()
+        return rows
 
     def in_order(self, which: np.ndarray) -> np.ndarray:
         """Return the rows of a mask over all records that were shown, in the order of first showing."""
         order = self._order[: self._n_shown]
-        return order[which[order]]
+        rows: np.ndarray = order[which[order]]
+        return rows
 
     def history(self) -> History:
         """Return what the mathematics may see."""

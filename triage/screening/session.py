@@ -166,7 +166,7 @@ class Session:
         self.changes = 0
         self._set_aside: dict[int, int] = {}  # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
-        self._under_way: Future | None = None
+        self._under_way: Future[None] | None = None
         self._sit_at(desk)
 
     def _sit_at(self, desk: Desk) -> None:

@@ -54,7 +54,9 @@ def open_keys() -> Keys:
     """Return the keys of standard input: single keys on a terminal, lines from a file or a pipe."""
     if not sys.stdin.isatty():
         return _LineKeys(sys.stdin)
-    return _WindowsKeys() if sys.platform == "win32" else _PosixKeys(sys.stdin.fileno())
+    if sys.platform == "win32":
+        return _WindowsKeys()
+    return _PosixKeys(sys.stdin.fileno())
 
 
 class _LineKeys:
@@ -168,31 +170,30 @@ class _PosixKeys:
         self._decoder.reset()
 
 
-class _WindowsKeys:
-    whole_lines = False
-    _SPECIAL: ClassVar = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN, "G": HOME, "O": END}
+if sys.platform == "win32":
+    import msvcrt
 
-    def __enter__(self) -> Self:
-        return self
+    class _WindowsKeys:
+        whole_lines = False
+        _SPECIAL: ClassVar = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN, "G": HOME, "O": END}
 
-    def __exit__(self, *exception: object) -> None:
-        pass
+        def __enter__(self) -> Self:
+            return self
 
-    def key(self) -> str:
-        import msvcrt
+        def __exit__(self, *exception: object) -> None:
+            pass
 
-        key = msvcrt.getwch()
-        if key == "\x03":  # getwch takes Ctrl-C for a key like any other
-            signal.raise_signal(signal.SIGINT)
-        if key in ("\x00", "\xe0"):
+        def key(self) -> str:
             key = msvcrt.getwch()
-            return self._SPECIAL.get(key, ESCAPE + key)
-        if key in (END_OF_FILE, "\x1a"):
-            raise EOFError
-        return {"\r": ENTER, "\b": BACKSPACE}.get(key, key)
+            if key == "\x03":  # getwch takes Ctrl-C for a key like any other
+                signal.raise_signal(signal.SIGINT)
+            if key in ("\x00", "\xe0"):
+                key = msvcrt.getwch()
+                return self._SPECIAL.get(key, ESCAPE + key)
+            if key in (END_OF_FILE, "\x1a"):
+                raise EOFError
+            return {"\r": ENTER, "\b": BACKSPACE}.get(key, key)
 
-    def flush(self) -> None:
-        import msvcrt
-
-        while msvcrt.kbhit():
-            msvcrt.getwch()
+        def flush(self) -> None:
+            while msvcrt.kbhit():
+                msvcrt.getwch()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def make_app(
     """
 
     @asynccontextmanager
-    async def life(app: FastAPI):
+    async def life(app: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.desks.close()
 

@@ -179,6 +179,7 @@ class Access:
             When name and password do not belong together, or too many attempts failed.
         """
         person, folded = self.project.people.named(name), name.casefold()
+        counted: dict[tuple[str, ...], Limit]
         if person is not None and self._is_device_of(person, device):
             counted = {("device", folded, device): OF_ONE_FROM_ONE}
         else:
@@ -187,6 +188,8 @@ class Access:
         self.check(
             counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
         )
+        if person is None:  # nobody's password is right
+            raise Refused(401, "Name and password do not belong together.")
         return self.project.people.start_session(person.name), self.device_of(person)
 
     def check(
@@ -230,7 +233,8 @@ def review_of(request: Request) -> Snapshot:
     """Return the review as it was when the request came in: what one answer tells belongs together."""
     if not hasattr(request.state, "review"):
         request.state.review = request.app.state.project.snapshot()
-    return request.state.review
+    review: Snapshot = request.state.review
+    return review
 
 
 def visitor(request: Request) -> Visitor:

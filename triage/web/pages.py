@@ -24,18 +24,17 @@ from ..wording import agree, plural, span
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
 from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
-from .api.records import history as history_of, own_decisions, record as record_of, search_results
+from .api.records import history as history_of, own_decisions, search_results, shown_record
 from .api.review import Statuses, paces
 from .api.team import (
     Batch,
     agreement as agreement_of,
     batches_of,
-    conflicts as conflicts_of,
     second_look as second_look_of,
     take_batch_back,
     viewer_of,
 )
-from .limits import OF_ONE_FROM_ONE, Refused, too_many
+from .limits import OF_ONE_FROM_ONE, Limit, Refused, too_many
 from .reading import as_read, line, words_of
 from .sessions import Desk
 
@@ -68,7 +67,8 @@ _DEVICE_SECONDS = 180 * 24 * 3600  # for which a browser is known by an earlier 
 
 def access_of(request: Request) -> Access:
     """Return what lets people into this server's review."""
-    return request.app.state.access
+    access: Access = request.app.state.access
+    return access
 
 
 def posted(request: Request, csrf: Annotated[str, Form(max_length=200)] = "") -> Visitor:
@@ -239,7 +239,7 @@ def record(
     desk = desk_of(request, review, who, stage)
     desk.open_in_background(review)
     protocol, now = review.protocol, review.asked(desk.stage_name)
-    shown = record_of(request, review, who, record_id, desk.stage_name)
+    shown = shown_record(request, review, who, record_id, desk.stage_name)
     return page(
         request,
         "record.html",
@@ -315,7 +315,7 @@ def batch_taken_back(
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
     protocol, now = review.protocol, review.asked(stage or None)
-    found = conflicts_of(request, review, who, now.name)
+    found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
     ids = [one["record_id"] for one in found["conflicts"]]
     words = words_of(protocol)
     return page(
@@ -449,7 +449,7 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    counted = {("join", address_of(request)): OF_ONE_FROM_ONE}
+    counted: dict[tuple[str, ...], Limit] = {("join", address_of(request)): OF_ONE_FROM_ONE}
     if wait := access.attempts.begin(counted):
         raise too_many(wait)
     invitation = project.people.invitation(token)
@@ -543,9 +543,10 @@ def change_password(request: Request, review: Review, who: Posted, password: Tex
     if new != again:
         return _account_page(request, who, "The two new passwords differ; type them again.", code=422)
     project.people.set_password_hash(who.name, access.hashed(new))
-    return _with_session(
-        request, project.people.start_session(who.name), access.device_of(project.people.named(who.name)), "/account"
-    )
+    person = project.people.named(who.name)  # anew: what a browser is known by changes with the password
+    if person is None:
+        raise Refused(403, "This needs a person who has logged in.")
+    return _with_session(request, project.people.start_session(who.name), access.device_of(person), "/account")
 
 
 @router.post("/account/tokens")

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from ..protocol.model import Protocol
 from ..records import Record
 from ..report import doi_link, pmid_link
 from ..text import CriteriaWords, plain, untagged
 
 _AUTHORS_NAMED = 6
+Pieces = list[tuple[str, str]]  # of a text, each with the kind of criteria that it is a word of
+
+
+class AsRead(TypedDict):
+    """A record as a page shows it."""
+
+    record_id: int
+    title: Pieces
+    authors: str
+    journal: str
+    year: int | None
+    source: str
+    language: str
+    type: str
+    abstract: list[Pieces]
+    keywords: Pieces
+    doi: str
+    doi_link: str
+    pmid: str
+    pmid_link: str
 
 
 def words_of(protocol: Protocol) -> CriteriaWords:
@@ -20,7 +42,7 @@ def line(text: str) -> str:
     return " ".join(untagged(plain(text)).split())
 
 
-def marked(text: str, words: CriteriaWords | None) -> list[tuple[str, str]]:
+def marked(text: str, words: CriteriaWords | None) -> Pieces:
     """Cut a text into pieces, each with the kind of criteria that it is a word of; "" for all else."""
     if words is None:
         return [(text, "")] if text else []
@@ -33,7 +55,7 @@ def marked(text: str, words: CriteriaWords | None) -> list[tuple[str, str]]:
     return [*pieces, (text[at:], "")] if at < len(text) else pieces
 
 
-def as_read(record: Record, words: CriteriaWords | None) -> dict[str, object]:
+def as_read(record: Record, words: CriteriaWords | None) -> AsRead:
     """Return a record as a page shows it: printable text in pieces, and addresses that were checked.
 
     Nothing in it says how the record came before the reviewer.
@@ -42,7 +64,7 @@ def as_read(record: Record, words: CriteriaWords | None) -> dict[str, object]:
     more = len(authors) - _AUTHORS_NAMED
     abstract = untagged(plain(record.abstract))
     return {
-        "record_id": record.id,
+        "record_id": record.number,
         "title": marked(line(record.title) or "(no title)", words),
         "authors": "; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
         "journal": line(record.journal),

@@ -7,16 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import TypedDict
 
 from .. import ending, screening
 from ..errors import InputError
 from ..log import Event, Label, Live
 from ..project import Project, Snapshot
+from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
-from ..records import Record
 from ..session_state import StateOf, logged_parameters, recall_for
-from .reading import as_read, line, words_of
+from .reading import AsRead, as_read, line, words_of
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
@@ -30,6 +31,22 @@ class Opening:
     what: str = "Opening the review"
     done: int = 0
     total: int = 0
+
+
+class InQueue(AsRead):
+    """A record before the reviewer, and the tags that they gave it."""
+
+    tags: list[str]
+
+
+class Queue(TypedDict):
+    """What is before a reviewer; while the session is opened, how far it is."""
+
+    records: list[InQueue]
+    state: str
+    counts: dict[str, int] | None
+    recall: dict[str, object] | None
+    preparing: dict[str, object] | None
 
 
 @dataclass
@@ -50,7 +67,7 @@ class Desk:
         self.failed: InputError | None = None
         self._closing: ExitStack | None = None
         self.session: screening.Session | None = None
-        self._answers: OrderedDict[str, dict] = OrderedDict()
+        self._answers: OrderedDict[str, dict[str, object]] = OrderedDict()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -94,11 +111,11 @@ class Desk:
             )
         self.opening = None
 
-    def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, Sequence[Record]]) -> None:
+    def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
         with self.lock:
             self.failed = None
             self.session, self._records = opened
-            self._texts: dict[int, dict[str, object]] = {}  # by row, of the records before the reviewer
+            self._texts: dict[int, AsRead] = {}  # by row, of the records before the reviewer
             self._closing = closing
             self._protocol = review.protocol
             self._words = words_of(self._protocol)
@@ -157,7 +174,7 @@ class Desk:
 
     # -- what is before the reviewer ----------------------------------------------------------
 
-    def queue(self) -> dict[str, object]:
+    def queue(self) -> Queue:
         """Return the records before the reviewer, in order; or how far the session is with opening."""
         try:
             with self._at_work() as session:
@@ -233,7 +250,7 @@ class Desk:
         def change(session: screening.Session) -> dict[str, object]:
             live = self.project.live()
             last = self.last(live)
-            if last is None or (record_id is not None and live.kept(last.record_id) != live.kept(record_id)):
+            if last is None or (record_id is not None and live.kept(last.about) != live.kept(record_id)):
                 return {"record_id": None, "label": None, "note": "", "reason": ""}
             row = session.undo()
             return {

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
+from ...progress import Tick
 from ...records import content_hash
 from .. import seals
 from ..kept import new_array
 from .sentence import PART, SentenceEmbedding
-from .tokens import Text, Tick, length_of, logger
+from .tokens import Text, length_of, logger
 
 _COPIED_AT_ONCE = 1 << 16  # rows
 _SAVE_EVERY_SECONDS = 30.0
@@ -85,8 +86,7 @@ class _Cache:
         self._path = path
         self._reported = False
         self._use(np.empty(0, _row_type(0)))
-        if path is not None:
-            self._read()
+        self._read()
 
     def _use(self, stored: np.ndarray) -> None:
         self._stored = stored
@@ -94,6 +94,8 @@ class _Cache:
         self.rows: dict[bytes, int] = {h.tobytes(): i for i, h in enumerate(stored["hash"])}
 
     def _read(self) -> None:
+        if self._path is None:
+            return
         try:
             stored = np.load(self._path, mmap_mode="r")
         except FileNotFoundError:
@@ -136,7 +138,8 @@ class _Cache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             seals.drop_left_behind(self._path.parent.glob(f"{self._path.stem}.*.tmp"))
             made = self._with(vectors, lambda n, dtype: new_array(unfinished, (n,), dtype))
-            made.flush()
+            if isinstance(made, np.memmap):
+                made.flush()
             if os.name == "nt":  # a file that is mapped can be neither renamed nor replaced there
                 self._use(np.empty(0, made.dtype))
                 del made
@@ -171,7 +174,7 @@ class _Cache:
 def _checksums(rows: np.ndarray) -> np.ndarray:
     """Return the CRC-32 of each row but for its last field, which holds it."""
     size = rows.dtype.itemsize
-    data = memoryview(np.ascontiguousarray(rows).view(np.uint8))
+    data = np.ascontiguousarray(rows).view(np.uint8).data
     return np.array([zlib.crc32(data[at : at + size - 4]) for at in range(0, len(data), size)], np.uint32)
 
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -20,6 +21,11 @@ from ..views import of_length_one
 from .on_torch import sentence_transformer
 from .runtime import Runtime
 from .tokens import LONGEST, MOST_WORKERS, PROCESSOR_TOKENS, TokenEncoder, fast_tokenizer, quiet
+
+if TYPE_CHECKING:
+    import openvino
+    import torch
+    from tokenizers import Tokenizer
 
 _GROUPS = (96, 64, 32)  # numbers that share a scale in eight bits; wider is faster, and rounds more
 _AGREES = 0.999  # the least cosine to float32
@@ -52,7 +58,7 @@ def openvino_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: in
     return _openvino_runner(model, Tokenizer.from_str(described), max_tokens, prompt)
 
 
-def _keep(home: Path, model, tokenizer: str) -> None:
+def _keep(home: Path, model: openvino.Model, tokenizer: str) -> None:
     """Save a converted model as one folder, at once; where that cannot be it is converted each time."""
     import openvino
 
@@ -73,7 +79,7 @@ def _keep(home: Path, model, tokenizer: str) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _converted(folder: Path, digest: str, runtime: Runtime):
+def _converted(folder: Path, digest: str, runtime: Runtime) -> tuple[openvino.Model, str]:
     """Convert a model by tracing it, in the wanted precision if it agrees with torch in float32, else in float32.
 
     Returns
@@ -92,7 +98,7 @@ def _converted(folder: Path, digest: str, runtime: Runtime):
     texts = _sample_texts()
     expected = of_length_one(exact.encode(texts, show_progress_bar=False))
     for precision in dict.fromkeys((runtime.precision, "float32")):
-        model = _traced(exact[0].auto_model)
+        model = _traced(cast("torch.nn.Module", exact[0].auto_model))
         group = _to_int8(model) if precision == "int8" else 0
         model.set_rt_info("bf16" if precision == "bfloat16" else "f32", ["triage", "precision"])
         model.set_rt_info(str(group), ["triage", "group"])
@@ -111,7 +117,7 @@ def _sample_texts() -> list[str]:
     return [*whole, *(row["Article Title"] for row in rows[20:])]
 
 
-def _traced(transformer):
+def _traced(transformer: torch.nn.Module) -> openvino.Model:
     """Return a transformer and the mean over its tokens as an OpenVINO model of ids and mask.
 
     By the front end itself: `openvino.convert_model` reports its use over the network.
@@ -126,10 +132,11 @@ def _traced(transformer):
             super().__init__()
             self.transformer = transformer
 
-        def forward(self, ids, mask):
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             tokens = self.transformer(input_ids=ids, attention_mask=mask, return_dict=False)[0]
             weight = mask.unsqueeze(-1).to(tokens.dtype)
-            return (tokens * weight).sum(1) / weight.sum(1)
+            mean: torch.Tensor = (tokens * weight).sum(1) / weight.sum(1)
+            return mean
 
     ids = torch.full((2, 7), 5)
     mask = torch.ones_like(ids)
@@ -146,7 +153,7 @@ def _traced(transformer):
     return model
 
 
-def _to_int8(model) -> int:
+def _to_int8(model: openvino.Model) -> int:
     """Put the weights of a traced model into eight bits, in groups with a scale each; return a group's length.
 
     OpenVINO then rounds what is multiplied with them in groups as long. The projection to the values
@@ -184,7 +191,7 @@ def _to_int8(model) -> int:
     return group
 
 
-def _openvino_runner(model, tokenizer, max_tokens: int, prompt: str = "") -> TokenEncoder:
+def _openvino_runner(model: openvino.Model, tokenizer: Tokenizer, max_tokens: int, prompt: str = "") -> TokenEncoder:
     import openvino
 
     workers = min(bundled.processors(), MOST_WORKERS)
@@ -198,14 +205,15 @@ def _openvino_runner(model, tokenizer, max_tokens: int, prompt: str = "") -> Tok
             "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core while others are free
         },
     )
-    idle = SimpleQueue()
+    idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
     for _ in range(workers):
         idle.put(compiled.create_infer_request())
 
     def run(ids: np.ndarray, mask: np.ndarray, _: np.ndarray) -> np.ndarray:
         request = idle.get()
         try:
-            return request.infer([ids, mask])[0].copy()
+            vectors: np.ndarray = request.infer([ids, mask])[0].copy()
+            return vectors
         finally:
             idle.put(request)
 

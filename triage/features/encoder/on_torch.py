@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -12,10 +13,15 @@ from ...errors import InputError
 from ...wording import is_are, plural
 from .recipe import Encoding
 from .runtime import Runtime, is_mean_of_tokens
-from .tokens import DEVICE_TOKENS, MOST_WORKERS, PROCESSOR_TOKENS, TokenEncoder, fast_tokenizer, loading
+from .tokens import DEVICE_TOKENS, MOST_WORKERS, PROCESSOR_TOKENS, Encoder, Text, TokenEncoder, fast_tokenizer, loading
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 
-def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding):
+def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding) -> Encoder:
     """Return a function that encodes texts with torch, by the fastest way that the model allows."""
     model = sentence_transformer(folder, digest, runtime)
     longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
@@ -24,7 +30,8 @@ def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, 
         raise InputError(f"{folder} is no model that gives vectors of texts: it does not say how wide they are.")
     if not is_mean_of_tokens(folder) or (tokenizer := fast_tokenizer(model.tokenizer, longest)) is None:
         return partial(_encode_whole, model, longest, width, encoding)
-    return _on_torch(model[0].auto_model, tokenizer, width, runtime, Encoding("mean", encoding.prompt), False)
+    transformer = cast("torch.nn.Module", model[0].auto_model)
+    return _on_torch(transformer, tokenizer, width, runtime, Encoding("mean", encoding.prompt), False)
 
 
 def plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encoding) -> TokenEncoder:
@@ -60,7 +67,12 @@ def plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encodi
 
 
 def _on_torch(
-    transformer, tokenizer, width: int, runtime: Runtime, encoding: Encoding, takes_segments: bool
+    transformer: torch.nn.Module,
+    tokenizer: Tokenizer,
+    width: int,
+    runtime: Runtime,
+    encoding: Encoding,
+    takes_segments: bool,
 ) -> TokenEncoder:
     """Return an encoder of a transformer and the first, the mean or the largest of its tokens' vectors."""
     import torch
@@ -75,12 +87,16 @@ def _on_torch(
             tokens = transformer(
                 input_ids=torch.from_numpy(ids).to(runtime.device), attention_mask=seen, return_dict=False, **given
             )[0].float()
+            made: torch.Tensor
             if encoding.pooling == "cls":
-                return tokens[:, 0].cpu().numpy()
-            if encoding.pooling == "max":
-                return tokens.masked_fill(seen.unsqueeze(-1) == 0, -torch.inf).amax(1).cpu().numpy()
-            weight = seen.unsqueeze(-1).float()
-            return ((tokens * weight).sum(1) / weight.sum(1)).cpu().numpy()
+                made = tokens[:, 0]
+            elif encoding.pooling == "max":
+                made = tokens.masked_fill(seen.unsqueeze(-1) == 0, -torch.inf).amax(1)
+            else:
+                weight = seen.unsqueeze(-1).float()
+                made = (tokens * weight).sum(1) / weight.sum(1)
+            vectors: np.ndarray = made.cpu().numpy()
+            return vectors
 
     # Threads that share one product wait for each other; threads with products of their own do not.
     return TokenEncoder(
@@ -96,7 +112,12 @@ def _on_torch(
 
 
 def _encode_whole(
-    model, longest: int, width: int, encoding: Encoding, texts: Sequence[str], tick: Callable[[int], None]
+    model: SentenceTransformer,
+    longest: int,
+    width: int,
+    encoding: Encoding,
+    texts: Sequence[Text],
+    tick: Callable[[int], None],
 ) -> np.ndarray:
     """Encode by sentence-transformers itself: any model that it can load."""
     encode = partial(model.encode, show_progress_bar=False, convert_to_tensor=True)
@@ -109,7 +130,7 @@ def _encode_whole(
     try:
         for start in range(0, len(order), 32):
             rows = order[start : start + 32]
-            made = encode([texts[i] for i in rows])
+            made = cast("torch.Tensor", encode([texts[i] for i in rows]))
             vectors[rows] = made.float().cpu().numpy()
             tick(start + len(rows))
     finally:
@@ -118,7 +139,7 @@ def _encode_whole(
 
 
 @lru_cache(maxsize=1)
-def sentence_transformer(folder: Path, digest: str, runtime: Runtime):
+def sentence_transformer(folder: Path, digest: str, runtime: Runtime) -> SentenceTransformer:
     """Load a model by sentence-transformers; the last one stays loaded."""
     with loading(folder):
         import torch

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
 from ...errors import InputError
 
@@ -88,6 +89,18 @@ class Recipe:
         return (title, abstract) if self.separator is None else f"{title}{self.separator}{abstract}"
 
 
+class Settings(TypedDict, total=False):
+    """What a folder's `SETTINGS` may say."""
+
+    pooling: str
+    query_prompt: str
+    document_prompt: str
+    separator: str
+    pairs: bool
+    longest: int
+    query_encoder: str
+
+
 def read_recipe(folder: Path) -> Recipe:
     """Return how the model of a folder encodes; weights are looked at, and not loaded.
 
@@ -116,17 +129,17 @@ def read_recipe(folder: Path) -> Recipe:
             f"{folder} is a plain transformers folder, which does not say how a text becomes one vector; write "
             f'{folder / SETTINGS} with pooling = "cls", "mean" or "max", as the model\'s card says.'
         )
-    pooling = settings.get("pooling") or known.documents.pooling
+    pooling = settings.get("pooling") or (known or Recipe()).documents.pooling
     recipe = replace(known or Recipe(), documents=Encoding(pooling), queries=Encoding(pooling))
     recipe = _with_settings(folder, recipe, settings)
     most = _most_tokens(folder)
     if recipe.longest is not None and "longest" in settings and most is not None and recipe.longest > most:
         raise InputError(f"{folder / SETTINGS}: longest = {recipe.longest}, but the model reads {most} tokens at most.")
     recipe = replace(recipe, longest=min(recipe.longest or LONGEST, most or recipe.longest or LONGEST))
-    return recipe if recipe.query_folder is None else _with_query_folder(folder, recipe)
+    return recipe if recipe.query_folder is None else _with_query_folder(folder, recipe, recipe.query_folder)
 
 
-def _of_whole(folder: Path, settings: Mapping[str, object]) -> Recipe:
+def _of_whole(folder: Path, settings: Settings) -> Recipe:
     """Return the recipe of a sentence-transformers folder: its prompts, and what the settings add."""
     for key in ("pooling", "pairs"):
         if key in settings:
@@ -144,10 +157,10 @@ def _of_whole(folder: Path, settings: Mapping[str, object]) -> Recipe:
     if query or document or {"query_prompt", "document_prompt"} & settings.keys() or kinds & _ROUTERS:
         recipe = replace(recipe, documents=Encoding("", document, "document"), queries=Encoding("", query, "query"))
     recipe = _with_settings(folder, recipe, settings)
-    return recipe if recipe.query_folder is None else _with_query_folder(folder, recipe)
+    return recipe if recipe.query_folder is None else _with_query_folder(folder, recipe, recipe.query_folder)
 
 
-def _with_settings(folder: Path, recipe: Recipe, settings: Mapping[str, object]) -> Recipe:
+def _with_settings(folder: Path, recipe: Recipe, settings: Settings) -> Recipe:
     """Return a recipe with the prompts, separator, length and query encoder that the settings name."""
     recipe = replace(
         recipe,
@@ -165,8 +178,7 @@ def _with_settings(folder: Path, recipe: Recipe, settings: Mapping[str, object])
     return recipe
 
 
-def _with_query_folder(folder: Path, recipe: Recipe) -> Recipe:
-    other = recipe.query_folder
+def _with_query_folder(folder: Path, recipe: Recipe, other: Path) -> Recipe:
     if not (other / "config.json").is_file() and not (other / "modules.json").is_file():
         raise InputError(f"{folder / SETTINGS}: the query_encoder {other} is no folder of a model.")
     if recipe.documents.pooling and not (other / "modules.json").is_file() and not (other / SETTINGS).is_file():
@@ -177,7 +189,8 @@ def _with_query_folder(folder: Path, recipe: Recipe) -> Recipe:
                 f"The query encoder {other} gives vectors of {widths[1]} numbers and {folder} of {widths[0]}; they must "
                 "belong together."
             )
-        return replace(recipe, longest=min(recipe.longest, _most_tokens(other) or recipe.longest))
+        longest = recipe.longest or LONGEST
+        return replace(recipe, longest=min(longest, _most_tokens(other) or longest))
     own = read_recipe(other)
     return replace(recipe, queries=replace(own.queries, prompt=recipe.queries.prompt or own.queries.prompt))
 
@@ -228,21 +241,22 @@ def _medcpt_queries(folder: Path) -> Path | None:
 # -- files --------------------------------------------------------------------------------
 
 
-def _settings(folder: Path) -> dict[str, object]:
+def _settings(folder: Path) -> Settings:
     path = folder / SETTINGS
     if not path.is_file():
         return {}
     try:
         with path.open("rb") as file:
-            settings = tomllib.load(file)
+            told = tomllib.load(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML ({error}).") from error
-    for key, value in settings.items():
+    for key, value in told.items():
         if key not in _KINDS:
             raise InputError(f"{path}: there is no setting {key!r}; there are {', '.join(_KINDS)}.")
         if type(value) is not _KINDS[key]:
             kind = {str: "a text in quotes", bool: "true or false", int: "a whole number"}[_KINDS[key]]
             raise InputError(f"{path}: {key} must be {kind}, and is {value!r}.")
+    settings = cast(Settings, told)
     if settings.get("pooling", _POOLINGS[0]) not in _POOLINGS:
         raise InputError(f'{path}: pooling = {settings["pooling"]!r}; there are "cls", "mean" and "max".')
     if settings.get("longest", LONGEST) < 3:
@@ -311,7 +325,7 @@ def _check_whole(weights: Path) -> None:
         raise InputError(f"{weights} is cut off or damaged: {size:,} bytes of {wanted:,}; copy it again.")
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -325,9 +339,9 @@ def _most_tokens(folder: Path) -> int | None:
     """Return how many tokens a transformer has places for; None when it does not say."""
     config = _json(folder / "config.json")
     places = config.get("max_position_embeddings")
-    most = [] if type(places) is not int or places < 1 else [places]
+    most = [places] if type(places) is int and places > 0 else []
     if most and config.get("model_type") in _PAST_PADDING:
-        most = [places - int(config.get("pad_token_id") or 0) - 1]  # the first places are those of padding
+        most = [most[0] - int(config.get("pad_token_id") or 0) - 1]  # the first places are those of padding
     told = folder / "tokenizer_config.json"
     cut = _json(told).get("model_max_length") if told.is_file() else None
     if type(cut) is int and 0 < cut < 1_000_000:

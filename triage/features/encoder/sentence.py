@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from functools import lru_cache, partial
 from importlib import metadata
@@ -13,19 +13,20 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
 from ...errors import InputError
+from ...progress import Tick
 from ..views import PACKAGED_MODEL, of_length_one
 from .on_openvino import openvino_encoder
 from .on_torch import plain_encoder, torch_encoder
 from .packaged import model_digest, model_folder
 from .recipe import Encoding, Recipe, read_recipe
 from .runtime import Runtime, fastest_runtime, fastest_torch
-from .tokens import Text, Tick, load_lock
+from .tokens import Encoder, Text, load_lock
 from .watching import WatchedEncoder
 
 PART = 2048  # texts that are sorted by length, and encoded, together
 
 
-class SentenceEmbedding(TransformerMixin, BaseEstimator):
+class SentenceEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Sentence embeddings of texts, by a sentence-transformers model on this machine.
 
     Computed by the fastest runtime that agrees with float32: a CUDA device; else OpenVINO where it is
@@ -69,7 +70,8 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
 
     def of_queries(self) -> SentenceEmbedding:
         """Return what encodes criteria, to compare with records that this one encodes."""
-        return clone(self).set_params(role="query")
+        other: SentenceEmbedding = clone(self).set_params(role="query")
+        return other
 
     def recipe(self) -> Recipe:
         """Return what the model needs around its transformer; the packaged one, which is known, needs nothing."""
@@ -143,15 +145,13 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):
 
 
 @lru_cache(maxsize=2)
-def _encoder(
-    folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding
-) -> Callable[[Sequence[Text], Callable[[int], None]], np.ndarray]:
+def _encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding) -> Encoder:
     """Load a model; those of records and of criteria stay loaded. The digest tells one state of a folder from the next."""
     if encoding.pooling:
         return plain_encoder(folder, runtime, max_tokens, encoding)
     if runtime.library == "openvino":
 
-        def on_torch() -> Callable:
+        def on_torch() -> Encoder:
             return torch_encoder(folder, digest, fastest_torch(), max_tokens, encoding)
 
         try:

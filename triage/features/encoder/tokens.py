@@ -10,15 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ...errors import InputError
 
-Tick = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
+
 Text = str | tuple[str, str]  # or title and abstract, as two segments
 Made = TypeVar("Made")
+Encoder = Callable[[Sequence[Text], Callable[[int], None]], np.ndarray]
 PROCESSOR_TOKENS = 1024  # in a batch: four long abstracts, with all that is made of them, stay in a core's cache
 DEVICE_TOKENS = 65_536
 MOST_WORKERS = 16
@@ -49,7 +53,15 @@ class TokenEncoder:
     """
 
     def __init__(
-        self, tokenizer, run, width: int, workers: int, most_tokens: int, on_worker=None, after=None, prompt: str = ""
+        self,
+        tokenizer: Tokenizer,
+        run: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+        width: int,
+        workers: int,
+        most_tokens: int,
+        on_worker: Callable[[], object] | None = None,
+        after: Callable[[], object] | None = None,
+        prompt: str = "",
     ) -> None:
         self._padding = (tokenizer.padding or {}).get("pad_id", 0)
         tokenizer.no_padding()
@@ -112,12 +124,12 @@ class TokenEncoder:
         for i, row in enumerate(rows):
             padded[i, : len(ids[row])] = ids[row]
             mask[i, : len(ids[row])] = 1
-            if segments[row] is not None:
-                segment[i, : len(ids[row])] = segments[row]
+            if (told := segments[row]) is not None:
+                segment[i, : len(ids[row])] = told
         return rows, self._run(padded, mask, segment)
 
 
-def fast_tokenizer(tokenizer, longest: int):
+def fast_tokenizer(tokenizer: PreTrainedTokenizerBase, longest: int) -> Tokenizer | None:
     """Return a copy of a tokenizer of transformers that cuts and pads as its model wants it, or None."""
     from tokenizers import Tokenizer
 
@@ -130,7 +142,7 @@ def fast_tokenizer(tokenizer, longest: int):
 
 
 @contextmanager
-def loading(folder: Path):
+def loading(folder: Path) -> Iterator[None]:
     """Tell in one sentence what the libraries say of a folder that they cannot load."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -155,7 +167,7 @@ def loading(folder: Path):
 
 
 @contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Keep the loading library's own bars and notices off the terminal."""
     import logging
 
@@ -163,7 +175,7 @@ def quiet():
 
     loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
     levels = [logger.level for logger in loggers]
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotation
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:

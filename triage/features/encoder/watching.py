@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from ... import ending
-from .tokens import Made, Text, TokenEncoder, load_lock, logger
+from .tokens import Encoder, Made, Text, load_lock, logger
 
 _STUCK_SECONDS = 60.0  # without progress, after which encoding by OpenVINO is given up
 _LOADING_SECONDS = 300.0  # the same for loading, which may convert the model first and reports no progress
@@ -27,7 +27,7 @@ class WatchedEncoder:
         Each loads an encoder: OpenVINO's, and torch's to replace it.
     """
 
-    def __init__(self, load: Callable[[], TokenEncoder], instead: Callable[[], Callable]) -> None:
+    def __init__(self, load: Callable[[], Encoder], instead: Callable[[], Encoder]) -> None:
         self._instead = instead
         self._gave_up = False
         try:
@@ -78,8 +78,8 @@ def _watched(work: Callable[[Callable[[int], None]], Made], tick: Callable[[int]
     ------
     _Stuck
     """
-    reports: SimpleQueue = SimpleQueue()
-    outcome: Future = Future()
+    reports: SimpleQueue[int | None] = SimpleQueue()
+    outcome: Future[Made] = Future()
     abandoned = threading.Event()
 
     def progress(done: int) -> None:
@@ -103,7 +103,7 @@ def _watched(work: Callable[[Callable[[int], None]], Made], tick: Callable[[int]
         abandoned.set()
 
 
-def _next_report(reports: SimpleQueue, seconds: float) -> int | None:
+def _next_report(reports: SimpleQueue[int | None], seconds: float) -> int | None:
     for _ in range(60):  # in short waits, so that a process stopped by Ctrl-Z does not count as stuck afterwards
         with suppress(Empty):
             return reports.get(timeout=seconds / 60)

@@ -26,7 +26,7 @@ def rule_of(
         The weights of the evidence in force, for a rule whose row takes them.
     """
     row = RULES[name]
-    options = {"audit_size": audit_size, "parameters": parameters}
+    options: dict[str, object] = {"audit_size": audit_size, "parameters": parameters}
     return row.load()(target, confidence, *(options[option] for option in row.options))
 
 

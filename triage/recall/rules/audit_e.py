@@ -23,7 +23,7 @@ class AuditRule(Rule):
     confidence: float
     parameters: AuditE = AuditE()
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         c = certificate(history, self.target, self.confidence, self.parameters)
         if c.recall_lower is None:
             most = plural(c.relevant_upper, "record")

@@ -35,7 +35,7 @@ class Rule(ABC):
     target: float
     confidence: float
 
-    def __call__(self, history: History, *scores: np.ndarray) -> Verdict:
+    def __call__(self, history: History, *scores: np.ndarray | None) -> Verdict:
         """Say whether screening can stop, on which promise, and why."""
         if history.n_total and not history.n_unscreened:
             certified = self.promise == "certificate" and history.n_found > 0
@@ -43,8 +43,8 @@ class Rule(ABC):
         return self.look(history, *scores)
 
     @abstractmethod
-    def look(self, history: History, *scores: np.ndarray) -> Verdict:
-        """Say so while there are records that are not screened."""
+    def look(self, history: History, *scores: np.ndarray | None) -> Verdict:
+        """Say so while there are records that are not screened; most rules leave the scores alone."""
 
     def policy(self) -> Policy | None:
         """Return when the rule wants audit draws; None for a rule that wants none."""

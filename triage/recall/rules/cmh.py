@@ -39,7 +39,7 @@ class CmhRule(Rule):
     confidence: float
     look_every: int | None = None
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         y = history.y[history.judged]
         level, correction = 1 - self.confidence, "not corrected for repeated looks"
         if self.look_every is not None:

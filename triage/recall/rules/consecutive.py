@@ -22,7 +22,7 @@ class ConsecutiveRule(Rule):
     confidence: float
     length: int = 50
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         run = Policy.run(history)
         return self.verdict(
             history.n_found > 0 and run >= self.length,

@@ -49,7 +49,8 @@ def hypergeometric(most: np.ndarray, total: np.ndarray | int, relevant: np.ndarr
     log_factorial = log_factorials(int(total.max()))
 
     def log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+        log_p: np.ndarray = log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+        return log_p
 
     fewest = np.maximum(0, drawn - (total - relevant))
     terms = np.maximum(np.minimum(most, np.minimum(drawn, relevant)) - fewest + 1, 0)
@@ -72,7 +73,8 @@ def log_factorials(most: int) -> np.ndarray:
     """Return the logarithms of the factorials of 0 to `most`."""
     from scipy.special import gammaln
 
-    return gammaln(np.arange(most + 1) + 1.0)
+    log_factorial: np.ndarray = gammaln(np.arange(most + 1) + 1.0)
+    return log_factorial
 
 
 def log_no_hit(left: np.ndarray, relevant: np.ndarray, draws: np.ndarray, log_factorial: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ class FixedAuditRule(Rule):
     confidence: float
     size: int | None = None
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         sample = self.sample(history)
         if sample is None:
             return self.verdict(False, "The audit has not begun; it does after a plateau of the ranking.")

@@ -27,7 +27,7 @@ class IpPRule(Rule):
     target: float
     confidence: float
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         curve = curve_of(history)
         if curve is None:
             return self.verdict(False, "Too few relevant records are found to fit the curve.")

@@ -23,7 +23,7 @@ class KneeRule(Rule):
     confidence: float
     least: int = 1000
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         y = history.y[history.judged]
         n, found = len(y), int(y.sum())
         if n < self.least or not found:

@@ -35,7 +35,9 @@ class QuantRule(Rule):
     target: float
     confidence: float
 
-    def look(self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None) -> Verdict:
+    def look(
+        self, history: History, scores: np.ndarray | None = None, held_out: np.ndarray | None = None, *_: object
+    ) -> Verdict:
         p = None if scores is None or held_out is None else calibrated(history, scores, held_out)
         if p is None:
             why = f"There is no model estimate yet: {_lacking(history, scores)}."

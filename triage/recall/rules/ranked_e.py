@@ -61,7 +61,7 @@ class RankedERule(Rule):
     target: float
     confidence: float
 
-    def look(self, history: History) -> Verdict:
+    def look(self, history: History, *_: object) -> Verdict:
         found = history.n_found
         if not found:
             return self.verdict(False, "Nothing relevant is found yet.")

@@ -42,7 +42,8 @@ StageName = Annotated[str, Query(max_length=200, description="A stage of the pro
 
 def project_of(request: Request) -> Project:
     """Return the review of this server, to write to."""
-    return request.app.state.project
+    project: Project = request.app.state.project
+    return project
 
 
 def desk_of(request: Request, review: Snapshot, who: Visitor, stage: str = "") -> Desk:
@@ -51,7 +52,7 @@ def desk_of(request: Request, review: Snapshot, who: Visitor, stage: str = "") -
     return desks.desk(review, who.name, stage)
 
 
-def decision_as_json(event: Event | None) -> dict | None:
+def decision_as_json(event: Event | None) -> dict[str, object] | None:
     """Return a decision as the reviewer sees their own."""
     if event is None:
         return None
@@ -63,7 +64,7 @@ def decision_as_json(event: Event | None) -> dict | None:
     }
 
 
-def listed(review: Snapshot, desk: Desk, ids: list[int]) -> list[dict]:
+def listed(review: Snapshot, desk: Desk, ids: list[int]) -> list[dict[str, object]]:
     """Return records as a list shows them, each with the decision of the person who asks."""
     records = {r.id: r for r in review.records.read(ids)} if ids else {}
     return [

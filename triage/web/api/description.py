@@ -9,12 +9,13 @@ from .common import Anyone, Review, router
 
 
 @router.get("/openapi.json", tags=["this interface"])
-def description(request: Request, review: Review, who: Anyone) -> dict:
+def description(request: Request, review: Review, who: Anyone) -> dict[str, object]:
     """Return this interface's description as OpenAPI."""
-    return request.app.openapi()
+    described: dict[str, object] = request.app.openapi()
+    return described
 
 
 @router.get("/version", tags=["this interface"])
-def version(who: Anyone) -> dict:
+def version(who: Anyone) -> dict[str, object]:
     """Return the version of triage."""
     return {"version": __version__}

@@ -44,7 +44,7 @@ def import_files(
     who: Owner,
     files: Annotated[list[UploadFile], File(max_length=100)],
     source: Annotated[str, Form(max_length=200)] = "",
-) -> dict:
+) -> dict[str, object]:
     """Read exports into the review, all of them or none; say per file what was announced, kept and at fault."""
     project = project_of(request)
     with tempfile.TemporaryDirectory(prefix="triage-") as folder:
@@ -77,11 +77,11 @@ class Questions:
         self.answers: dict[tuple[int, int], bool] = {}
         self.lock = threading.Lock()
 
-    def as_json(self, first: int = 0, most: int = 20) -> dict:
+    def as_json(self, first: int = 0, most: int = 20) -> dict[str, object]:
         """Return the open questions, each pair's fields side by side."""
         if self.found is None:
             return {"looked": False, "open": 0, "pairs": []}
-        pairs = [m for m in self.found.maybes if (m.kept.id, m.copy.id) not in self.answers]
+        pairs = [m for m in self.found.maybes if (m.kept.number, m.copy.number) not in self.answers]
         return {
             "looked": True,
             "records": self.found.records,
@@ -104,13 +104,14 @@ class Questions:
 
 
 @router.get("/duplicates", tags=["files"])
-def duplicates(request: Request, review: Review, who: Owner) -> dict:
+def duplicates(request: Request, review: Review, who: Owner) -> dict[str, object]:
     """List pairs of records that may be one, side by side, as they were last looked for."""
-    return request.app.state.questions.as_json()
+    questions: Questions = request.app.state.questions
+    return questions.as_json()
 
 
 @router.post("/duplicates", tags=["files"])
-def find_duplicates(request: Request, review: Review, who: Owner) -> dict:
+def find_duplicates(request: Request, review: Review, who: Owner) -> dict[str, object]:
     """Link the records that are surely duplicates, and look for those that may be."""
     questions: Questions = request.app.state.questions
     with questions.lock:
@@ -119,7 +120,7 @@ def find_duplicates(request: Request, review: Review, who: Owner) -> dict:
 
 
 @router.post("/duplicates/answers", tags=["files"])
-def answer(request: Request, review: Review, who: Owner, given: Answer) -> dict:
+def answer(request: Request, review: Review, who: Owner, given: Answer) -> dict[str, object]:
     """Say whether two records are one; sent again, it is written once."""
     questions: Questions = request.app.state.questions
     with questions.lock:

@@ -37,7 +37,7 @@ class FileNames:
             return fulltext.match(name, self._known)
 
 
-def attachments_of(project: Project, live: Live, record_ids: list[int]) -> dict[int, list[dict]]:
+def attachments_of(project: Project, live: Live, record_ids: list[int]) -> dict[int, list[fulltext.AttachedFile]]:
     """Return what is attached to each of these records."""
     given = {i: live.attachments(i) for i in record_ids}
     sizes = project.attachments.sizes({e.reason for events in given.values() for e in events})
@@ -60,7 +60,7 @@ def attach(
     replaces: Annotated[
         list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")
     ] = None,
-) -> dict:
+) -> dict[str, object]:
     """Attach a PDF to a record. It is on the disk when this answers; sent again, it is attached once.
 
     Where the file's name does not tell the record, nothing is written, and `message` says so.
@@ -86,7 +86,7 @@ def attach(
 @router.get("/attachments", tags=["full texts"])
 def attachments(
     request: Request, review: Review, who: Anyone, record_id: Annotated[int, Query(ge=1, le=2**31)]
-) -> dict:
+) -> dict[str, object]:
     """List the PDFs of a record."""
     kept = review.live.kept(record_id)
     return {"record_id": kept, "files": attachments_of(project_of(request), review.live, [kept])[kept]}
@@ -111,7 +111,7 @@ def attachment(
     """Return an attached PDF, also one that was taken off since: the log tells of it."""
     found = next((e for e in review.events_between(event - 1, event) if e.kind is Kind.ATTACHED), None)
     content = project_of(request).attachments.content(found.reason) if found is not None else None
-    if content is None:
+    if found is None or content is None:
         raise HTTPException(404, "There is no such PDF.")
     how = "attachment" if save else "inline"
     return Response(
@@ -122,7 +122,7 @@ def attachment(
 
 
 @router.delete("/attachments/{event}", tags=["full texts"])
-def detach(request: Request, review: Review, who: Anyone, event: RecordId) -> dict:
+def detach(request: Request, review: Review, who: Anyone, event: RecordId) -> dict[str, object]:
     """Take a PDF off its record; the log keeps both. Sent again, it is taken off once."""
     project = project_of(request)
     found = next((e for e in review.events_between(event - 1, event) if e.kind is Kind.ATTACHED), None)
@@ -130,17 +130,17 @@ def detach(request: Request, review: Review, who: Anyone, event: RecordId) -> di
         raise InputError(f"Event {event} attached no file.")
     if fulltext.attached_by(review.live, event) is not None:
         fulltext.detach(project, event, reviewer=who.name)
-    kept = review.live.kept(found.record_id)
+    kept = review.live.kept(found.about)
     return {"record_id": kept, "files": attachments_of(project, project.live(), [kept])[kept]}
 
 
 @router.get("/missing", tags=["full texts"])
-def missing(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def missing(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records of a stage, the last when none is named, that have no PDF: at most 200 of them."""
     return missing_full_texts(review, who, stage)
 
 
-def missing_full_texts(review: Snapshot, who: Visitor, stage_name: str = "") -> dict:
+def missing_full_texts(review: Snapshot, who: Visitor, stage_name: str = "") -> dict[str, object]:
     """Return how many records of a stage have a PDF, and those that have none."""
     stage = fulltext.stage_of_full_texts(review, stage_name or None, viewer=who.viewer)
     ids = fulltext.without(stage)

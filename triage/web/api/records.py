@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from fastapi import Query, Request
 
+from ...fulltext import AttachedFile
 from ...log import Event
 from ...project import Snapshot
-from ..reading import as_read, words_of
+from ..access import Visitor
+from ..reading import AsRead, as_read, words_of
 from ..sessions import Desk
 from .common import (
     LISTED,
@@ -27,9 +29,25 @@ from .common import (
 from .full_texts import attachments_of
 
 
+class ShownRecord(AsRead):
+    """A record as reviewers see it, and the reviewer's own decision on it."""
+
+    at_stage: bool
+    tags: list[str]
+    files: list[AttachedFile]
+    decision: dict[str, object] | None
+
+
 @router.get("/records/{record_id}", tags=["records"])
-def record(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+def record(
+    request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = ""
+) -> dict[str, object]:
     """Return a record as reviewers see it, and the reviewer's own decision on it."""
+    return {**shown_record(request, review, who, record_id, stage)}
+
+
+def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: int, stage: str) -> ShownRecord:
+    """Return a record as reviewers see it, with its files and the visitor's own decision on it."""
     desk = desk_of(request, review, who, stage)
     here = review.stage(desk.stage_name, viewer=who.viewer)
     kept = here.live.kept(record_id)
@@ -54,13 +72,15 @@ def found_records(review: Snapshot, wanted: str) -> Iterator[int]:
         text = " ".join(
             (one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid, *one.keywords)
         ).casefold()
-        kept = live.kept(one.id)
+        kept = live.kept(one.number)
         if kept not in seen and all(word in text for word in words):
             seen.add(kept)
             yield kept
 
 
-def search_results(review: Snapshot, desk: Desk, wanted: str, most: int = SEARCHED) -> tuple[list[dict], bool]:
+def search_results(
+    review: Snapshot, desk: Desk, wanted: str, most: int = SEARCHED
+) -> tuple[list[dict[str, object]], bool]:
     """Return the first records found, and whether there are more."""
     ids: list[int] = []
     if wanted.split():
@@ -78,7 +98,7 @@ def search(
     who: Anyone,
     q: Annotated[str, Query(min_length=1, max_length=300)],
     stage: StageName = "",
-) -> dict:
+) -> dict[str, object]:
     """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
     found, more = search_results(review, desk_of(request, review, who, stage), q)
     return {"records": found, "more": more}
@@ -91,7 +111,7 @@ def own_decisions(review: Snapshot, desk: Desk, label: str = "", reason: str = "
     mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
     if words.split():
         ids = set(found_records(review, words))
-        mine = [e for e in mine if live.kept(e.record_id) in ids or words.casefold() in e.note.casefold()]
+        mine = [e for e in mine if live.kept(e.about) in ids or words.casefold() in e.note.casefold()]
     return sorted(mine, key=lambda e: -e.seq)
 
 
@@ -105,7 +125,7 @@ def history(
     reason: Annotated[str, Query(max_length=1_000)] = "",
     q: Annotated[str, Query(max_length=300)] = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-) -> dict:
+) -> dict[str, object]:
     """List the reviewer's own decisions that are in force, the newest first."""
     desk = desk_of(request, review, who, stage)
     mine = own_decisions(review, desk, label, reason, q)
@@ -114,5 +134,5 @@ def history(
         "total": len(mine),
         "page": page,
         "pages": -(-len(mine) // LISTED),
-        "decisions": listed(review, desk, [review.live.kept(e.record_id) for e in here]),
+        "decisions": listed(review, desk, [review.live.kept(e.about) for e in here]),
     }

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,20 +41,21 @@ class Statuses:
     """What `triage status` says, kept while nothing is new in the log."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str | None], tuple[tuple, dict]] = {}
+        self._known: dict[tuple[str, str | None], tuple[tuple[object, ...], status.Status]] = {}
         self._lock = threading.Lock()
 
-    def of(self, review: Snapshot, stage_name: str, viewer: str | None = None) -> dict:
+    def of(self, review: Snapshot, stage_name: str, viewer: str | None = None) -> status.Status:
         """Return the status of a stage, to a viewer who is to stay blind as they may know it."""
         key = stage_name, viewer if review.protocol.reviewers_per_record > 1 else None
         with self._lock:
             at = (review.live.last_seq, review.n_records, review.protocol_versions[-1])
-            if self._known.get(key, (None,))[0] != at:
-                self._known[key] = (at, status.status(review, stage_name, viewer=viewer))
-            return self._known[key][1]
+            known = self._known.get(key)
+            if known is None or known[0] != at:
+                known = self._known[key] = (at, status.status(review, stage_name, viewer=viewer))
+            return known[1]
 
 
-def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict]:
+def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, object]]:
     """Return decisions and pace of each reviewer; of the visitor alone to a reviewer."""
     events = review.events
     decided = Counter(name for (stage, _, name) in review.live.decisions if stage == stage_name)
@@ -69,7 +71,7 @@ def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict]:
 
 
 @router.get("/status", tags=["review"])
-def review_status(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def review_status(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Say where the stage stands; the keys are those of `triage status --json`.
 
     Where two judge each record it says to all but owners what is so of their own decisions and of the records that
@@ -81,7 +83,7 @@ def review_status(request: Request, review: Review, who: Anyone, stage: StageNam
 
 
 @router.get("/flow", tags=["review"])
-def review_flow(request: Request, review: Review, who: Anyone) -> dict:
+def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, object]:
     """Count the way of the records through the review."""
     counted = flow(review, viewer=who.viewer)
     return {
@@ -139,7 +141,7 @@ def report_file(
     )
 
 
-def _made(write, name: str, media_type: str) -> FileResponse:
+def _made(write: Callable[[Path], object], name: str, media_type: str) -> FileResponse:
     folder = Path(tempfile.mkdtemp(prefix="triage-"))
     try:
         write(folder / name)
@@ -163,6 +165,6 @@ def log(
     who: Owner,
     since: Annotated[int, Query(ge=0, le=2**31)] = 0,
     most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
-) -> dict:
+) -> dict[str, object]:
     """Return events of the log, in its order, after number `since`."""
     return {"events": [event_as_json(e) for e in review.events_between(since)[:most]]}

@@ -48,7 +48,7 @@ class Undo(Change):
 
 
 @router.get("/session", tags=["screening"])
-def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
     protocol, now = review.protocol, review.asked(stage or None)
     return {
@@ -66,7 +66,7 @@ def session(request: Request, review: Review, who: Anyone, stage: StageName = ""
 
 
 @router.get("/queue", tags=["screening"])
-def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
@@ -76,7 +76,7 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     return queue_of(desk_of(request, review, who, stage))
 
 
-def queue_of(desk: Desk) -> dict:
+def queue_of(desk: Desk) -> dict[str, object]:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
     live = desk.project.live()
@@ -91,7 +91,7 @@ def queue_of(desk: Desk) -> dict:
 
 
 @router.post("/decisions", tags=["screening"])
-def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict:
+def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict[str, object]:
     """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
@@ -99,20 +99,20 @@ def decide(request: Request, review: Review, who: Anyone, decision: Decision) ->
 
 
 @router.post("/skips", tags=["screening"])
-def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict:
+def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict[str, object]:
     """Set a record aside; it comes back after some decisions."""
     desk = desk_of(request, review, who, change.stage)
     return {"done": desk.skip(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.post("/undo", tags=["screening"])
-def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict:
+def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict[str, object]:
     """Take the reviewer's last decision back; the log keeps both."""
     desk = desk_of(request, review, who, change.stage)
     return {"done": desk.undo(change.key, change.record_id), **queue_of(desk)}
 
 
 @router.get("/why/{record_id}", tags=["screening"])
-def why(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict:
+def why(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict[str, object]:
     """Say what speaks for and against a record: terms, criteria, records judged before."""
     return desk_of(request, review, who, stage).why(record_id)

@@ -33,7 +33,7 @@ def viewer_of(review: Snapshot, who: Visitor) -> str | None:
 
 
 @router.get("/second-look", tags=["team"])
-def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records that await the visitor's second look, at most 200, in the order in which they count.
 
     They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
@@ -56,13 +56,13 @@ def second_look(request: Request, review: Review, who: Anyone, stage: StageName 
 
 
 @router.get("/conflicts", tags=["team"])
-def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict:
+def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
-    return team.conflicts(review, stage or None, viewer=viewer_of(review, who))
+    return {**team.conflicts(review, stage or None, viewer=viewer_of(review, who))}
 
 
 @router.post("/settlements", tags=["team"])
-def settle(request: Request, review: Review, who: Adjudicator, given: Settlement) -> dict:
+def settle(request: Request, review: Review, who: Adjudicator, given: Settlement) -> dict[str, object]:
     """Settle a conflict; sent again, it is written once."""
     project, stage = project_of(request), review.stage(given.stage or None)
     settled = stage.consensus.settled.get(stage.live.kept(given.record_id))
@@ -76,13 +76,13 @@ def settle(request: Request, review: Review, who: Adjudicator, given: Settlement
             reason=given.reason,
             note=given.note,
         )
-    return team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who))
+    return {**team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who))}
 
 
 @router.get("/agreement", tags=["team"])
-def agreement(request: Request, review: Review, who: Adjudicator, stage: StageName = "") -> dict:
+def agreement(request: Request, review: Review, who: Adjudicator, stage: StageName = "") -> dict[str, object]:
     """Say how well the reviewers agree, each coefficient with its interval."""
-    return team.agreement(review, stage or None)
+    return {**team.agreement(review, stage or None)}
 
 
 class Batch(BaseModel):
@@ -93,7 +93,7 @@ class Batch(BaseModel):
     event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` tells it.")
 
 
-def batches_of(review: Snapshot, who: Visitor) -> list[dict]:
+def batches_of(review: Snapshot, who: Visitor) -> list[dict[str, object]]:
     """Return the batches that a visitor can take back, the newest first: an owner everybody's, others their own."""
     found = [
         one for one in batches(review.events, review.live) if who.may(Role.OWNER) or one.first.reviewer == who.name
@@ -113,13 +113,13 @@ def batches_of(review: Snapshot, who: Visitor) -> list[dict]:
 
 
 @router.get("/batches", tags=["team"])
-def handed_out(request: Request, review: Review, who: Anyone) -> dict:
+def handed_out(request: Request, review: Review, who: Anyone) -> dict[str, object]:
     """List the batches handed out in files that can be taken back: to an owner everybody's, to others their own."""
     return {"batches": batches_of(review, who)}
 
 
 @router.post("/batches/take-back", tags=["team"])
-def take_batch_back(request: Request, review: Review, who: Anyone, batch: Batch) -> dict:
+def take_batch_back(request: Request, review: Review, who: Anyone, batch: Batch) -> dict[str, object]:
     """Take a batch back: what its reviewer has decided on stays decided, and the other records return to the pool.
 
     Random draws among them are the next to be shown.
