@@ -9,7 +9,7 @@ from conftest import BOTH, PROTOCOL, Log
 
 from triage import cli, intake, recall, status
 from triage.errors import InputError
-from triage.log import Folding, Kind, Label, Origin, audited, batches, fold
+from triage.log import Kind, Label, LogFold, Origin, audited, batches, fold
 from triage.project import Project
 from triage.recall.evidence import audit_draws, highest_log_evidence
 from triage.screening.journal import commit_audit
@@ -38,9 +38,9 @@ def handed(log, record_id, origin=Origin.RANKED, pool_size=1, reviewer="ann"):
 
 def live_of(log):
     """Fold the log at once and event by event; both must say the same."""
-    at_once, one_by_one = fold(log.events), Folding()
+    at_once, one_by_one = fold(log.events), LogFold()
     for e in log.events:
-        one_by_one.take([e])
+        one_by_one.apply([e])
     assert one_by_one.live == at_once
     return at_once
 

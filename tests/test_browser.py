@@ -19,7 +19,7 @@ from triage import intake, screening, web
 from triage.log import Kind, Label
 from triage.project import Project, Role
 from triage.second_look import awaiting_second_look
-from triage.web.gate import Door
+from triage.web.gate import ServerOrigin
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -76,7 +76,7 @@ def served(project, public=False):
 
     port = free_port()
     base = f"http://127.0.0.1:{port}"
-    door = Door.of("127.0.0.1", port, tls=False, public=base if public else "")
+    door = ServerOrigin.of("127.0.0.1", port, tls=False, public=base if public else "")
     app = web.make_app(project, door, reviewer="ann")
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)

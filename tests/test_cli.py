@@ -1069,7 +1069,7 @@ def test_a_locked_review_is_told_in_a_sentence(review, monkeypatch):
     triage = review()
     labels(triage, "d.csv", [[1, "include"]])
     write(triage, "b.ris", sample_ris(3, first=70))
-    monkeypatch.setattr("triage.project.places._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("triage.project.location._BUSY_SECONDS", 0.1)
     other = sqlite3.connect(triage.folder / "r.triage", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for arguments in (

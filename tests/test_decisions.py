@@ -6,7 +6,7 @@ from conftest import Log
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from triage.log import Folding, History, Kind, Label, Origin, PastDraws, audited, consensus, entered, fold
+from triage.log import History, Kind, Label, LogFold, Origin, PastDraws, audited, consensus, entered, fold
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 
@@ -283,8 +283,8 @@ class Logs(RuleBasedStateMachine):
         super().__init__()
         self.log = Log()
         self.copy = ()
-        self.folding = Folding()
-        self.lazy = Folding()  # takes several events at once
+        self.folding = LogFold()
+        self.lazy = LogFold()  # takes several events at once
 
     @rule(record_id=IDS, reviewer=WHO, origin=st.sampled_from([Origin.RANKED, Origin.AUDIT]))
     def show(self, record_id, reviewer, origin):
@@ -386,12 +386,12 @@ class Logs(RuleBasedStateMachine):
 
     @rule()
     def fold_on_after_a_while(self):
-        self.lazy.take(self.log.events[self.lazy.last_seq :])
+        self.lazy.apply(self.log.events[self.lazy.last_seq :])
         assert self.lazy.live == fold(self.log.events)
 
     @invariant()
     def folding_on_is_folding_anew(self):
-        self.folding.take(self.log.events[self.folding.last_seq :])
+        self.folding.apply(self.log.events[self.folding.last_seq :])
         live = self.folding.live
         assert live == fold(self.log.events)
         for e in live.decisions.values():

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from triage import cli, fulltext, intake
 from triage.errors import InputError
-from triage.log import Folding, Kind, Label, fold
+from triage.log import Kind, Label, LogFold, fold
 from triage.project import Project, copy, schema
 
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
@@ -124,7 +124,7 @@ def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_cou
     st.lists(st.tuples(st.sampled_from(["attach", "undo", "link"]), st.integers(0, 20), st.integers(1, 4)), max_size=25)
 )
 def test_folding_on_is_folding_anew(steps):
-    log, folding = Log(), Folding()
+    log, folding = Log(), LogFold()
     for what, n, record_id in steps:
         if what == "attach":
             log.add(Kind.ATTACHED, record_id=record_id, reviewer="ann", reason=f"{n:064x}", note="a.pdf")
@@ -135,7 +135,7 @@ def test_folding_on_is_folding_anew(steps):
             left = [e for e in log.events if e.kind is not Kind.UNDO and e.seq not in undone]
             if left:
                 log.undo(left[n % len(left)])
-        folding.take(log.events[folding.last_seq :])
+        folding.apply(log.events[folding.last_seq :])
         assert folding.live == fold(log.events)
     undone = {e.undoes for e in log.events}
     expected = [e for e in log.events if e.kind is Kind.ATTACHED and e.seq not in undone]

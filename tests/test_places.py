@@ -15,7 +15,7 @@ from triage import cli, intake
 from triage.errors import InputError
 from triage.log import Label, Origin
 from triage.project import Project, copy, schema, shown
-from triage.project.places import File, Server, place_of
+from triage.project.location import File, Server, place_of
 from triage.ranking.scores import Ranking
 from triage.records import Record
 

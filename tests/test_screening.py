@@ -24,7 +24,7 @@ from triage.ranking.review import ReviewModel
 from triage.screening.journal import commit_audit
 from triage.screening.opening import hand_out, open_second_look, open_session
 from triage.screening.pool import Pool
-from triage.screening.session import SKIP_DISTANCE, Desk, Session
+from triage.screening.session import SKIP_DISTANCE, Assignment, Session
 from triage.second_look import awaiting_second_look, second_looks
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -84,7 +84,7 @@ class Paper:
 def desk_of(pool, mine=(), elsewhere=(), second=()):
     more = np.zeros(pool.n, bool)
     more[list(second)] = True
-    return Desk(pool, list(mine), list(elsewhere), more)
+    return Assignment(pool, list(mine), list(elsewhere), more)
 
 
 def new_session(n=8, scorer=lambda rows, y: None, permutation=None, desk=None, **options):
@@ -858,7 +858,7 @@ def test_what_is_counted_tells_nothing_of_how_others_judged_a_record_that_is_ope
 
 def test_counting_costs_next_to_nothing():
     n = 50_000
-    session = Session(Desk(Pool(n, [np.arange(n)]), [], [], np.zeros(n, bool)), lambda rows, y: None)
+    session = Session(Assignment(Pool(n, [np.arange(n)]), [], [], np.zeros(n, bool)), lambda rows, y: None)
     session.pool.y[: n // 2] = 0
     began = time.perf_counter()
     for _ in range(100):

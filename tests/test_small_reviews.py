@@ -32,7 +32,7 @@ from triage.records import Record
 from triage.session_state import recall_in_words
 from triage.stopping_rules import RULES
 from triage.terminal import keys
-from triage.web.gate import Door
+from triage.web.gate import ServerOrigin
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -382,7 +382,7 @@ def check_commands(review):
 
 def check_pages(review):
     """Open every page, and ask every address of the interface that changes nothing."""
-    door = Door.of("127.0.0.1", 8765, tls=False)
+    door = ServerOrigin.of("127.0.0.1", 8765, tls=False)
     app = web.make_app(review.project, door, reviewer="ann", preset="elas-u4")
     pages = ["/", "/history", "/search?q=support", "/second-look", "/overview", "/conflicts", "/files", "/duplicates"]
     mine = ["/people", "/account", "/api"]

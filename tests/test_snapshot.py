@@ -15,7 +15,7 @@ from triage import cli, web
 from triage.log import Label
 from triage.project import Project
 from triage.screening.journal import commit_audit
-from triage.web.gate import Door
+from triage.web.gate import ServerOrigin
 
 TWO_STAGES = """
 [[stages]]
@@ -101,7 +101,7 @@ PAGES = {
 @pytest.fixture
 def ann(screened):
     """Open a reviewer's session over the pages."""
-    app = web.make_app(screened, Door.of("127.0.0.1", 8765, tls=False), reviewer="ann", preset="elas-u4")
+    app = web.make_app(screened, ServerOrigin.of("127.0.0.1", 8765, tls=False), reviewer="ann", preset="elas-u4")
     with TestClient(app, base_url="http://127.0.0.1:8765", follow_redirects=False) as client:
         deadline = time.monotonic() + 60
         while client.get("/api/queue").json()["preparing"]:

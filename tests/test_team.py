@@ -8,7 +8,7 @@ from conftest import BOTH, Log
 from triage import cli, intake, status, team
 from triage.errors import InputError
 from triage.flow import flow
-from triage.log import Folding, Kind, Label, consensus, fold, visible
+from triage.log import Kind, Label, LogFold, consensus, fold, visible
 from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -26,9 +26,9 @@ def settled(log, record_id, label, **fields):
 
 def agreed(log):
     found = consensus(fold(log.events), log.name)
-    one_by_one = Folding()
+    one_by_one = LogFold()
     for e in log.events:
-        one_by_one.take([e])
+        one_by_one.apply([e])
     assert consensus(one_by_one.live, log.name) == found
     return found.labels, set(found.conflicts)
 

@@ -29,7 +29,7 @@ from triage.protocol.parsing import parse
 from triage.recall import AuditE
 from triage.records import Record
 from triage.screening.pool import Pool
-from triage.screening.session import SKIP_DISTANCE, Desk, Session, Showing
+from triage.screening.session import SKIP_DISTANCE, Assignment, Session, Showing
 from triage.session_state import StateOf, recall_in_words
 from triage.terminal import keys, sitting
 from triage.terminal.keys import BACKSPACE, ENTER, ESCAPE
@@ -84,7 +84,7 @@ class MemoryJournal:
 
 def real_session(n, journal, scorer=lambda rows, y: None, **options):
     pool = Pool(n, [np.arange(n)[::-1]])
-    return Session(Desk(pool, [], [], np.zeros(n, bool)), scorer, journal=journal, **options)
+    return Session(Assignment(pool, [], [], np.zeros(n, bool)), scorer, journal=journal, **options)
 
 
 def some_records(n):

@@ -26,7 +26,7 @@ from triage.ranking import answers
 from triage.records import Record
 from triage.second_look import awaiting_second_look
 from triage.text import CriteriaWords
-from triage.web.gate import POLICY, Door, is_loopback
+from triage.web.gate import POLICY, ServerOrigin, is_loopback
 from triage.web.limits import Attempts, Limit, Refused
 from triage.web.reading import as_read, marked
 from triage.web.sessions import AHEAD
@@ -42,11 +42,11 @@ def client(app, base=LOCAL, **options):
 
 
 def alone(project, **options):
-    return client(web.make_app(project, Door.of("127.0.0.1", 8765, tls=False), reviewer="ann", **options))
+    return client(web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False), reviewer="ann", **options))
 
 
 def team_app(project):
-    return web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=TEAM), reviewer="olga")
+    return web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False, public=TEAM), reviewer="olga")
 
 
 def joined(app, name, role):
@@ -1010,16 +1010,16 @@ def test_bodies_are_bounded(review):
 def test_which_addresses_are_this_machines_own(host, local):
     assert is_loopback(host) is local
     if host != "0.0.0.0":
-        assert Door.of(host, 80, tls=False).login is not local
+        assert ServerOrigin.of(host, 80, tls=False).login is not local
 
 
 def test_every_address_needs_a_public_one():
     with pytest.raises(InputError, match="--public"):
-        Door.of("0.0.0.0", 8765, tls=False)
-    door = Door.of("0.0.0.0", 8765, tls=False, public="http://10.0.0.5:8765")
+        ServerOrigin.of("0.0.0.0", 8765, tls=False)
+    door = ServerOrigin.of("0.0.0.0", 8765, tls=False, public="http://10.0.0.5:8765")
     assert door.hosts == {"10.0.0.5:8765"} and door.login and not door.secure
     with pytest.raises(InputError, match="no address"):
-        Door.of("127.0.0.1", 8765, tls=False, public="javascript:alert(1)")
+        ServerOrigin.of("127.0.0.1", 8765, tls=False, public="javascript:alert(1)")
 
 
 class Clock:
@@ -1201,7 +1201,7 @@ def test_a_forwarded_address_is_believed_of_a_proxy_on_this_machine_and_only_whe
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # what other servers obey is nothing here
     with review(6) as project:
         project.people.add("olga", Role.OWNER)
-        app = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False, public=public), reviewer="olga")
+        app = web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False, public=public), reviewer="olga")
         served = web.configured(app, "127.0.0.1", 8765, certificate=None, key=None, public=public).loaded_app
         visitor = TestClient(served, base_url=public or LOCAL, client=(peer, 1), follow_redirects=False)
         forwarded = {

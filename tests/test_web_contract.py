@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from triage import intake, web
 from triage.project import Project
-from triage.web.gate import Door
+from triage.web.gate import ServerOrigin
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
@@ -23,7 +23,7 @@ def app(tmp_path_factory):
     intake.new(folder / "review.triage", folder / "protocol.toml")
     with Project.open(folder / "review.triage") as project:
         intake.import_files(project, [folder / "pubmed.ris"], reviewer="ann")
-        made = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False), reviewer="ann")
+        made = web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False), reviewer="ann")
         desk = made.state.desks.desk(made.state.project.snapshot(), "ann")
         while desk.queue()["preparing"]:
             time.sleep(0.05)

@@ -12,7 +12,7 @@ from typing import TypedDict
 from urllib.parse import unquote
 
 from .errors import InputError
-from .log import Event, Live, Stage
+from .log import CurrentState, Event, Stage
 from .progress import Progress, no_progress
 from .project import Project, Snapshot
 from .records import normal_title
@@ -81,7 +81,7 @@ def detach(project: Project, seq: int, *, reviewer: str) -> Event:
     return event
 
 
-def attached_by(live: Live, seq: int) -> Event | None:
+def attached_by(live: CurrentState, seq: int) -> Event | None:
     """Return the event of this number where it attached a file that is still attached."""
     return next((e for given in live.attached.values() for e in given if e.seq == seq), None)
 

@@ -19,7 +19,7 @@ from .ranking.held_out import Scorer, held_out_scores
 from .ranking.review import ReviewModel, criteria_of
 from .records import Record
 from .screening.pool import Pool
-from .screening.session import Desk, Session
+from .screening.session import Assignment, Session
 from .stopping_rules import RULES, unknown
 from .wording import plural
 
@@ -139,7 +139,7 @@ def replay(
         )
 
     session = Session(
-        Desk(pool, [], [], np.zeros(len(y), bool)),
+        Assignment(pool, [], [], np.zeros(len(y), bool)),
         model,
         start=start,
         retrain_after=retrain_after,
@@ -321,7 +321,7 @@ def replays(
         rng_priors, rng_order, rng_audit = (np.random.default_rng([number, use]) for use in range(3))
         known = prior_rows if prior_rows is not None else _draw_priors(y, priors, rng_priors) if priors else []
         order = rng_order.permutation(len(y)) if start == "random" else np.arange(len(y))
-        scorer = model.anew()
+        scorer = model.fresh()
         run = replay(
             y,
             scorer if start == "criteria" else _once_both_are_known(scorer),
@@ -332,7 +332,7 @@ def replays(
             rule=rule,
             policy=None if rule is None else rule.policy(),
             tick=tick,
-            aside=model.anew(),
+            aside=model.fresh(),
             # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
             until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )

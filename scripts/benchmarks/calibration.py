@@ -82,7 +82,7 @@ def reviews(folder: Path, parts: list[str]) -> Iterator[Review]:
 
 def replay(review: Review, seed: int, permutation: int, policy: recall.Policy | None) -> dict[str, np.ndarray]:
     """Screen a review to its end; return its rows, labels and audit draws in the order of screening."""
-    scorer = review.model.anew()
+    scorer = review.model.fresh()
     run = simulation.replay(
         review.y,
         lambda rows, y: scorer(rows, y) if 0 < y.sum() < len(y) else None,
@@ -252,9 +252,9 @@ def _scored(
     for end in ends:
         rows = np.concatenate([priors, run["rows"][:end]])
         labels = review.y[rows]
-        scores = review.model.anew()(rows, labels)
+        scores = review.model.fresh()(rows, labels)
         if scores is not None:
-            held_out = held_out_scores(review.model.anew(), len(review.y), rows, labels)
+            held_out = held_out_scores(review.model.fresh(), len(review.y), rows, labels)
             made[end] = (scores[rest], held_out[rest])
     return made
 

@@ -26,15 +26,15 @@ from sqlalchemy import Engine, event
 from triage import web
 from triage.project import Project
 try:
-    from triage.web.gate import Door
+    from triage.web.gate import ServerOrigin
 except ImportError:
-    from triage.web.access import Door
+    from triage.web.access import ServerOrigin
 
 begun = []
 event.listen(Engine, "begin", begun.append)
 facts = {}
 with Project.open(sys.argv[1]) as project:
-    app = web.make_app(project, Door.of("127.0.0.1", 8765, tls=False), reviewer="ann", preset="elas-u4")
+    app = web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False), reviewer="ann", preset="elas-u4")
     log = getattr(project, "log", project)
     with TestClient(app, base_url="http://127.0.0.1:8765") as ann:
         assert ann.get("/overview").status_code == 200  # what a server does once

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .events import Event, Kind
-from .state import Live
+from .state import CurrentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Batch:
     left: tuple[Event, ...]
 
 
-def batches(events: Sequence[Event], live: Live) -> list[Batch]:
+def batches(events: Sequence[Event], live: CurrentState) -> list[Batch]:
     """Return the batches that can be taken back, the oldest first."""
     taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
     shown: dict[tuple[object, ...], list[Event]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 
 from .events import Event, Kind, Origin
 from .history import History, PastDraws
-from .state import Consensus, Live, audited, consensus, entered, fold
+from .state import Consensus, CurrentState, audited, consensus, entered, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Stage:
     name : str
     record_ids : ndarray of int, shape (n,)
         The records that entered the stage, ascending; a History's rows are positions in it.
-    live : Live
+    live : CurrentState
         What is current in the log.
     consensus : Consensus
         The agreed labels of the stage.
@@ -38,7 +38,7 @@ class Stage:
 
     name: str
     record_ids: np.ndarray
-    live: Live
+    live: CurrentState
     consensus: Consensus
     strata: list[np.ndarray]
     committed: int
@@ -138,7 +138,7 @@ def stage_of(
     ids: np.ndarray,
     events: Sequence[Event],
     plans: Sequence[tuple[int, np.ndarray]],
-    live: Live | None = None,
+    live: CurrentState | None = None,
 ) -> Stage:
     """Return a stage as a log has it.
 
@@ -157,7 +157,7 @@ def stage_of(
     events : sequence of Event
     plans : sequence of (seq, record ids)
         The stage's permutations and the events that committed them; the last that holds a record counts.
-    live : Live, optional
+    live : CurrentState, optional
         The fold of the events, where it is there already.
     """
     live = fold(events) if live is None else live

@@ -15,7 +15,7 @@ Key = TypeVar("Key")  # what is shown: a record, or a record at a stage
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class CurrentState:
     """What is current after folding the log: nothing undone, nothing superseded.
 
     Attributes
@@ -80,14 +80,14 @@ class Live:
         return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
 
 
-def fold(events: Iterable[Event]) -> Live:
+def fold(events: Iterable[Event]) -> CurrentState:
     """Fold the log into what is current. The one definition of "current".
 
     An undo takes its event out of the log as if it had never been written, except that a
     record once shown stays shown: its place in the order never changes. Only a batch that is taken back
     returns records to the pool (see `Showings`).
     """
-    return Folding(events).live
+    return LogFold(events).live
 
 
 class Showings(Generic[Key]):
@@ -141,7 +141,7 @@ class Showings(Generic[Key]):
         return None
 
 
-class Folding:
+class LogFold:
     """The log folded so far, to be folded on: see `fold`.
 
     Going on costs no more than the newer events, unless they link records, or take a link or a removal
@@ -160,12 +160,12 @@ class Folding:
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
         self._showings: Showings[tuple[str, int]] = Showings()
-        self.take(events)
+        self.apply(events)
 
     @property
-    def live(self) -> Live:
+    def live(self) -> CurrentState:
         """What is current; what is folded later does not change it."""
-        return Live(
+        return CurrentState(
             dict(self._decisions),
             self._duplicates,
             dict(self._removals),
@@ -178,7 +178,7 @@ class Folding:
             frozenset(self._showings.returned),
         )
 
-    def take(self, events: Iterable[Event]) -> None:
+    def apply(self, events: Iterable[Event]) -> None:
         """Fold the events in that follow those taken so far."""
         newer = list(events)
         undone = {e.undoes for e in newer if e.undoes is not None}
@@ -193,7 +193,7 @@ class Folding:
             newer, taken_back = self._events, []
             self._decisions, self._groups, self._removals, self._tags = {}, {}, {}, {}
             self._settled, self._attached, self._showings = {}, {}, Showings()
-        self._apply(newer, self._decisions, self._groups, self._removals, self._tags)
+        self._fold_in(newer, self._decisions, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
             self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
@@ -222,7 +222,7 @@ class Folding:
         """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
         members = set(self._groups.get(decision.about, (decision.about,)))
         decisions: dict[tuple[str, int, str], Event] = {}
-        self._apply(
+        self._fold_in(
             (
                 e
                 for e in self._events
@@ -240,7 +240,7 @@ class Folding:
         )
         return decisions
 
-    def _apply(
+    def _fold_in(
         self,
         events: Iterable[Event],
         decisions: dict[tuple[str, int, str], Event],
@@ -300,7 +300,7 @@ class Consensus:
         return None if label is None else label is not Label.EXCLUDE
 
 
-def consensus(live: Live, stage: str) -> Consensus:
+def consensus(live: CurrentState, stage: str) -> Consensus:
     """Combine the live decisions of all reviewers, over duplicate groups, at one stage."""
     votes: dict[int, set[Label]] = {}
     for (at_stage, record_id, _), event in live.decisions.items():
@@ -322,7 +322,7 @@ def awaits_second_look(events: Sequence[Event]) -> bool:
 
 
 def visible(
-    live: Live, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False
+    live: CurrentState, stage: str, viewer: str, *, reviewers_per_record: int = 1, settles: bool = False
 ) -> dict[int, list[Event]]:
     """Return by record, over duplicate groups, the decisions at a stage that a person may see.
 
@@ -331,7 +331,7 @@ def visible(
 
     Parameters
     ----------
-    live : Live
+    live : CurrentState
     stage : str
     viewer : str
     reviewers_per_record : int
@@ -355,12 +355,12 @@ def visible(
 
 def seen_by(
     viewer: str,
-    live: Live,
+    live: CurrentState,
     events: Sequence[Event],
     reviewers_per_record: int,
     stages: Sequence[str],
     rounds: Mapping[str, Collection[int]],
-) -> Live:
+) -> CurrentState:
     """Return what is current in the log as far as a reviewer may know it who judges the same records as others.
 
     They know their own decisions, and everybody's on records that are done: that as many have judged as are to,
@@ -375,7 +375,7 @@ def seen_by(
     Parameters
     ----------
     viewer : str
-    live : Live
+    live : CurrentState
     events : sequence of Event
         The log that it was folded from.
     reviewers_per_record : int
@@ -426,7 +426,7 @@ def seen_by(
     )
 
 
-def entered(ids: np.ndarray, live: Live, earlier: Sequence[str]) -> np.ndarray:
+def entered(ids: np.ndarray, live: CurrentState, earlier: Sequence[str]) -> np.ndarray:
     """Return those records, in their order, that have entered the stage after the `earlier` ones.
 
     They are no copies, nothing removed them, and every earlier stage passed them on.

@@ -9,15 +9,15 @@ from sqlalchemy import insert
 
 from .. import protocol as protocols
 from ..errors import InputError
-from ..log import Live
+from ..log import CurrentState
 from ..log.stage import Stage, stage_of
 from . import schema
 from .attachments import Attachments
 from .database import Database, next_id, now
+from .location import File, Server, place_of, shown
 from .log import Log
 from .making import copy, made, opened
 from .people import ApiToken, Invitation, People, Person, Role, WebSession
-from .places import File, Server, place_of, shown
 from .rankings import Rankings
 from .reading import Reader
 from .records import Records
@@ -98,7 +98,7 @@ class Project:
             connection.execute(insert(schema.meta), [{"key": "created", "value": now()}])
             connection.execute(insert(schema.protocols), [{"id": 1, "text": protocol_text, "at": now()}])
             if protocol_path is not None:
-                kept = place.noted(Path(protocol_path))
+                kept = place.store_path(Path(protocol_path))
                 connection.execute(insert(schema.meta), [{"key": "protocol_path", "value": kept}])
         return cls.open(path)
 
@@ -153,7 +153,7 @@ class Project:
         """Return the protocol in force."""
         return self.snapshot().protocol
 
-    def live(self) -> Live:
+    def live(self) -> CurrentState:
         """Return what is current in the log as it is now; it is shared, and not to be changed."""
         return self._reader.live()
 
@@ -171,7 +171,7 @@ class Project:
         InputError
             When the changed file is no right protocol; the one in force stays.
         """
-        if (noted := self._reader.protocol_path) is None or (path := self._database.place.found(noted)) is None:
+        if (noted := self._reader.protocol_path) is None or (path := self._database.place.resolve_path(noted)) is None:
             return False
         try:
             changed = path.read_text(encoding="utf-8-sig")

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from ..errors import InputError, Unavailable
-from .places import File, Server
+from .location import File, Server
 
 T = TypeVar("T")
 PAGE = 5_000  # rows read at a time, so that no read holds the file for long

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import insert, select
 
 from ..errors import InputError
-from ..log import Event, Kind, Label, Live, Origin, batches, consensus
+from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus
 from ..log.stage import Stage
 from .database import Database
 from .people import Role
@@ -321,7 +321,9 @@ def taken_back(event: Event, reviewer: str) -> dict[str, object]:
     }
 
 
-def _retagged(live: Live, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]) -> list[dict[str, object]]:
+def _retagged(
+    live: CurrentState, stage: str, reviewer: str, wanted: Mapping[int, Sequence[str]]
+) -> list[dict[str, object]]:
     """Return the events after which each record has the tags wanted of a reviewer, and no other."""
     before = live.tagged(stage, reviewer)
     rows: list[dict[str, object]] = []

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..wording import plural
 from . import schema
 from .database import PAGE, Database
-from .places import File, Server, place_of
+from .location import File, Server, place_of
 
 _PAGE_OF_FILES = 1  # attached files, which may be of any size
 
@@ -85,8 +85,8 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
                 if table is schema.meta:
                     page = [row for row in page if row["key"] != "schema_version"]
                     for row in page:
-                        if row["key"] == "protocol_path" and (path := old.place.found(row["value"])) is not None:
-                            row["value"] = place.noted(path)
+                        if row["key"] == "protocol_path" and (path := old.place.resolve_path(row["value"])) is not None:
+                            row["value"] = place.store_path(path)
                 if page:
                     connection.execute(insert(table), page)
                 counts[table.name] += len(page)

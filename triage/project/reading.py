@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select
 
 from .. import protocol as protocols
-from ..log import Event, Folding, Kind, Label, Live, Origin
+from ..log import CurrentState, Event, Kind, Label, LogFold, Origin
 from .database import PAGE, Database, now, pages, storable
 from .people import read_people
 from .rankings import Rankings
@@ -111,8 +111,8 @@ class Reader:
         self._rankings = rankings
         self._read = Read()
         self.protocol_path: str | None = None
-        self._folding = Folding()
-        self._folded: Live | None = None
+        self._folding = LogFold()
+        self._folded: CurrentState | None = None
         self._newest: tuple[Read, Snapshot] | None = None
         self._turn = threading.RLock()
 
@@ -163,21 +163,21 @@ class Reader:
             self._read = self._read.events_on(connection)
             return self._read.events
 
-    def live(self) -> Live:
+    def live(self) -> CurrentState:
         """Return what is current in the log as it is now; it is shared, and not to be changed."""
         with self._turn:
             self.events()
             return self._live()
 
-    def _live(self) -> Live:
+    def _live(self) -> CurrentState:
         newer = between(self._read.events, self._folding.last_seq)
         if newer or self._folded is None:
-            self._folding.take(newer)
+            self._folding.apply(newer)
             self._folded = self._folding.live
         return self._folded
 
     def without(self, decision: Event) -> Mapping[tuple[str, int, str], Event]:
-        """Return what its reviewer's decisions would be without a decision (see `Folding.without`)."""
+        """Return what its reviewer's decisions would be without a decision (see `LogFold.without`)."""
         with self._turn:
             self.live()
             return self._folding.without(decision)

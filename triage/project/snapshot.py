@@ -12,11 +12,11 @@ from types import MappingProxyType
 import numpy as np
 
 from ..errors import InputError
-from ..log import Event, History, Live, fold, seen_by
+from ..log import CurrentState, Event, History, fold, seen_by
 from ..log.stage import Stage, stage_of
 from ..protocol.model import Protocol, Stage as AskedStage
+from .location import Server
 from .people import Person
-from .places import Server
 from .rankings import Rankings
 from .records import Records
 
@@ -57,7 +57,7 @@ class Snapshot:
         Every protocol that was in force, as TOML, the oldest first, with the time at which it was taken over.
     events : sequence of Event
         The log.
-    live : Live
+    live : CurrentState
         What is current in it.
     files : sequence of SourceFile
         Every import, in its order.
@@ -74,7 +74,7 @@ class Snapshot:
     protocol_file: str
     protocol_versions: Sequence[tuple[datetime, str]]
     events: Sequence[Event]
-    live: Live
+    live: CurrentState
     files: Sequence[SourceFile]
     plans: Mapping[str, Sequence[tuple[int, np.ndarray]]]
     people: Sequence[Person] = ()

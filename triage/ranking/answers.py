@@ -231,7 +231,7 @@ def explain(
     ):
         model = session.training.scorer
         if viewer is not None:
-            model = model.over_its_views(final_labels(review.protocol, stage))
+            model = model.sharing_views(final_labels(review.protocol, stage))
     else:
         model = model_of(review, stage, preset, device, project.cache_dir, progress)
     records = StageRecords(review.records, stage)

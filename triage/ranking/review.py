@@ -89,7 +89,7 @@ class ReviewModel:
 
         return ranking.Learner(self.preset, self.views).explain(rows, taught(self._final, rows, y), row)
 
-    def anew(self) -> Scorer:
+    def fresh(self) -> Scorer:
         """Return a scorer that has learned nothing, over the same views.
 
         What is asked of it leaves the model where it was: held-out scores, or another replay.
@@ -110,7 +110,7 @@ class ReviewModel:
             return final is self._final
         return np.array_equal(final, self._final)
 
-    def over_its_views(self, final: np.ndarray | None) -> ReviewModel:
+    def sharing_views(self, final: np.ndarray | None) -> ReviewModel:
         """Return a model that has learned nothing and shares the views, which are most of what one takes."""
         from .. import ranking
 
@@ -248,7 +248,7 @@ def newest_ranking_of(
         model.parameters,
         stage.record_ids,
         scores.astype(np.float32),
-        held_out_scores(model.anew(), len(scores), rows, y),
+        held_out_scores(model.fresh(), len(scores), rows, y),
     )
     return Ranked(review, stage, replace(fresh, id=project.rankings.save(stage.name, fresh)), model)
 

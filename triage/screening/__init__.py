@@ -3,11 +3,11 @@
 from .journal import ProjectJournal, commit_audit
 from .opening import hand_out, open_second_look, open_session
 from .pool import Pool
-from .session import SKIP_DISTANCE, Desk, Journal, Session, Showing
+from .session import SKIP_DISTANCE, Assignment, Journal, Session, Showing
 from .training import Training
 
 __all__ = [
-    "Desk",
+    "Assignment",
     "Journal",
     "Pool",
     "ProjectJournal",

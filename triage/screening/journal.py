@@ -15,7 +15,7 @@ from ..log import Event, Kind, Label, Origin, awaits_second_look
 from ..project import Project, Snapshot
 from ..ranking.scores import Ranking
 from .pool import Pool
-from .session import NOT_KNOWN_OF, Desk
+from .session import NOT_KNOWN_OF, Assignment
 
 _AWAY_SECONDS = 1800  # who has written nothing for so long leaves what waits for them to others,
 _AWAY_WITH_FILE_SECONDS = 7 * 24 * 3600  # and what they have in a file
@@ -167,7 +167,7 @@ class ProjectJournal:
             known = int(set().union(*voters.values()) != {Label.EXCLUDE})
         self._known[row] = known
 
-    def desk(self) -> Desk:
+    def desk(self) -> Assignment:
         """Return what this reviewer has to do, as the log has it."""
         pool = self._pool
         done = (self._votes >= self._per_record) & ~self._for_all
@@ -178,7 +178,7 @@ class ProjectJournal:
         mine = rows[self._on_my_screen[rows]].tolist()
         elsewhere = rows[~self._on_my_screen[rows]].tolist()
         first = self._sample[~self._i_took[self._sample]].tolist()
-        return Desk(pool, mine, elsewhere, second, first, self._known, list(self._returned))
+        return Assignment(pool, mine, elsewhere, second, first, self._known, list(self._returned))
 
     def holds(self, row: int) -> bool:
         """Tell whether the reviewer has taken a record."""
@@ -194,7 +194,7 @@ class ProjectJournal:
             for who, on_screen in self._takers.get(row, {}).items()
         )
 
-    def news(self) -> Desk | None:
+    def news(self) -> Assignment | None:
         desk, untold, self._untold = self._catch_up(), self._untold, False
         if not self._anew:
             return self.desk() if desk is None and untold else desk
@@ -210,7 +210,7 @@ class ProjectJournal:
         return self.desk()
 
     @contextmanager
-    def turn(self) -> Iterator[tuple[bool, Desk | None]]:
+    def turn(self) -> Iterator[tuple[bool, Assignment | None]]:
         before = self._seq
         try:
             with self._project.turn():
@@ -221,7 +221,7 @@ class ProjectJournal:
                 self._anew = True
             raise
 
-    def _catch_up(self) -> Desk | None:
+    def _catch_up(self) -> Assignment | None:
         """Follow what is new in the log; `_anew` is set when that does not do."""
         review = self._project.snapshot()
         others = review.events_between(since=self._seq)
@@ -380,7 +380,7 @@ class SecondLookJournal:
         self._journal = journal
         self._rows = list(rows)
 
-    def desk(self) -> Desk:
+    def desk(self) -> Assignment:
         """Return what of the records still awaits this reviewer, in their order."""
         n = len(self._rows)
         pool = Pool(n, [np.arange(n)])
@@ -389,9 +389,9 @@ class SecondLookJournal:
         mine = [row for row, of_stage in enumerate(self._rows) if self._journal.may_look_again(of_stage)]
         pool.y[:] = 0
         pool.y[mine] = -1
-        return Desk(pool, mine, [], np.zeros(n, bool))
+        return Assignment(pool, mine, [], np.zeros(n, bool))
 
-    def news(self) -> Desk | None:
+    def news(self) -> Assignment | None:
         return None if self._journal.news() is None else self.desk()
 
     def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:

@@ -48,9 +48,9 @@ def _training_of(
         if there.is_of(fingerprint_of(review.records, stage), criteria_of(protocol), wanted):
             if there.learns_from(final):
                 return beside.training, there
-            model = there.over_its_views(final)
+            model = there.sharing_views(final)
     model = model or model_of(review, stage, preset, device, cache_dir, progress)
-    return Training(model, model.anew()), model
+    return Training(model, model.fresh()), model
 
 
 @contextmanager

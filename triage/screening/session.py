@@ -43,7 +43,7 @@ class Showing:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Assignment:
     """What one reviewer has to do with a pool.
 
     Attributes
@@ -76,10 +76,10 @@ class Desk:
 class Journal(Interface):
     """Where a session's events become durable before they count."""
 
-    def news(self) -> Desk | None:
+    def news(self) -> Assignment | None:
         """Return the desk anew when somebody else wrote to the log since the last call."""
 
-    def turn(self) -> AbstractContextManager[tuple[bool, Desk | None]]:
+    def turn(self) -> AbstractContextManager[tuple[bool, Assignment | None]]:
         """Keep everybody else from writing, so that a record can be chosen and logged.
 
         Gives whether the log is known to its end, and the desk where that has changed; where it is not known,
@@ -117,7 +117,7 @@ class Session:
 
     Parameters
     ----------
-    desk : Desk
+    desk : Assignment
     scorer : Scorer or Training
         A training may be that of another session beside this one.
     next_origin : callable of History to Origin, optional
@@ -140,7 +140,7 @@ class Session:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Assignment,
         scorer: Scorer | Training,
         *,
         next_origin: Callable[[History], Origin] | None = None,
@@ -167,9 +167,9 @@ class Session:
         self._set_aside: dict[int, int] = {}  # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
         self._under_way: Future[None] | None = None
-        self._sit_at(desk)
+        self._adopt(desk)
 
-    def _sit_at(self, desk: Desk) -> None:
+    def _adopt(self, desk: Assignment) -> None:
         self.pool = desk.pool
         self._known = desk.pool.y if desk.known is None else desk.known
         self._y_seen = desk.pool.y.copy()
@@ -236,10 +236,10 @@ class Session:
         if self._journal is not None:
             self._look_up_at(self._journal.news())
 
-    def _look_up_at(self, desk: Desk | None) -> None:
+    def _look_up_at(self, desk: Assignment | None) -> None:
         if desk is not None:
             before = self._y_seen
-            self._sit_at(desk)
+            self._adopt(desk)
             if not np.array_equal(before, self._y_seen):
                 self._label_changed()
 

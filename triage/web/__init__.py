@@ -27,20 +27,20 @@ from .access import Access, Visitor, refusal_as_json
 from .api.files import Questions
 from .api.full_texts import FileNames
 from .api.review import Statuses
-from .gate import Door, Gate
+from .gate import Gate, ServerOrigin
 from .limits import Refused
 from .sessions import Desks, NotOpen
 
 
 def make_app(
-    project: Project, door: Door, *, reviewer: str, preset: str | None = None, device: str = "auto"
+    project: Project, door: ServerOrigin, *, reviewer: str, preset: str | None = None, device: str = "auto"
 ) -> FastAPI:
     """Return the application of one review.
 
     Parameters
     ----------
     project : Project
-    door : Door
+    door : ServerOrigin
         Under which addresses it is offered, and to whom.
     reviewer : str
         Who decides where nobody has to log in.
@@ -174,7 +174,7 @@ def serve(
     """
     if (certificate is None) != (key is None):
         raise InputError("--certificate and --key go together: give both files.")
-    door = Door.of(host, port, tls=certificate is not None, public=public)
+    door = ServerOrigin.of(host, port, tls=certificate is not None, public=public)
     app = make_app(project, door, reviewer=reviewer, preset=preset, device=device)
     config = configured(app, host, port, certificate=certificate, key=key, public=public)
     with _listening(host, port) as listener:

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse
 
 from ..errors import InputError
 from ..project import Person, Project, Role, Snapshot
-from .gate import SAFE, Door
-from .limits import FROM_ONE, OF_ONE, OF_ONE_FROM_ONE, Attempts, Limit, Refused, network_of, too_many
+from .gate import SAFE, ServerOrigin
+from .limits import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, Attempts, Limit, Refused, network_of, too_many
 
 LEAST_PASSWORD = 12  # characters
 MOST_PASSWORD = 1_000  # a longer one would only cost time to hash
@@ -68,12 +68,12 @@ class Access:
     Parameters
     ----------
     project : Project
-    door : Door
+    door : ServerOrigin
     alone : str
         The reviewer's name where nobody has to log in.
     """
 
-    def __init__(self, project: Project, door: Door, alone: str) -> None:
+    def __init__(self, project: Project, door: ServerOrigin, alone: str) -> None:
         self.project = project
         self.door = door
         self.attempts = Attempts()
@@ -181,10 +181,14 @@ class Access:
         person, folded = self.project.people.named(name), name.casefold()
         counted: dict[tuple[str, ...], Limit]
         if person is not None and self._is_device_of(person, device):
-            counted = {("device", folded, device): OF_ONE_FROM_ONE}
+            counted = {("device", folded, device): PER_NAME_AND_ADDRESS}
         else:
             source = network_of(address)
-            counted = {("pair", folded, source): OF_ONE_FROM_ONE, ("from", source): FROM_ONE, ("name", folded): OF_ONE}
+            counted = {
+                ("pair", folded, source): PER_NAME_AND_ADDRESS,
+                ("from", source): PER_ADDRESS,
+                ("name", folded): PER_NAME,
+            }
         self.check(
             counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
         )

@@ -50,7 +50,7 @@ _HEADERS_FRAMED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ServerOrigin:
     """Under which addresses the pages are offered, and whether anybody gets in without logging in.
 
     Attributes
@@ -67,7 +67,7 @@ class Door:
     secure: bool
 
     @classmethod
-    def of(cls, host: str, port: int, *, tls: bool, public: str = "") -> Door:
+    def of(cls, host: str, port: int, *, tls: bool, public: str = "") -> ServerOrigin:
         """Return the door of a server.
 
         Parameters
@@ -133,7 +133,7 @@ class _TooMuch(Exception):
 class Gate:
     """Before every request: the host's name, where a change comes from, its size; after it the headers."""
 
-    def __init__(self, app: ASGIApp, door: Door, may: Callable[[Request, Role], bool]) -> None:
+    def __init__(self, app: ASGIApp, door: ServerOrigin, may: Callable[[Request, Role], bool]) -> None:
         self._app = app
         self._door = door
         self._may = may

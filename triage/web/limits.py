@@ -40,10 +40,10 @@ class Limit:
         return 0.0 if failed < self.free else min(self.longest, 2.0 ** min(failed - self.free, 30))
 
 
-OF_ONE_FROM_ONE = Limit(5, 15 * 60)  # under one name, from one address or one browser
-FROM_ONE = Limit(30, 15 * 60)  # from one address
+PER_NAME_AND_ADDRESS = Limit(5, 15 * 60)  # under one name, from one address or one browser
+PER_ADDRESS = Limit(30, 15 * 60)  # from one address
 # Anybody can spend the attempts of any name: it is slowed, not locked, and not at all in a browser of the person's own.
-OF_ONE = Limit(50, 60)
+PER_NAME = Limit(50, 60)
 
 
 class Attempts:

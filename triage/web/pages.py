@@ -34,7 +34,7 @@ from .api.team import (
     take_batch_back,
     viewer_of,
 )
-from .limits import OF_ONE_FROM_ONE, Limit, Refused, too_many
+from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .reading import as_read, line, words_of
 from .sessions import Desk
 
@@ -449,7 +449,7 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    counted: dict[tuple[str, ...], Limit] = {("join", address_of(request)): OF_ONE_FROM_ONE}
+    counted: dict[tuple[str, ...], Limit] = {("join", address_of(request)): PER_NAME_AND_ADDRESS}
     if wait := access.attempts.begin(counted):
         raise too_many(wait)
     invitation = project.people.invitation(token)
@@ -533,7 +533,7 @@ def change_password(request: Request, review: Review, who: Posted, password: Tex
     try:
         # Counted apart from the log-in: who is in is not slowed by who tries to get in.
         access.check(
-            {("session", who.name): OF_ONE_FROM_ONE},
+            {("session", who.name): PER_NAME_AND_ADDRESS},
             lambda: access.is_password(person, password),
             "The present password is another.",
             422,

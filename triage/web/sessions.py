@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from .. import ending, screening
 from ..errors import InputError
-from ..log import Event, Label, Live
+from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
@@ -292,12 +292,12 @@ class Desk:
             ],
         }
 
-    def _may_know(self, live: Live, record_id: int) -> bool:
+    def _may_know(self, live: CurrentState, record_id: int) -> bool:
         return self._protocol.reviewers_per_record == 1 or self.mine(live, record_id) is not None
 
     # -- what is so ---------------------------------------------------------------------------
 
-    def mine(self, live: Live, record_id: int) -> Event | None:
+    def mine(self, live: CurrentState, record_id: int) -> Event | None:
         """Return the reviewer's own decision on a record that is in force."""
         kept = live.kept(record_id)
         for member in (kept, *live.copies_of([kept]).get(kept, ())):
@@ -305,7 +305,7 @@ class Desk:
                 return event
         return None
 
-    def last(self, live: Live) -> Event | None:
+    def last(self, live: CurrentState) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
         mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
         return max(mine, key=lambda e: e.seq, default=None)
@@ -314,7 +314,7 @@ class Desk:
         self._opened()
         return self._protocol
 
-    def _row(self, live: Live, record_id: int) -> int:
+    def _row(self, live: CurrentState, record_id: int) -> int:
         row = int(self._records.stage.rows_of([live.kept(record_id)])[0])
         if row < 0:
             raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")

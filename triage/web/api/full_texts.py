@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from ... import fulltext
 from ...errors import InputError
-from ...log import Kind, Live
+from ...log import CurrentState, Kind
 from ...project import Project, Snapshot
 from ...report import doi_link, pmid_link
 from ..access import Visitor
@@ -37,7 +37,9 @@ class FileNames:
             return fulltext.match(name, self._known)
 
 
-def attachments_of(project: Project, live: Live, record_ids: list[int]) -> dict[int, list[fulltext.AttachedFile]]:
+def attachments_of(
+    project: Project, live: CurrentState, record_ids: list[int]
+) -> dict[int, list[fulltext.AttachedFile]]:
     """Return what is attached to each of these records."""
     given = {i: live.attachments(i) for i in record_ids}
     sizes = project.attachments.sizes({e.reason for events in given.values() for e in events})

@@ -141,19 +141,19 @@ class File:
         connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.exec_driver_sql(f"PRAGMA user_version = {version}")
 
-    def noted(self, path: Path) -> str:
+    def store_path(self, path: Path) -> str:
         """Return a file's name as the review keeps it: relative where it can be, so that a folder may be moved."""
         path, folder = path.resolve(), self.folder.resolve()
         return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
-    def found(self, noted: str) -> Path | None:
-        """Return the file of a noted name, or None."""
-        path = self.folder / noted
+    def resolve_path(self, stored: str) -> Path | None:
+        """Return the file of a stored name, or None."""
+        path = self.folder / stored
         return path if path.is_file() else None
 
-    def named(self, noted: str) -> str:
-        """Return a noted file's name as a message gives it."""
-        return str(self.folder / noted)
+    def named(self, stored: str) -> str:
+        """Return a stored file's name as a message gives it."""
+        return str(self.folder / stored)
 
     def engine(self) -> Engine:
         """Return a way to the database."""
@@ -271,19 +271,19 @@ class Server:
         if not connection.execute(schema.meta.update().where(here).values(value=str(version))).rowcount:
             connection.execute(schema.meta.insert().values(key="schema_version", value=str(version)))
 
-    def noted(self, path: Path) -> str:
+    def store_path(self, path: Path) -> str:
         """Return a file's name as the review keeps it: with the machine that it is a file of."""
         return f"{platform.node()}:{path.resolve()}"
 
-    def found(self, noted: str) -> Path | None:
-        """Return the file of a noted name, or None, as on any other machine than the one it was noted on."""
-        machine, _, path = noted.partition(":")
+    def resolve_path(self, stored: str) -> Path | None:
+        """Return the file of a stored name, or None, as on any other machine than the one it was kept on."""
+        machine, _, path = stored.partition(":")
         return Path(path) if machine == platform.node() and Path(path).is_file() else None
 
-    def named(self, noted: str) -> str:
-        """Return a noted file's name as a message gives it: with its machine where that is another one."""
-        machine, _, path = noted.partition(":")
-        return path if machine == platform.node() else noted
+    def named(self, stored: str) -> str:
+        """Return a stored file's name as a message gives it: with its machine where that is another one."""
+        machine, _, path = stored.partition(":")
+        return path if machine == platform.node() else stored
 
     def engine(self) -> Engine:
         """Return a way to the database."""
