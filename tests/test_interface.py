@@ -328,7 +328,7 @@ def test_wrong_parameters_are_told_in_fit(X, parameters, told):
             "X has no column 'abstract'; add one, empty where a record has no abstract",
         ),
         (lambda X: X.rename(columns={"title": "Title "}), "rename 'Title ' by X.rename(columns={'Title ': \"title\"})"),
-        (lambda X: pd.concat([X, X["title"]], axis=1), "X has 2 columns 'title'"),
+        (lambda X: pd.concat([X, X["title"]], axis=1), "X has 2 columns named 'title'"),
         (lambda X: X.iloc[:0], "X holds no records"),
         (lambda X: X.assign(title=[["a"]] + ["b"] * 35), "X, row 'r0': the title is a list; each must be a text"),
     ],

@@ -15,6 +15,7 @@ from ..protocol.model import Criterion, Protocol
 from ..ranking import Criteria
 from ..ranking.review import criteria_of
 from ..records import is_placeholder
+from ..wording import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def texts_of(frame: pd.DataFrame, name: str) -> tuple[list[str], list[str]]:
     for column in TEXTS:
         times = int((frame.columns == column).sum())
         if times > 1:
-            raise InputError(f"{name} has {times} columns {column!r}; rename or drop all but one.")
+            raise InputError(f"{name} has {plural(times, 'column')} named {column!r}; rename or drop all but one.")
         if not times:
             near = [other for other in frame.columns if str(other).strip().casefold() == column]
             advice = (
