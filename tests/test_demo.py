@@ -25,7 +25,7 @@ def short(tmp_path, monkeypatch):
     protocol.write_text('model = "fast"\n' + protocol.read_text(encoding="utf-8"), encoding="utf-8")
     path, copy = bundled.path, tmp_path / "bundle"
     monkeypatch.setattr(bundled, "path", lambda name: copy / name if name.startswith("data") else path(name))
-    monkeypatch.setattr(status, "rule_says_stop", lambda history, stopping, weights: history.n_screened >= 40)
+    monkeypatch.setattr("triage.demo.rule_says_stop", lambda history, stopping, weights: history.n_screened >= 40)
     monkeypatch.chdir(tmp_path)
 
 
