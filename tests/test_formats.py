@@ -234,7 +234,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         formats.read(tmp_path / "none.ris")
     with pytest.raises(InputError, match="is a folder"):
         formats.read(tmp_path)
-    with pytest.raises(InputError, match="none of ris, nbib"):
+    with pytest.raises(InputError, match="choose one of ris, nbib"):
         read(tmp_path, RIS, format="endnote")
 
 
