@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from triage import bundled, cli, demo, status
+from triage import bundled, cli, demo
 from triage.errors import InputError
 from triage.log import Kind
 from triage.project import Project
