@@ -28,7 +28,7 @@ from triage.project import Project
 try:
     from triage.web.gate import ServerOrigin
 except ImportError:
-    from triage.web.access import ServerOrigin
+    from triage.web.access import Door as ServerOrigin  # as older checkouts call it
 
 begun = []
 event.listen(Engine, "begin", begun.append)
