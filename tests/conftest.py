@@ -37,6 +37,36 @@ code = "ONLINE"
 text = "Support over the internet."
 """
 
+STATUS_KEYS = {
+    "stage",
+    "records",
+    "screened",
+    "relevant_found",
+    "maybe",
+    "unscreened",
+    "target",
+    "confidence",
+    "certificate",
+    "estimate",
+    "rules",
+    "workload",
+    "verdict",
+}
+# The boxes of the published flow figure of the worked example.
+PUBLISHED_BOXES = (
+    "Records identified (n = 6,257)",
+    "Duplicates removed (n = 1,466)",
+    "Records after duplicates removed (n = 4,791)",
+    "Removed by the language limit (n = 142)",
+    "Records screened: abstract (n = 4,649)",
+    "Records excluded (n = 4,511)",
+    "Records screened: quality (n = 138)",
+    "Records excluded (n = 33)",
+    "Records screened: full-text (n = 105)",
+    "Records excluded (n = 54)",
+    "Included (n = 51)",
+)
+
 TOPICS = (
     "peer support workers help adults with schizophrenia in community mental health services to recover",
     "soil bacteria fix nitrogen in the roots of legumes under drought and heat in dry land farming",

@@ -14,7 +14,7 @@ from triage.flow import flow
 from triage.log import Kind, Label
 from triage.project import Role
 from triage.second_look import awaiting_second_look, second_looks
-from triage.session_state import StateOf, logged_parameters, recall_for
+from triage.session_state import StateOf, recall_for
 from triage.web.sessions import AHEAD
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
@@ -192,7 +192,7 @@ def test_the_terminal_is_as_blind(review, capsys):
     project = review(60, TWO)
     stage = screening.commit_audit(project).stage()
     target = int(stage.to_judge_again(recall.SAMPLE_SHARE)[0]) + 1
-    weights = logged_parameters(project.log.events(), "abstract")
+    weights = recall.logged_parameters(project.log.events(), "abstract")
 
     def line():
         with screening.open_session(project, reviewer="bob", background=False) as (session, _):

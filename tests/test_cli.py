@@ -13,27 +13,12 @@ import sys
 import time
 
 import pytest
-from conftest import PROTOCOL, sample_ris
+from conftest import PROTOCOL, STATUS_KEYS, sample_ris
 
 from triage import cli, project as projects, protocol as protocols
 from triage.cli import running
 from triage.log import Kind
 
-STATUS_KEYS = {
-    "stage",
-    "records",
-    "screened",
-    "relevant_found",
-    "maybe",
-    "unscreened",
-    "target",
-    "confidence",
-    "certificate",
-    "estimate",
-    "rules",
-    "workload",
-    "verdict",
-}
 STAGES = PROTOCOL + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 
 

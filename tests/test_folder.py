@@ -170,7 +170,8 @@ def test_medcpt_without_its_encoder_of_queries_is_refused(tmp_path):
 def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
     monkeypatch.setattr("triage.features.encoder.sentence.fastest_runtime", lambda folder, device="auto": EXACT)
     path, other = plain(tmp_path / "MedCPT-Article-Encoder"), plain(tmp_path / "MedCPT-Query-Encoder", seed=1)
-    made = features.build_views(
+    build = partial(
+        features.build_views,
         features.Texts.of(TITLES, ABSTRACTS),
         ["embedding"],
         encoder=str(path),
@@ -179,6 +180,7 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
         exclude=["soil"],
         cache_dir=tmp_path / "cache",
     )
+    made = build()
     found = by_transformers(path, TITLES, ABSTRACTS)
     asked = by_transformers(other, ["peer support worker health", "peer support", "worker health", "soil"])
     near = found @ asked.T
@@ -187,15 +189,7 @@ def test_criteria_are_queries_and_records_are_documents(tmp_path, monkeypatch):
     assert made.criteria["excluded"] == pytest.approx(near[:, 3], abs=1e-5)
     assert made.matrices["embedding"] == pytest.approx(features.centred(found), abs=1e-5)
     monkeypatch.setattr("triage.features.encoder.sentence._encoder", lambda *_: pytest.fail("encoded again"))
-    again = features.build_views(
-        features.Texts.of(TITLES, ABSTRACTS),
-        ["embedding"],
-        encoder=str(path),
-        question="peer support",
-        include=["worker health"],
-        exclude=["soil"],
-        cache_dir=tmp_path / "cache",
-    )
+    again = build()
     assert np.array_equal(again.criteria["whole"], made.criteria["whole"])
 
 

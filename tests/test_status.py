@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from conftest import PROTOCOL, Log
+from conftest import PROTOCOL, STATUS_KEYS, Log
 
 from triage import recall, status
 from triage.errors import InputError
@@ -28,21 +28,7 @@ WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 STAGES = '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
 KEYS = {
-    "": {
-        "stage",
-        "records",
-        "screened",
-        "relevant_found",
-        "maybe",
-        "unscreened",
-        "target",
-        "confidence",
-        "certificate",
-        "estimate",
-        "rules",
-        "workload",
-        "verdict",
-    },
+    "": STATUS_KEYS,
     "certificate": {"method", "recall_lower", "missed_upper", "audit_draws", "certified"},
     "estimate": {"method", "recall", "lower", "upper", "relevant_total", "assumes"},
     "workload": {"records_to_certificate", "seconds_per_record", "hours"},

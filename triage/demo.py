@@ -8,14 +8,14 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bundled, intake, report, screening, status
+from . import bundled, intake, recall, report, screening, status
 from .errors import InputError
 from .log import Label
 from .progress import Progress
 from .project import Project
 from .ranking import answers
 from .records import Record
-from .session_state import logged_parameters, rule_says_stop
+from .session_state import rule_says_stop
 from .wording import agree, plural
 
 _EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
@@ -128,7 +128,7 @@ def _screen(project: Project, device: str, progress: Progress) -> tuple[int, int
         ) as (session, records),
         progress("Screening") as tick,
     ):
-        decided, weights = 0, logged_parameters(project.log.events(), project.stage().name)
+        decided, weights = 0, recall.logged_parameters(project.log.events(), project.stage().name)
         while (showing := session.next()) is not None:
             session.decide(showing.row, Label.INCLUDE if known[_identifier(records[showing.row])] else Label.EXCLUDE)
             decided += 1

@@ -47,6 +47,19 @@ class ExtraNeeded(InputError):
         )
 
 
+def checked_share(name: str, value: float) -> float:
+    """Return a share such as a target or a confidence.
+
+    Raises
+    ------
+    InputError
+        When it does not lie between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
+    return value
+
+
 class Faults:
     """Collects what is wrong with a file, so that all of it is told at once.
 

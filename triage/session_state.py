@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import recall
-from .log import Counts, Event, History, Kind
+from .log import Counts, History
 from .project import Snapshot
 from .protocol.model import Protocol, Stopping
 from .wording import floor_percent, plural
@@ -16,16 +15,7 @@ from .wording import floor_percent, plural
 if TYPE_CHECKING:
     from .screening.session import Session
 
-
 _RECALL_EVERY = 10  # decisions after which a session's recall is worked out anew
-
-
-def logged_parameters(events: Iterable[Event], stage: str) -> recall.AuditE:
-    """Return the weights of the evidence as logged with the stage's first permutation."""
-    for e in events:
-        if e.kind is Kind.PLAN and e.stage == stage:
-            return recall.AuditE.logged(json.loads(e.note))
-    return recall.AuditE()
 
 
 def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import features, formats, metrics, protocol as protocols, ranking, recall
 from .bundled import processors, user_cache_dir
-from .errors import Faults, InputError
+from .errors import Faults, InputError, checked_share
 from .log import History, Label, Origin, label_of, without_quotes
 from .progress import Progress, Tick, no_progress
 from .ranking.held_out import Scorer, held_out_scores
@@ -241,8 +241,7 @@ def simulate(
     if start == "criteria" and criteria is None:
         raise InputError("--start criteria needs --criteria: a text file, or a protocol.toml.")
     for name, value in (("--target", target), ("--confidence", confidence)):
-        if not 0 < value < 1:
-            raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
+        checked_share(name, value)
     if stop != "none" and stop not in RULES:
         raise InputError(f"--stop: {unknown(stop)}, or none.")
     _schedule(batch)  # a wrong one is refused before the file is read

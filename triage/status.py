@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from . import recall
-from .errors import InputError
+from .errors import checked_share
 from .flow import judged_records
 from .log import Event, History, Kind, Label, Origin, Stage
 from .project import Snapshot
@@ -19,7 +19,6 @@ from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
 from .second_look import excluded_of_sample, judgements
-from .session_state import logged_parameters
 from .stopping_rules import RULES
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
@@ -182,12 +181,12 @@ def status(
         When the stage is none, or a number does not lie between 0 and 1.
     """
     protocol = review.protocol
-    target = protocol.stopping.target if target is None else _share("--target", target)
-    confidence = protocol.stopping.confidence if confidence is None else _share("--confidence", confidence)
+    target = protocol.stopping.target if target is None else checked_share("--target", target)
+    confidence = protocol.stopping.confidence if confidence is None else checked_share("--confidence", confidence)
     stage = review.stage(stage_name, viewer=viewer)
     history = review.history(stage_name, viewer=viewer)
     events = review.events_between(until=stage.live.last_seq)
-    parameters = logged_parameters(events, stage.name)
+    parameters = recall.logged_parameters(events, stage.name)
     is_blind = viewer is not None and protocol.reviewers_per_record > 1
     ranking = None if is_blind else review.rankings.newest(stage.name)
     if ranking is not None and not np.array_equal(ranking.record_ids, stage.record_ids):
@@ -283,12 +282,6 @@ def _until(rule: str, policy: recall.Policy | None) -> str:
     if RULES[rule].needs_audit_size:
         return f"the one look of {rule}"
     return f"a certificate by random draws (the rule {rule} makes none)" if policy is None else _CERTIFICATE
-
-
-def _share(name: str, value: float) -> float:
-    if not 0 < value < 1:
-        raise InputError(f"{name} {value} must lie between 0 and 1, such as 0.95.")
-    return value
 
 
 def price_table(records: int, confidence: float) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from . import agreement as coefficients
-from .errors import InputError
+from .errors import InputError, checked_share
 from .log import Event, Label, Stage, visible
 from .project import Project, Role, Snapshot
 from .wording import plural
@@ -203,8 +203,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     InputError
         When the stage is none, or the confidence does not lie between 0 and 1.
     """
-    if not 0 < confidence < 1:
-        raise InputError(f"--confidence {confidence} must lie between 0 and 1, such as 0.95.")
+    checked_share("--confidence", confidence)
     protocol = review.protocol
     stage = review.stage(stage_name)
     by_record = visible(stage.live, stage.name, "", reviewers_per_record=1)

@@ -13,9 +13,9 @@ from .output import (
     AsJson,
     Review,
     Reviewer,
-    one_line,
     open_review,
     print_json,
+    printable_line,
     quoted,
     short,
     shown_place,
@@ -121,7 +121,7 @@ def import_(
             + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else "")
         )
         for problem in (*file.problems, *file.warnings):
-            print(f"  line {problem.line}: {one_line(problem.message)}")
+            print(f"  line {problem.line}: {printable_line(problem.message)}")
     print(f"The review holds {plural(total, 'record')}. Next: triage dedupe {quoted(review)}")
 
 
@@ -175,7 +175,9 @@ def dedupe(
     if done.maybes:
         print(f"{plural(len(done.maybes), 'more pair')} may be duplicates:")
         for maybe in done.maybes[:10]:
-            print(f"  records {maybe.kept.id} and {maybe.copy.id}: {one_line(maybe.why)} | {short(maybe.kept.title)}")
+            print(
+                f"  records {maybe.kept.id} and {maybe.copy.id}: {printable_line(maybe.why)} | {short(maybe.kept.title)}"
+            )
         print("Decide on each with --decide; until then both are kept.")
     print(f"Next: triage filter {quoted(review)}")
 
@@ -229,6 +231,6 @@ def filter(
         n = len(done.proposed)
         print(f"{n:,} more {agree(n, 'looks', 'look')} ineligible to a detector only:")
         for record, proposal in done.proposed[:10]:
-            print(f"  record {record.id}: {one_line(proposal.reason)} | {short(record.title)}")
+            print(f"  record {record.id}: {printable_line(proposal.reason)} | {short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
     print(f"Next: triage screen {quoted(review)}")

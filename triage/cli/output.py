@@ -51,7 +51,7 @@ class Device(StrEnum):
 DeviceOption = Annotated[Device, typer.Option(metavar="auto|cpu|cuda", help="Where vectors are computed.")]
 
 
-def one_line(text: str) -> str:
+def printable_line(text: str) -> str:
     """Return text of a file as one line without what would steer the terminal."""
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(c for c in line if c.isprintable())
@@ -59,7 +59,7 @@ def one_line(text: str) -> str:
 
 def short(title: str) -> str:
     """Return a title in one line of at most 90 characters."""
-    line = one_line(title) or "(no title)"
+    line = printable_line(title) or "(no title)"
     return line if len(line) <= 90 else f"{line[:89]}…"
 
 
@@ -115,5 +115,5 @@ def warn_if_unranked(project: Project, stage: str | None = None) -> list[str]:
 
     said = answers.nothing_to_rank_by(project.snapshot(), stage)
     if said:
-        say(one_line(said))
+        say(printable_line(said))
     return [said] if said else []

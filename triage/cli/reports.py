@@ -18,9 +18,9 @@ from .output import (
     Review,
     Reviewer,
     StageName,
-    one_line,
     open_review,
     print_json,
+    printable_line,
     short,
     user_name,
     warn_if_unranked,
@@ -256,9 +256,9 @@ def attach(
         )
         return
     for one in attached:
-        print(f"{one_line(one.file)}: record {one.record_id}, event {one.event}")
+        print(f"{printable_line(one.file)}: record {one.record_id}, event {one.event}")
     for one in left:
-        print(f"{one_line(one.file)}: not attached: {one_line(one.message)}")
+        print(f"{printable_line(one.file)}: not attached: {printable_line(one.message)}")
     if done:
         print(f"{len(attached):,} attached, {len(there):,} there already, {len(left):,} not attached.")
     records = len(asked.record_ids)
@@ -291,4 +291,4 @@ def log(review: Review, as_json: AsJson = False) -> None:
     else:
         print("\t".join(LOG_COLUMNS))
         for e in events:
-            print("\t".join("" if v is None else one_line(str(v)) for v in event_as_json(e).values()))
+            print("\t".join("" if v is None else printable_line(str(v)) for v in event_as_json(e).values()))

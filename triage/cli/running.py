@@ -13,7 +13,7 @@ import typer
 from .. import ending
 from ..errors import InputError
 from .app import app
-from .output import one_line, say
+from .output import printable_line, say
 
 _INTERRUPTED = "\nInterrupted; everything decided so far is kept."
 # The base of every wrong use of a command, to which typer gives no name of its own.
@@ -70,7 +70,7 @@ def _arguments(arguments: Sequence[str], *, windows: bool) -> list[str]:
 
 
 def _refuse(message: str, details: Sequence[str] = ()) -> int:
-    say(f"triage: {one_line(message)}")
+    say(f"triage: {printable_line(message)}")
     for detail in details:
-        say(f"  {one_line(detail)}")
+        say(f"  {printable_line(detail)}")
     return 2

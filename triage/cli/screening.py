@@ -17,9 +17,9 @@ from .output import (
     Review,
     Reviewer,
     StageName,
-    one_line,
     open_review,
     print_json,
+    printable_line,
     quoted,
     say,
     short,
@@ -87,7 +87,9 @@ def rank(
             )
             for match in facts["criteria"]["matches"]:
                 unknown = (
-                    f"; hardly a record says {', '.join(map(one_line, match['unknown']))}" if match["unknown"] else ""
+                    f"; hardly a record says {', '.join(map(printable_line, match['unknown']))}"
+                    if match["unknown"]
+                    else ""
                 )
                 say(
                     f"  {short(match['text'])}: nearest is record {match['record_id']}, "
@@ -113,7 +115,7 @@ def _print_explanation(facts: answers.Explained) -> None:
         if terms or known:
             print(f"  {title}")
         for term in terms:
-            print(f"    {term['weight']:+.4f}  {one_line(term['term'])}")
+            print(f"    {term['weight']:+.4f}  {printable_line(term['term'])}")
         for record in known:
             verdict = "relevant" if record["relevant"] else "not relevant"
             print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {short(record['title'])}")
@@ -145,9 +147,9 @@ def screen(
     --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
     without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
     """
-    from .. import screening, status as facts, terminal
+    from .. import recall, screening, status as facts, terminal
     from ..second_look import awaiting_second_look
-    from ..session_state import StateOf, logged_parameters, recall_for
+    from ..session_state import StateOf, recall_for
 
     who = user_name(reviewer)
     if second_look and model is not None:
@@ -165,7 +167,7 @@ def screen(
         with opened as (session, records):
             at_start = project.snapshot()
             protocol, stage_now = at_start.protocol, at_start.asked(stage)
-            weights = logged_parameters(at_start.events, stage_now.name)
+            weights = recall.logged_parameters(at_start.events, stage_now.name)
             if not session.pool.n_shown:  # what a stop will cost is told before the first decision
                 print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
@@ -277,10 +279,10 @@ def label(
             n = sum(unlisted.values())
             say(
                 f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
-                f"{one_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
+                f"{printable_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
             )
     for warning in counts["warnings"]:
-        say(one_line(warning))
+        say(printable_line(warning))
     if as_json:
         print_json(counts)
     else:
@@ -337,7 +339,7 @@ def undo(
             else:
                 print(
                     f"Took back {len(back['record_ids'])} of the {plural(back['handed_out'], 'record')} handed out to "
-                    f"{one_line(back['reviewer'])} as {one_line(back['file'])}."
+                    f"{printable_line(back['reviewer'])} as {printable_line(back['file'])}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
@@ -345,4 +347,4 @@ def undo(
         print_json(undone)
     else:
         what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
-        print(f"Took back event {undone['undone']}: {one_line(what)} on record {undone['record_id']}.")
+        print(f"Took back event {undone['undone']}: {printable_line(what)} on record {undone['record_id']}.")

@@ -13,9 +13,9 @@ from .output import (
     Review,
     Reviewer,
     StageName,
-    one_line,
     open_review,
     print_json,
+    printable_line,
     quoted,
     short,
     shown_place,
@@ -70,8 +70,8 @@ def conflicts(
     for record in found["conflicts"]:
         print(f"record {record['record_id']}: {short(record['title'])}")
         for one in record["decisions"]:
-            why = " | ".join(one_line(text) for text in (one["reason"], one["note"]) if text)
-            print(f"  {one_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
+            why = " | ".join(printable_line(text) for text in (one["reason"], one["note"]) if text)
+            print(f"  {printable_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
 
 
 @app.command()
@@ -134,10 +134,10 @@ def people(
         )
         return
     for person in found:
-        print(f"{one_line(person.name)}: {person.role}")
+        print(f"{printable_line(person.name)}: {person.role}")
     for invitation in invited:
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
-        print(f"{one_line(invitation.name)}: invited as {invitation.role}, until {until}")
+        print(f"{printable_line(invitation.name)}: invited as {invitation.role}, until {until}")
     if not found and not invited:
         print(f"Nobody yet. Next: triage invite {quoted(review)} NAME --role owner")
 
@@ -170,7 +170,7 @@ def invite(
     if as_json:
         print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return
-    print(f"Invited {one_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
+    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
     print(f"/join/{token}")
 
 

@@ -119,8 +119,9 @@ def import_files(
     """
     source = (source or "").strip() or None
     looked = [_look(path, format, label_column, progress) for path in paths]
+    review = project.snapshot()
     for look in looked:
-        before = project.snapshot().imported(look.sha256, source)
+        before = review.imported(look.sha256, source)
         if before is not None and before.kept != len(look.lines):
             raise InputError(
                 f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
@@ -129,7 +130,8 @@ def import_files(
     added = []
     reasons: dict[int, str] = {}
     for look in looked:
-        before = project.snapshot().imported(look.sha256, source)
+        review = project.snapshot()  # the same file may be named twice
+        before = review.imported(look.sha256, source)
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
                 ids: Sequence[int] = project.records.add(
@@ -143,13 +145,12 @@ def import_files(
                     problems=[(p.line, p.message) for p in look.problems],
                 )
         else:
-            file_ids = project.snapshot().record_files()
-            ids = (np.flatnonzero(file_ids == before.id) + 1).tolist()  # ids run from 1
+            ids = (np.flatnonzero(review.record_files() == before.id) + 1).tolist()  # ids run from 1
         reasons |= {ids[n]: reason for n, reason in look.reasons.items()}
         added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
-        codes = codes_of(project.protocol().stages[0].reasons)
+        codes = codes_of(review.asked().reasons)
         reasons = {i: codes.get(folded(reason), reason) for i, reason in reasons.items()}
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
         stage = commit_audit(project).stage()

@@ -149,7 +149,8 @@ class Reader:
 
     def begin(self, connection: Connection) -> None:
         """Read the protocol in force, and where its file is."""
-        self._read = self._read.protocols_on(connection)
+        with self._turn:
+            self._read = self._read.protocols_on(connection)
         self.protocol_path = connection.execute(select(_meta.c.value).where(_meta.c.key == "protocol_path")).scalar()
 
     @property
@@ -212,8 +213,6 @@ def to_event(row: Sequence[Any]) -> Event:
 
 
 _KINDS, _LABELS, _ORIGINS = ({None: None, **{str(one): one for one in kind}} for kind in (Kind, Label, Origin))
-
-
 _time = lru_cache(1)(datetime.fromisoformat)  # what was written at once has one time
 
 
@@ -230,8 +229,6 @@ _EVENT_DEFAULTS = {
     "other_id": None,
     "undoes": None,
 }
-
-
 _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 

@@ -221,8 +221,8 @@ def explain(
     """
     review = project.snapshot()
     stage = review.stage(stage_name, viewer=viewer)
-    row = int(np.searchsorted(stage.record_ids, stage.live.kept(record_id)))
-    if row == len(stage.record_ids) or stage.record_ids[row] != stage.live.kept(record_id):
+    row = int(stage.rows_of([stage.live.kept(record_id)])[0])
+    if row < 0:
         raise InputError(f"The stage {stage.name!r} of {review.path} has no record {record_id}.")
     if (
         session is not None

@@ -183,11 +183,9 @@ def final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     later = names[names.index(stage.name) + 1 :]
     final = np.full(len(stage.record_ids), -1, np.int8)
     for name in later:
-        agreed = consensus(stage.live, name)
-        for record_id, label in agreed.labels.items():
-            row = int(np.searchsorted(stage.record_ids, record_id))
-            is_final = label is Label.EXCLUDE or name == later[-1]
-            if is_final and row < len(final) and stage.record_ids[row] == record_id:
+        labels = consensus(stage.live, name).labels
+        for row, label in zip(stage.rows_of(labels).tolist(), labels.values(), strict=True):
+            if row >= 0 and (label is Label.EXCLUDE or name == later[-1]):
                 final[row] = label is not Label.EXCLUDE
     return final
 

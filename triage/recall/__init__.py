@@ -1,7 +1,7 @@
 """Recall: the certificate, estimates, stopping rules and the forecast of the work left.
 
-All of it sees a `History` only (and scores handed in): neither features nor rankings. Every claim carries its promise,
-one of `stopping_rules.PROMISES`.
+All of it sees a `History` only (scores handed in, and the weights that the log keeps): neither features nor rankings.
+Every claim carries its promise, one of `stopping_rules.PROMISES`.
 """
 
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
@@ -14,6 +14,7 @@ from .evidence import (
     highest_log_evidence,
     least_missed,
     log_evidence,
+    logged_parameters,
     next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
@@ -57,6 +58,7 @@ __all__ = [
     "highest_log_evidence",
     "least_missed",
     "log_evidence",
+    "logged_parameters",
     "next_stratum",
     "policy_of",
     "price_of_certainty",

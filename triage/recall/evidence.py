@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..log import History, Origin
+from ..log import Event, History, Kind, Origin
 
 SLACK = 1e-9  # 0.95 * 20 is 19.000000000000004
 
@@ -70,6 +71,12 @@ class AuditE:
     def logged(cls, note: Mapping[str, Any]) -> AuditE:
         """Return the weights that `parameters` put in the log."""
         return cls(tuple(note["bets"]), tuple(note["weights"]), note["decay"])
+
+
+def logged_parameters(events: Iterable[Event], stage: str) -> AuditE:
+    """Return the weights of the evidence as logged with a stage's first permutation; those of now where there is none."""
+    first = next((e for e in events if e.kind is Kind.PLAN and e.stage == stage), None)
+    return AuditE() if first is None else AuditE.logged(json.loads(first.note))
 
 
 @dataclass(frozen=True, slots=True)

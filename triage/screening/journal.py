@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,9 +30,7 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
 
     while len((stage := (review := project.snapshot()).stage(stage_name)).to_commit):
         # Later permutations of a stage keep the weights of its first.
-        plans = (e for e in review.events if e.kind is Kind.PLAN and e.stage == stage.name)
-        first = next(plans, None)
-        weights = recall.AuditE() if first is None else recall.AuditE.logged(json.loads(first.note))
+        weights = recall.logged_parameters(review.events, stage.name)
         project.log.commit_plan(stage, secrets.randbits(63), weights.parameters())
     return review
 

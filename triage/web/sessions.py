@@ -9,14 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict
 
-from .. import ending, screening
+from .. import ending, recall, screening
 from ..errors import InputError
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
-from ..session_state import StateOf, logged_parameters, recall_for
+from ..session_state import StateOf, recall_for
 from .reading import AsRead, as_read, line, words_of
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
@@ -119,7 +119,7 @@ class Desk:
             self._closing = closing
             self._protocol = review.protocol
             self._words = words_of(self._protocol)
-            weights = logged_parameters(review.events, self.stage_name)
+            weights = recall.logged_parameters(review.events, self.stage_name)
             self._state = StateOf(
                 self.session,
                 lambda history: recall_for(self.project.snapshot(), self.stage_name, self.reviewer, history, weights),
