@@ -16,7 +16,7 @@ from markupsafe import Markup
 from .. import __version__, report, team
 from ..errors import InputError
 from ..flow import flow
-from ..project import Project, Role, Snapshot
+from ..project import Role, Snapshot
 from ..ranking import answers
 from ..second_look import second_looks
 from ..text import plain
@@ -130,17 +130,17 @@ def to_log_in(request: Request) -> Response:
     return RedirectResponse(f"/login?then={_later(request)}", 303)
 
 
-def nothing_to_rank_by(project: Project, review: Snapshot, stage_name: str, who: Visitor) -> tuple[str, Snapshot]:
+def nothing_to_rank_by(request: Request, review: Snapshot, stage_name: str, who: Visitor) -> tuple[str, Snapshot]:
     """Say that the protocol gives the ranking nothing to go by (see `ranking.answers.nothing_to_rank_by`).
 
     While that is so the protocol's file is looked at again, so that the page, loaded once more, takes over what was
-    filled in; the review is returned as it is then.
+    filled in; the review is returned as it is then, and is that of the request from then on.
     """
     said = answers.nothing_to_rank_by(review, stage_name, viewer=who.viewer)
     if said:
         try:
-            if project.refresh_protocol():
-                review = project.snapshot()
+            if project_of(request).refresh_protocol():
+                request.state.review = review = project_of(request).snapshot()
                 said = answers.nothing_to_rank_by(review, stage_name, viewer=who.viewer)
         except InputError as error:
             said = str(error)
@@ -154,7 +154,7 @@ def nothing_to_rank_by(project: Project, review: Snapshot, stage_name: str, who:
 def screen(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Return the screening page; its script asks for the records."""
     desk = desk_of(request, review, who, stage)
-    unranked, review = nothing_to_rank_by(desk.project, review, desk.stage_name, who)
+    unranked, review = nothing_to_rank_by(request, review, desk.stage_name, who)
     desk.open_in_background(review)
     protocol = review.protocol
     return page(
@@ -269,7 +269,7 @@ def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
 def overview(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show recall, what is left, the pace, the curve and the flow figure."""
     name = review.stage_name(stage or None)
-    unranked, review = nothing_to_rank_by(project_of(request), review, name, who)
+    unranked, review = nothing_to_rank_by(request, review, name, who)
     protocol = review.protocol
     statuses: Statuses = request.app.state.statuses
     facts = statuses.of(review, name, who.viewer)

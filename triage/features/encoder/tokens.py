@@ -169,20 +169,18 @@ def loading(folder: Path) -> Iterator[None]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the loading library's own bars and notices off the terminal."""
-    import logging
-
     from transformers.utils import logging as transformers_logging
 
-    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
-    levels = [logger.level for logger in loggers]
+    libraries = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
+    levels = [library.level for library in libraries]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotation
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    for library in libraries:
+        library.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for library, level in zip(libraries, levels, strict=True):
+            library.setLevel(level)
 
 
 def length_of(text: Text) -> int:
