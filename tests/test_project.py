@@ -1,6 +1,7 @@
 """The review's file: append-only, durable, one live decision for each stage, record and reviewer."""
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -220,7 +221,9 @@ def test_a_plan_is_committed_once(project):
     stage = project.stage()
     assert stage.committed == 1 and len(stage.to_commit) == 0
     assert stage.strata[0].tolist() == np.random.default_rng(7).permutation(5).tolist()
-    assert hashlib.sha256((stage.record_ids[stage.strata[0]]).astype("<i8").tobytes()).hexdigest() in plan.note
+    permutation = stage.record_ids[stage.strata[0]].astype("<i8").tobytes()
+    assert json.loads(plan.note)["commitment"] == hashlib.sha256(b"7:" + permutation).hexdigest()
+    assert "seed" not in plan.note
     assert project.log.commit_plan(stage, 8, {}) is None
 
 

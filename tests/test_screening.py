@@ -573,9 +573,11 @@ def committed_before_all(project):
     with project._database.engine.connect() as connection:
         plans = schema.plans.c
         blob = connection.execute(select(plans.permutation).where(plans.seq == events[plan].seq)).scalar()
-    assert note["sha256"] == hashlib.sha256(blob).hexdigest() and note["bets"] and note["decay"] == 0.25
+        seed = connection.execute(select(schema.seeds.c.seed).where(schema.seeds.c.seq == events[plan].seq)).scalar()
+    assert "seed" not in note and note["bets"] and note["decay"] == 0.25
+    assert note["commitment"] == hashlib.sha256(f"{seed}:".encode() + blob).hexdigest()
     ids = np.frombuffer(blob, "<i8")
-    assert np.random.default_rng(note["seed"]).permutation(np.sort(ids)).tolist() == ids.tolist()
+    assert np.random.default_rng(int(seed)).permutation(np.sort(ids)).tolist() == ids.tolist()
     return sorted(ids.tolist())
 
 

@@ -274,9 +274,14 @@ def attach(
 def log(review: Review, as_json: AsJson = False) -> None:
     """Print the log: every event in its order, for audit.
 
-    Tab-separated, or with --json as one object. Events are only ever added: shown, decision, settled
-    (a conflict, a person told), tag, attached (a PDF), duplicate, apart (no copy, a person told), removal, stays (no
-    removal, a person told), plan (the order of the random draws, fixed beforehand) and undo.
+    Tab-separated, or with --json as one object. Events are only ever added:
+
+    shown (to a reviewer, or handed out), decision, settled (a conflict, by a person), tag, attached (a PDF);
+    duplicate, apart (a person says: no copy), removal (before screening), stays (a person says: not removed);
+    plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
+    second_look_plan (the order in which excluded records are judged again), reveal (of the seeds);
+    machine (one was declared as a screener), suggestion (its label for a record, never a decision);
+    stop (a person ended the screening of a stage), undo (of an earlier event).
     """
     from ..log.printing import LOG_COLUMNS, event_as_json
 

@@ -32,6 +32,11 @@ class Kind(StrEnum):
     STAYS = "stays"  # a person told that a proposed removal of record_id is none
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
     PLAN = "plan"  # an audit permutation was committed for a stage
+    SECOND_LOOK_PLAN = "second_look_plan"  # a permutation of excluded records was committed, to be judged again
+    MACHINE = "machine"  # a machine was declared as a screener: `reviewer` is its name, `note` what is known of it
+    SUGGESTION = "suggestion"  # a machine suggested a label for a record; nobody's decision
+    STOP = "stop"  # a person ended the screening of a stage; `note` says on which evidence
+    REVEAL = "reveal"  # the seeds of a stage's audit permutations were made public
     UNDO = "undo"  # takes back the event that `undoes` names
 
 

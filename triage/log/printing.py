@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import Event
+import json
+
+from . import Event, Kind
 
 LOG_COLUMNS = (
     "seq",
@@ -23,6 +25,12 @@ LOG_COLUMNS = (
 
 
 def event_as_json(event: Event) -> dict[str, object]:
-    """Return an event of the log as `triage log` prints it."""
+    """Return an event of the log as `triage log` prints it.
+
+    Older logs hold the seed of a permutation in the event that committed it. It is left out: whoever knows it can
+    read the audit draws to come.
+    """
     facts = {name: getattr(event, name) for name in LOG_COLUMNS}
+    if event.kind is Kind.PLAN and '"seed"' in event.note:
+        facts["note"] = json.dumps({name: value for name, value in json.loads(event.note).items() if name != "seed"})
     return {**facts, "at": event.at.isoformat()}

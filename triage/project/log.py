@@ -16,8 +16,23 @@ from ..log.stage import Stage
 from .database import Database
 from .people import Role
 from .reading import Reader, insert_events, newest_event, to_event
-from .schema import events as _events, people as _people, plans as _plans
+from .schema import events as _events, people as _people, plans as _plans, seeds as _seeds
 from .snapshot import between
+
+_CAN_BE_UNDONE = frozenset(
+    (
+        Kind.DECISION,
+        Kind.SETTLED,
+        Kind.TAG,
+        Kind.DUPLICATE,
+        Kind.APART,
+        Kind.REMOVAL,
+        Kind.STAYS,
+        Kind.ATTACHED,
+        Kind.SUGGESTION,
+        Kind.STOP,
+    )
+)
 
 
 class Log:
@@ -208,7 +223,7 @@ class Log:
                     f"Event {seq} handed a record out, which is taken back with its whole batch: triage undo --batch "
                     f"--reviewer {row.reviewer}."
                 )
-            if row.kind in (Kind.SHOWN, Kind.PLAN):
+            if row.kind not in _CAN_BE_UNDONE:
                 raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
@@ -250,14 +265,15 @@ class Log:
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
         """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
 
-        The permutation, its hash and the weights of the evidence go to the log before the first draw
-        from it, and never change: the certificate's validity rests on it.
+        A commitment to the permutation and its seed, and the weights of the evidence, go to the log before the
+        first draw from it, and never change: the certificate's validity rests on it. The seed is kept apart, where
+        no command prints it before the stage is closed: whoever knew it could read the draws to come.
 
         Parameters
         ----------
         stage : Stage
         seed : int
-            Seed of the permutation.
+            Seed of the permutation, drawn at random and long enough that nobody finds it by trying.
         parameters : mapping
             The evidence's bets and weights.
 
@@ -275,8 +291,7 @@ class Log:
             {
                 "stratum": stage.committed,
                 "records": len(fresh),
-                "seed": seed,
-                "sha256": hashlib.sha256(permutation.tobytes()).hexdigest(),
+                "commitment": commitment(seed, permutation),
                 **parameters,
             }
         )
@@ -297,6 +312,7 @@ class Log:
                     }
                 ],
             )
+            connection.execute(insert(_seeds), [{"seq": plan.seq, "seed": str(seed)}])
         return plan
 
     def _append(self, rows: Iterable[Mapping[str, object]], after: int | None = None) -> list[Event]:
@@ -308,6 +324,18 @@ class Log:
             if after is not None and newest_event(connection) > after:
                 return []
             return insert_events(connection, chain(first, rows))
+
+
+def commitment(seed: int, permutation: np.ndarray) -> str:
+    """Return what the log says of a permutation before its seed is known: the SHA-256 of "seed:" and its records.
+
+    Parameters
+    ----------
+    seed : int
+    permutation : ndarray of int, shape (n,)
+        Record ids in the order of the draws; they enter as 64-bit little-endian numbers.
+    """
+    return hashlib.sha256(f"{seed}:".encode() + permutation.astype("<i8").tobytes()).hexdigest()
 
 
 def taken_back(event: Event, reviewer: str) -> dict[str, object]:

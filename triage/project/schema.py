@@ -6,7 +6,7 @@ no gaps, and a copy of a review has those of the review.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import (
     Column,
@@ -22,7 +22,7 @@ from sqlalchemy import (
     inspect,
 )
 
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -95,6 +95,23 @@ plans = Table(
     Column("permutation", LargeBinary, nullable=False),
     UniqueConstraint("stage", "stratum"),
 )
+# The seed of each audit permutation, apart from the log: a reviewer who reads the log cannot tell the draws to come.
+seeds = Table(
+    "seeds",
+    metadata,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("seed", Text, nullable=False),
+)
+# The order in which excluded records are judged again.
+second_look_plans = Table(
+    "second_look_plans",
+    metadata,
+    Column("seq", Integer, ForeignKey("events.seq"), primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("permutation", LargeBinary, nullable=False),
+    UniqueConstraint("stage", "number"),
+)
 # The bytes of attached files, each kept once, by the digest that the log tells.
 attachments = Table(
     "attachments", metadata, Column("sha256", Text, primary_key=True), Column("content", LargeBinary, nullable=False)
@@ -155,6 +172,8 @@ api_tokens = Table(
 _APPEND_ONLY = {
     "events": "seq = NEW.seq OR (NEW.undoes IS NOT NULL AND undoes = NEW.undoes)",
     "plans": "seq = NEW.seq OR (stage = NEW.stage AND stratum = NEW.stratum)",
+    "seeds": "seq = NEW.seq",
+    "second_look_plans": "seq = NEW.seq OR (stage = NEW.stage AND number = NEW.number)",
     "protocols": "id = NEW.id",
     "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
     "records": "id = NEW.id",
@@ -201,10 +220,19 @@ def _people_tables(connection: Connection) -> None:
     metadata.create_all(connection, tables=[people, invitations, web_sessions, api_tokens])
 
 
+def _append_only_tables(connection: Connection, tables: Sequence[Table]) -> None:
+    for table in tables:
+        if not inspect(connection).has_table(table.name):  # a new review has it by the first schema
+            table.create(connection)
+            _create_triggers(connection, [table.name])
+
+
 def _attachments_table(connection: Connection) -> None:
-    if not inspect(connection).has_table(attachments.name):  # a new review has it by the first schema
-        attachments.create(connection)
-        _create_triggers(connection, [attachments.name])
+    _append_only_tables(connection, [attachments])
+
+
+def _seeds_and_second_looks(connection: Connection) -> None:
+    _append_only_tables(connection, [seeds, second_look_plans])
 
 
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
@@ -213,6 +241,7 @@ _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _index_text_hashes,
     _people_tables,
     _attachments_table,
+    _seeds_and_second_looks,
 )
 
 

@@ -212,6 +212,22 @@ class Ranked:
     model: ReviewModel | None = None
 
 
+# Events that leave a ranking as it is.
+_OF_NO_RANKING = frozenset(
+    (
+        Kind.SHOWN,
+        Kind.PLAN,
+        Kind.SECOND_LOOK_PLAN,
+        Kind.TAG,
+        Kind.ATTACHED,
+        Kind.MACHINE,
+        Kind.SUGGESTION,
+        Kind.STOP,
+        Kind.REVEAL,
+    )
+)
+
+
 def newest_ranking_of(
     project: Project, stage_name: str | None, preset: str | None, device: str, progress: Progress | None
 ) -> Ranked:
@@ -226,9 +242,7 @@ def newest_ranking_of(
     wanted = parameters_of(
         models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from
     )
-    newest = max(
-        (e.seq for e in review.events if e.kind not in (Kind.SHOWN, Kind.PLAN, Kind.TAG, Kind.ATTACHED)), default=0
-    )
+    newest = max((e.seq for e in review.events if e.kind not in _OF_NO_RANKING), default=0)
     if (
         saved is not None
         and saved.as_of >= newest

@@ -31,7 +31,7 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
     while len((stage := (review := project.snapshot()).stage(stage_name)).to_commit):
         # Later permutations of a stage keep the weights of its first.
         weights = recall.logged_parameters(review.events, stage.name)
-        project.log.commit_plan(stage, secrets.randbits(63), weights.parameters())
+        project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
     return review
 
 
