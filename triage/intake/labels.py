@@ -13,7 +13,7 @@ from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
 from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
 from ..project import Project
-from ..screening.journal import commit_audit
+from ..screening.journal import log_decisions
 from ..wording import agree, is_are, plural
 
 LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
@@ -109,9 +109,7 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
                 "origin": _origin_of(stage, kept),
             }
         )
-    if decisions:
-        commit_audit(project, stage.name)
-    written = Counter(e.kind for e in project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
+    written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
     return {
         "decisions": len(decisions),
         "unchanged": unchanged,
