@@ -239,10 +239,13 @@ class _Sitting:
                     return False
                 case "\x1b":
                     self._screen.close_list()
-                case _ if key.startswith(PASTE):
-                    hint = "A pasted text is no key here."
-                case _ if key.isprintable():
-                    hint = f"{self._screen.line(key)!r} is no key here."
+                case _:
+                    hint = self._no_key(key)
+
+    def _no_key(self, key: str) -> str:
+        if key.startswith(PASTE):
+            return "A pasted text is no key here."
+        return f"{self._screen.line(key)!r} is no key here." if key.isprintable() else ""
 
     # -- what is done -------------------------------------------------------------------------
 
