@@ -411,9 +411,12 @@ def test_what_the_mathematics_sees_cannot_be_written_and_does_not_change():
 def same(a, b):
     """Tell whether two histories are equal, their strata and past draws included."""
     fields = ("rows", "y", "origin", "pool_size", "stratum", "n_records")
-    past = ("place", "hit", "pool_size", "stratum")
-    return all(getattr(a, f).tolist() == getattr(b, f).tolist() for f in fields) and all(
-        getattr(a.past, f).tolist() == getattr(b.past, f).tolist() for f in past
+    past = ("place", "hit", "pool_size", "stratum", "cursor")
+    ahead = ("place", "pool_size", "stratum")
+    return (
+        all(getattr(a, f).tolist() == getattr(b, f).tolist() for f in fields)
+        and all(getattr(a.past, f).tolist() == getattr(b.past, f).tolist() for f in past)
+        and all(getattr(a.ahead, f).tolist() == getattr(b.ahead, f).tolist() for f in ahead)
     )
 
 
