@@ -42,6 +42,8 @@ class CurrentState:
         The files attached to each record, in the order in which they came.
     returned : frozenset of (stage, record_id)
         Audit draws whose batches were all taken back, and that nobody has been shown or has judged since.
+    stops : dict of str to Event
+        The newest stop of each stage whose screening a person has ended.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -54,6 +56,7 @@ class CurrentState:
     settled: dict[tuple[str, int], Event] = field(default_factory=dict)
     attached: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     returned: frozenset[tuple[str, int]] = frozenset()
+    stops: Mapping[str, Event] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -159,6 +162,7 @@ class LogFold:
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
+        self._stops: dict[str, list[Event]] = {}
         self._showings: Showings[tuple[str, int]] = Showings()
         self.apply(events)
 
@@ -176,6 +180,7 @@ class LogFold:
             {key: given[-1] for key, given in self._settled.items()},
             {key: tuple(given) for key, given in self._attached.items()},
             frozenset(self._showings.returned),
+            {stage: stops[-1] for stage, stops in self._stops.items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -192,7 +197,7 @@ class LogFold:
         if anew:
             newer, taken_back = self._events, []
             self._decisions, self._groups, self._removals, self._tags = {}, {}, {}, {}
-            self._settled, self._attached, self._showings = {}, {}, Showings()
+            self._settled, self._attached, self._stops, self._showings = {}, {}, {}, Showings()
         self._fold_in(newer, self._decisions, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
@@ -202,12 +207,16 @@ class LogFold:
                 self._settled.setdefault((e.stage, e.record_id), []).append(e)
             elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
                 self._attached.setdefault(e.record_id, []).append(e)
+            elif e.kind is Kind.STOP and e.seq not in self._undone:
+                self._stops.setdefault(e.stage, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.record_id is None:
+            if e.kind is Kind.STOP:
+                _take_out(self._stops, e.stage, e)
+            elif e.record_id is None:
                 continue
-            if e.kind is Kind.TAG:
+            elif e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
             elif e.kind is Kind.SETTLED:
                 _take_out(self._settled, (e.stage, e.record_id), e)
@@ -411,7 +420,9 @@ def seen_by(
         if not e.stage or e.reviewer == viewer:
             return True
         # A permutation is committed when somebody's decision lets a record into a later stage.
-        return e.kind is not Kind.PLAN and is_done(e.stage, e.about)
+        if e.record_id is None:
+            return e.kind in (Kind.STOP, Kind.REVEAL)
+        return is_done(e.stage, e.record_id)
 
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}
