@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
-    -1: {"errors", "bundled", "stopping_rules", "wording", "ending", "progress"},
+    -1: {"as_json", "errors", "bundled", "stopping_rules", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
     1: {"formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
@@ -27,6 +27,7 @@ SIDEWAYS = {
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
     ("report", "flow"),
+    ("report", "status"),
     ("status", "flow"),
     ("status", "second_look"),
     ("status", "session_state"),

@@ -528,9 +528,9 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     after = project.snapshot().history()
     assert after.rows.tolist() == before.rows.tolist() and after.n_found == before.n_found + 1
     assert [one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]] == [waiting[0]]
-    noise = status.status(project.snapshot())["label_noise"]
-    assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
-    assert noise["sensitivity"] < 1
+    noise = status.status(project.snapshot()).label_noise
+    assert (noise.judged_twice, noise.overturned, noise.pending) == (len(waiting), 1, [])
+    assert noise.sensitivity < 1
     looks = second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
 
@@ -1260,7 +1260,7 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     seen.clear()
     with at_desk(project):
         assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0}
-    assert any("recall stays that of the labels" in line for line in status.status(project.snapshot())["warnings"])
+    assert any("recall stays that of the labels" in line for line in status.status(project.snapshot()).warnings)
 
 
 def test_an_empty_stage_is_told(place):

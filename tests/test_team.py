@@ -165,7 +165,7 @@ def test_a_settled_conflict_counts_everywhere(project, tmp_path):
     found = team.conflicts(project.snapshot())
     assert found["conflicts"] == [] and found["settled"][0]["settled"]["note"] == "read it"
     facts = status.status(project.snapshot())
-    assert (facts["conflicts"], facts["relevant_found"], facts["screened"]) == (0, 1, 4)
+    assert (facts.conflicts, facts.relevant_found, facts.screened) == (0, 1, 4)
     assert flow(project.snapshot()).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
     intake.export(project.snapshot(), tmp_path / "out.csv", only=["excluded"])
     assert "exclude,ONLINE; CHILD" in (tmp_path / "out.csv").read_text()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..as_json import as_json
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from ..project import Project
 
 
@@ -68,10 +72,10 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_json(facts: object) -> None:
-    """Print one JSON object on standard output."""
+def print_json(facts: DataclassInstance | Mapping[str, object]) -> None:
+    """Print a result as one JSON object on standard output."""
     # In ASCII, so that it reads the same in whatever encoding standard output has.
-    print(json.dumps(facts, allow_nan=False))
+    print(json.dumps(as_json(facts), allow_nan=False))
 
 
 def user_name(reviewer: str | None) -> str:
