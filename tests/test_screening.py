@@ -527,7 +527,7 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     # The order of first showing is as it was; the overturned record is in conflict, and relevant until it is settled.
     after = project.snapshot().history()
     assert after.rows.tolist() == before.rows.tolist() and after.n_found == before.n_found + 1
-    assert [one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]] == [waiting[0]]
+    assert [one.record_id for one in team.conflicts(project.snapshot()).conflicts] == [waiting[0]]
     noise = status.status(project.snapshot()).label_noise
     assert (noise.judged_twice, noise.overturned, noise.pending) == (len(waiting), 1, [])
     assert noise.sensitivity < 1
@@ -983,8 +983,8 @@ def test_the_calibration_round_comes_first_to_everybody_and_is_random(review):
     assert all(decisions[row + 1] == names for row in sample)
     assert all(len(shown[record_id]) <= 2 for record_id in shown if record_id - 1 not in sample)
     assert project.snapshot().history().origin[:4].tolist() == ["audit"] * 4
-    found = team.agreement(project.snapshot())["calibration"]
-    assert found["size"] == found["records"] == 4 and found["judged_by"] == dict.fromkeys(names, 4)
+    found = team.agreement(project.snapshot()).calibration
+    assert found.size == found.measured.records == 4 and found.judged_by == dict.fromkeys(names, 4)
 
 
 def decided(session, label):
@@ -1100,7 +1100,7 @@ def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
         with pytest.raises(InputError, match="is judged; there is no next batch"):
             hand_out(project, 4, file="x.csv", reviewer=reviewer)
     disagree = {i for i, who in shown.items() if "ann" in who and is_relevant(i)}
-    assert {one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]} == disagree != set()
+    assert {one.record_id for one in team.conflicts(project.snapshot()).conflicts} == disagree != set()
     draws = [e.record_id for e, _ in project.stage().draws]
     order = [row + 1 for row in project.stage().strata[0].tolist()]
     assert draws == [i for i in order if i in draws]  # whoever drew them
