@@ -153,9 +153,9 @@ def test_a_ranking_is_that_of_the_review(review):
             exclude=["Children and adolescents.", "Support over the internet."],
         ).fit(opened.records)
     ranked = by_criteria.rank(opened.records)
-    assert ranked.index.to_list() == [record["record_id"] for record in told["records"]]
-    assert ranked["score"].to_numpy() == pytest.approx([record["score"] for record in told["records"]], abs=1e-5)
-    assert by_criteria.parameters_ == {**told["model"], "queries": by_criteria.parameters_["queries"]}
+    assert ranked.index.to_list() == [record.record_id for record in told.records]
+    assert ranked["score"].to_numpy() == pytest.approx([record.score for record in told.records], abs=1e-5)
+    assert by_criteria.parameters_ == {**told.model, "queries": by_criteria.parameters_["queries"]}
     decide(project, 1, Label.INCLUDE)
     decide(project, 2, Label.EXCLUDE)
     decide(project, 3, Label.EXCLUDE)

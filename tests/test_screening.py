@@ -456,9 +456,9 @@ def test_a_tag_makes_no_ranking_stale(review):
     project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
-    before = rank(project, top=1)["as_of"]
+    before = rank(project, top=1).as_of
     project.log.decide("abstract", [], reviewer="ann", tags={1: ["a"]})
-    assert rank(project, top=1)["as_of"] == before
+    assert rank(project, top=1).as_of == before
 
 
 def test_a_whole_review(review):
@@ -1151,18 +1151,18 @@ def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatc
 def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp_path, review):
     project = review(30)
     first = answers.rank(project, top=5)
-    assert [r["rank"] for r in first["records"]] == [1, 2, 3, 4, 5] and first["basis"] == "criteria"
-    assert all(is_relevant(r["record_id"]) for r in first["records"])
+    assert [r.rank for r in first.records] == [1, 2, 3, 4, 5] and first.basis == "criteria"
+    assert all(is_relevant(r.record_id) for r in first.records)
     hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
     again = answers.rank(project, top=5)
-    assert again["as_of"] == first["as_of"] and project.rankings.newest("abstract").id == 1
+    assert again.as_of == first.as_of and project.rankings.newest("abstract").id == 1
     decided = project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
     learned = answers.rank(project, top=50)
-    assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
+    assert learned.as_of == decided[-1].seq and learned.basis == "labels" and len(learned.records) == 28
     project.log.undo(decided[-1].seq, reviewer="ann")
-    assert answers.rank(project, top=5)["as_of"] == decided[-1].seq + 1
+    assert answers.rank(project, top=5).as_of == decided[-1].seq + 1
     (tmp_path / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
     project.refresh_protocol()
     newest = project.rankings.newest("abstract").id
@@ -1186,7 +1186,7 @@ def test_the_order_of_import_is_told_where_it_is_the_order_and_nowhere_else(revi
     project = review(12, criteria + stages)
 
     def ranked_and_said():
-        order = [r["record_id"] for r in answers.rank(project, top=12, preset=preset)["records"]]
+        order = [r.record_id for r in answers.rank(project, top=12, preset=preset).records]
         return order == sorted(order), answers.nothing_to_rank_by(project.snapshot())
 
     by_import, said = ranked_and_said()
@@ -1256,7 +1256,7 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     project.refresh_protocol()
     seen.clear()
     told = answers.rank(project, top=3)
-    assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told["model"]["learn_from"] == "final"
+    assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told.model["learn_from"] == "final"
     seen.clear()
     with at_desk(project):
         assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0}

@@ -72,10 +72,13 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_json(facts: DataclassInstance | Mapping[str, object]) -> None:
-    """Print a result as one JSON object on standard output."""
+def print_json(*parts: DataclassInstance | Mapping[str, object]) -> None:
+    """Print results as one JSON object on standard output: the keys of each after those of the one before."""
+    facts: dict[str, object] = {}
+    for part in parts:
+        facts |= as_json(part)
     # In ASCII, so that it reads the same in whatever encoding standard output has.
-    print(json.dumps(as_json(facts), allow_nan=False))
+    print(json.dumps(facts, allow_nan=False))
 
 
 def user_name(reviewer: str | None) -> str:

@@ -61,7 +61,7 @@ def rank(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
             if as_json:
-                print_json({**told, "warnings": warnings})
+                print_json(told, {"warnings": warnings})
             else:
                 _print_explanation(told)
             return
@@ -69,57 +69,52 @@ def rank(
             project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
         )
     if as_json:
-        print_json({**facts, "warnings": warnings})
+        print_json(facts, {"warnings": warnings})
     else:
-        for record in facts["records"]:
-            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {short(record['title'])}")
-        if facts["basis"] == "order" and not warnings:
+        for record in facts.records:
+            print(f"{record.rank:5}  {record.score:+7.3f}  {record.record_id:6}  {short(record.title)}")
+        if facts.basis == "order" and not warnings:
             say(
-                f"The model {facts['model']['name']} does not read the criteria, so this is the order of import until "
+                f"The model {facts.model['name']} does not read the criteria, so this is the order of import until "
                 "there are an include and an exclude to learn from."
             )
-        if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
-            words = facts["criteria"]["words"]
+        if facts.criteria is not None and facts.criteria.poor:
+            words = facts.criteria.words
             say(
                 f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
                 "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
                 "What they match now:"
             )
-            for match in facts["criteria"]["matches"]:
+            for match in facts.criteria.matches:
                 unknown = (
-                    f"; hardly a record says {', '.join(map(printable_line, match['unknown']))}"
-                    if match["unknown"]
-                    else ""
+                    f"; hardly a record says {', '.join(map(printable_line, match.unknown))}" if match.unknown else ""
                 )
-                say(
-                    f"  {short(match['text'])}: nearest is record {match['record_id']}, "
-                    f"{short(match['title'])}{unknown}"
-                )
+                say(f"  {short(match.text)}: nearest is record {match.record_id}, {short(match.title)}{unknown}")
 
 
 def _print_explanation(facts: answers.Explained) -> None:
-    print(short(facts["title"]))
-    if facts["score"] is None:
+    print(short(facts.title))
+    if facts.score is None:
         print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
         return
-    print(f"  score {facts['score']:+.4f}, the sum of")
-    for name, adds in facts["parts"].items():
+    print(f"  score {facts.score:+.4f}, the sum of")
+    for name, adds in facts.parts.items():
         print(f"    {adds:+.4f}  {name}")
-    if facts["criteria"]:
+    if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
-    for one in facts["criteria"]:
-        print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {short(one['text'])}")
+    for one in facts.criteria:
+        print(f"    {one.nearness:.3f}  {one.less_near:4.0%}  {one.kind}: {short(one.text)}")
     for title, sign in (("for", 1), ("against", -1)):
-        terms = [term for term in facts["terms"] if sign * term["weight"] > 0]
-        known = [record for record in facts["known"] if sign * record["weight"] > 0]
+        terms = [term for term in facts.terms if sign * term.weight > 0]
+        known = [record for record in facts.known if sign * record.weight > 0]
         if terms or known:
             print(f"  {title}")
         for term in terms:
-            print(f"    {term['weight']:+.4f}  {printable_line(term['term'])}")
+            print(f"    {term.weight:+.4f}  {printable_line(term.term)}")
         for record in known:
-            verdict = "relevant" if record["relevant"] else "not relevant"
-            print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {short(record['title'])}")
-    if not facts["known"]:
+            verdict = "relevant" if record.relevant else "not relevant"
+            print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
+    if not facts.known:
         print("  No label speaks yet: this record is ranked by the criteria alone.")
 
 

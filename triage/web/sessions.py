@@ -273,21 +273,14 @@ class Desk:
             self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
         )
         live = self.project.live()
-        known = [one for one in facts["known"] if self._may_know(live, one["record_id"])]
+        known = [one for one in facts.known if self._may_know(live, one.record_id)]
         return {
             "record_id": record_id,
-            "ranked": facts["score"] is not None,
-            "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
-            "criteria": [
-                {"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]} for one in facts["criteria"]
-            ],
+            "ranked": facts.score is not None,
+            "terms": [{"term": one.term, "for": one.weight > 0} for one in facts.terms],
+            "criteria": [{"kind": one.kind, "text": one.text, "nearer_than": one.less_near} for one in facts.criteria],
             "known": [
-                {
-                    "record_id": one["record_id"],
-                    "title": line(one["title"]),
-                    "relevant": one["relevant"],
-                    "for": one["weight"] > 0,
-                }
+                {"record_id": one.record_id, "title": line(one.title), "relevant": one.relevant, "for": one.weight > 0}
                 for one in known
             ],
         }
