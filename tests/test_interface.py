@@ -384,19 +384,21 @@ def test_a_replay_is_that_of_the_command(X, tmp_path):
     options = dict(seeds=2, stop="audit-e", target=0.5, confidence=0.5)
     facts = simulation.simulate(file, "included", criteria=criteria, preset="fast", **options)
     done = triage.simulate(X, label="included", model="fast", include=INCLUDE, **options)
-    assert (done.records, done.relevant, done.model) == (36, 6, facts["model"])
+    assert (done.records, done.relevant, done.model) == (36, 6, facts.model)
     assert done.summary.index.to_list() == [0, 1]
-    for run in facts["runs"]:
-        curve = done.curve[done.curve["seed"] == run["seed"]]
-        assert curve["record"].to_list() == [f"r{row}" for row in run["order"]]
-        assert curve["relevant"].to_list() == run["labels"] and curve["origin"].to_list() == run["origin"]
+    for run in facts.runs:
+        curve = done.curve[done.curve["seed"] == run.seed]
+        assert curve["record"].to_list() == [f"r{row}" for row in run.order]
+        assert curve["relevant"].to_list() == run.labels and curve["origin"].to_list() == run.origin
         assert curve["found"].iloc[-1] == 6 and curve["recall"].iloc[-1] == 1
         assert curve["screened"].to_list() == list(range(1, 37))
-        summary = done.summary.loc[run["seed"]]
-        assert {name: summary[name] for name in run["metrics"]} == run["metrics"]
-        stop = run["stop"]
-        assert (summary["stop_at"], summary["stop_recall"], summary["certified"]) == tuple(
-            stop[key] for key in ("at", "recall", "certified")
+        summary = done.summary.loc[run.seed]
+        assert {name: summary[name] for name in run.metrics} == run.metrics
+        stop = run.stop
+        assert (summary["stop_at"], summary["stop_recall"], summary["certified"]) == (
+            stop.at,
+            stop.recall,
+            stop.certified,
         )
     with pytest.raises(FrozenInstanceError):
         done.records = 0

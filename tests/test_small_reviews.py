@@ -551,9 +551,9 @@ def test_a_small_table_is_replayed_by_every_rule(tmp_path, monkeypatch, labels):
     table.write_text("title,abstract,label\n" + rows, encoding="utf-8")
     for rule in ("none", *RULES):
         facts = simulation.simulate(table, "label", preset="elas-u4", stop=rule, target=0.9)
-        json.dumps(facts, allow_nan=False)
-        (run,) = facts["runs"]
-        assert sorted(run["order"]) == list(range(len(labels))) and (facts["records"], facts["relevant"]) == (
+        json.dumps(as_json(facts), allow_nan=False)
+        (run,) = facts.runs
+        assert sorted(run.order) == list(range(len(labels))) and (facts.records, facts.relevant) == (
             len(labels),
             labels.count("1"),
         )
