@@ -295,7 +295,7 @@ def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review,
     before = recall.certificate(project.snapshot().history())
     drawn = hand_out(project, 4, file="next.csv", reviewer="ann")
     project.log.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
-    assert intake.take_back(project, reviewer="ann")["record_ids"] == [drawn[0], drawn[1], drawn[3]]
+    assert intake.take_back(project, reviewer="ann").record_ids == [drawn[0], drawn[1], drawn[3]]
     facts = status.status(project.snapshot())
     assert (
         facts.awaiting_labels == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -33,18 +34,28 @@ def as_json(result: DataclassInstance | Mapping[str, object]) -> dict[str, objec
     if isinstance(result, Mapping):
         return {name: _plain(value) for name, value in result.items()}
     told: dict[str, object] = {}
-    for field in fields(result):
-        value = getattr(result, field.name)
-        if field.metadata.get("inline"):
+    for name, named, is_inline, omits_none in _fields_of(type(result)):
+        value = getattr(result, name)
+        if is_inline:
             told |= as_json(value)
-        elif value is not None or not field.metadata.get("omit_none"):
-            told[field.metadata.get("key", field.name)] = _plain(value)
+        elif value is not None or not omits_none:
+            told[named] = _plain(value)
     return told
 
 
+@cache
+def _fields_of(kind: type[DataclassInstance]) -> list[tuple[str, str, bool, bool]]:
+    """Return of each field of a class its name, its key, and whether it is inline, or left out where it is None."""
+    return [
+        (f.name, f.metadata.get("key", f.name), "inline" in f.metadata, "omit_none" in f.metadata) for f in fields(kind)
+    ]
+
+
 def _plain(value: object) -> object:
-    if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
-        return as_json(value)
+    if value is None or isinstance(value, (str, int, float)):  # most are, and lists of them are long
+        return value
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
+        return as_json(value)
     return value.isoformat() if isinstance(value, datetime) else value

@@ -266,8 +266,8 @@ def label(
     with open_review(review) as project:
         counts = intake.label(project, decisions, reviewer=user_name(reviewer), stage_name=stage)
     for what, whose, unlisted in (
-        ("reason", "the stage's codes", counts["unlisted_reasons"]),
-        ("tag", "the protocol's", counts["unlisted_tags"]),
+        ("reason", "the stage's codes", counts.unlisted_reasons),
+        ("tag", "the protocol's", counts.unlisted_tags),
     ):
         if unlisted:
             named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
@@ -276,23 +276,23 @@ def label(
                 f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
                 f"{printable_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
             )
-    for warning in counts["warnings"]:
+    for warning in counts.warnings:
         say(printable_line(warning))
     if as_json:
         print_json(counts)
     else:
         print(
-            f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
-            f"{was_were(counts['unchanged'])} there already): "
-            f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
+            f"{plural(counts.decisions, 'decision')} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): "
+            f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
-        if counts["blank"]:
+        if counts.blank:
             print(
-                f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
-                f"{agree(counts['blank'], 'its record', 'their records')}."
+                f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
+                f"{agree(counts.blank, 'its record', 'their records')}."
             )
-        if any(counts["tags"].values()):
-            print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
+        if counts.tags.given or counts.tags.taken_back:
+            print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
 
 
 @app.command()
@@ -333,13 +333,13 @@ def undo(
                 print_json(back)
             else:
                 print(
-                    f"Took back {len(back['record_ids'])} of the {plural(back['handed_out'], 'record')} handed out to "
-                    f"{printable_line(back['reviewer'])} as {printable_line(back['file'])}."
+                    f"Took back {len(back.record_ids)} of the {plural(back.handed_out, 'record')} handed out to "
+                    f"{printable_line(back.reviewer)} as {printable_line(back.file)}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
     if as_json:
         print_json(undone)
     else:
-        what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
-        print(f"Took back event {undone['undone']}: {printable_line(what)} on record {undone['record_id']}.")
+        what = f"{undone.kind} {undone.label or (undone.reason if undone.kind == 'tag' else '')}".strip()
+        print(f"Took back event {undone.seq}: {printable_line(what)} on record {undone.record_id}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..as_json import as_json
 from . import Event
 
 LOG_COLUMNS = (
@@ -24,5 +25,5 @@ LOG_COLUMNS = (
 
 def event_as_json(event: Event) -> dict[str, object]:
     """Return an event of the log as `triage log` prints it."""
-    facts = {name: getattr(event, name) for name in LOG_COLUMNS}
-    return {**facts, "at": event.at.isoformat()}
+    facts = as_json(event)
+    return {name: facts[name] for name in LOG_COLUMNS}
