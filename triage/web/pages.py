@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__, report, team
+from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..project import Role, Snapshot
@@ -47,6 +48,7 @@ _templates.filters["span"] = span
 _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
+_templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": as_json}
 
 Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
@@ -239,11 +241,12 @@ def record(
         who,
         {
             "stage": desk.stage_name,
-            "record": shown,
+            "shown": shown,
+            "record": shown.record,
             "reasons": now.reasons,
-            "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
+            "tags": list(dict.fromkeys([*protocol.tags, *shown.tags])),
             "look": look,
-            "next_look": _next_look(review, desk, shown["record_id"]) if look else None,
+            "next_look": _next_look(review, desk, shown.record.record_id) if look else None,
         },
     )
 
