@@ -275,7 +275,7 @@ def test_a_batch_taken_back_leaves_the_review_as_it_was(review):
         session.decide(session.next().row, INCLUDE)
     before, facts = project.snapshot().history(), status.status(project.snapshot())
     ids = hand_out(project, 6, file="next.csv", reviewer="ann")
-    assert status.status(project.snapshot())["awaiting_labels"] == 6 + facts["awaiting_labels"]
+    assert status.status(project.snapshot()).awaiting_labels == 6 + facts.awaiting_labels
     with pytest.raises(InputError, match="with its whole batch"):
         project.log.undo(project.log.events()[-1].seq, reviewer="ann")
     (batch,) = batches(project.log.events(), project.live())
@@ -295,13 +295,13 @@ def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review,
     before = recall.certificate(project.snapshot().history())
     drawn = hand_out(project, 4, file="next.csv", reviewer="ann")
     project.log.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
-    assert intake.take_back(project, reviewer="ann")["record_ids"] == [drawn[0], drawn[1], drawn[3]]
+    assert intake.take_back(project, reviewer="ann").record_ids == [drawn[0], drawn[1], drawn[3]]
     facts = status.status(project.snapshot())
     assert (
-        facts["awaiting_labels"] == 0
+        facts.awaiting_labels == 0
         and recall.certificate(project.snapshot().history()).relevant_upper == before.relevant_upper - 1
     )
-    assert any("3 random draws came back" in warning for warning in facts["warnings"])
+    assert any("3 random draws came back" in warning for warning in facts.warnings)
     with open_session(project, reviewer="bob", background=False) as (session, _):
         for record_id in (drawn[0], drawn[1], drawn[3]):
             showing = session.next()

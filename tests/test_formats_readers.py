@@ -832,4 +832,4 @@ def test_what_looks_like_a_bibtex_entry_and_is_none_is_told(tmp_path):
     path.write_text("@article{a, title = {One}}\n\n@art icle{b, title = {Two}}\n", encoding="utf-8")
     reading = formats.read(path)
     assert len(reading.records) == 1
-    assert any(line == 3 and "looks like the beginning of an entry" in message for line, message in reading.warnings)
+    assert any(p.line == 3 and "looks like the beginning of an entry" in p.message for p in reading.warnings)

@@ -113,10 +113,10 @@ def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_cou
     from triage.ranking import answers
 
     project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
-    as_of = answers.rank(project, top=3, preset="fast")["as_of"]
+    as_of = answers.rank(project, top=3, preset="fast").as_of
     before = status.status(project.snapshot())
     project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
-    assert answers.rank(project, top=3, preset="fast")["as_of"] == as_of
+    assert answers.rank(project, top=3, preset="fast").as_of == as_of
     assert status.status(project.snapshot()) == before
 
 

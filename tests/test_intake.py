@@ -10,7 +10,9 @@ from conftest import PROTOCOL, sample_ris
 from hypothesis import given, settings, strategies as st
 
 from triage import formats, intake
+from triage.as_json import as_json
 from triage.errors import InputError
+from triage.intake.labels import Tagged
 from triage.log import Kind, Label, Origin, fold, label_of, without_quotes
 from triage.project import Project
 from triage.records import Record
@@ -112,7 +114,7 @@ def test_a_file_of_decisions_is_taken_as_it_is_written_or_not_at_all(rows, place
                 assert project.log.events() == []
             else:
                 counts = intake.label(project, path, reviewer="ann")
-                assert counts["decisions"] == len(rows)
+                assert counts.decisions == len(rows)
                 assert {i: (e.label, e.note) for i, e in decided(project).items()} == {
                     int(i): (LABELS[label], "\n".join(_breaks(note)).strip()) for i, label, _, note in rows
                 }
@@ -141,7 +143,7 @@ def test_decisions_come_in_any_order_of_columns_and_with_the_delimiters_of_sprea
     lines = [["Title", "LABEL", " Record_ID "], ["a", "Include", "3"], ["", "", ""], ["b", "0", "4"]]
     text = "\ufeff" + "\r\n".join(delimiter.join(row) for row in lines)
     (tmp_path / "d.csv").write_text(text, encoding="utf-8", newline="")
-    assert intake.label(project, tmp_path / "d.csv", reviewer="ann")["decisions"] == 2
+    assert intake.label(project, tmp_path / "d.csv", reviewer="ann").decisions == 2
     assert {i: e.label for i, e in decided(project).items()} == {3: Label.INCLUDE, 4: Label.EXCLUDE}
 
 
@@ -185,7 +187,7 @@ def test_a_workbook_is_taken_with_its_numbers_booleans_and_blank_cells(review, t
         6: ("maybe", ""),
         7: ("include", ""),
     }
-    assert (counts["blank"], counts["warnings"]) == (1, [])
+    assert (counts.blank, counts.warnings) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_the_headers_may_be_written_in_many_ways(review, tmp_path, header, encod
         2: (Label.INCLUDE, "caf\u00e9"),
         3: (Label.EXCLUDE, ""),
     }
-    assert ["Windows-1252" in warning for warning in counts["warnings"]] == [True] * (encoding == "cp1252")
+    assert ["Windows-1252" in warning for warning in counts.warnings] == [True] * (encoding == "cp1252")
 
 
 def test_rows_without_a_label_are_counted_and_what_they_say_besides_is_told(review, tmp_path):
@@ -236,16 +238,16 @@ def test_rows_without_a_label_are_counted_and_what_they_say_besides_is_told(revi
         ),
         reviewer="ann",
     )
-    assert (counts["decisions"], counts["blank"], set(decided(project))) == (1, 6, {1, 6})
-    assert [warning.split(" ", 1)[0] for warning in counts["warnings"]] == ["1", "3"]
-    assert "conflict" in counts["warnings"][0] and "no label" in counts["warnings"][1]
+    assert (counts.decisions, counts.blank, set(decided(project))) == (1, 6, {1, 6})
+    assert [warning.split(" ", 1)[0] for warning in counts.warnings] == ["1", "3"]
+    assert "conflict" in counts.warnings[0] and "no label" in counts.warnings[1]
 
 
 def test_a_file_that_decides_nothing_is_no_error(review, tmp_path):
     project = review(8)
     path = decisions_file(tmp_path / "d.csv", [[1, "", "", ""], [2, "", "", ""]])
     counts = intake.label(project, path, reviewer="ann")
-    assert (counts["decisions"], counts["blank"], project.log.events()) == (0, 2, [])
+    assert (counts.decisions, counts.blank, project.log.events()) == (0, 2, [])
 
 
 def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
@@ -281,8 +283,8 @@ def test_a_row_given_twice_counts_once_and_what_one_leaves_blank_the_other_says(
     project = review(8)
     rows = [[1, "exclude", "", "a"], [2, "include", "", ""], [1, "no", "child", "A"], [1.0, "0", "", ""]]
     counts = intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
-    assert (counts["decisions"], counts["repeated"], counts["exclude"]) == (2, 2, 1)
-    assert counts["warnings"] and counts["warnings"][0].startswith("2 rows")
+    assert (counts.decisions, counts.repeated, counts.exclude) == (2, 2, 1)
+    assert counts.warnings and counts.warnings[0].startswith("2 rows")
     assert (decided(project)[1].reason, decided(project)[1].note) == ("CHILD", "a")
     for what, *other in (
         ("reason", 1, "exclude", "ONLINE", ""),
@@ -303,7 +305,7 @@ def test_a_reason_on_an_include_is_told_and_the_decision_taken(review, tmp_path)
         ),
         reviewer="ann",
     )
-    assert counts["decisions"] == 4 and len(counts["warnings"]) == 1 and counts["warnings"][0].startswith("2 records")
+    assert counts.decisions == 4 and len(counts.warnings) == 1 and counts.warnings[0].startswith("2 records")
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".csv", ".tsv"])
@@ -329,7 +331,7 @@ def test_a_batch_comes_back_with_its_labels_filled_in(review, tmp_path, ending):
             csv.writer(file, delimiter=";" if ending == ".csv" else "\t").writerows(rows)
     counts = intake.label(project, tmp_path / f"back{ending}", reviewer="ann")
     assert {i: str(e.label) for i, e in decided(project).items()} == {5: "include", 3: "exclude", 9: "maybe"}
-    assert counts["blank"] == 1
+    assert counts.blank == 1
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,7 @@ def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(rev
         5: "",
         6: "CHILD",
     }
-    assert counts == {
+    assert as_json(counts) == {
         "decisions": 6,
         "unchanged": 0,
         "include": 1,
@@ -413,7 +415,7 @@ def test_tags_come_with_decisions_in_any_case_and_those_from_elsewhere_as_writte
         reviewer="ann",
     )
     assert tags_of(project) == {1: ["Review", "case report"], 3: ["pilot", "Review"]}
-    assert (counts["tags"], counts["unlisted_tags"]) == ({"given": 4, "taken_back": 0}, {"pilot": 1})
+    assert (counts.tags, counts.unlisted_tags) == (Tagged(4, 0), {"pilot": 1})
     times = {e.at for e in project.log.events() if e.kind in (Kind.DECISION, Kind.TAG)}
     assert len(times) == 1  # one transaction
 
@@ -427,18 +429,18 @@ def test_tags_of_a_file_take_the_place_of_the_reviewers_and_of_no_one_elses(revi
     label([[1, "1", "review; qualitative"], [2, "1", "review"]])
     label([[1, "1", "Pilot"]], reviewer="bob")
     seen = len(project.log.events())
-    assert label([[1, "1", "Qualitative;Review"], [2, "1", "REVIEW"]])["tags"] == {"given": 0, "taken_back": 0}
-    assert label([[1, "1"], [2, "1"]], ("record_id", "label"))["unchanged"] == 2
+    assert label([[1, "1", "Qualitative;Review"], [2, "1", "REVIEW"]]).tags == Tagged(0, 0)
+    assert label([[1, "1"], [2, "1"]], ("record_id", "label")).unchanged == 2
     assert len(project.log.events()) == seen
     counts = label([[1, "1", "case report; review"], [2, "0", ""]])
-    assert (counts["decisions"], counts["tags"]) == (1, {"given": 1, "taken_back": 2})
+    assert (counts.decisions, counts.tags) == (1, Tagged(1, 2))
     assert tags_of(project) == {1: ["Review", "Pilot", "case report"]}
 
 
 def test_a_protocol_without_tags_takes_any(review, tmp_path):
     project = review(8)
     counts = intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "a; B"]], WITH_TAGS), reviewer="ann")
-    assert tags_of(project) == {1: ["a", "B"]} and counts["unlisted_tags"] == {}
+    assert tags_of(project) == {1: ["a", "B"]} and counts.unlisted_tags == {}
 
 
 def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
@@ -446,10 +448,10 @@ def test_an_undone_decision_takes_its_tags_along(review, tmp_path):
     intake.label(
         project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"], [2, "1", "review"]], WITH_TAGS), reviewer="ann"
     )
-    assert intake.undo(project, reviewer="ann")["record_id"] == 2 and tags_of(project) == {1: ["Review"]}
+    assert intake.undo(project, reviewer="ann").record_id == 2 and tags_of(project) == {1: ["Review"]}
     tag = next(e for e in project.log.events() if e.kind is Kind.TAG and e.record_id == 1)
     undone = intake.undo(project, reviewer="ann", seq=tag.seq)
-    assert (undone["kind"], undone["reason"], undone["label"]) == ("tag", "Review", None)
+    assert (undone.kind, undone.reason, undone.label) == ("tag", "Review", None)
     assert tags_of(project) == {} and len(project.stage().live.decisions) == 1
 
 
@@ -472,7 +474,7 @@ def test_what_was_exported_and_comes_back_changes_nothing(review, tmp_path, endi
     seen = project.log.events()
     intake.export(project.snapshot(), tmp_path / f"e{ending}", only=["included", "excluded", "maybe"])
     counts = intake.label(project, tmp_path / f"e{ending}", reviewer="ann")
-    assert counts["unchanged"] == 3 and project.log.events() == seen
+    assert counts.unchanged == 3 and project.log.events() == seen
     assert tags_of(project) == {1: ["Review", "case report"], 2: ["=1+1", "x"]}
 
 
@@ -486,7 +488,7 @@ def test_imported_columns_named_like_ours_are_no_decisions(tmp_path, tags):
         intake.label(project, decisions_file(tmp_path / "d.csv", [[1, "1", "review"]], WITH_TAGS), reviewer="ann")
         seen = project.log.events()
         intake.export(project.snapshot(), tmp_path / "e.csv", only=["included"])
-        assert intake.label(project, tmp_path / "e.csv", reviewer="ann")["unchanged"] == 1
+        assert intake.label(project, tmp_path / "e.csv", reviewer="ann").unchanged == 1
         assert project.log.events() == seen
         (record,) = formats.read(tmp_path / "e.csv").records
         assert record.extra == next(project.records.read([1])).extra
@@ -579,12 +581,12 @@ def test_an_equal_decision_is_not_written_again_and_a_changed_one_is(review, tmp
     intake.label(project, decisions_file(tmp_path / "d.csv", rows), reviewer="ann")
     seen = len(project.log.events())
     again = intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "0", "child", ""], rows[0]]), reviewer="ann")
-    assert (again["decisions"], again["unchanged"], len(project.log.events())) == (0, 2, seen)
+    assert (again.decisions, again.unchanged, len(project.log.events())) == (0, 2, seen)
     for changed in ([1, "include", "", "another note"], [2, "exclude", "ONLINE", ""], [2, "maybe", "", ""]):
-        assert intake.label(project, decisions_file(tmp_path / "f.csv", [changed]), reviewer="ann")["decisions"] == 1
+        assert intake.label(project, decisions_file(tmp_path / "f.csv", [changed]), reviewer="ann").decisions == 1
     # Another reviewer's equal decision is a decision of its own.
     path = decisions_file(tmp_path / "g.csv", [[2, "maybe", "", ""]])
-    assert intake.label(project, path, reviewer="bob")["decisions"] == 1
+    assert intake.label(project, path, reviewer="bob").decisions == 1
 
 
 # -- duplicate groups ---------------------------------------------------------------------------
@@ -599,7 +601,7 @@ def test_a_decision_on_a_copy_counts_for_its_group(review, tmp_path):
         intake.label(project, decisions_file(tmp_path / "e.csv", [[2, "1", "", ""], [7, "0", "", ""]]), reviewer="ann")
     path = decisions_file(tmp_path / "f.csv", [[2, "1", "", ""], [7, "1", "", ""]])
     both = intake.label(project, path, reviewer="ann")
-    assert (both["unchanged"], both["repeated"], len(decided(project))) == (1, 1, 1)
+    assert (both.unchanged, both.repeated, len(decided(project))) == (1, 1, 1)
 
 
 def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review, tmp_path):
@@ -609,7 +611,7 @@ def test_deciding_on_a_group_settles_what_was_said_of_its_members_before(review,
     link = project.log.link([(7, 2, "same DOI")], reviewer="ann")[0]
     assert project.stage().consensus.conflicts == {2}  # ann said both: she must say which
     path = decisions_file(tmp_path / "f.csv", [[2, "maybe", "", ""]])
-    assert intake.label(project, path, reviewer="ann")["decisions"] == 1
+    assert intake.label(project, path, reviewer="ann").decisions == 1
     assert project.stage().consensus.labels == {2: Label.MAYBE} and not project.stage().consensus.conflicts
     # Taken back, both of her earlier labels are there again, and so they are without the link.
     intake.undo(project, reviewer="ann")

@@ -459,9 +459,9 @@ def test_a_tag_makes_no_ranking_stale(review):
     project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
-    before = rank(project, top=1)["as_of"]
+    before = rank(project, top=1).as_of
     project.log.decide("abstract", [], reviewer="ann", tags={1: ["a"]})
-    assert rank(project, top=1)["as_of"] == before
+    assert rank(project, top=1).as_of == before
 
 
 def test_a_whole_review(review):
@@ -530,10 +530,10 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     # The order of first showing is as it was; the overturned record is in conflict, and relevant until it is settled.
     after = project.snapshot().history()
     assert after.rows.tolist() == before.rows.tolist() and after.n_found == before.n_found + 1
-    assert [one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]] == [waiting[0]]
-    noise = status.status(project.snapshot())["label_noise"]
-    assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
-    assert noise["sensitivity"] < 1
+    assert [one.record_id for one in team.conflicts(project.snapshot()).conflicts] == [waiting[0]]
+    noise = status.status(project.snapshot()).label_noise
+    assert (noise.judged_twice, noise.overturned, noise.pending) == (len(waiting), 1, [])
+    assert noise.sensitivity < 1
     looks = second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
 
@@ -988,8 +988,8 @@ def test_the_calibration_round_comes_first_to_everybody_and_is_random(review):
     assert all(decisions[row + 1] == names for row in sample)
     assert all(len(shown[record_id]) <= 2 for record_id in shown if record_id - 1 not in sample)
     assert project.snapshot().history().origin[:4].tolist() == ["audit"] * 4
-    found = team.agreement(project.snapshot())["calibration"]
-    assert found["size"] == found["records"] == 4 and found["judged_by"] == dict.fromkeys(names, 4)
+    found = team.agreement(project.snapshot()).calibration
+    assert found.size == found.measured.records == 4 and found.judged_by == dict.fromkeys(names, 4)
 
 
 def decided(session, label):
@@ -1105,7 +1105,7 @@ def test_two_work_from_spreadsheets_blind_to_each_other(review, tmp_path):
         with pytest.raises(InputError, match="is judged; there is no next batch"):
             hand_out(project, 4, file="x.csv", reviewer=reviewer)
     disagree = {i for i, who in shown.items() if "ann" in who and is_relevant(i)}
-    assert {one["record_id"] for one in team.conflicts(project.snapshot())["conflicts"]} == disagree != set()
+    assert {one.record_id for one in team.conflicts(project.snapshot()).conflicts} == disagree != set()
     draws = [e.record_id for e, _ in project.stage().draws]
     order = [row + 1 for row in project.stage().strata[0].tolist()]
     assert draws == [i for i in order if i in draws]  # whoever drew them
@@ -1156,18 +1156,18 @@ def test_a_batch_is_chosen_anew_when_somebody_wrote_meanwhile(review, monkeypatc
 def test_a_ranking_is_made_anew_only_when_a_decision_or_the_protocol_changed(tmp_path, review):
     project = review(30)
     first = answers.rank(project, top=5)
-    assert [r["rank"] for r in first["records"]] == [1, 2, 3, 4, 5] and first["basis"] == "criteria"
-    assert all(is_relevant(r["record_id"]) for r in first["records"])
+    assert [r.rank for r in first.records] == [1, 2, 3, 4, 5] and first.basis == "criteria"
+    assert all(is_relevant(r.record_id) for r in first.records)
     hand_out(project, 2, file="a.csv", reviewer="ann")  # shown, and a permutation committed: no decision
     again = answers.rank(project, top=5)
-    assert again["as_of"] == first["as_of"] and project.rankings.newest("abstract").id == 1
+    assert again.as_of == first.as_of and project.rankings.newest("abstract").id == 1
     decided = project.log.decide(
         "abstract", [{"record_id": 1, "label": INCLUDE}, {"record_id": 2, "label": EXCLUDE}], reviewer="ann"
     )
     learned = answers.rank(project, top=50)
-    assert learned["as_of"] == decided[-1].seq and learned["basis"] == "labels" and len(learned["records"]) == 28
+    assert learned.as_of == decided[-1].seq and learned.basis == "labels" and len(learned.records) == 28
     project.log.undo(decided[-1].seq, reviewer="ann")
-    assert answers.rank(project, top=5)["as_of"] == decided[-1].seq + 1
+    assert answers.rank(project, top=5).as_of == decided[-1].seq + 1
     (tmp_path / "protocol.toml").write_text(PROTOCOL.replace("Children and adolescents.", "Animals."))
     project.refresh_protocol()
     newest = project.rankings.newest("abstract").id
@@ -1191,7 +1191,7 @@ def test_the_order_of_import_is_told_where_it_is_the_order_and_nowhere_else(revi
     project = review(12, criteria + stages)
 
     def ranked_and_said():
-        order = [r["record_id"] for r in answers.rank(project, top=12, preset=preset)["records"]]
+        order = [r.record_id for r in answers.rank(project, top=12, preset=preset).records]
         return order == sorted(order), answers.nothing_to_rank_by(project.snapshot())
 
     by_import, said = ranked_and_said()
@@ -1261,11 +1261,11 @@ def test_a_ranking_can_learn_from_what_later_stages_decided(tmp_path, review, mo
     project.refresh_protocol()
     seen.clear()
     told = answers.rank(project, top=3)
-    assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told["model"]["learn_from"] == "final"
+    assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0} and told.model["learn_from"] == "final"
     seen.clear()
     with at_desk(project):
         assert seen[0] == {1: 1, 2: 0, 3: 1, 4: 0}
-    assert any("recall stays that of the labels" in line for line in status.status(project.snapshot())["warnings"])
+    assert any("recall stays that of the labels" in line for line in status.status(project.snapshot()).warnings)
 
 
 def test_an_empty_stage_is_told(place):

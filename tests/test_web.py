@@ -518,7 +518,7 @@ def test_nothing_in_a_record_runs(review, tmp_path):
     ],
 )
 def test_only_what_is_a_doi_becomes_a_link(doi, link):
-    assert as_read(Record(title="t", doi=doi, id=1), None)["doi_link"] == link
+    assert as_read(Record(title="t", doi=doi, id=1), None).doi_link == link
 
 
 def test_texts_are_cut_into_pieces_that_make_the_text_again():

@@ -22,7 +22,10 @@ from .labels import LABEL_VALUES, codes_of, folded
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one file: announced = kept + already_there + len(problems); and the decisions it brought."""
+    """What became of one file: announced = kept + already_there + len(problems); and the decisions it brought.
+
+    `triage import --json` prints it for each file.
+    """
 
     file: str
     format: str
@@ -33,21 +36,6 @@ class Imported:
     decisions: int
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
-
-
-def as_json(done: Imported) -> dict[str, object]:
-    """Return what `triage import --json` prints for a file."""
-    return {
-        "file": done.file,
-        "format": done.format,
-        "source": done.source,
-        "announced": done.announced,
-        "kept": done.kept,
-        "already_there": done.already_there,
-        "decisions": done.decisions,
-        "problems": [{"line": p.line, "message": p.message} for p in done.problems],
-        "warnings": [{"line": p.line, "message": p.message} for p in done.warnings],
-    }
 
 
 def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
@@ -20,15 +19,31 @@ LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do
 CONFLICT = "conflict"  # what an export says where reviewers disagree
 
 
-class Tagged(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Tagged:
     """How many tags were given, and how many taken back."""
 
     given: int
     taken_back: int
 
 
-class Labelled(TypedDict):
-    """What came of a table of decisions, as `triage label --json` prints it (see `label`)."""
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What came of a table of decisions; what `triage label --json` prints.
+
+    Attributes
+    ----------
+    decisions, unchanged : int
+        Decisions written, and those in force already.
+    include, exclude, maybe : int
+        How many records the table decides on so.
+    blank, repeated : int
+        Rows without a label, and rows that repeat an earlier one.
+    unlisted_reasons, unlisted_tags : dict of str to int
+        How often each reason was given that is none of the stage's, and each tag that is none of the protocol's.
+    tags : Tagged
+    warnings : list of str
+    """
 
     decisions: int
     unchanged: int
@@ -52,13 +67,6 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     whatever case; any other is kept as it is written. So it is with tags ("review; qualitative") and the
     protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
     without a column `tags` they stay.
-
-    Returns
-    -------
-    dict
-        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, the rows that are
-        `blank` and the `repeated` ones, `unlisted_reasons`: how often each reason was given that is none of the
-        stage's, the `tags` given and taken back, `unlisted_tags`, and `warnings`.
 
     Raises
     ------
@@ -110,19 +118,19 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
             }
         )
     written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
-    return {
-        "decisions": len(decisions),
-        "unchanged": unchanged,
-        "include": counts[Label.INCLUDE],
-        "exclude": counts[Label.EXCLUDE],
-        "maybe": counts[Label.MAYBE],
-        "blank": rows["blank"],
-        "repeated": rows["repeated"],
-        "unlisted_reasons": dict(unlisted.most_common()),
-        "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
-        "unlisted_tags": dict(unlisted_tags.most_common()),
-        "warnings": warnings,
-    }
+    return Labelled(
+        decisions=len(decisions),
+        unchanged=unchanged,
+        include=counts[Label.INCLUDE],
+        exclude=counts[Label.EXCLUDE],
+        maybe=counts[Label.MAYBE],
+        blank=rows["blank"],
+        repeated=rows["repeated"],
+        unlisted_reasons=dict(unlisted.most_common()),
+        tags=Tagged(written[Kind.TAG], written[Kind.UNDO]),
+        unlisted_tags=dict(unlisted_tags.most_common()),
+        warnings=warnings,
+    )
 
 
 _TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
@@ -319,7 +327,7 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
         taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
     if not number:
         raise InputError(f"{path} holds no decision; write one row for each record under the header.")
-    warnings = [f"{unit} {line}: {message}." for line, message in tally.warnings]
+    warnings = [f"{unit} {told.line}: {told.message}." for told in tally.warnings]
     return _Decisions(unit, header[at["label"]], taken, warnings)
 
 
