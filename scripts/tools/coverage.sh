@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/setup.sh test
-exec "$PYTHON" -m pytest tests/test_recall.py tests/test_stopping_rules.py tests/test_decisions.py tests/test_batches.py \
+exec "$PYTHON" -m pytest tests/test_recall_*.py tests/test_stopping_rules.py tests/test_decisions.py tests/test_batches.py \
     tests/test_formats*.py --cov=triage.recall --cov=triage.log --cov=triage.formats --cov-report=term --cov-fail-under=95 "$@"
