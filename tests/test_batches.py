@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import BOTH, PROTOCOL, Log
+from conftest import PROTOCOL, Log, both_storages
 
 from triage import cli, intake, recall, status
 from triage.errors import InputError
@@ -17,11 +17,7 @@ from triage.screening.opening import hand_out, open_session
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
 TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 def handed(log, record_id, origin=Origin.RANKED, pool_size=1, reviewer="ann"):
