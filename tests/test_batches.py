@@ -252,6 +252,7 @@ def test_draws_come_in_the_order_of_their_permutation_and_the_bound_is_never_bet
     assert ours.relevant_upper >= bare.relevant_upper  # else the safe side: see Showings and stage_of
 
 
+@pytest.mark.slow
 def test_the_truth_is_rejected_as_rarely_as_promised_whatever_is_taken_back():
     rng = np.random.default_rng(5)
     n, runs, broken = 30, 150, 0

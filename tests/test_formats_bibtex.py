@@ -62,6 +62,7 @@ no field here
     assert [w.line for w in reading.warnings] == [1, 4]
 
 
+@pytest.mark.slow
 @needs_exports
 def test_real_bibtex_has_the_titles_that_bibtexparser_reads():
     compared = 0

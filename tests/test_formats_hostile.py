@@ -508,6 +508,7 @@ TIRING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_text_takes_long(tmp_path, name):
     """60,000 characters of anything, at once a value and by themselves, in a second or so."""

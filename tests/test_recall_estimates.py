@@ -1,6 +1,7 @@
 """Estimates of recall and of what is missed, and what they assume."""
 
 import numpy as np
+import pytest
 from recall_helpers import history
 from scipy.stats import hypergeom
 
@@ -58,3 +59,28 @@ def test_audit_hits_raise_the_estimate():
     calm = History.of([*h.rows, *rest], [*h.y, *[0] * 40], origin, n_records=1500)
     totals = [recall.estimate_from_scores(x, scores, scores).relevant_total - x.n_found for x in (surprised, calm)]
     assert totals[0] > 2 * totals[1]
+
+
+def test_where_everything_is_screened_nothing_is_missed():
+    scores = np.array([3.0, 2.0, 1.0, 0.0, -1.0, -2.0])
+    whole = recall.estimate_from_scores(history([1, 1, 0, 1, 0, 0], "r" * 6, 6), scores, scores)
+    assert (whole.recall, whole.lower, whole.upper, whole.relevant_total) == (1, 1, 1, 3)
+
+
+def test_a_curve_that_rises_is_taken_for_a_level_one():
+    # 10 of 60, the later the more: the 60 records left are thought to hold as many.
+    rising = recall.estimate_from_curve(history([0] * 50 + [1] * 10, "r" * 60, 120))
+    assert rising.relevant_total == pytest.approx(20) and rising.recall == pytest.approx(0.5)
+    assert rising.lower < 0.5 < rising.upper
+
+
+def test_a_label_without_a_held_out_score_is_its_own_probability():
+    scores = np.linspace(4, -4, 40)
+    y = [1, 1, 1, 0, 1, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    h = history(y, "r" * 20, 40)
+    held_out = scores.copy()
+    held_out[[2, 3]] = np.nan
+    p = recall.calibrated(h, scores, held_out)
+    assert p[2] == 1 and p[3] == 0
+    assert ((p[4:] > 0) & (p[4:] < 1)).all() and (np.diff(p[20:]) <= 0).all()
+    assert recall.calibrated(history([1, 1], "rr", 40), scores, held_out) is None

@@ -140,3 +140,12 @@ def test_the_plateau_follows_what_is_at_stake():
     assert policy.plateau(0, 4000, 4000) == 200
     lower, higher = recall.Policy(0.8, 0.95), recall.Policy(0.95, 0.95)
     assert lower.plateau(50, 1000, 1100) < policy.plateau(50, 1000, 1100) < higher.plateau(50, 1000, 1100)
+
+
+def test_where_all_that_is_left_awaits_a_label_the_labels_are_the_work():
+    # 8 of 10 judged, 4 of them relevant; the other two were shown and are not judged.
+    h = history([1, 1, 1, 1, 0, 0, 0, 0, -1, -1], "r" * 10, 10)
+    work = recall.forecast(h, 0.95, 0.95, np.random.default_rng(0))
+    assert (work.p10, work.p50, work.p90) == (2, 2, 2) and work.zero_hit == 2
+    assert recall.draws_needed(10, 0, 0.9, 0.95) == 0 == recall.draws_needed(10, 1, 0.9, 0.95)
+    assert recall.draws_needed(10, 2, 0.9, 0.95) == 1  # both left would have to be relevant to break it

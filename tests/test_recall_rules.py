@@ -37,6 +37,66 @@ def test_cmh_is_the_minimum_over_all_samples(y, more, target):
     assert p == pytest.approx(cmh_by_definition(y, len(y) + more, target), abs=1e-12)
 
 
+def test_cmh_divides_its_error_over_its_looks():
+    # One found in 101 records, and 80 % asked for: a single missed one breaks it, which the n - 1 records after the
+    # first would all miss with 1 - (n - 1) / 100. The first look has half of the error: .025.
+    published, divided = recall.CmhRule(0.8, 0.95), recall.CmhRule(0.8, 0.95, look_every=97)
+    h = history([1] + [0] * 96, "r" * 97, 101)
+    assert published.p_value(h) == pytest.approx(0.04)
+    assert published(h).stop and not divided(h).stop and "look 1, at the level 0.025" in divided(h).why
+    # What was screened after the last look is not looked at.
+    later = history([1] + [0] * 98, "r" * 99, 101)
+    assert published.p_value(later) == pytest.approx(0.02) and not divided(later).stop
+    assert recall.CmhRule(0.8, 0.95, look_every=99)(later).stop
+    assert "after every 97 records" in divided(history([1] + [0] * 95, "r" * 96, 101)).why
+    assert published.p_value(history([0, 0], "rr", 10)) == 1.0
+    assert published.p_value(history([1, 1, 1, 1, 0], "rrrrr", 6)) == 0.0  # the one that is left cannot break it
+
+
+def test_the_knee_by_hand():
+    rule = recall.KneeRule(0.95, 0.95, least=10)
+    assert "it looks from 10 screened" in rule(history([1, 0, 0], "rrr", 1000)).why
+    # Five found at once: a slope of 1 up to the bend at 5, and of 1 / (n - 5) after it, against 156 - 5.
+    for n, ratio, stop in ((155, "150.0", False), (156, "151.0", True)):
+        verdict = rule(history([1] * 5 + [0] * (n - 5), "r" * n, 1000))
+        assert verdict.stop is stop and f"{ratio} times flatter" in verdict.why and "asks for 151" in verdict.why
+    late = rule(history([0] * 9 + [1], "r" * 10, 1000))
+    assert not late.stop and "not bent yet" in late.why
+
+
+def test_quant_is_the_published_formula():
+    rng = np.random.default_rng(3)
+    truth = (rng.random(300) < 0.15).astype(int)
+    scores = 3 * truth + rng.normal(size=300)
+    rows = np.argsort(-scores)[:200]
+    h = History.of(rows, truth[rows], n_records=300)
+    p = recall.calibrated(h, scores, scores).tolist()
+    screened = {int(row) for row in rows}
+    known, total = sum(p[i] for i in screened), sum(p)
+    variance = known**2 / total**4 * sum(x * (1 - x) for x in p)
+    variance += sum(p[i] * (1 - p[i]) for i in screened) / total**2
+    estimate = recall.QuantRule(0.5, 0.95)(h, scores, scores).estimate
+    assert estimate.recall == pytest.approx(known / total) and estimate.relevant_total == pytest.approx(total)
+    assert estimate.lower == pytest.approx(known / total - 1.959964 * variance**0.5)
+    for target, stop in ((estimate.lower - 1e-6, True), (estimate.lower + 1e-6, False)):
+        assert recall.QuantRule(target, 0.95)(h, scores, scores).stop is stop
+    assert "no ranking covers the records" in recall.QuantRule(0.5, 0.95)(h).why
+    older = recall.QuantRule(0.5, 0.95)(h, scores, np.full(300, np.nan))
+    assert not older.stop and "older than the labels" in older.why
+
+
+def test_too_few_left_to_break_the_target_need_no_run():
+    # 10 found: two missed break 90 %, and one is left.
+    rule = recall.RankedERule(0.9, 0.95)
+    verdict = rule(history([0] * 3 + [1] * 10, "r" * 13, 14))
+    assert verdict.stop and "Were the one record left relevant" in verdict.why
+    assert not rule(history([0] * 3 + [1] * 10, "r" * 13, 15)).stop
+    # A draw without a label ends the draws: here there is none, and no run.
+    verdict = rule(history([-1, 1], "rp", 60))
+    assert not verdict.stop and "No run of irrelevant records would do yet" in verdict.why
+    assert (rule.policy().share, rule.policy().target, rule.policy().confidence) == (0.3, 0.9, 0.95)
+
+
 @pytest.mark.parametrize("name", list(RULES))
 def test_rules_at_their_edges(name):
     rule = recall.rule_of(name, 0.95, 0.95)

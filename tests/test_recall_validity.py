@@ -151,6 +151,7 @@ def _bound(h, draws):
     return below.max() if len(below) else h.n_found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting", [dict(), dict(hidden=True), dict(share_audit=1.0)], ids=["mixed", "hidden cluster", "audit alone"]
 )
@@ -253,11 +254,13 @@ def rejected(name, runs, **options):
     return beta.ppf(0.01, max(failed, 1e-9), runs - failed + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ADVERSARIES))
 def test_the_truth_is_rejected_no_more_often_when_records_come_and_go(name):
     assert rejected(name, 30) <= LEVEL
 
 
+@pytest.mark.slow
 def test_a_draw_forgotten_when_its_record_left_turns_that_test_red():
     def forgetful(h):
         return History(h.rows, h.y, h.origin, h.pool_size, h.stratum, h.n_records)
@@ -265,6 +268,7 @@ def test_a_draw_forgotten_when_its_record_left_turns_that_test_red():
     assert rejected("hits become copies", 150, seen=forgetful) > LEVEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["irrelevant away and back", "relevant away and back"])
 def test_a_place_kept_while_away_turns_that_test_red(name, monkeypatch):
     audited = stages.audited
