@@ -1,7 +1,10 @@
 """Tables: where the header is, and which column is which."""
 
 import pytest
-from formats_helpers import read
+from formats_helpers import FILES, read
+
+from triage import formats
+from triage.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,33 @@ def test_embase_tells_journal_and_year_in_its_source(tmp_path):
         tmp_path, "Title,Author Names,Source\nA,Liu R.,Gut (2014) 3:3 (152-160). Date of Publication: 2014\n", "x.csv"
     ).records[0]
     assert (record.journal, record.year) == ("Gut", 2014)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"%PDF-1.7\n", r"x\.csv is a PDF; give a table"),
+        (b"PAR1", r"x\.csv cannot be read as Parquet"),
+        (b"PK\x03\x04" + bytes(40), "not a zip file"),
+        ((FILES / "version2.asreview").read_bytes(), "no table but a file of the kind asreview"),
+    ],
+    ids=["pdf", "parquet", "zip", "asreview"],
+)
+def test_what_is_no_table_is_refused_whatever_its_name(tmp_path, content, told):
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        formats.open_table(path, lambda cells: "label" in cells)
+
+
+def test_a_table_of_anything_without_its_header_has_no_row_under_it(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("\nnotes,of,mine\n1,include\n", encoding="utf-8")
+    unit, header, rows, _ = formats.open_table(path, lambda cells: "label" in cells)
+    assert (unit, header, list(rows)) == ("line", ["notes", "of", "mine"], [])
+    path.write_text("notes,of,mine\n\nrecord_id,label\n\n1,include\n", encoding="utf-8")
+    _, header, rows, _ = formats.open_table(path, lambda cells: "label" in cells)
+    assert header == ["record_id", "label"] and list(rows) == [(5, ["1", "include"])]
 
 
 def test_lists_as_python_writes_them(tmp_path):

@@ -56,6 +56,20 @@ def test_pubmed_xml(tmp_path):
     assert reading.lines == [4, line_of(PUBMED, "<PMID>2"), line_of(PUBMED, "<PubmedBook")]
 
 
+def test_what_pubmed_has_besides_is_kept_under_the_names_of_medline(tmp_path):
+    text = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>7</PMID><Article><Journal><Title>J</Title></Journal>
+<ArticleTitle></ArticleTitle><VernacularTitle>Ein Titel</VernacularTitle><ELocationID EIdType="pii">e123</ELocationID>
+<AuthorList><Author><LastName>Doe</LastName><Initials>J</Initials></Author></AuthorList></Article>
+<OtherAbstract><AbstractText>Ein Text.</AbstractText></OtherAbstract></MedlineCitation><PubmedData><History>
+<PubMedPubDate PubStatus="entrez"><Year>2020</Year><Month>3</Month><Day>1</Day></PubMedPubDate></History><ArticleIdList>
+<ArticleId IdType="pmc">PMC99</ArticleId><ArticleId IdType="pii">S0140</ArticleId></ArticleIdList></PubmedData></PubmedArticle>
+</PubmedArticleSet>"""
+    (record,) = read(tmp_path, text, "x.xml").records
+    assert (record.title, record.abstract, record.authors, record.year) == ("Ein Titel", "", ("Doe, J",), None)
+    kept = {"PMC": "PMC99", "AID": "S0140", "LID": "e123", "OAB": "Ein Text.", "PHST": "2020 3 1 [entrez]"}
+    assert {tag: record.extra[tag] for tag in kept} == {tag: (value,) for tag, value in kept.items()}
+
+
 def test_a_broken_record_hides_no_other(tmp_path):
     text = PUBMED.replace("<ArticleTitle>Second</ArticleTitle>", "<ArticleTitle>Second</Article>")
     reading = read(tmp_path, text, "x.xml")
@@ -162,3 +176,16 @@ def test_ebsco_xml(tmp_path):
         extra=first.extra,
     )
     assert first.extra["uiTerm"] == ("2024-1",) and first.extra["vid"] == ("347",) and "btl" not in first.extra
+
+
+def test_an_ebsco_record_without_anything_to_screen_is_told_with_its_line(tmp_path):
+    artinfo = "<artinfo><tig><atl>One</atl></tig><ab>First.</ab><ab>No abstract available.</ab></artinfo>"
+    text = "<records>{}\n{}</records>".format(
+        "<rec><header uiTerm='1'><controlInfo><dt year='2020'/></controlInfo></header></rec>",
+        f"<rec><header uiTerm='2'><controlInfo>{artinfo}</controlInfo></header></rec>",
+    )
+    reading = read(tmp_path, text, "x.xml")
+    assert reading.announced == 2 and [p.line for p in reading.problems] == [1] and reading.lines == [2]
+    assert "no title, abstract or author" in reading.problems[0].message
+    (record,) = reading.records
+    assert record.abstract == "First." and record.extra["ab"] == ("No abstract available.",)
