@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import BOTH, PROTOCOL, Log
+from conftest import PROTOCOL, Log, both_storages
 
 from triage import cli, intake, recall, status
 from triage.errors import InputError
@@ -17,11 +17,7 @@ from triage.screening.opening import hand_out, open_session
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
 TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 def handed(log, record_id, origin=Origin.RANKED, pool_size=1, reviewer="ann"):
@@ -256,6 +252,7 @@ def test_draws_come_in_the_order_of_their_permutation_and_the_bound_is_never_bet
     assert ours.relevant_upper >= bare.relevant_upper  # else the safe side: see Showings and stage_of
 
 
+@pytest.mark.slow
 def test_the_truth_is_rejected_as_rarely_as_promised_whatever_is_taken_back():
     rng = np.random.default_rng(5)
     n, runs, broken = 30, 150, 0

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from conftest import PROTOCOL
-from test_web import csrf, decided, joined, opened, routes, sent_pdf, team_app
+from web_helpers import csrf, decided, joined, opened, routes, sent_pdf, team_app
 
 from triage import cli, recall, screening, status, team
 from triage.errors import InputError
@@ -246,7 +246,7 @@ def test_where_one_judges_each_record_everybody_sees_the_same(review):
 
 
 def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_waits(review):
-    from test_web import alone
+    from web_helpers import alone
 
     with review(12) as project, alone(project) as ann:
         assert "/conflicts" not in ann.get("/overview").text  # one judges alone
@@ -261,7 +261,7 @@ def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_wa
 
 
 def test_two_reviewers_on_one_machine_find_the_conflicts(review):
-    from test_web import alone
+    from web_helpers import alone
 
     with review(12, TWO) as project, alone(project) as ann:
         assert ">Conflicts</a>" in ann.get("/overview").text

@@ -7,7 +7,7 @@ import re
 import sqlite3
 
 import pytest
-from conftest import BOTH, PROTOCOL, Log, sample_ris
+from conftest import PROTOCOL, Log, both_storages, sample_ris
 from hypothesis import given, strategies as st
 from sqlalchemy.exc import DBAPIError
 
@@ -40,11 +40,7 @@ TI  - Editorial
 PY  - 2000
 ER  -
 """
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 @pytest.fixture

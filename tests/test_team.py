@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import BOTH, Log
+from conftest import Log, both_storages
 
 from triage import cli, intake, status, team
 from triage.errors import InputError
@@ -13,11 +13,7 @@ from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 TWO = 'reviewers_per_record = 2\nmodel = "fast"\n\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 def settled(log, record_id, label, **fields):
