@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..as_json import as_json as to_json
 from ..wording import agree, is_are, plural, was_were
 from .app import app
 from .output import (
@@ -293,6 +295,49 @@ def label(
             )
         if counts.tags.given or counts.tags.taken_back:
             print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
+
+
+@app.command()
+def stop(
+    review: Review,
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence to go with it.", show_default=False)] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Stop although the stopping rule says to go on.")] = False,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal",
+            help="Then make the seeds of the random draws public, so that anybody can check them. Screening that "
+            "goes on later needs a new audit.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End the screening of a stage, and log on which evidence.
+
+    The log says who stopped, when, by which rule, on which bound and with which versions; the report and the flow
+    figure speak of this stop. `triage undo --event N` takes it back. When records come or labels change later,
+    `triage status` says that the stop no longer stands.
+
+        triage stop review.triage
+        triage stop review.triage --anyway --note "no time left"
+    """
+    from .. import stopping, stops
+
+    with open_review(review) as project:
+        name = user_name(reviewer)
+        standing = stops.newest(project.snapshot(), stage)
+        if standing is None or not standing.stands or not reveal:
+            standing = stopping.stop(project, reviewer=name, stage_name=stage, note=note, anyway=anyway)
+        revealed = project.log.reveal(standing.stage, reviewer=name) if reveal else None
+    seeds = {} if revealed is None else json.loads(revealed.note)["seeds"]
+    if as_json:
+        print_json({**to_json(standing), "stands": standing.stands, "seeds": seeds})
+        return
+    print(f"{standing.in_words} Event {standing.event} of the log.")
+    for event, seed in seeds.items():
+        print(f"Seed of the permutation that event {event} committed: {seed}")
 
 
 @app.command()
