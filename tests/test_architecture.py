@@ -32,6 +32,7 @@ SIDEWAYS = {
     ("report", "stops"),
     ("stopping", "status"),
     ("stopping", "stops"),
+    ("stopping", "session_state"),
     ("status", "stops"),
     ("status", "flow"),
     ("status", "second_look"),

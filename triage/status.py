@@ -237,11 +237,14 @@ def status(
     noise = _label_noise(stage, history, confidence, parameters)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     stop = newest_stop(review, stage.name)
+    if stop is not None and is_blind:  # its counts are of what everybody has decided
+        warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
+        stop = None
     if stop is not None and not stop.stands:
         warnings.insert(
             0,
-            f"The stop of {stop.at:%Y-%m-%d} no longer stands, because since then {'; '.join(stop.no_longer)}. Screen on, or "
-            f"stop anew (`triage stop`).",
+            f"The stop of {stop.at:%Y-%m-%d} no longer stands, because since then {'; '.join(stop.no_longer)}. Screen "
+            "on, or stop anew (`triage stop`).",
         )
     if is_blind:
         warnings.insert(

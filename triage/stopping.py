@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from . import __version__
+from . import __version__, recall
 from .errors import InputError
-from .project import Project
+from .project import Project, Snapshot
+from .session_state import rule_says_stop
 from .status import status
 from .stops import Stop, newest
 
 _TRIES = 20  # while others write, the evidence is looked at anew
+
+
+def rule_allows(review: Snapshot, stage_name: str, reviewer: str) -> bool:
+    """Tell a reviewer whether the protocol's rule says that screening can stop, as far as they may know it."""
+    history = review.history(stage_name, viewer=reviewer)
+    weights = recall.logged_parameters(review.events, stage_name)
+    return history.n_found > 0 and rule_says_stop(history, review.protocol.stopping, weights)
 
 
 def stop(

@@ -30,6 +30,7 @@ from .output import (
 )
 
 if TYPE_CHECKING:
+    from ..project import Project
     from ..ranking import answers
 
 
@@ -184,8 +185,23 @@ def screen(
                 tags=protocol.tags,
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
-    print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        if not second_look and summary.decided:
+            _offer_to_stop(project, stage_now.name, who)
     print(f"Next: triage status {quoted(review)}")
+
+
+def _offer_to_stop(project: Project, stage_name: str, reviewer: str) -> None:
+    """Ask whether to stop the stage, where its rule says that screening can stop and nobody has stopped it."""
+    from .. import stopping, stops
+
+    review = project.snapshot()
+    before = stops.newest(review, stage_name)
+    if (before is not None and before.stands) or not stopping.rule_allows(review, stage_name, reviewer):
+        return
+    rule = review.protocol.stopping.rule
+    if typer.confirm(f"The stopping rule {rule} says that screening can stop. Stop the stage {stage_name!r} now?"):
+        print(stopping.stop(project, reviewer=reviewer, stage_name=stage_name).in_words)
 
 
 @app.command()
