@@ -154,13 +154,14 @@ def test_where_all_that_is_left_awaits_a_label_the_labels_are_the_work():
 
 def test_after_so_many_draws_in_a_row_a_ranked_record_is_mixed_in_and_the_audit_goes_on():
     policy = recall.Policy(0.9, 0.95, mix=20)
-    y, origin = [1] * 30 + [0] * 200, "r" * 230
+    y, origin = [1] * 30 + [0] * 300, "r" * 330
     for _ in range(70):
         shown = history(y, origin, 2000)
         origin += "a" if policy.next_origin(shown) is Origin.AUDIT else "r"
         y.append(0)
-    assert origin[230:] == ("a" * 20 + "r") * 3 + "a" * 7
+    assert origin[330:] == ("a" * 20 + "r") * 3 + "a" * 7
     # A relevant one that is drawn ends the audit; before it goes on, a plateau of the ranking.
     assert policy.next_origin(history([*y[:-1], 1], origin, 2000)) is Origin.RANKED
     without = recall.Policy(0.9, 0.95, mix=0)
-    assert without.next_origin(history([*y[:250]], origin[:250], 2000)) is Origin.AUDIT
+    assert without.next_origin(history(y[:350], origin[:350], 2000)) is Origin.AUDIT
+    assert policy.next_origin(history(y[:350], origin[:350], 2000)) is Origin.RANKED
