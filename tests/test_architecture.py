@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"errors", "bundled", "stopping_rules", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
-    1: {"formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
+    1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
     | {"intake", "screening", "simulation", "fulltext"},

@@ -13,16 +13,21 @@ from .output import (
     AsJson,
     Device,
     DeviceOption,
+    MachineName,
     Model,
+    OfAPerson,
+    PromptFile,
     Review,
     Reviewer,
     StageName,
+    machine_named,
     open_review,
     print_json,
     printable_line,
     quoted,
     say,
     short,
+    take_labels,
     user_name,
     warn_if_unranked,
 )
@@ -253,9 +258,12 @@ def label(
     ],
     reviewer: Reviewer = None,
     stage: StageName = None,
+    machine: MachineName = None,
+    prompt_file: PromptFile = None,
+    person: OfAPerson = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take decisions made elsewhere, such as in a spreadsheet.
+    """Take decisions made elsewhere, such as in a spreadsheet, or a machine's labels.
 
     The table has a row for each record: its record_id as `triage export` wrote it, and under label
     (or decision, or include) what was decided: include, exclude or maybe; included, excluded, yes, no,
@@ -265,11 +273,29 @@ def label(
     The whole file is checked first, and everything wrong in it is told at once; then it is written in one
     go. A decision that is in force already is not written again. A column tags ("review; qualitative")
     replaces the tags that you gave these records at this stage.
+
+    With --machine NAME the labels are suggestions of a machine, such as a language model: they are shown on the
+    records and checked by `triage screeners`, and count nowhere as decisions. Columns of a score (score, probability,
+    confidence) and of a rationale are kept, and a row with a score needs no label. A file whose reviewers have the
+    name of such a tool is asked about: --machine or --person answers beforehand.
     """
     from .. import intake
 
+    screener = machine_named(machine, prompt_file, person)
     with open_review(review) as project:
-        counts = intake.label(project, decisions, reviewer=user_name(reviewer), stage_name=stage)
+        counts = take_labels(
+            lambda machine, of_a_person: intake.label(
+                project,
+                decisions,
+                reviewer=user_name(reviewer if machine is None or screener else None),
+                stage_name=stage,
+                machine=machine,
+                of_a_person=of_a_person,
+            ),
+            screener,
+            person,
+            reviewer,
+        )
     for what, whose, unlisted in (
         ("reason", "the stage's codes", counts["unlisted_reasons"]),
         ("tag", "the protocol's", counts["unlisted_tags"]),
@@ -285,19 +311,27 @@ def label(
         say(printable_line(warning))
     if as_json:
         print_json(counts)
+        return
+    if counts["machine"] is not None:
+        n = counts["suggestions"]
+        print(
+            f"{plural(n, 'suggestion')} of {printable_line(counts['machine'])} written ({counts['unchanged']:,} "
+            f"{was_were(counts['unchanged'])} there already): {counts['include']:,} include, {counts['maybe']:,} maybe, "
+            f"{counts['exclude']:,} exclude in the file. None of them is a decision: every record stays to be screened."
+        )
     else:
         print(
             f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
             f"{was_were(counts['unchanged'])} there already): "
             f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
         )
-        if counts["blank"]:
-            print(
-                f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
-                f"{agree(counts['blank'], 'its record', 'their records')}."
-            )
-        if any(counts["tags"].values()):
-            print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
+    if counts["blank"]:
+        print(
+            f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
+            f"{agree(counts['blank'], 'its record', 'their records')}."
+        )
+    if any(counts["tags"].values()):
+        print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
 
 
 @app.command()

@@ -1,0 +1,369 @@
+"""Machines as screeners: their labels are suggestions, shown when they may be, and no decision anywhere."""
+
+import csv
+import hashlib
+import io
+import json
+import sys
+
+import pytest
+from conftest import PROTOCOL, Log, sample_ris
+from test_cli import Triage, labels, write
+
+from triage import cli, screening
+from triage.errors import InputError
+from triage.intake.suggestions import machine_columns
+from triage.log import Kind, Label, LogFold, fold
+from triage.machines import names_a_tool
+from triage.project import Project
+
+GPT = "gpt-x 2025-01"
+
+
+@pytest.fixture
+def review(tmp_path, capsys, monkeypatch):
+    """Give a function that makes `r.triage` with n records and returns the command in its folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(n=30, protocol=PROTOCOL):
+        triage = Triage(tmp_path, capsys)
+        write(triage, "protocol.toml", protocol)
+        write(triage, "a.ris", sample_ris(n))
+        triage("new", "r.triage", "--protocol", "protocol.toml")
+        if n:
+            triage("import", "r.triage", "a.ris")
+        return triage
+
+    return make
+
+
+def suggest(log, record_id, label, machine=GPT, stage="abstract", **fields):
+    return log.add(Kind.SUGGESTION, stage=stage, record_id=record_id, reviewer=machine, label=label, **fields)
+
+
+def machine_file(path, rows, columns=("record_id", "label", "score", "rationale")):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+# -- the log --------------------------------------------------------------------------------------
+
+
+def newest(live, stage="abstract"):
+    return {m: {r: str(e.label) for r, e in given.items()} for m, given in live.suggested(stage).items()}
+
+
+def test_the_newest_suggestion_of_each_machine_holds_over_duplicates_and_is_undone():
+    log = Log()
+    log.add(Kind.MACHINE, reviewer=GPT)
+    log.add(Kind.MACHINE, reviewer="other 1")
+    suggest(log, 1, Label.INCLUDE)
+    second = suggest(log, 1, Label.EXCLUDE)
+    suggest(log, 1, Label.MAYBE, "other 1")
+    suggest(log, 2, Label.INCLUDE, stage="full-text")
+    assert newest(fold(log.events)) == {GPT: {1: "exclude"}, "other 1": {1: "maybe"}}
+    suggest(log, 3, Label.INCLUDE)
+    log.link(3, 1)
+    live = fold(log.events)
+    assert newest(live) == {GPT: {1: "include"}, "other 1": {1: "maybe"}}
+    assert [str(e.label) for e in live.suggestions_on("abstract", 1)] == ["maybe", "include"]
+    suggest(log, 3, Label.MAYBE)  # of the whole group from now on
+    last = log.events[-1]
+    assert newest(fold(log.events))[GPT] == {1: "maybe"}
+    log.undo(last)
+    assert newest(fold(log.events))[GPT] == {1: "include"}
+    log.undo(second)
+    assert newest(fold(log.events))[GPT] == {1: "include"}
+
+
+def test_what_is_folded_on_is_what_is_folded_at_once():
+    log = Log()
+    log.add(Kind.MACHINE, reviewer=GPT)
+    whole = LogFold()
+    taken = 0
+    for step in range(12):
+        event = suggest(log, 1 + step % 4, list(Label)[step % 3])
+        if step % 3 == 2:
+            log.undo(event)
+        if step == 6:
+            log.link(4, 2)
+        whole.apply(log.events[taken:])
+        taken = len(log.events)
+        assert whole.live == fold(log.events)
+
+
+def test_a_machine_changes_nothing_that_is_counted():
+    log = Log()
+    log.plan(range(1, 9))
+    log.show(3)
+    log.decide(3, Label.INCLUDE, origin=None)
+    before, history = fold(log.events), log.stage(8).history()
+    log.add(Kind.MACHINE, reviewer=GPT)
+    for record_id in range(1, 9):
+        suggest(log, record_id, Label.EXCLUDE)
+    after = fold(log.events)
+    assert (after.decisions, after.shown, after.returned) == (before.decisions, before.shown, before.returned)
+    now = log.stage(8)
+    assert now.consensus.labels == {3: Label.INCLUDE} and not now.consensus.conflicts
+    for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records"):
+        assert getattr(now.history(), name).tolist() == getattr(history, name).tolist()
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def screened(review):
+    """A review in which a machine has suggested labels for three records, and ann has decided on one."""
+    triage = review()
+    labels(triage, "ann.csv", [[2, "exclude"]])
+    triage("label", "r.triage", "ann.csv", "--reviewer", "ann")
+    machine_file(
+        triage.folder / "m.csv", [[1, "include", 0.9, "peers"], [2, "include", 0.7, ""], [3, "exclude", "", ""]]
+    )
+    triage("label", "r.triage", "m.csv", "--machine", GPT)
+    return triage
+
+
+def test_the_name_of_a_machine_is_nobodys(screened):
+    triage = screened
+    labels(triage, "d.csv", [[3, "exclude"]])
+    for name in (GPT, "GPT-X  2025-01"):
+        for arguments in (
+            ["label", "r.triage", "d.csv", "--person"],
+            ["import", "r.triage", "a.ris", "--person"],
+            ["export", "r.triage", "-o", "x.csv", "--only", "next"],
+            ["undo", "r.triage", "--event", "2"],
+            ["screen", "r.triage", "--second-look"],
+            ["screen", "r.triage"],
+        ):
+            said = triage.refused(*arguments, "--reviewer", name)
+            assert f"'{GPT}' is a machine in this review" in said or "No excluded record" in said, arguments
+        assert "is a machine" in triage.refused("invite", "r.triage", name)
+    with Project.open(triage.folder / "r.triage") as project:
+        for write_it in (
+            lambda: project.log.decide("abstract", [{"record_id": 3, "label": Label.INCLUDE}], reviewer=GPT),
+            lambda: project.log.decide("abstract", [], reviewer=GPT, tags={1: ["review"]}),
+            lambda: project.log.show("abstract", [3], ["ranked"], [9], reviewer=GPT),
+            lambda: project.log.link([(3, 1, "same DOI")], reviewer=GPT),
+            lambda: project.attachments.attach(3, "a.pdf", b"%PDF", reviewer=GPT),
+            lambda: project.people.add(GPT, "owner"),
+            lambda: screening.open_session(project, reviewer=GPT).__enter__(),
+        ):
+            n = len(project.log.events())
+            with pytest.raises(InputError, match="a machine decides nothing"):
+                write_it()
+            assert len(project.log.events()) == n
+
+
+def test_who_has_worked_as_a_person_is_no_machine(screened):
+    triage = screened
+    machine_file(triage.folder / "d.csv", [[3, "exclude", "", ""]])
+    assert "'ann' has worked on this review as a person" in triage.refused(
+        "label", "r.triage", "d.csv", "--machine", "Ann"
+    )
+    write(triage, "more.csv", "title,verdict\nAnother title,1\n")
+    assert "has worked" in triage.refused(
+        "import", "r.triage", "more.csv", "--label-column", "verdict", "--machine", "ann"
+    )
+    triage("invite", "r.triage", "bob")
+    assert "is a person of this review" in triage.refused("label", "r.triage", "d.csv", "--machine", "bob")
+    assert "letters" in triage.refused("label", "r.triage", "d.csv", "--machine", "x" * 101)
+    assert "needs a name" in triage.refused("label", "r.triage", "d.csv", "--machine", " ")
+
+
+# -- files of labels ------------------------------------------------------------------------------
+
+
+def suggestions_of(triage):
+    events = triage.json("log", "r.triage")["events"]
+    said = [
+        (e["record_id"], e["label"], e["reason"], json.loads(e["note"] or "{}"))
+        for e in events
+        if e["kind"] == "suggestion"
+    ]
+    return said, [(e["reviewer"], json.loads(e["note"])) for e in events if e["kind"] == "machine"]
+
+
+def test_a_machines_labels_are_suggestions_and_nothing_is_screened(review):
+    triage = review()
+    before = triage.json("status", "r.triage")
+    prompt = "Is this about péer support?\n"
+    write(triage, "prompt.txt", prompt)
+    rows = [[1, "Include", "0.93", "peers, adults"], [2, "no", "12 %", ""], [3, "", "0,5", "?"], [4, "", "", ""]]
+    machine_file(triage.folder / "m.csv", rows)
+    done = triage.json("label", "r.triage", "m.csv", "--machine", GPT, "--prompt-file", "prompt.txt")
+    counts = ("machine", "decisions", "suggestions", "unchanged", "include", "exclude", "maybe", "blank")
+    assert [done[key] for key in counts] == [GPT, 0, 3, 0, 1, 1, 0, 1]
+    said, machines = suggestions_of(triage)
+    assert said == [
+        (1, "include", "", {"score": 0.93, "rationale": "peers, adults"}),
+        (2, "exclude", "", {"score": 0.12}),
+        (3, None, "", {"score": 0.5, "rationale": "?"}),
+    ]
+    known = {"file": "m.csv", "prompt": prompt, "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()}
+    assert [(name, {k: v for k, v in note.items() if k != "by"}) for name, note in machines] == [(GPT, known)]
+    after = triage.json("status", "r.triage")
+    for key in ("screened", "relevant_found", "unscreened", "certificate", "verdict"):
+        assert after[key] == before[key]
+    again = triage.json("label", "r.triage", "m.csv", "--machine", GPT.upper())
+    assert (again["suggestions"], again["unchanged"]) == (0, 3) and suggestions_of(triage)[0] == said
+    rows[1][1] = "yes"
+    machine_file(triage.folder / "m.csv", rows)
+    assert triage.json("label", "r.triage", "m.csv", "--machine", GPT)["suggestions"] == 1
+    assert "None of them is a decision" in triage("label", "r.triage", "m.csv", "--machine", GPT)
+
+
+def test_a_score_alone_will_do_and_a_wrong_one_is_named(review):
+    triage = review()
+    machine_file(triage.folder / "m.csv", [[1, 0.25], [2, 1]], ("record_id", "gpt_score"))
+    assert triage.json("label", "r.triage", "m.csv", "--machine", GPT)["suggestions"] == 2
+    assert [note for *_, note in suggestions_of(triage)[0]] == [{"score": 0.25}, {"score": 1.0}]
+    machine_file(triage.folder / "n.csv", [[1, "include", "high", ""], [2, "x?!", "nan", ""]])
+    before = triage("log", "r.triage")
+    said = triage("label", "r.triage", "n.csv", "--machine", GPT, code=2)
+    assert "'high' is no score" in said and "'x?!' is no label" in said and triage("log", "r.triage") == before
+    machine_file(triage.folder / "o.csv", [[1, "include", "high"]], ("record_id", "label", "Confidence"))
+    triage("label", "r.triage", "o.csv", "--machine", GPT)
+    assert suggestions_of(triage)[0][-1] == (1, "include", "", {"confidence": "high"})
+    assert "needs" not in triage.refused("label", "r.triage", "m.csv")  # of a person there is no label
+
+
+def test_columns_are_found_by_their_names_in_any_case():
+    header = ["title", "Altmetric score", "GPT-4 Score", "Explanation", "Confidence (0-1)", "label"]
+    assert machine_columns(header) == {"score": 2, "rationale": 3}
+    assert machine_columns(["Probability", "relevance", "reason", "CONFIDENCE"]) == {
+        "score": 0,
+        "confidence": 3,
+        "rationale": 2,
+    }
+    assert machine_columns(["Impact score", "title"]) == {}
+
+
+def test_imported_labels_of_a_machine_are_suggestions(review):
+    triage = review(0)
+    rows = ["title,abstract,verdict,probability,justification"]
+    rows += [
+        f"Title {i},Text {i},{'include' if i < 3 else 'exclude' if i < 6 else ''},{i / 10},because {i}"
+        for i in range(7)
+    ]
+    write(triage, "m.csv", "\n".join(rows) + "\n")
+    options = ("--label-column", "verdict", "--machine", GPT)
+    done = triage.json("import", "r.triage", "m.csv", *options)["files"][0]
+    assert (done["kept"], done["decisions"], done["suggestions"]) == (7, 0, 7)
+    said, _ = suggestions_of(triage)
+    assert said[0] == (1, "include", "", {"score": 0.0, "rationale": "because 0"})
+    assert said[6] == (7, None, "", {"score": 0.6, "rationale": "because 6"})
+    assert triage.json("status", "r.triage")["screened"] == 0
+    again = triage.json("import", "r.triage", "m.csv", *options)["files"][0]
+    assert (again["already_there"], again["suggestions"]) == (7, 0)
+    kept = [r["extra"] for r in exported(triage)]
+    assert kept[0] == {"verdict": "include", "probability": "0.0", "justification": "because 0"}
+    write(triage, "plain.csv", "title\nA title\n")
+    assert f"no label of '{GPT}' was found" in triage.refused("import", "r.triage", "plain.csv", "--machine", GPT)
+
+
+def exported(triage):
+    with Project.open(triage.folder / "r.triage") as project:
+        return [{"extra": {k: v[0] for k, v in r.extra.items()}} for r in project.records.read()]
+
+
+# -- files that do not say whose labels they hold ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("gpt-4o", True),
+        ("GPT4", True),
+        ("ChatGPT (4o)", True),
+        ("Claude Bernard", True),
+        ("meta-llama/Llama-3-70b", True),
+        ("AI", True),
+        ("screening_bot_2", True),
+        ("a language model", True),
+        ("Claudette Colbert", False),
+        ("Kai", False),
+        ("Ann", False),
+        ("Geminiani", False),
+        ("", False),
+    ],
+)
+def test_names_of_tools_are_words_of_their_own(name, known):
+    assert names_a_tool(name) == known
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ("record_id,label,reviewer", [[1, "include", "gpt-4o"], [2, "exclude", "gpt-4o"]]),
+        ("record_id,label,Reviewer", [[1, "include", "ann"], [2, "exclude", "Claude Bernard"]]),
+        ("record_id,label,Model name", [[1, "include", "Mistral large"]]),
+    ],
+)
+def test_a_file_that_names_a_tool_is_asked_about(review, columns, rows):
+    triage = review()
+    labels(triage, "d.csv", rows, columns)
+    said = triage.refused("label", "r.triage", "d.csv")
+    assert "--machine NAME" in said and "--person" in said and "d.csv" in said
+    assert triage.json("label", "r.triage", "d.csv", "--person")["decisions"] == len(rows)
+    labels(triage, "e.csv", [[9, "include", ""]], "record_id,label,reviewer")
+    assert triage.json("label", "r.triage", "e.csv")["decisions"] == 1
+
+
+def test_a_reviewer_who_sounds_like_a_tool_is_asked_about(review):
+    triage = review()
+    labels(triage, "d.csv", [[1, "include"]])
+    assert "--person" in triage.refused("label", "r.triage", "d.csv", "--reviewer", "GPT-4o")
+    assert triage.json("label", "r.triage", "d.csv", "--reviewer", "Claude", "--person")["decisions"] == 1
+    assert "not both" in triage.refused("label", "r.triage", "d.csv", "--machine", "gpt", "--person")
+    assert "name the machine" in triage.refused("label", "r.triage", "d.csv", "--prompt-file", "d.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("title,verdict,screener\nA title,1,Gemini 2.5\nAnother,0,Gemini 2.5\n", ("--label-column", "verdict")),
+        ("title,gpt4_decision\nA title,1\nAnother,0\n", ("--label-column", "gpt4_decision")),
+        ('title,notes\nA title,"RAYYAN-INCLUSION: {""AI""=>""Included""}"\nAnother,\n', ()),
+        (
+            "record_id,label,title,reviewer,triage_fields\n1,include,A title,qwen3,\n2,,Another,,\n",
+            ("--label-column", "label"),
+        ),
+    ],
+)
+def test_an_import_that_names_a_tool_is_asked_about(review, content, options):
+    triage = review(0)
+    write(triage, "f.csv", content)
+    said = triage.refused("import", "r.triage", "f.csv", *options)
+    assert "--machine NAME" in said and "--person" in said
+    assert triage.json("import", "r.triage", "f.csv", "--machine", GPT, *options)["files"][0]["suggestions"] > 0
+
+
+def test_a_file_without_labels_is_not_asked_about(review):
+    triage = review(0)
+    write(triage, "f.csv", "title,reviewer,model\nA title,gpt-4o,Claude\n")
+    assert triage.json("import", "r.triage", "f.csv")["records"] == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "decisions", "suggestions"),
+    [("m\n\n", 0, 0, 1), ("m\ngpt-4o 2024-08\n", 0, 0, 1), ("p\n", 0, 1, 0), ("\n", 2, 0, 0)],
+)
+def test_whoever_is_there_is_asked(review, monkeypatch, typed, code, decisions, suggestions):
+    triage = review()
+    labels(triage, "d.csv", [[1, "include", "gpt-4o"]], "record_id,label,reviewer")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert cli.run(["label", "r.triage", "d.csv", "--json"]) == code
+    out, err = triage._capsys.readouterr()
+    assert "--machine NAME" in err
+    kinds = [e["kind"] for e in triage.json("log", "r.triage")["events"]]
+    assert (kinds.count("decision"), kinds.count("suggestion")) == (decisions, suggestions)
+    if code == 0:
+        assert json.loads(out)["suggestions"] == suggestions
