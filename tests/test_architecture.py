@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
-    -1: {"errors", "bundled", "stopping_rules", "wording", "ending", "progress"},
+    -1: {"errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
     1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
@@ -21,6 +21,7 @@ LEVELS = {
 }
 # Modules of one level lean on each other only in these ways.
 SIDEWAYS = {
+    ("preset_catalogue", "bundled"),
     ("log", "records"),
     ("intake", "screening"),
     ("screening", "ranking.review"),

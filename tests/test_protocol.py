@@ -183,10 +183,7 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
         ("tags = 'review'", "tags must be a list of texts"),
         ("tags = ['review', 'Review']", "tags must be a list of different texts without"),
         ("tags = ['review; trial']", "tags must be a list of different texts without"),
-        (
-            "[stopping]\nrule = 'audit'",
-            "stopping.rule must be one of audit-e, fixed-audit, ranked-e, cmh, quant, ip-p, knee, consecutive",
-        ),
+        ("[stopping]\nrule = 'audit'", f"stopping.rule must be one of {', '.join(RULES)}"),
         ("[stopping]\ntarget = 1", "stopping.target must be a number between 0 and 1"),
         ("[stopping]\ntarget = 0", "stopping.target must be a number between 0 and 1"),
         ("[stopping]\ntarget = 95", "stopping.target must be a number between 0 and 1"),

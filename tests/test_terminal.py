@@ -937,6 +937,25 @@ def test_keys_on_a_terminal(child):
 
 
 @pseudo_terminal
+def test_a_pasted_text_is_a_note_and_decides_nothing(child):
+    child.wait_for_keys("\x1b[?2004h", "Title 0")  # the terminal is asked to mark what is pasted
+    child.type(b"\x1b[200~include me\riii\x1b[201~")
+    child.wait_for("A pasted text is no key here.")
+    child.type(b"n")
+    child.wait_for("Note:")
+    child.type("\x1b[200~of two lines,\r\nincl\u00fcding one \x1b[20".encode())  # it comes in pieces
+    time.sleep(0.2)
+    child.type(b"1~more\r")
+    child.wait_for_keys("Note  ", "of two lines, incl\u00fcding one more", "Title 0")
+    child.type(b"m")
+    child.wait_for_keys("Maybe: Title 0")
+    child.type(b"q")
+    assert child.end() == 0
+    assert child.decisions() == [[0, "maybe", "", "of two lines, incl\u00fcding one more"]]
+    assert child.said.rindex("\x1b[?2004l") > child.said.rindex("\x1b[?2004h")
+
+
+@pseudo_terminal
 def test_keys_typed_ahead_decide_no_record_that_was_not_seen(child):
     child.wait_for_keys("Title 0")
     child.type(b"iiiiii")

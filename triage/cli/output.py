@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from .. import preset_catalogue
 from ..errors import InputError
 from ..machines import Machine
 
@@ -36,12 +37,7 @@ StageName = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
-        metavar="PRESET",
-        help="The ranking: default, elas-u4, fast (no transformer), multilingual, "
-        "heavy:FOLDER (on a GPU), or a model's folder; the protocol's "
-        "when left out.",
-    ),
+    typer.Option(metavar="PRESET", help=f"The ranking: {preset_catalogue.in_words()}; the protocol's when left out."),
 ]
 
 

@@ -17,7 +17,7 @@ from ..machines import Machine, Suggestion
 from ..progress import Progress, no_progress
 from ..project import File, Project, place_of
 from ..records import Record
-from ..screening.journal import commit_audit
+from ..screening.journal import log_decisions
 from ..wording import plural
 from .labels import LABEL_VALUES, codes_of, folded
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
@@ -177,9 +177,9 @@ def import_files(
         codes = codes_of(review.asked().reasons)
         reasons = {i: codes.get(folded(reason), reason) for i, reason in reasons.items()}
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
-        stage = commit_audit(project).stage()
-        project.log.decide(
-            stage.name,
+        log_decisions(
+            project,
+            project.stage(),
             [
                 {"record_id": i, "label": label, "origin": Origin.IMPORTED, "reason": reasons.get(i, "")}
                 for labelled in missing

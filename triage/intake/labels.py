@@ -14,7 +14,7 @@ from ..errors import Faults, InputError
 from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
 from ..machines import Machine
 from ..project import Project
-from ..screening.journal import commit_audit
+from ..screening.journal import log_decisions
 from ..wording import agree, is_are, plural
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 
@@ -146,9 +146,7 @@ def label(
                 "origin": _origin_of(stage, kept),
             }
         )
-    if decisions:
-        commit_audit(project, stage.name)
-    written = Counter(e.kind for e in project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
+    written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
     return {
         "decisions": len(decisions),
         "machine": None,

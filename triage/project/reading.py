@@ -264,9 +264,12 @@ _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 
 def insert_events(connection: Connection, rows: Iterable[Mapping[str, object]]) -> list[Event]:
-    """Append events to the log, and return them with their numbers and times."""
+    """Append events to the log, and return them with their numbers and their time: one for all of a transaction."""
     next_seq = newest_event(connection) + 1
-    at = now()
+    transaction = connection.get_transaction()
+    if (known := connection.info.get("time")) is None or known[0] is not transaction:
+        known = connection.info["time"] = transaction, now()
+    at = known[1]
     events: list[Event] = []
     for page in pages(rows, PAGE):
         full = [{**_EVENT_DEFAULTS, "at": at, "seq": next_seq + i, **row} for i, row in enumerate(page)]

@@ -295,7 +295,7 @@ class _Reviews:
 
 def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list[np.ndarray], list[int], list[int]]:
     """Return of each epoch so far its misses by bet, the relevant records missing at its start, and those found."""
-    shown = history.sequence()
+    shown = history.sequence(guarded=True)
     audit = shown.origin == Origin.AUDIT
     found = np.cumsum(shown.y == 1) - (shown.y == 1)
     left = np.arange(len(audit), 0, -1) + history.n_unscreened
@@ -362,6 +362,7 @@ def _carried_on(history: History, more: int, ahead: int) -> History:
         np.concatenate([history.stratum, stratum]),
         history.n_records,
         history.past,
+        history.ahead,
     )
 
 

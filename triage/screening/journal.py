@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ..errors import InputError
-from ..log import Event, Kind, Label, Origin, awaits_second_look
+from ..log import Event, Kind, Label, Origin, Stage, awaits_second_look
 from ..project import Project, Snapshot
 from ..ranking.scores import Ranking
 from .pool import Pool
@@ -33,6 +33,36 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
         weights = recall.logged_parameters(review.events, stage.name)
         project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
     return review
+
+
+def log_decisions(
+    project: Project,
+    stage: Stage,
+    decisions: Sequence[Mapping[str, object]],
+    *,
+    reviewer: str,
+    tags: Mapping[int, Sequence[str]] | None = None,
+) -> list[Event]:
+    """Log decisions made elsewhere, and commit an audit permutation of the stage's records that have none, as one.
+
+    In one transaction, which tells that whoever made the decisions cannot have known the permutation
+    (see `Stage.history`).
+
+    Parameters
+    ----------
+    project : Project
+    stage : Stage
+    decisions, reviewer, tags
+        See `Log.decide`.
+    """
+    from .. import recall
+
+    uncommitted = bool(decisions) and len(stage.to_commit) > 0
+    weights = recall.logged_parameters(project.snapshot().events, stage.name) if uncommitted else recall.AuditE()
+    with project.turn():
+        if uncommitted:
+            project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
+        return project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags)
 
 
 class ProjectJournal:

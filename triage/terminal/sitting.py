@@ -17,7 +17,7 @@ from ..log import Label
 from ..records import Record
 from ..text import untagged
 from ..wording import agree, plural
-from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, Keys, open_keys
+from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, PASTE, Keys, open_keys
 from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter, Screen, keys_line, record_text, two_columns
 
 if TYPE_CHECKING:
@@ -239,8 +239,13 @@ class _Sitting:
                     return False
                 case "\x1b":
                     self._screen.close_list()
-                case _ if key.isprintable():
-                    hint = f"{self._screen.line(key)!r} is no key here."
+                case _:
+                    hint = self._no_key(key)
+
+    def _no_key(self, key: str) -> str:
+        if key.startswith(PASTE):
+            return "A pasted text is no key here."
+        return f"{self._screen.line(key)!r} is no key here." if key.isprintable() else ""
 
     # -- what is done -------------------------------------------------------------------------
 
@@ -350,8 +355,8 @@ class _Sitting:
                 text = text[:-1]
             elif key == CLEAR_LINE:
                 text = ""
-            elif key.isprintable():
-                text += key
+            elif (typed := key.removeprefix(PASTE)).isprintable():
+                text += typed
 
     # -- what is shown ------------------------------------------------------------------------
 
