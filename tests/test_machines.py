@@ -10,12 +10,13 @@ import pytest
 from conftest import PROTOCOL, Log, sample_ris
 from test_cli import Triage, labels, write
 
-from triage import cli, screening
+from triage import cli, intake, screening
 from triage.errors import InputError
 from triage.intake.suggestions import machine_columns
-from triage.log import Kind, Label, LogFold, fold
+from triage.log import Kind, Label, LogFold, Origin, fold
 from triage.machines import names_a_tool
 from triage.project import Project
+from triage.screeners import exact_share, screeners
 
 GPT = "gpt-x 2025-01"
 
@@ -367,3 +368,86 @@ def test_whoever_is_there_is_asked(review, monkeypatch, typed, code, decisions, 
     assert (kinds.count("decision"), kinds.count("suggestion")) == (decisions, suggestions)
     if code == 0:
         assert json.loads(out)["suggestions"] == suggestions
+
+
+# -- screeners ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "lower", "upper"),
+    [
+        (0, 0, 0, 1),
+        (0, 10, 0, 0.308497),
+        (10, 10, 0.691503, 1),
+        (3, 10, 0.066740, 0.652453),
+        (48, 50, 0.862862, 0.995119),
+    ],
+)
+def test_the_interval_is_that_of_clopper_and_pearson(hits, of, lower, upper):
+    """The figures are those of scipy.stats.binomtest(hits, of).proportion_ci(method="exact")."""
+    found = exact_share(hits, of, 0.95)
+    assert (found.lower, found.upper) == pytest.approx((lower, upper), abs=1e-6)
+    assert found.value == (hits / of if of else None)
+
+
+def drawn_review(tmp_path, decisions, suggested, chosen=()):
+    """Make a review in which the first audit draws get these labels of people; `chosen` ones are no draws."""
+    write_protocol = tmp_path / "protocol.toml"
+    write_protocol.write_text(PROTOCOL, encoding="utf-8")
+    (tmp_path / "a.ris").write_text(sample_ris(40), encoding="utf-8")
+    intake.new(tmp_path / "s.triage", write_protocol)
+    project = Project.open(tmp_path / "s.triage")
+    intake.import_files(project, [tmp_path / "a.ris"], reviewer="ann")
+    stage = screening.commit_audit(project).stage()
+    order = stage.record_ids[stage.strata[0]].tolist()
+    for place, by_whom in enumerate(decisions):
+        record_id = order[place]
+        project.log.show("abstract", [record_id], [Origin.AUDIT], [40 - place], reviewer="ann")
+        for who, label in by_whom.items():
+            one = {"record_id": record_id, "label": label, "origin": Origin.AUDIT}
+            project.log.decide("abstract", [one], reviewer=who)
+    for record_id, label in zip(order[::-1], chosen, strict=False):
+        project.log.decide("abstract", [{"record_id": record_id, "label": label}], reviewer="ann")
+    for machine, said in suggested.items():
+        rows = [{"record_id": order[place], "label": label} for place, label in said.items()]
+        project.log.suggest("abstract", rows, machine=machine, known={})
+    return project
+
+
+def test_a_machine_is_measured_on_the_draws_that_people_judged(tmp_path):
+    yes, no, maybe = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
+    decisions = [{"ann": label} for label in (yes, yes, maybe, no, no, no, no, no)]
+    gpt = {0: yes, 1: no, 2: yes, 3: no, 4: no, 5: maybe, 6: no, 39: no, 38: yes}
+    other = {0: yes, 1: yes, 39: no}
+    with drawn_review(tmp_path, decisions, {GPT: gpt, "other 1": other}, chosen=(yes, yes)) as project:
+        found = screeners(project.snapshot())
+    assert (found.draws, found.people) == (8, ())
+    one, two = found.machines
+    assert (one.name, one.labelled, one.records, one.relevant) == (GPT, 9, 7, 3)
+    assert [(s.hits, s.of) for s in (one.sensitivity, one.specificity, one.precision)] == [(2, 3), (3, 4), (2, 3)]
+    assert one.sensitivity == exact_share(2, 3, 0.95)
+    assert (two.specificity.of, two.specificity.value, two.specificity.lower, two.specificity.upper) == (0, None, 0, 1)
+    assert [(p.machines, p.records, p.agree) for p in found.pairs] == [((GPT, "other 1"), 3, 2)]
+
+
+def test_a_person_is_measured_against_the_others_on_draws_judged_twice(tmp_path):
+    yes, no = Label.INCLUDE, Label.EXCLUDE
+    decisions = [{"ann": yes, "bob": yes}, {"ann": no, "bob": yes}, {"ann": no, "bob": no}, {"ann": yes}]
+    with drawn_review(tmp_path, decisions, {}) as project:
+        ann, bob = screeners(project.snapshot()).people
+        assert (ann.records, ann.sensitivity.hits, ann.sensitivity.of) == (3, 1, 2)
+        assert (bob.specificity.hits, bob.specificity.of, bob.precision.hits, bob.precision.of) == (1, 2, 1, 2)
+        stage = project.stage()
+        order = stage.record_ids[stage.strata[0]].tolist()
+        project.log.settle("abstract", order[1], no, reviewer="eve")
+        ann, bob = screeners(project.snapshot()).people
+        assert (ann.specificity.hits, ann.specificity.of, bob.specificity.hits, bob.specificity.of) == (2, 2, 1, 2)
+
+
+def test_screeners_are_told_to_people_and_programs(screened):
+    triage = screened
+    said = triage("screeners", "r.triage")
+    assert f"{GPT}: 3 records labelled, 0 draws to judge it by" in said and "not known: no such draw" in said
+    told = triage.json("screeners", "r.triage")
+    assert told["machines"][0]["sensitivity"] == {"value": None, "lower": 0.0, "upper": 1.0, "hits": 0, "of": 0}
+    assert "between 0 and 1" in triage.refused("screeners", "r.triage", "--confidence", "95")
