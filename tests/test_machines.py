@@ -7,8 +7,8 @@ import json
 import sys
 
 import pytest
+from cli_helpers import a_review, a_triage, labels, write
 from conftest import PROTOCOL, Log, sample_ris
-from test_cli import Triage, labels, write
 
 from triage import cli, intake, screening
 from triage.errors import InputError
@@ -21,21 +21,8 @@ from triage.screeners import exact_share, screeners
 GPT = "gpt-x 2025-01"
 
 
-@pytest.fixture
-def review(tmp_path, capsys, monkeypatch):
-    """Give a function that makes `r.triage` with n records and returns the command in its folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(n=30, protocol=PROTOCOL):
-        triage = Triage(tmp_path, capsys)
-        write(triage, "protocol.toml", protocol)
-        write(triage, "a.ris", sample_ris(n))
-        triage("new", "r.triage", "--protocol", "protocol.toml")
-        if n:
-            triage("import", "r.triage", "a.ris")
-        return triage
-
-    return make
+triage = a_triage
+review = a_review
 
 
 def suggest(log, record_id, label, machine=GPT, stage="abstract", **fields):

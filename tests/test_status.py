@@ -9,6 +9,7 @@ import pytest
 from conftest import PROTOCOL, STATUS_KEYS, Log
 
 from triage import recall, status
+from triage.as_json import as_json
 from triage.errors import InputError
 from triage.flow import NO_REASON, flow
 from triage.log import History, Kind, Label, Origin
@@ -21,7 +22,7 @@ from triage.screening.opening import hand_out
 from triage.screening.pool import Pool
 from triage.second_look import awaiting_second_look
 from triage.session_state import recall_in_words, rule_says_stop
-from triage.status import seconds_per_record
+from triage.status import Percentiles, VerdictFacts, seconds_per_record
 from triage.stopping_rules import RULES
 
 WEIGHTS = recall.AuditE()
@@ -85,14 +86,14 @@ def screened(tmp_path, relevant, ranked, draws, n, protocol=PROTOCOL):
 
 def facts_of(project, stage=None, **options):
     facts = status.status(project.snapshot(), stage, **options)
-    json.dumps(facts, allow_nan=False)
-    assert KEYS[""] <= set(facts)
+    told = json.loads(json.dumps(as_json(facts), allow_nan=False))
+    assert KEYS[""] <= set(told)
     for part, keys in KEYS.items():
-        assert not part or keys <= set(facts[part])
-    for rule in facts["rules"]:
+        assert not part or keys <= set(told[part])
+    for rule in told["rules"]:
         assert {"name", "stop", "promise", "why"} <= set(rule)
-    assert set(facts["workload"]["records_to_certificate"]) == {"p10", "p50", "p90"}
-    assert facts["screened"] + facts["unscreened"] == facts["records"]
+    assert set(told["workload"]["records_to_certificate"]) == {"p10", "p50", "p90"}
+    assert facts.screened + facts.unscreened == facts.records
     assert status.in_words(facts)
     return facts
 
@@ -100,26 +101,26 @@ def facts_of(project, stage=None, **options):
 def test_an_empty_review_says_nothing_and_stops_nothing(tmp_path):
     with new(tmp_path, 0) as project:
         facts = facts_of(project)
-        assert (facts["records"], facts["screened"], facts["relevant_found"]) == (0, 0, 0)
-        assert not facts["verdict"]["stop"] and not any(rule["stop"] for rule in facts["rules"])
-        assert not facts["certificate"]["certified"]
+        assert (facts.records, facts.screened, facts.relevant_found) == (0, 0, 0)
+        assert not facts.verdict.stop and not any(rule.stop for rule in facts.rules)
+        assert not facts.certificate.certified
 
 
 def test_right_after_an_import(project):
     facts = facts_of(project)
-    assert (facts["stage"], facts["records"], facts["unscreened"], facts["screened"]) == ("abstract", 10, 10, 0)
-    assert facts["certificate"] == {
+    assert (facts.stage, facts.records, facts.unscreened, facts.screened) == ("abstract", 10, 10, 0)
+    assert as_json(facts.certificate) == {
         "method": "audit-e",
         "recall_lower": None,
         "missed_upper": 10,
         "audit_draws": 0,
         "certified": False,
     }
-    assert set(facts["estimate"].values()) == {None}
-    assert facts["workload"]["records_to_certificate"] == {"p10": 10, "p50": 10, "p90": 10}
-    assert facts["workload"]["seconds_per_record"] is None and facts["workload"]["hours"] is None
-    assert [rule["name"] for rule in facts["rules"]] == list(RULES)
-    assert facts["warnings"] == []
+    assert set(as_json(facts.estimate).values()) == {None}
+    assert facts.workload.records_to_certificate == Percentiles(10, 10, 10)
+    assert facts.workload.seconds_per_record is None and facts.workload.hours is None
+    assert [rule.name for rule in facts.rules] == list(RULES)
+    assert facts.warnings == []
 
 
 def test_what_is_counted(project):
@@ -131,29 +132,29 @@ def test_what_is_counted(project):
     project.log.remove([(9, "language", "Spanish")], reviewer="ann")
     facts = facts_of(project)
     # Of 10 records: 8 and 10 are copies, 9 is removed. Judged are 1 to 5; relevant are 1, 2 (in conflict) and 3.
-    assert (facts["records"], facts["screened"], facts["unscreened"]) == (7, 5, 2)
-    assert (facts["relevant_found"], facts["maybe"], facts["conflicts"]) == (3, 1, 1)
-    assert facts["certificate"]["recall_lower"] == pytest.approx(3 / 5) and facts["certificate"]["missed_upper"] == 2
+    assert (facts.records, facts.screened, facts.unscreened) == (7, 5, 2)
+    assert (facts.relevant_found, facts.maybe, facts.conflicts) == (3, 1, 1)
+    assert facts.certificate.recall_lower == pytest.approx(3 / 5) and facts.certificate.missed_upper == 2
     later = facts_of(project, "full-text")
-    assert (later["stage"], later["records"]) == ("full-text", 2)  # the conflict is not passed on
+    assert (later.stage, later.records) == ("full-text", 2)  # the conflict is not passed on
 
 
 def test_all_excluded_is_no_recall(project):
     decide(project, EXCLUDE, *range(1, 11))
     facts = facts_of(project)
-    assert facts["certificate"]["recall_lower"] is None and not facts["certificate"]["certified"]
-    assert set(facts["estimate"].values()) == {None}
-    assert facts["verdict"]["stop"] and not facts["verdict"]["certified"]
-    assert facts["verdict"]["why"] == "Every record is screened."
+    assert facts.certificate.recall_lower is None and not facts.certificate.certified
+    assert set(as_json(facts.estimate).values()) == {None}
+    assert facts.verdict.stop and not facts.verdict.certified
+    assert facts.verdict.why == "Every record is screened."
 
 
 def test_everything_screened_is_all_of_the_recall(project):
     decide(project, INCLUDE, 1)
     decide(project, EXCLUDE, *range(2, 11))
     facts = facts_of(project)
-    assert (facts["certificate"]["recall_lower"], facts["certificate"]["missed_upper"]) == (1.0, 0)
-    assert facts["certificate"]["certified"] and facts["verdict"]["stop"]
-    assert facts["workload"]["records_to_certificate"] == {"p10": 0, "p50": 0, "p90": 0}
+    assert (facts.certificate.recall_lower, facts.certificate.missed_upper) == (1.0, 0)
+    assert facts.certificate.certified and facts.verdict.stop
+    assert facts.workload.records_to_certificate == Percentiles(0, 0, 0)
 
 
 def test_with_a_ranking_the_estimate_is_the_models(tmp_path):
@@ -164,32 +165,32 @@ def test_with_a_ranking_the_estimate_is_the_models(tmp_path):
         scores = (3 * y + rng.normal(size=300)).astype(np.float32)
         project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), scores, scores))
         facts = facts_of(project)
-        assert facts["estimate"]["method"] == "calibrated scores" and facts["estimate"]["assumes"]
-        assert facts["estimate"]["lower"] <= facts["estimate"]["recall"] <= facts["estimate"]["upper"] <= 1
-        assert 20 <= facts["estimate"]["relevant_total"] < 40
-        assert {type(rule["stop"]) for rule in facts["rules"]} == {bool}
+        assert facts.estimate.method == "calibrated scores" and facts.estimate.assumes
+        assert facts.estimate.lower <= facts.estimate.recall <= facts.estimate.upper <= 1
+        assert 20 <= facts.estimate.relevant_total < 40
+        assert {type(rule.stop) for rule in facts.rules} == {bool}
         # A ranking of other records is of no use.
         project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(2, 301), scores[1:], scores[1:]))
-        assert facts_of(project)["estimate"]["method"] == "discovery curve"
+        assert facts_of(project).estimate.method == "discovery curve"
 
 
 def test_the_certificate_is_that_of_the_log(tmp_path):
     with screened(tmp_path, 30, 80, 120, 300) as project:
         facts = facts_of(project, target=0.8, confidence=0.9)
         c = recall.certificate(project.snapshot().history(), 0.8, 0.9)
-        assert facts["certificate"] == {
+        assert as_json(facts.certificate) == {
             "method": "audit-e",
             "recall_lower": c.recall_lower,
             "missed_upper": c.missed_upper,
             "audit_draws": 120,
             "certified": c.certified,
         }
-        assert c.certified and facts["verdict"]["stop"] and facts["verdict"]["certified"]
-        assert facts["workload"]["records_to_certificate"] == {"p10": 0, "p50": 0, "p90": 0}
+        assert c.certified and facts.verdict.stop and facts.verdict.certified
+        assert facts.workload.records_to_certificate == Percentiles(0, 0, 0)
         strict = facts_of(project, target=0.99)
-        assert not strict["certificate"]["certified"] and not strict["verdict"]["stop"]
-        assert strict["certificate"]["recall_lower"] < c.recall_lower  # at 95 % confidence
-        assert strict["workload"]["records_to_certificate"]["p50"] > 0
+        assert not strict.certificate.certified and not strict.verdict.stop
+        assert strict.certificate.recall_lower < c.recall_lower  # at 95 % confidence
+        assert strict.workload.records_to_certificate.p50 > 0
         assert facts_of(project, target=0.8, confidence=0.9) == facts  # the same log, the same forecast
 
 
@@ -197,9 +198,9 @@ def test_target_and_confidence_are_the_protocols(tmp_path):
     stopping = "\n[stopping]\ntarget = 0.8\nconfidence = 0.9\n"
     with new(tmp_path, 5, PROTOCOL + stopping) as project:
         facts = facts_of(project)
-        assert (facts["target"], facts["confidence"]) == (0.8, 0.9)
+        assert (facts.target, facts.confidence) == (0.8, 0.9)
         facts = facts_of(project, target=0.9)
-        assert (facts["target"], facts["confidence"]) == (0.9, 0.9)
+        assert (facts.target, facts.confidence) == (0.9, 0.9)
         for wrong in (0, 1, 1.5, -0.1, float("nan")):
             with pytest.raises(InputError, match="--target .* between 0 and 1"):
                 status.status(project.snapshot(), target=wrong)
@@ -212,7 +213,7 @@ def test_target_and_confidence_are_the_protocols(tmp_path):
 def test_without_a_protocol_they_are_95_percent(tmp_path):
     with new(tmp_path, 5, "") as project:
         facts = facts_of(project)
-        assert (facts["target"], facts["confidence"]) == (0.95, 0.95)
+        assert (facts.target, facts.confidence) == (0.95, 0.95)
 
 
 @pytest.mark.parametrize("rule", list(RULES))
@@ -222,13 +223,9 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
         stopping += "audit_size = 100\n"
     with screened(tmp_path, 30, 100, 150, 400, PROTOCOL + stopping) as project:
         facts = facts_of(project)
-        mine = next(r for r in facts["rules"] if r["name"] == rule)
-        assert facts["verdict"] == {
-            "rule": rule,
-            "certified": facts["verdict"]["certified"],
-            **{key: mine[key] for key in ("stop", "promise", "why")},
-        }
-        promises = {r["name"]: r["promise"] for r in facts["rules"]}
+        mine = next(r for r in facts.rules if r.name == rule)
+        assert facts.verdict == VerdictFacts(rule, mine.stop, facts.verdict.certified, mine.promise, mine.why)
+        promises = {r.name: r.promise for r in facts.rules}
         assert promises == {
             "audit-e": "certificate",
             "fixed-audit": "certificate",
@@ -239,14 +236,14 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
             "knee": "heuristic",
             "consecutive": "heuristic",
         }
-        if facts["verdict"]["certified"]:
-            assert RULES[rule].promise == "certificate" and facts["verdict"]["stop"]
+        if facts.verdict.certified:
+            assert RULES[rule].promise == "certificate" and facts.verdict.stop
         said = status.in_words(facts)
-        assert ("(certified)" in said) == facts["verdict"]["certified"]
-        if facts["verdict"]["stop"] and RULES[rule].promise != "certificate":
-            assert f"(promise: {mine['promise']})" in said
-        elsewhere = next(r for r in facts["rules"] if r["name"] == "fixed-audit")
-        assert (rule == "fixed-audit") == ("Not set up" not in elsewhere["why"])
+        assert ("(certified)" in said) == facts.verdict.certified
+        if facts.verdict.stop and RULES[rule].promise != "certificate":
+            assert f"(promise: {mine.promise})" in said
+        elsewhere = next(r for r in facts.rules if r.name == "fixed-audit")
+        assert (rule == "fixed-audit") == ("Not set up" not in elsewhere.why)
 
 
 def test_the_evidence_is_weighed_as_logged(tmp_path):
@@ -265,8 +262,8 @@ def test_the_evidence_is_weighed_as_logged(tmp_path):
             decide(project, EXCLUDE, row + 1)
         history = project.snapshot().history()
         facts = facts_of(project)
-        assert facts["certificate"]["missed_upper"] == recall.certificate(history, 0.95, 0.95, logged).missed_upper
-        assert facts["certificate"]["missed_upper"] != recall.certificate(history, 0.95, 0.95).missed_upper
+        assert facts.certificate.missed_upper == recall.certificate(history, 0.95, 0.95, logged).missed_upper
+        assert facts.certificate.missed_upper != recall.certificate(history, 0.95, 0.95).missed_upper
 
 
 def test_the_line_and_the_stop_weigh_the_evidence_as_logged(tmp_path):
@@ -283,8 +280,8 @@ def test_the_workload_of_a_fixed_audit_speaks_of_its_one_look(tmp_path):
     stopping = '\n[stopping]\nrule = "fixed-audit"\naudit_size = 120\n'
     with screened(tmp_path, 30, 100, 50, 400, PROTOCOL + stopping) as project:
         facts = facts_of(project)
-        assert facts["workload"]["until"] == "the one look of fixed-audit"
-        assert facts["workload"]["records_to_certificate"] == {"p10": 70, "p50": 70, "p90": 70}
+        assert facts.workload.until == "the one look of fixed-audit"
+        assert facts.workload.records_to_certificate == Percentiles(70, 70, 70)
         assert "70 more records to the one look of fixed-audit" in status.in_words(facts)
 
 
@@ -293,7 +290,7 @@ def test_the_workload_of_a_rule_without_random_draws_promises_no_certificate(tmp
     with screened(tmp_path, 30, 100, 0, 400, PROTOCOL + f'\n[stopping]\nrule = "{rule}"\n') as project:
         facts, said = facts_of(project), status.in_words(facts_of(project))
         if rule == "ranked-e":
-            assert facts["workload"]["until"] == "the certificate" and "more records to a certified 95 %" in said
+            assert facts.workload.until == "the certificate" and "more records to a certified 95 %" in said
         else:
             assert f"more records to a certificate by random draws (the rule {rule} makes none)" in said
             assert "to a certified" not in said
@@ -302,16 +299,14 @@ def test_the_workload_of_a_rule_without_random_draws_promises_no_certificate(tmp
 def test_the_price_of_certainty_is_told_before_screening(tmp_path):
     with new(tmp_path, 400) as project:
         facts = facts_of(project)
-        assert facts["price_table"]["20"] == {
+        assert facts.price_table["20"] == {
             f"{t:g}": draws for t, draws in recall.price_of_certainty(20, 380, 0.95).items()
         }
-        assert list(facts["price_table"]) == ["10", "20", "50", "100", "200"]
+        assert list(facts.price_table) == ["10", "20", "50", "100", "200"]
         said = status.in_words(facts)
-        assert "What certainty costs at 95 % confidence" in said and f"{facts['price_table']['50']['0.9']} (" in said
+        assert "What certainty costs at 95 % confidence" in said and f"{facts.price_table['50']['0.9']} (" in said
         decide(project, INCLUDE, 1)
-        assert facts_of(project)["price_table"] == {} and "What certainty costs" not in status.in_words(
-            facts_of(project)
-        )
+        assert facts_of(project).price_table == {} and "What certainty costs" not in status.in_words(facts_of(project))
 
 
 # -- wrong labels -----------------------------------------------------------------------------
@@ -323,26 +318,26 @@ def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
         last = [int(r) for r in stage.record_ids[stage.strata[0][::-1][:15]]]  # 5 % of the permutation, from its end
         excluded = {e.record_id for e in stage.live.decisions.values() if e.label is EXCLUDE}
         sample = [r for r in last if r in excluded]
-        noise = facts_of(project)["label_noise"]
-        assert noise["pending"] == sample and len(sample) >= 3 and noise["sensitivity"] is None
+        noise = facts_of(project).label_noise
+        assert noise.pending == sample and len(sample) >= 3 and noise.sensitivity is None
         decide(project, EXCLUDE, *sample[:2], reviewer="bob")
-        noise = facts_of(project)["label_noise"]
+        noise = facts_of(project).label_noise
         expected = recall.sensitivity(30, 260, 2, 0, 0.95)
-        assert (noise["judged_twice"], noise["overturned"], noise["excluded"]) == (2, 0, 260)
-        assert (noise["sensitivity"], noise["lower"]) == (1.0, expected.lower)
+        assert (noise.judged_twice, noise.overturned, noise.excluded) == (2, 0, 260)
+        assert (noise.sensitivity, noise.lower) == (1.0, expected.lower)
         among = recall.certificate(project.snapshot().history(), 0.5, 0.975).recall_lower
-        assert noise["recall_lower"] == among * expected.bound < facts_of(project)["certificate"]["recall_lower"]
+        assert noise.recall_lower == among * expected.bound < facts_of(project).certificate.recall_lower
         # A disagreement counts against the labels; one beyond a gap does not count yet.
         decide(project, INCLUDE, sample[1], reviewer="bob")
         decide(project, EXCLUDE, *sample[3:], reviewer="bob")
-        noise = facts_of(project)["label_noise"]
-        assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (2, 1, sample[2:3])
+        noise = facts_of(project).label_noise
+        assert (noise.judged_twice, noise.overturned, noise.pending) == (2, 1, sample[2:3])
         assert "again and 1 overturned" in status.in_words(facts_of(project))
 
 
 def test_a_second_look_is_for_somebody_else(tmp_path):
     with screened(tmp_path, 30, 230, 60, 300) as project:
-        pending = facts_of(project)["label_noise"]["pending"]
+        pending = facts_of(project).label_noise.pending
         assert awaiting_second_look(project.snapshot(), "bob") == pending and len(pending) >= 3
         with pytest.raises(InputError, match="ann excluded all"):
             awaiting_second_look(project.snapshot(), "ann")
@@ -402,16 +397,17 @@ def test_a_record_put_up_ahead_is_timed_from_the_decision_before_it():
 def test_hours_are_records_at_that_pace(tmp_path, monkeypatch):
     with screened(tmp_path, 10, 60, 0, 200) as project:
         monkeypatch.setattr(status, "seconds_per_record", lambda events, stage: 12.0)
-        work = facts_of(project)["workload"]
-        assert work["seconds_per_record"] == 12.0
-        assert work["hours"] == {key: round(n * 12 / 3600, 2) for key, n in work["records_to_certificate"].items()}
+        work = facts_of(project).workload
+        assert work.seconds_per_record == 12.0
+        left = work.records_to_certificate
+        assert work.hours == Percentiles(*(round(n * 12 / 3600, 2) for n in (left.p10, left.p50, left.p90)))
 
 
 # -- warnings ---------------------------------------------------------------------------------
 
 
 def told(project, stage=None):
-    return " ".join(facts_of(project, stage)["warnings"])
+    return " ".join(facts_of(project, stage).warnings)
 
 
 def test_warned_of_what_the_numbers_do_not_say(project):
@@ -422,8 +418,8 @@ def test_warned_of_what_the_numbers_do_not_say(project):
     commit_audit(project)
     project.log.show("abstract", [2, 3], [Origin.RANKED] * 2, [9, 8], reviewer="ann")
     facts = facts_of(project)
-    assert facts["awaiting_labels"] == 2
-    assert "2 records were shown or handed out and await a label" in " ".join(facts["warnings"])
+    assert facts.awaiting_labels == 2
+    assert "2 records were shown or handed out and await a label" in " ".join(facts.warnings)
 
 
 def test_warned_of_a_cluster_that_the_ranking_left_behind(tmp_path):
@@ -442,9 +438,9 @@ def test_warned_of_a_model_that_expects_more_than_the_certificate_allows(tmp_pat
         now = scores + np.linspace(0, 0.1, 300, dtype=np.float32)
         project.rankings.save("abstract", Ranking(1, {"name": "m"}, np.arange(1, 301), now, scores))
         facts = facts_of(project)
-        allowed = facts["relevant_found"] + facts["certificate"]["missed_upper"]
-        assert ("disagrees" in " ".join(facts["warnings"])) == (facts["estimate"]["relevant_total"] > allowed)
-        assert facts["estimate"]["relevant_total"] > allowed
+        allowed = facts.relevant_found + facts.certificate.missed_upper
+        assert ("disagrees" in " ".join(facts.warnings)) == (facts.estimate.relevant_total > allowed)
+        assert facts.estimate.relevant_total > allowed
 
 
 def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
@@ -452,16 +448,16 @@ def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
         # 45 irrelevant ones in a row: a plateau for a target of 80 %, none for one of 95 %.
         assert "SAFE" not in told(project)
         assert "SAFE procedure that are not met: fewer than 10 % of the records are screened; 45 ranked records" in (
-            " ".join(facts_of(project, target=0.8)["warnings"])
+            " ".join(facts_of(project, target=0.8).warnings)
         )
     (tmp_path / "b").mkdir()
     with screened(tmp_path / "b", 30, 180, 60, 300) as project:
-        pending = len(facts_of(project)["label_noise"]["pending"])
+        pending = len(facts_of(project).label_noise.pending)
         said = told(project)
         assert "fewer than 10 %" not in said and "in a row were irrelevant" not in said
         assert f"{pending} of {pending} excluded records drawn at random await a second look" in said
         assert "no second model has ranked" in said and "no stop rests on them" in said
-        decide(project, EXCLUDE, *facts_of(project)["label_noise"]["pending"], reviewer="bob")
+        decide(project, EXCLUDE, *facts_of(project).label_noise.pending, reviewer="bob")
         assert "await a second look" not in told(project)
         for name in ("one", "two"):
             assert "no second model has ranked" in told(project)
@@ -520,7 +516,7 @@ def test_a_bound_is_cut_and_never_rounded_up(tmp_path):
     with new(tmp_path, 3000) as project:
         decide(project, INCLUDE, *range(1, 2999))  # 2998 of at most 3000: .99933
         facts = facts_of(project)
-        assert facts["certificate"]["recall_lower"] == pytest.approx(2998 / 3000)
+        assert facts.certificate.recall_lower == pytest.approx(2998 / 3000)
         assert "at least 99.9 % of the relevant records" in status.in_words(facts)
         assert "recall at least 99.9 %, CERTIFIED" in recall_in_words(
             project.snapshot().history(), project.protocol(), WEIGHTS
@@ -571,11 +567,11 @@ def test_records_that_came_back_to_nobody_are_no_evidence(tmp_path):
     with screened(tmp_path, 30, 80, 100, 300) as project:
 
         def missed():
-            return facts_of(project)["certificate"]["missed_upper"]
+            return facts_of(project).certificate.missed_upper
 
         before = missed()
         batch = hand_out(project, 20, file="lost.csv", reviewer="ann")
-        assert facts_of(project)["awaiting_labels"] == 20 and missed() == before
+        assert facts_of(project).awaiting_labels == 20 and missed() == before
         decide(project, EXCLUDE, *batch[1:])
         assert missed() == before
         decide(project, EXCLUDE, batch[0])
@@ -588,12 +584,12 @@ def test_records_that_came_back_to_nobody_are_no_evidence(tmp_path):
 def test_a_large_review_is_read_in_a_moment(tmp_path):
     """50,000 records and 5,000 decisions: under 2 s where nothing else runs, and far less the second time."""
     with screened(tmp_path, 300, 4000, 1000, 50_000) as project:
-        json.dumps(status.status(project.snapshot()))
+        json.dumps(as_json(status.status(project.snapshot())))
         began = time.perf_counter()
         with Project.open(project.path) as reopened:
             facts = status.status(reopened.snapshot())
         middle = time.perf_counter()
         Pool.of(project.stage())
         end = time.perf_counter()
-    assert (facts["screened"], facts["certificate"]["audit_draws"]) == (5000, 1000)
+    assert (facts.screened, facts.certificate.audit_draws) == (5000, 1000)
     assert middle - began < 6 and end - middle < 2

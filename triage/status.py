@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -29,7 +30,8 @@ _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2  # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
 
-class CertificateFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
     """What is certified of a stage."""
 
     method: str
@@ -39,7 +41,8 @@ class CertificateFacts(TypedDict):
     certified: bool
 
 
-class EstimateFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class EstimateFacts:
     """What is estimated of a stage."""
 
     method: str
@@ -50,18 +53,20 @@ class EstimateFacts(TypedDict):
     assumes: str
 
 
-class NoEstimate(TypedDict):
-    """The same keys while nothing can be estimated."""
+@dataclass(frozen=True, slots=True)
+class NoEstimate:
+    """The same while nothing can be estimated."""
 
-    method: None
-    recall: None
-    lower: None
-    upper: None
-    relevant_total: None
-    assumes: None
+    method: None = None
+    recall: None = None
+    lower: None = None
+    upper: None = None
+    relevant_total: None = None
+    assumes: None = None
 
 
-class RuleFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
     """What a stopping rule says."""
 
     name: str
@@ -70,7 +75,8 @@ class RuleFacts(TypedDict):
     why: str
 
 
-class VerdictFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class VerdictFacts:
     """What the protocol's stopping rule says."""
 
     rule: str
@@ -80,17 +86,31 @@ class VerdictFacts(TypedDict):
     why: str
 
 
-class WorkloadFacts(TypedDict):
-    """The work that is left; the keys of its tables are p10, p50 and p90."""
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles(Generic[Number]):
+    """What a forecast expects: 1 time in 10 it is at most `p10`, as often as not `p50`, 9 times in 10 `p90`."""
+
+    p10: Number
+    p50: Number
+    p90: Number
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """The work that is left."""
 
     until: str
-    records_to_certificate: dict[str, int]
+    records_to_certificate: Percentiles[int]
     zero_hit: int
     seconds_per_record: float | None
-    hours: dict[str, float] | None
+    hours: Percentiles[float] | None
 
 
-class LabelNoise(TypedDict):
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
     """What second judgements say of the labels; None for what they cannot say yet."""
 
     excluded: int
@@ -99,14 +119,15 @@ class LabelNoise(TypedDict):
     overturned: int
     pending: list[int]
     confidence: float
-    sensitivity: float | None
-    lower: float | None
-    upper: float | None
-    recall_lower: float | None
+    sensitivity: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    recall_lower: float | None = None
 
 
-class Status(TypedDict):
-    """Where a stage stands, as `triage status --json` prints it."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a stage is; `triage status --json` prints these fields (see `as_json`)."""
 
     stage: str
     records: int
@@ -162,7 +183,7 @@ def status(
     confidence: float | None = None,
     viewer: str | None = None,
 ) -> Status:
-    """Return where a stage stands, as `triage status --json` prints it.
+    """Return where a stage stands.
 
     Parameters
     ----------
@@ -211,7 +232,6 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
-    records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     noise = _label_noise(stage, history, confidence, parameters)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if is_blind:
@@ -222,48 +242,44 @@ def status(
         )
     if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
         warnings += _safe_checks(review, stage, history, estimate, noise)
-    return {
-        "stage": stage.name,
-        "records": history.n_total,
-        "screened": history.n_screened,
-        "relevant_found": history.n_found,
-        "maybe": judged[Label.MAYBE],
-        "conflicts": judged[None],
-        "unscreened": history.n_unscreened,
-        "awaiting_labels": _waiting(stage, history),
-        "target": target,
-        "confidence": confidence,
-        "certificate": {
-            "method": certificate.method,
-            "recall_lower": certificate.recall_lower,
-            "missed_upper": certificate.missed_upper,
-            "audit_draws": certificate.audit_draws,
-            "certified": certificate.certified,
-        },
-        "estimate": _estimate_as_json(estimate),
-        "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
-        "workload": {
-            "until": _until(chosen.name, policy),
-            "records_to_certificate": records_left,
-            "zero_hit": workload.zero_hit,
-            "seconds_per_record": seconds,
-            "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
-        },
-        "label_noise": noise,
-        "price_table": {} if history.n_found else price_table(history.n_total, confidence),
-        "price_of_certainty": {
+    return Status(
+        stage=stage.name,
+        records=history.n_total,
+        screened=history.n_screened,
+        relevant_found=history.n_found,
+        maybe=judged[Label.MAYBE],
+        conflicts=judged[None],
+        unscreened=history.n_unscreened,
+        awaiting_labels=_waiting(stage, history),
+        target=target,
+        confidence=confidence,
+        certificate=CertificateFacts(
+            method=certificate.method,
+            recall_lower=certificate.recall_lower,
+            missed_upper=certificate.missed_upper,
+            audit_draws=certificate.audit_draws,
+            certified=certificate.certified,
+        ),
+        estimate=_estimate_facts(estimate),
+        rules=[RuleFacts(v.name, v.stop, v.promise, v.why) for v in verdicts],
+        workload=WorkloadFacts(
+            until=_until(chosen.name, policy),
+            records_to_certificate=Percentiles(workload.p10, workload.p50, workload.p90),
+            zero_hit=workload.zero_hit,
+            seconds_per_record=seconds,
+            hours=None
+            if seconds is None
+            else Percentiles(*(round(n * seconds / 3600, 2) for n in (workload.p10, workload.p50, workload.p90))),
+        ),
+        label_noise=noise,
+        price_table={} if history.n_found else price_table(history.n_total, confidence),
+        price_of_certainty={
             f"{t:g}": draws
             for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
         },
-        "verdict": {
-            "rule": chosen.name,
-            "stop": chosen.stop,
-            "certified": chosen.certified,
-            "promise": chosen.promise,
-            "why": chosen.why,
-        },
-        "warnings": warnings,
-    }
+        verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
+        warnings=warnings,
+    )
 
 
 def _waiting(stage: Stage, history: History) -> int:
@@ -330,30 +346,19 @@ def _label_noise(stage: Stage, history: History, confidence: float, parameters: 
     drawn, pending = excluded_of_sample(stage, given)
     judged = drawn[: drawn.index(pending[0])] if pending else drawn
     overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told: LabelNoise = {
-        "excluded": excluded,
-        "sample": len(drawn),
-        "judged_twice": len(judged),
-        "overturned": overturned,
-        "pending": pending,
-        "confidence": confidence,
-        "sensitivity": None,
-        "lower": None,
-        "upper": None,
-        "recall_lower": None,
-    }
+    told = LabelNoise(excluded, len(drawn), len(judged), overturned, pending, confidence)
     if not judged or not included:
         return told
     seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
     # Half of the error goes to the labels and half to the recall among them, so both hold together.
     among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return {
-        **told,
-        "sensitivity": seen.estimate,
-        "lower": seen.lower,
-        "upper": seen.upper,
-        "recall_lower": None if among is None else among * seen.bound,
-    }
+    return replace(
+        told,
+        sensitivity=seen.estimate,
+        lower=seen.lower,
+        upper=seen.upper,
+        recall_lower=None if among is None else among * seen.bound,
+    )
 
 
 def _ask(
@@ -380,17 +385,17 @@ def _ask(
     return rule(history)
 
 
-def _estimate_as_json(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
+def _estimate_facts(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
     if estimate is None:
-        return {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None, "assumes": None}
-    return {
-        "method": estimate.method,
-        "recall": estimate.recall,
-        "lower": estimate.lower,
-        "upper": estimate.upper,
-        "relevant_total": round(estimate.relevant_total, 1),
-        "assumes": estimate.assumes,
-    }
+        return NoEstimate()
+    return EstimateFacts(
+        method=estimate.method,
+        recall=estimate.recall,
+        lower=estimate.lower,
+        upper=estimate.upper,
+        relevant_total=round(estimate.relevant_total, 1),
+        assumes=estimate.assumes,
+    )
 
 
 def _warnings(
@@ -483,10 +488,10 @@ def _safe_checks(
     names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
-    if noise is not None and noise["pending"]:
+    if noise is not None and noise.pending:
         missing.append(
-            f"{len(noise['pending']):,} of {plural(noise['sample'], 'excluded record')} drawn at random "
-            f"{agree(len(noise['pending']), 'awaits', 'await')} a second look "
+            f"{len(noise.pending):,} of {plural(noise.sample, 'excluded record')} drawn at random "
+            f"{agree(len(noise.pending), 'awaits', 'await')} a second look "
             "(`triage screen --second-look`)"
         )
     if not missing:
@@ -527,104 +532,104 @@ def _unfinished(
 
 def in_words(facts: Status) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
-    c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
+    c, e, v = facts.certificate, facts.estimate, facts.verdict
     lines = [
-        f"Stage {facts['stage']}: {facts['screened']:,} of {plural(facts['records'], 'record')} screened, "
-        f"{facts['relevant_found']:,} relevant found"
-        + (f" ({facts['maybe']:,} of them maybe)" if facts["maybe"] else "")
-        + f", {facts['unscreened']:,} unscreened.",
+        f"Stage {facts.stage}: {facts.screened:,} of {plural(facts.records, 'record')} screened, "
+        f"{facts.relevant_found:,} relevant found"
+        + (f" ({facts.maybe:,} of them maybe)" if facts.maybe else "")
+        + f", {facts.unscreened:,} unscreened.",
         "",
     ]
-    if not facts["records"]:
+    if not facts.records:
         return "\n".join(
             lines
             + ["Verdict      No record has come to this stage."]
-            + [f"Note         {warning}" for warning in facts["warnings"]]
+            + [f"Note         {warning}" for warning in facts.warnings]
         )
     lines.append(_certificate_in_words(facts))
-    if e["recall"] is not None and facts["unscreened"]:
+    if e.recall is not None and facts.unscreened:
         lines.append(
-            f"Estimate     about {100 * e['recall']:.1f} % are found "
-            f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {about(e['relevant_total'], 'relevant record')} in all."
-            f" No guarantee:\n             {e['method']}, assuming {e['assumes']}."
+            f"Estimate     about {100 * e.recall:.1f} % are found "
+            f"({100 * e.lower:.1f} to {100 * e.upper:.1f} %), {about(e.relevant_total, 'relevant record')} in all."
+            f" No guarantee:\n             {e.method}, assuming {e.assumes}."
         )
-    if not facts["unscreened"]:
+    if not facts.unscreened:
         lines.append("Workload     none: every record is screened.")
-    elif c["certified"] and not RULES[v["rule"]].needs_audit_size:
-        lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
+    elif c.certified and not RULES[v.rule].needs_audit_size:
+        lines.append(f"Workload     none: a recall of {100 * facts.target:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
-    if facts["relevant_found"] and facts["unscreened"]:
-        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts["price_of_certainty"].items())
+    if facts.relevant_found and facts.unscreened:
+        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts.price_of_certainty.items())
         lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
-    elif facts["unscreened"]:
-        lines += ["", *price_in_words(facts["records"], facts["confidence"])]
-    if facts["label_noise"] is not None:
-        lines.append(_labels_in_words(facts["label_noise"]))
+    elif facts.unscreened:
+        lines += ["", *price_in_words(facts.records, facts.confidence)]
+    if facts.label_noise is not None:
+        lines.append(_labels_in_words(facts.label_noise))
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
-    for rule in facts["rules"]:
-        mark = "*" if rule["name"] == v["rule"] else " "
-        says = "stop" if rule["stop"] else "go on"
-        lines.append(f"  {mark} {rule['name']:<12}{says:<7}{rule['promise']:<12}{rule['why']}")
-    promise = " (certified)" if v["certified"] else f" (promise: {v['promise']})" if facts["unscreened"] else ""
-    lines += ["", f"Verdict      {'Screening can stop' if v['stop'] else 'Go on screening'}{promise}. {v['why']}"]
-    return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
+    for rule in facts.rules:
+        mark = "*" if rule.name == v.rule else " "
+        says = "stop" if rule.stop else "go on"
+        lines.append(f"  {mark} {rule.name:<12}{says:<7}{rule.promise:<12}{rule.why}")
+    promise = " (certified)" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
+    lines += ["", f"Verdict      {'Screening can stop' if v.stop else 'Go on screening'}{promise}. {v.why}"]
+    return "\n".join(lines + [f"Note         {warning}" for warning in facts.warnings])
 
 
 def _certificate_in_words(facts: Status) -> str:
-    c, missed = facts["certificate"], facts["certificate"]["missed_upper"]
-    if c["recall_lower"] is None:
+    c, missed = facts.certificate, facts.certificate.missed_upper
+    if c.recall_lower is None:
         told = (
             f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} {is_are(missed)} relevant"
         )
     else:
         told = (
-            f"Certificate  at least {floor_percent(c['recall_lower'])} of the relevant records are found, at most "
+            f"Certificate  at least {floor_percent(c.recall_lower)} of the relevant records are found, at most "
             f"{missed:,} missed"
         )
-    if not (c["audit_draws"] and facts["unscreened"]):
-        why = "nothing has been drawn at random yet" if facts["unscreened"] else "every record is screened"
+    if not (c.audit_draws and facts.unscreened):
+        why = "nothing has been drawn at random yet" if facts.unscreened else "every record is screened"
         return f"{told}\n             (by arithmetic alone: {why})."
     return (
-        f"{told} ({100 * facts['confidence']:g} % confidence,\n             whatever the ranking does and whenever "
-        f"you look; {plural(c['audit_draws'], 'audit draw')})."
+        f"{told} ({100 * facts.confidence:g} % confidence,\n             whatever the ranking does and whenever "
+        f"you look; {plural(c.audit_draws, 'audit draw')})."
     )
 
 
 def _labels_in_words(noise: LabelNoise) -> str:
-    judged = noise["judged_twice"]
+    judged = noise.judged_twice
     told = (
-        f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
-        f"again and {noise['overturned']:,} overturned"
+        f"Labels       of {plural(noise.sample, 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
+        f"again and {noise.overturned:,} overturned"
     )
-    if noise["sensitivity"] is not None and noise["lower"] is not None and noise["upper"] is not None:
+    if noise.sensitivity is not None and noise.lower is not None and noise.upper is not None:
         told += (
-            f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
-            f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)"
+            f": the reviewers include {100 * noise.sensitivity:.1f} % of what is relevant "
+            f"({floor_percent(noise.lower)} to {100 * noise.upper:.1f} %)"
         )
-    if noise["sensitivity"] is not None and noise["recall_lower"] is not None:
+    if noise.sensitivity is not None and noise.recall_lower is not None:
         told += (
-            f".\n             Wrong labels counted, recall is at least {floor_percent(noise['recall_lower'])} "
-            f"({100 * noise['confidence']:g} % confidence for both together)"
+            f".\n             Wrong labels counted, recall is at least {floor_percent(noise.recall_lower)} "
+            f"({100 * noise.confidence:g} % confidence for both together)"
         )
-    if noise["pending"]:
-        ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")
+    if noise.pending:
+        ids = ", ".join(map(str, noise.pending[:10])) + (" and more" if len(noise.pending) > 10 else "")
         told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
     return told + "."
 
 
 def _workload_in_words(facts: Status) -> str:
-    work = facts["workload"]
-    left = work["records_to_certificate"]
-    until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
+    work = facts.workload
+    left = work.records_to_certificate
+    until = f"a certified {100 * facts.target:g} %" if work.until == _CERTIFICATE else work.until
     told = (
-        f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
-        f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)"
+        f"Workload     {_between(left.p10, left.p90)} more {agree(left.p90, 'record', 'records')} to {until}"
+        f" (median {left.p50:,}; {work.zero_hit:,} if nothing more turns up)"
     )
-    pace = work["seconds_per_record"]
+    pace = work.seconds_per_record
     if pace is None:
         return told + "."
-    hours = _between(span(left["p10"] * pace), span(left["p90"] * pace))
+    hours = _between(span(left.p10 * pace), span(left.p90 * pace))
     return f"{told},\n             {hours} at your {pace:.1f} seconds a record."
 
 

@@ -132,7 +132,7 @@ def import_(
         )
         total = project.records.count()
     if as_json:
-        print_json({"files": [intake.as_json(file) for file in done], "records": total, "warnings": warnings})
+        print_json({"files": done, "records": total, "warnings": warnings})
         return
     for file in done:
         print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from .. import preset_catalogue
+from ..as_json import as_json
 from ..errors import InputError
 from ..machines import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed import DataclassInstance
 
     from ..project import Project
 
@@ -92,8 +96,11 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_json(facts: object) -> None:
-    """Print one JSON object on standard output."""
+def print_json(*parts: DataclassInstance | Mapping[str, object]) -> None:
+    """Print results as one JSON object on standard output: the keys of each after those of the one before."""
+    facts: dict[str, object] = {}
+    for part in parts:
+        facts |= as_json(part)
     # In ASCII, so that it reads the same in whatever encoding standard output has.
     print(json.dumps(facts, allow_nan=False))
 

@@ -66,7 +66,7 @@ def rank(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
             if as_json:
-                print_json({**told, "warnings": warnings})
+                print_json(told, {"warnings": warnings})
             else:
                 _print_explanation(told)
             return
@@ -74,57 +74,52 @@ def rank(
             project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
         )
     if as_json:
-        print_json({**facts, "warnings": warnings})
+        print_json(facts, {"warnings": warnings})
     else:
-        for record in facts["records"]:
-            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {short(record['title'])}")
-        if facts["basis"] == "order" and not warnings:
+        for record in facts.records:
+            print(f"{record.rank:5}  {record.score:+7.3f}  {record.record_id:6}  {short(record.title)}")
+        if facts.basis == "order" and not warnings:
             say(
-                f"The model {facts['model']['name']} does not read the criteria, so this is the order of import until "
+                f"The model {facts.model['name']} does not read the criteria, so this is the order of import until "
                 "there are an include and an exclude to learn from."
             )
-        if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
-            words = facts["criteria"]["words"]
+        if facts.criteria is not None and facts.criteria.poor:
+            words = facts.criteria.words
             say(
                 f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
                 "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
                 "What they match now:"
             )
-            for match in facts["criteria"]["matches"]:
+            for match in facts.criteria.matches:
                 unknown = (
-                    f"; hardly a record says {', '.join(map(printable_line, match['unknown']))}"
-                    if match["unknown"]
-                    else ""
+                    f"; hardly a record says {', '.join(map(printable_line, match.unknown))}" if match.unknown else ""
                 )
-                say(
-                    f"  {short(match['text'])}: nearest is record {match['record_id']}, "
-                    f"{short(match['title'])}{unknown}"
-                )
+                say(f"  {short(match.text)}: nearest is record {match.record_id}, {short(match.title)}{unknown}")
 
 
 def _print_explanation(facts: answers.Explained) -> None:
-    print(short(facts["title"]))
-    if facts["score"] is None:
+    print(short(facts.title))
+    if facts.score is None:
         print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
         return
-    print(f"  score {facts['score']:+.4f}, the sum of")
-    for name, adds in facts["parts"].items():
+    print(f"  score {facts.score:+.4f}, the sum of")
+    for name, adds in facts.parts.items():
         print(f"    {adds:+.4f}  {name}")
-    if facts["criteria"]:
+    if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
-    for one in facts["criteria"]:
-        print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {short(one['text'])}")
+    for one in facts.criteria:
+        print(f"    {one.nearness:.3f}  {one.less_near:4.0%}  {one.kind}: {short(one.text)}")
     for title, sign in (("for", 1), ("against", -1)):
-        terms = [term for term in facts["terms"] if sign * term["weight"] > 0]
-        known = [record for record in facts["known"] if sign * record["weight"] > 0]
+        terms = [term for term in facts.terms if sign * term.weight > 0]
+        known = [record for record in facts.known if sign * record.weight > 0]
         if terms or known:
             print(f"  {title}")
         for term in terms:
-            print(f"    {term['weight']:+.4f}  {printable_line(term['term'])}")
+            print(f"    {term.weight:+.4f}  {printable_line(term.term)}")
         for record in known:
-            verdict = "relevant" if record["relevant"] else "not relevant"
-            print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {short(record['title'])}")
-    if not facts["known"]:
+            verdict = "relevant" if record.relevant else "not relevant"
+            print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
+    if not facts.known:
         print("  No label speaks yet: this record is ranked by the criteria alone.")
 
 
@@ -297,8 +292,8 @@ def label(
             reviewer,
         )
     for what, whose, unlisted in (
-        ("reason", "the stage's codes", counts["unlisted_reasons"]),
-        ("tag", "the protocol's", counts["unlisted_tags"]),
+        ("reason", "the stage's codes", counts.unlisted_reasons),
+        ("tag", "the protocol's", counts.unlisted_tags),
     ):
         if unlisted:
             named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
@@ -307,31 +302,31 @@ def label(
                 f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
                 f"{printable_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
             )
-    for warning in counts["warnings"]:
+    for warning in counts.warnings:
         say(printable_line(warning))
     if as_json:
         print_json(counts)
         return
-    if counts["machine"] is not None:
-        n = counts["suggestions"]
+    if counts.machine is not None:
+        n = counts.suggestions
         print(
-            f"{plural(n, 'suggestion')} of {printable_line(counts['machine'])} written ({counts['unchanged']:,} "
-            f"{was_were(counts['unchanged'])} there already): {counts['include']:,} include, {counts['maybe']:,} maybe, "
-            f"{counts['exclude']:,} exclude in the file. None of them is a decision: every record stays to be screened."
+            f"{plural(n, 'suggestion')} of {printable_line(counts.machine)} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): {counts.include:,} include, {counts.maybe:,} maybe, "
+            f"{counts.exclude:,} exclude in the file. None of them is a decision: every record stays to be screened."
         )
     else:
         print(
-            f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
-            f"{was_were(counts['unchanged'])} there already): "
-            f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
+            f"{plural(counts.decisions, 'decision')} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): "
+            f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
-    if counts["blank"]:
+    if counts.blank:
         print(
-            f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
-            f"{agree(counts['blank'], 'its record', 'their records')}."
+            f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
+            f"{agree(counts.blank, 'its record', 'their records')}."
         )
-    if any(counts["tags"].values()):
-        print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
+    if counts.tags.given or counts.tags.taken_back:
+        print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
 
 
 @app.command()
@@ -372,13 +367,13 @@ def undo(
                 print_json(back)
             else:
                 print(
-                    f"Took back {len(back['record_ids'])} of the {plural(back['handed_out'], 'record')} handed out to "
-                    f"{printable_line(back['reviewer'])} as {printable_line(back['file'])}."
+                    f"Took back {len(back.record_ids)} of the {plural(back.handed_out, 'record')} handed out to "
+                    f"{printable_line(back.reviewer)} as {printable_line(back.file)}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
     if as_json:
         print_json(undone)
     else:
-        what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
-        print(f"Took back event {undone['undone']}: {printable_line(what)} on record {undone['record_id']}.")
+        what = f"{undone.kind} {undone.label or (undone.reason if undone.kind == 'tag' else '')}".strip()
+        print(f"Took back event {undone.seq}: {printable_line(what)} on record {undone.record_id}.")

@@ -64,15 +64,12 @@ def conflicts(
     if as_json:
         print_json(found)
         return
-    print(
-        f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
-        f"{len(found['settled']):,} settled."
-    )
-    for record in found["conflicts"]:
-        print(f"record {record['record_id']}: {short(record['title'])}")
-        for one in record["decisions"]:
-            why = " | ".join(printable_line(text) for text in (one["reason"], one["note"]) if text)
-            print(f"  {printable_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
+    print(f"Stage {found.stage}: {plural(len(found.conflicts), 'record')} in conflict, {len(found.settled):,} settled.")
+    for record in found.conflicts:
+        print(f"record {record.record_id}: {short(record.title)}")
+        for one in record.decisions:
+            why = " | ".join(printable_line(text) for text in (one.reason, one.note) if text)
+            print(f"  {printable_line(one.reviewer)}: {one.label}" + (f" | {why}" if why else ""))
 
 
 @app.command()

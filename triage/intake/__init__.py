@@ -2,7 +2,7 @@
 
 from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
 from .exporting import EXPORTABLE, export
-from .importing import Imported, as_json, import_files, new
+from .importing import Imported, import_files, new
 from .labels import label
 from .limits import Filtered, accept, apply_limits, settle
 from .suggestions import WhoseLabels
@@ -18,7 +18,6 @@ __all__ = [
     "accept",
     "after_answers",
     "apply_limits",
-    "as_json",
     "export",
     "find_duplicates",
     "import_files",

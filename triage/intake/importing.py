@@ -25,7 +25,10 @@ from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_c
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one file: announced = kept + already_there + len(problems); and the labels it brought."""
+    """What became of one file: announced = kept + already_there + len(problems); and the labels it brought.
+
+    `triage import --json` prints it for each file.
+    """
 
     file: str
     format: str
@@ -37,22 +40,6 @@ class Imported:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: int = 0
-
-
-def as_json(done: Imported) -> dict[str, object]:
-    """Return what `triage import --json` prints for a file."""
-    return {
-        "file": done.file,
-        "format": done.format,
-        "source": done.source,
-        "announced": done.announced,
-        "kept": done.kept,
-        "already_there": done.already_there,
-        "decisions": done.decisions,
-        "suggestions": done.suggestions,
-        "problems": [{"line": p.line, "message": p.message} for p in done.problems],
-        "warnings": [{"line": p.line, "message": p.message} for p in done.warnings],
-    }
 
 
 def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:

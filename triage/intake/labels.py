@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
@@ -22,15 +21,37 @@ LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do
 CONFLICT = "conflict"  # what an export says where reviewers disagree
 
 
-class Tagged(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Tagged:
     """How many tags were given, and how many taken back."""
 
     given: int
     taken_back: int
 
 
-class Labelled(TypedDict):
-    """What came of a table of decisions, as `triage label --json` prints it (see `label`)."""
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What came of a table of decisions; what `triage label --json` prints.
+
+    Attributes
+    ----------
+    decisions : int
+        Decisions written.
+    machine : str or None
+        Whose labels they are, where they are a machine's.
+    suggestions : int
+        Suggestions of it that were written.
+    unchanged : int
+        Decisions or suggestions in force already.
+    include, exclude, maybe : int
+        How many records the table decides on so.
+    blank, repeated : int
+        Rows without a label, and rows that repeat an earlier one.
+    unlisted_reasons, unlisted_tags : dict of str to int
+        How often each reason was given that is none of the stage's, and each tag that is none of the protocol's.
+    tags : Tagged
+    warnings : list of str
+    """
 
     decisions: int
     machine: str | None
@@ -80,13 +101,6 @@ def label(
         Whose labels they are, where they are a machine's.
     of_a_person : bool
         Whether the user says that they are a person's, whatever names the file holds.
-
-    Returns
-    -------
-    dict
-        `decisions` written, or `suggestions` of the `machine`, `unchanged` ones, how many were `include`, `exclude` and
-        `maybe`, the rows that are `blank` and the `repeated` ones, `unlisted_reasons`: how often each reason was given
-        that is none of the stage's, the `tags` given and taken back, `unlisted_tags`, and `warnings`.
 
     Raises
     ------
@@ -147,21 +161,21 @@ def label(
             }
         )
     written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
-    return {
-        "decisions": len(decisions),
-        "machine": None,
-        "suggestions": 0,
-        "unchanged": unchanged,
-        "include": counts[Label.INCLUDE],
-        "exclude": counts[Label.EXCLUDE],
-        "maybe": counts[Label.MAYBE],
-        "blank": rows["blank"],
-        "repeated": rows["repeated"],
-        "unlisted_reasons": dict(unlisted.most_common()),
-        "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
-        "unlisted_tags": dict(unlisted_tags.most_common()),
-        "warnings": warnings,
-    }
+    return Labelled(
+        decisions=len(decisions),
+        machine=None,
+        suggestions=0,
+        unchanged=unchanged,
+        include=counts[Label.INCLUDE],
+        exclude=counts[Label.EXCLUDE],
+        maybe=counts[Label.MAYBE],
+        blank=rows["blank"],
+        repeated=rows["repeated"],
+        unlisted_reasons=dict(unlisted.most_common()),
+        tags=Tagged(written[Kind.TAG], written[Kind.UNDO]),
+        unlisted_tags=dict(unlisted_tags.most_common()),
+        warnings=warnings,
+    )
 
 
 def _suggest(
@@ -186,21 +200,21 @@ def _suggest(
     new = new_suggestions(project, stage.name, given)
     if new:
         project.log.suggest(stage.name, new, machine=machine.name, known=machine.known(path, reviewer))
-    return {
-        "decisions": 0,
-        "machine": machine.name,
-        "suggestions": len(new),
-        "unchanged": len(given) - len(new),
-        "include": counts[Label.INCLUDE],
-        "exclude": counts[Label.EXCLUDE],
-        "maybe": counts[Label.MAYBE],
-        "blank": rows["blank"],
-        "repeated": rows["repeated"],
-        "unlisted_reasons": {},
-        "tags": {"given": 0, "taken_back": 0},
-        "unlisted_tags": {},
-        "warnings": warnings,
-    }
+    return Labelled(
+        decisions=0,
+        machine=machine.name,
+        suggestions=len(new),
+        unchanged=len(given) - len(new),
+        include=counts[Label.INCLUDE],
+        exclude=counts[Label.EXCLUDE],
+        maybe=counts[Label.MAYBE],
+        blank=rows["blank"],
+        repeated=rows["repeated"],
+        unlisted_reasons={},
+        tags=Tagged(0, 0),
+        unlisted_tags={},
+        warnings=warnings,
+    )
 
 
 _TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
@@ -418,7 +432,7 @@ def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decision
         taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
     if not number:
         raise InputError(f"{path} holds no decision; write one row for each record under the header.")
-    warnings = [f"{unit} {line}: {message}." for line, message in tally.warnings]
+    warnings = [f"{unit} {told.line}: {told.message}." for told in tally.warnings]
     labels = header[at["label"]] if "label" in at else ""
     return _Decisions(unit, labels, taken, [(where, name) for name, where in reviewers.items()], warnings)
 

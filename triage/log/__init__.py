@@ -2,7 +2,7 @@
 
 from .batches import Batch, batches
 from .events import Event, Kind, Origin
-from .history import Counts, History, PastDraws, Shown
+from .history import ChosenAhead, Counts, History, PastDraws, Shown
 from .labels import Label, label_of, without_quotes
 from .stage import Stage, stage_of
 from .state import (
@@ -22,6 +22,7 @@ from .state import (
 
 __all__ = [
     "Batch",
+    "ChosenAhead",
     "Consensus",
     "Counts",
     "Event",

@@ -36,6 +36,8 @@ class Stage:
         Each audit draw, and the permutation that it came from.
     plans : sequence of (Event, record ids)
         The permutations as they were committed, and by which events.
+    revealed : int
+        The permutations committed before this event can be read by anybody; 0 for none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Stage:
     committed: int
     draws: list[tuple[Event, int]]
     plans: Sequence[tuple[Event, np.ndarray]] = ()
+    revealed: int = 0
 
     def rows_of(self, record_ids: Iterable[int]) -> np.ndarray:
         """Return each record's row, its position in `record_ids`; -1 for those that are not in the stage."""
@@ -77,14 +80,25 @@ class Stage:
         """The records, ascending, that a new permutation is to hold; none while all are in one.
 
         With those that are in none go those of the permutations that nobody has drawn from yet: the
-        fewer permutations, the more a draw tells.
+        fewer permutations, the more a draw tells. So does what is left of permutations whose seed was revealed, once
+        the stop that allowed it is taken back: anybody can read them ahead.
         """
-        if self.committed == len(self.strata):
+        public = [
+            number
+            for number, (plan, _) in enumerate(self.plans)
+            if plan.seq < self.revealed and self.name not in self.live.stops
+        ]
+        unseen = [rows[self._unseen(rows)] for rows in (self.strata[number] for number in public)]
+        if self.committed == len(self.strata) and not any(map(len, unseen)):
             return self.record_ids[:0]
-        drawn = {number for _, number in self.draws}
-        rows = np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
-        waiting: np.ndarray = self.record_ids[rows]
+        drawn = {number for _, number in self.draws} | set(public)
+        fresh = [rows for number, rows in enumerate(self.strata) if number not in drawn]
+        waiting: np.ndarray = self.record_ids[np.sort(np.concatenate([*fresh, *unseen]))]
         return waiting
+
+    def _unseen(self, rows: np.ndarray) -> np.ndarray:
+        ids = self.record_ids[rows].tolist()
+        return np.array([(self.name, i) not in self.live.shown for i in ids], bool)
 
     def calibration(self, size: int) -> np.ndarray:
         """Return the rows of the random sample, in its order, that every reviewer judges first.
@@ -186,6 +200,7 @@ def stage_of(
     live = fold(events) if live is None else live
     wanted = {seq for seq, _ in plans}
     committed_by = {e.seq: e for e in events if e.kind is Kind.PLAN and e.seq in wanted}
+    revealed = max((e.seq for e in events if e.kind is Kind.REVEAL and e.stage == name), default=0)
     by_event = [(committed_by[seq], permutation) for seq, permutation in plans]
     ids = entered(ids, live, earlier)
     draws, passed_by = audited(events, name, earlier, plans)
@@ -203,4 +218,4 @@ def stage_of(
     strata = [rows[home[rows] == number] for number, rows in enumerate(places)]
     if (home < 0).any():
         strata.append(np.flatnonzero(home < 0))
-    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws, by_event)
+    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws, by_event, revealed)

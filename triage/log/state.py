@@ -48,6 +48,8 @@ class CurrentState:
         what a machine says of a record changes nothing that is counted or proved.
     machines : dict of str to tuple of Event
         Every declaration of each machine, by its name, in the order of the log.
+    stops : dict of str to Event
+        The newest stop of each stage whose screening a person has ended.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -62,6 +64,7 @@ class CurrentState:
     returned: frozenset[tuple[str, int]] = frozenset()
     suggestions: dict[tuple[str, int, str], Event] = field(default_factory=dict)
     machines: dict[str, tuple[Event, ...]] = field(default_factory=dict)
+    stops: Mapping[str, Event] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -200,6 +203,7 @@ class LogFold:
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
+        self._stops: dict[str, list[Event]] = {}
         self._showings: Showings[tuple[str, int]] = Showings()
         self.apply(events)
 
@@ -219,6 +223,7 @@ class LogFold:
             frozenset(self._showings.returned),
             dict(self._judged[Kind.SUGGESTION]),
             {name: tuple(given) for name, given in self._machines.items()},
+            {stage: stops[-1] for stage, stops in self._stops.items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -236,7 +241,7 @@ class LogFold:
             newer, taken_back = self._events, []
             self._judged = {kind: {} for kind in _JUDGING}
             self._groups, self._removals, self._tags, self._machines = {}, {}, {}, {}
-            self._settled, self._attached, self._showings = {}, {}, Showings()
+            self._settled, self._attached, self._stops, self._showings = {}, {}, {}, Showings()
         self._fold_in(newer, self._judged, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
@@ -248,12 +253,16 @@ class LogFold:
                 self._attached.setdefault(e.record_id, []).append(e)
             elif e.kind is Kind.MACHINE:
                 self._machines.setdefault(e.reviewer, []).append(e)
+            elif e.kind is Kind.STOP and e.seq not in self._undone:
+                self._stops.setdefault(e.stage, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.record_id is None:
+            if e.kind is Kind.STOP:
+                _take_out(self._stops, e.stage, e)
+            elif e.record_id is None:
                 continue
-            if e.kind is Kind.TAG:
+            elif e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
             elif e.kind is Kind.SETTLED:
                 _take_out(self._settled, (e.stage, e.record_id), e)
@@ -463,7 +472,9 @@ def seen_by(
         if not e.stage or e.reviewer == viewer:
             return True
         # A permutation is committed when somebody's decision lets a record into a later stage.
-        return e.kind is not Kind.PLAN and is_done(e.stage, e.about)
+        if e.record_id is None:
+            return e.kind in (Kind.STOP, Kind.REVEAL)
+        return is_done(e.stage, e.record_id)
 
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}

@@ -326,6 +326,60 @@ class Log:
             self._reader.append(connection, (taken_back(e, reviewer) for e in found.left))
         return list(found.left)
 
+    def stop(self, stage: str, facts: Mapping[str, object], *, reviewer: str, after: int) -> Event | None:
+        """Log that a person ends the screening of a stage.
+
+        Parameters
+        ----------
+        stage : str
+        facts : mapping
+            On which evidence, fit for JSON (see `stops.Stop`).
+        reviewer : str
+        after : int
+            The newest event that the evidence takes into account.
+
+        Returns
+        -------
+        Event or None
+            None, and nothing is logged, when the log holds an event newer than `after`.
+        """
+        row = {"kind": Kind.STOP, "stage": stage, "reviewer": reviewer, "note": json.dumps(facts)}
+        return next(iter(self._append([row], after)), None)
+
+    def reveal(self, stage: str, *, reviewer: str) -> Event:
+        """Log the seeds of a stage's audit permutations, so that anybody can check what was committed.
+
+        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn anew.
+
+        Raises
+        ------
+        InputError
+            While nobody has stopped the stage, or when there is nothing to reveal.
+        """
+        with self._database.write() as connection:
+            if stage not in self._reader.live().stops:
+                raise InputError(
+                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: whoever knew them could read "
+                    "the random draws to come. Stop it first (triage stop)."
+                )
+            query = (
+                select(_plans.c.seq, _seeds.c.seed)
+                .join(_seeds, _seeds.c.seq == _plans.c.seq)
+                .where(_plans.c.stage == stage)
+                .order_by(_plans.c.seq)
+            )
+            found = {str(seq): seed for seq, seed in connection.execute(query)}
+            # Older versions wrote the seed into the event itself.
+            for seq, note in connection.execute(
+                select(_events.c.seq, _events.c.note).where(_events.c.kind == Kind.PLAN, _events.c.stage == stage)
+            ):
+                if "seed" in (told := json.loads(note)):
+                    found[str(seq)] = str(told["seed"])
+            if not found:
+                raise InputError(f"Nothing was drawn at random at the stage {stage!r}, so there is no seed to reveal.")
+            row = {"kind": Kind.REVEAL, "stage": stage, "reviewer": reviewer, "note": json.dumps({"seeds": found})}
+            return self._reader.append(connection, [row])[0]
+
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
         """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
 

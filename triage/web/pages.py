@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__, report, team
+from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..project import Role, Snapshot
@@ -26,14 +27,7 @@ from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
 from .api.review import Statuses, paces
-from .api.team import (
-    Batch,
-    agreement as agreement_of,
-    batches_of,
-    second_look as second_look_of,
-    take_batch_back,
-    viewer_of,
-)
+from .api.team import Batch, batches_of, second_look as second_look_of, take_batch_back, viewer_of
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .reading import as_read, line, words_of
 from .sessions import Desk
@@ -54,6 +48,7 @@ _templates.filters["span"] = span
 _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
+_templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": as_json}
 
 Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
@@ -246,11 +241,12 @@ def record(
         who,
         {
             "stage": desk.stage_name,
-            "record": shown,
+            "shown": shown,
+            "record": shown.record,
             "reasons": now.reasons,
-            "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
+            "tags": list(dict.fromkeys([*protocol.tags, *shown.tags])),
             "look": look,
-            "next_look": _next_look(review, desk, shown["record_id"]) if look else None,
+            "next_look": _next_look(review, desk, shown.record.record_id) if look else None,
         },
     )
 
@@ -316,7 +312,7 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
     protocol, now = review.protocol, review.asked(stage or None)
     found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
-    ids = [one["record_id"] for one in found["conflicts"]]
+    ids = [one.record_id for one in found.conflicts]
     words = words_of(protocol)
     return page(
         request,
@@ -328,7 +324,7 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
             "reasons": now.reasons,
             "records": {r.id: as_read(r, words) for r in review.records.read(ids)} if ids else {},
             "pdfs": attachments_of(project_of(request), review.live, ids),
-            "agreement": agreement_of(request, review, who, now.name) if who.may(Role.ADJUDICATOR) else None,
+            "agreement": team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None,
         },
     )
 

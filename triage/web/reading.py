@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from dataclasses import dataclass
 
 from ..protocol.model import Protocol
 from ..records import Record
@@ -13,7 +13,8 @@ _AUTHORS_NAMED = 6
 Pieces = list[tuple[str, str]]  # of a text, each with the kind of criteria that it is a word of
 
 
-class AsRead(TypedDict):
+@dataclass(frozen=True, slots=True)
+class AsRead:
     """A record as a page shows it."""
 
     record_id: int
@@ -63,19 +64,19 @@ def as_read(record: Record, words: CriteriaWords | None) -> AsRead:
     authors = [line(author) for author in record.authors]
     more = len(authors) - _AUTHORS_NAMED
     abstract = untagged(plain(record.abstract))
-    return {
-        "record_id": record.number,
-        "title": marked(line(record.title) or "(no title)", words),
-        "authors": "; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
-        "journal": line(record.journal),
-        "year": record.year,
-        "source": line(record.source),
-        "language": line(record.language),
-        "type": line(record.type),
-        "abstract": [marked(part, words) for part in abstract.split("\n") if part.strip()],
-        "keywords": marked(line("; ".join(record.keywords)), words),
-        "doi": line(record.doi),
-        "doi_link": doi_link(record.doi),
-        "pmid": line(record.pmid),
-        "pmid_link": pmid_link(record.pmid),
-    }
+    return AsRead(
+        record_id=record.number,
+        title=marked(line(record.title) or "(no title)", words),
+        authors="; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
+        journal=line(record.journal),
+        year=record.year,
+        source=line(record.source),
+        language=line(record.language),
+        type=line(record.type),
+        abstract=[marked(part, words) for part in abstract.split("\n") if part.strip()],
+        keywords=marked(line("; ".join(record.keywords)), words),
+        doi=line(record.doi),
+        doi_link=doi_link(record.doi),
+        pmid=line(record.pmid),
+        pmid_link=pmid_link(record.pmid),
+    )

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from fastapi import File, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import dedupe, intake
+from ...as_json import as_json
 from ...errors import InputError
 from ..reading import line
 from .common import Owner, RecordId, Review, project_of, router
@@ -64,7 +66,7 @@ def import_files(
                 said = said.replace(str(path), path.name)
             raise InputError(said) from error
     return {
-        "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
+        "files": [as_json(replace(one, file=Path(one.file).name)) for one in done],
         "records": project.snapshot().n_records,
     }
 

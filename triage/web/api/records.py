@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
 
+from ...as_json import INLINE, as_json
 from ...fulltext import AttachedFile
 from ...log import Event
 from ...project import Snapshot
@@ -29,9 +31,11 @@ from .common import (
 from .full_texts import attachments_of
 
 
-class ShownRecord(AsRead):
+@dataclass(frozen=True, slots=True)
+class ShownRecord:
     """A record as reviewers see it, and the reviewer's own decision on it."""
 
+    record: AsRead = field(metadata=INLINE)
     at_stage: bool
     tags: list[str]
     files: list[AttachedFile]
@@ -43,7 +47,7 @@ def record(
     request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = ""
 ) -> dict[str, object]:
     """Return a record as reviewers see it, and the reviewer's own decision on it."""
-    return {**shown_record(request, review, who, record_id, stage)}
+    return as_json(shown_record(request, review, who, record_id, stage))
 
 
 def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: int, stage: str) -> ShownRecord:
@@ -54,13 +58,13 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
     row = int(here.rows_of([kept])[0])
     found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
-    return {
-        **as_read(found, words_of(review.protocol)),
-        "at_stage": row >= 0,
-        "tags": [e.reason for e in tags],
-        "files": attachments_of(project_of(request), review.live, [kept])[kept],
-        "decision": decision_as_json(desk.mine(review.live, kept)),
-    }
+    return ShownRecord(
+        record=as_read(found, words_of(review.protocol)),
+        at_stage=row >= 0,
+        tags=[e.reason for e in tags],
+        files=attachments_of(project_of(request), review.live, [kept])[kept],
+        decision=decision_as_json(desk.mine(review.live, kept)),
+    )
 
 
 def found_records(review: Snapshot, wanted: str) -> Iterator[int]:

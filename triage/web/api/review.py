@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
 from ... import intake, report, status
+from ...as_json import as_json
 from ...flow import flow
 from ...log.printing import event_as_json
 from ...project import Role, Snapshot
@@ -78,8 +79,8 @@ def review_status(request: Request, review: Review, who: Anyone, stage: StageNam
     are done. So do the flow, the conflicts, what has no PDF and the second looks.
     """
     name = review.stage_name(stage or None)
-    facts = request.app.state.statuses.of(review, name, who.viewer)
-    return {**facts, "pace": paces(review, name, who)}
+    facts: status.Status = request.app.state.statuses.of(review, name, who.viewer)
+    return {**as_json(facts), "pace": paces(review, name, who)}
 
 
 @router.get("/flow", tags=["review"])

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...as_json import as_json
 from ...log import Label
 from ...text import plain
 from ..reading import line
@@ -79,15 +80,21 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
 def queue_of(desk: Desk) -> dict[str, object]:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
-    live = desk.project.live()
-    files = attachments_of(desk.project, live, [one["record_id"] for one in found["records"]])
-    return {
-        **found,
-        "records": [
-            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(live, one["record_id"]))}
-            for one in found["records"]
-        ],
-    }
+    live, state = desk.project.live(), found.state
+    ids = [one.record.record_id for one in found.records]
+    files = attachments_of(desk.project, live, ids)
+    return as_json(
+        {
+            "records": [
+                {**as_json(one), "files": files[i], "decision": decision_as_json(desk.mine(live, i))}
+                for i, one in zip(ids, found.records, strict=True)
+            ],
+            "state": "" if state is None else str(state),
+            "counts": None if state is None else {**as_json(state.counts), "left": state.counts.left},
+            "recall": None if state is None else {"text": state.recall, "decisions_ago": state.decisions_ago},
+            "preparing": found.preparing,
+        }
+    )
 
 
 @router.post("/decisions", tags=["screening"])
