@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from cli_helpers import a_review, a_triage, labels, write
@@ -12,11 +13,13 @@ from conftest import PROTOCOL, Log, sample_ris
 
 from triage import cli, intake, screening
 from triage.errors import InputError
+from triage.flow import flow
 from triage.intake.suggestions import machine_columns
 from triage.log import Kind, Label, LogFold, Origin, fold
 from triage.machines import names_a_tool
 from triage.project import Project
 from triage.screeners import exact_share, screeners
+from triage.status import in_words, status
 
 GPT = "gpt-x 2025-01"
 
@@ -438,3 +441,66 @@ def test_screeners_are_told_to_people_and_programs(screened):
     told = triage.json("screeners", "r.triage")
     assert told["machines"][0]["sensitivity"] == {"value": None, "lower": 0.0, "upper": 1.0, "hits": 0, "of": 0}
     assert "between 0 and 1" in triage.refused("screeners", "r.triage", "--confidence", "95")
+
+
+# -- status, flow and report ----------------------------------------------------------------------
+
+
+def test_the_status_says_what_a_machine_would_leave_unread_and_what_draws_among_it_found(tmp_path):
+    yes, no = Label.INCLUDE, Label.EXCLUDE
+    decisions = [{"ann": label} for label in (no, yes, no, no, no, yes)]
+    gpt = dict.fromkeys(range(40), no) | {0: yes, 5: yes}
+    with drawn_review(tmp_path, decisions, {GPT: gpt, "zeal 1": {0: yes}}, chosen=(no,)) as project:
+        found = status(project.snapshot())
+        one, two = found.machines
+        assert (one.name, one.include, one.exclude, one.unread) == (GPT, 2, 38, 38)
+        # Of the draws it would have left four were read, one of them relevant; what was chosen is no draw.
+        assert (one.read_at_random, one.relevant_at_random) == (4, 1)
+        assert (two.unread, two.read_at_random) == (0, 0)
+        assert one.recall_lower == found.certificate.recall_lower
+        said = in_words(found)
+        assert (
+            f"{GPT} would leave 38 records unread; 4 random ones of them were read by people, 1 was relevant;" in said
+        )
+        lower = f"at least {100 * one.recall_lower:.1f} % of the relevant records are found (95 % confidence)"
+        assert lower[:12] in said and "of the relevant records are found (95 % confidence)." in said
+
+
+def test_no_claim_about_recall_grows_with_what_a_machine_says(tmp_path):
+    yes, no = Label.INCLUDE, Label.EXCLUDE
+    decisions = [{"ann": label} for label in (no, yes, no, no)]
+    with drawn_review(tmp_path, decisions, {}) as project:
+        before = status(project.snapshot())
+        ids = project.stage().record_ids.tolist()
+        for machine, label in (("all 1", yes), ("none 1", no)):
+            project.log.suggest("abstract", [{"record_id": i, "label": label} for i in ids], machine=machine, known={})
+        after = status(project.snapshot())
+        assert replace(after, machines=[]) == before
+        assert {one.recall_lower for one in after.machines} == {before.certificate.recall_lower}
+
+
+def test_the_report_names_tool_version_prompt_and_audit(screened):
+    triage = screened
+    write(triage, "p.txt", "Include peer support.")
+    machine_file(triage.folder / "m.csv", [[4, "exclude", "", ""], [5, "exclude", "", ""]])
+    triage("label", "r.triage", "m.csv", "--machine", GPT, "--prompt-file", "p.txt")
+    triage("report", "r.triage", "-o", "r.html")
+    page = " ".join((triage.folder / "r.html").read_text(encoding="utf-8").split())
+    digest = hashlib.sha256(b"Include peer support.").hexdigest()
+    assert f"{GPT} (prompt with the SHA-256 {digest}) suggested labels" in page
+    assert "2 include and 3 exclude. No suggestion counted as a decision" in page
+    assert f"{GPT} would leave 3 records unread; 0 random ones of them were read by people" in page
+    assert "Records excluded by a human" in page.replace("\u00a0", " ")
+
+
+def test_what_nobody_read_and_a_machine_would_exclude_is_counted_once_screening_has_stopped(tmp_path):
+    yes, no = Label.INCLUDE, Label.EXCLUDE
+    suggested = {GPT: dict.fromkeys(range(1, 40), no), "other 1": {5: yes, 6: no}}
+    with drawn_review(tmp_path, [{"ann": yes}, {"ann": no}], suggested) as project:
+        project.log.show("abstract", [project.stage().record_ids.tolist()[0]], [Origin.RANKED], [9], reviewer="ann")
+        stage = flow(project.snapshot()).stages[0]
+        first = project.stage().record_ids.tolist()[0]
+        order = project.stage().record_ids[project.stage().strata[0]].tolist()
+        # Drawn 0 and 1, let pass by one machine 5, put before ann the first record.
+        assert stage.marked == 40 - len({order[0], order[1], order[5], first})
+        assert stage.marked < stage.unscreened and stage.machines == (GPT, "other 1")
