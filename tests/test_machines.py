@@ -10,13 +10,16 @@ from dataclasses import replace
 import pytest
 from cli_helpers import a_review, a_triage, labels, write
 from conftest import PROTOCOL, Log, sample_ris
+from rich.console import Console
+from terminal_helpers import MemoryJournal, ScriptedKeys, real_session, some_records
+from web_helpers import alone, decided, opened
 
-from triage import cli, intake, screening
+from triage import cli, intake, screening, terminal
 from triage.errors import InputError
 from triage.flow import flow
 from triage.intake.suggestions import machine_columns
 from triage.log import Kind, Label, LogFold, Origin, fold
-from triage.machines import names_a_tool
+from triage.machines import Suggestion, names_a_tool, shown_suggestions
 from triage.project import Project
 from triage.screeners import exact_share, screeners
 from triage.status import in_words, status
@@ -504,3 +507,107 @@ def test_what_nobody_read_and_a_machine_would_exclude_is_counted_once_screening_
         # Drawn 0 and 1, let pass by one machine 5, put before ann the first record.
         assert stage.marked == 40 - len({order[0], order[1], order[5], first})
         assert stage.marked < stage.unscreened and stage.machines == (GPT, "other 1")
+
+
+# -- shown on the record --------------------------------------------------------------------------
+
+RATIONALE = "children only \x1b[2J\u202e<script>alert(1)</script>"
+TEXT = "gpt-x 2025-01 suggests exclude, score 0.2: children only [2J<script>alert(1)</script>"
+
+
+def suggesting(triage, *, records=range(1, 31)):
+    """Let a machine suggest the exclusion of every record, for a hostile reason."""
+    with Project.open(triage.folder / "r.triage") as project:
+        note = json.dumps({"score": 0.2, "rationale": RATIONALE})
+        rows = [{"record_id": i, "label": Label.EXCLUDE, "note": note} for i in records]
+        project.log.suggest("abstract", rows, machine=GPT, known={})
+
+
+def test_a_suggestion_is_one_line_and_kept_as_it_was_given():
+    one = Suggestion("gpt-x", Label.INCLUDE, "PEER", 0.25, "high", "for adults", "")
+    assert str(one) == "gpt-x suggests include (PEER), score 0.25: for adults"
+    assert json.loads(one.event_note()) == {"score": 0.25, "confidence": "high", "rationale": "for adults"}
+    assert str(Suggestion("gpt-x", None, score=0.5)) == "gpt-x suggests no label, score 0.5"
+    assert Suggestion("gpt-x", Label.EXCLUDE).event_note() == ""
+
+
+def test_the_pages_show_a_suggestion_only_once_the_reviewer_has_decided(review):
+    triage = review()
+    suggesting(triage)
+    with Project.open(triage.folder / "r.triage") as project, alone(project) as visitor:
+        first, second = opened(visitor)
+        assert (first["suggestions"], second["suggestions"]) == ([], [])
+        record_id = first["record_id"]
+        for answer in (
+            visitor.get(f"/api/records/{record_id}"),
+            visitor.get(f"/records/{record_id}"),
+            visitor.get("/"),
+        ):
+            assert answer.status_code == 200 and GPT not in answer.text
+        done = decided(visitor, record_id, "include", "a-key-of-one").json()
+        [told] = done["done"]["suggestions"]
+        assert told["text"] == TEXT and told["rationale"] == "children only [2J<script>alert(1)</script>"
+        assert (told["machine"], told["label"], told["score"]) == (GPT, "exclude", 0.2)
+        assert all(one["suggestions"] == [] for one in done["records"])
+        assert visitor.get(f"/api/records/{record_id}").json()["suggestions"] == [told]
+        page = visitor.get(f"/records/{record_id}").text
+        assert "suggests exclude, score 0.2: children only" in page and "<script>alert" not in page
+        assert GPT not in visitor.get(f"/records/{second['record_id']}").text
+
+
+def test_where_the_protocol_says_so_a_suggestion_is_seen_at_once(review):
+    triage = review(protocol=PROTOCOL + "\n[machines]\nblind = false\n")
+    suggesting(triage)
+    with Project.open(triage.folder / "r.triage") as project, alone(project) as visitor:
+        first, _ = opened(visitor)
+        assert [one["text"] for one in first["suggestions"]] == [TEXT]
+        assert "suggests exclude" in visitor.get(f"/records/{first['record_id']}").text
+
+
+def test_the_other_reviewers_decision_shows_nothing_to_who_has_not_decided(review):
+    triage = review(protocol=PROTOCOL + "\n[machines]\nblind = true\n")
+    suggesting(triage, records=[5])
+    labels(triage, "d.csv", [[5, "include"]])
+    triage("label", "r.triage", "d.csv", "--reviewer", "bob")
+    with Project.open(triage.folder / "r.triage") as project:
+        live = project.live()
+        assert shown_suggestions(live, "abstract", 5, viewer="ann", blind=True) == []
+        assert len(shown_suggestions(live, "abstract", 5, viewer="bob", blind=True)) == 1
+        assert len(shown_suggestions(live, "abstract", 5, viewer=None, blind=True)) == 1
+        assert shown_suggestions(live, "abstract", 5, viewer=None, blind=True, needed=2) == []
+        assert len(shown_suggestions(live, "abstract", 5, viewer="ann", blind=False)) == 1
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_the_terminal_shows_it_after_the_decision_or_before(blind):
+    journal = MemoryJournal()
+    session = real_session(3, journal)
+    output = io.StringIO()
+    terminal.run(
+        session,
+        some_records(3),
+        reasons=[],
+        criteria=([], []),
+        state=lambda: "",
+        suggestions=lambda row: (
+            [f"m says {row} {RATIONALE}"] if not blind or row in {d[0] for d in journal.decisions} else []
+        ),
+        console=Console(file=output, width=200, height=30, force_terminal=False),
+        keys=ScriptedKeys("i", "q"),
+    )
+    said = output.getvalue()
+    [row] = [d[0] for d in journal.decisions]
+    assert "\x1b[2J" not in said and "\u202e" not in said
+    before, _, after = said.partition("Included: ")
+    assert (f"m says {row} children only" in before) == (not blind) and f"m says {row} children only" in after
+
+
+def test_the_command_line_explains_a_record_with_what_machines_suggest(review):
+    triage = review()
+    suggesting(triage)
+    assert triage.json("rank", "r.triage", "--explain", "7")["suggestions"] == []
+    labels(triage, "d.csv", [[7, "include"]])
+    triage("label", "r.triage", "d.csv")
+    assert triage.json("rank", "r.triage", "--explain", "7")["suggestions"][0]["label"] == "exclude"
+    said = triage("rank", "r.triage", "--explain", "7")
+    assert "suggests exclude, score 0.2: children only" in said and "\x1b" not in said and "\u202e" not in said

@@ -183,7 +183,7 @@ class Suggestion:
 
 
 def shown_suggestions(
-    live: CurrentState, stage: str, record_id: int, *, viewer: str | None, blind: bool
+    live: CurrentState, stage: str, record_id: int, *, viewer: str | None, blind: bool, needed: int = 1
 ) -> list[Suggestion]:
     """Return what machines suggest for a record, as far as somebody may see it now.
 
@@ -194,9 +194,11 @@ def shown_suggestions(
     record_id : int
     viewer : str or None
         Whoever is to see it, by the name under which they decide; None for somebody who decides nothing, who sees
-        it once anybody has decided.
+        it once those have decided who are to.
     blind : bool
         What the protocol says: whether it stays hidden until the viewer has decided on the record.
+    needed : int
+        Without a viewer: how many are to have decided on it.
     """
     kept = live.kept(record_id)
     found = live.suggestions_on(stage, kept)
@@ -204,7 +206,7 @@ def shown_suggestions(
         members = live.groups.get(kept, (kept,))
         if viewer is None:
             here = set(members)
-            decided = any(name == stage and one in here for name, one, _ in live.decisions)
+            decided = len({who for name, one, who in live.decisions if name == stage and one in here}) >= needed
         else:
             decided = any((stage, one, viewer) in live.decisions for one in members)
         if not decided:

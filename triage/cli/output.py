@@ -85,10 +85,10 @@ def printable_line(text: str) -> str:
     return line if line.isprintable() else "".join(c for c in line if c.isprintable())
 
 
-def short(title: str) -> str:
-    """Return a title in one line of at most 90 characters."""
+def short(title: str, most: int = 90) -> str:
+    """Return a title in one line of at most 90 characters, or another text of at most so many."""
     line = printable_line(title) or "(no title)"
-    return line if len(line) <= 90 else f"{line[:89]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def say(message: str) -> None:

@@ -57,6 +57,7 @@ def rank(
     was learned from the decisions does. A ranking older than the newest decision is made anew first.
     """
     from .. import terminal
+    from ..machines import MOST_SHOWN, shown_suggestions
     from ..ranking import answers
 
     with open_review(review) as project:
@@ -65,10 +66,21 @@ def rank(
             told = answers.explain(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
+            now = project.snapshot()
+            suggested = shown_suggestions(
+                now.live,
+                now.stage_name(stage),
+                told.record_id,
+                viewer=None,
+                blind=now.protocol.machines.blind,
+                needed=now.protocol.reviewers_per_record,
+            )
             if as_json:
-                print_json(told, {"warnings": warnings})
+                print_json(told, {"suggestions": [one.as_json() for one in suggested], "warnings": warnings})
             else:
                 _print_explanation(told)
+                for one in suggested:
+                    print(f"  {short(str(one), MOST_SHOWN)}")
             return
         facts = answers.rank(
             project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
@@ -148,6 +160,7 @@ def screen(
     without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
     """
     from .. import recall, screening, status as facts, terminal
+    from ..machines import shown_suggestions
     from ..second_look import awaiting_second_look
     from ..session_state import StateOf, recall_for
 
@@ -185,6 +198,9 @@ def screen(
                     session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
                 ),
                 tags=protocol.tags,
+                suggestions=lambda row: shown_suggestions(
+                    project.live(), stage_now.name, records[row].number, viewer=who, blind=protocol.machines.blind
+                ),
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
     print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
