@@ -54,6 +54,7 @@ STATUS_KEYS = {
     "rules",
     "workload",
     "verdict",
+    "machines",
 }
 # The boxes of the published flow figure of the worked example.
 PUBLISHED_BOXES = (

@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
-    1: {"formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
+    1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext", "stops", "stopping"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},

@@ -104,6 +104,8 @@ def test_label_takes_any_case_keeps_reasons_from_elsewhere_and_warns(review):
     out, err = triage._capsys.readouterr()
     assert one_object(out) == {
         "decisions": 5,
+        "machine": None,
+        "suggestions": 0,
         "unchanged": 0,
         "include": 2,
         "maybe": 1,

@@ -316,6 +316,8 @@ def test_a_reason_becomes_its_code_and_one_from_elsewhere_is_kept_as_written(rev
     }
     assert as_json(counts) == {
         "decisions": 6,
+        "machine": None,
+        "suggestions": 0,
         "unchanged": 0,
         "include": 1,
         "exclude": 5,

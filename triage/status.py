@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from . import recall
 from .errors import checked_share
 from .flow import judged_records
 from .log import Event, History, Kind, Label, Origin, Stage
+from .machines import prompts_of
 from .project import Snapshot
 from .protocol.model import Stopping
 from .protocol.parsing import parse
@@ -127,6 +128,38 @@ class LabelNoise:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What a machine suggests at the stage, and what people found where they read some of it at random.
+
+    Attributes
+    ----------
+    name : str
+    prompts : list of str
+        The SHA-256 of each prompt that it was declared with.
+    include, exclude, maybe : int
+        Records of the stage by its label.
+    unread : int
+        Records that it would leave unread: those that it would exclude.
+    read_at_random, relevant_at_random : int
+        Of these, the random audit draws that people have judged, and how many of them are relevant.
+    recall_lower : float or None
+        What people's draws prove of what people have found, whatever any machine does: the certificate's bound.
+    confidence : float
+    """
+
+    name: str
+    prompts: list[str]
+    include: int
+    exclude: int
+    maybe: int
+    unread: int
+    read_at_random: int
+    relevant_at_random: int
+    recall_lower: float | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a stage is; `triage status --json` prints these fields (see `as_json`)."""
 
@@ -150,6 +183,7 @@ class Status:
     verdict: VerdictFacts
     warnings: list[str]
     stop: Stop | None = None
+    machines: list[MachineFacts] = field(default_factory=list)
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -292,7 +326,40 @@ def status(
         verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
         warnings=warnings,
         stop=stop,
+        machines=_machines(stage, history, certificate, confidence),
     )
+
+
+def _machines(stage: Stage, history: History, certificate: recall.Certificate, confidence: float) -> list[MachineFacts]:
+    """Return what each machine that labelled records of the stage would leave unread, and what draws among it found.
+
+    The bound is the certificate's. It rests on people's draws from all that nobody had been shown, what the machine
+    would exclude among it, so nothing that the machine says can weaken it.
+    """
+    drawn = (history.origin == str(Origin.AUDIT)) & history.judged
+    relevant = dict(zip(history.rows[drawn].tolist(), (history.y[drawn] == 1).tolist(), strict=True))
+    found = []
+    for name, given in sorted(stage.live.suggested(stage.name).items()):
+        rows = stage.rows_of(given).tolist()
+        labels = {row: e.label for row, e in zip(rows, given.values(), strict=True) if row >= 0}
+        unread = [row for row, label in labels.items() if label is Label.EXCLUDE]
+        counts = Counter(labels.values())
+        read = [relevant[row] for row in unread if row in relevant]
+        found.append(
+            MachineFacts(
+                name=name,
+                prompts=prompts_of(stage.live.machines[name]),
+                include=counts[Label.INCLUDE],
+                exclude=counts[Label.EXCLUDE],
+                maybe=counts[Label.MAYBE],
+                unread=len(unread),
+                read_at_random=len(read),
+                relevant_at_random=sum(read),
+                recall_lower=certificate.recall_lower,
+                confidence=confidence,
+            )
+        )
+    return found
 
 
 def _waiting(stage: Stage, history: History) -> int:
@@ -579,6 +646,9 @@ def in_words(facts: Status) -> str:
         lines += ["", *price_in_words(facts.records, facts.confidence)]
     if facts.label_noise is not None:
         lines.append(_labels_in_words(facts.label_noise))
+    lines += [
+        f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
+    ]
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts.rules:
         mark = "*" if rule.name == v.rule else " "
@@ -589,6 +659,24 @@ def in_words(facts: Status) -> str:
     if facts.stop is not None:
         lines.append(f"Stopped      {facts.stop.in_words}")
     return "\n".join(lines + [f"Note         {warning}" for warning in facts.warnings])
+
+
+def audit_in_words(machine: MachineFacts) -> str:
+    """Say what a machine would leave unread, and what people found where they read some of it at random."""
+    read, relevant = machine.read_at_random, machine.relevant_at_random
+    return (
+        f"{machine.name} would leave {plural(machine.unread, 'record')} unread; {read:,} random "
+        f"{agree(read, 'one', 'ones')} of them {was_were(read)} read by people, {relevant:,} {was_were(relevant)} relevant"
+    )
+
+
+def _found_in_words(facts: Status, machine: MachineFacts) -> str:
+    if not facts.unscreened:
+        return "people have read every record"
+    if machine.recall_lower is None:
+        return "people have found nothing relevant yet, so no recall is certified"
+    held = f"{100 * machine.confidence:g} % confidence" if facts.certificate.audit_draws else "by arithmetic alone"
+    return f"at least {floor_percent(machine.recall_lower)} of the relevant records are found ({held})"
 
 
 def _certificate_in_words(facts: Status) -> str:

@@ -15,16 +15,21 @@ from .output import (
     AsJson,
     Device,
     DeviceOption,
+    MachineName,
     Model,
+    OfAPerson,
+    PromptFile,
     Review,
     Reviewer,
     StageName,
+    machine_named,
     open_review,
     print_json,
     printable_line,
     quoted,
     say,
     short,
+    take_labels,
     user_name,
     warn_if_unranked,
 )
@@ -55,6 +60,7 @@ def rank(
     was learned from the decisions does. A ranking older than the newest decision is made anew first.
     """
     from .. import terminal
+    from ..machines import MOST_SHOWN, shown_suggestions
     from ..ranking import answers
 
     with open_review(review) as project:
@@ -63,10 +69,21 @@ def rank(
             told = answers.explain(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
+            now = project.snapshot()
+            suggested = shown_suggestions(
+                now.live,
+                now.stage_name(stage),
+                told.record_id,
+                viewer=None,
+                blind=now.protocol.machines.blind,
+                needed=now.protocol.reviewers_per_record,
+            )
             if as_json:
-                print_json(told, {"warnings": warnings})
+                print_json(told, {"suggestions": [one.as_json() for one in suggested], "warnings": warnings})
             else:
                 _print_explanation(told)
+                for one in suggested:
+                    print(f"  {short(str(one), MOST_SHOWN)}")
             return
         facts = answers.rank(
             project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
@@ -146,6 +163,7 @@ def screen(
     without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
     """
     from .. import recall, screening, status as facts, terminal
+    from ..machines import shown_suggestions
     from ..second_look import awaiting_second_look
     from ..session_state import StateOf, recall_for
 
@@ -183,6 +201,9 @@ def screen(
                     session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
                 ),
                 tags=protocol.tags,
+                suggestions=lambda row: shown_suggestions(
+                    project.live(), stage_now.name, records[row].number, viewer=who, blind=protocol.machines.blind
+                ),
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
         print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
@@ -266,9 +287,12 @@ def label(
     ],
     reviewer: Reviewer = None,
     stage: StageName = None,
+    machine: MachineName = None,
+    prompt_file: PromptFile = None,
+    person: OfAPerson = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take decisions made elsewhere, such as in a spreadsheet.
+    """Take decisions made elsewhere, such as in a spreadsheet, or a machine's labels.
 
     The table has a row for each record: its record_id as `triage export` wrote it, and under label
     (or decision, or include) what was decided: include, exclude or maybe; included, excluded, yes, no,
@@ -278,11 +302,29 @@ def label(
     The whole file is checked first, and everything wrong in it is told at once; then it is written in one
     go. A decision that is in force already is not written again. A column tags ("review; qualitative")
     replaces the tags that you gave these records at this stage.
+
+    With --machine NAME the labels are suggestions of a machine, such as a language model: they are shown on the
+    records and checked by `triage screeners`, and count nowhere as decisions. Columns of a score (score, probability,
+    confidence) and of a rationale are kept, and a row with a score needs no label. A file whose reviewers have the
+    name of such a tool is asked about: --machine or --person answers beforehand.
     """
     from .. import intake
 
+    screener = machine_named(machine, prompt_file, person)
     with open_review(review) as project:
-        counts = intake.label(project, decisions, reviewer=user_name(reviewer), stage_name=stage)
+        counts = take_labels(
+            lambda machine, of_a_person: intake.label(
+                project,
+                decisions,
+                reviewer=user_name(reviewer if machine is None or screener else None),
+                stage_name=stage,
+                machine=machine,
+                of_a_person=of_a_person,
+            ),
+            screener,
+            person,
+            reviewer,
+        )
     for what, whose, unlisted in (
         ("reason", "the stage's codes", counts.unlisted_reasons),
         ("tag", "the protocol's", counts.unlisted_tags),
@@ -298,19 +340,27 @@ def label(
         say(printable_line(warning))
     if as_json:
         print_json(counts)
+        return
+    if counts.machine is not None:
+        n = counts.suggestions
+        print(
+            f"{plural(n, 'suggestion')} of {printable_line(counts.machine)} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): {counts.include:,} include, {counts.maybe:,} maybe, "
+            f"{counts.exclude:,} exclude in the file. None of them is a decision: every record stays to be screened."
+        )
     else:
         print(
             f"{plural(counts.decisions, 'decision')} written ({counts.unchanged:,} "
             f"{was_were(counts.unchanged)} there already): "
             f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
-        if counts.blank:
-            print(
-                f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
-                f"{agree(counts.blank, 'its record', 'their records')}."
-            )
-        if counts.tags.given or counts.tags.taken_back:
-            print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
+    if counts.blank:
+        print(
+            f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
+            f"{agree(counts.blank, 'its record', 'their records')}."
+        )
+    if counts.tags.given or counts.tags.taken_back:
+        print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
 
 
 @app.command()

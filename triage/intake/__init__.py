@@ -5,6 +5,7 @@ from .exporting import EXPORTABLE, export
 from .importing import Imported, import_files, new
 from .labels import label
 from .limits import Filtered, accept, apply_limits, settle
+from .suggestions import WhoseLabels
 from .undoing import take_back, undo
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Filtered",
     "Imported",
     "Maybe",
+    "WhoseLabels",
     "accept",
     "after_answers",
     "apply_limits",

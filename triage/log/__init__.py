@@ -15,6 +15,7 @@ from .state import (
     consensus,
     entered,
     fold,
+    folded_name,
     seen_by,
     visible,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "consensus",
     "entered",
     "fold",
+    "folded_name",
     "label_of",
     "seen_by",
     "stage_of",

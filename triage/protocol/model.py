@@ -87,6 +87,19 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
+class Machines:
+    """How the suggestions of machines are dealt with.
+
+    Attributes
+    ----------
+    blind : bool
+        Whether a reviewer sees what machines suggest for a record only after deciding on it.
+    """
+
+    blind: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """A review's protocol. `Protocol()` is what holds where a protocol says nothing."""
 
@@ -103,6 +116,7 @@ class Protocol:
     learn_from: str = "stage"
     reviewers_per_record: int = 1
     calibration: int = 0
+    machines: Machines = field(default_factory=Machines)
 
     @property
     def queries(self) -> tuple[str, ...]:

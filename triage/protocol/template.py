@@ -112,4 +112,9 @@ _TEMPLATE = '''\
 # rule = "@DEFAULT@"
 # target = 0.95
 # confidence = 0.95
+
+## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
+## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on it.
+# [machines]
+# blind = true
 '''

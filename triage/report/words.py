@@ -15,7 +15,7 @@ from ..flow import Flow, StageFlow
 from ..log import History, Origin
 from ..project import Snapshot
 from ..protocol.model import Limits, Protocol
-from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts
+from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, audit_in_words
 from ..stopping_rules import RULES
 from ..stops import Stop, newest as newest_stop
 from ..wording import agree, is_are, plural, span, was_were
@@ -72,6 +72,7 @@ def statements(status: Status) -> list[Statement]:
         said.append(Statement("estimate", "There is no estimate of recall yet."))
     if not _is_certified(status):
         said.append(Statement("estimate", _work_ahead(status.workload)))
+    said += [Statement("count", f"{audit_in_words(one)}.") for one in status.machines]
     return said
 
 
@@ -165,6 +166,7 @@ def methods_text(
         f"is reported after PRISMA 2020 (Page et al. 2021).",
         *_said_of_search(protocol, counted),
         *_said_of_screening(protocol, history, status, counted.stages[at].conflicts, model, over),
+        *_said_of_machines(protocol, status, counted.stages[at]),
         *(_said_of_recall(protocol, status, over) if status.records else ()),
         *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
     ]
@@ -247,6 +249,34 @@ def _said_of_model(model: Mapping[str, object]) -> str:
     ):
         text += ", with sentence embeddings (Reimers & Gurevych 2019) among its features"
     return text + "."
+
+
+def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> list[str]:
+    if not status.machines:
+        return []
+    hidden = (
+        "and a reviewer saw it only after deciding on the record"
+        if protocol.machines.blind
+        else "and the reviewers could see it while they decided"
+    )
+    said = []
+    for one in status.machines:
+        prompts = ", ".join(one.prompts)
+        asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
+        labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        said.append(
+            f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
+            f"suggestion counted as a decision, {hidden}."
+        )
+        said.append(f"{audit_in_words(one)}.")
+    if stage.name in stopped_stages(status) and stage.marked:
+        n = stage.marked
+        said.append(
+            f"When screening had stopped, {plural(n, 'record')} that {was_were(n)} suggested for exclusion and "
+            f"that nobody had read {agree(n, 'counts', 'count')} as marked as ineligible by automation tools."
+        )
+    return said
 
 
 def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]:

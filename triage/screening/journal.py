@@ -270,7 +270,9 @@ class ProjectJournal:
         here: set[int] = set()
         self._live = review.live
         for e, row in zip(others, self._rows_of(others), strict=True):
-            moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (e.stage in self._earlier and e.kind is not Kind.SHOWN)
+            moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (
+                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION)
+            )
             taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
             if moves or (e.kind is Kind.PLAN and e.stage == name) or taken_back:
                 self._anew = True

@@ -87,8 +87,9 @@ def open_session(
     Raises
     ------
     InputError
-        When the stage has no records, or a name is wrong.
+        When the stage has no records, a name is wrong, or the reviewer is a machine.
     """
+    project.log.check_person(reviewer)  # before anything is committed or ranked
     review = commit_audit(project, stage_name)
     stage = review.stage(stage_name)
     if not len(stage.record_ids):
@@ -129,6 +130,7 @@ def open_second_look(
     stage_name : str, optional
         The first stage when left out.
     """
+    project.log.check_person(reviewer)
     review = project.snapshot()
     stage = review.stage(stage_name)
     rows = [row for row in stage.rows_of(record_ids).tolist() if row >= 0]
@@ -182,8 +184,9 @@ def hand_out(
     Raises
     ------
     InputError
-        When no record of the stage is left for the reviewer to judge.
+        When no record of the stage is left for the reviewer to judge, or the reviewer is a machine.
     """
+    project.log.check_person(reviewer)
     while True:
         ranked = newest_ranking_of(project, stage_name, preset, device, progress)
         stage, ranking = ranked.stage, ranked.ranking

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..log import CurrentState
+from ..machines import MOST_SHOWN, shown_suggestions
 from ..protocol.model import Protocol
 from ..records import Record
 from ..report import doi_link, pmid_link
@@ -31,6 +33,43 @@ class AsRead:
     doi_link: str
     pmid: str
     pmid_link: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedAsRead:
+    """What a machine suggests for a record, as a page shows it; `text` says it in a line."""
+
+    machine: str
+    label: str | None
+    reason: str
+    score: float | None
+    confidence: float | str | None
+    rationale: str
+    note: str
+    text: str
+
+
+def suggested_as_read(
+    live: CurrentState, stage: str, record_id: int, *, viewer: str, blind: bool
+) -> list[SuggestedAsRead]:
+    """Return what machines suggest for a record, as far as a reviewer may see it now, in printable text."""
+    return [
+        SuggestedAsRead(
+            line(one.machine),
+            None if one.label is None else str(one.label),
+            line(one.reason),
+            one.score,
+            line(one.confidence) if isinstance(one.confidence, str) else one.confidence,
+            line(one.rationale),
+            line(one.note),
+            _cut(line(str(one))),
+        )
+        for one in shown_suggestions(live, stage, record_id, viewer=viewer, blind=blind)
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
 def words_of(protocol: Protocol) -> CriteriaWords:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from .. import ending, recall, screening
-from ..as_json import INLINE
+from ..as_json import INLINE, as_json
 from ..errors import InputError
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
@@ -17,7 +17,7 @@ from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
-from .reading import AsRead, as_read, line, words_of
+from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read, words_of
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
@@ -218,7 +218,9 @@ class Desk:
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
-            return {"record_id": record_id, "label": str(label), "reason": reason}
+            # From now on this reviewer may see them, whatever the protocol says.
+            suggestions = [as_json(one) for one in self.suggestions(self.project.live(), record_id)]
+            return {"record_id": record_id, "label": str(label), "reason": reason, "suggestions": suggestions}
 
         return self.once(key, change)
 
@@ -284,6 +286,11 @@ class Desk:
             if event := live.decisions.get((self.stage_name, member, self.reviewer)):
                 return event
         return None
+
+    def suggestions(self, live: CurrentState, record_id: int) -> list[SuggestedAsRead]:
+        """Return what machines suggest for a record, as far as the reviewer may see it now."""
+        blind = self.project.protocol().machines.blind
+        return suggested_as_read(live, self.stage_name, record_id, viewer=self.reviewer, blind=blind)
 
     def last(self, live: CurrentState) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""

@@ -13,7 +13,7 @@ from ...fulltext import AttachedFile
 from ...log import Event
 from ...project import Snapshot
 from ..access import Visitor
-from ..reading import AsRead, as_read, words_of
+from ..reading import AsRead, SuggestedAsRead, as_read, words_of
 from ..sessions import Desk
 from .common import (
     LISTED,
@@ -33,13 +33,14 @@ from .full_texts import attachments_of
 
 @dataclass(frozen=True, slots=True)
 class ShownRecord:
-    """A record as reviewers see it, and the reviewer's own decision on it."""
+    """A record as reviewers see it, the reviewer's own decision on it, and what machines suggest as far as it may be seen."""
 
     record: AsRead = field(metadata=INLINE)
     at_stage: bool
     tags: list[str]
     files: list[AttachedFile]
     decision: dict[str, object] | None
+    suggestions: list[SuggestedAsRead]
 
 
 @router.get("/records/{record_id}", tags=["records"])
@@ -64,6 +65,7 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
         tags=[e.reason for e in tags],
         files=attachments_of(project_of(request), review.live, [kept])[kept],
         decision=decision_as_json(desk.mine(review.live, kept)),
+        suggestions=desk.suggestions(review.live, kept),
     )
 
 

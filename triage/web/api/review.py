@@ -132,6 +132,7 @@ def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, obje
                 "included": s.included,
                 "maybe": s.maybe,
                 "not_retrieved": s.n_not_retrieved,
+                "marked": s.marked,
             }
             for s in counted.stages
         ],

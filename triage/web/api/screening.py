@@ -72,7 +72,8 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
     that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
-    is opened, `preparing` says how far it is.
+    is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
+    there are none before the reviewer has decided on the record.
     """
     return queue_of(desk_of(request, review, who, stage))
 
@@ -86,7 +87,12 @@ def queue_of(desk: Desk) -> dict[str, object]:
     return as_json(
         {
             "records": [
-                {**as_json(one), "files": files[i], "decision": decision_as_json(desk.mine(live, i))}
+                {
+                    **as_json(one),
+                    "files": files[i],
+                    "decision": decision_as_json(desk.mine(live, i)),
+                    "suggestions": desk.suggestions(live, i),
+                }
                 for i, one in zip(ids, found.records, strict=True)
             ],
             "state": "" if state is None else str(state),
@@ -99,7 +105,10 @@ def queue_of(desk: Desk) -> dict[str, object]:
 
 @router.post("/decisions", tags=["screening"])
 def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict[str, object]:
-    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
+    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted.
+
+    `done.suggestions` says what machines suggest for the record: the reviewer has decided on it now.
+    """
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
     return {"done": done, **(queue_of(desk) if decision.next else {})}
