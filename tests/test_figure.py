@@ -115,7 +115,7 @@ def test_what_is_open_is_shown_in_broken_frames():
 
 def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
     flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 17, 4),))
-    lines = texts(flow_figure(flow, {}, stopped=["abstract"]))
+    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}))
     assert "Not screened, the stopping rule is met (n = 9)" in lines
     assert lines[lines.index("Included (n = 17)") + 1 :][:2] == ["Maybe, to be settled", "4"]
 
@@ -241,12 +241,12 @@ def test_a_hidden_stage_keeps_what_is_open_open():
         {},
         (StageFlow("abstract", 30, 9, 0, {"x": 2}, 15, 4), StageFlow("full", 19, 3, 1, {"y": 5}, 9, 1)),
     )
-    lines = texts(flow_figure(flow, {}, stopped=["abstract"], hide=["full"]))
+    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"]))
     assert "Not yet screened (n = 12)" in lines and "Reviewers disagree, to be settled (n = 1)" in lines
     assert "Included so far (n = 9)" in lines
     done = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 21, 0), StageFlow("full", 21, 0, 0, {}, 21, 0)))
     assert "Not screened, the stopping rule is met (n = 9)" in texts(
-        flow_figure(done, {}, stopped=["abstract"], hide=["full"])
+        flow_figure(done, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"])
     )
 
 
@@ -440,7 +440,7 @@ def test_what_a_rule_left_unscreened_was_left_by_a_tool():
     flow = Flow(
         {"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {"x": 4}, 13, 4), StageFlow("full", 17, 0, 0, {}, 17, 0))
     )
-    found = values(flow, stopped=["abstract"])
+    found = values(flow, stopped={"abstract": "the stopping rule is met"})
     assert (
         found["excluded_automatic"],
         found["records_screened"],

@@ -114,7 +114,8 @@ def test_the_forecast_ends_where_the_certificate_does():
     assert work == recall.forecast(begun, 0.9, 0.95, np.random.default_rng(0))
     # The zero-hit forecast carried out: so many audit misses do certify, and far fewer do not.
     for draws, enough in ((work.zero_hit, True), (work.zero_hit - 1, False)):
-        carried_on = history([1] * 60 + [0] * (100 + draws), "r" * 160 + "a" * draws, 1000)
+        mixed = ("a" * 20 + "r") * 50  # a ranked record after each twenty draws
+        carried_on = history([1] * 60 + [0] * (100 + draws), "r" * 160 + mixed[:draws], 1000)
         assert recall.certificate(carried_on, 0.9, 0.95).certified == enough
     nothing = recall.forecast(history([0] * 10, "r" * 10, 100), 0.9, 0.95, np.random.default_rng(0))
     assert nothing.p90 <= 90
@@ -149,3 +150,18 @@ def test_where_all_that_is_left_awaits_a_label_the_labels_are_the_work():
     assert (work.p10, work.p50, work.p90) == (2, 2, 2) and work.zero_hit == 2
     assert recall.draws_needed(10, 0, 0.9, 0.95) == 0 == recall.draws_needed(10, 1, 0.9, 0.95)
     assert recall.draws_needed(10, 2, 0.9, 0.95) == 1  # both left would have to be relevant to break it
+
+
+def test_after_so_many_draws_in_a_row_a_ranked_record_is_mixed_in_and_the_audit_goes_on():
+    policy = recall.Policy(0.9, 0.95, mix=20)
+    y, origin = [1] * 30 + [0] * 300, "r" * 330
+    for _ in range(70):
+        shown = history(y, origin, 2000)
+        origin += "a" if policy.next_origin(shown) is Origin.AUDIT else "r"
+        y.append(0)
+    assert origin[330:] == ("a" * 20 + "r") * 3 + "a" * 7
+    # A relevant one that is drawn ends the audit; before it goes on, a plateau of the ranking.
+    assert policy.next_origin(history([*y[:-1], 1], origin, 2000)) is Origin.RANKED
+    without = recall.Policy(0.9, 0.95, mix=0)
+    assert without.next_origin(history(y[:350], origin[:350], 2000)) is Origin.AUDIT
+    assert policy.next_origin(history(y[:350], origin[:350], 2000)) is Origin.RANKED

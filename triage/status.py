@@ -22,6 +22,7 @@ from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
 from .second_look import excluded_of_sample, judgements
 from .stopping_rules import RULES
+from .stops import Stop, newest as newest_stop
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
@@ -181,6 +182,7 @@ class Status:
     price_of_certainty: dict[str, int]
     verdict: VerdictFacts
     warnings: list[str]
+    stop: Stop | None = None
     machines: list[MachineFacts] = field(default_factory=list)
 
 
@@ -268,6 +270,16 @@ def status(
     judged = Counter(label for _, label in labels)
     noise = _label_noise(stage, history, confidence, parameters)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
+    stop = newest_stop(review, stage.name)
+    if stop is not None and is_blind:  # its counts are of what everybody has decided
+        warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
+        stop = None
+    if stop is not None and not stop.stands:
+        warnings.insert(
+            0,
+            f"The stop of {stop.at:%Y-%m-%d} no longer stands, because since then {'; '.join(stop.no_longer)}. Screen "
+            "on, or stop anew (`triage stop`).",
+        )
     if is_blind:
         warnings.insert(
             0,
@@ -313,6 +325,7 @@ def status(
         },
         verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
         warnings=warnings,
+        stop=stop,
         machines=_machines(stage, history, certificate, confidence),
     )
 
@@ -643,6 +656,8 @@ def in_words(facts: Status) -> str:
         lines.append(f"  {mark} {rule.name:<12}{says:<7}{rule.promise:<12}{rule.why}")
     promise = " (certified)" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
     lines += ["", f"Verdict      {'Screening can stop' if v.stop else 'Go on screening'}{promise}. {v.why}"]
+    if facts.stop is not None:
+        lines.append(f"Stopped      {facts.stop.in_words}")
     return "\n".join(lines + [f"Note         {warning}" for warning in facts.warnings])
 
 

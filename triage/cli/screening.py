@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..as_json import as_json as to_json
 from ..wording import agree, is_are, plural, was_were
 from .app import app
 from .output import (
@@ -33,6 +35,7 @@ from .output import (
 )
 
 if TYPE_CHECKING:
+    from ..project import Project
     from ..ranking import answers
 
 
@@ -203,8 +206,23 @@ def screen(
                 ),
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
-    print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        if not second_look and summary.decided:
+            _offer_to_stop(project, stage_now.name, who)
     print(f"Next: triage status {quoted(review)}")
+
+
+def _offer_to_stop(project: Project, stage_name: str, reviewer: str) -> None:
+    """Ask whether to stop the stage, where its rule says that screening can stop and nobody has stopped it."""
+    from .. import stopping, stops
+
+    review = project.snapshot()
+    before = stops.newest(review, stage_name)
+    if (before is not None and before.stands) or not stopping.rule_allows(review, stage_name, reviewer):
+        return
+    rule = review.protocol.stopping.rule
+    if typer.confirm(f"The stopping rule {rule} says that screening can stop. Stop the stage {stage_name!r} now?"):
+        print(stopping.stop(project, reviewer=reviewer, stage_name=stage_name).in_words)
 
 
 @app.command()
@@ -343,6 +361,49 @@ def label(
         )
     if counts.tags.given or counts.tags.taken_back:
         print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
+
+
+@app.command()
+def stop(
+    review: Review,
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence to go with it.", show_default=False)] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Stop although the stopping rule says to go on.")] = False,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal",
+            help="Then make the seeds of the random draws public, so that anybody can check them. Screening that "
+            "goes on later needs a new audit.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End the screening of a stage, and log on which evidence.
+
+    The log says who stopped, when, by which rule, on which bound and with which versions; the report and the flow
+    figure speak of this stop. `triage undo --event N` takes it back. When records come or labels change later,
+    `triage status` says that the stop no longer stands.
+
+        triage stop review.triage
+        triage stop review.triage --anyway --note "no time left"
+    """
+    from .. import stopping, stops
+
+    with open_review(review) as project:
+        name = user_name(reviewer)
+        standing = stops.newest(project.snapshot(), stage)
+        if standing is None or not standing.stands or not reveal:
+            standing = stopping.stop(project, reviewer=name, stage_name=stage, note=note, anyway=anyway)
+        revealed = project.log.reveal(standing.stage, reviewer=name) if reveal else None
+    seeds = {} if revealed is None else json.loads(revealed.note)["seeds"]
+    if as_json:
+        print_json({**to_json(standing), "stands": standing.stands, "seeds": seeds})
+        return
+    print(f"{standing.in_words} Event {standing.event} of the log.")
+    for event, seed in seeds.items():
+        print(f"Seed of the permutation that event {event} committed: {seed}")
 
 
 @app.command()

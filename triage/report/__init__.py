@@ -38,6 +38,7 @@ from .words import (
     percent,
     statements,
     stopped_stages,
+    stops_of,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "render",
     "statements",
     "stopped_stages",
+    "stops_of",
     "write_report",
 ]
 _MOST_PROBLEMS = 50  # problems of a file that are listed
@@ -95,10 +97,16 @@ def write_report(
     elif kind == ".csv":
         if hide:
             raise InputError(f"{path}: the boxes of PRISMA2020 are its own; leave --hide out.")
-        made = prisma_table(flow(review), reason_texts(review.protocol), stopped_stages(status)).encode("utf-8")
+        made = prisma_table(
+            flow(review), reason_texts(review.protocol), stopped_stages(status, stops_of(review))
+        ).encode("utf-8")
     else:
         drawn = flow_figure(
-            flow(review), reason_texts(review.protocol), stopped=stopped_stages(status), hide=hide, standalone=True
+            flow(review),
+            reason_texts(review.protocol),
+            stopped=stopped_stages(status, stops_of(review)),
+            hide=hide,
+            standalone=True,
         )
         made = drawn.encode("utf-8") if kind == ".svg" else _picture(drawn, kind)
     # Written under another name first: a crash half-way must not leave half a report.
@@ -169,7 +177,9 @@ def render(review: Snapshot, status: Status, notice: str = "", *, hide: Collecti
         promises=PROMISES,
         versions=_protocol_versions(review),
         flow=counted,
-        flow_figure=Markup(flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status), hide=hide)),
+        flow_figure=Markup(
+            flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status, stops_of(review)), hide=hide)
+        ),
         curve=Markup(curve),
         status=status,
         headline=headline(status),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import InputError
@@ -89,7 +90,7 @@ def flow_figure(
     counted: Flow,
     reason_texts: Mapping[str, str],
     *,
-    stopped: Collection[str] = (),
+    stopped: Mapping[str, str] = MappingProxyType({}),
     hide: Collection[str] = (),
     standalone: bool = False,
 ) -> str:
@@ -100,8 +101,8 @@ def flow_figure(
     counted : Flow
     reason_texts : mapping of str to str
         What the codes of the reasons stand for; a reason without an entry is shown as it is.
-    stopped : collection of str
-        Stages whose stopping rule is met: what is unscreened there may stay so.
+    stopped : mapping of str to str
+        Stages where what is unscreened may stay so, and why: a person stopped them, or their stopping rule is met.
     hide : collection of str
         What to leave out: "sources", "reasons" and "tags", the counts by these; "steps", the boxes between what was
         retrieved and the first stage, so that all that leaves before screening is one box; the name of a
@@ -152,7 +153,7 @@ def flow_figure(
     )
 
 
-def _without_stages(counted: Flow, stopped: Collection[str], hide: Collection[str]) -> tuple[Flow, Collection[str]]:
+def _without_stages(counted: Flow, stopped: Mapping[str, str], hide: Collection[str]) -> tuple[Flow, Mapping[str, str]]:
     """Count the records of the stages to hide with a stage beside them; and which stages are then stopped."""
     names = [s.name for s in counted.stages]
     for name in hide:
@@ -169,8 +170,12 @@ def _without_stages(counted: Flow, stopped: Collection[str], hide: Collection[st
             groups[-1].append(stage)
         else:
             groups.append([stage])
-    stopped = {_as_one(group).name for group in groups if all(s.name in stopped for s in group if s.unscreened)}
-    return replace(counted, stages=tuple(map(_as_one, groups))), stopped
+    why = {
+        _as_one(group).name: next((stopped[s.name] for s in group if s.name in stopped), "")
+        for group in groups
+        if all(s.name in stopped for s in group if s.unscreened)
+    }
+    return replace(counted, stages=tuple(map(_as_one, groups))), why
 
 
 def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
@@ -208,7 +213,7 @@ def _row_places(rows: Sequence[_Row]) -> tuple[list[float], list[float]]:
 
 
 def _rows(
-    counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str], hide: Collection[str]
+    counted: Flow, reason_texts: Mapping[str, str], stopped: Mapping[str, str], hide: Collection[str]
 ) -> list[_Row]:
     left = counted.n_retrieved
     identified = _Box("Records identified", left, () if "sources" in hide else tuple(counted.retrieved.items()))
@@ -234,7 +239,7 @@ def _rows(
             left -= n
             identified = _Box(f"Records after {after}", left)
     for before, stage in zip((None, *stages), stages):
-        sides = _left_boxes(stage, reason_texts, stage.name in stopped, "reasons" not in hide)
+        sides = _left_boxes(stage, reason_texts, stopped.get(stage.name, ""), "reasons" not in hide)
         rows.append(_Row("Screening", _screened_box(stage, before), sides))
     last = counted.stages[-1]
     # A review is open while any stage has records to settle; one that may stay unread is not.
@@ -257,7 +262,7 @@ def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
 
 
 def _left_boxes(
-    stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool
+    stage: StageFlow, reason_texts: Mapping[str, str], stopped: str, with_reasons: bool
 ) -> tuple[_Box, ...]:
     reasons: tuple[tuple[str, int], ...] = ()
     excluded = stage.judged_out
@@ -267,9 +272,9 @@ def _left_boxes(
     # Where automation tools were used, PRISMA 2020 asks how many records were excluded by whom.
     boxes.append(_Box(f"Records excluded{' by a human' * bool(stage.machines)}", sum(excluded.values()), reasons))
     if stage.unscreened:
-        what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
+        what = f"Not screened, {stopped}" if stopped else "Not yet screened"
         marked = (("of these, marked as ineligible by automation tools", stage.marked),) * bool(
-            stage.marked and is_stopped
+            stage.marked and stopped
         )
         boxes.append(_Box(what, stage.unscreened, marked, is_open=True))
     if stage.conflicts:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from .. import __version__
 from ..flow import Flow, StageFlow
 from ..log import History, Origin
+from ..project import Snapshot
 from ..protocol.model import Limits, Protocol
 from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, audit_in_words
 from ..stopping_rules import RULES
+from ..stops import Stop, newest as newest_stop
 from ..wording import agree, is_are, plural, span, was_were
 
 REFERENCES = {
@@ -55,6 +57,8 @@ def statements(status: Status) -> list[Statement]:
     )
     text += f" ({maybe:,} labelled maybe)." if maybe else "."
     said = [Statement("count", text)]
+    if status.stop is not None:
+        said.append(Statement("count", status.stop.in_words))
     if not status.records:
         return said
     if unscreened == 0:
@@ -78,6 +82,11 @@ def headline(status: Status) -> str:
         return "No record has come to this stage."
     if status.unscreened == 0:
         return "Every record is screened."
+    if status.stop is not None:
+        if not status.stop.stands:
+            return f"The stop of {status.stop.at:%Y-%m-%d} no longer stands."
+        how = "certified" if status.stop.certified else "without a certificate"
+        return f"Screening was stopped on {status.stop.at:%Y-%m-%d}, {how}."
     if not status.verdict.stop:
         return "Screening goes on."
     if _is_certified(status):
@@ -151,7 +160,7 @@ def methods_text(
     at = next(i for i, s in enumerate(counted.stages) if s.name == status.stage)
     later = counted.stages[at + 1 :]
     complete = bool(status.records) and not status.unscreened
-    over = complete or bool(stopped_stages(status)) or any(s.unscreened < s.entered for s in later)
+    over = complete or bool(stopped_stages(status, {}) or status.stop) or any(s.unscreened < s.entered for s in later)
     said = [
         f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records "
         f"is reported after PRISMA 2020 (Page et al. 2021).",
@@ -277,6 +286,8 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
         f"The stopping rule {verb} “{rule}” ({RULES[rule].described}), with a target recall of "
         f"{percent(status.target)} at {confidence}."
     ]
+    if status.stop is not None and status.stop.stands:
+        said.append(f"{status.stop.in_words} (Event {status.stop.event} of the log.)")
     if not status.unscreened:
         return [*said, "Every record was screened, so no recall had to be estimated."]
     certificate, estimate = status.certificate, status.estimate
@@ -353,9 +364,24 @@ def percent(share: float, rounding: Callable[[float], int] = round) -> str:
     return f"{tenths / 10:g}%"
 
 
-def stopped_stages(status: Status) -> frozenset[str]:
-    """Return the stage of a status where its verdict is to stop, else nothing."""
-    return frozenset([status.stage] if status.verdict.stop else [])
+def stopped_stages(status: Status, stops: Mapping[str, Stop]) -> Mapping[str, str]:
+    """Return the stages where what is unscreened may stay so, and why.
+
+    Parameters
+    ----------
+    status : Status
+        Of one stage, whose rule may be met though nobody has stopped it.
+    stops : mapping of str to Stop
+        By stage (see `stops_of`).
+    """
+    met = {status.stage: "the stopping rule is met"} if status.verdict.stop else {}
+    return {**met, **{name: f"screening was stopped on {one.at:%Y-%m-%d}" for name, one in stops.items() if one.stands}}
+
+
+def stops_of(review: Snapshot) -> Mapping[str, Stop]:
+    """Return the stop of each stage that has one."""
+    found = {stage.name: newest_stop(review, stage.name) for stage in review.protocol.stages}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def limit_lines(limits: Limits) -> list[tuple[str, str]]:

@@ -25,6 +25,11 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
 
     Called before anything of the stage is shown or decided: the certificate's validity rests on a
     permutation, and on weights of the evidence, that were fixed before the first decision.
+
+    Raises
+    ------
+    InputError
+        When the stage was stopped and its seeds were revealed.
     """
     from .. import recall
 
@@ -32,6 +37,12 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
         # Later permutations of a stage keep the weights of its first.
         weights = recall.logged_parameters(review.events, stage.name)
         project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
+    if stage.revealed and (stop := review.live.stops.get(stage.name)) is not None:
+        raise InputError(
+            f"{stop.reviewer} stopped the stage {stage.name!r}, and the seeds of its random draws are public since: whoever "
+            f"screens on could read the draws to come. Take the stop back first (triage undo --event {stop.seq}); what "
+            "is left is then drawn anew."
+        )
     return review
 
 

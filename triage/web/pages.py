@@ -26,7 +26,7 @@ from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicato
 from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
-from .api.review import Statuses, paces
+from .api.review import Statuses, StopRequest, paces, stop, take_stop_back
 from .api.team import Batch, batches_of, second_look as second_look_of, take_batch_back, viewer_of
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .reading import as_read, line, words_of
@@ -271,7 +271,9 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
     figure = report.flow_figure(
-        flow(review, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
+        flow(review, viewer=who.viewer),
+        report.reason_texts(protocol),
+        stopped=report.stopped_stages(facts, report.stops_of(review)),
     )
     return page(
         request,
@@ -304,6 +306,22 @@ def batch_taken_back(
 ) -> Response:
     """Take a batch back."""
     take_batch_back(request, review, who, Batch(event=event))
+    return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
+
+
+@router.post("/overview/stop")
+def stopped(
+    request: Request, review: Review, who: PostedByOwner, stage: Text = "", note: Text = "", anyway: Text = ""
+) -> Response:
+    """Stop a stage."""
+    stop(request, review, who, StopRequest(stage=stage, note=note, anyway=bool(anyway)))
+    return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
+
+
+@router.post("/overview/stop/take-back")
+def stop_taken_back(request: Request, review: Review, who: PostedByOwner, stage: Text = "") -> Response:
+    """Take the stop of a stage back."""
+    take_stop_back(request, review, who, stage)
     return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
 
 
