@@ -384,3 +384,22 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
         assert faults(olga) == []
         olga.goto("/history")
         assert "/login" in olga.url
+
+
+def test_what_a_machine_suggests_appears_once_the_record_is_decided_on(review, window):
+    with review(30) as project:
+        rows = [{"record_id": i, "label": Label.EXCLUDE, "note": '{"rationale": "<b>soil</b>"}'} for i in range(1, 31)]
+        project.log.suggest("abstract", rows, machine="gpt-x 1", known={})
+        with served(project) as (base, _):
+            page = window(base)
+            page.goto("/")
+            page.wait_for_selector("#title")
+            shown = title(page)
+            assert "gpt-x" not in page.content()
+            page.keyboard.press("i")
+            page.wait_for_selector("#suggested:not([hidden])")
+            assert page.inner_text("#suggested") == f"On “{shown}”: gpt-x 1 suggests exclude: soil"
+            next_record(page, shown)
+            assert "gpt-x" not in page.inner_text("#record")
+            page.keyboard.press("u")
+            page.wait_for_selector("#suggested", state="hidden")

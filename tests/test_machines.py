@@ -12,7 +12,7 @@ from cli_helpers import a_review, a_triage, labels, write
 from conftest import PROTOCOL, Log, sample_ris
 from rich.console import Console
 from terminal_helpers import MemoryJournal, ScriptedKeys, real_session, some_records
-from web_helpers import alone, decided, opened
+from web_helpers import alone, csrf, decided, opened
 
 from triage import cli, intake, screening, terminal
 from triage.errors import InputError
@@ -611,3 +611,66 @@ def test_the_command_line_explains_a_record_with_what_machines_suggest(review):
     assert triage.json("rank", "r.triage", "--explain", "7")["suggestions"][0]["label"] == "exclude"
     said = triage("rank", "r.triage", "--explain", "7")
     assert "suggests exclude, score 0.2: children only" in said and "\x1b" not in said and "\u202e" not in said
+
+
+# -- the import that certified what a machine had said ------------------------------------------------
+
+
+def test_labels_of_a_language_model_certify_nothing_that_people_have_not_proved(review):
+    """258 records, of which 15 are relevant; the model finds ten of them and would leave the other five unread."""
+    triage = review(0)
+    relevant = set(range(1, 16))
+    included = set(range(6, 16)) | set(range(101, 111))
+    rows = ["title,abstract,verdict,confidence,reasoning"]
+    rows += [
+        f"Title {i} of a study,Abstract {i} of {'peer support' if i in relevant else 'soil and steel'},"
+        f"{'include' if i in included else 'exclude'},0.{i % 10},because of {i}"
+        for i in range(1, 259)
+    ]
+    write(triage, "llm.csv", "\n".join(rows) + "\n")
+    options = ("--label-column", "verdict", "--machine", GPT)
+    done = triage.program("import", "r.triage", "llm.csv", *options)
+    assert done.returncode == 0 and "258 suggestions taken, no decision" in done.stdout
+    told = triage.program("status", "r.triage", "--require", "certified")
+    assert told.returncode == 1
+    assert "0 of 258 records screened, 0 relevant found, 258 unscreened" in told.stdout
+    assert "can stop" not in told.stdout and "100 %" not in told.stdout.partition("What certainty costs")[0]
+    assert f"{GPT} would leave 238 records unread; 0 random ones of them were read by people" in told.stdout
+    assert "no recall is certified" in told.stdout
+    # People read some: what is certified is what their labels prove, and more labels of machines change nothing.
+    triage("export", "r.triage", "-o", "next.csv", "--only", "next", "--top", "60")
+    with (triage.folder / "next.csv").open(encoding="utf-8-sig", newline="") as file:
+        ids = [int(row["record_id"]) for row in csv.DictReader(file)]
+    labels(triage, "done.csv", [[i, "include" if i in relevant else "exclude"] for i in ids])
+    triage("label", "r.triage", "done.csv")
+    before = triage.json("status", "r.triage")
+    found = len(relevant & set(ids))
+    assert (before["screened"], before["relevant_found"]) == (60, found)
+    assert before["certificate"]["recall_lower"] <= found / 15 and not before["verdict"]["certified"]
+    labels(triage, "all.csv", [[i, "exclude"] for i in range(1, 259)])
+    assert triage.json("label", "r.triage", "all.csv", "--machine", "says no 1")["suggestions"] == 258
+    after = triage.json("status", "r.triage")
+    for key in before.keys() - {"machines"}:
+        assert after[key] == before[key], key
+    one, other = after["machines"]
+    assert one == before["machines"][0] and (one["unread"], other["unread"]) == (238, 258)
+    assert {m["recall_lower"] for m in after["machines"]} == {before["certificate"]["recall_lower"]}
+
+
+def test_the_page_of_files_asks_too(review):
+    triage = review()
+    content = b'title,RAYYAN-INCLUSION,notes\nA title,,"RAYYAN-INCLUSION: {""GPT-4""=>""Included""}"\n'
+    with Project.open(triage.folder / "r.triage") as project, alone(project) as visitor:
+
+        def send(**facts):
+            files = {"files": ("f.csv", content)}
+            return visitor.post("/api/import", headers=csrf(visitor), files=files, data=facts)
+
+        refused = send()
+        assert refused.status_code == 422
+        assert "'GPT-4'" in refused.json()["detail"] and "name the machine" in refused.json()["detail"]
+        assert "--" not in refused.json()["detail"] and project.records.count() == 30
+        [done] = send(machine="GPT-4 2025").json()["files"]
+        assert (done["decisions"], done["suggestions"]) == (0, 1)
+        assert project.live().machines.keys() == {"GPT-4 2025"} and not project.live().decisions
+        assert send(person="true").json()["files"][0]["decisions"] == 1

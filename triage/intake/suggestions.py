@@ -37,15 +37,15 @@ class WhoseLabels(InputError):
     file : Path
     name : str
         What it names.
+    doubt : str
+        The sentence but for how to answer.
     """
 
     def __init__(self, file: Path, where: str, name: str) -> None:
         self.file = file
         self.name = " ".join(name.split())[:80]
-        super().__init__(
-            f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are no decisions: say "
-            "--machine NAME if a machine gave them, or --person if a person did."
-        )
+        self.doubt = f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are no decisions"
+        super().__init__(f"{self.doubt}: say --machine NAME if a machine gave them, or --person if a person did.")
 
 
 def ask_whose(file: Path, columns: Iterable[str], reviewers: Iterable[tuple[str, str]]) -> None:
