@@ -495,7 +495,9 @@ def test_what_machines_would_exclude_leaves_before_screening_once_it_has_stopped
         "Included (n = 10)",
     ):
         assert box in " ".join(lines).replace("\u00a0", " "), box
-    one = " ".join(texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["steps"]))).replace("\u00a0", " ")
+    one = " ".join(
+        texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["steps"]))
+    ).replace("\u00a0", " ")
     assert "Records removed before screening (n = 55)" in one and "Records marked as ineligible by" in one
     going_on = " ".join(texts(flow_figure(flow, {}))).replace("\u00a0", " ")
     assert "ineligible" not in going_on and "Not yet screened (n = 60)" in going_on
@@ -510,5 +512,7 @@ def test_at_a_later_stage_they_are_among_what_is_not_screened():
         StageFlow("abstract", 30, 0, 0, {}, 30, 0),
         StageFlow("full", 30, 20, 0, {"x": 4}, 6, 0, machines=("gpt-x",), marked=12),
     )
-    one = " ".join(texts(flow_figure(Flow({"a": 30}, {}, {}, stages), {}, stopped={"full": "the stopping rule is met"}))).replace("\u00a0", " ")
+    one = " ".join(
+        texts(flow_figure(Flow({"a": 30}, {}, {}, stages), {}, stopped={"full": "the stopping rule is met"}))
+    ).replace("\u00a0", " ")
     assert "Not screened, the stopping rule is met (n = 20) of these, marked as ineligible" in one
