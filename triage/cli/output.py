@@ -14,13 +14,13 @@ import typer
 from .. import preset_catalogue
 from ..as_json import as_json
 from ..errors import InputError
-from ..machines import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed import DataclassInstance
 
+    from ..machines import Machine
     from ..project import Project
 
 Taken = TypeVar("Taken")
@@ -119,6 +119,8 @@ def user_name(reviewer: str | None) -> str:
 
 def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool) -> Machine | None:
     """Return the machine that was named with its prompt; None where the labels are a person's."""
+    from ..machines import Machine
+
     if name is not None and of_a_person:
         raise typer.BadParameter("give one of them, not both", param_hint="--machine, --person")
     if name is None and prompt_file is not None:
@@ -146,7 +148,7 @@ def take_labels(
         When nobody is there to answer; nothing is written.
     """
     from ..intake import WhoseLabels
-    from ..machines import names_a_tool
+    from ..machines import Machine, names_a_tool
 
     if machine is None and not of_a_person and reviewer is not None and names_a_tool(reviewer):
         asked: InputError = InputError(

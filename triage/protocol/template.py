@@ -116,8 +116,9 @@ _TEMPLATE = '''\
 ## neither as found nor as missed; or "all".
 # recall_among = "screened"
 
-## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
-## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on it.
+## ---- Machines that screen too, such as language models, whose labels came by `triage suggest`, `triage label
+## ---- --machine` or `triage import --machine`. With blind a reviewer sees what they suggest for a record only after
+## ---- deciding on it.
 # [machines]
 # blind = true
 '''
