@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,6 +302,22 @@ def test_another_name_or_prompt_is_declared_and_earlier_answers_are_used(review,
     assert len(server.requests) == 6 and declared(triage.folder)[3] == one
 
 
+def test_what_the_log_has_is_not_asked_again_where_the_cache_is_gone(review, server):
+    triage = review()
+    triage(*to(server, "--top", 3, "--yes"))
+    shutil.rmtree(triage.folder / "own.cache" / "suggestions")
+    told = triage.json(*to(server, "--top", 4, "--yes"))
+    assert (told["in_force"], told["to_ask"], len(server.requests)) == (3, 1, 4)
+
+
+def test_how_far_it_is_is_told_with_the_time_left(review, server):
+    triage = review()
+    triage("rank", "r.triage")
+    server.reply = lambda n, asked: (time.sleep(0.2), server.good(asked))[1]
+    done = triage.program(*to(server, "--top", 12, "--yes"))
+    assert done.returncode == 0 and re.search(r"Asking: \d+ of 12, [\d.]+ records a second, \d+ s left", done.stderr)
+
+
 def test_answers_in_parallel_come_once_each(review, server):
     triage = review(60)
     server.reply = lambda n, asked: (time.sleep(0.02), server.good(asked))[1]
@@ -536,6 +554,14 @@ def test_a_model_that_stops_making_sense_is_not_paid_for_every_record(review, se
     code, _, err = ended(triage, capsys, to(server, "--all", "--yes"))
     assert code == 2 and "10 records in a row got no answer" in err and "The 2 answers that had come are kept" in err
     assert len(suggested(triage.folder)) == 2 and len(server.requests) <= 2 + 3 * 11
+
+
+def test_failures_among_answers_do_not_end_the_run(review, server, capsys):
+    server.reply = lambda n, asked: (413, {}, b"") if n % 2 else server.good(asked)
+    triage = review()
+    code, out, err = ended(triage, capsys, to(server, "--all", "--yes", "--json"))
+    assert code == 1 and len(one_object(out)["failed"]) == 15 and len(suggested(triage.folder)) == 15
+    assert err.count("No suggestion for record") == 10 and "And none for 5 more" in err
 
 
 def test_a_record_without_a_valid_answer_is_named_and_has_no_suggestion(review, server, capsys):
