@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -494,6 +495,22 @@ def test_the_report_names_tool_version_prompt_and_audit(screened):
     assert "2 include and 3 exclude. No suggestion counted as a decision" in page
     assert f"{GPT} would leave 3 records unread; 0 random ones of them were read by people" in page
     assert "Records excluded by a human" in page.replace("\u00a0", " ")
+
+
+def test_once_screening_is_stopped_the_report_counts_what_machines_marked_and_the_stop_stands(screened):
+    triage = screened
+    assert "is a machine" in triage.refused("stop", "r.triage", "--anyway", "--reviewer", GPT)
+    triage("stop", "r.triage", "--anyway", "--reviewer", "ann")
+    machine_file(triage.folder / "m.csv", [[i, "exclude", "", ""] for i in range(2, 13)])
+    triage("label", "r.triage", "m.csv", "--machine", GPT)
+    assert triage.json("status", "r.triage")["stop"]["no_longer"] == []
+    triage("report", "r.triage", "-o", "r.html")
+    page = " ".join((triage.folder / "r.html").read_text(encoding="utf-8").replace("\u00a0", " ").split())
+    # Eleven would be left unread; ann has read record 2.
+    assert "Records marked as ineligible by automation tools: 10" in page
+    assert "10 records that were suggested for exclusion and that nobody had read count as marked as ineligible" in page
+    triage("report", "r.triage", "-o", "prisma.csv")
+    assert re.search(r"^excluded_automatic.*,29$", (triage.folder / "prisma.csv").read_text(), re.MULTILINE)
 
 
 def test_what_nobody_read_and_a_machine_would_exclude_is_counted_once_screening_has_stopped(tmp_path):
