@@ -21,6 +21,7 @@ from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
 from .second_look import excluded_of_sample, judgements
+from .session_state import evidence_of
 from .stopping_rules import RULES
 from .stops import Stop, newest as newest_stop
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
@@ -41,16 +42,19 @@ class CertificateFacts:
     missed_upper: int
     audit_draws: int
     certified: bool
+    among: str = "all"  # of which records `recall_lower` is: all, or those "screened" here
+    known_before: int = 0  # relevant records that came with their labels
+    recall_lower_all: float | None = None  # of all records, those among them
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateFacts:
-    """What is estimated of a stage."""
+    """What is estimated of a stage; a method that has no valid interval gives none."""
 
     method: str
     recall: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
     relevant_total: float
     assumes: str
 
@@ -252,12 +256,17 @@ def status(
     if ranking is not None:
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
-    certificate = recall.certificate(history, target, confidence, parameters)
-    verdicts = [_ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES]
+    # The rules and the certificate go by the records whose recall the protocol asks for.
+    evidence, rows = evidence_of(history, protocol.stopping)
+    certificate = recall.certificate(evidence, target, confidence, parameters)
+    verdicts = [
+        _ask(name, protocol.stopping, evidence, target, confidence, parameters, ranking, rows) for name in RULES
+    ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
+    known = history.n_found - evidence.n_found
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
-        history,
+        evidence,
         target,
         confidence,
         np.random.default_rng(_FORECAST_SEED),
@@ -270,6 +279,11 @@ def status(
     judged = Counter(label for _, label in labels)
     noise = _label_noise(stage, history, confidence, parameters)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
+    if RULES[chosen.name].needs_audit_size:
+        warnings.append(
+            f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
+            f"together; the protocol names {chosen.name}, so that is the one to report."
+        )
     stop = newest_stop(review, stage.name)
     if stop is not None and is_blind:  # its counts are of what everybody has decided
         warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
@@ -286,7 +300,7 @@ def status(
             "So that you decide blind, all of this is of your own decisions and of the records that "
             f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.",
         )
-    if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
+    if history.n_unscreened and (chosen.stop or _plateau_is_reached(evidence, target, confidence)):
         warnings += _safe_checks(review, stage, history, estimate, noise)
     return Status(
         stage=stage.name,
@@ -305,6 +319,11 @@ def status(
             missed_upper=certificate.missed_upper,
             audit_draws=certificate.audit_draws,
             certified=certificate.certified,
+            among="all" if rows is None else "screened",
+            known_before=known,
+            recall_lower_all=history.n_found / (history.n_found + certificate.missed_upper)
+            if history.n_found
+            else None,
         ),
         estimate=_estimate_facts(estimate),
         rules=[RuleFacts(v.name, v.stop, v.promise, v.why) for v in verdicts],
@@ -319,9 +338,11 @@ def status(
         ),
         label_noise=noise,
         price_table={} if history.n_found else price_table(history.n_total, confidence),
-        price_of_certainty={
+        price_of_certainty={}
+        if certificate.certified
+        else {
             f"{t:g}": draws
-            for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
+            for t, draws in recall.price_of_certainty(evidence.n_found, history.n_unscreened, confidence).items()
         },
         verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
         warnings=warnings,
@@ -449,6 +470,7 @@ def _ask(
     confidence: float,
     parameters: recall.AuditE,
     ranking: Ranking | None,
+    rows: np.ndarray | None,
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
@@ -461,7 +483,8 @@ def _ask(
             "Not set up: its sample must be named in the protocol before screening begins.",
         )
     if rule.needs_scores and ranking is not None:
-        return rule(history, ranking.scores, ranking.held_out)
+        of_these = slice(None) if rows is None else rows
+        return rule(history, ranking.scores[of_these], ranking.held_out[of_these])
     return rule(history)
 
 
@@ -471,8 +494,8 @@ def _estimate_facts(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
     return EstimateFacts(
         method=estimate.method,
         recall=estimate.recall,
-        lower=estimate.lower,
-        upper=estimate.upper,
+        lower=estimate.lower if estimate.interval_holds else None,
+        upper=estimate.upper if estimate.interval_holds else None,
         relevant_total=round(estimate.relevant_total, 1),
         assumes=estimate.assumes,
     )
@@ -529,7 +552,7 @@ def _warnings(
             "The model disagrees with the audit, which may mean a hidden cluster: the audit found relevant records "
             f"that the ranking had left behind: {ids}."
         )
-    if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
+    if estimate is not None and estimate.relevant_total > history.n_found + certificate.missed_upper:
         told.append("The model disagrees with the audit: it expects more relevant records than the certificate allows.")
     first = next((e.at for e in events if e.kind is Kind.DECISION and e.stage == stage.name), None)
     if first is not None:
@@ -610,6 +633,12 @@ def _unfinished(
     return told
 
 
+def is_certified(facts: Status) -> bool:
+    """Tell whether the target is certified, by the protocol's rule where that is a certificate, else by the running one."""
+    by_rule = facts.verdict.promise == "certificate"
+    return facts.verdict.certified if by_rule and facts.unscreened else facts.certificate.certified
+
+
 def in_words(facts: Status) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
     c, e, v = facts.certificate, facts.estimate, facts.verdict
@@ -628,10 +657,11 @@ def in_words(facts: Status) -> str:
         )
     lines.append(_certificate_in_words(facts))
     if e.recall is not None and facts.unscreened:
+        between = "" if e.lower is None or e.upper is None else f"({100 * e.lower:.1f} to {100 * e.upper:.1f} %), "
         lines.append(
-            f"Estimate     about {100 * e.recall:.1f} % are found "
-            f"({100 * e.lower:.1f} to {100 * e.upper:.1f} %), {about(e.relevant_total, 'relevant record')} in all."
-            f" No guarantee:\n             {e.method}, assuming {e.assumes}."
+            f"Estimate     about {100 * e.recall:.1f} % are found{' ' * bool(between) or ', '}{between}"
+            f"{about(e.relevant_total, 'relevant record')} in all. No guarantee:\n             {e.method}, assuming "
+            f"{e.assumes}."
         )
     if not facts.unscreened:
         lines.append("Workload     none: every record is screened.")
@@ -639,11 +669,14 @@ def in_words(facts: Status) -> str:
         lines.append(f"Workload     none: a recall of {100 * facts.target:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
-    if facts.relevant_found and facts.unscreened:
-        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts.price_of_certainty.items())
-        lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
-    elif facts.unscreened:
+    if not facts.relevant_found and facts.unscreened:
         lines += ["", *price_in_words(facts.records, facts.confidence)]
+    elif facts.unscreened and facts.price_of_certainty and not c.audit_draws:
+        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts.price_of_certainty.items())
+        lines.append(
+            f"Price        random draws from the start of an audit, none of them relevant, that any method needs, by "
+            f"target:\n             {price}."
+        )
     if facts.label_noise is not None:
         lines.append(_labels_in_words(facts.label_noise))
     lines += [
@@ -692,11 +725,22 @@ def _certificate_in_words(facts: Status) -> str:
         )
     if not (c.audit_draws and facts.unscreened):
         why = "nothing has been drawn at random yet" if facts.unscreened else "every record is screened"
-        return f"{told}\n             (by arithmetic alone: {why})."
+        return f"{told}\n             (by arithmetic alone: {why}).{_beside_all(facts)}"
     return (
         f"{told} ({100 * facts.confidence:g} % confidence,\n             whatever the ranking does and whenever "
-        f"you look; {plural(c.audit_draws, 'audit draw')})."
+        f"you look; {plural(c.audit_draws, 'audit draw')}).{_beside_all(facts)}"
     )
+
+
+def _beside_all(facts: Status) -> str:
+    """Say how the recall of the records screened here compares with that of all."""
+    c = facts.certificate
+    if c.among == "all":
+        return ""
+    told = f"\n             This is of the records screened here; {plural(c.known_before, 'relevant record')} came labelled"
+    if c.recall_lower_all is None:
+        return f"{told}."
+    return f"{told}, and with {agree(c.known_before, 'it', 'them')} it is at least {floor_percent(c.recall_lower_all)}."
 
 
 def _labels_in_words(noise: LabelNoise) -> str:

@@ -240,6 +240,46 @@ class History:
             past,
         )
 
+    @property
+    def known_before(self) -> np.ndarray:
+        """Mask of the records that came with their labels, judged before the screening, shape (n_shown,)."""
+        mask: np.ndarray = (self.origin == Origin.IMPORTED) | (self.origin == Origin.PRIOR)
+        return mask
+
+    def of_screening(self) -> tuple[History, np.ndarray | None]:
+        """Return the history of the records that are screened here: without those that came with their labels.
+
+        What was known beforehand is no evidence of what the screening finds: 200 known includes would let 95 % of all
+        be reached with every relevant one of the other records missed.
+
+        Returns
+        -------
+        history : History
+            Its rows are positions among the records that are left.
+        rows : ndarray of int or None
+            Which records of the stage these are; None where all are.
+        """
+        gone = self.known_before
+        if not gone.any():
+            return self, None
+        rows = np.setdiff1d(np.arange(self.n_total), self.rows[gone])
+        place = np.full(self.n_total, -1)
+        place[rows] = np.arange(len(rows))
+        before = np.concatenate([[0], np.cumsum(gone)])  # gone among the first so many
+        keep = ~gone
+        here = History(
+            place[self.rows[keep]],
+            self.y[keep],
+            self.origin[keep],
+            self.pool_size[keep],
+            self.stratum[keep],
+            self.n_records - np.bincount(self.stratum[gone], minlength=len(self.n_records)),
+            replace(self.past, place=self.past.place - before[self.past.place]),
+            replace(self.ahead, place=self.ahead.place - before[self.ahead.place]),
+            self.chosen[keep] if len(self.chosen) else self.chosen,
+        )
+        return here, rows
+
     def guarded(self, chosen: np.ndarray, position: np.ndarray) -> History:
         """Return the history with what a person took out of the draws' way (see `ChosenAhead`).
 

@@ -68,7 +68,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top = _Table(table, name, "")
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
-    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size"))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among"))
     machines = top.table("machines", ("blind",))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
@@ -94,6 +94,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             target=stopping.share("target", 0.95),
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
+            recall_among=stopping.choice("recall_among", ("screened", "all"), "screened"),
         ),
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),

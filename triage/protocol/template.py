@@ -112,6 +112,9 @@ _TEMPLATE = '''\
 # rule = "@DEFAULT@"
 # target = 0.95
 # confidence = 0.95
+## Of which records the recall is: "screened", those that are screened here, so that what came with its label counts
+## neither as found nor as missed; or "all".
+# recall_among = "screened"
 
 ## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
 ## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on it.

@@ -121,9 +121,14 @@ def _held_how(status: Status, certificate: CertificateFacts) -> str:
 
 
 def _estimate_now(status: Status, estimate: EstimateFacts) -> str:
+    between = (
+        f" ({percent(status.confidence)} interval {percent(estimate.lower, math.floor)} to "
+        f"{percent(estimate.upper, math.ceil)})"
+        if estimate.lower is not None and estimate.upper is not None
+        else ""
+    )
     text = (
-        f"Recall is estimated at {percent(estimate.recall)} ({percent(status.confidence)} interval "
-        f"{percent(estimate.lower, math.floor)} to {percent(estimate.upper, math.ceil)}), of "
+        f"Recall is estimated at {percent(estimate.recall)}{between}, of "
         f"{plural(round(estimate.relevant_total), 'relevant record')} in all. "
         f"This is a point estimate ({estimate.method}) with no guarantee"
     )
@@ -160,7 +165,7 @@ def methods_text(
     at = next(i for i, s in enumerate(counted.stages) if s.name == status.stage)
     later = counted.stages[at + 1 :]
     complete = bool(status.records) and not status.unscreened
-    over = complete or bool(stopped_stages(status, {}) or status.stop) or any(s.unscreened < s.entered for s in later)
+    over = complete or bool(stopped_stages(status, {})) or any(s.unscreened < s.entered for s in later)
     said = [
         f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records "
         f"is reported after PRISMA 2020 (Page et al. 2021).",
@@ -375,6 +380,7 @@ def stopped_stages(status: Status, stops: Mapping[str, Stop]) -> Mapping[str, st
         By stage (see `stops_of`).
     """
     met = {status.stage: "the stopping rule is met"} if status.verdict.stop else {}
+    stops = {status.stage: status.stop, **stops} if status.stop is not None else stops
     return {**met, **{name: f"screening was stopped on {one.at:%Y-%m-%d}" for name, one in stops.items() if one.stands}}
 
 

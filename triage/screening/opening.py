@@ -24,6 +24,7 @@ from ..ranking.review import (
     newest_ranking_of,
     no_records,
 )
+from ..session_state import evidence_of
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
 from .session import Journal, Session
 from .training import Training
@@ -145,7 +146,7 @@ def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
 
     stopping = review.protocol.stopping
     policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
-    return None if policy is None else policy.next_origin
+    return None if policy is None else lambda history: policy.next_origin(evidence_of(history, stopping)[0])
 
 
 def hand_out(
