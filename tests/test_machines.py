@@ -22,6 +22,7 @@ from triage.intake.suggestions import machine_columns
 from triage.log import Kind, Label, LogFold, Origin, fold
 from triage.machines import Suggestion, names_a_tool, shown_suggestions
 from triage.project import Project
+from triage.project.reading import Reader
 from triage.screeners import exact_share, screeners
 from triage.status import in_words, status
 
@@ -691,3 +692,12 @@ def test_the_page_of_files_asks_too(review):
         assert (done["decisions"], done["suggestions"]) == (0, 1)
         assert project.live().machines.keys() == {"GPT-4 2025"} and not project.live().decisions
         assert send(person="true").json()["files"][0]["decisions"] == 1
+
+
+def test_the_log_is_read_once_however_many_decisions_are_written(screened, monkeypatch):
+    with Project.open(screened.folder / "r.triage") as project:
+        read = []
+        live = Reader.live
+        monkeypatch.setattr(Reader, "live", lambda self: read.append(1) or live(self))
+        project.log.decide("abstract", [{"record_id": i, "label": Label.EXCLUDE} for i in range(1, 31)], reviewer="ann")
+        assert len(read) == 1
