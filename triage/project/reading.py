@@ -192,7 +192,9 @@ class Reader:
         InputError
             When one of them, other than a machine's own, is in the name of a machine.
         """
-        live = self.live()
+        with self._turn:
+            known = self._read.events[-1].seq if self._read.events else 0
+            live = self._live() if newest_event(connection) == known else self.live()
         return insert_events(connection, (_by_a_person(live, row) for row in rows) if live.machines else rows)
 
     def check_person(self, name: str) -> None:
