@@ -28,7 +28,9 @@ def plain(text):
 def table():
     text = (ROOT / "docs/calibration.md").read_text(encoding="utf-8")
     part = text.split("## What is said of recall, and what holds it")[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")
+    ]
     return rows[1:]
 
 
