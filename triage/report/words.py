@@ -275,7 +275,7 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
-    if stage.name in stopped_stages(status, {}) and stage.marked:
+    if stage.marked and (status.verdict.stop or (status.stop is not None and status.stop.stands)):
         n = stage.marked
         said.append(
             f"When screening had stopped, {plural(n, 'record')} that {was_were(n)} suggested for exclusion and "

@@ -107,7 +107,7 @@ def queue_of(desk: Desk) -> dict[str, object]:
 def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict[str, object]:
     """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted.
 
-    With the answer comes what machines suggest for the record, since the reviewer has decided on it now.
+    `done` says what was decided, and what machines suggest for the record: the reviewer has decided on it now.
     """
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
