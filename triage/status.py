@@ -23,7 +23,7 @@ from .recall.verdict import Estimate, Verdict
 from .second_look import excluded_of_sample, judgements
 from .session_state import evidence_of
 from .stopping_rules import RULES
-from .stops import Stop, newest as newest_stop
+from .stops import Stop, newest as newest_stop, revealed_seeds
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
@@ -196,6 +196,7 @@ class Status:
     warnings: list[str]
     stop: Stop | None = None
     attention: AttentionFacts | None = None
+    seeds_revealed: bool | None = None  # whether they give what was committed; None while they are secret
     machines: list[MachineFacts] = field(default_factory=list)
 
 
@@ -293,6 +294,13 @@ def status(
             f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
             f"together; the protocol names {chosen.name}, so that is the one to report."
         )
+    revealed = revealed_seeds(review, stage.name)
+    warnings += [
+        f"The seed that was revealed for the permutation of event {event} is not the one that was committed there: the "
+        "certificate, which rests on it, cannot be trusted."
+        for event, is_right in revealed.items()
+        if not is_right
+    ]
     stop = newest_stop(review, stage.name)
     if stop is not None and is_blind:  # its counts are of what everybody has decided
         warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
@@ -356,6 +364,7 @@ def status(
         verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
         warnings=warnings,
         stop=stop,
+        seeds_revealed=all(revealed.values()) if revealed else None,
         attention=_attention([e for e in events if not is_blind or e.reviewer == viewer], stage.name),
         machines=_machines(stage, history, certificate, confidence),
     )

@@ -326,6 +326,11 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"The point estimate of recall ({estimate.method}), which carries no guarantee, was "
             f"{percent(estimate.recall)}."
         )
+    if status.seeds_revealed:
+        said.append(
+            "The seeds of the random draws were made public after the stop, and give the permutations that had been "
+            "committed before the first draw."
+        )
     if status.attention is not None:
         said.append(f"Of attention: {attention_in_words(status.attention)}.")
     said.append(
