@@ -155,10 +155,12 @@ def revealed_seeds(review: Snapshot, stage_name: str) -> dict[int, bool]:
         if e.kind is Kind.REVEAL and e.stage == stage_name:
             seeds |= json.loads(e.note)["seeds"]
     notes = {e.seq: json.loads(e.note) for e in review.events if e.kind is Kind.PLAN and e.stage == stage_name}
-    found = {}
+    found: dict[int, bool] = {}
     for seq, permutation in review.plans.get(stage_name, ()):
-        if (seed := seeds.get(str(seq))) is None or not seed.isdecimal():
-            found |= {} if seed is None else {seq: False}
+        if (seed := seeds.get(str(seq))) is None:
+            continue
+        found[seq] = False
+        if not seed.isdecimal():
             continue
         drawn = np.random.default_rng(int(seed)).permutation(np.sort(permutation))
         said = notes[seq].get("commitment")
