@@ -216,7 +216,7 @@ class Desk:
             if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
-            if not same or (tags is not None and list(tags) != has):
+            if session.is_check(row) or not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
             # From now on this reviewer may see them, whatever the protocol says.
             suggestions = [as_json(one) for one in self.suggestions(live, record_id, blind=False)]
