@@ -4,6 +4,7 @@ All of it sees a `History` only (scores handed in, and the weights that the log 
 Every claim carries its promise, one of `stopping_rules.PROMISES`.
 """
 
+from .adjudicated import Adjudicated, Sample, SecondLooks, adjudicated, exclusions, fresh_order, in_turn
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
     AuditE,
@@ -31,6 +32,7 @@ from .rules.quant import QuantRule
 from .rules.ranked_e import RankedERule
 
 __all__ = [
+    "Adjudicated",
     "SAMPLE_SHARE",
     "AuditE",
     "AuditRule",
@@ -45,8 +47,11 @@ __all__ = [
     "QuantRule",
     "RankedERule",
     "Rule",
+    "Sample",
+    "SecondLooks",
     "Sensitivity",
     "Workload",
+    "adjudicated",
     "audit_draws",
     "calibrated",
     "certificate",
@@ -54,8 +59,11 @@ __all__ = [
     "elusion_upper",
     "estimate_from_curve",
     "estimate_from_scores",
+    "exclusions",
     "forecast",
+    "fresh_order",
     "highest_log_evidence",
+    "in_turn",
     "least_missed",
     "log_evidence",
     "logged_parameters",
