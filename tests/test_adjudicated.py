@@ -30,7 +30,7 @@ def looks(history, *, again="", included=None, samples=(), labels=None, past_con
     """Return second looks; `again` has an x for each shown record that was judged again."""
     again = np.array([mark == "x" for mark in again.ljust(len(history.y))], bool)
     sampled = {row for one in samples for row in one.order.tolist()}
-    return recall.SecondLooks(
+    return recall.Corrections(
         included=history.y == 1 if included is None else np.array(included, bool),
         confirmed=(history.y == 0) & again,
         sampled=np.isin(history.rows, list(sampled)),
@@ -318,14 +318,14 @@ def test_a_bound_that_leaves_out_a_half_of_the_proof_is_caught(simulated):
 
     def uncharged(history, looks, **options):
         none = np.ones(len(history.y), bool) & (history.y == 0) & (history.origin != Origin.AUDIT)
-        free = recall.SecondLooks(
+        free = recall.Corrections(
             looks.included, looks.confirmed | none, looks.sampled, looks.past_confirmed, recall.exclusions((), {})
         )
         return recall.adjudicated(history, free, **options)
 
     def unread(history, looks, **options):  # takes the audit draws as they were judged at first
         draws = (history.y == 0) & (history.origin == Origin.AUDIT)
-        trusting = recall.SecondLooks(
+        trusting = recall.Corrections(
             looks.included, looks.confirmed | draws, looks.sampled, looks.past_confirmed, looks.exclusions
         )
         return recall.adjudicated(history, trusting, **options)

@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import PROTOCOL, STATUS_KEYS, sample_ris
 
-from triage import cli, project as projects, protocol as protocols
+from triage import cli, project as projects, protocol as protocols, second_look
 from triage.cli import running
 from triage.log import Kind
 
@@ -836,24 +836,32 @@ def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
     triage = review(60)
     first = [[i, "include" if i <= 3 else "exclude", "why-ann" if i > 3 else ""] for i in range(1, 61)]
     triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
-    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
-    assert sample
     assert "ann excluded all" in triage.refused(
         "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "ann"
     )
     assert "cannot be combined with another selection" in triage.refused(
         "export", "r.triage", "-o", "x.csv", "--only", "second-look,maybe"
     )
-    told = triage.json("export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob")
-    assert told["records"] == len(sample)
+    second = "export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob"
+    assert triage.json(*second, "--top", "7")["records"] == 7
+    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
+    again = triage.program("export", "r.triage", "-o", "a.csv", "--only", "second-look", "--reviewer", "bob")
+    assert len(sample) == 7 and "Wrote 7 records" in again.stdout  # those asked for already
+    price = again.stderr
+    assert "What second looks prove, at 95 % confidence" in price and "     57 more: at least 100 %" in price
     text = (triage.folder / "second.csv").read_text(encoding="utf-8-sig")
     assert "exclude" not in text and "ann" not in text
     assert answered(triage, "second.csv") == sample
     triage("label", "r.triage", "second.csv", "--reviewer", "bob")
     noise = triage.json("status", "r.triage")["label_noise"]
     assert noise["judged_twice"] == len(sample) and not noise["pending"]
+    assert (
+        triage.json("export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "bob")["records"] == 50
+    )
+    assert answered(triage, "x.csv")
+    triage("label", "r.triage", "x.csv", "--reviewer", "bob")
     assert "awaits a second look" in triage.refused(
-        "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "bob"
+        "export", "r.triage", "-o", "y.csv", "--only", "second-look", "--reviewer", "bob"
     )
 
 
@@ -862,15 +870,18 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     first = [[i, "include" if i <= 3 else "exclude", "why-ann"] for i in range(1, 121)]
     triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
     second = "screen", "r.triage", "--second-look", "--reviewer"
-    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
-    assert len(sample) >= 4
     assert "ann excluded all" in triage.refused(*second, "ann")
+    assert "belongs to --second-look" in triage("screen", "r.triage", "--size", "3", code=2)
     assert "no stage" in triage.refused(*second, "bob", "--stage", "none")
     assert "ranks nothing" in triage(*second, "bob", "--model", "fast", code=2)
     keys = ["i", "u", "n", "on second look", "m", "e", "1", "q"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(keys) + "\n"))
-    said = triage(*second, "bob")
-    assert "why-ann" not in said and f"{len(sample)} left" in said
+    said = triage(*second, "bob", "--size", "6")
+    assert "why-ann" not in said and "6 left" in said
+    assert said.index("What second looks prove, at 95 % confidence") < said.index("6 left")
+    with projects.Project.open(triage.folder / "r.triage") as project:
+        sample = second_look.Looks.of(project.snapshot()).so_far
+    assert len(sample) == 6
     assert "2 decisions this time, 1 of them include or maybe." in said
     with projects.Project.open(triage.folder / "r.triage") as project:
         mine = {
@@ -884,7 +895,6 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     noise = triage.json("status", "r.triage")["label_noise"]
     assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(sample), 1, [])
     assert [one["record_id"] for one in triage.json("conflicts", "r.triage")["conflicts"]] == [sample[0]]
-    assert "awaits a second look" in triage.refused(*second, "bob")
 
 
 def test_audit_draws_are_handed_out_unmarked_and_keep_their_origin(review):

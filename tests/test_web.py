@@ -24,7 +24,7 @@ from triage.log import Kind, Label
 from triage.project import Project, Role
 from triage.ranking import answers
 from triage.records import Record
-from triage.second_look import awaiting_second_look
+from triage.second_look import second_looks
 from triage.text import CriteriaWords
 from triage.web.gate import POLICY, ServerOrigin, is_loopback
 from triage.web.limits import Attempts, Limit, Refused
@@ -603,6 +603,8 @@ NEEDS = {
             "GET /api/batches",
             "POST /api/batches/take-back",
             "POST /batches/take-back",
+            "POST /api/second-look",
+            "POST /second-look",
             "POST /account/password",
             "POST /account/tokens",
             "POST /account/tokens/revoke",
@@ -679,6 +681,7 @@ BODIES = {
     "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
     "/api/settlements": {"record_id": 1, "label": "include"},
     "/api/batches/take-back": {"event": 1},
+    "/api/second-look": {"size": 1},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"},
@@ -688,6 +691,7 @@ FORMS = {
     "/account/tokens/revoke": {"name": "a program"},
     "/logout": {},
     "/batches/take-back": {"event": 1},
+    "/second-look": {"size": 1},
 }
 
 
@@ -799,7 +803,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
         with client(app, TEAM):
             joined(app, "olga", Role.OWNER)
             rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
-            assert "no record of the sample has been excluded" in rosa.get("/second-look").text
+            assert "no record has been excluded" in rosa.get("/second-look").text
             screening.commit_audit(project)
             project.log.decide(
                 "abstract",
@@ -809,8 +813,25 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
                 ],
                 reviewer="rita",
             )
+            asked = {"stage": "abstract", "size": 6}
+            refused = rita.post("/api/second-look", headers=csrf(rita), json=asked)
+            assert refused.status_code == 422 and "rita excluded all 100 records" in refused.json()["detail"]
+            assert "second look is another reviewer" in rita.get("/second-look").text
+            found = rosa.get("/api/second-look").json()
+            assert (found["sample"], found["waiting"], found["more"], found["records"]) == (0, 0, 100, [])
+            assert [one["looks"] for one in found["price"]] == [25, 50, 100] and found["price"][2]["recall_lower"] == 1
+            page = rosa.get("/second-look").text
+            assert "What second looks prove at 95" in page and 'max="100"' in page
+            assert rosa.post("/api/second-look", json=asked).status_code == 403  # from elsewhere
+            assert rosa.post("/api/second-look", headers=csrf(rosa), json=asked).json() == {"waiting": 6}
+            form = {"csrf": csrf(rosa)["x-csrf-token"], "stage": "abstract", "size": 6}
+            sent = rosa.post("/second-look", data=form, follow_redirects=False)
+            assert (
+                sent.status_code == 303
+                and len([e for e in project.log.events() if e.kind is Kind.SECOND_LOOK_PLAN]) == 1
+            )
             own = rita.get("/api/second-look").json()
-            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] >= 4 and own["records"] == []
+            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] == 6 and own["records"] == []
             assert "a second look is another reviewer" in rita.get("/second-look").text
             assert (
                 "/second-look?stage=" not in rita.get("/overview").text
@@ -818,7 +839,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             )
             found = rosa.get("/api/second-look?stage=abstract").json()
             waiting = [one["record_id"] for one in found["records"]]
-            assert waiting == awaiting_second_look(project.snapshot(), "rosa") and found["own"] == 0
+            assert waiting == list(second_looks(project.snapshot(), "rosa").waiting) and found["own"] == 0
             assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
             page = rosa.get("/second-look")
             hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)

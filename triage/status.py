@@ -18,7 +18,7 @@ from .protocol.model import Stopping
 from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
-from .second_look import excluded_of_sample, judgements
+from .second_look import Looks
 from .stopping_rules import RULES
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
@@ -103,6 +103,8 @@ class LabelNoise(TypedDict):
     lower: float | None
     upper: float | None
     recall_lower: float | None
+    relevant_upper: int | None
+    wrong_upper: int | None
 
 
 class Status(TypedDict):
@@ -212,7 +214,9 @@ def status(
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
     records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
-    noise = _label_noise(stage, history, confidence, parameters)
+    looks = Looks.of(review, stage_name, viewer=viewer)
+    corrected = recall.adjudicated(history, looks.corrections(), target, confidence, parameters)
+    noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if is_blind:
         warnings.insert(
@@ -316,44 +320,52 @@ def price_in_words(records: int, confidence: float) -> list[str]:
     return lines
 
 
-def _label_noise(stage: Stage, history: History, confidence: float, parameters: recall.AuditE) -> LabelNoise | None:
-    """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
+def _label_noise(looks: Looks, told: recall.Adjudicated, confidence: float) -> LabelNoise | None:
+    """Return what second looks say of the labels; None while nothing is excluded.
 
-    The sample are the records at the end of the audit's committed permutations, which nobody chose. They
-    count in that order, up to the first that was excluded and is not judged again.
+    The bounds hold at every look. The sensitivity is what the second looks that count, which are at random ones of
+    the excluded audit draws and of the other exclusions, tell of all of each kind.
     """
-    given = judgements(stage)
-    excluded = sum(1 for events in given.values() if events[0].label is Label.EXCLUDE)
-    included = len(given) - excluded
+    draws, others = looks.draws, looks.others
+    excluded = len(draws) + len(others)
     if not excluded:
         return None
-    drawn, pending = excluded_of_sample(stage, given)
-    judged = drawn[: drawn.index(pending[0])] if pending else drawn
-    overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told: LabelNoise = {
+    counted = looks.counted()
+    overturned = [sum(1 for record_id in ids if looks.is_overturned(record_id)) for ids in counted]
+    noise: LabelNoise = {
         "excluded": excluded,
-        "sample": len(drawn),
-        "judged_twice": len(judged),
-        "overturned": overturned,
-        "pending": pending,
+        "sample": len({*looks.so_far, *counted[0], *counted[1]}),
+        "judged_twice": sum(map(len, counted)),
+        "overturned": sum(overturned),
+        "pending": [record_id for record_id in looks.so_far if looks.awaits(record_id)],
         "confidence": confidence,
         "sensitivity": None,
         "lower": None,
         "upper": None,
         "recall_lower": None,
+        "relevant_upper": None,
+        "wrong_upper": None,
     }
-    if not judged or not included:
-        return told
-    seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
-    # Half of the error goes to the labels and half to the recall among them, so both hold together.
-    among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return {
-        **told,
-        "sensitivity": seen.estimate,
-        "lower": seen.lower,
-        "upper": seen.upper,
-        "recall_lower": None if among is None else among * seen.bound,
-    }
+    if not any(counted):
+        return noise
+    noise |= {"recall_lower": told.recall_lower, "relevant_upper": told.relevant_upper, "wrong_upper": told.wrong_upper}
+    included = looks.n_included
+    if included:
+        known = sum(1 for record_id in (*draws, *others) if looks.is_overturned(record_id))
+        # Of the audit draws no more can be wrong than those known to be, and those without a second look.
+        among_draws = sum(1 for record_id in draws if looks.is_overturned(record_id) or looks.awaits(record_id))
+        noise |= {
+            "lower": included / (included + told.wrong_upper + among_draws),
+            "upper": included / (included + known),
+        }
+        if all(ids or not all_of_them for ids, all_of_them in zip(counted, (draws, others), strict=True)):
+            wrong = sum(
+                wrong_ones / len(ids) * len(all_of_them)
+                for wrong_ones, ids, all_of_them in zip(overturned, counted, (draws, others), strict=True)
+                if ids
+            )
+            noise["sensitivity"] = included / (included + wrong)
+    return noise
 
 
 def _ask(
@@ -483,11 +495,13 @@ def _safe_checks(
     names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
-    if noise is not None and noise["pending"]:
+    if noise is not None and (noise["pending"] or not noise["judged_twice"]):
+        pending, sample = len(noise["pending"]), noise["sample"]
         missing.append(
-            f"{len(noise['pending']):,} of {plural(noise['sample'], 'excluded record')} drawn at random "
-            f"{agree(len(noise['pending']), 'awaits', 'await')} a second look "
-            "(`triage screen --second-look`)"
+            f"{pending:,} of {plural(sample, 'excluded record')} drawn at random {agree(pending, 'awaits', 'await')} a "
+            "second look"
+            if pending
+            else "nobody has looked again at excluded records drawn at random (`triage screen --second-look`)"
         )
     if not missing:
         return []
@@ -593,23 +607,26 @@ def _certificate_in_words(facts: Status) -> str:
 
 def _labels_in_words(noise: LabelNoise) -> str:
     judged = noise["judged_twice"]
-    told = (
-        f"Labels       of {plural(noise['sample'], 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
-        f"again and {noise['overturned']:,} overturned"
-    )
-    if noise["sensitivity"] is not None and noise["lower"] is not None and noise["upper"] is not None:
-        told += (
-            f": the reviewers include {100 * noise['sensitivity']:.1f} % of what is relevant "
-            f"({floor_percent(noise['lower'])} to {100 * noise['upper']:.1f} %)"
+    if not noise["sample"] and not judged:
+        return (
+            f"Labels       nobody has judged any of {plural(noise['excluded'], 'excluded record')} again "
+            "(`triage screen --second-look`)."
         )
-    if noise["sensitivity"] is not None and noise["recall_lower"] is not None:
+    told = (
+        f"Labels       {judged:,} of {plural(noise['excluded'], 'excluded record')} {is_are(judged)} judged again in turn, "
+        f"{noise['overturned']:,} overturned"
+    )
+    if noise["sensitivity"] is not None:
+        told += f": about {100 * noise['sensitivity']:.1f} % of the relevant records that were screened were included"
+    if noise["recall_lower"] is not None:
         told += (
-            f".\n             Wrong labels counted, recall is at least {floor_percent(noise['recall_lower'])} "
-            f"({100 * noise['confidence']:g} % confidence for both together)"
+            f".\n             Wrong exclusions counted, at least {floor_percent(noise['recall_lower'])} of the relevant "
+            f"records are included ({100 * noise['confidence']:g} % confidence,\n             wherever the mistakes are "
+            "and whenever you look; includes taken as right)"
         )
     if noise["pending"]:
         ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")
-        told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
+        told += f".\n             These await another reviewer's second look: {ids}"
     return told + "."
 
 

@@ -112,7 +112,7 @@ class Review:
             stratum=self.stratum[self.shown],
         )
 
-    def second_looks(self) -> recall.SecondLooks:
+    def corrections(self) -> recall.Corrections:
         """Return what the second looks have shown."""
         shown = np.array(self.shown)
         label = np.array([self.label(row) for row in self.shown])
@@ -120,7 +120,7 @@ class Review:
         agreed = self.given[shown] | self.settles
         sampled = {row for one in self.samples for row in one.order.tolist()}
         labels = {row: int(self.label(row)) if row in self.again else -1 for row in sampled}
-        return recall.SecondLooks(
+        return recall.Corrections(
             included=label & agreed & (~again | self.truth[shown] | self.settles),
             confirmed=~label & again,
             sampled=np.isin(shown, list(sampled)),
@@ -156,12 +156,12 @@ class Review:
 
     def recall(self) -> float:
         """Return the true recall: of the truly relevant records, those included."""
-        included = self.second_looks().included & self.truth[np.array(self.shown)]
+        included = self.corrections().included & self.truth[np.array(self.shown)]
         return float(included.sum() / self.truth.sum())
 
     def is_wrong(self, bound: Bound) -> bool:
         """Tell whether the bound is above the truth now."""
-        told = bound(self.history(), self.second_looks(), confidence=CONFIDENCE).recall_lower
+        told = bound(self.history(), self.corrections(), confidence=CONFIDENCE).recall_lower
         return told is not None and told > self.recall() + 1e-12
 
 
@@ -309,7 +309,7 @@ def price(name: str, runs: int, seed: int) -> tuple[float, list[float], int]:
         for looks in LARGE_LOOKS:
             review.look_again(looks - done)
             done = looks
-            told.append(recall.adjudicated(review.history(), review.second_looks(), confidence=CONFIDENCE).recall_lower)
+            told.append(recall.adjudicated(review.history(), review.corrections(), confidence=CONFIDENCE).recall_lower)
         bounds.append(told)
         failed += max(told) > truth[-1] + 1e-12
     return float(np.mean(truth)), np.mean(bounds, axis=0).tolist(), failed

@@ -411,7 +411,7 @@ def seen_by(
         if not e.stage or e.reviewer == viewer:
             return True
         # A permutation is committed when somebody's decision lets a record into a later stage.
-        return e.kind is not Kind.PLAN and is_done(e.stage, e.about)
+        return e.record_id is not None and is_done(e.stage, e.record_id)
 
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}

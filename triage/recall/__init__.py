@@ -4,7 +4,7 @@ All of it sees a `History` only (scores handed in, and the weights that the log 
 Every claim carries its promise, one of `stopping_rules.PROMISES`.
 """
 
-from .adjudicated import Adjudicated, Sample, SecondLooks, adjudicated, exclusions, fresh_order, in_turn
+from .adjudicated import Adjudicated, Corrections, Sample, adjudicated, exclusions, fresh_order, in_turn
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
     AuditE,
@@ -19,7 +19,6 @@ from .evidence import (
     next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
-from .labels import SAMPLE_SHARE, Sensitivity, sensitivity
 from .rules import Policy, Rule, policy_of, rule_of
 from .rules.audit_e import AuditRule
 from .rules.cmh import CmhRule
@@ -33,12 +32,12 @@ from .rules.ranked_e import RankedERule
 
 __all__ = [
     "Adjudicated",
-    "SAMPLE_SHARE",
     "AuditE",
     "AuditRule",
     "Certificate",
     "CmhRule",
     "ConsecutiveRule",
+    "Corrections",
     "Draws",
     "FixedAuditRule",
     "IpPRule",
@@ -48,8 +47,6 @@ __all__ = [
     "RankedERule",
     "Rule",
     "Sample",
-    "SecondLooks",
-    "Sensitivity",
     "Workload",
     "adjudicated",
     "audit_draws",
@@ -71,5 +68,4 @@ __all__ = [
     "policy_of",
     "price_of_certainty",
     "rule_of",
-    "sensitivity",
 ]

@@ -13,8 +13,8 @@ from .evidence import SLACK, AuditE, Draws, Stratum, certificate, evenly, upper_
 
 
 @dataclass(frozen=True, slots=True)
-class SecondLooks:
-    """What the second looks at a stage have shown: arrays beside its History, read-only.
+class Corrections:
+    """What second looks have shown of a stage's labels: arrays beside its History, read-only.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Adjudicated:
 
 
 def adjudicated(
-    history: History, looks: SecondLooks, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE()
+    history: History, looks: Corrections, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE()
 ) -> Adjudicated:
     """Bound recall from below in terms of the labels as second looks correct them.
 
@@ -81,8 +81,8 @@ def adjudicated(
     with z = 1 in the stage, and alpha = 1 - confidence. Both halves of the bound are AuditE's, each at alpha / 2:
 
     1. w, the most records with z = 1 among the exclusions that were no audit draws. The second looks at them are
-       uniform draws without replacement, in an order committed after they were excluded, so they are the audit
-       draws of the population `looks.exclusions`. Exclusions that are in no committed pool yet, and have had no
+       uniform draws without replacement, in an order committed after they were excluded: the audit draws of a
+       population of their own (see `Corrections`), whose certificate is w. Exclusions that are in no committed pool yet, and have had no
        second look, are added to w one and all.
     2. Audit draws are read up to the first that was excluded and has had no second look. With K_s the records
        shown before draw s that are relevant as far as is known (and no part of w), u_s those without a label, c_s
@@ -115,7 +115,7 @@ def adjudicated(
     Parameters
     ----------
     history : History
-    looks : SecondLooks
+    looks : Corrections
     target, confidence : float
     parameters : AuditE
         As logged with the permutation.
@@ -154,7 +154,7 @@ def adjudicated(
     )
 
 
-def _draws(history: History, looks: SecondLooks, stratum: int, wrong: int) -> Draws:
+def _draws(history: History, looks: Corrections, stratum: int, wrong: int) -> Draws:
     """Collect one stratum's audit draws as evidence on the corrected labels (see `adjudicated`)."""
     shown = history.sequence()
     at = history.past.place

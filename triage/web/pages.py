@@ -20,15 +20,17 @@ from ..project import Role, Snapshot
 from ..ranking import answers
 from ..second_look import second_looks
 from ..text import plain
-from ..wording import agree, plural, span
+from ..wording import agree, floor_percent, plural, span
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
 from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
 from .api.review import Statuses, paces
 from .api.team import (
+    Asked,
     Batch,
     agreement as agreement_of,
+    ask_for_second_look,
     batches_of,
     second_look as second_look_of,
     take_batch_back,
@@ -54,6 +56,7 @@ _templates.filters["span"] = span
 _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
+_templates.filters["floor_percent"] = floor_percent
 
 Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
@@ -217,6 +220,7 @@ def second_look(request: Request, review: Review, who: Anyone, stage: StageName 
             "stage": desk.stage_name,
             "found": second_look_of(request, review, who, desk.stage_name),
             "judged_by_all": review.protocol.reviewers_per_record > 1,
+            "confidence": review.protocol.stopping.confidence,
         },
     )
 
@@ -255,6 +259,15 @@ def record(
     )
 
 
+@router.post("/second-look")
+def second_look_asked_for(
+    request: Request, review: Review, who: Posted, size: Annotated[int, Form(ge=1, le=100_000)], stage: Text = ""
+) -> Response:
+    """Ask for second looks."""
+    ask_for_second_look(request, review, who, Asked(stage=stage, size=size))
+    return RedirectResponse(f"/second-look?stage={quote(stage, safe='')}", 303)
+
+
 def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
     """Return the record that awaits the reviewer's second look after this one, the first after the last."""
     waiting = second_looks(review, desk.reviewer, desk.stage_name).waiting
@@ -291,7 +304,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "flow": Markup(figure),
             "paces": paces(review, name, who),
             "batches": batches_of(review, who),
-            "to_look_again": len(second_looks(review, who.name, name).waiting),
+            "looks": second_looks(review, who.name, name),
             "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,
         },
     )
