@@ -2,5 +2,5 @@
 lint:      ; bash scripts/test.sh --checks
 test:      ; bash scripts/test.sh
 demo:      ; bash scripts/demo.sh
-docs:      ; .venv/bin/python scripts/tools/draw_architecture.py
-coverage:  ; bash scripts/tools/coverage.sh
+docs:      ; .venv/bin/python scripts/tools/draw_architecture.py && .venv/bin/python scripts/tools/write_tables.py
+coverage:  ; .venv/bin/python scripts/tools/coverage_floor.py --alone

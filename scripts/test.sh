@@ -30,4 +30,5 @@ if [ "$(id -u)" = 0 ] && ! command -v chromium >/dev/null && command -v apt-get 
         >/dev/null 2>&1 || echo "Chromium could not be installed; the tests in a browser are skipped." >&2
 fi
 echo "== Tests (pytest)"
-exec "$PYTHON" -m pytest "$@"
+if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi
+exec "$PYTHON" scripts/tools/coverage_floor.py  # every test, and a floor under the coverage of what matters most

@@ -16,6 +16,9 @@ from triage import intake, ranking
 from triage.log import Event, Kind, Label, Origin, Stage, stage_of
 from triage.project import Project
 
+# Helpers say what differs where they fail, as tests do.
+pytest.register_assert_rewrite(*(path.stem for path in Path(__file__).parent.glob("*_helpers.py")))
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
 
@@ -51,6 +54,7 @@ STATUS_KEYS = {
     "rules",
     "workload",
     "verdict",
+    "machines",
 }
 # The boxes of the published flow figure of the worked example.
 PUBLISHED_BOXES = (
@@ -199,11 +203,16 @@ def postgresql():
 
 @pytest.fixture
 def storage():
-    """Name where reviews live in a test: a file; a module of tests may ask for both (see `BOTH`)."""
+    """Name where reviews live in a test: a file; a module of tests may ask for both: `storage = both_storages`."""
     return "file"
 
 
 BOTH = ["file", "postgresql"]
+
+
+@pytest.fixture(params=BOTH)
+def both_storages(request):
+    return request.param
 
 
 @pytest.fixture

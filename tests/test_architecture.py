@@ -9,24 +9,32 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
-    -1: {"errors", "bundled", "stopping_rules", "wording", "ending", "progress"},
+    -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
-    1: {"formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
+    1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
 }
 # Modules of one level lean on each other only in these ways.
 SIDEWAYS = {
+    ("preset_catalogue", "bundled"),
     ("log", "records"),
     ("intake", "screening"),
     ("screening", "ranking.review"),
+    ("screening", "session_state"),
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
     ("report", "flow"),
+    ("report", "status"),
+    ("report", "stops"),
+    ("stopping", "status"),
+    ("stopping", "stops"),
+    ("stopping", "session_state"),
+    ("status", "stops"),
     ("status", "flow"),
     ("status", "second_look"),
     ("status", "session_state"),
@@ -126,6 +134,9 @@ def test_house_rules(path):
             assert unit(path) in ("cli", "terminal"), f"{where}: only cli and terminal print"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "random":
             assert node.attr in ("Generator", "default_rng", "SeedSequence"), f"{where}: global random state"
+        if isinstance(node, ast.ClassDef) and unit(path) != "features":  # whose settings are read from a file
+            bases = {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
+            assert "TypedDict" not in bases, f"{where}: a result is a frozen dataclass, which as_json turns into JSON"
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
             assert node.args.kwarg is None, f"{where}: **{getattr(node.args.kwarg, 'arg', '')} in a signature"
 

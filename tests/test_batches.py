@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import BOTH, PROTOCOL, Log
+from conftest import PROTOCOL, Log, both_storages
 
 from triage import cli, intake, recall, status
 from triage.errors import InputError
@@ -17,11 +17,7 @@ from triage.screening.opening import hand_out, open_session
 
 INCLUDE, EXCLUDE = Label.INCLUDE, Label.EXCLUDE
 TWO = PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 def handed(log, record_id, origin=Origin.RANKED, pool_size=1, reviewer="ann"):
@@ -256,6 +252,7 @@ def test_draws_come_in_the_order_of_their_permutation_and_the_bound_is_never_bet
     assert ours.relevant_upper >= bare.relevant_upper  # else the safe side: see Showings and stage_of
 
 
+@pytest.mark.slow
 def test_the_truth_is_rejected_as_rarely_as_promised_whatever_is_taken_back():
     rng = np.random.default_rng(5)
     n, runs, broken = 30, 150, 0
@@ -275,7 +272,7 @@ def test_a_batch_taken_back_leaves_the_review_as_it_was(review):
         session.decide(session.next().row, INCLUDE)
     before, facts = project.snapshot().history(), status.status(project.snapshot())
     ids = hand_out(project, 6, file="next.csv", reviewer="ann")
-    assert status.status(project.snapshot())["awaiting_labels"] == 6 + facts["awaiting_labels"]
+    assert status.status(project.snapshot()).awaiting_labels == 6 + facts.awaiting_labels
     with pytest.raises(InputError, match="with its whole batch"):
         project.log.undo(project.log.events()[-1].seq, reviewer="ann")
     (batch,) = batches(project.log.events(), project.live())
@@ -295,13 +292,13 @@ def test_draws_taken_back_are_the_next_to_be_drawn_by_whoever_comes_next(review,
     before = recall.certificate(project.snapshot().history())
     drawn = hand_out(project, 4, file="next.csv", reviewer="ann")
     project.log.decide("abstract", [{"record_id": drawn[2], "label": EXCLUDE, "origin": Origin.AUDIT}], reviewer="ann")
-    assert intake.take_back(project, reviewer="ann")["record_ids"] == [drawn[0], drawn[1], drawn[3]]
+    assert intake.take_back(project, reviewer="ann").record_ids == [drawn[0], drawn[1], drawn[3]]
     facts = status.status(project.snapshot())
     assert (
-        facts["awaiting_labels"] == 0
+        facts.awaiting_labels == 0
         and recall.certificate(project.snapshot().history()).relevant_upper == before.relevant_upper - 1
     )
-    assert any("3 random draws came back" in warning for warning in facts["warnings"])
+    assert any("3 random draws came back" in warning for warning in facts.warnings)
     with open_session(project, reviewer="bob", background=False) as (session, _):
         for record_id in (drawn[0], drawn[1], drawn[3]):
             showing = session.next()

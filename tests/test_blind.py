@@ -6,7 +6,7 @@ import time
 
 import pytest
 from conftest import PROTOCOL
-from test_web import csrf, decided, joined, opened, routes, sent_pdf, team_app
+from web_helpers import csrf, decided, joined, opened, routes, sent_pdf, team_app
 
 from triage import cli, recall, screening, status, team
 from triage.errors import InputError
@@ -213,8 +213,8 @@ def test_the_terminal_is_as_blind(review, capsys):
         ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"],
     ):
         assert cli.run([*command, "--reviewer", "bob"]) == 2 and "ordinary screening" in capsys.readouterr().err
-    assert status.status(project.snapshot())["screened"] == 2  # the file's owner sees all
-    assert status.status(project.snapshot())["label_noise"]["pending"] == [target]
+    assert status.status(project.snapshot()).screened == 2  # the file's owner sees all
+    assert status.status(project.snapshot()).label_noise.pending == [target]
     project.log.decide("abstract", [{"record_id": target, "label": EXCLUDE}], reviewer="bob")
     assert line().startswith("2 of 60 screened") and second_looks(project.snapshot(), "bob").judged == 1
 
@@ -233,10 +233,7 @@ def test_what_a_reviewer_sees_claims_no_more_than_the_whole_log(review):
         assert told[0].relevant_upper >= told[1].relevant_upper
     project.log.decide("abstract", [{"record_id": i, "label": EXCLUDE} for i in order[:40:9]], reviewer="bob")
     project.log.decide("abstract", [{"record_id": order[-1], "label": INCLUDE}], reviewer="bob")
-    assert (
-        status.status(project.snapshot(), viewer="bob")["certificate"]
-        == status.status(project.snapshot())["certificate"]
-    )
+    assert status.status(project.snapshot(), viewer="bob").certificate == status.status(project.snapshot()).certificate
 
 
 def test_where_one_judges_each_record_everybody_sees_the_same(review):
@@ -249,7 +246,7 @@ def test_where_one_judges_each_record_everybody_sees_the_same(review):
 
 
 def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_waits(review):
-    from test_web import alone
+    from web_helpers import alone
 
     with review(12) as project, alone(project) as ann:
         assert "/conflicts" not in ann.get("/overview").text  # one judges alone
@@ -264,7 +261,7 @@ def test_conflicts_are_a_link_wherever_there_can_be_some_with_the_number_that_wa
 
 
 def test_two_reviewers_on_one_machine_find_the_conflicts(review):
-    from test_web import alone
+    from web_helpers import alone
 
     with review(12, TWO) as project, alone(project) as ann:
         assert ">Conflicts</a>" in ann.get("/overview").text

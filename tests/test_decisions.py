@@ -6,7 +6,21 @@ from conftest import Log
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from triage.log import History, Kind, Label, LogFold, Origin, PastDraws, audited, consensus, entered, fold
+from triage.log import (
+    Counts,
+    History,
+    Kind,
+    Label,
+    LogFold,
+    Origin,
+    PastDraws,
+    audited,
+    awaits_second_look,
+    consensus,
+    entered,
+    fold,
+    seen_by,
+)
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 
@@ -141,6 +155,36 @@ def test_a_group_has_the_tags_of_its_members():
     assert fold(log.events).tagged("abstract") == {5: [copys, bobs], 2: [kepts]}
 
 
+def test_files_stand_in_the_order_in_which_they_came_until_they_are_taken_off():
+    log, one_by_one = Log(), LogFold()
+    copys = log.add(Kind.ATTACHED, record_id=5, reason="a.pdf")
+    kepts = log.add(Kind.ATTACHED, record_id=2, reason="b.pdf")
+    later = log.add(Kind.ATTACHED, record_id=5, reason="c.pdf")
+    assert fold(log.events).attached == {5: (copys, later), 2: (kepts,)}
+    assert fold(log.events).attachments(5) == [copys, later] and fold(log.events).attachments(9) == []
+    log.link(5, 2)
+    assert fold(log.events).attachments(2) == fold(log.events).attachments(5) == [copys, kepts, later]
+    for e in log.events:
+        one_by_one.apply([e])
+    taken_off = [log.undo(copys), log.undo(kepts)]
+    assert fold(log.events).attachments(2) == [later] and fold(log.events).attached == {5: (later,)}
+    one_by_one.apply(taken_off)
+    assert one_by_one.live == fold(log.events)
+
+
+def test_an_event_without_a_record_or_a_pool_is_not_asked_for_one():
+    log = Log()
+    assert (log.show(7, pool_size=3).about, log.events[0].pool) == (7, 3)
+    with pytest.raises(ValueError, match=r"event 2, .*plan.*, is about no record"):
+        _ = log.plan([1, 2]).about
+    with pytest.raises(ValueError, match=r"event 3, .*decision.*, has no pool size"):
+        _ = log.decide(1, INCLUDE).pool
+
+
+def test_what_is_left_is_what_is_not_judged():
+    assert Counts(records=30, screened=12, relevant=8).left == 18
+
+
 # -- consensus and entering a stage -----------------------------------------------------------
 
 
@@ -180,6 +224,104 @@ def test_a_stage_is_entered_by_what_every_earlier_one_passed():
     log.decide(1, INCLUDE, stage="quality")
     log.decide(7, EXCLUDE, stage="quality")
     assert entered(ids, fold(log.events), ["abstract", "quality"]).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "decisions, awaits",
+    [
+        ([], False),
+        ([("ann", EXCLUDE)], True),
+        ([("ann", INCLUDE)], False),
+        ([("ann", MAYBE)], False),
+        ([("ann", EXCLUDE), ("bob", EXCLUDE)], False),
+        ([("ann", EXCLUDE), ("bob", INCLUDE)], False),
+        ([("ann", EXCLUDE), ("ann", INCLUDE)], True),  # what somebody else would see first is the exclusion
+    ],
+)
+def test_what_one_reviewer_alone_excluded_awaits_a_second_look(decisions, awaits):
+    log = Log()
+    assert awaits_second_look([log.decide(1, label, who) for who, label in decisions]) is awaits
+
+
+# -- what one of two reviewers may know ---------------------------------------------------------
+
+
+def known(log, viewer, stages=("abstract", "full-text"), **rounds):
+    return seen_by(viewer, fold(log.events), log.events, 2, stages, rounds)
+
+
+def judges(live):
+    return sorted((stage, record_id, who) for stage, record_id, who in live.decisions)
+
+
+def test_a_record_is_known_once_both_have_judged_it():
+    log = Log()
+    log.decide(1, INCLUDE)
+    second = log.decide(1, EXCLUDE, "bob")
+    log.decide(2, INCLUDE, "bob")
+    bobs_tag = log.tag(2, "review", "bob")
+    live = known(log, "ann")
+    assert judges(live) == [("abstract", 1, "ann"), ("abstract", 1, "bob")]
+    # Up to what completed record 1; that record 2 was put before bob came later.
+    assert live.last_seq == second.seq and list(live.shown) == [("abstract", 1)] and live.tags == {}
+    assert known(log, "bob").tags == {("abstract", 2, "bob"): (bobs_tag,)}
+    mine = log.decide(3, EXCLUDE)
+    live = known(log, "ann")
+    # Record 2 is known as shown by now, and not as judged.
+    assert live.last_seq == mine.seq and set(live.shown) == {("abstract", 1), ("abstract", 2), ("abstract", 3)}
+    assert ("abstract", 2, "bob") not in live.decisions and live.tags == {}
+    log.decide(2, EXCLUDE)
+    assert ("abstract", 2, "bob") in known(log, "ann").decisions
+    assert known(log, "ann").tags == {("abstract", 2, "bob"): (bobs_tag,)}
+
+
+def test_a_done_record_is_known_to_others_but_for_whoever_is_still_to_judge_it():
+    log = Log()
+    log.decide(1, INCLUDE)
+    log.decide(1, EXCLUDE, "bob")
+    both = [("abstract", 1, "ann"), ("abstract", 1, "bob")]
+    assert judges(known(log, "cyd")) == both
+    assert judges(known(log, "cyd", abstract=[1])) == []  # of the calibration round, which everybody judges
+    shown = log.show(1, reviewer="cyd")
+    assert judges(known(log, "cyd")) == []
+    log.undo(shown)
+    assert judges(known(log, "cyd")) == both
+    log.show(1, reviewer="cyd")
+    log.decide(1, MAYBE, "cyd")
+    assert judges(known(log, "cyd")) == [*both, ("abstract", 1, "cyd")]
+
+
+def test_what_was_settled_is_known_though_one_alone_judged_it():
+    log = Log()
+    log.decide(1, INCLUDE, "bob")
+    settled = log.add(Kind.SETTLED, stage="abstract", record_id=1, label=EXCLUDE, reviewer="eve")
+    live = known(log, "ann")
+    assert judges(live) == [("abstract", 1, "bob")] and live.settled == {("abstract", 1): settled}
+    log.show(1)
+    live = known(log, "ann")
+    assert judges(live) == [] and live.settled == {}
+
+
+def test_a_record_shown_at_a_later_stage_has_passed_the_earlier_one():
+    log = Log()
+    log.decide(1, INCLUDE, "bob")
+    assert judges(known(log, "ann")) == []
+    log.add(Kind.SHOWN, stage="full-text", record_id=1, reviewer="ann", origin=Origin.RANKED, pool_size=1)
+    assert judges(known(log, "ann")) == [("abstract", 1, "bob")]
+    log.decide(1, EXCLUDE, "bob", stage="full-text")
+    assert judges(known(log, "ann")) == [("abstract", 1, "bob")]
+
+
+def test_what_others_do_with_open_records_moves_nothing_and_what_is_of_no_stage_does():
+    log = Log()
+    first = log.decide(1, INCLUDE)
+    log.plan([2, 3])  # committed by what somebody decided
+    drawn = {"record_id": 2, "reviewer": "bob", "origin": Origin.AUDIT, "pool_size": 9, "note": "bob.csv"}
+    log.undo(log.add(Kind.SHOWN, stage="abstract", **drawn))
+    assert fold(log.events).returned == {("abstract", 2)}
+    assert known(log, "ann").last_seq == first.seq and known(log, "ann").returned == frozenset()
+    link = log.link(8, 7)
+    assert known(log, "ann").last_seq == link.seq and known(log, "ann").returned == {("abstract", 2)}
 
 
 # -- audit draws and who was away -------------------------------------------------------------

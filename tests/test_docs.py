@@ -88,14 +88,25 @@ def test_links_and_paths_lead_somewhere(path):
     assert not wrong
 
 
-def test_the_picture_and_the_table_of_the_architecture_are_those_of_the_package():
-    code = (
-        "import sys; sys.path.insert(0, 'scripts/tools'); import draw_architecture as d; "
-        "assert d.PICTURE.read_text(encoding='utf-8') == d.picture(), 'picture'; "
-        "text = d.PAGE.read_text(encoding='utf-8'); assert text == d.page(text), 'table'"
-    )
+def made_by(script, code):
+    """Run code after the import of a script of scripts/tools as `d`; the message of a failure is how to mend it."""
+    code = f"import sys; sys.path.insert(0, 'scripts/tools'); import {script} as d; {code}"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"run `python scripts/tools/draw_architecture.py`\n{done.stderr}"
+    assert done.returncode == 0, f"run `python scripts/tools/{script}.py`\n{done.stderr}"
+
+
+def test_the_picture_and_the_table_of_the_architecture_are_those_of_the_package():
+    made_by(
+        "draw_architecture",
+        "assert d.PICTURE.read_text(encoding='utf-8') == d.picture(), 'picture'; "
+        "text = d.PAGE.read_text(encoding='utf-8'); assert text == d.page(text), 'table'",
+    )
+
+
+def test_the_readmes_table_of_rules_is_that_of_the_catalogue():
+    made_by(
+        "write_tables", "text = d.README.read_text(encoding='utf-8'); assert text == d.page(text), 'table of rules'"
+    )
 
 
 def test_changelog_and_citation_are_of_this_version():

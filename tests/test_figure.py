@@ -115,7 +115,7 @@ def test_what_is_open_is_shown_in_broken_frames():
 
 def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
     flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 17, 4),))
-    lines = texts(flow_figure(flow, {}, stopped=["abstract"]))
+    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}))
     assert "Not screened, the stopping rule is met (n = 9)" in lines
     assert lines[lines.index("Included (n = 17)") + 1 :][:2] == ["Maybe, to be settled", "4"]
 
@@ -241,12 +241,12 @@ def test_a_hidden_stage_keeps_what_is_open_open():
         {},
         (StageFlow("abstract", 30, 9, 0, {"x": 2}, 15, 4), StageFlow("full", 19, 3, 1, {"y": 5}, 9, 1)),
     )
-    lines = texts(flow_figure(flow, {}, stopped=["abstract"], hide=["full"]))
+    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"]))
     assert "Not yet screened (n = 12)" in lines and "Reviewers disagree, to be settled (n = 1)" in lines
     assert "Included so far (n = 9)" in lines
     done = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 21, 0), StageFlow("full", 21, 0, 0, {}, 21, 0)))
     assert "Not screened, the stopping rule is met (n = 9)" in texts(
-        flow_figure(done, {}, stopped=["abstract"], hide=["full"])
+        flow_figure(done, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"])
     )
 
 
@@ -440,7 +440,7 @@ def test_what_a_rule_left_unscreened_was_left_by_a_tool():
     flow = Flow(
         {"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {"x": 4}, 13, 4), StageFlow("full", 17, 0, 0, {}, 17, 0))
     )
-    found = values(flow, stopped=["abstract"])
+    found = values(flow, stopped={"abstract": "the stopping rule is met"})
     assert (
         found["excluded_automatic"],
         found["records_screened"],
@@ -477,3 +477,42 @@ def test_a_review_of_one_stage_assesses_no_reports():
     found = values(Flow({"a": 10}, {}, {}, (StageFlow("s", 10, 0, 0, {"x": 3}, 7, 0),)))
     assert found["records_excluded"] == "3" and found["new_studies"] == "7"
     assert not {"dbr_sought_reports", "dbr_assessed", "dbr_excluded"} & set(found)
+
+
+# -- automation tools ---------------------------------------------------------------------------
+
+
+def test_what_machines_would_exclude_leaves_before_screening_once_it_has_stopped_and_the_boxes_add_up():
+    stage = StageFlow("abstract", 90, 60, 0, {NO_REASON: 20}, 10, 0, machines=("gpt-x",), marked=45)
+    flow = Flow({"a": 100}, {"a": 8}, {"date": {"a": 2}}, (stage,))
+    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}))
+    for box in (
+        "Records marked as ineligible by automation tools (n = 45)",
+        "Records after the date limit (n = 90)",
+        "Records for screening: abstract (n = 45)",
+        "Not screened, the stopping rule is met (n = 15)",
+        "Records excluded by a human (n = 20)",
+        "Included (n = 10)",
+    ):
+        assert box in " ".join(lines).replace("\u00a0", " "), box
+    one = " ".join(
+        texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["steps"]))
+    ).replace("\u00a0", " ")
+    assert "Records removed before screening (n = 55)" in one and "Records marked as ineligible by" in one
+    going_on = " ".join(texts(flow_figure(flow, {}))).replace("\u00a0", " ")
+    assert "ineligible" not in going_on and "Not yet screened (n = 60)" in going_on
+    with pytest.raises(InputError, match="61 unscreened records are marked by automation tools, of 60"):
+        flow_figure(replace(flow, stages=(replace(stage, marked=61),)), {})
+    row = next(line for line in prisma_table(flow, {}, ["abstract"]).splitlines() if line.startswith("excluded_auto"))
+    assert row.endswith(",60")  # with what the stopping rule left unread
+
+
+def test_at_a_later_stage_they_are_among_what_is_not_screened():
+    stages = (
+        StageFlow("abstract", 30, 0, 0, {}, 30, 0),
+        StageFlow("full", 30, 20, 0, {"x": 4}, 6, 0, machines=("gpt-x",), marked=12),
+    )
+    one = " ".join(
+        texts(flow_figure(Flow({"a": 30}, {}, {}, stages), {}, stopped={"full": "the stopping rule is met"}))
+    ).replace("\u00a0", " ")
+    assert "Not screened, the stopping rule is met (n = 20) of these, marked as ineligible" in one

@@ -218,6 +218,23 @@ def test_archives_are_bounded_whatever_they_say_of_themselves(tmp_path, monkeypa
         formats.read(FILES / "version3.asreview")
 
 
+def test_archives_that_are_locked_or_packed_as_none_is_are_refused(tmp_path):
+    """Neither a workbook nor a project packs by anything but deflation, and none that is encrypted can be read."""
+    for name in ("x.xlsx", "x.asreview"):
+        with (
+            zipfile.ZipFile(FILES / "version2.asreview") as project,
+            zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_BZIP2) as packed,
+        ):
+            for info in project.infolist() if name.endswith("asreview") else ():
+                packed.writestr(info.filename, project.read(info))
+            if name.endswith("xlsx"):
+                packed.writestr("[Content_Types].xml", "<Types/>")
+                packed.writestr("xl/workbook.xml", "<workbook/>")
+                packed.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+        with pytest.raises(InputError, match="encrypted or packed in an unusual way"):
+            formats.read(tmp_path / name)
+
+
 def test_a_workbook_of_two_cells_far_apart(tmp_path):
     from openpyxl import Workbook
 
@@ -508,6 +525,7 @@ TIRING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_text_takes_long(tmp_path, name):
     """60,000 characters of anything, at once a value and by themselves, in a second or so."""

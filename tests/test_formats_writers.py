@@ -63,6 +63,7 @@ def test_rispy_reads_our_ris(tmp_path, name):
     assert formats.read(tmp_path / "x.ris").records == records
 
 
+@pytest.mark.slow
 @needs_exports
 @pytest.mark.parametrize("name", REAL)
 def test_bibtexparser_reads_our_bibtex(tmp_path, name):

@@ -7,7 +7,7 @@ import re
 import sqlite3
 
 import pytest
-from conftest import BOTH, PROTOCOL, Log, sample_ris
+from conftest import PROTOCOL, Log, both_storages, sample_ris
 from hypothesis import given, strategies as st
 from sqlalchemy.exc import DBAPIError
 
@@ -40,11 +40,7 @@ TI  - Editorial
 PY  - 2000
 ER  -
 """
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 @pytest.fixture
@@ -113,10 +109,10 @@ def test_an_attached_file_makes_no_ranking_stale_and_changes_nothing_that_is_cou
     from triage.ranking import answers
 
     project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
-    as_of = answers.rank(project, top=3, preset="fast")["as_of"]
+    as_of = answers.rank(project, top=3, preset="fast").as_of
     before = status.status(project.snapshot())
     project.attachments.attach(1, "a.pdf", PDF, reviewer="ann")
-    assert answers.rank(project, top=3, preset="fast")["as_of"] == as_of
+    assert answers.rank(project, top=3, preset="fast").as_of == as_of
     assert status.status(project.snapshot()) == before
 
 

@@ -3,7 +3,6 @@
 import doctest
 import hashlib
 import importlib
-import json
 import pickle
 import re
 import shlex
@@ -154,9 +153,9 @@ def test_a_ranking_is_that_of_the_review(review):
             exclude=["Children and adolescents.", "Support over the internet."],
         ).fit(opened.records)
     ranked = by_criteria.rank(opened.records)
-    assert ranked.index.to_list() == [record["record_id"] for record in told["records"]]
-    assert ranked["score"].to_numpy() == pytest.approx([record["score"] for record in told["records"]], abs=1e-5)
-    assert by_criteria.parameters_ == {**told["model"], "queries": by_criteria.parameters_["queries"]}
+    assert ranked.index.to_list() == [record.record_id for record in told.records]
+    assert ranked["score"].to_numpy() == pytest.approx([record.score for record in told.records], abs=1e-5)
+    assert by_criteria.parameters_ == {**told.model, "queries": by_criteria.parameters_["queries"]}
     decide(project, 1, Label.INCLUDE)
     decide(project, 2, Label.EXCLUDE)
     decide(project, 3, Label.EXCLUDE)
@@ -385,19 +384,21 @@ def test_a_replay_is_that_of_the_command(X, tmp_path):
     options = dict(seeds=2, stop="audit-e", target=0.5, confidence=0.5)
     facts = simulation.simulate(file, "included", criteria=criteria, preset="fast", **options)
     done = triage.simulate(X, label="included", model="fast", include=INCLUDE, **options)
-    assert (done.records, done.relevant, done.model) == (36, 6, facts["model"])
+    assert (done.records, done.relevant, done.model) == (36, 6, facts.model)
     assert done.summary.index.to_list() == [0, 1]
-    for run in facts["runs"]:
-        curve = done.curve[done.curve["seed"] == run["seed"]]
-        assert curve["record"].to_list() == [f"r{row}" for row in run["order"]]
-        assert curve["relevant"].to_list() == run["labels"] and curve["origin"].to_list() == run["origin"]
+    for run in facts.runs:
+        curve = done.curve[done.curve["seed"] == run.seed]
+        assert curve["record"].to_list() == [f"r{row}" for row in run.order]
+        assert curve["relevant"].to_list() == run.labels and curve["origin"].to_list() == run.origin
         assert curve["found"].iloc[-1] == 6 and curve["recall"].iloc[-1] == 1
         assert curve["screened"].to_list() == list(range(1, 37))
-        summary = done.summary.loc[run["seed"]]
-        assert {name: summary[name] for name in run["metrics"]} == run["metrics"]
-        stop = run["stop"]
-        assert (summary["stop_at"], summary["stop_recall"], summary["certified"]) == tuple(
-            stop[key] for key in ("at", "recall", "certified")
+        summary = done.summary.loc[run.seed]
+        assert {name: summary[name] for name in run.metrics} == run.metrics
+        stop = run.stop
+        assert (summary["stop_at"], summary["stop_recall"], summary["certified"]) == (
+            stop.at,
+            stop.recall,
+            stop.certified,
         )
     with pytest.raises(FrozenInstanceError):
         done.records = 0
@@ -532,8 +533,8 @@ def test_a_review_is_read_as_tables_and_stays_as_it_is(review):
     assert ranking["rank"].to_list() == list(range(1, 25)) and ranking["score"].is_monotonic_decreasing
     assert ranking["score"].sort_index().to_list() == saved.scores.tolist()
     assert ranking.attrs == {"as_of": saved.as_of, "model": saved.model}
-    assert told == status.status(snapshot) and json.loads(json.dumps(told)) == told
-    assert triage.certificate(history, target=0.9).recall_lower == told["certificate"]["recall_lower"]
+    assert told == status.status(snapshot)
+    assert triage.certificate(history, target=0.9).recall_lower == told.certificate.recall_lower
 
 
 def test_copies_and_removed_records_are_told(review):
@@ -550,7 +551,7 @@ def test_what_comes_later_is_not_seen_and_a_closed_review_says_so(review, tmp_pa
     project = review(6)
     with triage.open_review(project.path) as opened:
         decide(project, 1, Label.INCLUDE)
-        assert opened.decisions.empty and opened.status()["screened"] == 0
+        assert opened.decisions.empty and opened.status().screened == 0
     assert opened.decisions.empty  # what was read can still be used
     with pytest.raises(InputError, match="The review is closed; read what you need inside the with block"):
         opened.status()

@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import BOTH
+from conftest import both_storages
 from sqlalchemy import select
 
 from triage import cli, protocol as protocols
@@ -13,11 +13,7 @@ from triage.errors import InputError
 from triage.project import SCHEMA_VERSION, Project, Role, schema
 
 SOON = timedelta(days=7)
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 @pytest.fixture

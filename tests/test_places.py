@@ -11,12 +11,11 @@ import pytest
 from conftest import PROTOCOL
 from sqlalchemy import select, text
 
-from triage import cli, intake
+from triage import bundled, cli, intake
 from triage.errors import InputError
-from triage.log import Kind, Label, Origin
+from triage.log import Label, Origin
 from triage.project import Project, copy, schema, shown
 from triage.project.location import File, Server, place_of
-from triage.project.reading import insert_events
 from triage.ranking.scores import Ranking
 from triage.records import Record
 
@@ -262,3 +261,16 @@ def test_a_crash_of_the_server_loses_no_acknowledged_decision(postgresql):
                 project.log.decide("abstract", [{"record_id": 1, "label": Label.EXCLUDE}], reviewer="ann")
             postgresql.start()
             assert [e.seq for e in project.log.events()][-1] == acknowledged[-1] == 5 * (crash + 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows names the folder itself")
+def test_the_users_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("TRIAGE_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert bundled.user_cache_dir() == tmp_path / "caches" / "triage"
+    # A relative path would be another folder for every folder that a command is run in: it says nothing.
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    home = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    assert bundled.user_cache_dir() == home / "triage"
+    monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "mine"))
+    assert bundled.user_cache_dir() == tmp_path / "mine"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BOTH
+from conftest import both_storages
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -39,9 +39,7 @@ def add(project, n=5, source="pubmed", sha="0"):
     )
 
 
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 @pytest.fixture

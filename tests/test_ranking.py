@@ -1,15 +1,18 @@
 """Presets, the blend, ASReview's ELAS u4 to the very position, the criteria before the labels."""
 
 import csv
+import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from conftest import SHARED, sample_ris
 from scipy import sparse
 from sklearn.svm import LinearSVC
 
-from triage import features, metrics, ranking
+from triage import bundled, features, metrics, ranking
 from triage.errors import InputError
 from triage.ranking import learner, machine as machines
 
@@ -49,6 +52,46 @@ def test_presets_are_data_and_name_their_parameters():
     assert "embedding" not in presets["fast"].views
     with pytest.raises(InputError, match="no model preset 'nope'.*default"):
         ranking.load_preset("nope")
+
+
+NEW_PRESET = """
+[brand-new]
+note = "of a test"
+balance = 2.0
+rank_weight = 0.0
+criteria_weight = 1.0
+criteria = { words = 1.0 }
+scores = [{ view = "words", C = 0.2, weight = 1.0 }]
+"""
+
+
+def test_a_preset_in_the_catalogue_alone_goes_the_whole_way(tmp_path):
+    """A table more in presets.toml: the help, the protocol's template, and a review ranked by it."""
+    told = bundled.path("models/presets.toml").read_text(encoding="utf-8")
+    (tmp_path / "presets.toml").write_text(told + NEW_PRESET, encoding="utf-8")
+    (tmp_path / "p.toml").write_text('model = "brand-new"\nquestion = "peer support"\n', encoding="utf-8")
+    (tmp_path / "a.ris").write_text(sample_ris(12), encoding="utf-8")
+    code = """
+import sys
+from pathlib import Path
+from triage import bundled
+there = bundled.path
+bundled.path = lambda name: Path("presets.toml") if name == "models/presets.toml" else there(name)
+from triage import cli
+for arguments in ("rank --help", "simulate --help", "new e.triage", "new r.triage --protocol p.toml",
+                  "import r.triage a.ris", "rank r.triage --json"):
+    print(f"-- {arguments}")
+    assert cli.run(arguments.split()) == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    said = dict(part.split("\n", 1) for part in done.stdout.split("-- ")[1:] if "\n" in part)
+    for command in ("rank", "simulate"):
+        assert "brand-new (of a test)" in " ".join(said[f"{command} --help"].split())
+    assert "brand-new (of a test)" in (tmp_path / "protocol.toml").read_text(encoding="utf-8").replace("\n## ", " ")
+    facts = json.loads(said["rank r.triage --json"])
+    assert facts["model"]["name"] == "brand-new" and "note" not in facts["model"]
+    assert "peer" in facts["records"][0]["title"].lower()
 
 
 def test_a_folder_is_the_default_with_its_encoder(tmp_path):

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from test_figure import HOSTILE, PEER_SUPPORT, SVG, texts
 
-from triage import report
+from triage import report, status as statuses
 from triage.errors import InputError
 from triage.flow import Flow, StageFlow, flow
 from triage.log import History, Origin
@@ -25,6 +26,16 @@ from triage.records import Record
 from triage.report import curve, words
 from triage.report.curve import discovery_curve
 from triage.screening.journal import commit_audit
+from triage.status import (
+    CertificateFacts,
+    EstimateFacts,
+    NoEstimate,
+    Percentiles,
+    RuleFacts,
+    Status,
+    VerdictFacts,
+    WorkloadFacts,
+)
 
 PROTOCOL = """
 title = "Peer support"
@@ -51,40 +62,32 @@ name = "full-text"
 """
 
 
+UNAUDITED = CertificateFacts("audit-e", None, 40, 0, False)
+
+
 def a_status(**changes):
-    status = {
-        "stage": "abstract",
-        "records": 100,
-        "screened": 60,
-        "relevant_found": 20,
-        "maybe": 0,
-        "unscreened": 40,
-        "target": 0.95,
-        "confidence": 0.95,
-        "certificate": {
-            "method": "audit-e",
-            "recall_lower": 0.8969,
-            "missed_upper": 2,
-            "audit_draws": 12,
-            "certified": False,
-        },
-        "estimate": {
-            "method": "discovery curve",
-            "recall": 0.97,
-            "lower": 0.9312,
-            "upper": 0.9911,
-            "relevant_total": 20.6,
-            "assumes": "that the curve goes on as it did.",
-        },
-        "rules": [{"name": "cmh", "stop": True, "promise": "conditional", "why": "p = 0.01"}],
-        "workload": {
-            "records_to_certificate": {"p10": 7, "p50": 1, "p90": 14},
-            "seconds_per_record": 11.2,
-            "hours": {"p10": 0.1, "p50": 0.2, "p90": 0.3},
-        },
-        "verdict": {"stop": False, "why": "The target is 95 %."},
-    }
-    return {**status, **changes}
+    status = Status(
+        stage="abstract",
+        records=100,
+        screened=60,
+        relevant_found=20,
+        maybe=0,
+        conflicts=0,
+        unscreened=40,
+        awaiting_labels=0,
+        target=0.95,
+        confidence=0.95,
+        certificate=CertificateFacts("audit-e", 0.8969, 2, 12, False),
+        estimate=EstimateFacts("discovery curve", 0.97, 0.9312, 0.9911, 20.6, "that the curve goes on as it did."),
+        rules=[RuleFacts("cmh", True, "conditional", "p = 0.01")],
+        workload=WorkloadFacts("the certificate", Percentiles(7, 1, 14), 1, 11.2, Percentiles(0.1, 0.2, 0.3)),
+        label_noise=None,
+        price_table={},
+        price_of_certainty={},
+        verdict=VerdictFacts("audit-e", False, False, "certificate", "The target is 95 %."),
+        warnings=[],
+    )
+    return replace(status, **changes)
 
 
 def add(project, records, source="PubMed", sha256="0", problems=()):
@@ -203,7 +206,7 @@ def polyline(svg):
 
 
 def test_the_curve_climbs_with_every_find_and_leaves_out_unjudged_records():
-    svg = discovery_curve(a_history([1, -1, 0, 1]), a_status(estimate=None, certificate=None))
+    svg = discovery_curve(a_history([1, -1, 0, 1]), a_status(estimate=NoEstimate(), certificate=UNAUDITED))
     points = polyline(svg)
     up = [a[1] - b[1] for a, b in pairwise(points)]
     assert len(points) == 4  # the origin and three judged records
@@ -213,7 +216,7 @@ def test_the_curve_climbs_with_every_find_and_leaves_out_unjudged_records():
 
 def test_a_long_curve_is_thinned_and_ends_where_it_should():
     y = (np.arange(100_000) % 5 == 0).astype(int)
-    svg = discovery_curve(a_history(y), a_status(estimate=None, certificate=None))
+    svg = discovery_curve(a_history(y), a_status(estimate=NoEstimate(), certificate=UNAUDITED))
     assert len(polyline(svg)) == 1001
     assert len(svg) < 40_000
     end = ET.fromstring(svg).find(SVG + "circle")
@@ -246,11 +249,11 @@ def test_bounds_and_audit_draws_are_drawn_and_labels_kept_apart():
 
 def test_a_bound_far_above_the_finds_does_not_flatten_the_curve():
     history = a_history([1] * 5 + [0] * 5, None, 1000)
-    status = a_status(estimate=None, certificate={"method": "audit-e", "missed_upper": 990, "audit_draws": 1})
+    status = a_status(estimate=NoEstimate(), certificate=CertificateFacts("audit-e", None, 990, 1, False))
     svg = discovery_curve(history, status)
     assert "Certificate (off the scale):" in texts(svg)
     assert "at most 995 relevant in all" in texts(svg)
-    undrawn = {**status, "certificate": {**status["certificate"], "audit_draws": 0}}
+    undrawn = replace(status, certificate=replace(status.certificate, audit_draws=0))
     assert not any("Certificate" in line for line in texts(discovery_curve(history, undrawn)))
     assert 200 < polyline(svg)[0][1] - polyline(svg)[-1][1]
 
@@ -290,21 +293,15 @@ def test_every_statement_carries_its_promise_and_no_more():
 
 
 def test_nulls_say_that_nothing_is_known():
-    nothing = {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None, "assumes": None}
-    certificate = {"method": "audit-e", "recall_lower": None, "missed_upper": 1, "audit_draws": 1, "certified": False}
     said = words.statements(
         a_status(
             screened=1,
             records=2,
             unscreened=1,
             relevant_found=0,
-            estimate=nothing,
-            certificate=certificate,
-            workload={
-                "records_to_certificate": {"p10": None, "p50": None, "p90": None},
-                "seconds_per_record": None,
-                "hours": None,
-            },
+            estimate=NoEstimate(),
+            certificate=CertificateFacts("audit-e", None, 1, 1, False),
+            workload=WorkloadFacts("the certificate", Percentiles(1, 1, 1), 1, None, None),
         )
     )
     assert [s.text for s in said] == [
@@ -312,28 +309,29 @@ def test_nulls_say_that_nothing_is_known():
         "No relevant record is known yet, so recall is undefined; at most 1 is missed among the 1 record not "
         "screened (95% confidence, holds whenever you look).",
         "There is no estimate of recall yet.",
+        "A certified stop is about 1 record away. This is a forecast with no guarantee.",
     ]
 
 
 def test_without_audit_draws_a_bound_is_told_as_arithmetic():
-    certificate = {"method": "audit-e", "recall_lower": 0.3, "missed_upper": 40, "audit_draws": 0, "certified": False}
+    certificate = CertificateFacts("audit-e", 0.3, 40, 0, False)
     said = words.statements(a_status(certificate=certificate))
     assert said[1].text == (
         "At least 30% of the records you would label relevant are found (by arithmetic alone: no record has been drawn at "
         "random yet); at most 40 are missed among the 40 records not screened. This does not certify the target of 95%."
     )
-    said = words.statements(a_status(certificate={**certificate, "recall_lower": None}))
+    said = words.statements(a_status(certificate=replace(certificate, recall_lower=None)))
     assert said[1].text == (
         "No record has been drawn at random yet, and no relevant one is known, so nothing is certified."
     )
 
 
 def test_the_headline_names_a_certificate_only_where_there_is_one():
-    stop = {"stop": True, "why": ""}
-    certified = {**a_status()["certificate"], "certified": True}
+    stop = VerdictFacts("cmh", True, False, "conditional", "")
+    certified = replace(a_status().certificate, certified=True)
     assert words.headline(a_status(verdict=stop)) == "The stopping rule is met, without a certificate."
     assert words.headline(a_status(verdict=stop, certificate=certified)) == "Screening can stop, certified."
-    assert words.headline(a_status(verdict={**stop, "certified": True})) == "Screening can stop, certified."
+    assert words.headline(a_status(verdict=replace(stop, certified=True))) == "Screening can stop, certified."
     assert words.headline(a_status()) == "Screening goes on."
     assert words.headline(a_status(unscreened=0, verdict=stop)) == "Every record is screened."
 
@@ -388,7 +386,7 @@ def test_the_methods_paragraph_of_a_review_under_way():
 
 def test_the_methods_paragraph_of_a_finished_review():
     status = a_status(
-        stage="quality", records=138, screened=138, unscreened=0, relevant_found=105, estimate=None, certificate=None
+        stage="quality", records=138, screened=138, unscreened=0, relevant_found=105, estimate=NoEstimate()
     )
     protocol = Protocol(
         stages=parse('[[stages]]\nname="abstract"\n[[stages]]\nname="quality"\n[[stages]]\nname="full-text"').stages
@@ -565,9 +563,9 @@ name = {quoted}
             screened=2,
             unscreened=0,
             relevant_found=1,
-            verdict={"stop": True, "why": HOSTILE},
+            verdict=VerdictFacts("cmh", True, False, HOSTILE, HOSTILE),
             warnings=[HOSTILE],
-            rules=[{"name": HOSTILE, "stop": True, "promise": HOSTILE, "why": HOSTILE}],
+            rules=[RuleFacts(HOSTILE, True, HOSTILE, HOSTILE)],
         )
         html = report.render(project.snapshot(), status, HOSTILE)
         report.write_report(project.snapshot(), tmp_path / "report.html", status)
@@ -586,11 +584,8 @@ name = {quoted}
 
 def test_a_notice_comes_first(project):
     told = "The decisions are simulated from known labels."
-    for html in (
-        report.render(project.snapshot(), STATUS, told),
-        report.render(project.snapshot(), {**STATUS, "answers": told}),
-    ):
-        assert 0 < html.index(told) < html.index("<h1")
+    html = report.render(project.snapshot(), STATUS, told)
+    assert 0 < html.index(told) < html.index("<h1")
     assert 'class="notice"' not in report.render(project.snapshot(), STATUS)
 
 
@@ -612,18 +607,7 @@ def test_a_changed_protocol_is_shown_with_what_changed(tmp_path):
 
 def test_a_new_review_has_a_report_too(tmp_path):
     with Project.create(tmp_path / "new.triage", "") as project:
-        status = a_status(
-            records=0,
-            screened=0,
-            unscreened=0,
-            relevant_found=0,
-            certificate=None,
-            estimate=None,
-            workload=None,
-            rules=[],
-            verdict=None,
-        )
-        text = " ".join(Page(report.render(project.snapshot(), status)).text.split())
+        text = " ".join(Page(report.render(project.snapshot(), statuses.status(project.snapshot()))).text.split())
     for part in (
         "Records identified (n = 0)",
         "No file is imported yet.",

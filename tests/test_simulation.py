@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import openpyxl
@@ -13,11 +14,12 @@ from conftest import TOPICS
 from scipy.stats import beta
 
 from triage import recall, simulation
+from triage.as_json import as_json
 from triage.errors import InputError
 from triage.log import History
 from triage.ranking.held_out import held_out_scores
 from triage.screening.session import Session
-from triage.simulation import read_labelled, replay, simulate
+from triage.simulation import StopFacts, read_labelled, replay, simulate
 from triage.stopping_rules import RULES
 
 
@@ -57,12 +59,12 @@ def file(tmp_path):
 
 def run_of(file, **options):
     facts = simulate(file, "label", **{"preset": "fast", **options})
-    json.dumps(facts, allow_nan=False)
-    return facts, facts["runs"][0]
+    json.dumps(as_json(facts), allow_nan=False)
+    return facts, facts.runs[0]
 
 
 def without_times(facts):
-    return json.dumps({**facts, "runs": [{**run, "seconds": None} for run in facts["runs"]]})
+    return replace(facts, runs=[replace(run, seconds=None) for run in facts.runs])
 
 
 # -- what is printed --------------------------------------------------------------------------
@@ -70,48 +72,48 @@ def without_times(facts):
 
 def test_the_keys_and_what_they_mean(file):
     facts, run = run_of(file, prior_rows="5,0", seed=42)
-    assert {"records", "relevant", "runs", "mean"} <= set(facts)
-    assert (facts["records"], facts["relevant"]) == (72, 8)  # the priors count
-    assert {"seed", "prior_rows", "order", "labels", "origin", "metrics", "stop", "seconds"} <= set(run)
-    assert (run["seed"], run["prior_rows"], run["stop"]) == (42, [5, 0], None)
-    assert sorted([*run["order"], 5, 0]) == list(range(72))
-    assert run["labels"] == [LABELS[row] for row in run["order"]] and sum(run["labels"]) == 7
-    assert set(run["origin"]) == {"ranked"} and len(run["origin"]) == 70
-    assert {"features", "total"} <= set(run["seconds"]) and run["seconds"]["features"] <= run["seconds"]["total"]
-    found = [place for place, label in enumerate(run["labels"], 1) if label]
-    assert run["metrics"]["work@1.0"] == found[-1] / 70
-    assert run["metrics"]["work@0.95"] == found[math.ceil(0.95 * 7) - 1] / 70
-    assert run["metrics"]["wss@0.95"] == pytest.approx((70 - found[6]) / 70 - 0.05)
-    assert run["metrics"]["atd"] == pytest.approx(sum(found) / 7 / 70)
-    assert run["metrics"]["recall@0.1"] == sum(run["labels"][:7]) / 7
-    assert facts["mean"] == run["metrics"]
+    assert {"records", "relevant", "runs", "mean"} <= set(as_json(facts))
+    assert (facts.records, facts.relevant) == (72, 8)  # the priors count
+    assert {"seed", "prior_rows", "order", "labels", "origin", "metrics", "stop", "seconds"} <= set(as_json(run))
+    assert (run.seed, run.prior_rows, run.stop) == (42, [5, 0], None)
+    assert sorted([*run.order, 5, 0]) == list(range(72))
+    assert run.labels == [LABELS[row] for row in run.order] and sum(run.labels) == 7
+    assert set(run.origin) == {"ranked"} and len(run.origin) == 70
+    assert {"features", "total"} <= set(as_json(run.seconds)) and run.seconds.features <= run.seconds.total
+    found = [place for place, label in enumerate(run.labels, 1) if label]
+    assert run.metrics["work@1.0"] == found[-1] / 70
+    assert run.metrics["work@0.95"] == found[math.ceil(0.95 * 7) - 1] / 70
+    assert run.metrics["wss@0.95"] == pytest.approx((70 - found[6]) / 70 - 0.05)
+    assert run.metrics["atd"] == pytest.approx(sum(found) / 7 / 70)
+    assert run.metrics["recall@0.1"] == sum(run.labels[:7]) / 7
+    assert facts.mean == run.metrics
     assert found[-1] < 15  # the relevant ones are of one field: a ranking that works finds them
 
 
 def test_the_mean_is_over_the_runs(file):
     facts, _ = run_of(file, priors="1,1", seeds=3)
-    assert [run["seed"] for run in facts["runs"]] == [0, 1, 2]
-    for name, value in facts["mean"].items():
-        assert value == pytest.approx(np.mean([run["metrics"][name] for run in facts["runs"]]))
+    assert [run.seed for run in facts.runs] == [0, 1, 2]
+    for name, value in facts.mean.items():
+        assert value == pytest.approx(np.mean([run.metrics[name] for run in facts.runs]))
 
 
 def test_in_words_it_says_the_same(file):
     facts, run = run_of(file, prior_rows="5,0", stop="audit-e", target=0.5, confidence=0.5)
     said = simulation.in_words(facts)
-    assert f"audit-e at {run['stop']['at']}" in said and f"{run['metrics']['atd']:.4f}" in said
+    assert f"audit-e at {run.stop.at}" in said and f"{run.metrics['atd']:.4f}" in said
 
 
 # -- priors, starts and seeds -----------------------------------------------------------------
 
 
 def test_priors_are_drawn_with_the_seed(file):
-    drawn = [run["prior_rows"] for run in run_of(file, priors="2,3", seeds=4)[0]["runs"]]
+    drawn = [run.prior_rows for run in run_of(file, priors="2,3", seeds=4)[0].runs]
     for rows in drawn:
         assert [LABELS[row] for row in rows] == [1, 1, 0, 0, 0] and len(set(rows)) == 5
     assert len({tuple(rows) for rows in drawn}) > 1
     _facts, run = run_of(file, priors="8,64")  # nothing is left to screen
-    assert run["order"] == [] and set(run["metrics"].values()) == {None} and len(run["prior_rows"]) == 72
-    assert run_of(file, priors="0,0")[1]["prior_rows"] == []
+    assert run.order == [] and set(run.metrics.values()) == {None} and len(run.prior_rows) == 72
+    assert run_of(file, priors="0,0")[1].prior_rows == []
 
 
 @pytest.mark.parametrize(
@@ -128,47 +130,47 @@ def test_priors_are_drawn_with_the_seed(file):
 def test_the_same_seed_gives_the_same_run(file, options):
     several, _ = run_of(file, seed=3, seeds=2, **options)
     assert without_times(several) == without_times(run_of(file, seed=3, seeds=2, **options)[0])
-    for run in several["runs"]:
-        alone = run_of(file, seed=run["seed"], **options)[1]
-        assert {**alone, "seconds": None} == {**run, "seconds": None}
+    for run in several.runs:
+        alone = run_of(file, seed=run.seed, **options)[1]
+        assert replace(alone, seconds=None) == replace(run, seconds=None)
 
 
 @pytest.mark.parametrize("processors", [1, 2])
 def test_a_seed_gives_the_same_run_alone_or_beside_others(file, monkeypatch, processors):
     monkeypatch.setattr(simulation, "processors", lambda: processors)
-    together = [run["order"] for run in simulate(file, "label", preset="fast", priors="1,1", seeds=3)["runs"]]
-    alone = [simulate(file, "label", preset="fast", priors="1,1", seed=k)["runs"][0]["order"] for k in range(3)]
+    together = [run.order for run in simulate(file, "label", preset="fast", priors="1,1", seeds=3).runs]
+    alone = [simulate(file, "label", preset="fast", priors="1,1", seed=k).runs[0].order for k in range(3)]
     assert together == alone
 
 
 def test_without_priors_or_criteria_the_start_is_the_files_order_until_both_labels_are_known(file):
     _, run = run_of(file)
-    assert run["order"][:6] == [0, 1, 2, 3, 4, 5] and run["prior_rows"] == []
-    assert run["labels"][6] == 1  # from then on the ranking chooses
-    assert run_of(file, start="file")[1]["order"] == run["order"]
+    assert run.order[:6] == [0, 1, 2, 3, 4, 5] and run.prior_rows == []
+    assert run.labels[6] == 1  # from then on the ranking chooses
+    assert run_of(file, start="file")[1].order == run.order
 
 
 @pytest.mark.parametrize("batch", ["auto", "1", "40"])
 def test_the_ranking_begins_as_soon_as_both_labels_are_known(tmp_path, batch):
     labels = [0] * 41 + [1] + [0] * 20 + [1] * 6
     _, run = run_of(table(tmp_path / "late.csv", labels), batch=batch)
-    assert run["order"][:42] == list(range(42)) and run["labels"][42:45] == [1, 1, 1]
+    assert run.order[:42] == list(range(42)) and run.labels[42:45] == [1, 1, 1]
 
 
 def test_a_random_start_differs_by_seed(file):
-    starts = [run["order"][:5] for run in run_of(file, start="random", seeds=3)[0]["runs"]]
+    starts = [run.order[:5] for run in run_of(file, start="random", seeds=3)[0].runs]
     assert len({tuple(start) for start in starts}) == 3
 
 
 def test_with_criteria_they_are_the_start(file, tmp_path):
     (tmp_path / "criteria.txt").write_text("Peer support workers for adults with schizophrenia, to recover.\n")
     _facts, run = run_of(file, criteria=tmp_path / "criteria.txt")
-    assert run["labels"][:8] == [1] * 8
-    assert run_of(file, criteria=tmp_path / "criteria.txt", start="criteria")[1]["order"] == run["order"]
+    assert run.labels[:8] == [1] * 8
+    assert run_of(file, criteria=tmp_path / "criteria.txt", start="criteria")[1].order == run.order
     # A file or random start knows nothing of the criteria before both labels are known.
-    assert run_of(file, criteria=tmp_path / "criteria.txt", start="file")[1]["order"][:6] == [0, 1, 2, 3, 4, 5]
+    assert run_of(file, criteria=tmp_path / "criteria.txt", start="file")[1].order[:6] == [0, 1, 2, 3, 4, 5]
     (tmp_path / "protocol.toml").write_text('[[include]]\ncode = "P"\ntext = "Peer support workers help to recover."\n')
-    assert run_of(file, criteria=tmp_path / "protocol.toml")[1]["labels"][0] == 1
+    assert run_of(file, criteria=tmp_path / "protocol.toml")[1].labels[0] == 1
 
 
 def test_tables_of_every_kind_give_the_same_run(file, tmp_path):
@@ -176,7 +178,7 @@ def test_tables_of_every_kind_give_the_same_run(file, tmp_path):
         header, *rows = csv.reader(text)
     other_tables(tmp_path / "review", header, [[title, abstract, float(label)] for title, abstract, label in rows])
     paths = (file, tmp_path / "review.xlsx", tmp_path / "review.parquet")
-    orders = [run_of(path, priors="1,1")[1]["order"] for path in paths]
+    orders = [run_of(path, priors="1,1")[1].order for path in paths]
     assert orders[0] == orders[1] == orders[2]
 
 
@@ -408,15 +410,15 @@ def test_no_audit_draw_is_made_where_the_rule_wants_none():
 def test_a_rule_that_never_stops_is_told_so():
     y = some_labels(120, 6)
     run = replayed(y, stop="audit-e", target=0.99, confidence=0.99, priors=np.flatnonzero(y)[:1].tolist())
-    stopped = simulation._as_json(run, 0, "audit-e", 0.0, 0.0)["stop"]
-    assert stopped == {"rule": "audit-e", "at": 119, "recall": 1.0, "certified": False}
+    stopped = simulation._facts_of(run, 0, "audit-e", 0.0, 0.0).stop
+    assert stopped == StopFacts("audit-e", 119, 1.0, False)
 
 
 def test_where_nothing_relevant_is_left_recall_is_null_and_nothing_is_certified():
     y = some_labels(120, 4)
     run = replayed(y, stop="audit-e", target=0.5, confidence=0.5, priors=np.flatnonzero(y).tolist())
-    stopped = simulation._as_json(run, 0, "audit-e", 0.0, 0.0)["stop"]
-    assert stopped["recall"] is None and not stopped["certified"]
+    stopped = simulation._facts_of(run, 0, "audit-e", 0.0, 0.0).stop
+    assert stopped.recall is None and not stopped.certified
 
 
 def test_priors_count_on_neither_side():

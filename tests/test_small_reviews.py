@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings, strategies 
 from rich.console import Console
 
 from triage import cli, intake, recall, report, screening, simulation, status, terminal, web
+from triage.as_json import as_json
 from triage.errors import InputError
 from triage.flow import flow
 from triage.log import History, Label
@@ -287,28 +288,25 @@ class Review:
 
 def check_status(facts):
     """Check what a status says against itself."""
-    assert facts["screened"] + facts["unscreened"] == facts["records"]
-    assert (
-        facts["relevant_found"] <= facts["screened"] and facts["maybe"] + facts["conflicts"] <= facts["relevant_found"]
-    )
-    assert facts["awaiting_labels"] <= facts["unscreened"]
-    certificate, work, verdict = facts["certificate"], facts["workload"]["records_to_certificate"], facts["verdict"]
-    assert 0 <= certificate["missed_upper"] <= facts["unscreened"]
-    assert (certificate["recall_lower"] is None) == (not facts["relevant_found"])
-    assert certificate["recall_lower"] is None or 0 < certificate["recall_lower"] <= 1
-    assert 0 <= work["p10"] <= work["p50"] <= work["p90"] <= facts["unscreened"]
-    assert 0 <= facts["workload"]["zero_hit"] <= facts["unscreened"]
-    assert verdict["stop"] >= verdict["certified"]
-    if verdict["rule"] == "audit-e":
-        assert verdict["certified"] == certificate["certified"]
-    for share in [facts["estimate"][key] for key in ("recall", "lower", "upper")]:
+    assert facts.screened + facts.unscreened == facts.records
+    assert facts.relevant_found <= facts.screened and facts.maybe + facts.conflicts <= facts.relevant_found
+    assert facts.awaiting_labels <= facts.unscreened
+    certificate, work, verdict = facts.certificate, facts.workload.records_to_certificate, facts.verdict
+    assert 0 <= certificate.missed_upper <= facts.unscreened
+    assert (certificate.recall_lower is None) == (not facts.relevant_found)
+    assert certificate.recall_lower is None or 0 < certificate.recall_lower <= 1
+    assert 0 <= work.p10 <= work.p50 <= work.p90 <= facts.unscreened
+    assert 0 <= facts.workload.zero_hit <= facts.unscreened
+    assert verdict.stop >= verdict.certified
+    if verdict.rule == "audit-e":
+        assert verdict.certified == certificate.certified
+    for share in (facts.estimate.recall, facts.estimate.lower, facts.estimate.upper):
         assert share is None or 0 <= share <= 1
-    if not facts["records"]:
-        assert not verdict["stop"]
-    for hours in (facts["workload"]["hours"] or {}).values():
-        assert hours >= 0
-    noise = facts["label_noise"]
-    assert noise is None or (noise["overturned"] <= noise["judged_twice"] <= noise["sample"] <= noise["excluded"])
+    if not facts.records:
+        assert not verdict.stop
+    assert (hours := facts.workload.hours) is None or min(hours.p10, hours.p50, hours.p90) >= 0
+    noise = facts.label_noise
+    assert noise is None or (noise.overturned <= noise.judged_twice <= noise.sample <= noise.excluded)
 
 
 def check_flow(project):
@@ -318,11 +316,11 @@ def check_flow(project):
     assert counted.n_retrieved == project.records.count()
     for stage in counted.stages:
         facts = status.status(project.snapshot(), stage.name)
-        assert stage.entered == left == facts["records"]
+        assert stage.entered == left == facts.records
         gone = sum(stage.excluded.values())
         assert stage.unscreened + stage.conflicts + gone + stage.included + stage.maybe == left
-        assert stage.unscreened == facts["unscreened"] and stage.conflicts == facts["conflicts"]
-        assert stage.included + stage.maybe + stage.conflicts == facts["relevant_found"]
+        assert stage.unscreened == facts.unscreened and stage.conflicts == facts.conflicts
+        assert stage.included + stage.maybe + stage.conflicts == facts.relevant_found
         left = stage.included + stage.maybe
 
 
@@ -332,12 +330,12 @@ def check_words(project):
     for stage in project.protocol().stages:
         for target, confidence in ((None, None), (0.5, 0.5), (0.99, 0.99)):
             facts = status.status(project.snapshot(), stage.name, target=target, confidence=confidence)
-            json.dumps(facts, allow_nan=False)
+            json.dumps(as_json(facts), allow_nan=False)
             check_status(facts)
             said = status.in_words(facts)
             for text in (said, text_of(report.render(project.snapshot(), facts))):
                 check_grammar(text)
-                check_told(facts, text)
+                check_told(as_json(facts), text)
         ET.fromstring(report.discovery_curve(project.stage(stage.name).history(), facts) or "<svg/>")
         check_grammar(recall_in_words(project.stage(stage.name).history(), project.protocol(), recall.AuditE()))
 
@@ -539,10 +537,10 @@ def test_every_command_and_page_answers(tmp_path, state, monkeypatch):
 
 def test_records_that_came_after_the_ranking_are_no_lack_of_labels(tmp_path):
     with contextlib.closing(taken(tmp_path, *STATES["added to after screening"])) as review:
-        told = {rule["name"]: rule["why"] for rule in status.status(review.project.snapshot())["rules"]}
+        told = {rule.name: rule.why for rule in status.status(review.project.snapshot()).rules}
         assert "no ranking covers the records as they are now" in told["quant"] and "needed" not in told["quant"]
         answers.rank(review.project, top=1)
-        assert "no model estimate" not in status.status(review.project.snapshot())["rules"][4]["why"]
+        assert "no model estimate" not in status.status(review.project.snapshot()).rules[4].why
 
 
 @pytest.mark.parametrize("labels", ["0", "1", "01", "10", "111", "000", "0110", "100000000001", "1" * 12])
@@ -553,9 +551,9 @@ def test_a_small_table_is_replayed_by_every_rule(tmp_path, monkeypatch, labels):
     table.write_text("title,abstract,label\n" + rows, encoding="utf-8")
     for rule in ("none", *RULES):
         facts = simulation.simulate(table, "label", preset="elas-u4", stop=rule, target=0.9)
-        json.dumps(facts, allow_nan=False)
-        (run,) = facts["runs"]
-        assert sorted(run["order"]) == list(range(len(labels))) and (facts["records"], facts["relevant"]) == (
+        json.dumps(as_json(facts), allow_nan=False)
+        (run,) = facts.runs
+        assert sorted(run.order) == list(range(len(labels))) and (facts.records, facts.relevant) == (
             len(labels),
             labels.count("1"),
         )

@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+import types
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from triage import features
+from triage import features, ranking
+from triage.errors import InputError
+from triage.features import views
 from triage.features.static import StaticEmbedding
 from triage.features.terms import StemTerms
 
@@ -66,6 +70,53 @@ def test_the_view_is_centred_and_kept(tmp_path):
 
     again = features.build_views(features.Texts(4, unreadable, "of these texts"), ["static"], cache_dir=tmp_path)
     assert np.array_equal(again.matrices["static"], view)
+
+
+class Lengths:
+    """Two numbers of a text: its letters and its words."""
+
+    VERSION = 1
+    width = 2
+
+    @classmethod
+    def packaged(cls):
+        return cls()
+
+    def transform(self, texts):
+        return np.array([[len(text), len(text.split())] for text in texts], np.float32).reshape(-1, 2)
+
+
+def test_a_view_of_vectors_in_its_row_alone_is_made_kept_and_ranked_by(tmp_path, monkeypatch):
+    """A class and a row: read in one reading with the others, kept, made anew when it changes, and part of a ranking."""
+    module = types.ModuleType("a_view_of_a_test")
+    module.Lengths = Lengths
+    monkeypatch.setitem(sys.modules, "a_view_of_a_test", module)
+    monkeypatch.setitem(views._VECTORS, "lengths", "a_view_of_a_test:Lengths")
+    reads = []
+
+    def read():
+        reads.append(1)
+        return iter([(text, "") for text in TEXTS])
+
+    def build(names=("stems", "static", "lengths")):
+        return features.build_views(features.Texts(4, read, "of these texts"), names, cache_dir=tmp_path)
+
+    made = build()
+    expected = features.centred(Lengths().transform([f"{text} " for text in TEXTS]))
+    assert made.matrices["lengths"] == pytest.approx(expected, abs=1e-6)
+    assert np.array_equal(build().matrices["lengths"], made.matrices["lengths"]) and len(reads) == 1
+    monkeypatch.setattr(Lengths, "VERSION", 2)
+    build()
+    assert len(reads) == 2
+    preset = replace(
+        ranking.load_preset("fast"), scores=(ranking.Score("stems", 0.1, 1.0), ranking.Score("lengths", 0.1, 1.0))
+    )
+    rows, y = np.array([0, 2]), np.array([1, 0])
+    assert ranking.Learner(preset, made).explain(rows, y, 3).parts["lengths"] != 0
+    with pytest.raises(
+        InputError, match=r"no view 'nope' to rank by; the views are words, .*static, lengths, embedding"
+    ):
+        build(["nope"])
 
 
 def test_no_torch_for_the_fast_views():

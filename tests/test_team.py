@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import BOTH, Log
+from conftest import Log, both_storages
 
 from triage import cli, intake, status, team
 from triage.errors import InputError
@@ -13,11 +13,7 @@ from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
 TWO = 'reviewers_per_record = 2\nmodel = "fast"\n\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
-
-
-@pytest.fixture(params=BOTH)
-def storage(request):
-    return request.param
+storage = both_storages
 
 
 def settled(log, record_id, label, **fields):
@@ -142,19 +138,19 @@ def project(review):
 
 def test_conflicts_are_listed_with_both_reasons(project):
     found = team.conflicts(project.snapshot())
-    assert found["settled"] == [] and [c["record_id"] for c in found["conflicts"]] == [2]
-    assert [(d["reviewer"], d["label"], d["reason"], d["note"]) for d in found["conflicts"][0]["decisions"]] == [
+    assert found.settled == [] and [c.record_id for c in found.conflicts] == [2]
+    assert [(d.reviewer, d.label, d.reason, d.note) for d in found.conflicts[0].decisions] == [
         ("ann", "include", "", "ann's"),
         ("bob", "exclude", "CHILD", "bob's"),
     ]
-    assert team.conflicts(project.snapshot(), "full-text")["conflicts"] == []
+    assert team.conflicts(project.snapshot(), "full-text").conflicts == []
 
 
 def test_a_reviewer_sees_the_conflicts_they_are_in(project):
     for name, role in {"ann": "reviewer", "eve": "reviewer", "joe": "adjudicator"}.items():
         project.people.add(name, role)
     seen = {
-        name: [c["record_id"] for c in team.conflicts(project.snapshot(), viewer=name)["conflicts"]]
+        name: [c.record_id for c in team.conflicts(project.snapshot(), viewer=name).conflicts]
         for name in ("ann", "eve", "joe")
     }
     assert seen == {"ann": [2], "eve": [], "joe": [2]}
@@ -163,14 +159,14 @@ def test_a_reviewer_sees_the_conflicts_they_are_in(project):
 def test_a_settled_conflict_counts_everywhere(project, tmp_path):
     event = team.settle(project, 2, "exclude", reviewer="joe", reason="ONLINE", note="read it")
     found = team.conflicts(project.snapshot())
-    assert found["conflicts"] == [] and found["settled"][0]["settled"]["note"] == "read it"
+    assert found.conflicts == [] and found.settled[0].settled.note == "read it"
     facts = status.status(project.snapshot())
-    assert (facts["conflicts"], facts["relevant_found"], facts["screened"]) == (0, 1, 4)
+    assert (facts.conflicts, facts.relevant_found, facts.screened) == (0, 1, 4)
     assert flow(project.snapshot()).stages[0].excluded == {"CHILD": 2, "ONLINE": 1}
     intake.export(project.snapshot(), tmp_path / "out.csv", only=["excluded"])
     assert "exclude,ONLINE; CHILD" in (tmp_path / "out.csv").read_text()
     intake.undo(project, reviewer="joe", seq=event.seq)
-    assert [c["record_id"] for c in team.conflicts(project.snapshot())["conflicts"]] == [2]
+    assert [c.record_id for c in team.conflicts(project.snapshot()).conflicts] == [2]
 
 
 def test_only_conflicts_are_settled_and_only_by_who_may(project):
@@ -217,21 +213,21 @@ def test_agreement_is_of_what_stands(project):
     """Both include 1, both exclude 3, apart on 2: po = 2/3, pe = 2/3 1/3 + 1/3 2/3 = 4/9, kappa = 2/5."""
     team.settle(project, 2, "exclude", reviewer="joe")
     found = team.agreement(project.snapshot())
-    assert found["reviewers"] == ["ann", "bob"] and found["records"] == 3 and found["calibration"] is None
-    assert found["pairs"][0]["reviewers"] == ["ann", "bob"]
-    assert found["pairs"][0]["labels"]["value"] == pytest.approx(0.4)
-    assert found["labels"]["observed"] == pytest.approx(2 / 3)
+    assert found.reviewers == ["ann", "bob"] and found.measured.records == 3 and found.calibration is None
+    assert found.measured.pairs[0].reviewers == ["ann", "bob"]
+    assert found.measured.pairs[0].labels.value == pytest.approx(0.4)
+    assert found.measured.labels.observed == pytest.approx(2 / 3)
     project.log.decide("abstract", [{"record_id": 2, "label": MAYBE}], reviewer="bob")
     found = team.agreement(project.snapshot())
-    assert found["pairs"][0]["labels"]["value"] < 1 and found["pairs"][0]["passing"]["value"] == pytest.approx(1)
-    assert found["passing"]["gwet_ac1"]["value"] == pytest.approx(1)
+    assert found.measured.pairs[0].labels.value < 1 and found.measured.pairs[0].passing.value == pytest.approx(1)
+    assert found.measured.passing.gwet_ac1.value == pytest.approx(1)
 
 
 def test_a_copy_judged_apart_counts_once(project):
     project.log.decide("abstract", [{"record_id": 5, "label": EXCLUDE}], reviewer="ann")
     project.log.link([(5, 1, "same title")], reviewer="ann")
     found = team.agreement(project.snapshot())
-    assert found["records"] == 3 and found["labels"]["observed"] == pytest.approx(1 / 3)
+    assert found.measured.records == 3 and found.measured.labels.observed == pytest.approx(1 / 3)
 
 
 def test_the_command_tells_the_agreement(project, capsys):

@@ -25,7 +25,7 @@ def app(tmp_path_factory):
         intake.import_files(project, [folder / "pubmed.ris"], reviewer="ann")
         made = web.make_app(project, ServerOrigin.of("127.0.0.1", 8765, tls=False), reviewer="ann")
         desk = made.state.desks.desk(made.state.project.snapshot(), "ann")
-        while desk.queue()["preparing"]:
+        while desk.queue().preparing:
             time.sleep(0.05)
         yield made
         made.state.desks.close()

@@ -1,7 +1,6 @@
 """What the package finds around it: its own files, in the wheel or in the clone, the user's cache, the processors."""
 
 import os
-import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -17,13 +16,9 @@ def user_cache_dir() -> Path:
     """Return the folder for what can be computed again: `TRIAGE_CACHE`, else the user's cache folder."""
     if chosen := os.environ.get("TRIAGE_CACHE"):
         return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "triage"
+    import platformdirs
+
+    return platformdirs.user_cache_path("triage", appauthor=False)
 
 
 def processors() -> int:

@@ -73,8 +73,8 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
         )
         first = answers.rank(project, top=3, device=device, progress=progress)
         say("rank     by the protocol's criteria alone, before any decision, these come first:")
-        for record in first["records"]:
-            say(f"         {textwrap.shorten(record['title'], 90, placeholder=' ...')}")
+        for record in first.records:
+            say(f"         {textwrap.shorten(record.title, 90, placeholder=' ...')}")
         stopping = project.protocol().stopping
         say(f"screen   the best ranked record next, learning from each decision, until {stopping.rule} says stop:")
         found, decided = _screen(project, device, progress)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .log import Label, Stage
+from .log import Event, Label, Stage
 from .project import Snapshot
 from .protocol.model import Stage as AskedStage
 
@@ -27,6 +27,11 @@ class StageFlow:
         Records that pass on to the next stage.
     not_retrieved : str
         The reason that counts those of the excluded whose full text could not be had; empty where there is none.
+    machines : tuple of str
+        Machines that labelled records of the stage.
+    marked : int
+        Those of the unscreened that a machine would exclude and none would let pass, and that were never put before
+        anybody. Only once screening has stopped do they leave by this.
     """
 
     name: str
@@ -37,6 +42,8 @@ class StageFlow:
     included: int
     maybe: int
     not_retrieved: str = ""
+    machines: tuple[str, ...] = ()
+    marked: int = 0
 
     @property
     def n_not_retrieved(self) -> int:
@@ -161,6 +168,7 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
             excluded[reasons.get(record_id, NO_REASON)] += 1
         else:
             labels[label] += 1
+    suggested = stage.live.suggested(stage.name)
     return StageFlow(
         name=stage.name,
         entered=len(stage.record_ids),
@@ -170,4 +178,17 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
         included=labels[Label.INCLUDE],
         maybe=labels[Label.MAYBE],
         not_retrieved=asked.not_retrieved,
+        machines=tuple(sorted(suggested)),
+        marked=_marked(stage, suggested.values()),
     )
+
+
+def _marked(stage: Stage, suggested: Iterable[Mapping[int, Event]]) -> int:
+    """Count the records that machines would exclude, none would let pass, and nobody has been shown or has judged."""
+    said: dict[int, set[bool]] = {}
+    for given in suggested:
+        for record_id, e in given.items():
+            if e.label is not None:
+                said.setdefault(record_id, set()).add(e.label is Label.EXCLUDE)
+    left = [r for r, excludes in said.items() if excludes == {True} and (stage.name, r) not in stage.live.shown]
+    return int((stage.rows_of(left) >= 0).sum())

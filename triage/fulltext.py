@@ -6,11 +6,11 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypedDict
 from urllib.parse import unquote
 
+from .as_json import key
 from .errors import InputError
 from .log import CurrentState, Event, Stage
 from .progress import Progress, no_progress
@@ -86,28 +86,22 @@ def attached_by(live: CurrentState, seq: int) -> Event | None:
     return next((e for given in live.attached.values() for e in given if e.seq == seq), None)
 
 
-class AttachedFile(TypedDict):
-    """What programs are told of an attached file."""
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """What pages and programs are told of an attached file."""
 
     event: int
     name: str
-    bytes: int
+    size: int = field(metadata=key("bytes"))
     sha256: str
     reviewer: str
     at: str
 
 
-def as_json(events: Sequence[Event], sizes: dict[str, int]) -> list[AttachedFile]:
-    """Return what programs are told of attached files."""
+def attached_files(events: Sequence[Event], sizes: dict[str, int]) -> list[AttachedFile]:
+    """Return what pages and programs are told of the files that these events attached; `sizes` by their SHA-256."""
     return [
-        {
-            "event": e.seq,
-            "name": e.note,
-            "bytes": sizes[e.reason],
-            "sha256": e.reason,
-            "reviewer": e.reviewer,
-            "at": e.at.isoformat(timespec="seconds"),
-        }
+        AttachedFile(e.seq, e.note, sizes[e.reason], e.reason, e.reviewer, e.at.isoformat(timespec="seconds"))
         for e in events
     ]
 

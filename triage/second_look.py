@@ -58,6 +58,9 @@ class Looks:
     ----------
     stage : Stage
     history : History
+        What the stopping rules go by: of the records screened here, or of all (see `History.of_screening`).
+    record_ids : sequence of int
+        The records of the history, in its order.
     given : mapping of int to sequence of Event
         See `judgements`.
     samples : sequence of Sample
@@ -69,6 +72,7 @@ class Looks:
 
     stage: Stage
     history: History
+    record_ids: Sequence[int]
     given: Mapping[int, Sequence[Event]]
     samples: Sequence[recall.Sample]
     asked: int
@@ -85,8 +89,12 @@ class Looks:
                 note = json.loads(event.note)
                 samples.append(recall.Sample(order, note["size"]))
                 asked = note["draws"]
+        history, rows = review.history(stage_name, viewer=viewer), None
+        if review.protocol.stopping.recall_among == "screened":
+            history, rows = history.of_screening()
+        ids = (stage.record_ids if rows is None else stage.record_ids[rows])[history.rows].tolist()
         by_two = review.protocol.reviewers_per_record > 1
-        return cls(stage, review.history(stage_name, viewer=viewer), judgements(stage), samples, asked, by_two)
+        return cls(stage, history, ids, judgements(stage), samples, asked, by_two)
 
     def awaits(self, record_id: int) -> bool:
         """Tell whether one reviewer alone has judged a record, and excluded it."""
@@ -105,7 +113,7 @@ class Looks:
     def n_included(self) -> int:
         """Records that are included, and were so by the first who judged them."""
         labels = self.stage.consensus.labels
-        return sum(1 for i in self.given if labels.get(i) is Label.INCLUDE and not self.was_excluded(i))
+        return sum(1 for i in self.record_ids if labels.get(i) is Label.INCLUDE and not self.was_excluded(i))
 
     @property
     def draws(self) -> list[int]:
@@ -118,9 +126,8 @@ class Looks:
         return [record_id for record_id in self._shown(audit=False) if self.was_excluded(record_id)]
 
     def _shown(self, *, audit: bool) -> list[int]:
-        rows = self.history.rows[(self.history.origin == Origin.AUDIT) == audit]
-        ids: list[int] = self.stage.record_ids[rows].tolist()
-        return ids
+        is_draw = (self.history.origin == Origin.AUDIT).tolist()
+        return [record_id for record_id, drawn in zip(self.record_ids, is_draw, strict=True) if drawn == audit]
 
     @property
     def sampled(self) -> list[int]:
@@ -186,11 +193,11 @@ class Looks:
                 after[record_id] = 1
             elif row >= 0:
                 after[record_id] = -1
-        ids = stage.record_ids[self.history.rows].tolist()
+        ids, in_pool = self.record_ids, {stage.live.kept(i) for i in pooled}
         return recall.Corrections(
             included=np.array([labels.get(i) is Label.INCLUDE for i in ids], bool),
             confirmed=np.array([is_confirmed(i) for i in ids], bool),
-            sampled=np.isin(self.history.rows, rows),
+            sampled=np.array([i in in_pool for i in ids], bool),
             past_confirmed=np.array([is_confirmed(stage.live.kept(e.about)) for e, _ in stage.past_draws], bool),
             exclusions=recall.exclusions(samples, after),
         )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
@@ -38,7 +37,8 @@ class Run:
     certified: bool
 
 
-class StopFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class StopFacts:
     """Where a rule stopped."""
 
     rule: str
@@ -47,15 +47,17 @@ class StopFacts(TypedDict):
     certified: bool
 
 
-class Seconds(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Seconds:
     """How long a run took, and the features that it shares with the others."""
 
     features: float
     total: float
 
 
-class RunFacts(TypedDict):
-    """One replay, as JSON has it."""
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One replay, and what it measures."""
 
     seed: int
     prior_rows: list[int]
@@ -67,8 +69,9 @@ class RunFacts(TypedDict):
     seconds: Seconds
 
 
-class Simulated(TypedDict):
-    """What `triage simulate --json` prints."""
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Replays of one labelled review; what `triage simulate --json` prints."""
 
     records: int
     relevant: int
@@ -202,7 +205,7 @@ def simulate(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Simulated:
-    """Replay a labelled review; return what `triage simulate --json` prints.
+    """Replay a labelled review.
 
     Parameters
     ----------
@@ -290,7 +293,7 @@ def replays(
     progress: Progress | None = None,
     began: float | None = None,
 ) -> Simulated:
-    """Replay records whose labels are known, once for each seed; return what `triage simulate --json` prints.
+    """Replay records whose labels are known, once for each seed.
 
     Parameters
     ----------
@@ -335,16 +338,10 @@ def replays(
             # As `asreview simulate` does: without a rule nothing is measured past the last relevant record.
             until_found=int(y.sum() - y[known].sum()) if stop == "none" else None,
         )
-        return _as_json(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds)
+        return _facts_of(run, number, stop, features_seconds, time.perf_counter() - began + features_seconds)
 
     runs = _side_by_side(one, range(seed, seed + seeds), len(y), progress or no_progress)
-    return {
-        "records": len(y),
-        "relevant": int(y.sum()),
-        "model": model.parameters,
-        "runs": runs,
-        "mean": _mean([run["metrics"] for run in runs]),
-    }
+    return Simulated(len(y), int(y.sum()), model.parameters, runs, _mean([run.metrics for run in runs]))
 
 
 def _side_by_side(one: Callable[..., RunFacts], numbers: range, n: int, progress: Progress) -> list[RunFacts]:
@@ -462,27 +459,22 @@ def _draw_priors(y: np.ndarray, counts: tuple[int, int], rng: np.random.Generato
     return rows
 
 
-def _as_json(run: Run, seed: int, stop: str, features: float, total: float) -> RunFacts:
-    stopped: StopFacts | None = None
+def _facts_of(run: Run, seed: int, stop: str, features: float, total: float) -> RunFacts:
+    stopped = None
     if run.stop_at is not None:
         relevant = int(run.labels.sum())
         found = int(run.labels[: run.stop_at].sum())
-        stopped = {
-            "rule": stop,
-            "at": run.stop_at,
-            "recall": found / relevant if relevant else None,
-            "certified": run.certified,
-        }
-    return {
-        "seed": seed,
-        "prior_rows": run.prior_rows,
-        "order": run.order.tolist(),
-        "labels": run.labels.tolist(),
-        "origin": run.origin.tolist(),
-        "metrics": metrics.summary(run.labels),
-        "stop": stopped,
-        "seconds": {"features": round(features, 3), "total": round(total, 3)},
-    }
+        stopped = StopFacts(stop, run.stop_at, found / relevant if relevant else None, run.certified)
+    return RunFacts(
+        seed=seed,
+        prior_rows=run.prior_rows,
+        order=run.order.tolist(),
+        labels=run.labels.tolist(),
+        origin=run.origin.tolist(),
+        metrics=metrics.summary(run.labels),
+        stop=stopped,
+        seconds=Seconds(round(features, 3), round(total, 3)),
+    )
 
 
 def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]:
@@ -492,21 +484,18 @@ def _mean(all_metrics: list[dict[str, float | None]]) -> dict[str, float | None]
 
 def in_words(facts: Simulated) -> str:
     """Return a simulation's result as lines for a person."""
-    lines = [
-        f"{plural(facts['records'], 'record')}, {facts['relevant']:,} relevant, model {facts['model']['name']}",
-        "",
-    ]
-    names = list(facts["mean"])
+    lines = [f"{plural(facts.records, 'record')}, {facts.relevant:,} relevant, model {facts.model['name']}", ""]
+    names = list(facts.mean)
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
-    for run in facts["runs"]:
-        stop = run["stop"]
+    for run in facts.runs:
+        stop = run.stop
         told = "-"
         if stop is not None:
-            recall_then = "-" if stop["recall"] is None else f"{stop['recall']:.3f}"
-            certified = ", certified" if stop["certified"] else ""
-            told = f"{stop['rule']} at {stop['at']:,}, recall {recall_then}{certified}"
-        lines.append(f"{run['seed']:6} " + "".join(_cell(run["metrics"][name]) for name in names) + f"   {told}")
-    lines.append("  mean " + "".join(_cell(facts["mean"][name]) for name in names))
+            recall_then = "-" if stop.recall is None else f"{stop.recall:.3f}"
+            certified = ", certified" if stop.certified else ""
+            told = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
+        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {told}")
+    lines.append("  mean " + "".join(_cell(facts.mean[name]) for name in names))
     return "\n".join(lines)
 
 

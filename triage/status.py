@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -13,13 +14,16 @@ from . import recall
 from .errors import checked_share
 from .flow import judged_records
 from .log import Event, History, Kind, Label, Origin, Stage
+from .machines import prompts_of
 from .project import Snapshot
 from .protocol.model import Stopping
 from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
 from .second_look import Looks
+from .session_state import evidence_of
 from .stopping_rules import RULES
+from .stops import Stop, newest as newest_stop
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
@@ -29,7 +33,8 @@ _SAFE_RUN, _SAFE_SHARE, _SAFE_TIMES = 50, 0.1, 2  # see `_safe_checks`
 _FORECAST_SEED = 20_240_612  # the same log always gives the same forecast
 
 
-class CertificateFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
     """What is certified of a stage."""
 
     method: str
@@ -37,31 +42,37 @@ class CertificateFacts(TypedDict):
     missed_upper: int
     audit_draws: int
     certified: bool
+    among: str = "all"  # of which records `recall_lower` is: all, or those "screened" here
+    known_before: int = 0  # relevant records that came with their labels
+    recall_lower_all: float | None = None  # of all records, those among them
 
 
-class EstimateFacts(TypedDict):
-    """What is estimated of a stage."""
+@dataclass(frozen=True, slots=True)
+class EstimateFacts:
+    """What is estimated of a stage; a method that has no valid interval gives none."""
 
     method: str
     recall: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
     relevant_total: float
     assumes: str
 
 
-class NoEstimate(TypedDict):
-    """The same keys while nothing can be estimated."""
+@dataclass(frozen=True, slots=True)
+class NoEstimate:
+    """The same while nothing can be estimated."""
 
-    method: None
-    recall: None
-    lower: None
-    upper: None
-    relevant_total: None
-    assumes: None
+    method: None = None
+    recall: None = None
+    lower: None = None
+    upper: None = None
+    relevant_total: None = None
+    assumes: None = None
 
 
-class RuleFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
     """What a stopping rule says."""
 
     name: str
@@ -70,7 +81,8 @@ class RuleFacts(TypedDict):
     why: str
 
 
-class VerdictFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class VerdictFacts:
     """What the protocol's stopping rule says."""
 
     rule: str
@@ -80,17 +92,31 @@ class VerdictFacts(TypedDict):
     why: str
 
 
-class WorkloadFacts(TypedDict):
-    """The work that is left; the keys of its tables are p10, p50 and p90."""
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles(Generic[Number]):
+    """What a forecast expects: 1 time in 10 it is at most `p10`, as often as not `p50`, 9 times in 10 `p90`."""
+
+    p10: Number
+    p50: Number
+    p90: Number
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """The work that is left."""
 
     until: str
-    records_to_certificate: dict[str, int]
+    records_to_certificate: Percentiles[int]
     zero_hit: int
     seconds_per_record: float | None
-    hours: dict[str, float] | None
+    hours: Percentiles[float] | None
 
 
-class LabelNoise(TypedDict):
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
     """What second judgements say of the labels; None for what they cannot say yet."""
 
     excluded: int
@@ -99,16 +125,49 @@ class LabelNoise(TypedDict):
     overturned: int
     pending: list[int]
     confidence: float
-    sensitivity: float | None
-    lower: float | None
-    upper: float | None
+    sensitivity: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    recall_lower: float | None = None
+    relevant_upper: int | None = None
+    wrong_upper: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What a machine suggests at the stage, and what people found where they read some of it at random.
+
+    Attributes
+    ----------
+    name : str
+    prompts : list of str
+        The SHA-256 of each prompt that it was declared with.
+    include, exclude, maybe : int
+        Records of the stage by its label.
+    unread : int
+        Records that it would leave unread: those that it would exclude.
+    read_at_random, relevant_at_random : int
+        Of these, the random audit draws that people have judged, and how many of them are relevant.
+    recall_lower : float or None
+        What people's draws prove of what people have found, whatever any machine does: the certificate's bound.
+    confidence : float
+    """
+
+    name: str
+    prompts: list[str]
+    include: int
+    exclude: int
+    maybe: int
+    unread: int
+    read_at_random: int
+    relevant_at_random: int
     recall_lower: float | None
-    relevant_upper: int | None
-    wrong_upper: int | None
+    confidence: float
 
 
-class Status(TypedDict):
-    """Where a stage stands, as `triage status --json` prints it."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a stage is; `triage status --json` prints these fields (see `as_json`)."""
 
     stage: str
     records: int
@@ -129,6 +188,8 @@ class Status(TypedDict):
     price_of_certainty: dict[str, int]
     verdict: VerdictFacts
     warnings: list[str]
+    stop: Stop | None = None
+    machines: list[MachineFacts] = field(default_factory=list)
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -164,7 +225,7 @@ def status(
     confidence: float | None = None,
     viewer: str | None = None,
 ) -> Status:
-    """Return where a stage stands, as `triage status --json` prints it.
+    """Return where a stage stands.
 
     Parameters
     ----------
@@ -197,12 +258,17 @@ def status(
     if ranking is not None:
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
-    certificate = recall.certificate(history, target, confidence, parameters)
-    verdicts = [_ask(name, protocol.stopping, history, target, confidence, parameters, ranking) for name in RULES]
+    # The rules and the certificate go by the records whose recall the protocol asks for.
+    evidence, rows = evidence_of(history, protocol.stopping)
+    certificate = recall.certificate(evidence, target, confidence, parameters)
+    verdicts = [
+        _ask(name, protocol.stopping, evidence, target, confidence, parameters, ranking, rows) for name in RULES
+    ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
+    known = history.n_found - evidence.n_found
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
-        history,
+        evidence,
         target,
         confidence,
         np.random.default_rng(_FORECAST_SEED),
@@ -213,61 +279,112 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
-    records_left = {"p10": workload.p10, "p50": workload.p50, "p90": workload.p90}
     looks = Looks.of(review, stage_name, viewer=viewer)
-    corrected = recall.adjudicated(history, looks.corrections(), target, confidence, parameters)
+    corrected = recall.adjudicated(looks.history, looks.corrections(), target, confidence, parameters)
     noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
+    if RULES[chosen.name].needs_audit_size:
+        warnings.append(
+            f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
+            f"together; the protocol names {chosen.name}, so that is the one to report."
+        )
+    stop = newest_stop(review, stage.name)
+    if stop is not None and is_blind:  # its counts are of what everybody has decided
+        warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
+        stop = None
+    if stop is not None and not stop.stands:
+        warnings.insert(
+            0,
+            f"The stop of {stop.at:%Y-%m-%d} no longer stands, because since then {'; '.join(stop.no_longer)}. Screen "
+            "on, or stop anew (`triage stop`).",
+        )
     if is_blind:
         warnings.insert(
             0,
             "So that you decide blind, all of this is of your own decisions and of the records that "
             f"{plural(protocol.reviewers_per_record, 'reviewer')} have judged; an owner of the review sees more.",
         )
-    if history.n_unscreened and (chosen.stop or _plateau_is_reached(history, target, confidence)):
+    if history.n_unscreened and (chosen.stop or _plateau_is_reached(evidence, target, confidence)):
         warnings += _safe_checks(review, stage, history, estimate, noise)
-    return {
-        "stage": stage.name,
-        "records": history.n_total,
-        "screened": history.n_screened,
-        "relevant_found": history.n_found,
-        "maybe": judged[Label.MAYBE],
-        "conflicts": judged[None],
-        "unscreened": history.n_unscreened,
-        "awaiting_labels": _waiting(stage, history),
-        "target": target,
-        "confidence": confidence,
-        "certificate": {
-            "method": certificate.method,
-            "recall_lower": certificate.recall_lower,
-            "missed_upper": certificate.missed_upper,
-            "audit_draws": certificate.audit_draws,
-            "certified": certificate.certified,
-        },
-        "estimate": _estimate_as_json(estimate),
-        "rules": [{"name": v.name, "stop": v.stop, "promise": v.promise, "why": v.why} for v in verdicts],
-        "workload": {
-            "until": _until(chosen.name, policy),
-            "records_to_certificate": records_left,
-            "zero_hit": workload.zero_hit,
-            "seconds_per_record": seconds,
-            "hours": None if seconds is None else {k: round(v * seconds / 3600, 2) for k, v in records_left.items()},
-        },
-        "label_noise": noise,
-        "price_table": {} if history.n_found else price_table(history.n_total, confidence),
-        "price_of_certainty": {
+    return Status(
+        stage=stage.name,
+        records=history.n_total,
+        screened=history.n_screened,
+        relevant_found=history.n_found,
+        maybe=judged[Label.MAYBE],
+        conflicts=judged[None],
+        unscreened=history.n_unscreened,
+        awaiting_labels=_waiting(stage, history),
+        target=target,
+        confidence=confidence,
+        certificate=CertificateFacts(
+            method=certificate.method,
+            recall_lower=certificate.recall_lower,
+            missed_upper=certificate.missed_upper,
+            audit_draws=certificate.audit_draws,
+            certified=certificate.certified,
+            among="all" if rows is None else "screened",
+            known_before=known,
+            recall_lower_all=history.n_found / (history.n_found + certificate.missed_upper)
+            if history.n_found
+            else None,
+        ),
+        estimate=_estimate_facts(estimate),
+        rules=[RuleFacts(v.name, v.stop, v.promise, v.why) for v in verdicts],
+        workload=WorkloadFacts(
+            until=_until(chosen.name, policy),
+            records_to_certificate=Percentiles(workload.p10, workload.p50, workload.p90),
+            zero_hit=workload.zero_hit,
+            seconds_per_record=seconds,
+            hours=None
+            if seconds is None
+            else Percentiles(*(round(n * seconds / 3600, 2) for n in (workload.p10, workload.p50, workload.p90))),
+        ),
+        label_noise=noise,
+        price_table={} if history.n_found else price_table(history.n_total, confidence),
+        price_of_certainty={}
+        if certificate.certified
+        else {
             f"{t:g}": draws
-            for t, draws in recall.price_of_certainty(history.n_found, history.n_unscreened, confidence).items()
+            for t, draws in recall.price_of_certainty(evidence.n_found, history.n_unscreened, confidence).items()
         },
-        "verdict": {
-            "rule": chosen.name,
-            "stop": chosen.stop,
-            "certified": chosen.certified,
-            "promise": chosen.promise,
-            "why": chosen.why,
-        },
-        "warnings": warnings,
-    }
+        verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
+        warnings=warnings,
+        stop=stop,
+        machines=_machines(stage, history, certificate, confidence),
+    )
+
+
+def _machines(stage: Stage, history: History, certificate: recall.Certificate, confidence: float) -> list[MachineFacts]:
+    """Return what each machine that labelled records of the stage would leave unread, and what draws among it found.
+
+    The bound is the certificate's. It rests on people's draws from all that nobody had been shown, what the machine
+    would exclude among it, so nothing that the machine says can weaken it.
+    """
+    drawn = (history.origin == str(Origin.AUDIT)) & history.judged
+    relevant = dict(zip(history.rows[drawn].tolist(), (history.y[drawn] == 1).tolist(), strict=True))
+    found = []
+    for name, given in sorted(stage.live.suggested(stage.name).items()):
+        rows = stage.rows_of(given).tolist()
+        labels = {row: e.label for row, e in zip(rows, given.values(), strict=True) if row >= 0}
+        unread = [row for row, label in labels.items() if label is Label.EXCLUDE]
+        counts = Counter(labels.values())
+        read = [relevant[row] for row in unread if row in relevant]
+        found.append(
+            MachineFacts(
+                name=name,
+                prompts=prompts_of(stage.live.machines[name]),
+                include=counts[Label.INCLUDE],
+                exclude=counts[Label.EXCLUDE],
+                maybe=counts[Label.MAYBE],
+                unread=len(unread),
+                read_at_random=len(read),
+                relevant_at_random=sum(read),
+                recall_lower=certificate.recall_lower,
+                confidence=confidence,
+            )
+        )
+    return found
 
 
 def _waiting(stage: Stage, history: History) -> int:
@@ -332,40 +449,36 @@ def _label_noise(looks: Looks, told: recall.Adjudicated, confidence: float) -> L
         return None
     counted = looks.counted()
     overturned = [sum(1 for record_id in ids if looks.is_overturned(record_id)) for ids in counted]
-    noise: LabelNoise = {
-        "excluded": excluded,
-        "sample": len({*looks.so_far, *counted[0], *counted[1]}),
-        "judged_twice": sum(map(len, counted)),
-        "overturned": sum(overturned),
-        "pending": [record_id for record_id in looks.so_far if looks.awaits(record_id)],
-        "confidence": confidence,
-        "sensitivity": None,
-        "lower": None,
-        "upper": None,
-        "recall_lower": None,
-        "relevant_upper": None,
-        "wrong_upper": None,
-    }
+    noise = LabelNoise(
+        excluded=excluded,
+        sample=len({*looks.so_far, *counted[0], *counted[1]}),
+        judged_twice=sum(map(len, counted)),
+        overturned=sum(overturned),
+        pending=[record_id for record_id in looks.so_far if looks.awaits(record_id)],
+        confidence=confidence,
+    )
     if not any(counted):
         return noise
-    noise |= {"recall_lower": told.recall_lower, "relevant_upper": told.relevant_upper, "wrong_upper": told.wrong_upper}
+    noise = replace(
+        noise, recall_lower=told.recall_lower, relevant_upper=told.relevant_upper, wrong_upper=told.wrong_upper
+    )
     included = looks.n_included
-    if included:
-        known = sum(1 for record_id in (*draws, *others) if looks.is_overturned(record_id))
-        # Of the audit draws no more can be wrong than those known to be, and those without a second look.
-        among_draws = sum(1 for record_id in draws if looks.is_overturned(record_id) or looks.awaits(record_id))
-        noise |= {
-            "lower": included / (included + told.wrong_upper + among_draws),
-            "upper": included / (included + known),
-        }
-        if all(ids or not all_of_them for ids, all_of_them in zip(counted, (draws, others), strict=True)):
-            wrong = sum(
-                wrong_ones / len(ids) * len(all_of_them)
-                for wrong_ones, ids, all_of_them in zip(overturned, counted, (draws, others), strict=True)
-                if ids
-            )
-            noise["sensitivity"] = included / (included + wrong)
-    return noise
+    if not included:
+        return noise
+    known = sum(1 for record_id in (*draws, *others) if looks.is_overturned(record_id))
+    # Of the audit draws no more can be wrong than those known to be, and those without a second look.
+    among_draws = sum(1 for record_id in draws if looks.is_overturned(record_id) or looks.awaits(record_id))
+    noise = replace(
+        noise, lower=included / (included + told.wrong_upper + among_draws), upper=included / (included + known)
+    )
+    if any(everything and not ids for ids, everything in zip(counted, (draws, others), strict=True)):
+        return noise
+    wrong = sum(
+        wrong_ones / len(ids) * len(everything)
+        for wrong_ones, ids, everything in zip(overturned, counted, (draws, others), strict=True)
+        if ids
+    )
+    return replace(noise, sensitivity=included / (included + wrong))
 
 
 def _ask(
@@ -376,6 +489,7 @@ def _ask(
     confidence: float,
     parameters: recall.AuditE,
     ranking: Ranking | None,
+    rows: np.ndarray | None,
 ) -> Verdict:
     """Ask one rule; `chosen` is the protocol's, whose policy the audit draws followed."""
     rule = recall.rule_of(name, target, confidence, audit_size=chosen.audit_size, parameters=parameters)
@@ -388,21 +502,22 @@ def _ask(
             "Not set up: its sample must be named in the protocol before screening begins.",
         )
     if rule.needs_scores and ranking is not None:
-        return rule(history, ranking.scores, ranking.held_out)
+        of_these = slice(None) if rows is None else rows
+        return rule(history, ranking.scores[of_these], ranking.held_out[of_these])
     return rule(history)
 
 
-def _estimate_as_json(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
+def _estimate_facts(estimate: Estimate | None) -> EstimateFacts | NoEstimate:
     if estimate is None:
-        return {"method": None, "recall": None, "lower": None, "upper": None, "relevant_total": None, "assumes": None}
-    return {
-        "method": estimate.method,
-        "recall": estimate.recall,
-        "lower": estimate.lower,
-        "upper": estimate.upper,
-        "relevant_total": round(estimate.relevant_total, 1),
-        "assumes": estimate.assumes,
-    }
+        return NoEstimate()
+    return EstimateFacts(
+        method=estimate.method,
+        recall=estimate.recall,
+        lower=estimate.lower if estimate.interval_holds else None,
+        upper=estimate.upper if estimate.interval_holds else None,
+        relevant_total=round(estimate.relevant_total, 1),
+        assumes=estimate.assumes,
+    )
 
 
 def _warnings(
@@ -456,7 +571,7 @@ def _warnings(
             "The model disagrees with the audit, which may mean a hidden cluster: the audit found relevant records "
             f"that the ranking had left behind: {ids}."
         )
-    if estimate is not None and estimate.relevant_total > certificate.relevant_upper:
+    if estimate is not None and estimate.relevant_total > history.n_found + certificate.missed_upper:
         told.append("The model disagrees with the audit: it expects more relevant records than the certificate allows.")
     first = next((e.at for e in events if e.kind is Kind.DECISION and e.stage == stage.name), None)
     if first is not None:
@@ -495,11 +610,11 @@ def _safe_checks(
     names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
-    if noise is not None and (noise["pending"] or not noise["judged_twice"]):
-        pending, sample = len(noise["pending"]), noise["sample"]
+    if noise is not None and (noise.pending or not noise.judged_twice):
+        pending = len(noise.pending)
         missing.append(
-            f"{pending:,} of {plural(sample, 'excluded record')} drawn at random {agree(pending, 'awaits', 'await')} a "
-            "second look"
+            f"{pending:,} of {plural(noise.sample, 'excluded record')} drawn at random "
+            f"{agree(pending, 'awaits', 'await')} a second look"
             if pending
             else "nobody has looked again at excluded records drawn at random (`triage screen --second-look`)"
         )
@@ -539,109 +654,153 @@ def _unfinished(
     return told
 
 
+def is_certified(facts: Status) -> bool:
+    """Tell whether the target is certified, by the protocol's rule where that is a certificate, else by the running one."""
+    by_rule = facts.verdict.promise == "certificate"
+    return facts.verdict.certified if by_rule and facts.unscreened else facts.certificate.certified
+
+
 def in_words(facts: Status) -> str:
     """Return what `status` found as lines for a person, each number with its promise."""
-    c, e, v = facts["certificate"], facts["estimate"], facts["verdict"]
+    c, e, v = facts.certificate, facts.estimate, facts.verdict
     lines = [
-        f"Stage {facts['stage']}: {facts['screened']:,} of {plural(facts['records'], 'record')} screened, "
-        f"{facts['relevant_found']:,} relevant found"
-        + (f" ({facts['maybe']:,} of them maybe)" if facts["maybe"] else "")
-        + f", {facts['unscreened']:,} unscreened.",
+        f"Stage {facts.stage}: {facts.screened:,} of {plural(facts.records, 'record')} screened, "
+        f"{facts.relevant_found:,} relevant found"
+        + (f" ({facts.maybe:,} of them maybe)" if facts.maybe else "")
+        + f", {facts.unscreened:,} unscreened.",
         "",
     ]
-    if not facts["records"]:
+    if not facts.records:
         return "\n".join(
             lines
             + ["Verdict      No record has come to this stage."]
-            + [f"Note         {warning}" for warning in facts["warnings"]]
+            + [f"Note         {warning}" for warning in facts.warnings]
         )
     lines.append(_certificate_in_words(facts))
-    if e["recall"] is not None and facts["unscreened"]:
+    if e.recall is not None and facts.unscreened:
+        between = "" if e.lower is None or e.upper is None else f"({100 * e.lower:.1f} to {100 * e.upper:.1f} %), "
         lines.append(
-            f"Estimate     about {100 * e['recall']:.1f} % are found "
-            f"({100 * e['lower']:.1f} to {100 * e['upper']:.1f} %), {about(e['relevant_total'], 'relevant record')} in all."
-            f" No guarantee:\n             {e['method']}, assuming {e['assumes']}."
+            f"Estimate     about {100 * e.recall:.1f} % are found{' ' * bool(between) or ', '}{between}"
+            f"{about(e.relevant_total, 'relevant record')} in all. No guarantee:\n             {e.method}, assuming "
+            f"{e.assumes}."
         )
-    if not facts["unscreened"]:
+    if not facts.unscreened:
         lines.append("Workload     none: every record is screened.")
-    elif c["certified"] and not RULES[v["rule"]].needs_audit_size:
-        lines.append(f"Workload     none: a recall of {100 * facts['target']:g} % is certified.")
+    elif c.certified and not RULES[v.rule].needs_audit_size:
+        lines.append(f"Workload     none: a recall of {100 * facts.target:g} % is certified.")
     else:
         lines.append(_workload_in_words(facts))
-    if facts["relevant_found"] and facts["unscreened"]:
-        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts["price_of_certainty"].items())
-        lines.append(f"Price        audit draws without a hit that any certificate needs now, by target: {price}.")
-    elif facts["unscreened"]:
-        lines += ["", *price_in_words(facts["records"], facts["confidence"])]
-    if facts["label_noise"] is not None:
-        lines.append(_labels_in_words(facts["label_noise"]))
+    if not facts.relevant_found and facts.unscreened:
+        lines += ["", *price_in_words(facts.records, facts.confidence)]
+    elif facts.unscreened and facts.price_of_certainty and not c.audit_draws:
+        price = ", ".join(f"{100 * float(t):g} %: {n:,}" for t, n in facts.price_of_certainty.items())
+        lines.append(
+            f"Price        random draws from the start of an audit, none of them relevant, that any method needs, by "
+            f"target:\n             {price}."
+        )
+    if facts.label_noise is not None:
+        lines.append(_labels_in_words(facts.label_noise))
+    lines += [
+        f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
+    ]
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
-    for rule in facts["rules"]:
-        mark = "*" if rule["name"] == v["rule"] else " "
-        says = "stop" if rule["stop"] else "go on"
-        lines.append(f"  {mark} {rule['name']:<12}{says:<7}{rule['promise']:<12}{rule['why']}")
-    promise = " (certified)" if v["certified"] else f" (promise: {v['promise']})" if facts["unscreened"] else ""
-    lines += ["", f"Verdict      {'Screening can stop' if v['stop'] else 'Go on screening'}{promise}. {v['why']}"]
-    return "\n".join(lines + [f"Note         {warning}" for warning in facts["warnings"]])
+    for rule in facts.rules:
+        mark = "*" if rule.name == v.rule else " "
+        says = "stop" if rule.stop else "go on"
+        lines.append(f"  {mark} {rule.name:<12}{says:<7}{rule.promise:<12}{rule.why}")
+    promise = " (certified)" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
+    lines += ["", f"Verdict      {'Screening can stop' if v.stop else 'Go on screening'}{promise}. {v.why}"]
+    if facts.stop is not None:
+        lines.append(f"Stopped      {facts.stop.in_words}")
+    return "\n".join(lines + [f"Note         {warning}" for warning in facts.warnings])
+
+
+def audit_in_words(machine: MachineFacts) -> str:
+    """Say what a machine would leave unread, and what people found where they read some of it at random."""
+    read, relevant = machine.read_at_random, machine.relevant_at_random
+    return (
+        f"{machine.name} would leave {plural(machine.unread, 'record')} unread; {read:,} random "
+        f"{agree(read, 'one', 'ones')} of them {was_were(read)} read by people, {relevant:,} {was_were(relevant)} relevant"
+    )
+
+
+def _found_in_words(facts: Status, machine: MachineFacts) -> str:
+    if not facts.unscreened:
+        return "people have read every record"
+    if machine.recall_lower is None:
+        return "people have found nothing relevant yet, so no recall is certified"
+    held = f"{100 * machine.confidence:g} % confidence" if facts.certificate.audit_draws else "by arithmetic alone"
+    return f"at least {floor_percent(machine.recall_lower)} of the relevant records are found ({held})"
 
 
 def _certificate_in_words(facts: Status) -> str:
-    c, missed = facts["certificate"], facts["certificate"]["missed_upper"]
-    if c["recall_lower"] is None:
+    c, missed = facts.certificate, facts.certificate.missed_upper
+    if c.recall_lower is None:
         told = (
             f"Certificate  nothing relevant is found yet; at most {plural(missed, 'record')} {is_are(missed)} relevant"
         )
     else:
         told = (
-            f"Certificate  at least {floor_percent(c['recall_lower'])} of the relevant records are found, at most "
+            f"Certificate  at least {floor_percent(c.recall_lower)} of the relevant records are found, at most "
             f"{missed:,} missed"
         )
-    if not (c["audit_draws"] and facts["unscreened"]):
-        why = "nothing has been drawn at random yet" if facts["unscreened"] else "every record is screened"
-        return f"{told}\n             (by arithmetic alone: {why})."
+    if not (c.audit_draws and facts.unscreened):
+        why = "nothing has been drawn at random yet" if facts.unscreened else "every record is screened"
+        return f"{told}\n             (by arithmetic alone: {why}).{_beside_all(facts)}"
     return (
-        f"{told} ({100 * facts['confidence']:g} % confidence,\n             whatever the ranking does and whenever "
-        f"you look; {plural(c['audit_draws'], 'audit draw')})."
+        f"{told} ({100 * facts.confidence:g} % confidence,\n             whatever the ranking does and whenever "
+        f"you look; {plural(c.audit_draws, 'audit draw')}).{_beside_all(facts)}"
     )
+
+
+def _beside_all(facts: Status) -> str:
+    """Say how the recall of the records screened here compares with that of all."""
+    c = facts.certificate
+    if c.among == "all":
+        return ""
+    told = f"\n             This is of the records screened here; {plural(c.known_before, 'relevant record')} came labelled"
+    if c.recall_lower_all is None:
+        return f"{told}."
+    return f"{told}, and with {agree(c.known_before, 'it', 'them')} it is at least {floor_percent(c.recall_lower_all)}."
 
 
 def _labels_in_words(noise: LabelNoise) -> str:
-    judged = noise["judged_twice"]
-    if not noise["sample"] and not judged:
+    judged = noise.judged_twice
+    if not noise.sample and not judged:
         return (
-            f"Labels       nobody has judged any of {plural(noise['excluded'], 'excluded record')} again "
+            f"Labels       nobody has judged any of {plural(noise.excluded, 'excluded record')} again "
             "(`triage screen --second-look`)."
         )
     told = (
-        f"Labels       {judged:,} of {plural(noise['excluded'], 'excluded record')} {is_are(judged)} judged again in turn, "
-        f"{noise['overturned']:,} overturned"
+        f"Labels       {judged:,} of {plural(noise.excluded, 'excluded record')} {is_are(judged)} judged again in turn, "
+        f"{noise.overturned:,} overturned"
     )
-    if noise["sensitivity"] is not None:
-        told += f": about {100 * noise['sensitivity']:.1f} % of the relevant records that were screened were included"
-    if noise["recall_lower"] is not None:
+    if noise.sensitivity is not None:
+        told += f": about {100 * noise.sensitivity:.1f} % of the relevant records that were screened were included"
+    if noise.recall_lower is not None:
         told += (
-            f".\n             Wrong exclusions counted, at least {floor_percent(noise['recall_lower'])} of the relevant "
-            f"records are included ({100 * noise['confidence']:g} % confidence,\n             wherever the mistakes are "
+            f".\n             Wrong exclusions counted, at least {floor_percent(noise.recall_lower)} of the relevant "
+            f"records are included ({100 * noise.confidence:g} % confidence,\n             wherever the mistakes are "
             "and whenever you look; includes taken as right)"
         )
-    if noise["pending"]:
-        ids = ", ".join(map(str, noise["pending"][:10])) + (" and more" if len(noise["pending"]) > 10 else "")
+    if noise.pending:
+        ids = ", ".join(map(str, noise.pending[:10])) + (" and more" if len(noise.pending) > 10 else "")
         told += f".\n             These await another reviewer's second look: {ids}"
     return told + "."
 
 
 def _workload_in_words(facts: Status) -> str:
-    work = facts["workload"]
-    left = work["records_to_certificate"]
-    until = f"a certified {100 * facts['target']:g} %" if work["until"] == _CERTIFICATE else work["until"]
+    work = facts.workload
+    left = work.records_to_certificate
+    until = f"a certified {100 * facts.target:g} %" if work.until == _CERTIFICATE else work.until
     told = (
-        f"Workload     {_between(left['p10'], left['p90'])} more {agree(left['p90'], 'record', 'records')} to {until}"
-        f" (median {left['p50']:,}; {work['zero_hit']:,} if nothing more turns up)"
+        f"Workload     {_between(left.p10, left.p90)} more {agree(left.p90, 'record', 'records')} to {until}"
+        f" (median {left.p50:,}; {work.zero_hit:,} if nothing more turns up)"
     )
-    pace = work["seconds_per_record"]
+    pace = work.seconds_per_record
     if pace is None:
         return told + "."
-    hours = _between(span(left["p10"] * pace), span(left["p90"] * pace))
+    hours = _between(span(left.p10 * pace), span(left.p90 * pace))
     return f"{told},\n             {hours} at your {pace:.1f} seconds a record."
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
-from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from . import agreement as coefficients
+from .as_json import INLINE, OMIT_NONE
 from .errors import InputError, checked_share
 from .log import Event, Label, Stage, visible
 from .project import Project, Role, Snapshot
 from .wording import plural
 
 
-class GivenDecision(TypedDict):
+@dataclass(frozen=True, slots=True)
+class GivenDecision:
     """A decision or a settlement, and who made it."""
 
     seq: int
@@ -26,52 +28,47 @@ class GivenDecision(TypedDict):
     decided_at: str
 
 
-class Conflict(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Conflict:
     """A record that reviewers disagree on, or that somebody settled."""
 
     record_id: int
     title: str
     stage: str
     decisions: list[GivenDecision]
-    settled: NotRequired[GivenDecision]
+    settled: GivenDecision | None = field(default=None, metadata=OMIT_NONE)
 
 
-class Conflicts(TypedDict):
-    """What `triage conflicts --json` prints."""
+@dataclass(frozen=True, slots=True)
+class Conflicts:
+    """The records in conflict at a stage, and those settled; what `triage conflicts --json` prints."""
 
     stage: str
     conflicts: list[Conflict]
     settled: list[Conflict]
 
 
-class Coefficient(TypedDict):
-    """A coefficient of agreement with its interval; None where it is not defined."""
-
-    value: float | None
-    lower: float | None
-    upper: float | None
-    records: int
-    observed: float | None
-
-
-class Coefficients(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Coefficients:
     """How well all reviewers agree together."""
 
     observed: float | None
-    fleiss_kappa: Coefficient
-    gwet_ac1: Coefficient
-    krippendorff_alpha: Coefficient
+    fleiss_kappa: coefficients.Agreement
+    gwet_ac1: coefficients.Agreement
+    krippendorff_alpha: coefficients.Agreement
 
 
-class PairAgreement(TypedDict):
+@dataclass(frozen=True, slots=True)
+class PairAgreement:
     """How well two reviewers agree."""
 
     reviewers: list[str]
-    labels: Coefficient
-    passing: Coefficient
+    labels: coefficients.Agreement
+    passing: coefficients.Agreement
 
 
-class Agreeing(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Agreeing:
     """How well the reviewers of some records agree."""
 
     records: int
@@ -80,24 +77,28 @@ class Agreeing(TypedDict):
     pairs: list[PairAgreement]
 
 
-class CalibrationAgreement(Agreeing):
+@dataclass(frozen=True, slots=True)
+class CalibrationAgreement:
     """How well the reviewers agree in the calibration round."""
 
     size: int
     judged_by: dict[str, int]
+    measured: Agreeing = field(metadata=INLINE)
 
 
-class TeamAgreement(Agreeing):
-    """What `triage agreement --json` prints."""
+@dataclass(frozen=True, slots=True)
+class TeamAgreement:
+    """How well the reviewers agree at a stage; what `triage agreement --json` prints."""
 
     stage: str
     confidence: float
     reviewers: list[str]
+    measured: Agreeing = field(metadata=INLINE)
     calibration: CalibrationAgreement | None
 
 
 def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> Conflicts:
-    """Return the records whose reviewers disagree, as `triage conflicts --json` prints them.
+    """Return the records whose reviewers disagree.
 
     Parameters
     ----------
@@ -115,19 +116,22 @@ def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | 
     def listed(record_ids: Sequence[int]) -> list[Conflict]:
         here = [r for r, row in zip(record_ids, stage.rows_of(record_ids).tolist(), strict=True) if row >= 0]
         titles = {r.id: r.title for r in review.records.shown(stage, stage.rows_of(here))}
-        found: list[Conflict] = []
-        for r in here:
-            decisions = [_as_json(e) for e in seen[r]]
-            found.append({"record_id": r, "title": titles[r], "stage": stage.name, "decisions": decisions})
-            if r in agreed.settled:
-                found[-1]["settled"] = _as_json(agreed.settled[r])
-        return found
+        return [
+            Conflict(
+                r,
+                titles[r],
+                stage.name,
+                [_given(e) for e in seen[r]],
+                _given(agreed.settled[r]) if r in agreed.settled else None,
+            )
+            for r in here
+        ]
 
-    return {
-        "stage": stage.name,
-        "conflicts": listed(_open(stage, seen)),
-        "settled": listed(sorted(agreed.settled.keys() & seen.keys())),
-    }
+    return Conflicts(
+        stage=stage.name,
+        conflicts=listed(_open(stage, seen)),
+        settled=listed(sorted(agreed.settled.keys() & seen.keys())),
+    )
 
 
 def open_conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
@@ -157,15 +161,15 @@ def _decisions(review: Snapshot, stage: Stage, viewer: str | None) -> dict[int, 
     )
 
 
-def _as_json(event: Event) -> GivenDecision:
-    return {
-        "seq": event.seq,
-        "reviewer": event.reviewer,
-        "label": str(event.label),
-        "reason": event.reason,
-        "note": event.note,
-        "decided_at": event.at.isoformat(timespec="seconds"),
-    }
+def _given(event: Event) -> GivenDecision:
+    return GivenDecision(
+        seq=event.seq,
+        reviewer=event.reviewer,
+        label=str(event.label),
+        reason=event.reason,
+        note=event.note,
+        decided_at=event.at.isoformat(timespec="seconds"),
+    )
 
 
 def settle(
@@ -192,7 +196,7 @@ def settle(
 
 
 def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> TeamAgreement:
-    """Return how well the reviewers agree at a stage, as `triage agreement --json` prints it.
+    """Return how well the reviewers agree at a stage.
 
     What stands is compared: the newest decision of each reviewer on each record. A settlement is none.
     `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include, since both
@@ -216,97 +220,79 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
             for e in events:  # by age: where a copy was judged apart before it was linked, the newest stands
                 if e.label is not None:
                     labels[row, column[e.reviewer]] = codes[e.label]
-    sample = stage.calibration(protocol.calibration)
-    return {
-        "stage": stage.name,
-        "confidence": confidence,
-        "reviewers": reviewers,
-        **_agreement(labels, reviewers, confidence),
-        "calibration": None
-        if not protocol.calibration
-        else {
-            "size": len(sample),
-            "judged_by": {name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()},
-            **_agreement(labels[sample], reviewers, confidence),
-        },
-    }
+    calibration = None
+    if protocol.calibration:
+        sample = stage.calibration(protocol.calibration)
+        judged_by = {name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()}
+        calibration = CalibrationAgreement(len(sample), judged_by, _measured(labels[sample], reviewers, confidence))
+    return TeamAgreement(stage.name, confidence, reviewers, _measured(labels, reviewers, confidence), calibration)
 
 
-def _agreement(labels: np.ndarray, reviewers: list[str], confidence: float) -> Agreeing:
+def _measured(labels: np.ndarray, reviewers: list[str], confidence: float) -> Agreeing:
     maybe, include = (list(Label).index(label) for label in (Label.MAYBE, Label.INCLUDE))
     passing = np.where(labels == maybe, include, labels)
-    return {
-        "records": int(((labels >= 0).sum(axis=1) >= 2).sum()),
-        "labels": _coefficients(labels, confidence),
-        "passing": _coefficients(passing, confidence),
-        "pairs": [
-            {
-                "reviewers": [reviewers[a], reviewers[b]],
-                "labels": _as_numbers(coefficients.cohen_kappa(labels[:, a], labels[:, b], confidence)),
-                "passing": _as_numbers(coefficients.cohen_kappa(passing[:, a], passing[:, b], confidence)),
-            }
+    return Agreeing(
+        records=int(((labels >= 0).sum(axis=1) >= 2).sum()),
+        labels=_coefficients(labels, confidence),
+        passing=_coefficients(passing, confidence),
+        pairs=[
+            PairAgreement(
+                reviewers=[reviewers[a], reviewers[b]],
+                labels=coefficients.cohen_kappa(labels[:, a], labels[:, b], confidence),
+                passing=coefficients.cohen_kappa(passing[:, a], passing[:, b], confidence),
+            )
             for a, b in combinations(range(len(reviewers)), 2)
             if ((labels[:, a] >= 0) & (labels[:, b] >= 0)).any()
         ],
-    }
+    )
 
 
 def _coefficients(labels: np.ndarray, confidence: float) -> Coefficients:
     gwet_ac1 = coefficients.gwet_ac1(labels, confidence)
-    return {
-        "observed": gwet_ac1.observed,
-        "fleiss_kappa": _as_numbers(coefficients.fleiss_kappa(labels, confidence)),
-        "gwet_ac1": _as_numbers(gwet_ac1),
-        "krippendorff_alpha": _as_numbers(coefficients.krippendorff_alpha(labels, confidence)),
-    }
-
-
-def _as_numbers(found: coefficients.Agreement) -> Coefficient:
-    return {
-        "value": found.value,
-        "lower": found.lower,
-        "upper": found.upper,
-        "records": found.records,
-        "observed": found.observed,
-    }
+    return Coefficients(
+        observed=gwet_ac1.observed,
+        fleiss_kappa=coefficients.fleiss_kappa(labels, confidence),
+        gwet_ac1=gwet_ac1,
+        krippendorff_alpha=coefficients.krippendorff_alpha(labels, confidence),
+    )
 
 
 def agreement_in_words(facts: TeamAgreement) -> str:
     """Return what `agreement` found as lines for a person."""
     lines = [
-        f"Stage {facts['stage']}: {plural(len(facts['reviewers']), 'reviewer')}, "
-        f"{plural(facts['records'], 'record')} judged by two or more."
+        f"Stage {facts.stage}: {plural(len(facts.reviewers), 'reviewer')}, "
+        f"{plural(facts.measured.records, 'record')} judged by two or more."
     ]
-    lines += _part_in_words(facts, facts["confidence"])
-    if (round_ := facts["calibration"]) is not None:
-        judged = ", ".join(f"{name} {count:,}" for name, count in round_["judged_by"].items()) or "nobody yet"
-        lines += ["", f"Calibration round of {plural(round_['size'], 'record')}, judged by: {judged}."]
-        lines += _part_in_words(round_, facts["confidence"])
+    lines += _part_in_words(facts.measured, facts.confidence)
+    if (round_ := facts.calibration) is not None:
+        judged = ", ".join(f"{name} {count:,}" for name, count in round_.judged_by.items()) or "nobody yet"
+        lines += ["", f"Calibration round of {plural(round_.size, 'record')}, judged by: {judged}."]
+        lines += _part_in_words(round_.measured, facts.confidence)
     return "\n".join(lines)
 
 
 def _part_in_words(facts: Agreeing, confidence: float) -> list[str]:
-    if not facts["records"]:
+    if not facts.records:
         return ["No record has two decisions yet, so nothing can be said of agreement."]
     lines = [f"{'':34}{'three labels':32}{'maybe as include':32}".rstrip()]
-    labels, passing = facts["labels"], facts["passing"]
+    labels, passing = facts.labels, facts.passing
     rows = [
-        ("Fleiss' kappa", labels["fleiss_kappa"], passing["fleiss_kappa"]),
-        ("Gwet's AC1", labels["gwet_ac1"], passing["gwet_ac1"]),
-        ("Krippendorff's alpha", labels["krippendorff_alpha"], passing["krippendorff_alpha"]),
+        ("Fleiss' kappa", labels.fleiss_kappa, passing.fleiss_kappa),
+        ("Gwet's AC1", labels.gwet_ac1, passing.gwet_ac1),
+        ("Krippendorff's alpha", labels.krippendorff_alpha, passing.krippendorff_alpha),
     ]
-    rows += [(f"Cohen's kappa, {' and '.join(p['reviewers'])}", p["labels"], p["passing"]) for p in facts["pairs"]]
+    rows += [(f"Cohen's kappa, {' and '.join(p.reviewers)}", p.labels, p.passing) for p in facts.pairs]
     lines += [f"{name:34}{_in_words(one):32}{_in_words(other)}" for name, one, other in rows]
     lines.append(
-        f"They agree on {100 * (labels['observed'] or 0):.1f} % of the pairs of labels; intervals hold at "
+        f"They agree on {100 * (labels.observed or 0):.1f} % of the pairs of labels; intervals hold at "
         f"{100 * confidence:g} %, as far as the records speak for others."
     )
     return lines
 
 
-def _in_words(found: Coefficient) -> str:
-    if found["value"] is None:
-        return "not defined (one label alone)" if found["records"] else "none in common"
-    if found["lower"] is None:
-        return f"{found['value']:.2f} (no interval)"
-    return f"{found['value']:.2f} ({found['lower']:.2f} to {found['upper']:.2f})"
+def _in_words(found: coefficients.Agreement) -> str:
+    if found.value is None:
+        return "not defined (one label alone)" if found.records else "none in common"
+    if found.lower is None:
+        return f"{found.value:.2f} (no interval)"
+    return f"{found.value:.2f} ({found.lower:.2f} to {found.upper:.2f})"

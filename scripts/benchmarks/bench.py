@@ -5,6 +5,7 @@ Usage:
     python scripts/benchmarks/bench.py retrain --review FILE [--labels 5000] [--presets fast]
     python scripts/benchmarks/bench.py asreview TABLE --priors 25,0 --asreview PATH/TO/bin/asreview [--rounds 3]
     python scripts/benchmarks/bench.py encode FOLDER [--records 2000] [--chunk 250] [--runtimes torch-bfloat16,...]
+    python scripts/benchmarks/bench.py libraries FOLDER [--records 10000] [--labels 2000] [--texts 50000]
     python scripts/benchmarks/bench.py first [--runs 100] [--load 2] [--from-nothing]
     python scripts/benchmarks/bench.py next [--records 10000] [--labels 2000] [--model fast]
     python scripts/benchmarks/bench.py reading CHECKOUT [CHECKOUT...] [--records 50000] [--labels 5000] [--rounds 5]
@@ -20,9 +21,9 @@ installation of its own) and by `triage simulate --model elas-u4 --batch 1`, who
 compares their seconds and the positions at which they find the relevant records. `encode` encodes
 records of FOLDER that have an abstract, drawn at random, by plain `SentenceTransformer.encode` in float32
 and by the runtimes that triage chooses with OpenVINO and without: each chunk by each of them in turn, so
-that other work on the machine slows all alike. `first`, `next`, `reading`, `web`, `import` and `walk` are
-described in `first.py`, `next_record.py`, `reading.py`, `web.py`, `imports.py` and `walk.py`; ranking and duplicates
-are measured by `ranking.py` and `dedupe.py`.
+that other work on the machine slows all alike. `libraries`, `first`, `next`, `reading`, `web`, `import` and `walk` are
+described in `libraries.py`, `first.py`, `next_record.py`, `reading.py`, `web.py`, `imports.py` and `walk.py`; ranking
+and duplicates are measured by `ranking.py` and `dedupe.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from pathlib import Path
 
 import first
 import imports
+import libraries
 import next_record
 import numpy as np
 import reading
@@ -273,6 +275,7 @@ def main() -> None:
     one.add_argument("--runtimes", default="", help="such as openvino-int8,torch-float32; default: those chosen here")
     one.set_defaults(run=encode)
     for name, module in (
+        ("libraries", libraries),
         ("first", first),
         ("next", next_record),
         ("reading", reading),

@@ -11,14 +11,19 @@ from ..wording import agree, is_are, plural
 from .app import app
 from .output import (
     AsJson,
+    MachineName,
+    OfAPerson,
+    PromptFile,
     Review,
     Reviewer,
+    machine_named,
     open_review,
     print_json,
     printable_line,
     quoted,
     short,
     shown_place,
+    take_labels,
     user_name,
     warn_if_unranked,
 )
@@ -89,6 +94,9 @@ def import_(
         ),
     ] = None,
     reviewer: Reviewer = None,
+    machine: MachineName = None,
+    prompt_file: PromptFile = None,
+    person: OfAPerson = False,
     as_json: AsJson = False,
 ) -> None:
     """Read exports into the review; no record is dropped.
@@ -96,29 +104,42 @@ def import_(
     Every record that a file announces is kept, was there already (the same file again), or is named
     as a problem with its line. Nothing is removed: equal records wait for `triage dedupe`. When one
     file cannot be read, none is taken.
+
+    With --machine NAME the labels in the files are suggestions of a machine, such as a language model, which count
+    nowhere as decisions; its score and rationale are kept where a table has columns for them. A file that names such
+    a tool as a reviewer is asked about: --machine or --person answers beforehand.
     """
     from .. import intake, terminal
 
+    screener = machine_named(machine, prompt_file, person)
     with open_review(review) as project:
         warnings = warn_if_unranked(project)
-        done = intake.import_files(
-            project,
-            files,
-            reviewer=user_name(reviewer),
-            source=source,
-            format=format,
-            label_column=label_column,
-            progress=terminal.progress_bar,
+        done = take_labels(
+            lambda machine, of_a_person: intake.import_files(
+                project,
+                files,
+                reviewer=user_name(reviewer if machine is None or screener else None),
+                source=source,
+                format=format,
+                label_column=label_column,
+                machine=machine,
+                of_a_person=of_a_person,
+                progress=terminal.progress_bar,
+            ),
+            screener,
+            person,
+            reviewer,
         )
         total = project.records.count()
     if as_json:
-        print_json({"files": [intake.as_json(file) for file in done], "records": total, "warnings": warnings})
+        print_json({"files": done, "records": total, "warnings": warnings})
         return
     for file in done:
         print(
             f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
             f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
             + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else "")
+            + (f"; {plural(file.suggestions, 'suggestion')} taken, no decision" if file.suggestions else "")
         )
         for problem in (*file.problems, *file.warnings):
             print(f"  line {problem.line}: {printable_line(problem.message)}")

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from .. import preset_catalogue
+from ..as_json import as_json
 from ..errors import InputError
+from ..machines import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import DataclassInstance
+
     from ..project import Project
 
+Taken = TypeVar("Taken")
 
 Review = Annotated[
     str,
@@ -31,12 +41,30 @@ StageName = Annotated[
 ]
 Model = Annotated[
     str | None,
+    typer.Option(metavar="PRESET", help=f"The ranking: {preset_catalogue.in_words()}; the protocol's when left out."),
+]
+
+
+MachineName = Annotated[
+    str | None,
     typer.Option(
-        metavar="PRESET",
-        help="The ranking: default, elas-u4, fast (no transformer), multilingual, "
-        "heavy:FOLDER (on a GPU), or a model's folder; the protocol's "
-        "when left out.",
+        "--machine",
+        metavar="NAME",
+        show_default=False,
+        help="The labels are those of a machine, such as a language model, of this name and version: suggestions, which "
+        "count nowhere as decisions.",
     ),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        help="The prompt that the machine was asked with; the log keeps its text and its SHA-256.",
+    ),
+]
+OfAPerson = Annotated[
+    bool, typer.Option("--person", help="The labels are a person's, although the file names a tool that screens.")
 ]
 
 
@@ -57,10 +85,10 @@ def printable_line(text: str) -> str:
     return line if line.isprintable() else "".join(c for c in line if c.isprintable())
 
 
-def short(title: str) -> str:
-    """Return a title in one line of at most 90 characters."""
+def short(title: str, most: int = 90) -> str:
+    """Return a title in one line of at most 90 characters, or another text of at most so many."""
     line = printable_line(title) or "(no title)"
-    return line if len(line) <= 90 else f"{line[:89]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def say(message: str) -> None:
@@ -68,8 +96,11 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_json(facts: object) -> None:
-    """Print one JSON object on standard output."""
+def print_json(*parts: DataclassInstance | Mapping[str, object]) -> None:
+    """Print results as one JSON object on standard output: the keys of each after those of the one before."""
+    facts: dict[str, object] = {}
+    for part in parts:
+        facts |= as_json(part)
     # In ASCII, so that it reads the same in whatever encoding standard output has.
     print(json.dumps(facts, allow_nan=False))
 
@@ -84,6 +115,60 @@ def user_name(reviewer: str | None) -> str:
         return reviewer or getpass.getuser()
     except (OSError, KeyError) as error:  # a container without a user of this number
         raise InputError("Your user name is not known here; give --reviewer NAME.") from error
+
+
+def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool) -> Machine | None:
+    """Return the machine that was named with its prompt; None where the labels are a person's."""
+    if name is not None and of_a_person:
+        raise typer.BadParameter("give one of them, not both", param_hint="--machine, --person")
+    if name is None and prompt_file is not None:
+        raise typer.BadParameter("name the machine that was asked by it, too", param_hint="--machine")
+    return None if name is None else Machine.of(name, prompt_file)
+
+
+def take_labels(
+    take: Callable[[Machine | None, bool], Taken], machine: Machine | None, of_a_person: bool, reviewer: str | None
+) -> Taken:
+    """Take labels from files, and ask whose they are where that is in doubt and somebody is there to answer.
+
+    Parameters
+    ----------
+    take : callable
+        Takes them as the machine's or, with True, as a person's whatever names the files hold.
+    machine : Machine or None
+    of_a_person : bool
+    reviewer : str or None
+        As it was given on the command line.
+
+    Raises
+    ------
+    InputError
+        When nobody is there to answer; nothing is written.
+    """
+    from ..intake import WhoseLabels
+    from ..machines import names_a_tool
+
+    if machine is None and not of_a_person and reviewer is not None and names_a_tool(reviewer):
+        asked: InputError = InputError(
+            f"--reviewer {reviewer!r} sounds like a machine, whose labels are no decisions: say --machine NAME if a "
+            "machine gave them, or --person if a person did."
+        )
+        named = reviewer
+    else:
+        try:
+            return take(machine, of_a_person)
+        except WhoseLabels as error:
+            asked, named = error, error.name
+    if not sys.stdin.isatty():
+        raise asked
+    say(printable_line(str(asked)))
+    answer = typer.prompt("A machine's or a person's (m, p; anything else stops)", default="", err=True).strip().lower()
+    if answer in ("m", "machine"):
+        name = typer.prompt("The machine's name, with its version", default=printable_line(named), err=True)
+        return take(Machine.of(name), False)
+    if answer in ("p", "person"):
+        return take(None, True)
+    raise InputError("Nothing was taken.")
 
 
 def quoted(path: str) -> str:

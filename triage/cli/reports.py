@@ -58,7 +58,7 @@ def status(
         print_json(found)
     else:
         print(facts.in_words(found))
-    if require and not found["certificate"]["certified"]:
+    if require and not facts.is_certified(found):
         raise typer.Exit(1)
 
 

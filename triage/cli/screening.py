@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..as_json import as_json as to_json
 from ..wording import agree, is_are, plural, was_were
 from .app import app
 from .output import (
     AsJson,
     Device,
     DeviceOption,
+    MachineName,
     Model,
+    OfAPerson,
+    PromptFile,
     Review,
     Reviewer,
     StageName,
+    machine_named,
     open_review,
     print_json,
     printable_line,
     quoted,
     say,
     short,
+    take_labels,
     user_name,
     warn_if_unranked,
 )
 
 if TYPE_CHECKING:
+    from ..project import Project
     from ..ranking import answers
 
 
@@ -52,6 +60,7 @@ def rank(
     was learned from the decisions does. A ranking older than the newest decision is made anew first.
     """
     from .. import terminal
+    from ..machines import MOST_SHOWN, shown_suggestions
     from ..ranking import answers
 
     with open_review(review) as project:
@@ -60,66 +69,72 @@ def rank(
             told = answers.explain(
                 project, explain, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
             )
+            now = project.snapshot()
+            suggested = shown_suggestions(
+                now.live,
+                now.stage_name(stage),
+                told.record_id,
+                viewer=None,
+                blind=now.protocol.machines.blind,
+                needed=now.protocol.reviewers_per_record,
+            )
             if as_json:
-                print_json({**told, "warnings": warnings})
+                print_json(told, {"suggestions": [one.as_json() for one in suggested], "warnings": warnings})
             else:
                 _print_explanation(told)
+                for one in suggested:
+                    print(f"  {short(str(one), MOST_SHOWN)}")
             return
         facts = answers.rank(
             project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
         )
     if as_json:
-        print_json({**facts, "warnings": warnings})
+        print_json(facts, {"warnings": warnings})
     else:
-        for record in facts["records"]:
-            print(f"{record['rank']:5}  {record['score']:+7.3f}  {record['record_id']:6}  {short(record['title'])}")
-        if facts["basis"] == "order" and not warnings:
+        for record in facts.records:
+            print(f"{record.rank:5}  {record.score:+7.3f}  {record.record_id:6}  {short(record.title)}")
+        if facts.basis == "order" and not warnings:
             say(
-                f"The model {facts['model']['name']} does not read the criteria, so this is the order of import until "
+                f"The model {facts.model['name']} does not read the criteria, so this is the order of import until "
                 "there are an include and an exclude to learn from."
             )
-        if facts["basis"] == "criteria" and facts["criteria"]["poor"]:
-            words = facts["criteria"]["words"]
+        if facts.criteria is not None and facts.criteria.poor:
+            words = facts.criteria.words
             say(
                 f"Only {plural(words, 'different word')} of criteria {agree(words, 'ranks', 'rank')} these records, hardly "
                 "more than a title: say in the protocol file whom, what, compared with what, and which studies you include. "
                 "What they match now:"
             )
-            for match in facts["criteria"]["matches"]:
+            for match in facts.criteria.matches:
                 unknown = (
-                    f"; hardly a record says {', '.join(map(printable_line, match['unknown']))}"
-                    if match["unknown"]
-                    else ""
+                    f"; hardly a record says {', '.join(map(printable_line, match.unknown))}" if match.unknown else ""
                 )
-                say(
-                    f"  {short(match['text'])}: nearest is record {match['record_id']}, "
-                    f"{short(match['title'])}{unknown}"
-                )
+                say(f"  {short(match.text)}: nearest is record {match.record_id}, {short(match.title)}{unknown}")
 
 
 def _print_explanation(facts: answers.Explained) -> None:
-    print(short(facts["title"]))
-    if facts["score"] is None:
+    print(short(facts.title))
+    if facts.score is None:
         print("  Nothing ranks this record yet: neither criteria that the model reads nor an include and an exclude.")
         return
-    print(f"  score {facts['score']:+.4f}, the sum of")
-    for name, adds in facts["parts"].items():
+    print(f"  score {facts.score:+.4f}, the sum of")
+    for name, adds in facts.parts.items():
         print(f"    {adds:+.4f}  {name}")
-    if facts["criteria"]:
+    if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
-    for one in facts["criteria"]:
-        print(f"    {one['nearness']:.3f}  {one['less_near']:4.0%}  {one['kind']}: {short(one['text'])}")
+    for one in facts.criteria:
+        print(f"    {one.nearness:.3f}  {one.less_near:4.0%}  {one.kind}: {short(one.text)}")
     for title, sign in (("for", 1), ("against", -1)):
-        terms = [term for term in facts["terms"] if sign * term["weight"] > 0]
-        known = [record for record in facts["known"] if sign * record["weight"] > 0]
+        terms = [term for term in facts.terms if sign * term.weight > 0]
+        known = [record for record in facts.known if sign * record.weight > 0]
         if terms or known:
             print(f"  {title}")
         for term in terms:
-            print(f"    {term['weight']:+.4f}  {printable_line(term['term'])}")
+            print(f"    {term.weight:+.4f}  {printable_line(term.term)}")
         for record in known:
-            verdict = "relevant" if record["relevant"] else "not relevant"
-            print(f"    {record['weight']:+.4f}  record {record['record_id']} ({verdict}): {short(record['title'])}")
-    if not facts["known"]:
+            verdict = "relevant" if record.relevant else "not relevant"
+            print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
+    if not facts.known:
         print("  No label speaks yet: this record is ranked by the criteria alone.")
 
 
@@ -158,6 +173,7 @@ def screen(
     counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
     """
     from .. import recall, screening, status as facts, terminal
+    from ..machines import shown_suggestions
     from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
     from ..session_state import StateOf, recall_for
 
@@ -200,10 +216,28 @@ def screen(
                     session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
                 ),
                 tags=protocol.tags,
+                suggestions=lambda row: shown_suggestions(
+                    project.live(), stage_now.name, records[row].number, viewer=who, blind=protocol.machines.blind
+                ),
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
-    print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
+        if not second_look and summary.decided:
+            _offer_to_stop(project, stage_now.name, who)
     print(f"Next: triage status {quoted(review)}")
+
+
+def _offer_to_stop(project: Project, stage_name: str, reviewer: str) -> None:
+    """Ask whether to stop the stage, where its rule says that screening can stop and nobody has stopped it."""
+    from .. import stopping, stops
+
+    review = project.snapshot()
+    before = stops.newest(review, stage_name)
+    if (before is not None and before.stands) or not stopping.rule_allows(review, stage_name, reviewer):
+        return
+    rule = review.protocol.stopping.rule
+    if typer.confirm(f"The stopping rule {rule} says that screening can stop. Stop the stage {stage_name!r} now?"):
+        print(stopping.stop(project, reviewer=reviewer, stage_name=stage_name).in_words)
 
 
 @app.command()
@@ -268,9 +302,12 @@ def label(
     ],
     reviewer: Reviewer = None,
     stage: StageName = None,
+    machine: MachineName = None,
+    prompt_file: PromptFile = None,
+    person: OfAPerson = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take decisions made elsewhere, such as in a spreadsheet.
+    """Take decisions made elsewhere, such as in a spreadsheet, or a machine's labels.
 
     The table has a row for each record: its record_id as `triage export` wrote it, and under label
     (or decision, or include) what was decided: include, exclude or maybe; included, excluded, yes, no,
@@ -280,14 +317,32 @@ def label(
     The whole file is checked first, and everything wrong in it is told at once; then it is written in one
     go. A decision that is in force already is not written again. A column tags ("review; qualitative")
     replaces the tags that you gave these records at this stage.
+
+    With --machine NAME the labels are suggestions of a machine, such as a language model: they are shown on the
+    records and checked by `triage screeners`, and count nowhere as decisions. Columns of a score (score, probability,
+    confidence) and of a rationale are kept, and a row with a score needs no label. A file whose reviewers have the
+    name of such a tool is asked about: --machine or --person answers beforehand.
     """
     from .. import intake
 
+    screener = machine_named(machine, prompt_file, person)
     with open_review(review) as project:
-        counts = intake.label(project, decisions, reviewer=user_name(reviewer), stage_name=stage)
+        counts = take_labels(
+            lambda machine, of_a_person: intake.label(
+                project,
+                decisions,
+                reviewer=user_name(reviewer if machine is None or screener else None),
+                stage_name=stage,
+                machine=machine,
+                of_a_person=of_a_person,
+            ),
+            screener,
+            person,
+            reviewer,
+        )
     for what, whose, unlisted in (
-        ("reason", "the stage's codes", counts["unlisted_reasons"]),
-        ("tag", "the protocol's", counts["unlisted_tags"]),
+        ("reason", "the stage's codes", counts.unlisted_reasons),
+        ("tag", "the protocol's", counts.unlisted_tags),
     ):
         if unlisted:
             named = ", ".join(f"{text!r} ({count:,})" for text, count in list(unlisted.items())[:5])
@@ -296,23 +351,74 @@ def label(
                 f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
                 f"{printable_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
             )
-    for warning in counts["warnings"]:
+    for warning in counts.warnings:
         say(printable_line(warning))
     if as_json:
         print_json(counts)
+        return
+    if counts.machine is not None:
+        n = counts.suggestions
+        print(
+            f"{plural(n, 'suggestion')} of {printable_line(counts.machine)} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): {counts.include:,} include, {counts.maybe:,} maybe, "
+            f"{counts.exclude:,} exclude in the file. None of them is a decision: every record stays to be screened."
+        )
     else:
         print(
-            f"{plural(counts['decisions'], 'decision')} written ({counts['unchanged']:,} "
-            f"{was_were(counts['unchanged'])} there already): "
-            f"{counts['include']:,} include, {counts['maybe']:,} maybe, {counts['exclude']:,} exclude in the file."
+            f"{plural(counts.decisions, 'decision')} written ({counts.unchanged:,} "
+            f"{was_were(counts.unchanged)} there already): "
+            f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
-        if counts["blank"]:
-            print(
-                f"{plural(counts['blank'], 'row')} {agree(counts['blank'], 'has', 'have')} no label: nothing was decided on "
-                f"{agree(counts['blank'], 'its record', 'their records')}."
-            )
-        if any(counts["tags"].values()):
-            print(f"{plural(counts['tags']['given'], 'tag')} given, {counts['tags']['taken_back']:,} taken back.")
+    if counts.blank:
+        print(
+            f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
+            f"{agree(counts.blank, 'its record', 'their records')}."
+        )
+    if counts.tags.given or counts.tags.taken_back:
+        print(f"{plural(counts.tags.given, 'tag')} given, {counts.tags.taken_back:,} taken back.")
+
+
+@app.command()
+def stop(
+    review: Review,
+    reviewer: Reviewer = None,
+    stage: StageName = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence to go with it.", show_default=False)] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Stop although the stopping rule says to go on.")] = False,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal",
+            help="Then make the seeds of the random draws public, so that anybody can check them. Screening that "
+            "goes on later needs a new audit.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End the screening of a stage, and log on which evidence.
+
+    The log says who stopped, when, by which rule, on which bound and with which versions; the report and the flow
+    figure speak of this stop. `triage undo --event N` takes it back. When records come or labels change later,
+    `triage status` says that the stop no longer stands.
+
+        triage stop review.triage
+        triage stop review.triage --anyway --note "no time left"
+    """
+    from .. import stopping, stops
+
+    with open_review(review) as project:
+        name = user_name(reviewer)
+        standing = stops.newest(project.snapshot(), stage)
+        if standing is None or not standing.stands or not reveal:
+            standing = stopping.stop(project, reviewer=name, stage_name=stage, note=note, anyway=anyway)
+        revealed = project.log.reveal(standing.stage, reviewer=name) if reveal else None
+    seeds = {} if revealed is None else json.loads(revealed.note)["seeds"]
+    if as_json:
+        print_json({**to_json(standing), "stands": standing.stands, "seeds": seeds})
+        return
+    print(f"{standing.in_words} Event {standing.event} of the log.")
+    for event, seed in seeds.items():
+        print(f"Seed of the permutation that event {event} committed: {seed}")
 
 
 @app.command()
@@ -353,13 +459,13 @@ def undo(
                 print_json(back)
             else:
                 print(
-                    f"Took back {len(back['record_ids'])} of the {plural(back['handed_out'], 'record')} handed out to "
-                    f"{printable_line(back['reviewer'])} as {printable_line(back['file'])}."
+                    f"Took back {len(back.record_ids)} of the {plural(back.handed_out, 'record')} handed out to "
+                    f"{printable_line(back.reviewer)} as {printable_line(back.file)}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
     if as_json:
         print_json(undone)
     else:
-        what = f"{undone['kind']} {undone['label'] or (undone['reason'] if undone['kind'] == 'tag' else '')}".strip()
-        print(f"Took back event {undone['undone']}: {printable_line(what)} on record {undone['record_id']}.")
+        what = f"{undone.kind} {undone.label or (undone.reason if undone.kind == 'tag' else '')}".strip()
+        print(f"Took back event {undone.seq}: {printable_line(what)} on record {undone.record_id}.")

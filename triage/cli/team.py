@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -63,15 +64,12 @@ def conflicts(
     if as_json:
         print_json(found)
         return
-    print(
-        f"Stage {found['stage']}: {plural(len(found['conflicts']), 'record')} in conflict, "
-        f"{len(found['settled']):,} settled."
-    )
-    for record in found["conflicts"]:
-        print(f"record {record['record_id']}: {short(record['title'])}")
-        for one in record["decisions"]:
-            why = " | ".join(printable_line(text) for text in (one["reason"], one["note"]) if text)
-            print(f"  {printable_line(one['reviewer'])}: {one['label']}" + (f" | {why}" if why else ""))
+    print(f"Stage {found.stage}: {plural(len(found.conflicts), 'record')} in conflict, {len(found.settled):,} settled.")
+    for record in found.conflicts:
+        print(f"record {record.record_id}: {short(record.title)}")
+        for one in record.decisions:
+            why = " | ".join(printable_line(text) for text in (one.reason, one.note) if text)
+            print(f"  {printable_line(one.reviewer)}: {one.label}" + (f" | {why}" if why else ""))
 
 
 @app.command()
@@ -95,6 +93,36 @@ def agreement(
         print_json(found)
     else:
         print(team.agreement_in_words(found))
+
+
+@app.command()
+def screeners(
+    review: Review,
+    stage: StageName = None,
+    confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Say how well each machine tells the relevant records, and each person.
+
+    Sensitivity, specificity and precision (maybe counts as include), with exact intervals, on the random audit draws
+    alone, so that no ranking biases them. A machine is held against what people decided on the draws; a person, on
+    draws that others judged too, against what was settled or what the others agree on. And how often two machines
+    agree, over all records that both labelled.
+
+    An interval is that of Clopper and Pearson. It speaks for the records that nobody had been shown when the draws
+    were made: what the ranking had brought up before is not among them. As audit draws stop by what people's labels
+    say, the interval of the precision assumes more than the other two: that the number of draws did not depend on
+    what they found. Where no draw was relevant nothing is known of the sensitivity: 0 to 100 %.
+    """
+    from .. import screeners as measured
+
+    with open_review(review) as project:
+        found = measured.screeners(project.snapshot(), stage, confidence=confidence)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        for line in measured.in_words(found).split("\n"):
+            print(f"{line[: len(line) - len(line.lstrip())]}{printable_line(line)}")
 
 
 @app.command()

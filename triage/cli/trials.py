@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import preset_catalogue
 from ..stopping_rules import RULES
 from .app import app
 from .output import AsJson, Device, DeviceOption, print_json
@@ -45,8 +46,7 @@ def simulate(
     ] = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Run the seeds S to S+K-1.")] = 1,
     model: Annotated[
-        str,
-        typer.Option(metavar="PRESET", help="default, elas-u4, fast, multilingual, heavy:FOLDER, or a model's folder."),
+        str, typer.Option(metavar="PRESET", help=f"The ranking: {preset_catalogue.in_words()}.")
     ] = "default",
     batch: Annotated[
         str, typer.Option(metavar="1|auto", help="Labels between trainings; auto: 5 % of what is labelled.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def build_views(
     ----------
     texts : Texts
     views : sequence of str
-        Of "words", "stems", "letters", "titles", "static" and "embedding".
+        Of the rows of `_VECTORIZERS` and `_VECTORS`, and "embedding".
     encoder : str
         `PACKAGED_MODEL`, or the folder of a model.
     include, exclude : sequence of str
@@ -120,9 +121,12 @@ def build_views(
     Raises
     ------
     InputError
-        When the encoder cannot be used, or the folder not be written.
+        When there is no such view, the encoder cannot be used, or the folder not be written.
     """
     progress = progress or no_progress
+    known = [*_VECTORIZERS, *_VECTORS, "embedding"]
+    if unknown := next((name for name in views if name not in known), None):
+        raise InputError(f"There is no view {unknown!r} to rank by; the views are {', '.join(known)}.")
     kept = KeptViews(cache_dir, texts.fingerprint)
     matrices: dict[str, Matrix] = {}
     extractor = None
@@ -133,37 +137,33 @@ def build_views(
 
         extractor = SentenceEmbedding(encoder, device=device)
         name, as_read = f"embedding-{extractor.key()}", extractor.recipe().text  # what cannot be used is told at once
-    terms, static = _read(texts, [view for view in views if view != "embedding"], kept, progress)
+    terms, vectors = _read(texts, [view for view in views if view != "embedding"], kept, progress)
     if extractor is not None:
         if (found := kept.load(name)) is None:
             with progress("Encoding abstracts") as tick:
-                vectors = embed(
+                encoded = embed(
                     [as_read(title, abstract) for title, abstract in texts.read()],
                     extractor,
                     cache_dir=cache_dir,
                     progress=tick,
                 )
             with kept.make(name) as new:
-                new("vectors", vectors.shape, vectors.dtype)[...] = vectors
+                new("vectors", encoded.shape, encoded.dtype)[...] = encoded
         else:
-            vectors = np.asarray(found["vectors"])
+            encoded = np.asarray(found["vectors"])
+        vectors["embedding"] = encoded
     for name in views:
-        if name in terms:
-            matrices[name] = terms[name].matrix
-        elif name == "static" and static is not None:
-            matrices[name] = centred(static)
-        else:
-            matrices[name] = centred(vectors)
+        matrices[name] = terms[name].matrix if name in terms else centred(vectors[name])
 
     def nearness(queries: Sequence[str]) -> np.ndarray:
         if extractor is not None:
             by = embed(queries, extractor.of_queries(), cache_dir=cache_dir)
-            if by.shape[1] != vectors.shape[1]:
+            if by.shape[1] != encoded.shape[1]:
                 raise InputError(
                     f"The query encoder of {encoder} gives vectors of {by.shape[1]} numbers, and the records have "
-                    f"{vectors.shape[1]}; they must belong together."
+                    f"{encoded.shape[1]}; they must belong together."
                 )
-            near: np.ndarray = vectors @ by.T
+            near: np.ndarray = encoded @ by.T
             return near
         whole_texts = [terms[name] for name in views if name in terms and name != "titles"]
         return whole_texts[0].cosines(queries) if whole_texts else np.zeros((texts.n, len(queries)), np.float32)
@@ -192,49 +192,76 @@ def build_views(
     )
 
 
+class Vectors(Protocol):
+    """What makes a vector of every record, page by page, in the one reading of the texts for all views.
+
+    Attributes
+    ----------
+    VERSION : int
+        Counted up when the vectors change: those that were kept are then made anew.
+    width : int
+        Numbers in a vector.
+    """
+
+    VERSION: ClassVar[int]
+    width: int
+
+    @classmethod
+    def packaged(cls) -> Self:
+        """Return one ready to use; asked for only where no vectors were kept."""
+
+    def transform(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of texts, shape (n, width), float32; several threads call it at a time."""
+
+
 def _read(
     texts: Texts, names: Sequence[str], kept: KeptViews, progress: Progress
-) -> tuple[dict[str, TermView], np.ndarray | None]:
-    """Return the views of terms and the static vectors: those kept, and the others made in one reading."""
-    terms = {
-        name: TermView.of(found, _VECTORIZERS[name]().terms)
-        for name in names
-        if name in _VECTORIZERS and (found := kept.load(name))
-    }
-    makers = {name: _VECTORIZERS[name]() for name in names if name in _VECTORIZERS and name not in terms}
-    static = extractor = None
-    if "static" in names:
-        from .static import StaticEmbedding
-
-        static_name = f"static-{StaticEmbedding.VERSION}"
-        if (found := kept.load(static_name)) is not None:
-            static = np.asarray(found["vectors"])
+) -> tuple[dict[str, TermView], dict[str, np.ndarray]]:
+    """Return the views of terms and those of vectors: those kept, and the others made in one reading."""
+    terms: dict[str, TermView] = {}
+    vectors: dict[str, np.ndarray] = {}
+    makers: dict[str, Tfidf] = {}
+    extractors: dict[str, Vectors] = {}
+    kept_as: dict[str, str] = {}
+    for name in names:
+        if name in _VECTORIZERS:
+            maker = _VECTORIZERS[name]()
+            if found := kept.load(name):
+                terms[name] = TermView.of(found, maker.terms)
+            else:
+                makers[name] = maker
+            continue
+        of_records: type[Vectors] = pkgutil.resolve_name(_VECTORS[name])
+        kept_as[name] = f"{name}-{of_records.VERSION}"
+        if found := kept.load(kept_as[name]):
+            vectors[name] = np.asarray(found["vectors"])
         else:
-            extractor = StaticEmbedding.packaged()
-    if not makers and extractor is None:
-        return terms, static
+            extractors[name] = of_records.packaged()
+    if not makers and not extractors:
+        return terms, vectors
 
-    def seen(page: list[tuple[str, str]]) -> tuple[dict[str, Counts], np.ndarray | None, int]:
+    def seen(page: list[tuple[str, str]]) -> tuple[dict[str, Counts], dict[str, np.ndarray], int]:
         titles = [title for title, _ in page]
         whole = [f"{title} {abstract}" for title, abstract in page]
         counts = {name: maker.count(titles if name == "titles" else whole) for name, maker in makers.items()}
-        return counts, None if extractor is None else extractor.transform(whole), len(page)
+        return counts, {name: extractor.transform(whole) for name, extractor in extractors.items()}, len(page)
 
     done = 0
     with progress("Reading titles and abstracts") as tick, ExitStack() as stack:
-        if extractor is not None:
-            static = stack.enter_context(kept.make(static_name))("vectors", (texts.n, extractor.width), np.float32)
-        for counts, vectors, n in in_order(seen, _pages(texts.read())):
+        for name, extractor in extractors.items():
+            new = stack.enter_context(kept.make(kept_as[name]))
+            vectors[name] = new("vectors", (texts.n, extractor.width), np.float32)
+        for counts, made, n in in_order(seen, _pages(texts.read())):
             for name, maker in makers.items():
                 maker.take(counts[name], kept.folder)
-            if vectors is not None and static is not None:
-                static[done : done + n] = vectors
+            for name, values in made.items():
+                vectors[name][done : done + n] = values
             done += n
             tick(done, texts.n)
     for name, maker in makers.items():
         with kept.make(name) as new:
             terms[name] = maker.finish(new)
-    return terms, static
+    return terms, vectors
 
 
 def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
@@ -257,6 +284,8 @@ _VECTORIZERS: Mapping[str, Callable[[], Tfidf]] = {
     "letters": lambda: Tfidf(CharacterTerms(), fewest=2, largest=0.95, dtype=np.float32),
     "titles": lambda: Tfidf(WordTerms()),
 }
+# Loaded when a preset reads them, each by its class.
+_VECTORS: Mapping[str, str] = {"static": "triage.features.static:StaticEmbedding"}
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:

@@ -12,12 +12,14 @@ from . import asreview, bibtex, ebsco_xml, endnote_tagged, endnote_xml, nbib, pu
 from .archives import kind_of_zip
 from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
+from .tables import rows_under_header
 from .text import TextFile, read_head
-from .votes import reason_in_notes
+from .votes import reason_in_notes, voters_in_notes
 
 __all__ = [
     "FORMATS",
     "REMAINDER",
+    "TABLES",
     "WRITERS",
     "ExportRow",
     "Item",
@@ -32,6 +34,8 @@ __all__ = [
     "open_table",
     "read",
     "reason_in_notes",
+    "rows_under_header",
+    "voters_in_notes",
     "write",
 ]
 

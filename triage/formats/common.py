@@ -49,7 +49,8 @@ _ANOTHERS = re.compile(
 _BOILERPLATE = re.compile(r"Copyright of .{1,300}? is the property of ")
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Something to tell about a file, with its line (of a table: its row, the header being 1)."""
 
     line: int

@@ -161,6 +161,12 @@ def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> 
     return (above[0] if above else []), iter(())
 
 
+def rows_under_header(path: Path, format: str) -> tuple[list[str], Rows]:
+    """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
+    rows, _ = _table_rows(path, format, Tally())
+    return _header(path, rows)[0], rows
+
+
 def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
     """Return the row that names the columns, and how many rows with text it and those above it are."""
     seen: list[list[str]] = []

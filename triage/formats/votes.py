@@ -57,6 +57,12 @@ def in_notes(notes: Iterable[str], line: int, tally: Tally) -> str:
     return ""
 
 
+def voters_in_notes(notes: Iterable[str]) -> list[str]:
+    """Return the names of the reviewers whose decisions Rayyan wrote into a record's notes."""
+    found = (_RAYYAN.search(note) for note in notes if "RAYYAN-INCLUSION" in note)
+    return [name for votes in found if votes for name, _ in _RAYYAN_VOTE.findall(votes.group(1)) if name]
+
+
 def reason_in_notes(notes: Iterable[str]) -> str:
     """Return the reason for an exclusion that Rayyan wrote into a record's notes, the first of several, or ""."""
     for note in notes:

@@ -2,9 +2,10 @@
 
 from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
 from .exporting import EXPORTABLE, export
-from .importing import Imported, as_json, import_files, new
+from .importing import Imported, import_files, new
 from .labels import label
 from .limits import Filtered, accept, apply_limits, settle
+from .suggestions import WhoseLabels
 from .undoing import take_back, undo
 
 __all__ = [
@@ -13,10 +14,10 @@ __all__ = [
     "Filtered",
     "Imported",
     "Maybe",
+    "WhoseLabels",
     "accept",
     "after_answers",
     "apply_limits",
-    "as_json",
     "export",
     "find_duplicates",
     "import_files",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,22 @@ import numpy as np
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
 from ..log import Kind, Label, Origin, label_of, without_quotes
+from ..machines import Machine, Suggestion
 from ..progress import Progress, no_progress
 from ..project import File, Project, place_of
 from ..records import Record
-from ..screening.journal import commit_audit
+from ..screening.journal import log_decisions
 from ..wording import plural
 from .labels import LABEL_VALUES, codes_of, folded
+from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one file: announced = kept + already_there + len(problems); and the decisions it brought."""
+    """What became of one file: announced = kept + already_there + len(problems); and the labels it brought.
+
+    `triage import --json` prints it for each file.
+    """
 
     file: str
     format: str
@@ -33,21 +39,7 @@ class Imported:
     decisions: int
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
-
-
-def as_json(done: Imported) -> dict[str, object]:
-    """Return what `triage import --json` prints for a file."""
-    return {
-        "file": done.file,
-        "format": done.format,
-        "source": done.source,
-        "announced": done.announced,
-        "kept": done.kept,
-        "already_there": done.already_there,
-        "decisions": done.decisions,
-        "problems": [{"line": p.line, "message": p.message} for p in done.problems],
-        "warnings": [{"line": p.line, "message": p.message} for p in done.warnings],
-    }
+    suggestions: int = 0
 
 
 def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:
@@ -89,6 +81,8 @@ def import_files(
     source: str | None = None,
     format: str = "auto",
     label_column: str | None = None,
+    machine: Machine | None = None,
+    of_a_person: bool = False,
     progress: Progress = no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
@@ -101,7 +95,7 @@ def import_files(
     project : Project
     paths : sequence of Path
     reviewer : str
-        Whose decisions a label column holds.
+        Whose decisions a label column holds, or who brings a machine's labels in.
     source : str, optional
         The database that the files came from; the file's name without its ending when left out.
     format : str
@@ -109,16 +103,31 @@ def import_files(
     label_column : str, optional
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
+    machine : Machine, optional
+        Whose labels the files hold, where they are a machine's: they become suggestions, with its score and rationale
+        where a table has columns for them.
+    of_a_person : bool
+        Whether the user says that they are a person's, whatever names the files hold.
     progress : callable
         See `ranking.review.ReviewModel`.
 
     Raises
     ------
     InputError
-        When a file is none that can be read, or a label is none.
+        When a file is none that can be read, a label is none, or the reviewer is a machine.
+    WhoseLabels
+        When a file with labels names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """
+    project.log.check_person(reviewer)
+    if machine is not None:
+        project.log.check_machine(machine.name)
     source = (source or "").strip() or None
-    looked = [_look(path, format, label_column, progress) for path in paths]
+    looked = [_look(path, format, label_column, machine, of_a_person, progress) for path in paths]
+    if machine is not None and not any(look.suggestions for look in looked):
+        raise InputError(
+            f"{', '.join(str(path) for path in paths)}: no label of {machine.name!r} was found; name the --label-column "
+            "that holds its labels, or leave --machine out."
+        )
     review = project.snapshot()
     for look in looked:
         before = review.imported(look.sha256, source)
@@ -127,7 +136,7 @@ def import_files(
                 f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
                 f"as {look.format} it gives {len(look.lines):,}: leave --format out."
             )
-    added = []
+    added, suggested = [], []
     reasons: dict[int, str] = {}
     for look in looked:
         review = project.snapshot()  # the same file may be named twice
@@ -147,15 +156,17 @@ def import_files(
         else:
             ids = (np.flatnonzero(review.record_files() == before.id) + 1).tolist()  # ids run from 1
         reasons |= {ids[n]: reason for n, reason in look.reasons.items()}
+        given = {ids[n]: one for n, one in look.suggestions.items()}
+        suggested.append(0 if machine is None else _suggest(project, look.path, machine, given, reviewer))
         added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
         codes = codes_of(review.asked().reasons)
         reasons = {i: codes.get(folded(reason), reason) for i, reason in reasons.items()}
         # Once, when the records of all files are there: each permutation is a stratum of the audit.
-        stage = commit_audit(project).stage()
-        project.log.decide(
-            stage.name,
+        log_decisions(
+            project,
+            project.stage(),
             [
                 {"record_id": i, "label": label, "origin": Origin.IMPORTED, "reason": reasons.get(i, "")}
                 for labelled in missing
@@ -174,8 +185,9 @@ def import_files(
             decisions=len(decided),
             problems=look.problems,
             warnings=look.warnings,
+            suggestions=suggestions,
         )
-        for look, (before, _), decided in zip(looked, added, missing, strict=True)
+        for look, (before, _), decided, suggestions in zip(looked, added, missing, suggested, strict=True)
     ]
 
 
@@ -195,6 +207,7 @@ class _Look:
     reasons: dict[int, str]  # of exclusions, by the record's place in `labels`
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
+    suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `labels`
 
     def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
         """Yield the records that are kept.
@@ -215,12 +228,15 @@ class _Look:
             raise InputError(f"{self.path} was changed while it was read, so nothing of it was taken; import it again.")
 
 
-def _look(path: Path, format: str, label_column: str | None, progress: Progress) -> _Look:
-    """Read a file to its end, keep none of its records, and check every label."""
+def _look(
+    path: Path, format: str, label_column: str | None, machine: Machine | None, of_a_person: bool, progress: Progress
+) -> _Look:
+    """Read a file to its end, keep none of its records, and check every label, and whose they are."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
     stream = formats.open_records(path, format, label_column)
-    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [])
+    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {})
+    voters: dict[str, str] = {}
     faults = Faults(str(path))
     with progress(f"Reading {path.name}") as tick:
         for line, found, label in stream:
@@ -232,13 +248,62 @@ def _look(path: Path, format: str, label_column: str | None, progress: Progress)
                 if judged is Label.EXCLUDE and label_column is None:
                     if reason := formats.reason_in_notes(v for values in found.extra.values() for v in values):
                         look.reasons[len(look.labels)] = reason
+                if judged is not None:
+                    for name in formats.voters_in_notes(v for values in found.extra.values() for v in values):
+                        voters.setdefault(name, f"the notes in line {line}")
                 look.labels.append(judged)
             else:
                 look.problems.append(found)
             if stream.fraction:
                 tick(stream.announced, max(stream.announced, int(stream.announced / stream.fraction)))
     faults.refuse()
-    return replace(look, announced=stream.announced, warnings=stream.warnings)
+    look = replace(look, announced=stream.announced, warnings=stream.warnings)
+    if machine is not None:
+        return _of_a_machine(look, machine, label_column)
+    if any(look.labels) and not of_a_person:
+        reviewers = [(where, name) for name, where in voters.items()]
+        ask_whose(path, [label_column or ""], chain(reviewers, _named_reviewers(look)))
+    return look
+
+
+def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
+    """Yield who a table names as having given its labels, and where."""
+    if look.format not in formats.TABLES:
+        return
+    labelled = {line for line, label in zip(look.lines, look.labels, strict=True) if label is not None}
+    header, rows = formats.rows_under_header(look.path, look.format)
+    columns = reviewer_columns(header)
+    for line, cells in rows if columns else ():
+        if line in labelled:
+            yield from ((f"line {line}, column {header[at]!r},", cells[at]) for at in columns if at < len(cells))
+
+
+def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _Look:
+    """Return what was found with the labels as a machine's suggestions, and none that could be decisions."""
+    said: dict[int, dict[str, str]] = {}  # by line
+    if look.format in formats.TABLES:
+        header, rows = formats.rows_under_header(look.path, look.format)
+        columns = {name: at for name, at in machine_columns(header).items() if header[at] != label_column}
+        for line, cells in rows if columns else ():
+            said[line] = {name: cells[at] for name, at in columns.items() if at < len(cells)}
+    faults = Faults(str(look.path))
+    suggestions = {}
+    for place, (line, label) in enumerate(zip(look.lines, look.labels, strict=True)):
+        beside = {"reason": look.reasons.get(place, ""), **said.get(line, {})}
+        one = suggestion_of(machine.name, label, beside, f"line {line}", faults)
+        if one.label is not None or one.score is not None:
+            suggestions[place] = one
+    faults.refuse()
+    return replace(look, labels=[None] * len(look.labels), reasons={}, suggestions=suggestions)
+
+
+def _suggest(project: Project, path: Path, machine: Machine, given: Mapping[int, Suggestion], reviewer: str) -> int:
+    """Write what a machine suggests at the first stage, and return how many suggestions are new."""
+    stage = project.snapshot().stage_name()
+    new = new_suggestions(project, stage, given)
+    if new:
+        project.log.suggest(stage, new, machine=machine.name, known=machine.known(path, reviewer))
+    return len(new)
 
 
 def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[dict[int, Label]]:

@@ -7,30 +7,55 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
 from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
+from ..machines import Machine
 from ..project import Project
-from ..screening.journal import commit_audit
+from ..screening.journal import log_decisions
 from ..wording import agree, is_are, plural
+from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 
 LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
 CONFLICT = "conflict"  # what an export says where reviewers disagree
 
 
-class Tagged(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Tagged:
     """How many tags were given, and how many taken back."""
 
     given: int
     taken_back: int
 
 
-class Labelled(TypedDict):
-    """What came of a table of decisions, as `triage label --json` prints it (see `label`)."""
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What came of a table of decisions; what `triage label --json` prints.
+
+    Attributes
+    ----------
+    decisions : int
+        Decisions written.
+    machine : str or None
+        Whose labels they are, where they are a machine's.
+    suggestions : int
+        Suggestions of it that were written.
+    unchanged : int
+        Decisions or suggestions in force already.
+    include, exclude, maybe : int
+        How many records the table decides on so.
+    blank, repeated : int
+        Rows without a label, and rows that repeat an earlier one.
+    unlisted_reasons, unlisted_tags : dict of str to int
+        How often each reason was given that is none of the stage's, and each tag that is none of the protocol's.
+    tags : Tagged
+    warnings : list of str
+    """
 
     decisions: int
+    machine: str | None
+    suggestions: int
     unchanged: int
     include: int
     exclude: int
@@ -43,7 +68,15 @@ class Labelled(TypedDict):
     warnings: list[str]
 
 
-def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None = None) -> Labelled:
+def label(
+    project: Project,
+    path: Path,
+    *,
+    reviewer: str,
+    stage_name: str | None = None,
+    machine: Machine | None = None,
+    of_a_person: bool = False,
+) -> Labelled:
     """Take decisions made elsewhere: a table with `record_id`, `label` and optional `reason`, `note`, `tags`.
 
     The whole file is checked first and written in one transaction. A row without a label is not decided. A
@@ -53,23 +86,41 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
     protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
     without a column `tags` they stay.
 
-    Returns
-    -------
-    dict
-        `decisions` written, `unchanged` ones, how many were `include`, `exclude` and `maybe`, the rows that are
-        `blank` and the `repeated` ones, `unlisted_reasons`: how often each reason was given that is none of the
-        stage's, the `tags` given and taken back, `unlisted_tags`, and `warnings`.
+    The labels of a machine are no decisions: each becomes a suggestion, with the machine's reason as it gave it, its
+    score and its rationale where the table has columns for them. A row with a score needs no label.
+
+    Parameters
+    ----------
+    project : Project
+    path : Path
+    reviewer : str
+        Who decided, or brings a machine's labels in.
+    stage_name : str, optional
+        The first stage when left out.
+    machine : Machine, optional
+        Whose labels they are, where they are a machine's.
+    of_a_person : bool
+        Whether the user says that they are a person's, whatever names the file holds.
 
     Raises
     ------
     InputError
-        With every line at fault; nothing is written.
+        With every line at fault, or when the reviewer is a machine; nothing is written.
+    WhoseLabels
+        When the file names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """
+    project.log.check_person(reviewer)
+    if machine is not None:
+        project.log.check_machine(machine.name)
     review = project.snapshot()
     stage = review.stage(stage_name)
     faults = Faults(str(path))
-    table = _read_decisions(path, faults)
+    table = _read_decisions(path, faults, machine is not None)
+    if machine is None and not of_a_person:
+        ask_whose(path, [table.labels], table.reviewers)
     taken, rows = _checked(table, stage, faults)
+    if machine is not None:
+        return _suggest(project, path, stage, machine, reviewer, table, taken, rows, faults)
     faults.refuse()
     rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
     warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
@@ -109,22 +160,61 @@ def label(project: Project, path: Path, *, reviewer: str, stage_name: str | None
                 "origin": _origin_of(stage, kept),
             }
         )
-    if decisions:
-        commit_audit(project, stage.name)
-    written = Counter(e.kind for e in project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags))
-    return {
-        "decisions": len(decisions),
-        "unchanged": unchanged,
-        "include": counts[Label.INCLUDE],
-        "exclude": counts[Label.EXCLUDE],
-        "maybe": counts[Label.MAYBE],
-        "blank": rows["blank"],
-        "repeated": rows["repeated"],
-        "unlisted_reasons": dict(unlisted.most_common()),
-        "tags": {"given": written[Kind.TAG], "taken_back": written[Kind.UNDO]},
-        "unlisted_tags": dict(unlisted_tags.most_common()),
-        "warnings": warnings,
+    written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
+    return Labelled(
+        decisions=len(decisions),
+        machine=None,
+        suggestions=0,
+        unchanged=unchanged,
+        include=counts[Label.INCLUDE],
+        exclude=counts[Label.EXCLUDE],
+        maybe=counts[Label.MAYBE],
+        blank=rows["blank"],
+        repeated=rows["repeated"],
+        unlisted_reasons=dict(unlisted.most_common()),
+        tags=Tagged(written[Kind.TAG], written[Kind.UNDO]),
+        unlisted_tags=dict(unlisted_tags.most_common()),
+        warnings=warnings,
+    )
+
+
+def _suggest(
+    project: Project,
+    path: Path,
+    stage: Stage,
+    machine: Machine,
+    reviewer: str,
+    table: _Decisions,
+    taken: Mapping[int, _Given],
+    rows: Counter[str],
+    faults: Faults,
+) -> Labelled:
+    """Write a machine's labels as suggestions."""
+    given = {
+        kept: suggestion_of(machine.name, one.label, one.said(), f"{table.unit} {one.line}", faults)
+        for kept, one in taken.items()
     }
+    faults.refuse()
+    warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
+    counts = Counter(str(one.label) for one in given.values())
+    new = new_suggestions(project, stage.name, given)
+    if new:
+        project.log.suggest(stage.name, new, machine=machine.name, known=machine.known(path, reviewer))
+    return Labelled(
+        decisions=0,
+        machine=machine.name,
+        suggestions=len(new),
+        unchanged=len(given) - len(new),
+        include=counts[Label.INCLUDE],
+        exclude=counts[Label.EXCLUDE],
+        maybe=counts[Label.MAYBE],
+        blank=rows["blank"],
+        repeated=rows["repeated"],
+        unlisted_reasons={},
+        tags=Tagged(0, 0),
+        unlisted_tags={},
+        warnings=warnings,
+    )
 
 
 _TOLD_OF_ROWS: Mapping[str, Callable[[int], str]] = {
@@ -154,25 +244,28 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
     rows: Counter[str] = Counter()
     tagged = stage.live.tagged(stage.name)
     for line, row in table.rows:
-        where = f"{table.unit} {line}"
+        where, label = f"{table.unit} {line}", row.get("label", "")
         record_id = _record_id(row["record_id"])
         kept = 0 if record_id is None else stage.live.kept(record_id)
         given = _Given(
             line,
             record_id or 0,
-            label_of(row["label"], table.labels),
+            label_of(label, table.labels),
             row.get("reason", "").strip(),
             row.get("note", "").strip(),
             row.get("tags"),
+            row.get("score", "").strip(),
+            row.get("confidence", "").strip(),
+            row.get("rationale", "").strip(),
         )
-        said = without_quotes(row["label"]).casefold()
-        if said in ("", CONFLICT):
+        said = without_quotes(label).casefold()
+        if said in ("", CONFLICT) and not (given.score and not said):
             rows[said or "blank"] += 1
             new_tags = {*map(folded, _split(given.tags or ""))} - {folded(e.reason) for e in tagged.get(kept, ())}
             rows["overlooked"] += not said and bool(given.reason or given.note or new_tags)
             continue
-        if given.label is None:
-            faults.add(where, f"{row['label']!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+        if given.label is None and said:
+            faults.add(where, f"{label!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
         if record_id is None:
             faults.add(
                 where,
@@ -186,7 +279,7 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
                 "included at a stage before)",
                 "use the record_id that `triage export` wrote",
             )
-        elif given.label is not None:
+        elif given.label is not None or not said:
             before = taken.setdefault(kept, given)
             if before is not given:
                 rows["repeated"] += 1
@@ -217,17 +310,24 @@ class _Given:
     reason: str
     note: str
     tags: str | None
+    score: str = ""  # this and what follows only of a machine
+    confidence: str = ""
+    rationale: str = ""
+
+    def said(self) -> dict[str, str]:
+        """Return what it says beside the label."""
+        return {name: getattr(self, name) for name in _BESIDE_LABEL}
 
     def differs(self, other: _Given) -> str | None:
         """Name what two rows on one record say differently; a blank cell says nothing."""
         if self.label is not other.label:
             return "label"
-        pairs = ((name, getattr(self, name) or "", getattr(other, name) or "") for name in ("reason", "note", "tags"))
+        pairs = ((name, getattr(self, name) or "", getattr(other, name) or "") for name in (*_BESIDE_LABEL, "tags"))
         return next((name for name, a, b in pairs if a.strip() and b.strip() and folded(a) != folded(b)), None)
 
     def completed(self, other: _Given) -> _Given:
         """Return this with what the other row says where this one is blank."""
-        said = {name: getattr(self, name) or getattr(other, name) for name in ("reason", "note", "tags")}
+        said = {name: getattr(self, name) or getattr(other, name) for name in (*_BESIDE_LABEL, "tags")}
         return replace(self, **said)
 
 
@@ -260,16 +360,20 @@ class _Decisions:
         The name of its column of labels.
     rows : list of (int, dict)
         Each row's number, and its cells by our names of the columns.
+    reviewers : list of (str, str)
+        Who is named as having given labels, each name once, with where that is.
     warnings : list of str
     """
 
     unit: str
     labels: str
     rows: list[tuple[int, dict[str, str]]]
+    reviewers: list[tuple[str, str]]
     warnings: list[str]
 
 
 _DECISION_COLUMNS = ("record_id", "label", "reason", "note", "tags")
+_BESIDE_LABEL = ("reason", "note", "score", "confidence", "rationale")
 _NEEDED = ("record_id", "label")
 _LABEL_COLUMNS = ("decision", "include", "included")  # where there is none named label
 
@@ -291,15 +395,16 @@ def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
     return places
 
 
-def _read_decisions(path: Path, faults: Faults) -> _Decisions:
-    """Return the rows of a table of decisions, without those that `faults` is told of."""
+def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decisions:
+    """Return the rows of a table of decisions, or of a machine's labels, without those that `faults` is told of."""
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
     unit, header, rows, tally = formats.open_table(
-        path, lambda cells: all(places for name, places in _columns_of(cells).items() if name in _NEEDED)
+        path, lambda cells: all(_columns_of(cells)[name] for name in _needed(cells, of_a_machine))
     )
     places = _columns_of(header)
-    if any(len(places[name]) != 1 for name in _NEEDED) or any(len(found) > 1 for found in places.values()):
+    once = _needed(header, of_a_machine)
+    if any(len(places[name]) != 1 for name in once) or any(len(found) > 1 for found in places.values()):
         named = ", ".join(name.strip() for name in header if name.strip())
         raise InputError(
             f"{path}: the first row must name the columns record_id and label once each (and may name reason, note and "
@@ -307,6 +412,10 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
         )
     own = formats.REMAINDER in [without_quotes(name) for name in header]
     at = {name: found[0] for name, found in places.items() if found}
+    by_whom = reviewer_columns(header)
+    if of_a_machine:
+        at |= {name: place for name, place in machine_columns(header).items() if place not in at.values()}
+    reviewers: dict[str, str] = {}
     taken, number = [], 0
     for number, (line, cells) in enumerate(rows, 1):
         if any(map(str.strip, cells[len(header) :])):
@@ -317,12 +426,20 @@ def _read_decisions(path: Path, faults: Faults) -> _Decisions:
             )
             continue
         cells = [*cells, *[""] * (len(header) - len(cells))]  # Excel leaves the blank ones at the end of a line out
+        for i in by_whom:
+            reviewers.setdefault(cells[i], f"{unit} {line}, column {header[i].strip()!r},")
         # In an export of our own, formulas are disarmed.
         taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
     if not number:
         raise InputError(f"{path} holds no decision; write one row for each record under the header.")
-    warnings = [f"{unit} {line}: {message}." for line, message in tally.warnings]
-    return _Decisions(unit, header[at["label"]], taken, warnings)
+    warnings = [f"{unit} {told.line}: {told.message}." for told in tally.warnings]
+    labels = header[at["label"]] if "label" in at else ""
+    return _Decisions(unit, labels, taken, [(where, name) for name, where in reviewers.items()], warnings)
+
+
+def _needed(header: Sequence[str], of_a_machine: bool) -> tuple[str, ...]:
+    """Return our names of the columns that there must be; a machine may give scores alone."""
+    return ("record_id",) if of_a_machine and "score" in machine_columns(header) else _NEEDED
 
 
 def _record_id(text: str) -> int | None:

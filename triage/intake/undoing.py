@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict
+from dataclasses import dataclass, field
 
+from ..as_json import key
 from ..errors import InputError
 from ..log import Batch, Event, batches
 from ..project import Project, Snapshot
@@ -20,10 +21,11 @@ def undo_answer(project: Project, is_answer: Callable[[Event], bool], reviewer: 
             return
 
 
-class Undone(TypedDict):
-    """The event that was taken back, as `triage undo --json` prints it."""
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The event that was taken back; what `triage undo --json` prints."""
 
-    undone: int
+    seq: int = field(metadata=key("undone"))
     kind: str
     record_id: int | None
     label: str | None
@@ -31,8 +33,9 @@ class Undone(TypedDict):
     reviewer: str
 
 
-class TakenBack(TypedDict):
-    """The batch that was taken back, as `triage undo --batch --json` prints it."""
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The batch that was taken back; what `triage undo --batch --json` prints."""
 
     kind: str
     file: str
@@ -66,14 +69,14 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> Undone:
         seq = max(e.seq for e in mine)
     project.log.undo(seq, reviewer=reviewer)
     undone = next(e for e in project.log.events(since=seq - 1, until=seq))
-    return {
-        "undone": seq,
-        "kind": str(undone.kind),
-        "record_id": undone.record_id,
-        "label": None if undone.label is None else str(undone.label),
-        "reason": undone.reason,
-        "reviewer": undone.reviewer,
-    }
+    return Undone(
+        seq=seq,
+        kind=str(undone.kind),
+        record_id=undone.record_id,
+        label=None if undone.label is None else str(undone.label),
+        reason=undone.reason,
+        reviewer=undone.reviewer,
+    )
 
 
 def take_back(project: Project, *, reviewer: str) -> TakenBack:
@@ -92,14 +95,14 @@ def take_back(project: Project, *, reviewer: str) -> TakenBack:
         )
     batch = out[-1]
     left = project.log.take_back(batch.first.seq, reviewer=reviewer)
-    return {
-        "kind": "batch",
-        "file": batch.first.note,
-        "stage": batch.first.stage,
-        "reviewer": reviewer,
-        "handed_out": batch.size,
-        "record_ids": [e.about for e in left],
-    }
+    return TakenBack(
+        kind="batch",
+        file=batch.first.note,
+        stage=batch.first.stage,
+        reviewer=reviewer,
+        handed_out=batch.size,
+        record_ids=[e.about for e in left],
+    )
 
 
 def _batches_of(review: Snapshot, reviewer: str) -> list[Batch]:

@@ -30,8 +30,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     Parameters
     ----------
     model : str
-        A preset ("default", "fast", "multilingual", "elas-u4"), the folder of a sentence-transformers model, or both
-        as "default:FOLDER".
+        A preset, such as "default" or "fast" (`triage rank --help` lists them), the folder of a sentence-transformers
+        model, or both as "default:FOLDER".
     question : str
         The review's question.
     include, exclude : sequence of str

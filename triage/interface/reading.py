@@ -129,7 +129,7 @@ class Review:
         return self._snapshot.history(self.stage)
 
     def status(self, *, target: float | None = None, confidence: float | None = None) -> statuses.Status:
-        """Return where the stage is, as `triage status --json` prints it.
+        """Return where the stage is: what `triage status` says.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ def open_review(path: str | Path, stage: str | None = None) -> Iterator[Review]:
     --------
     >>> import triage
     >>> with triage.open_review("review.triage") as review:  # doctest: +SKIP
-    ...     left = review.status()["unscreened"]
+    ...     left = review.status().unscreened
     ...     included = review.decisions.query("label == 'include'")
     """
     place = place_of(path)

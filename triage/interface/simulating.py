@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -153,9 +153,7 @@ def simulate(
         confidence=share("confidence", confidence),
         device=device,
     )
-    return Simulation(
-        facts["records"], facts["relevant"], facts["model"], _curve(facts["runs"], frame.index), _summary(facts["runs"])
-    )
+    return Simulation(facts.records, facts.relevant, facts.model, _curve(facts.runs, frame.index), _summary(facts.runs))
 
 
 def _known_labels(frame: pd.DataFrame, label: str) -> np.ndarray:
@@ -197,19 +195,19 @@ def _counts(priors: Sequence[int], y: np.ndarray) -> tuple[int, int]:
     return int(priors[0]), int(priors[1])
 
 
-def _curve(runs: Sequence[Mapping[str, Any]], index: pd.Index) -> pd.DataFrame:
+def _curve(runs: Sequence[simulation.RunFacts], index: pd.Index) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
     for run in runs:
-        labels = np.array(run["labels"], np.int64)
+        labels = np.array(run.labels, np.int64)
         found = np.cumsum(labels)
         part = {
-            "seed": run["seed"],
+            "seed": run.seed,
             "screened": np.arange(1, len(labels) + 1),
-            "record": index.to_flat_index().take(run["order"]),
+            "record": index.to_flat_index().take(run.order),
             "relevant": labels,
-            "origin": run["origin"],
+            "origin": run.origin,
             "found": found,
             "recall": found / found[-1] if labels.any() else np.full(len(labels), np.nan),
         }
@@ -217,21 +215,21 @@ def _curve(runs: Sequence[Mapping[str, Any]], index: pd.Index) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _summary(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _summary(runs: Sequence[simulation.RunFacts]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
     for run in runs:
-        stop = run["stop"] or dict.fromkeys(("at", "recall", "certified"))
+        stop = run.stop
         rows.append(
             {
-                "priors": len(run["prior_rows"]),
-                **run["metrics"],
-                "stop_at": stop["at"],
-                "stop_recall": stop["recall"],
-                "certified": stop["certified"],
+                "priors": len(run.prior_rows),
+                **run.metrics,
+                "stop_at": None if stop is None else stop.at,
+                "stop_recall": None if stop is None else stop.recall,
+                "certified": None if stop is None else stop.certified,
             }
         )
-    kinds = dict.fromkeys((*runs[0]["metrics"], "stop_recall"), "float64")
-    seeds = pd.Index([run["seed"] for run in runs], name="seed")
+    kinds = dict.fromkeys((*runs[0].metrics, "stop_recall"), "float64")
+    seeds = pd.Index([run.seed for run in runs], name="seed")
     return pd.DataFrame(rows, index=seeds).astype({**kinds, "stop_at": "Int64", "certified": "boolean"})

@@ -2,7 +2,7 @@
 
 from .batches import Batch, batches
 from .events import Event, Kind, Origin
-from .history import Counts, History, PastDraws, Shown
+from .history import ChosenAhead, Counts, History, PastDraws, Shown
 from .labels import Label, label_of, without_quotes
 from .stage import Stage, stage_of
 from .state import (
@@ -15,12 +15,14 @@ from .state import (
     consensus,
     entered,
     fold,
+    folded_name,
     seen_by,
     visible,
 )
 
 __all__ = [
     "Batch",
+    "ChosenAhead",
     "Consensus",
     "Counts",
     "Event",
@@ -40,6 +42,7 @@ __all__ = [
     "consensus",
     "entered",
     "fold",
+    "folded_name",
     "label_of",
     "seen_by",
     "stage_of",

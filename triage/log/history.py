@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,25 +26,103 @@ class PastDraws:
         as a hit, the safe side.
     pool_size, stratum : ndarray of int, shape (n_past,)
         As in a History.
+    cursor : ndarray of int, shape (n_past,)
+        Records that are in the permutation now and stand before the one drawn.
     """
 
     place: np.ndarray
     hit: np.ndarray
     pool_size: np.ndarray
     stratum: np.ndarray
+    cursor: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("place", "hit", "pool_size", "stratum"):
+        for name in ("place", "hit", "pool_size", "stratum", "cursor"):
             getattr(self, name).setflags(write=False)
 
     @classmethod
-    def of(cls, draws: Sequence[tuple[int, bool, int, int]] = ()) -> PastDraws:
-        """Build them from (place, hit, pool size, stratum), in the order of the draws."""
+    def of(cls, draws: Sequence[tuple[int, bool, int, int]] = (), cursor: Sequence[int] | None = None) -> PastDraws:
+        """Build them from (place, hit, pool size, stratum), in the order of the draws; no cursor counts as the first."""
         table = np.array(draws, np.int64).reshape(-1, 4)
-        return cls(table[:, 0].copy(), table[:, 1].astype(bool), table[:, 2].copy(), table[:, 3].copy())
+        at = np.zeros(len(table), np.int64) if cursor is None else np.array(cursor, np.int64)
+        return cls(table[:, 0].copy(), table[:, 1].astype(bool), table[:, 2].copy(), table[:, 3].copy(), at)
 
     def __len__(self) -> int:
         return len(self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenAhead:
+    """Records that a person chose after their permutation was committed, and that the audit's cursor passed later.
+
+    Whoever knew the permutation could take relevant records out of the draws' way. So one that is relevant, or has no
+    label yet, is a draw in all but name: it counts as a hit where the cursor passed it. Further hits only lower the
+    evidence (see `recall.evidence.audit_draws`), so nobody gains by such a choice, and one in good faith costs little.
+
+    Attributes
+    ----------
+    place : ndarray of int, shape (n_ahead,)
+        Records of the history that were shown before the cursor passed it.
+    pool_size, stratum : ndarray of int, shape (n_ahead,)
+        Those of the draw that passed it.
+    """
+
+    place: np.ndarray
+    pool_size: np.ndarray
+    stratum: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("place", "pool_size", "stratum"):
+            getattr(self, name).setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    @classmethod
+    def none(cls) -> ChosenAhead:
+        """Return that there are none."""
+        return cls(*(np.empty(0, np.int64) for _ in range(3)))
+
+    @classmethod
+    def among(
+        cls,
+        y: np.ndarray,
+        origin: np.ndarray,
+        pool_size: np.ndarray,
+        stratum: np.ndarray,
+        guarded: np.ndarray,
+        position: np.ndarray,
+        past: PastDraws,
+    ) -> ChosenAhead:
+        """Find them.
+
+        Parameters
+        ----------
+        y, origin, pool_size, stratum : ndarray, shape (n_shown,)
+            As in a History.
+        guarded : ndarray of bool, shape (n_shown,)
+            Whether a person chose the record after its permutation had been committed.
+        position : ndarray of int, shape (n_shown,)
+            The record's place in its permutation.
+        past : PastDraws
+        """
+        places, sizes, strata = [], [], []
+        for s in np.unique(stratum[guarded & (y != 0)]).tolist():
+            chosen = np.flatnonzero(guarded & (y != 0) & (stratum == s))
+            drawn, left = np.flatnonzero((origin == Origin.AUDIT) & (stratum == s)), past.stratum == s
+            place = np.concatenate([past.place[left], drawn])
+            order = np.argsort(place, kind="stable")
+            place = place[order]
+            cursor = np.maximum.accumulate(np.concatenate([past.cursor[left], position[drawn]])[order])
+            # The first draw that came later and stood behind it.
+            by = np.maximum(np.searchsorted(cursor, position[chosen], "right"), np.searchsorted(place, chosen, "right"))
+            by = np.sort(by[by < len(place)])
+            places.append(place[by])
+            sizes.append(np.concatenate([past.pool_size[left], pool_size[drawn]])[order][by])
+            strata.append(np.full(len(by), s))
+        if not places:
+            return cls.none()
+        return cls(*(np.concatenate(parts).astype(np.int64) for parts in (places, sizes, strata)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +186,10 @@ class History:
         Records in each stratum.
     past : PastDraws
         Audit draws of records that have left since.
+    ahead : ChosenAhead
+        Records that a person took out of the draws' way.
+    chosen : ndarray of bool, shape (n_shown,) or (0,)
+        Whether a person chose the record after its permutation had been committed; empty where none was.
     """
 
     rows: np.ndarray
@@ -117,9 +199,11 @@ class History:
     stratum: np.ndarray
     n_records: np.ndarray
     past: PastDraws = PastDraws.of()
+    ahead: ChosenAhead = field(default_factory=ChosenAhead.none)
+    chosen: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
 
     def __post_init__(self) -> None:
-        for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records"):
+        for name in ("rows", "y", "origin", "pool_size", "stratum", "n_records", "chosen"):
             getattr(self, name).setflags(write=False)
 
     @classmethod
@@ -156,17 +240,78 @@ class History:
             past,
         )
 
-    def sequence(self) -> Shown:
-        """Return all that was shown in its order, the draws of records that have left among it."""
+    @property
+    def known_before(self) -> np.ndarray:
+        """Mask of the records that came with their labels, judged before the screening, shape (n_shown,)."""
+        mask: np.ndarray = (self.origin == Origin.IMPORTED) | (self.origin == Origin.PRIOR)
+        return mask
+
+    def of_screening(self) -> tuple[History, np.ndarray | None]:
+        """Return the history of the records that are screened here: without those that came with their labels.
+
+        What was known beforehand is no evidence of what the screening finds: 200 known includes would let 95 % of all
+        be reached with every relevant one of the other records missed.
+
+        Returns
+        -------
+        history : History
+            Its rows are positions among the records that are left.
+        rows : ndarray of int or None
+            Which records of the stage these are; None where all are.
+        """
+        gone = self.known_before
+        if not gone.any():
+            return self, None
+        rows = np.setdiff1d(np.arange(self.n_total), self.rows[gone])
+        place = np.full(self.n_total, -1)
+        place[rows] = np.arange(len(rows))
+        before = np.concatenate([[0], np.cumsum(gone)])  # gone among the first so many
+        keep = ~gone
+        here = History(
+            place[self.rows[keep]],
+            self.y[keep],
+            self.origin[keep],
+            self.pool_size[keep],
+            self.stratum[keep],
+            self.n_records - np.bincount(self.stratum[gone], minlength=len(self.n_records)),
+            replace(self.past, place=self.past.place - before[self.past.place]),
+            replace(self.ahead, place=self.ahead.place - before[self.ahead.place]),
+            self.chosen[keep] if len(self.chosen) else self.chosen,
+        )
+        return here, rows
+
+    def guarded(self, chosen: np.ndarray, position: np.ndarray) -> History:
+        """Return the history with what a person took out of the draws' way (see `ChosenAhead`).
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (n_shown,)
+            Whether a person chose the record after its permutation had been committed.
+        position : ndarray of int, shape (n,)
+            The place of each record of the stage in its permutation.
+        """
+        if not chosen.any():
+            return self
+        at = position[self.rows]
+        ahead = ChosenAhead.among(self.y, self.origin, self.pool_size, self.stratum, chosen, at, self.past)
+        return replace(self, chosen=chosen, ahead=ahead)
+
+    def sequence(self, guarded: bool = False) -> Shown:
+        """Return all that was shown in its order, the draws of records that have left among it.
+
+        With `guarded` the records that a person took out of the draws' way are there once more, as draws that hit.
+        """
         here = np.ones(len(self.y), bool)
-        if not len(self.past):
+        past, ahead = self.past, self.ahead if guarded else ChosenAhead.none()
+        if not len(past) and not len(ahead):
             return Shown(self.y, self.origin, self.pool_size, self.stratum, here)
-        at, past = self.past.place, self.past
+        at = np.concatenate([ahead.place, past.place])  # of one place, in this order
+        hit = np.concatenate([np.ones(len(ahead), np.int8), past.hit.astype(np.int8)])
         return Shown(
-            np.insert(self.y, at, past.hit.astype(np.int8)),
+            np.insert(self.y, at, hit),
             np.insert(self.origin, at, str(Origin.AUDIT)),
-            np.insert(self.pool_size, at, past.pool_size),
-            np.insert(self.stratum, at, past.stratum),
+            np.insert(self.pool_size, at, np.concatenate([ahead.pool_size, past.pool_size])),
+            np.insert(self.stratum, at, np.concatenate([ahead.stratum, past.stratum])),
             np.insert(here, at, False),
         )
 

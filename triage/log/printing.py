@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ..as_json import as_json
 from . import Event, Kind
 
 LOG_COLUMNS = (
@@ -30,7 +31,7 @@ def event_as_json(event: Event) -> dict[str, object]:
     Older logs hold the seed of a permutation in the event that committed it. It is left out: whoever knows it can
     read the audit draws to come.
     """
-    facts = {name: getattr(event, name) for name in LOG_COLUMNS}
+    facts = as_json(event)
     if event.kind is Kind.PLAN and '"seed"' in event.note:
         facts["note"] = json.dumps({name: value for name, value in json.loads(event.note).items() if name != "seed"})
-    return {**facts, "at": event.at.isoformat()}
+    return {name: facts[name] for name in LOG_COLUMNS}

@@ -33,6 +33,10 @@ class Stage:
         How many of the strata have a committed permutation.
     draws : list of (Event, int)
         Each audit draw, and the permutation that it came from.
+    plans : sequence of (Event, record ids)
+        The permutations as they were committed, and by which events.
+    revealed : int
+        The permutations committed before this event can be read by anybody; 0 for none.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Stage:
     strata: list[np.ndarray]
     committed: int
     draws: list[tuple[Event, int]]
+    plans: Sequence[tuple[Event, np.ndarray]] = ()
+    revealed: int = 0
 
     def rows_of(self, record_ids: Iterable[int]) -> np.ndarray:
         """Return each record's row, its position in `record_ids`; -1 for those that are not in the stage."""
@@ -61,18 +67,37 @@ class Stage:
         return owner
 
     @property
+    def position(self) -> np.ndarray:
+        """The place of each record in its permutation, shape (n,)."""
+        place = np.zeros(len(self.record_ids), np.int64)
+        for rows in self.strata:
+            place[rows] = np.arange(len(rows))
+        return place
+
+    @property
     def to_commit(self) -> np.ndarray:
         """The records, ascending, that a new permutation is to hold; none while all are in one.
 
         With those that are in none go those of the permutations that nobody has drawn from yet: the
-        fewer permutations, the more a draw tells.
+        fewer permutations, the more a draw tells. So does what is left of permutations whose seed was revealed, once
+        the stop that allowed it is taken back: anybody can read them ahead.
         """
-        if self.committed == len(self.strata):
+        public = [
+            number
+            for number, (plan, _) in enumerate(self.plans)
+            if plan.seq < self.revealed and self.name not in self.live.stops
+        ]
+        unseen = [rows[self._unseen(rows)] for rows in (self.strata[number] for number in public)]
+        if self.committed == len(self.strata) and not any(map(len, unseen)):
             return self.record_ids[:0]
-        drawn = {number for _, number in self.draws}
-        rows = np.sort(np.concatenate([rows for number, rows in enumerate(self.strata) if number not in drawn]))
-        waiting: np.ndarray = self.record_ids[rows]
+        drawn = {number for _, number in self.draws} | set(public)
+        fresh = [rows for number, rows in enumerate(self.strata) if number not in drawn]
+        waiting: np.ndarray = self.record_ids[np.sort(np.concatenate([*fresh, *unseen]))]
         return waiting
+
+    def _unseen(self, rows: np.ndarray) -> np.ndarray:
+        ids = self.record_ids[rows].tolist()
+        return np.array([(self.name, i) not in self.live.shown for i in ids], bool)
 
     def calibration(self, size: int) -> np.ndarray:
         """Return the rows of the random sample, in its order, that every reviewer judges first.
@@ -102,7 +127,7 @@ class Stage:
         first = sorted((e.seq, r, e) for (stage, r), e in self.live.shown.items() if stage == self.name)
         row_of = self.rows_of(r for _, r, _ in first).tolist()
         shown = [(*one, row) for one, row in zip(first, row_of, strict=True) if row >= 0]
-        rows, y, origin, pool_size, strata = [], [], [], [], []
+        rows, y, origin, pool_size, strata, guarded = [], [], [], [], [], []
         for seq, record_id, e, row in shown:
             stratum = int(owner[row])
             rows.append(row)
@@ -119,15 +144,28 @@ class Stage:
                 told = e.kind is Kind.SHOWN or how in (Origin.PRIOR, Origin.IMPORTED)
                 origin.append(how if told and how is not Origin.AUDIT else Origin.CHOSEN)
                 pool_size.append(left[stratum])
+            # What was logged in one transaction with the permutation was chosen by nobody who knew it.
+            plan = self.plans[stratum][0] if stratum < self.committed else None
+            is_late = plan is not None and seq > plan.seq and e.at != plan.at
+            guarded.append(is_late and origin[-1] not in (Origin.AUDIT, Origin.RANKED))
             left[stratum] -= 1
         seqs = [seq for seq, *_ in shown]
+        left_behind = self.past_draws
         past = PastDraws.of(
             [
                 (bisect_left(seqs, e.seq), relevant(self.live.kept(e.about)) is not False, e.pool, number)
-                for e, number in self.past_draws
-            ]
+                for e, number in left_behind
+            ],
+            [self._cursor(e.about, number) for e, number in left_behind],
         )
-        return History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
+        history = History.of(rows, y, origin, n_records=sizes, pool_size=pool_size, stratum=strata, past=past)
+        return history.guarded(np.array(guarded, bool), self.position)
+
+    def _cursor(self, record_id: int, number: int) -> int:
+        """Return how many records that are in a permutation now stand in it before one that has left."""
+        permutation = self.plans[number][1]
+        before = permutation[: int(np.flatnonzero(permutation == record_id)[0])]
+        return int(np.isin(self.record_ids[self.strata[number]], before).sum())
 
 
 def stage_of(
@@ -159,6 +197,10 @@ def stage_of(
         The fold of the events, where it is there already.
     """
     live = fold(events) if live is None else live
+    wanted = {seq for seq, _ in plans}
+    committed_by = {e.seq: e for e in events if e.kind is Kind.PLAN and e.seq in wanted}
+    revealed = max((e.seq for e in events if e.kind is Kind.REVEAL and e.stage == name), default=0)
+    by_event = [(committed_by[seq], permutation) for seq, permutation in plans]
     ids = entered(ids, live, earlier)
     draws, passed_by = audited(events, name, earlier, plans)
     home = np.full(len(ids), -1)
@@ -175,4 +217,4 @@ def stage_of(
     strata = [rows[home[rows] == number] for number, rows in enumerate(places)]
     if (home < 0).any():
         strata.append(np.flatnonzero(home < 0))
-    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws)
+    return Stage(name, ids, live, consensus(live, name), strata, len(plans), draws, by_event, revealed)

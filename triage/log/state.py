@@ -11,6 +11,7 @@ import numpy as np
 from .events import Event, Kind, Origin
 from .labels import Label
 
+_JUDGING = (Kind.DECISION, Kind.SUGGESTION)  # kinds of which the newest on a record holds, for whoever said it
 Key = TypeVar("Key")  # what is shown: a record, or a record at a stage
 
 
@@ -42,6 +43,13 @@ class CurrentState:
         The files attached to each record, in the order in which they came.
     returned : frozenset of (stage, record_id)
         Audit draws whose batches were all taken back, and that nobody has been shown or has judged since.
+    suggestions : dict of (stage, record_id, machine) to Event
+        The newest suggestion that is not undone, for each key, folded as decisions are. None of it is a decision:
+        what a machine says of a record changes nothing that is counted or proved.
+    machines : dict of str to tuple of Event
+        Every declaration of each machine, by its name, in the order of the log.
+    stops : dict of str to Event
+        The newest stop of each stage whose screening a person has ended.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -54,6 +62,9 @@ class CurrentState:
     settled: dict[tuple[str, int], Event] = field(default_factory=dict)
     attached: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     returned: frozenset[tuple[str, int]] = frozenset()
+    suggestions: dict[tuple[str, int, str], Event] = field(default_factory=dict)
+    machines: dict[str, tuple[Event, ...]] = field(default_factory=dict)
+    stops: Mapping[str, Event] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -78,6 +89,37 @@ class CurrentState:
             if name == stage and reviewer in (None, who):
                 found.setdefault(self.kept(record_id), []).extend(events)
         return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
+
+    def suggestions_on(self, stage: str, record_id: int) -> list[Event]:
+        """Return the newest suggestion of each machine on a record or any copy of it, in the order of the log."""
+        members = self.groups.get(record_id, (record_id,))
+        newest: dict[str, Event] = {}
+        for machine in self.machines:
+            for member in members:
+                e = self.suggestions.get((stage, member, machine))
+                if e is not None and (machine not in newest or newest[machine].seq < e.seq):
+                    newest[machine] = e
+        return sorted(newest.values(), key=lambda e: e.seq)
+
+    def suggested(self, stage: str) -> dict[str, dict[int, Event]]:
+        """Return the newest suggestion of each machine at a stage, by machine and record, over duplicate groups."""
+        found: dict[str, dict[int, Event]] = {}
+        for (name, record_id, machine), event in self.suggestions.items():
+            if name == stage:
+                given, kept = found.setdefault(machine, {}), self.kept(record_id)
+                if kept not in given or given[kept].seq < event.seq:
+                    given[kept] = event
+        return found
+
+    def machine_named(self, name: str) -> str | None:
+        """Return the machine of that name, in whatever case and with whatever spaces; None where there is none."""
+        wanted = folded_name(name)
+        return next((machine for machine in self.machines if folded_name(machine) == wanted), None)
+
+
+def folded_name(name: str) -> str:
+    """Return the name of a person or a machine as it is compared: without case or extra spaces."""
+    return " ".join(name.casefold().split())
 
 
 def fold(events: Iterable[Event]) -> CurrentState:
@@ -152,13 +194,16 @@ class LogFold:
         self.last_seq = 0
         self._events: list[Event] = []
         self._undone: set[int] = set()
-        self._decisions: dict[tuple[str, int, str], Event] = {}
+        # What was said of each record at a stage, by whom: decisions, and what machines suggest.
+        self._judged: dict[Kind, dict[tuple[str, int, str], Event]] = {kind: {} for kind in _JUDGING}
+        self._machines: dict[str, list[Event]] = {}
         self._groups: dict[int, list[int]] = {}  # for each linked record, the members of its group so far
         self._duplicates: dict[int, int] = {}
         self._removals: dict[int, Event] = {}
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
+        self._stops: dict[str, list[Event]] = {}
         self._showings: Showings[tuple[str, int]] = Showings()
         self.apply(events)
 
@@ -166,7 +211,7 @@ class LogFold:
     def live(self) -> CurrentState:
         """What is current; what is folded later does not change it."""
         return CurrentState(
-            dict(self._decisions),
+            dict(self._judged[Kind.DECISION]),
             self._duplicates,
             dict(self._removals),
             {key: tuple(given) for key, given in self._tags.items()},
@@ -176,6 +221,9 @@ class LogFold:
             {key: given[-1] for key, given in self._settled.items()},
             {key: tuple(given) for key, given in self._attached.items()},
             frozenset(self._showings.returned),
+            dict(self._judged[Kind.SUGGESTION]),
+            {name: tuple(given) for name, given in self._machines.items()},
+            {stage: stops[-1] for stage, stops in self._stops.items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -191,9 +239,10 @@ class LogFold:
         self.last_seq = max((e.seq for e in newer), default=self.last_seq)
         if anew:
             newer, taken_back = self._events, []
-            self._decisions, self._groups, self._removals, self._tags = {}, {}, {}, {}
-            self._settled, self._attached, self._showings = {}, {}, Showings()
-        self._fold_in(newer, self._decisions, self._groups, self._removals, self._tags)
+            self._judged = {kind: {} for kind in _JUDGING}
+            self._groups, self._removals, self._tags, self._machines = {}, {}, {}, {}
+            self._settled, self._attached, self._stops, self._showings = {}, {}, {}, Showings()
+        self._fold_in(newer, self._judged, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
             self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
@@ -202,48 +251,57 @@ class LogFold:
                 self._settled.setdefault((e.stage, e.record_id), []).append(e)
             elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
                 self._attached.setdefault(e.record_id, []).append(e)
+            elif e.kind is Kind.MACHINE:
+                self._machines.setdefault(e.reviewer, []).append(e)
+            elif e.kind is Kind.STOP and e.seq not in self._undone:
+                self._stops.setdefault(e.stage, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.record_id is None:
+            if e.kind is Kind.STOP:
+                _take_out(self._stops, e.stage, e)
+            elif e.record_id is None:
                 continue
-            if e.kind is Kind.TAG:
+            elif e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
             elif e.kind is Kind.SETTLED:
                 _take_out(self._settled, (e.stage, e.record_id), e)
             elif e.kind is Kind.ATTACHED:
                 _take_out(self._attached, e.record_id, e)
-            elif e.kind is Kind.DECISION:
+            elif e.kind in _JUDGING:
                 for member in self._groups.get(e.record_id, (e.record_id,)):
-                    self._decisions.pop((e.stage, member, e.reviewer), None)
-                self._decisions.update(self.without(e))
+                    self._judged[e.kind].pop((e.stage, member, e.reviewer), None)
+                self._judged[e.kind].update(self.without(e))
 
-    def without(self, decision: Event) -> dict[tuple[str, int, str], Event]:
-        """Return what its reviewer's decisions on its duplicate group at its stage are without a decision."""
-        members = set(self._groups.get(decision.about, (decision.about,)))
-        decisions: dict[tuple[str, int, str], Event] = {}
+    def without(self, event: Event) -> dict[tuple[str, int, str], Event]:
+        """Return what its reviewer has decided on its duplicate group at its stage but for a decision.
+
+        Of a suggestion: what the machine suggests but for it.
+        """
+        members = set(self._groups.get(event.about, (event.about,)))
+        judged: dict[Kind, dict[tuple[str, int, str], Event]] = {event.kind: {}}
         self._fold_in(
             (
                 e
                 for e in self._events
                 if e.record_id in members
-                and e.seq != decision.seq
+                and e.seq != event.seq
                 and (
                     e.kind is Kind.DUPLICATE
-                    or (e.kind is Kind.DECISION and (e.stage, e.reviewer) == (decision.stage, decision.reviewer))
+                    or (e.kind is event.kind and (e.stage, e.reviewer) == (event.stage, event.reviewer))
                 )
             ),
-            decisions,
+            judged,
             {},
             {},
             {},
         )
-        return decisions
+        return judged[event.kind]
 
     def _fold_in(
         self,
         events: Iterable[Event],
-        decisions: dict[tuple[str, int, str], Event],
+        judged: Mapping[Kind, dict[tuple[str, int, str], Event]],
         groups: dict[int, list[int]],
         removals: dict[int, Event],
         tags: dict[tuple[str, int, str], list[Event]],
@@ -251,10 +309,11 @@ class LogFold:
         for e in events:
             if e.seq in self._undone or e.record_id is None:
                 continue
-            if e.kind is Kind.DECISION:
+            if e.kind in _JUDGING:
+                given = judged[e.kind]
                 for member in groups.get(e.record_id, ()):
-                    decisions.pop((e.stage, member, e.reviewer), None)
-                decisions[e.stage, e.record_id, e.reviewer] = e
+                    given.pop((e.stage, member, e.reviewer), None)
+                given[e.stage, e.record_id, e.reviewer] = e
             elif e.kind is Kind.DUPLICATE and e.other_id is not None:
                 _join(groups, e.record_id, e.other_id)
             elif e.kind is Kind.REMOVAL:
@@ -408,10 +467,14 @@ def seen_by(
         return viewer in by or key not in to_judge
 
     def is_known(e: Event) -> bool:
+        if e.kind in (Kind.MACHINE, Kind.SUGGESTION):
+            return False
         if not e.stage or e.reviewer == viewer:
             return True
         # A permutation is committed when somebody's decision lets a record into a later stage.
-        return e.record_id is not None and is_done(e.stage, e.record_id)
+        if e.record_id is None:
+            return e.kind in (Kind.STOP, Kind.REVEAL)
+        return is_done(e.stage, e.record_id)
 
     newest = next((e.seq for e in reversed(events) if is_known(e)), 0)
     shown = {key: e for key, e in live.shown.items() if e.seq <= newest}

@@ -72,7 +72,7 @@ class Project:
         self._reader = Reader(database, self.records, self.rankings)
         self.log = Log(database, self._reader)
         self.attachments = Attachments(database, self._reader)
-        self.people = People(database)
+        self.people = People(database, self._reader)
         self._database = database
 
     @classmethod

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..log import Event, Kind
 from .database import PAGE, Database, pages
 from .log import taken_back
-from .reading import Reader, insert_events
+from .reading import Reader
 from .schema import attachments as _attachments, records as _records
 
 
@@ -68,7 +68,7 @@ class Attachments:
             before = next((e for e in there.values() if e.reason == sha256), None)
             rows = [taken_back(there[seq], reviewer) for seq in sorted(replaces - {before and before.seq})]
             if before is not None:
-                insert_events(connection, rows)
+                self._reader.append(connection, rows)
                 return before, False
             same = select(_attachments.c.sha256).where(_attachments.c.sha256 == sha256)
             if connection.execute(same).first() is None:
@@ -76,7 +76,7 @@ class Attachments:
             rows.append(
                 {"kind": Kind.ATTACHED, "record_id": record_id, "reviewer": reviewer, "reason": sha256, "note": name}
             )
-            return insert_events(connection, rows)[-1], True
+            return self._reader.append(connection, rows)[-1], True
 
     def content(self, sha256: str) -> bytes | None:
         """Return the bytes of an attached file, or None where there is none of that digest."""

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 
 import numpy as np
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from ..errors import InputError
-from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus
+from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, folded_name
 from ..log.stage import Stage
 from .database import Database
-from .people import Role
-from .reading import Reader, insert_events, newest_event, to_event
+from .people import Role, checked_name, names_of_people
+from .reading import Reader, newest_event, to_event
 from .schema import (
     events as _events,
     people as _people,
@@ -135,7 +135,7 @@ class Log:
         with self._database.write() as connection:
             # Read while nobody else can write, so that no tag is taken back twice.
             rows += _retagged(self._reader.live(), stage, reviewer, tags)
-            return insert_events(connection, rows) if rows else []
+            return self._reader.append(connection, rows) if rows else []
 
     def settle(
         self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
@@ -158,7 +158,7 @@ class Log:
                     f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
                     "that are."
                 )
-            return insert_events(
+            return self._reader.append(
                 connection,
                 [
                     {
@@ -172,6 +172,70 @@ class Log:
                     }
                 ],
             )[0]
+
+    def suggest(
+        self, stage: str, suggestions: Sequence[Mapping[str, object]], *, machine: str, known: Mapping[str, object]
+    ) -> list[Event]:
+        """Log what a machine suggests, and the machine as a screener, all in one transaction.
+
+        Parameters
+        ----------
+        stage : str
+        suggestions : sequence of mappings
+            Each with `record_id` and `label` (or None), and optionally `reason` and `note`.
+        machine : str
+            Its name and version. From then on nobody decides under this name.
+        known : mapping
+            What is known of the machine, fit for JSON, such as its prompt.
+
+        Returns
+        -------
+        list of Event
+            The suggestions.
+
+        Raises
+        ------
+        InputError
+            When the name is wrong, or a person has it.
+        """
+        with self._database.write() as connection:
+            machine = self._machine(connection, machine)
+            declared = {"kind": Kind.MACHINE, "reviewer": machine, "note": json.dumps(known, ensure_ascii=False)}
+            rows = ({"kind": Kind.SUGGESTION, "stage": stage, "reviewer": machine, **one} for one in suggestions)
+            return self._reader.append(connection, chain([declared], rows))[1:]
+
+    def _machine(self, connection: Connection, name: str) -> str:
+        """Return the name under which a machine is known or is to be."""
+        if (known := self._reader.live().machine_named(name)) is not None:
+            return known
+        name = checked_name(name)
+        wanted = folded_name(name)
+        worked = next((e for e in self._reader.events() if e.reviewer and folded_name(e.reviewer) == wanted), None)
+        if worked is not None:
+            raise InputError(
+                f"{worked.reviewer!r} has worked on this review as a person (event {worked.seq}), so no machine can have "
+                "that name; give the machine another one, with its version."
+            )
+        if any(folded_name(person) == wanted for person in names_of_people(connection)):
+            raise InputError(
+                f"{name!r} is a person of this review, so no machine can have that name; give the machine another one, "
+                "with its version."
+            )
+        return name
+
+    def check_machine(self, name: str) -> None:
+        """Refuse a name that no machine can have: a person's, or one that cannot be printed.
+
+        Raises
+        ------
+        InputError
+        """
+        with self._database.read() as connection:
+            self._machine(connection, name)
+
+    def check_person(self, name: str) -> None:
+        """Refuse the name of a machine where a person is meant (see `Reader.check_person`)."""
+        self._reader.check_person(name)
 
     def link(self, links: Iterable[tuple[int, int, str]], *, reviewer: str) -> list[Event]:
         """Log duplicates: (the copy's id, the kept record's id, why)."""
@@ -235,10 +299,10 @@ class Log:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
             undone = to_event(row)
             live = self._reader.live()
-            undo = insert_events(connection, [taken_back(undone, reviewer)])[0]
+            undo = self._reader.append(connection, [taken_back(undone, reviewer)])[0]
             if undone.kind is Kind.DECISION and not self._reader.without(undone):
                 left = live.tagged(undone.stage, undone.reviewer).get(live.kept(undone.about), ())
-                insert_events(connection, [taken_back(e, reviewer) for e in left])
+                self._reader.append(connection, [taken_back(e, reviewer) for e in left])
             return undo
 
     def take_back(self, batch: int, *, reviewer: str) -> list[Event]:
@@ -265,8 +329,62 @@ class Log:
             )
             if found is None:
                 raise InputError(f"Event {batch} begins no batch of which anything can be taken back.")
-            insert_events(connection, (taken_back(e, reviewer) for e in found.left))
+            self._reader.append(connection, (taken_back(e, reviewer) for e in found.left))
         return list(found.left)
+
+    def stop(self, stage: str, facts: Mapping[str, object], *, reviewer: str, after: int) -> Event | None:
+        """Log that a person ends the screening of a stage.
+
+        Parameters
+        ----------
+        stage : str
+        facts : mapping
+            On which evidence, fit for JSON (see `stops.Stop`).
+        reviewer : str
+        after : int
+            The newest event that the evidence takes into account.
+
+        Returns
+        -------
+        Event or None
+            None, and nothing is logged, when the log holds an event newer than `after`.
+        """
+        row = {"kind": Kind.STOP, "stage": stage, "reviewer": reviewer, "note": json.dumps(facts)}
+        return next(iter(self._append([row], after)), None)
+
+    def reveal(self, stage: str, *, reviewer: str) -> Event:
+        """Log the seeds of a stage's audit permutations, so that anybody can check what was committed.
+
+        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn anew.
+
+        Raises
+        ------
+        InputError
+            While nobody has stopped the stage, or when there is nothing to reveal.
+        """
+        with self._database.write() as connection:
+            if stage not in self._reader.live().stops:
+                raise InputError(
+                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: whoever knew them could read "
+                    "the random draws to come. Stop it first (triage stop)."
+                )
+            query = (
+                select(_plans.c.seq, _seeds.c.seed)
+                .join(_seeds, _seeds.c.seq == _plans.c.seq)
+                .where(_plans.c.stage == stage)
+                .order_by(_plans.c.seq)
+            )
+            found = {str(seq): seed for seq, seed in connection.execute(query)}
+            # Older versions wrote the seed into the event itself.
+            for seq, note in connection.execute(
+                select(_events.c.seq, _events.c.note).where(_events.c.kind == Kind.PLAN, _events.c.stage == stage)
+            ):
+                if "seed" in (told := json.loads(note)):
+                    found[str(seq)] = str(told["seed"])
+            if not found:
+                raise InputError(f"Nothing was drawn at random at the stage {stage!r}, so there is no seed to reveal.")
+            row = {"kind": Kind.REVEAL, "stage": stage, "reviewer": reviewer, "note": json.dumps({"seeds": found})}
+            return self._reader.append(connection, [row])[0]
 
     def commit_plan(self, stage: Stage, seed: int, parameters: Mapping[str, object]) -> Event | None:
         """Commit an audit permutation of a stage's records that are in none yet (see `Stage.to_commit`).
@@ -306,7 +424,7 @@ class Log:
                 newest_event(connection) > stage.live.last_seq
             ):  # perhaps another session was first: its permutation holds
                 return None
-            plan = insert_events(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
+            plan = self._reader.append(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
             connection.execute(
                 insert(_plans),
                 [
@@ -363,7 +481,7 @@ class Log:
             if newest_event(connection) > stage.live.last_seq:
                 return None
             row = {"kind": Kind.SECOND_LOOK_PLAN, "stage": stage.name, "note": note, "reviewer": reviewer}
-            plan = insert_events(connection, [row])[0]
+            plan = self._reader.append(connection, [row])[0]
             connection.execute(
                 insert(_second_look_plans),
                 [{"seq": plan.seq, "stage": stage.name, "number": number, "permutation": order.tobytes()}],
@@ -379,7 +497,7 @@ class Log:
         with self._database.write() as connection:
             if after is not None and newest_event(connection) > after:
                 return []
-            return insert_events(connection, chain(first, rows))
+            return self._reader.append(connection, chain(first, rows))
 
 
 def commitment(seed: int, permutation: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
@@ -20,6 +20,9 @@ from .schema import (
     people as _people,
     web_sessions as _web_sessions,
 )
+
+if TYPE_CHECKING:
+    from .reading import Reader
 
 
 class Role(StrEnum):
@@ -82,10 +85,12 @@ class People:
     Parameters
     ----------
     database : Database
+    reader : Reader
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reader: Reader) -> None:
         self._database = database
+        self._reader = reader
 
     def all(self) -> list[Person]:
         """Return everybody who may come in, by name; none in a review of one person on one machine."""
@@ -104,9 +109,10 @@ class People:
         Raises
         ------
         InputError
-            When the name is empty or too long, somebody has it (in whatever case), or the role is none.
+            When the name is empty or too long, somebody or a machine has it (in whatever case), or the role is none.
         """
         with self._database.write() as connection:
+            self._reader.check_person(name)
             return _insert_person(connection, name, role, password_hash)
 
     def set_role(self, name: str, role: Role | str) -> None:
@@ -145,10 +151,11 @@ class People:
         Raises
         ------
         InputError
-            When the name or the role is wrong.
+            When the name or the role is wrong, or the name is a machine's.
         """
-        name, role, token = _name(name), _role(role), _new_token()
+        name, role, token = checked_name(name), _role(role), _new_token()
         with self._database.write() as connection:
+            self._reader.check_person(name)
             taken = _named(connection, name)
             if taken not in (None, name):
                 raise InputError(f"There is a {taken!r} already; choose a name that differs by more than its case.")
@@ -246,7 +253,7 @@ class People:
         InputError
             When the name is wrong, or the person has a token of that name.
         """
-        name, token = _name(name), _new_token()
+        name, token = checked_name(name), _new_token()
         with self._database.write() as connection:
             same = select(_api_tokens.c.name).where(_api_tokens.c.person == person, _api_tokens.c.name == name)
             if connection.execute(same).first() is not None:
@@ -297,13 +304,25 @@ def read_people(connection: Connection) -> tuple[Person, ...]:
     return tuple(sorted(found, key=lambda person: person.name))  # by us: servers sort by their language
 
 
+def names_of_people(connection: Connection) -> set[str]:
+    """Return the names of everybody who may come in or was invited."""
+    return {name for table in (_people, _invitations) for name in connection.execute(select(table.c.name)).scalars()}
+
+
 def _role(role: Role | str) -> Role:
     if role not in list(Role):
         raise InputError(f"{str(role)!r} is no role; the roles are: {', '.join(Role)}.")
     return Role(role)
 
 
-def _name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return a name without the blanks around it.
+
+    Raises
+    ------
+    InputError
+        When it is empty, too long, or holds what cannot be printed.
+    """
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
         raise InputError("A name has 1 to 100 letters, and nothing that cannot be printed.")
@@ -318,7 +337,7 @@ def _named(connection: Connection, name: str) -> str | None:
 
 
 def _insert_person(connection: Connection, name: str, role: Role | str, password_hash: str | None) -> Person:
-    name = _name(name)
+    name = checked_name(name)
     if (taken := _named(connection, name)) is not None:
         raise InputError(f"There is a {taken!r} already; choose another name.")
     person = Person(name, _role(role), password_hash, datetime.now(UTC))

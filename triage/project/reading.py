@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, func, insert, select
 
 from .. import protocol as protocols
+from ..errors import InputError
 from ..log import CurrentState, Event, Kind, Label, LogFold, Origin
 from .database import PAGE, Database, now, pages, storable
 from .people import read_people
@@ -200,6 +201,36 @@ class Reader:
             self.live()
             return self._folding.without(decision)
 
+    def append(self, connection: Connection, rows: Iterable[Mapping[str, object]]) -> list[Event]:
+        """Append events to the log in an open transaction, and return them with their numbers and times.
+
+        Raises
+        ------
+        InputError
+            When one of them, other than a machine's own, is in the name of a machine.
+        """
+        if self.live().machines:
+            rows = map(self._by_a_person, rows)
+        return insert_events(connection, rows)
+
+    def check_person(self, name: str) -> None:
+        """Refuse the name of a machine where a person is meant.
+
+        Raises
+        ------
+        InputError
+        """
+        if (machine := self.live().machine_named(name)) is not None:
+            raise InputError(
+                f"{machine!r} is a machine in this review, and a machine decides nothing; give the name of the person "
+                "who does."
+            )
+
+    def _by_a_person(self, row: Mapping[str, object]) -> Mapping[str, object]:
+        if row["kind"] not in (Kind.MACHINE, Kind.SUGGESTION):
+            self.check_person(str(row.get("reviewer", "")))
+        return row
+
 
 def newest_event(connection: Connection) -> int:
     """Return the number of the newest event, 0 for an empty log."""
@@ -250,9 +281,12 @@ _EVENT_COLUMNS = tuple(column.name for column in _events.c)
 
 
 def insert_events(connection: Connection, rows: Iterable[Mapping[str, object]]) -> list[Event]:
-    """Append events to the log, and return them with their numbers and times."""
+    """Append events to the log, and return them with their numbers and their time: one for all of a transaction."""
     next_seq = newest_event(connection) + 1
-    at = now()
+    transaction = connection.get_transaction()
+    if (known := connection.info.get("time")) is None or known[0] is not transaction:
+        known = connection.info["time"] = transaction, now()
+    at = known[1]
     events: list[Event] = []
     for page in pages(rows, PAGE):
         full = [{**_EVENT_DEFAULTS, "at": at, "seq": next_seq + i, **row} for i, row in enumerate(page)]

@@ -20,7 +20,6 @@ from .people import Person
 from .rankings import Rankings
 from .records import Records
 
-
 Plans = Mapping[str, Sequence[tuple[int, np.ndarray]]]  # by stage: the event that committed it, and its records
 
 
@@ -108,11 +107,22 @@ class Snapshot:
         """Return the events after number `since`, up to `until`."""
         return between(self.events, since, until)
 
-    def as_of(self, seq: int) -> Snapshot:
-        """Return the review as it was when event `seq` was the newest; records and protocol stay those of now."""
+    def as_of(self, seq: int, n_records: int | None = None) -> Snapshot:
+        """Return the review as it was when event `seq` was the newest; the protocol stays that of now.
+
+        Parameters
+        ----------
+        seq : int
+        n_records : int, optional
+            How many records there were then; those of now when left out.
+        """
         events = between(self.events, 0, seq)
+        files, so_far = list(self.files), self.n_records
+        while n_records is not None and files and so_far > n_records:
+            so_far -= files.pop().kept
         return replace(
             self,
+            files=files,
             events=events,
             live=fold(events),
             plans=_up_to(self.plans, seq),

@@ -78,12 +78,29 @@ class Stopping:
         The recall to reach, and the confidence of every bound.
     audit_size : int or None
         Draws of the one sample of a rule that looks once.
+    recall_among : str
+        "screened": the target is the recall among the records that are screened here, so those that came with their
+        labels count neither as found nor as missed; "all": among all records.
     """
 
     rule: str = DEFAULT_RULE
     target: float = 0.95
     confidence: float = 0.95
     audit_size: int | None = None
+    recall_among: str = "screened"
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """How the suggestions of machines are dealt with.
+
+    Attributes
+    ----------
+    blind : bool
+        Whether a reviewer sees what machines suggest for a record only after deciding on it.
+    """
+
+    blind: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,7 @@ class Protocol:
     learn_from: str = "stage"
     reviewers_per_record: int = 1
     calibration: int = 0
+    machines: Machines = field(default_factory=Machines)
 
     @property
     def queries(self) -> tuple[str, ...]:

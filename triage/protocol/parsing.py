@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import InputError
 from ..stopping_rules import DEFAULT_RULE, RULES
 from .languages import LANGUAGE_NAMES, language_name
-from .model import FIRST_STAGE, Criterion, Limits, Protocol, Source, Stage, Stopping
+from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping
 
 T = TypeVar("T")
 
@@ -68,7 +68,8 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top = _Table(table, name, "")
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
-    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size"))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among"))
+    machines = top.table("machines", ("blind",))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
     protocol = Protocol(
@@ -93,11 +94,13 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             target=stopping.share("target", 0.95),
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
+            recall_among=stopping.choice("recall_among", ("screened", "all"), "screened"),
         ),
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
         reviewers_per_record=top.count("reviewers_per_record") or 1,
         calibration=top.count("calibration") or 0,
+        machines=Machines(blind=machines.yes_or_no("blind", True)),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -190,6 +193,7 @@ _KEYS = (
     "exclude",
     "stages",
     "stopping",
+    "machines",
 )
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
 
@@ -266,6 +270,9 @@ class _Table:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
             self.wrong(key, "a number between 0 and 1, such as 0.95")
         return float(value)
+
+    def yes_or_no(self, key: str, default: bool) -> bool:
+        return self.get(key, default, bool, "true or false, without quotes")
 
     def count(self, key: str) -> int | None:
         value = self._values.get(key)

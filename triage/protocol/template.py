@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
+from .. import preset_catalogue
 from ..stopping_rules import DEFAULT_RULE, PROMISES, RULES
 
 
 def template() -> str:
     """Return a commented protocol.toml to fill in; as it stands it means `Protocol()`."""
-    return _TEMPLATE.replace("@RULES@", "\n".join(_rules_by_promise())).replace("@DEFAULT@", DEFAULT_RULE)
+    models = textwrap.fill(preset_catalogue.in_words(), 116, initial_indent="## ", subsequent_indent="## ")
+    rules = "\n".join(_rules_by_promise())
+    return _TEMPLATE.replace("@MODELS@", models).replace("@RULES@", rules).replace("@DEFAULT@", DEFAULT_RULE)
 
 
 def _rules_by_promise() -> Iterator[str]:
@@ -37,7 +41,8 @@ _TEMPLATE = '''\
 ## Tags to put on included records; the report counts them.
 # tags = ["review", "qualitative"]
 
-## The ranking: default, fast, elas-u4, multilingual, heavy:FOLDER, or the folder of a model.
+## The ranking, one of these:
+@MODELS@
 # model = "default"
 
 ## What the ranking learns from: the decisions of the stage that is screened, or final: where a record has been
@@ -107,4 +112,12 @@ _TEMPLATE = '''\
 # rule = "@DEFAULT@"
 # target = 0.95
 # confidence = 0.95
+## Of which records the recall is: "screened", those that are screened here, so that what came with its label counts
+## neither as found nor as missed; or "all".
+# recall_among = "screened"
+
+## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
+## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on it.
+# [machines]
+# blind = true
 '''

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..as_json import OMIT_NONE
 from ..errors import InputError
 from ..log import History, Stage
 from ..progress import Progress
@@ -27,7 +29,8 @@ _UNSPACED = re.compile(rf"[{_UNSPACED_LETTERS}]{{2}}")
 _FEW_WORDS = 12  # criteria of fewer different words are hardly more than a title, and find little
 
 
-class RankedRecord(TypedDict):
+@dataclass(frozen=True, slots=True)
+class RankedRecord:
     """A record among the best."""
 
     record_id: int
@@ -36,7 +39,8 @@ class RankedRecord(TypedDict):
     title: str
 
 
-class Match(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Match:
     """The record that a criterion is nearest to, and those of its words that no record has."""
 
     text: str
@@ -46,7 +50,8 @@ class Match(TypedDict):
     unknown: list[str]
 
 
-class Matches(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Matches:
     """What the criteria match among the records."""
 
     words: int
@@ -54,25 +59,28 @@ class Matches(TypedDict):
     matches: list[Match]
 
 
-class Answer(TypedDict):
-    """What `triage rank --json` prints."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The best records left, and by what they are ranked; what `triage rank --json` prints (see `rank`)."""
 
     records: list[RankedRecord]
     model: Mapping[str, object]
     as_of: int
     basis: str
     stage: str
-    criteria: NotRequired[Matches]
+    criteria: Matches | None = field(default=None, metadata=OMIT_NONE)
 
 
-class Adds(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Adds:
     """What a term of the record adds to its score."""
 
     term: str
     weight: float
 
 
-class KnownRecord(TypedDict):
+@dataclass(frozen=True, slots=True)
+class KnownRecord:
     """What a judged record adds to the score."""
 
     record_id: int
@@ -81,7 +89,8 @@ class KnownRecord(TypedDict):
     weight: float
 
 
-class Nearness(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Nearness:
     """How near a record is to a criterion, and the share of all records that are less near."""
 
     kind: str
@@ -90,16 +99,17 @@ class Nearness(TypedDict):
     less_near: float
 
 
-class Explained(TypedDict):
-    """What `triage rank --explain --json` prints."""
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why a record has its score; what `triage rank --explain --json` prints (see `explain`)."""
 
     record_id: int
     title: str
-    score: float | None
-    parts: dict[str, float]
-    terms: list[Adds]
-    known: list[KnownRecord]
-    criteria: list[Nearness]
+    score: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    terms: list[Adds] = field(default_factory=list)
+    known: list[KnownRecord] = field(default_factory=list)
+    criteria: list[Nearness] = field(default_factory=list)
 
 
 def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> str:
@@ -133,7 +143,7 @@ def rank(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Answer:
-    """Rank the unscreened records; return what `triage rank --json` prints.
+    """Rank the unscreened records and return the best.
 
     `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
     is the criteria, `criteria` says whether they are too few words to find much by, and what each matches.
@@ -152,20 +162,21 @@ def rank(
         basis = "labels"
     elif protocol.queries and ranking.model["criteria_weight"]:
         basis = "criteria"
-    facts: Answer = {
-        "records": [
-            {"record_id": records[row].number, "rank": place, "score": float(scores[row]), "title": records[row].title}
-            for place, row in enumerate(best.tolist(), 1)
-        ],
-        "model": ranking.model,
-        "as_of": ranking.as_of,
-        "basis": basis,
-        "stage": stage.name,
-    }
+    criteria = None
     if basis == "criteria":
         model = ranked.model or model_of(review, stage, preset, device, project.cache_dir, progress)
-        facts["criteria"] = _matches(review, stage, model)
-    return facts
+        criteria = _matches(review, stage, model)
+    return Answer(
+        records=[
+            RankedRecord(records[row].number, place, float(scores[row]), records[row].title)
+            for place, row in enumerate(best.tolist(), 1)
+        ],
+        model=ranking.model,
+        as_of=ranking.as_of,
+        basis=basis,
+        stage=stage.name,
+        criteria=criteria,
+    )
 
 
 def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> Matches:
@@ -181,15 +192,15 @@ def _matches(review: Snapshot, stage: Stage, model: ReviewModel) -> Matches:
         known = {word for name in known_by(text).values() for word in name.split(", ")}
         best = int(near[:, i].argmax())
         matches.append(
-            {
-                "text": text,
-                "record_id": int(stage.record_ids[best]),
-                "title": records[best].title,
-                "nearness": float(near[best, i]),
-                "unknown": [word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
-            }
+            Match(
+                text=text,
+                record_id=int(stage.record_ids[best]),
+                title=records[best].title,
+                nearness=float(near[best, i]),
+                unknown=[word for word in dict.fromkeys(_SPACED_WORD.findall(text.lower())) if word not in known],
+            )
         )
-    return {"words": len(words), "poor": len(words) < _FEW_WORDS, "matches": matches}
+    return Matches(len(words), len(words) < _FEW_WORDS, matches)
 
 
 def explain(
@@ -203,7 +214,7 @@ def explain(
     session: Session | None = None,
     viewer: str | None = None,
 ) -> Explained:
-    """Return why a record has its score; what `triage rank --explain` prints.
+    """Return why a record has its score.
 
     To a `viewer` who is to stay blind it is explained by what they may know (see `Snapshot.stage`), though the
     ranking has learned from everybody.
@@ -237,17 +248,8 @@ def explain(
     records = StageRecords(review.records, stage)
     record = records[row]
     rows, y = judged_rows(review.history(stage_name, viewer=viewer))
-    facts: Explained = {
-        "record_id": int(stage.record_ids[row]),
-        "title": record.title,
-        "score": None,
-        "parts": {},
-        "terms": [],
-        "known": [],
-        "criteria": [],
-    }
     if (told := model.explain(rows, y, row)) is None:
-        return facts
+        return Explained(int(stage.record_ids[row]), record.title)
     by_name: dict[str, float] = {}
     for view, found in told.terms.items():
         if view in model.views.names:
@@ -264,31 +266,22 @@ def explain(
         *(("exclude", text) for text in criteria.exclude),
     ]
     near = model.views.nearness([text for _, text in texts])
-    return {
-        **facts,
-        "score": told.score,
-        "parts": told.parts,
-        "terms": [
-            {"term": term, "weight": adds}
+    return Explained(
+        record_id=int(stage.record_ids[row]),
+        title=record.title,
+        score=told.score,
+        parts=told.parts,
+        terms=[
+            Adds(term, adds)
             for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD]
             if adds
         ],
-        "known": [
-            {
-                "record_id": int(stage.record_ids[other]),
-                "title": records[other].title,
-                "relevant": bool(label_of[other]),
-                "weight": adds,
-            }
+        known=[
+            KnownRecord(int(stage.record_ids[other]), records[other].title, bool(label_of[other]), adds)
             for other, adds in known
         ],
-        "criteria": [
-            {
-                "kind": kind,
-                "text": text,
-                "nearness": float(near[row, i]),
-                "less_near": float((near[:, i] < near[row, i]).mean()),
-            }
+        criteria=[
+            Nearness(kind, text, float(near[row, i]), float((near[:, i] < near[row, i]).mean()))
             for i, (kind, text) in enumerate(texts)
         ],
-    }
+    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import bundled
+from .. import preset_catalogue
 from ..errors import InputError
-
-_FOLDER = "FOLDER"  # in the place of an encoder: one must be given
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +70,13 @@ class Preset:
 
 def presets(path: Path | None = None) -> dict[str, Preset]:
     """Return the presets of a TOML file by name, without a folder: the bundled ones when no file is named."""
-    return {name: _preset(name, table, "") for name, table in _tables(path).items()}
-
-
-def _tables(path: Path | None = None) -> dict[str, dict[str, Any]]:
-    with (path or bundled.path("models/presets.toml")).open("rb") as file:
-        tables = tomllib.load(file)
-    return {
-        name: {**tables.get(table.get("like"), {}), **{key: value for key, value in table.items() if key != "like"}}
-        for name, table in tables.items()
-    }
+    return {name: _preset(name, table, "") for name, table in preset_catalogue.tables(path).items()}
 
 
 def _preset(name: str, table: Mapping[str, Any], folder: str) -> Preset:
     """Return the preset of a table; where it names no encoder, a folder's or no sentence embeddings."""
     scores = tuple(Score(**score) for score in table["scores"])
-    settings = {key: value for key, value in table.items() if key != "scores"}
+    settings = {key: value for key, value in table.items() if key not in ("scores", "note")}
     if folder:
         name, settings["encoder"] = f"{name} with {Path(folder).name}", folder
     elif settings.get("encoder") == "":
@@ -104,7 +92,7 @@ def load_preset(name: str) -> Preset:
     InputError
         When `name` is neither a preset nor a folder, or the preset needs a folder.
     """
-    tables = _tables()
+    tables = preset_catalogue.tables()
     before, _, folder = name.partition(":")
     if before in tables and "embedding" not in {score["view"] for score in tables[before]["scores"]} and folder:
         raise InputError(
@@ -115,7 +103,7 @@ def load_preset(name: str) -> Preset:
             raise InputError(f"There is no folder {folder} of a model ({name}).")
         return _preset(before, tables[before], folder)
     if name in tables:
-        if tables[name].get("encoder") == _FOLDER:
+        if tables[name].get("encoder") == preset_catalogue.FOLDER:
             raise InputError(f"The preset {name} needs the folder of an encoder: write --model {name}:FOLDER.")
         return _preset(name, tables[name], "")
     if Path(name).is_dir():

@@ -82,8 +82,8 @@ def adjudicated(
 
     1. w, the most records with z = 1 among the exclusions that were no audit draws. The second looks at them are
        uniform draws without replacement, in an order committed after they were excluded: the audit draws of a
-       population of their own (see `Corrections`), whose certificate is w. Exclusions that are in no committed pool yet, and have had no
-       second look, are added to w one and all.
+       population of their own (see `Corrections`), whose certificate is w. Exclusions that are in no committed pool
+       yet, and have had no second look, are added to w one and all.
     2. Audit draws are read up to the first that was excluded and has had no second look. With K_s the records
        shown before draw s that are relevant as far as is known (and no part of w), u_s those without a label, c_s
        those excluded otherwise than by the audit and not confirmed, and left_s as logged,
@@ -109,7 +109,9 @@ def adjudicated(
 
     A record judged again out of its turn changes nothing in this: z is what it is, and counts when the order reaches
     it; known early, it only makes c_s and the arithmetic smaller. A draw whose record has left without a second look
-    counts as a hit, the safe side (see `audit_draws`). Until it is settled a maybe or a conflict is presumed
+    counts as a hit, the safe side, and so does a record that was chosen out of the draws' way while it is relevant or
+    has no label (see `audit_draws`). That nobody knows the draws to come when excluding a record by choice, their
+    seed is kept secret for. Until it is settled a maybe or a conflict is presumed
     relevant, and is not found.
 
     Parameters
@@ -156,9 +158,10 @@ def adjudicated(
 
 def _draws(history: History, looks: Corrections, stratum: int, wrong: int) -> Draws:
     """Collect one stratum's audit draws as evidence on the corrected labels (see `adjudicated`)."""
-    shown = history.sequence()
-    at = history.past.place
-    confirmed = np.insert(looks.confirmed, at, looks.past_confirmed)
+    shown = history.sequence(guarded=True)
+    ahead = history.ahead
+    at = np.concatenate([ahead.place, history.past.place])  # as the sequence has them
+    confirmed = np.insert(looks.confirmed, at, np.concatenate([np.zeros(len(ahead), bool), looks.past_confirmed]))
     sampled = np.insert(looks.sampled, at, False)
     audit = shown.origin == Origin.AUDIT
     waiting = np.flatnonzero(audit & shown.here & ((shown.y < 0) | ((shown.y == 0) & ~confirmed)))

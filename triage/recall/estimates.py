@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -244,9 +244,11 @@ def curve_of(history: History) -> Curve | None:
     Returns
     -------
     Curve or None
-        None while fewer than five relevant records are found.
+        None while the screening order has fewer than five relevant records.
     """
-    y = history.y[history.judged]
+    # What somebody chose or brought along stands in no screening order.
+    in_order = history.judged & ((history.origin == Origin.RANKED) | (history.origin == Origin.AUDIT))
+    y = history.y[in_order]
     n, found = len(y), int(y.sum())
     if found < _LEAST_FOUND or n < 2 * _LEAST_FOUND:
         return None
@@ -265,7 +267,7 @@ def curve_of(history: History) -> Curve | None:
             break
     if beta[1] > 0:
         beta = np.array([math.log(found / n), 0.0])
-    place = np.log(np.arange(n, history.n_total) + 0.5) - centre
+    place = np.log(np.arange(n, n + history.n_unscreened) + 0.5) - centre
     rates = np.exp(beta[0] + beta[1] * place)
     gradient = np.array([rates.sum(), (rates * place).sum()])
     return Curve(float(beta[1]), float(rates.sum()), float(gradient @ np.linalg.inv(hessian) @ gradient))
@@ -276,7 +278,7 @@ def estimate_from_curve(history: History, confidence: float = 0.95) -> Estimate 
     curve = curve_of(history)
     if curve is None:
         return None
-    return _estimate(
+    estimate = _estimate(
         history,
         curve.missed,
         curve.variance,
@@ -284,3 +286,4 @@ def estimate_from_curve(history: History, confidence: float = 0.95) -> Estimate 
         "discovery curve",
         "that relevant records go on becoming rarer along the screening order as smoothly as they did so far",
     )
+    return replace(estimate, interval_holds=False)

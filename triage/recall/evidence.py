@@ -125,6 +125,7 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
     - L_s is what the log says was left at the draw, whoever has left since;
     - a record shown before a draw without a label counts as relevant, which lowers p_s as well;
     - a draw whose record has left stays a draw, with its label; without one it counts as a hit (below);
+    - so does a record that a person chose out of the draws' way (see `ChosenAhead`), relevant or without a label;
     - the draws of all strata are read up to the first without a label, so E is that of earlier moments
       of E*. (Leaving such a draw out and reading on would be a choice of draws, and no martingale; so
       would be the evidence of one stratum at one moment times that of another at a later.)
@@ -133,7 +134,7 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
     puts c in the place of a miss's factor of at least 1; the epoch that it opens gives back `decay` of
     that term at most, no more than the 1 - c that it lost.
     """
-    shown = history.sequence()
+    shown = history.sequence(guarded=True)
     audit = shown.origin == Origin.AUDIT
     waiting = np.flatnonzero(audit & (shown.y < 0))
     end = waiting[0] if len(waiting) else len(audit)

@@ -75,12 +75,14 @@ def forecast(
         waiting = history.n_unscreened
         least = waiting if policy.fixed is not None else _zero_hit(history, 0, target, confidence, parameters)
         return Workload(waiting, waiting, waiting, least)
-    auditing = policy.next_origin(settled) is Origin.AUDIT
     if policy.fixed is not None:
+        auditing = policy.next_origin(settled) is Origin.AUDIT
         return _to_the_look(history, settled, policy, policy.fixed, estimate, rng, auditing)
+    auditing = policy.is_auditing(settled)
     left = settled.n_unscreened
     ahead = 0 if auditing else min(left, max(0, policy.wanted(settled) - policy.run(settled)))
-    zero_hit = _zero_hit(history, ahead, target, confidence, parameters)
+    begun = policy.draws_in_a_row(settled) if auditing else 0
+    zero_hit = _zero_hit(history, ahead, target, confidence, parameters, policy.mix, begun)
     review = _Reviews.of(settled, target, confidence, parameters, policy, estimate, rng)
     if not auditing:
         review.rank(policy.run(settled))
@@ -233,6 +235,8 @@ class _Reviews:
         records = np.where(ends, need, np.minimum(gap, self.left))
         self._add(np.where(ends, need, records - 1))
         hits = self.going & ~ends
+        if self.policy.mix:
+            records = np.minimum(records + records // self.policy.mix, self.left)
         self._spend(self.going & ends, records, False)
         self.going = self.going & hits
         self._spend(hits, records, True)
@@ -295,7 +299,7 @@ class _Reviews:
 
 def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list[np.ndarray], list[int], list[int]]:
     """Return of each epoch so far its misses by bet, the relevant records missing at its start, and those found."""
-    shown = history.sequence()
+    shown = history.sequence(guarded=True)
     audit = shown.origin == Origin.AUDIT
     found = np.cumsum(shown.y == 1) - (shown.y == 1)
     left = np.arange(len(audit), 0, -1) + history.n_unscreened
@@ -315,25 +319,28 @@ def _epochs(history: History, missing: int, parameters: AuditE) -> tuple[list[np
     return gained, against, begun
 
 
-def _zero_hit(history: History, ahead: int, target: float, confidence: float, parameters: AuditE) -> int:
+def _zero_hit(
+    history: History, ahead: int, target: float, confidence: float, parameters: AuditE, mix: int = 0, begun: int = 0
+) -> int:
     """Return the records to the certificate when none is relevant, by bisection; all while nothing is found."""
     low, high = 0, history.n_unscreened
     if not history.n_found:
         return high
     while low < high:
         middle = (low + high) // 2
-        if is_certified(_carried_on(history, middle, ahead), target, confidence, parameters):
+        if is_certified(_carried_on(history, middle, ahead, mix, begun), target, confidence, parameters):
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def _carried_on(history: History, more: int, ahead: int) -> History:
+def _carried_on(history: History, more: int, ahead: int, mix: int = 0, begun: int = 0) -> History:
     """Return a history after so many more records, none relevant, without their rows.
 
-    First those that await a label, then `ahead` ranked ones, then audit draws. Which stratum a ranked
-    record will come from nobody knows; they are taken evenly.
+    First those that await a label, then `ahead` ranked ones, then audit draws, with a ranked record after each `mix`
+    of them, of which `begun` are behind. Which stratum a ranked record will come from nobody knows; they are taken
+    evenly.
     """
     y = history.y.copy()
     waiting = np.flatnonzero(y < 0)[:more]
@@ -354,6 +361,8 @@ def _carried_on(history: History, more: int, ahead: int) -> History:
     before = history.n_records - np.bincount(history.stratum, minlength=len(strata))
     origin = np.full(len(stratum), str(Origin.AUDIT), "<U8")
     origin[: len(ranked)] = str(Origin.RANKED)
+    if mix:
+        origin[len(ranked) + mix - begun :: mix + 1] = str(Origin.RANKED)
     return History(
         np.concatenate([history.rows, np.full(len(stratum), -1)]),
         np.concatenate([y, np.zeros(len(stratum), np.int8)]),
@@ -362,6 +371,7 @@ def _carried_on(history: History, more: int, ahead: int) -> History:
         np.concatenate([history.stratum, stratum]),
         history.n_records,
         history.past,
+        history.ahead,
     )
 
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate of recall with its interval, and what it assumes."""
+    """An estimate of recall with its interval, and what it assumes.
+
+    `interval_holds` is False where the interval was measured to hold the truth far less often than it says
+    (docs/calibration.md): such a one is shown to nobody.
+    """
 
     method: str
     recall: float
@@ -16,6 +20,7 @@ class Estimate:
     relevant_total: float
     confidence: float
     assumes: str
+    interval_holds: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from ..flow import NO_REASON, Flow, flow, tags_of_records
 from ..log import Kind, Label
 from ..project import Snapshot
 from ..records import Record
+from ..status import Status
 from ..stopping_rules import PROMISES, RULES
 from ..wording import plural
 from .curve import discovery_curve
@@ -30,7 +31,6 @@ from .figure import by_count, flow_figure, reason_texts
 from .prisma import prisma_table
 from .words import (
     REFERENCES,
-    Facts,
     headline,
     limit_lines,
     methods_text,
@@ -38,6 +38,7 @@ from .words import (
     percent,
     statements,
     stopped_stages,
+    stops_of,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "render",
     "statements",
     "stopped_stages",
+    "stops_of",
     "write_report",
 ]
 _MOST_PROBLEMS = 50  # problems of a file that are listed
@@ -57,7 +59,7 @@ _PMID = re.compile(r"[1-9]\d{0,8}")
 
 
 def write_report(
-    review: Snapshot, path: str | Path, status: Facts, *, notice: str = "", hide: Collection[str] = ()
+    review: Snapshot, path: str | Path, status: Status, *, notice: str = "", hide: Collection[str] = ()
 ) -> None:
     """Write the report, or the flow figure alone.
 
@@ -67,8 +69,7 @@ def write_report(
     path : path
         Its ending decides: .html for the report; .svg, .png or .pdf for the flow figure; .csv for its
         counts as the R package PRISMA2020 reads them. It must not exist.
-    status : dict
-        What `triage status --json` prints.
+    status : Status
     notice : str
         Told at the top of the page, such as that the decisions are simulated.
     hide : collection of str
@@ -96,10 +97,16 @@ def write_report(
     elif kind == ".csv":
         if hide:
             raise InputError(f"{path}: the boxes of PRISMA2020 are its own; leave --hide out.")
-        made = prisma_table(flow(review), reason_texts(review.protocol), stopped_stages(status)).encode("utf-8")
+        made = prisma_table(
+            flow(review), reason_texts(review.protocol), stopped_stages(status, stops_of(review))
+        ).encode("utf-8")
     else:
         drawn = flow_figure(
-            flow(review), reason_texts(review.protocol), stopped=stopped_stages(status), hide=hide, standalone=True
+            flow(review),
+            reason_texts(review.protocol),
+            stopped=stopped_stages(status, stops_of(review)),
+            hide=hide,
+            standalone=True,
         )
         made = drawn.encode("utf-8") if kind == ".svg" else _picture(drawn, kind)
     # Written under another name first: a crash half-way must not leave half a report.
@@ -117,16 +124,15 @@ def _picture(drawn: str, kind: str) -> bytes:
     return as_picture(drawn, kind.removeprefix("."))
 
 
-def render(review: Snapshot, status: Facts, notice: str = "", *, hide: Collection[str] = ()) -> str:
+def render(review: Snapshot, status: Status, notice: str = "", *, hide: Collection[str] = ()) -> str:
     """Return the report as one HTML page that needs nothing else: no script, no file, no network.
 
     Parameters
     ----------
     review : Snapshot
-    status : dict
-        What `triage status --json` prints; recall keys may be None.
+    status : Status
     notice : str
-        Told at the top of the page; when empty, `status["answers"]` is, if it is there.
+        Told at the top of the page, such as that the decisions are simulated.
     hide : collection of str
         What to leave out of the flow figure: see `figure.flow_figure`.
 
@@ -140,7 +146,7 @@ def render(review: Snapshot, status: Facts, notice: str = "", *, hide: Collectio
 
     protocol = review.protocol
     counted = flow(review)
-    stage = review.stage(status["stage"])
+    stage = review.stage(status.stage)
     history = review.history(stage.name)
     ranking = review.rankings.newest(stage.name)
     model = None if ranking is None else ranking.model
@@ -164,14 +170,16 @@ def render(review: Snapshot, status: Facts, notice: str = "", *, hide: Collectio
         review=review.path.name,
         made=datetime.now(UTC),
         last_event=stage.live.last_seq,
-        notice=notice or str(status.get("answers") or ""),
+        notice=notice,
         protocol=protocol,
         limits=limit_lines(protocol.limits),
         rules=RULES,
         promises=PROMISES,
         versions=_protocol_versions(review),
         flow=counted,
-        flow_figure=Markup(flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status), hide=hide)),
+        flow_figure=Markup(
+            flow_figure(counted, reason_texts(protocol), stopped=stopped_stages(status, stops_of(review)), hide=hide)
+        ),
         curve=Markup(curve),
         status=status,
         headline=headline(status),

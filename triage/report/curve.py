@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..log import History, Origin
+from ..status import Status
 from ..wording import plural
 from .drawing import WIDTH, set_text, svg
-from .words import Facts
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0  # margins round the curve's axes
 _CURVE_HEIGHT = 360.0
@@ -18,14 +18,14 @@ _MOST_POINTS = 1_000  # of the curve: more than it has columns of pixels
 _BEYOND = 3.0  # a bound so many times the finds would flatten the curve; it is only told
 
 
-def discovery_curve(history: History, status: Facts) -> str:
+def discovery_curve(history: History, status: Status) -> str:
     """Draw the relevant records found against the records screened, in the order of first showing.
 
     Parameters
     ----------
     history : History
-    status : dict
-        What `triage status --json` prints, for the estimated total and the certificate's bound.
+    status : Status
+        For the estimated total and the certificate's bound.
 
     Returns
     -------
@@ -97,12 +97,12 @@ def discovery_curve(history: History, status: Facts) -> str:
     return svg("curve", "Relevant records found against records screened", desc, _CURVE_HEIGHT, body)
 
 
-def _totals(status: Facts, found: int) -> tuple[int | None, int | None]:
+def _totals(status: Status, found: int) -> tuple[int | None, int | None]:
     """Return the estimated number of relevant records and the certificate's upper bound on it."""
-    estimate, certificate = status.get("estimate") or {}, status.get("certificate") or {}
-    total, missed = estimate.get("relevant_total"), certificate.get("missed_upper")
-    certain = missed if certificate.get("audit_draws") else None
-    return None if total is None else round(total), None if certain is None else found + certain
+    total, certificate = status.estimate.relevant_total, status.certificate
+    return None if total is None else round(
+        total
+    ), found + certificate.missed_upper if certificate.audit_draws else None
 
 
 def _nice_step(end: float, ticks: int) -> int:

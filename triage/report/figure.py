@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import InputError
@@ -89,7 +90,7 @@ def flow_figure(
     counted: Flow,
     reason_texts: Mapping[str, str],
     *,
-    stopped: Collection[str] = (),
+    stopped: Mapping[str, str] = MappingProxyType({}),
     hide: Collection[str] = (),
     standalone: bool = False,
 ) -> str:
@@ -100,8 +101,8 @@ def flow_figure(
     counted : Flow
     reason_texts : mapping of str to str
         What the codes of the reasons stand for; a reason without an entry is shown as it is.
-    stopped : collection of str
-        Stages whose stopping rule is met: what is unscreened there may stay so.
+    stopped : mapping of str to str
+        Stages where what is unscreened may stay so, and why: a person stopped them, or their stopping rule is met.
     hide : collection of str
         What to leave out: "sources", "reasons" and "tags", the counts by these; "steps", the boxes between what was
         retrieved and the first stage, so that all that leaves before screening is one box; the name of a
@@ -152,7 +153,7 @@ def flow_figure(
     )
 
 
-def _without_stages(counted: Flow, stopped: Collection[str], hide: Collection[str]) -> tuple[Flow, Collection[str]]:
+def _without_stages(counted: Flow, stopped: Mapping[str, str], hide: Collection[str]) -> tuple[Flow, Mapping[str, str]]:
     """Count the records of the stages to hide with a stage beside them; and which stages are then stopped."""
     names = [s.name for s in counted.stages]
     for name in hide:
@@ -169,8 +170,12 @@ def _without_stages(counted: Flow, stopped: Collection[str], hide: Collection[st
             groups[-1].append(stage)
         else:
             groups.append([stage])
-    stopped = {_as_one(group).name for group in groups if all(s.name in stopped for s in group if s.unscreened)}
-    return replace(counted, stages=tuple(map(_as_one, groups))), stopped
+    why = {
+        _as_one(group).name: next((stopped[s.name] for s in group if s.name in stopped), "")
+        for group in groups
+        if all(s.name in stopped for s in group if s.unscreened)
+    }
+    return replace(counted, stages=tuple(map(_as_one, groups))), why
 
 
 def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
@@ -186,6 +191,8 @@ def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
         included=stages[-1].included,
         maybe=stages[-1].maybe,
         not_retrieved=next((s.not_retrieved for s in reversed(stages) if s.not_retrieved), ""),
+        machines=tuple(dict.fromkeys(name for s in stages for name in s.machines)),
+        marked=stages[0].marked,
     )
 
 
@@ -206,24 +213,33 @@ def _row_places(rows: Sequence[_Row]) -> tuple[list[float], list[float]]:
 
 
 def _rows(
-    counted: Flow, reason_texts: Mapping[str, str], stopped: Collection[str], hide: Collection[str]
+    counted: Flow, reason_texts: Mapping[str, str], stopped: Mapping[str, str], hide: Collection[str]
 ) -> list[_Row]:
     left = counted.n_retrieved
     identified = _Box("Records identified", left, () if "sources" in hide else tuple(counted.retrieved.items()))
-    gone = [("Duplicates removed", counted.n_duplicates)]
-    gone += [(f"Removed by the {kind} limit", n) for kind, by in counted.removed.items() if (n := sum(by.values()))]
+    gone = [("Duplicates removed", "duplicates removed", counted.n_duplicates)]
+    gone += [
+        (f"Removed by the {kind} limit", f"the {kind} limit", n)
+        for kind, by in counted.removed.items()
+        if (n := sum(by.values()))
+    ]
+    stages = list(counted.stages)
+    if stages[0].name in stopped and (n := stages[0].marked):
+        # They never came to be screened: PRISMA 2020 counts them among what is removed before screening.
+        gone.append(("Records marked as ineligible by automation tools", "automation tools", n))
+        stages[0] = replace(stages[0], entered=stages[0].entered - n, unscreened=stages[0].unscreened - n, marked=0)
     rows = []
     if "steps" in hide and len(gone) > 1:
-        before_screening = _Box("Records removed before screening", sum(n for _, n in gone), tuple(gone))
+        entries = tuple((what, n) for what, _, n in gone)
+        before_screening = _Box("Records removed before screening", sum(n for _, n in entries), entries)
         rows.append(_Row("Identification", identified, (before_screening,)))
     else:
-        for what, n in gone:
+        for what, after, n in gone:
             rows.append(_Row("Identification", identified, (_Box(what, n),)))
             left -= n
-            after = "duplicates removed" if len(rows) == 1 else what.removeprefix("Removed by ")
             identified = _Box(f"Records after {after}", left)
-    for before, stage in zip((None, *counted.stages), counted.stages):
-        sides = _left_boxes(stage, reason_texts, stage.name in stopped, "reasons" not in hide)
+    for before, stage in zip((None, *stages), stages):
+        sides = _left_boxes(stage, reason_texts, stopped.get(stage.name, ""), "reasons" not in hide)
         rows.append(_Row("Screening", _screened_box(stage, before), sides))
     last = counted.stages[-1]
     # A review is open while any stage has records to settle; one that may stay unread is not.
@@ -246,17 +262,21 @@ def _screened_box(stage: StageFlow, before: StageFlow | None) -> _Box:
 
 
 def _left_boxes(
-    stage: StageFlow, reason_texts: Mapping[str, str], is_stopped: bool, with_reasons: bool
+    stage: StageFlow, reason_texts: Mapping[str, str], stopped: str, with_reasons: bool
 ) -> tuple[_Box, ...]:
     reasons: tuple[tuple[str, int], ...] = ()
     excluded = stage.judged_out
     if with_reasons and set(excluded) != {NO_REASON}:
         reasons = tuple((reason_texts.get(code, "").rstrip(". ") or code, n) for code, n in by_count(excluded))
     boxes = [_Box("Reports not retrieved", stage.n_not_retrieved)] if stage.n_not_retrieved else []
-    boxes.append(_Box("Records excluded", sum(excluded.values()), reasons))
+    # Where automation tools were used, PRISMA 2020 asks how many records were excluded by whom.
+    boxes.append(_Box(f"Records excluded{' by a human' * bool(stage.machines)}", sum(excluded.values()), reasons))
     if stage.unscreened:
-        what = "Not screened, the stopping rule is met" if is_stopped else "Not yet screened"
-        boxes.append(_Box(what, stage.unscreened, is_open=True))
+        what = f"Not screened, {stopped}" if stopped else "Not yet screened"
+        marked = (("of these, marked as ineligible by automation tools", stage.marked),) * bool(
+            stage.marked and stopped
+        )
+        boxes.append(_Box(what, stage.unscreened, marked, is_open=True))
     if stage.conflicts:
         boxes.append(_Box("Reviewers disagree, to be settled", stage.conflicts, is_open=True))
     return tuple(boxes)
@@ -277,7 +297,7 @@ def check_sums(counted: Flow) -> None:
         *(
             n
             for s in counted.stages
-            for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, *s.excluded.values())
+            for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, s.marked, *s.excluded.values())
         ),
         *counted.tags.values(),
     ]
@@ -307,6 +327,11 @@ def check_sums(counted: Flow) -> None:
                 f"The flow figure cannot be drawn: at {stage.name!r} {excluded:,} excluded + "
                 f"{stage.unscreened:,} unscreened + {stage.conflicts:,} in conflict + {stage.included:,} included + "
                 f"{stage.maybe:,} maybe = {total:,}, but {stage.entered:,} entered."
+            )
+        if stage.marked > stage.unscreened:
+            raise InputError(
+                f"The flow figure cannot be drawn: at {stage.name!r} {stage.marked:,} unscreened records are marked by "
+                f"automation tools, of {stage.unscreened:,} unscreened."
             )
         expected = stage.included + stage.maybe
         came = f"{stage.included:,} included + {stage.maybe:,} maybe at {stage.name!r}"

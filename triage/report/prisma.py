@@ -67,8 +67,8 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
     reason_texts : mapping of str to str
         What the codes of the reasons stand for.
     stopped : collection of str
-        Stages whose stopping rule is met. What is unscreened at the first of them is then what a tool marked
-        as ineligible.
+        Stages that were stopped, or whose stopping rule is met. What is unscreened at the first of them is then what a
+        tool marked as ineligible.
 
     Raises
     ------

@@ -9,16 +9,16 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .. import __version__
 from ..flow import Flow, StageFlow
 from ..log import History, Origin
+from ..project import Snapshot
 from ..protocol.model import Limits, Protocol
+from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, audit_in_words
 from ..stopping_rules import RULES
+from ..stops import Stop, newest as newest_stop
 from ..wording import agree, is_are, plural, span, was_were
-
-Facts = Mapping[str, Any]  # a status as JSON has it, or a part of it; any recall key may be None
 
 REFERENCES = {
     "Cormack & Grossman 2016": "Cormack GV, Grossman MR. Scalability of continuous active learning for "
@@ -42,123 +42,113 @@ class Statement:
     text: str
 
 
-def statements(status: Facts) -> list[Statement]:
+def statements(status: Status) -> list[Statement]:
     """Say in plain sentences what a status says, each with its promise and claiming no more than it.
 
     Parameters
     ----------
-    status : dict
-        What `triage status --json` prints; recall keys may be None.
+    status : Status
     """
-    screened, unscreened = status["screened"], status["unscreened"]
-    found, maybe = status["relevant_found"], status["maybe"]
+    screened, unscreened = status.screened, status.unscreened
+    found, maybe = status.relevant_found, status.maybe
     text = (
-        f"{screened:,} of {plural(status['records'], 'record')} {is_are(screened)} screened "
-        f"at the stage “{status['stage']}”, and {found:,} of them {is_are(found)} relevant"
+        f"{screened:,} of {plural(status.records, 'record')} {is_are(screened)} screened "
+        f"at the stage “{status.stage}”, and {found:,} of them {is_are(found)} relevant"
     )
     text += f" ({maybe:,} labelled maybe)." if maybe else "."
     said = [Statement("count", text)]
-    if not status["records"]:
+    if status.stop is not None:
+        said.append(Statement("count", status.stop.in_words))
+    if not status.records:
         return said
     if unscreened == 0:
         said.append(Statement("count", "Every record is screened, so nothing is left to estimate."))
         return said
-    certificate = status.get("certificate")
-    if certificate:
-        said.append(Statement("certificate", _certificate_now(status, certificate)))
-    estimate = status.get("estimate")
-    if estimate and estimate.get("recall") is not None:
+    said.append(Statement("certificate", _certificate_now(status, status.certificate)))
+    estimate = status.estimate
+    if estimate.recall is not None:
         said.append(Statement("estimate", _estimate_now(status, estimate)))
     else:
         said.append(Statement("estimate", "There is no estimate of recall yet."))
-    ahead = _work_ahead(status.get("workload") or {})
-    if ahead and not _is_certified(status):
-        said.append(Statement("estimate", ahead))
+    if not _is_certified(status):
+        said.append(Statement("estimate", _work_ahead(status.workload)))
+    said += [Statement("count", f"{audit_in_words(one)}.") for one in status.machines]
     return said
 
 
-def headline(status: Facts) -> str:
+def headline(status: Status) -> str:
     """Say in a few words whether screening can stop, and without a certificate that there is none."""
-    if not status["records"]:
+    if not status.records:
         return "No record has come to this stage."
-    if status["unscreened"] == 0:
+    if status.unscreened == 0:
         return "Every record is screened."
-    if not (status.get("verdict") or {}).get("stop"):
+    if status.stop is not None:
+        if not status.stop.stands:
+            return f"The stop of {status.stop.at:%Y-%m-%d} no longer stands."
+        how = "certified" if status.stop.certified else "without a certificate"
+        return f"Screening was stopped on {status.stop.at:%Y-%m-%d}, {how}."
+    if not status.verdict.stop:
         return "Screening goes on."
     if _is_certified(status):
         return "Screening can stop, certified."
     return "The stopping rule is met, without a certificate."
 
 
-def _is_certified(status: Facts) -> bool:
+def _is_certified(status: Status) -> bool:
     # The review's own rule may have certified its stop by other evidence than the running certificate.
-    return any((status.get(key) or {}).get("certified") for key in ("certificate", "verdict"))
+    return status.certificate.certified or status.verdict.certified
 
 
-def _certificate_now(status: Facts, certificate: Facts) -> str:
-    unscreened, target = status["unscreened"], percent(status["target"])
-    missed, lower = certificate.get("missed_upper"), certificate.get("recall_lower")
-    drawn = certificate.get("audit_draws")
+def _certificate_now(status: Status, certificate: CertificateFacts) -> str:
+    unscreened, target = status.unscreened, percent(status.target)
+    missed, lower, drawn = certificate.missed_upper, certificate.recall_lower, certificate.audit_draws
     if lower is None and not drawn:
         return "No record has been drawn at random yet, and no relevant one is known, so nothing is certified."
-    if missed is None:
-        return "Nothing is certified yet."
     among = f"at most {missed:,} {is_are(missed)} missed among the {plural(unscreened, 'record')} not screened"
     if lower is None:
         return f"No relevant record is known yet, so recall is undefined; {among} ({_held_how(status, certificate)})."
     held = _held_how(status, certificate) if drawn else "by arithmetic alone: no record has been drawn at random yet"
-    certifies = "certifies" if certificate.get("certified") else "does not certify"
+    certifies = "certifies" if certificate.certified else "does not certify"
     return (
         f"At least {percent(lower, math.floor)} of the records you would label relevant are found "
         f"({held}); {among}. This {certifies} the target of {target}."
     )
 
 
-def _held_how(status: Facts, certificate: Facts) -> str:
+def _held_how(status: Status, certificate: CertificateFacts) -> str:
     when = {"audit-e": ", holds whenever you look", "fixed-audit": ", holds for one look only"}
-    return f"{percent(status['confidence'])} confidence{when.get(certificate.get('method', ''), '')}"
+    return f"{percent(status.confidence)} confidence{when.get(certificate.method, '')}"
 
 
-def _estimate_now(status: Facts, estimate: Facts) -> str:
-    text = f"Recall is estimated at {percent(estimate['recall'])}"
-    lower, upper = estimate.get("lower"), estimate.get("upper")
-    if lower is not None and upper is not None:
-        text += (
-            f" ({percent(status['confidence'])} interval {percent(lower, math.floor)} to {percent(upper, math.ceil)})"
-        )
-    if (total := estimate.get("relevant_total")) is not None:
-        text += f", of {plural(round(total), 'relevant record')} in all"
-    text += f". This is a point estimate{_by_method(estimate)} with no guarantee"
-    assumes = (estimate.get("assumes") or "").strip().rstrip(".")
-    if not assumes:
-        return f"{text}."
+def _estimate_now(status: Status, estimate: EstimateFacts) -> str:
+    between = (
+        f" ({percent(status.confidence)} interval {percent(estimate.lower, math.floor)} to "
+        f"{percent(estimate.upper, math.ceil)})"
+        if estimate.lower is not None and estimate.upper is not None
+        else ""
+    )
+    text = (
+        f"Recall is estimated at {percent(estimate.recall)}{between}, of "
+        f"{plural(round(estimate.relevant_total), 'relevant record')} in all. "
+        f"This is a point estimate ({estimate.method}) with no guarantee"
+    )
+    assumes = estimate.assumes.strip().rstrip(".")
     return f"{text}; it assumes{'' if assumes.startswith('that ') else ':'} {assumes}."
 
 
-def _by_method(estimate: Facts) -> str:
-    return f" ({estimate['method']})" if estimate.get("method") else ""
-
-
-def _work_ahead(workload: Facts) -> str:
-    records, hours = workload.get("records_to_certificate"), workload.get("hours")
-    pace = workload.get("seconds_per_record")
-    if not records or records.get("p50") is None:
-        return ""
-    until = workload.get("until", "the certificate")
+def _work_ahead(workload: WorkloadFacts) -> str:
+    records, pace, until = workload.records_to_certificate, workload.seconds_per_record, workload.until
     until = "A certified stop" if until == "the certificate" else until[0].upper() + until[1:]
-    text = f"{until} is about {plural(round(records['p50']), 'record')} away"
-    least, most = records.get("p10"), records.get("p90")
-    if least is not None and most is not None and round(least) != round(most):
-        text += f" (8 times in 10 between {round(least):,} and {round(most):,})"
-    if hours and hours.get("p50") is not None:
-        text += f", or {span(3600 * hours['p50'] if pace is None else pace * records['p50'])}"
-        if pace is not None:
-            text += f" at {pace:,.1f} seconds a record"
+    text = f"{until} is about {plural(records.p50, 'record')} away"
+    if records.p10 != records.p90:
+        text += f" (8 times in 10 between {records.p10:,} and {records.p90:,})"
+    if pace is not None:
+        text += f", or {span(pace * records.p50)} at {pace:,.1f} seconds a record"
     return text + ". This is a forecast with no guarantee."
 
 
 def methods_text(
-    protocol: Protocol, counted: Flow, history: History, status: Facts, model: Mapping[str, object] | None
+    protocol: Protocol, counted: Flow, history: History, status: Status, model: Mapping[str, object] | None
 ) -> str:
     """Return a methods paragraph to paste: what was done, with which figures and which promise.
 
@@ -168,21 +158,21 @@ def methods_text(
     counted : Flow
     history : History
         Of the stage that `status` speaks of.
-    status : dict
-        What `triage status --json` prints.
+    status : Status
     model : mapping or None
         Name and parameters of the ranking model; None when no ranking was made.
     """
-    at = next(i for i, s in enumerate(counted.stages) if s.name == status["stage"])
+    at = next(i for i, s in enumerate(counted.stages) if s.name == status.stage)
     later = counted.stages[at + 1 :]
-    complete = bool(status["records"]) and not status["unscreened"]
-    over = complete or bool(stopped_stages(status)) or any(s.unscreened < s.entered for s in later)
+    complete = bool(status.records) and not status.unscreened
+    over = complete or bool(stopped_stages(status, {})) or any(s.unscreened < s.entered for s in later)
     said = [
         f"Screening {'was' if over else 'is being'} done with triage {__version__}, and the flow of records "
         f"is reported after PRISMA 2020 (Page et al. 2021).",
         *_said_of_search(protocol, counted),
         *_said_of_screening(protocol, history, status, counted.stages[at].conflicts, model, over),
-        *(_said_of_recall(protocol, status, over) if status["records"] else ()),
+        *_said_of_machines(protocol, status, counted.stages[at]),
+        *(_said_of_recall(protocol, status, over) if status.records else ()),
         *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
     ]
     return " ".join(said)
@@ -219,14 +209,14 @@ def _said_of_search(protocol: Protocol, counted: Flow) -> list[str]:
 
 
 def _said_of_screening(
-    protocol: Protocol, history: History, status: Facts, conflicts: int, model: Mapping[str, object] | None, over: bool
+    protocol: Protocol, history: History, status: Status, conflicts: int, model: Mapping[str, object] | None, over: bool
 ) -> list[str]:
-    n = status["screened"]
+    n = status.screened
     done = was_were(n) if over else agree(n, "has been", "have been")
-    parts = [f"{k:,} {what}" for k, what in ((status["maybe"], "as maybe"), (conflicts, "in conflict")) if k]
+    parts = [f"{k:,} {what}" for k, what in ((status.maybe, "as maybe"), (conflicts, "in conflict")) if k]
     said = [
-        f"At the stage “{status['stage']}”, {n:,} of {plural(status['records'], 'record')} {done} "
-        f"screened and {status['relevant_found']:,} counted as relevant"
+        f"At the stage “{status.stage}”, {n:,} of {plural(status.records, 'record')} {done} "
+        f"screened and {status.relevant_found:,} counted as relevant"
         + (f" ({_listed(parts)} among them)." if parts else ".")
     ]
     if protocol.reviewers_per_record > 1:
@@ -266,20 +256,49 @@ def _said_of_model(model: Mapping[str, object]) -> str:
     return text + "."
 
 
-def _said_of_recall(protocol: Protocol, status: Facts, over: bool) -> list[str]:
+def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> list[str]:
+    if not status.machines:
+        return []
+    hidden = (
+        "and a reviewer saw it only after deciding on the record"
+        if protocol.machines.blind
+        else "and the reviewers could see it while they decided"
+    )
+    said = []
+    for one in status.machines:
+        prompts = ", ".join(one.prompts)
+        asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
+        labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        said.append(
+            f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
+            f"suggestion counted as a decision, {hidden}."
+        )
+        said.append(f"{audit_in_words(one)}.")
+    if stage.name in stopped_stages(status, {}) and stage.marked:
+        n = stage.marked
+        said.append(
+            f"When screening had stopped, {plural(n, 'record')} that {was_were(n)} suggested for exclusion and "
+            f"that nobody had read {agree(n, 'counts', 'count')} as marked as ineligible by automation tools."
+        )
+    return said
+
+
+def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]:
     rule, verb = protocol.stopping.rule, "was" if over else "is"
-    confidence = f"{percent(status['confidence'])} confidence"
+    confidence = f"{percent(status.confidence)} confidence"
     said = [
         f"The stopping rule {verb} “{rule}” ({RULES[rule].described}), with a target recall of "
-        f"{percent(status['target'])} at {confidence}."
+        f"{percent(status.target)} at {confidence}."
     ]
-    if not status["unscreened"]:
+    if status.stop is not None and status.stop.stands:
+        said.append(f"{status.stop.in_words} (Event {status.stop.event} of the log.)")
+    if not status.unscreened:
         return [*said, "Every record was screened, so no recall had to be estimated."]
-    certificate, estimate = status.get("certificate") or {}, status.get("estimate") or {}
-    lower, missed = certificate.get("recall_lower"), certificate.get("missed_upper")
-    drawn = certificate.get("audit_draws")
-    if missed is not None and (drawn or lower is not None):
-        anytime = certificate.get("method") == "audit-e"
+    certificate, estimate = status.certificate, status.estimate
+    lower, missed, drawn = certificate.recall_lower, certificate.missed_upper, certificate.audit_draws
+    if drawn or lower is not None:
+        anytime = certificate.method == "audit-e"
         bound = (
             f"at least {percent(lower, math.floor)} of the records that the reviewers would label "
             f"relevant were found, and "
@@ -296,16 +315,16 @@ def _said_of_recall(protocol: Protocol, status: Facts, over: bool) -> list[str]:
         )
         said.append(
             f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
-            f"{was_were(missed)} missed among the {plural(status['unscreened'], 'record')} not screened{held}."
+            f"{was_were(missed)} missed among the {plural(status.unscreened, 'record')} not screened{held}."
         )
-    if _is_certified(status) and not certificate.get("certified"):
-        said.append(f"By the stopping rule: {status['verdict']['why']}")
+    if _is_certified(status) and not certificate.certified:
+        said.append(f"By the stopping rule: {status.verdict.why}")
     met = "was" if _is_certified(status) else "was not"
     said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
-    if estimate.get("recall") is not None:
+    if estimate.recall is not None:
         said.append(
-            f"The point estimate of recall{_by_method(estimate)}, which carries no guarantee, was "
-            f"{percent(estimate['recall'])}."
+            f"The point estimate of recall ({estimate.method}), which carries no guarantee, was "
+            f"{percent(estimate.recall)}."
         )
     said.append(
         "Recall is relative to the reviewers' own decisions and to the records imported: it says "
@@ -350,10 +369,25 @@ def percent(share: float, rounding: Callable[[float], int] = round) -> str:
     return f"{tenths / 10:g}%"
 
 
-def stopped_stages(status: Facts) -> frozenset[str]:
-    """Return the stage of a status where its verdict is to stop, else nothing."""
-    verdict = status.get("verdict") or {}
-    return frozenset([status["stage"]] if verdict.get("stop") else [])
+def stopped_stages(status: Status, stops: Mapping[str, Stop]) -> Mapping[str, str]:
+    """Return the stages where what is unscreened may stay so, and why.
+
+    Parameters
+    ----------
+    status : Status
+        Of one stage, whose rule may be met though nobody has stopped it.
+    stops : mapping of str to Stop
+        By stage (see `stops_of`).
+    """
+    met = {status.stage: "the stopping rule is met"} if status.verdict.stop else {}
+    stops = {status.stage: status.stop, **stops} if status.stop is not None else stops
+    return {**met, **{name: f"screening was stopped on {one.at:%Y-%m-%d}" for name, one in stops.items() if one.stands}}
+
+
+def stops_of(review: Snapshot) -> Mapping[str, Stop]:
+    """Return the stop of each stage that has one."""
+    found = {stage.name: newest_stop(review, stage.name) for stage in review.protocol.stages}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def limit_lines(limits: Limits) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ..errors import InputError
-from ..log import Event, Kind, Label, Origin, awaits_second_look
+from ..log import Event, Kind, Label, Origin, Stage, awaits_second_look
 from ..project import Project, Snapshot
 from ..ranking.scores import Ranking
 from .pool import Pool
@@ -25,6 +25,11 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
 
     Called before anything of the stage is shown or decided: the certificate's validity rests on a
     permutation, and on weights of the evidence, that were fixed before the first decision.
+
+    Raises
+    ------
+    InputError
+        When the stage was stopped and its seeds were revealed.
     """
     from .. import recall
 
@@ -32,7 +37,43 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
         # Later permutations of a stage keep the weights of its first.
         weights = recall.logged_parameters(review.events, stage.name)
         project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
+    if stage.revealed and (stop := review.live.stops.get(stage.name)) is not None:
+        raise InputError(
+            f"{stop.reviewer} stopped the stage {stage.name!r}, and the seeds of its random draws are public since: whoever "
+            f"screens on could read the draws to come. Take the stop back first (triage undo --event {stop.seq}); what "
+            "is left is then drawn anew."
+        )
     return review
+
+
+def log_decisions(
+    project: Project,
+    stage: Stage,
+    decisions: Sequence[Mapping[str, object]],
+    *,
+    reviewer: str,
+    tags: Mapping[int, Sequence[str]] | None = None,
+) -> list[Event]:
+    """Log decisions made elsewhere, and commit an audit permutation of the stage's records that have none, as one.
+
+    In one transaction, which tells that whoever made the decisions cannot have known the permutation
+    (see `Stage.history`).
+
+    Parameters
+    ----------
+    project : Project
+    stage : Stage
+    decisions, reviewer, tags
+        See `Log.decide`.
+    """
+    from .. import recall
+
+    uncommitted = bool(decisions) and len(stage.to_commit) > 0
+    weights = recall.logged_parameters(project.snapshot().events, stage.name) if uncommitted else recall.AuditE()
+    with project.turn():
+        if uncommitted:
+            project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
+        return project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags)
 
 
 class ProjectJournal:
@@ -225,7 +266,9 @@ class ProjectJournal:
         here: set[int] = set()
         self._live = review.live
         for e, row in zip(others, self._rows_of(others), strict=True):
-            moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (e.stage in self._earlier and e.kind is not Kind.SHOWN)
+            moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (
+                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION)
+            )
             taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
             if moves or (e.kind is Kind.PLAN and e.stage == name) or taken_back:
                 self._anew = True

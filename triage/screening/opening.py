@@ -24,6 +24,7 @@ from ..ranking.review import (
     newest_ranking_of,
     no_records,
 )
+from ..session_state import evidence_of
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
 from .session import Journal, Session
 from .training import Training
@@ -87,8 +88,9 @@ def open_session(
     Raises
     ------
     InputError
-        When the stage has no records, or a name is wrong.
+        When the stage has no records, a name is wrong, or the reviewer is a machine.
     """
+    project.log.check_person(reviewer)  # before anything is committed or ranked
     review = commit_audit(project, stage_name)
     stage = review.stage(stage_name)
     if not len(stage.record_ids):
@@ -129,6 +131,7 @@ def open_second_look(
     stage_name : str, optional
         The first stage when left out.
     """
+    project.log.check_person(reviewer)
     review = project.snapshot()
     stage = review.stage(stage_name)
     rows = [row for row in stage.rows_of(record_ids).tolist() if row >= 0]
@@ -143,7 +146,7 @@ def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
 
     stopping = review.protocol.stopping
     policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
-    return None if policy is None else policy.next_origin
+    return None if policy is None else lambda history: policy.next_origin(evidence_of(history, stopping)[0])
 
 
 def hand_out(
@@ -182,8 +185,9 @@ def hand_out(
     Raises
     ------
     InputError
-        When no record of the stage is left for the reviewer to judge.
+        When no record of the stage is left for the reviewer to judge, or the reviewer is a machine.
     """
+    project.log.check_person(reviewer)
     while True:
         ranked = newest_ranking_of(project, stage_name, preset, device, progress)
         stage, ranking = ranked.stage, ranked.ranking

@@ -26,8 +26,10 @@ class Pool:
         self.n = n
         self.strata = list(strata)
         self.stratum_of = np.zeros(n, np.int64)
+        self._position = np.zeros(n, np.int64)
         for number, rows in enumerate(self.strata):
             self.stratum_of[rows] = number
+            self._position[rows] = np.arange(len(rows))
         self.shown = np.zeros(n, bool)
         self.y = np.full(n, -1, np.int8)
         self._past = past
@@ -36,6 +38,7 @@ class Pool:
         self._cursor = [0] * len(self.strata)
         self._order = np.empty(n, np.int64)
         self._origin = np.empty(n, "<U8")
+        self._chosen = np.zeros(n, bool)  # by a person, after the permutation was committed
         self._pool_size = np.empty(n, np.int64)
         self._n_shown = 0
 
@@ -44,9 +47,11 @@ class Pool:
         """Build the pool of a review's stage as its log has it; `history` is the stage's, where it is there already."""
         history = stage.history() if history is None else history
         pool = cls(len(stage.record_ids), stage.strata, history.past)
+        chosen = history.chosen if len(history.chosen) else np.zeros(len(history.rows), bool)
         for row, y, origin, size in zip(history.rows, history.y, history.origin, history.pool_size, strict=True):
             pool._append(int(row), str(origin), int(size))
             pool.y[row] = y
+        pool._chosen[: len(chosen)] = chosen
         return pool
 
     @property
@@ -74,6 +79,7 @@ class Pool:
     def _append(self, row: int, origin: str, size: int) -> None:
         at = self._n_shown
         self._order[at], self._origin[at], self._pool_size[at] = row, origin, size
+        self._chosen[at] = origin in (Origin.CHOSEN, Origin.IMPORTED)
         self._left[self.stratum_of[row]] -= 1
         self._drawn[self.stratum_of[row]] += origin == Origin.AUDIT
         self.shown[row] = True
@@ -124,4 +130,4 @@ class Pool:
             self.stratum_of[order],
             sizes,
             self._past,
-        )
+        ).guarded(self._chosen[:end], self._position)

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import ClassVar, Protocol as Interface, Self, TextIO
 
 from .. import ending
@@ -17,6 +17,7 @@ from .. import ending
 ENTER, ESCAPE, BACKSPACE = "\n", "\x1b", "\x7f"
 UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F"
 CLEAR_LINE, REDRAW, END_OF_FILE = "\x15", "\x0c", "\x04"  # Ctrl-U, Ctrl-L, Ctrl-D
+PASTE = "\x1b[200~"  # what a pasted text begins with, for the terminal and for who reads keys
 _ESCAPE_SECONDS = 0.05  # the bytes of one key come together
 
 
@@ -37,6 +38,9 @@ class Keys(Interface):
 
     def key(self) -> str:
         """Return the next key: a character, or the sequence that a special key sends.
+
+        A text pasted into the terminal is one key, `PASTE` with the text in one line after it: its letters are no
+        commands, and its line breaks do not end an answer.
 
         Ctrl-L, which asks for the page anew, also comes when the window has another size.
 
@@ -84,6 +88,8 @@ class _LineKeys:
 class _PosixKeys:
     whole_lines = False
     _SPECIAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\x1b\[O])", re.DOTALL)
+    _PASTE_END = "\x1b[201~"
+    _PASTES_APART, _PASTES_AS_KEYS = b"\x1b[?2004h", b"\x1b[?2004l"  # xterm's bracketed paste
     _OTHER_NAMES: ClassVar = {"\x1b[1~": HOME, "\x1b[7~": HOME, "\x1b[4~": END, "\x1b[8~": END}
 
     def __init__(self, fd: int) -> None:
@@ -112,6 +118,7 @@ class _PosixKeys:
     def __exit__(self, *exception: object) -> None:
         import termios
 
+        self._tell_terminal(self._PASTES_AS_KEYS)
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -129,12 +136,26 @@ class _PosixKeys:
         mode[3] &= ~(termios.ECHO | termios.ICANON)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
+        self._tell_terminal(self._PASTES_APART)
+
+    def _tell_terminal(self, sequence: bytes) -> None:
+        """Write to the terminal itself: standard output may go elsewhere, and the keys' descriptor only be read."""
+        if os.environ.get("TERM", "dumb") == "dumb":
+            return
+        with suppress(OSError):  # a terminal that is gone needs no mode
+            terminal = os.open(os.ttyname(self._fd), os.O_WRONLY | os.O_NOCTTY)
+            try:
+                os.write(terminal, sequence)
+            finally:
+                os.close(terminal)
 
     def key(self) -> str:
         while not self._typed:
             self._read()
         if self._typed[0] == ESCAPE and (special := self._special()):
             self._typed = self._typed[len(special) :]
+            if special == PASTE:
+                return PASTE + self._pasted()
             if special.startswith("\x1bO"):  # how some terminals send the arrows
                 special = "\x1b[" + special[2:]
             return self._OTHER_NAMES.get(special, special)
@@ -150,6 +171,13 @@ class _PosixKeys:
             self._read()
             found = self._SPECIAL.match(self._typed)
         return found.group() if found else ""
+
+    def _pasted(self) -> str:
+        """Return the rest of a pasted text, in one line."""
+        while self._PASTE_END not in self._typed:
+            self._read()
+        text, _, self._typed = self._typed.partition(self._PASTE_END)
+        return "".join(c for c in re.sub(r"\s+", " ", text) if c.isprintable())
 
     def _read(self) -> None:
         ready, _, _ = select.select([self._fd, self._signals], [], [])

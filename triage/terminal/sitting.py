@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..log import Label
+from ..machines import MOST_SHOWN
 from ..records import Record
 from ..text import untagged
 from ..wording import agree, plural
-from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, Keys, open_keys
+from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, PASTE, Keys, open_keys
 from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter, Screen, keys_line, record_text, two_columns
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def run(
     criteria: tuple[Sequence[str], Sequence[str]],
     state: Callable[[], object],
     tags: Sequence[str] = (),
+    suggestions: Callable[[int], Sequence[object]] = lambda row: (),
     nothing_left: str = NOTHING_LEFT,
     console: Console | None = None,
     keys: Keys | None = None,
@@ -113,6 +115,9 @@ def run(
         must be blind to how a record came and to what other reviewers decide (see `session_state.StateOf`).
     tags : sequence of str
         The protocol's; without any, none can be given.
+    suggestions : callable of int
+        Returns what machines suggest for the record of a row, as far as the reviewer may see it now, each as a string;
+        asked before and after each decision.
     nothing_left : str
         What is said when the last record is judged.
     console : Console, optional
@@ -128,7 +133,9 @@ def run(
     with keys or open_keys() as typed:
         screen = Screen(console, typed)
         try:
-            return _Sitting(session, records, reasons, criteria, tags, state, nothing_left, screen, typed).go()
+            return _Sitting(
+                session, records, reasons, criteria, tags, state, suggestions, nothing_left, screen, typed
+            ).go()
         finally:
             screen.settle()
 
@@ -144,6 +151,7 @@ class _Sitting:
         criteria: tuple[Sequence[str], Sequence[str]],
         tags: Sequence[str],
         state: Callable[[], object],
+        suggestions: Callable[[int], Sequence[object]],
         nothing_left: str,
         screen: Screen,
         keys: Keys,
@@ -154,6 +162,7 @@ class _Sitting:
         self._criteria = criteria
         self._tags = tags
         self._state = state
+        self._suggestions = suggestions
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
@@ -165,6 +174,7 @@ class _Sitting:
         self._decided: list[tuple[int, Label]] = []  # the decisions that stand, in their order
         self._seconds: list[float] = []  # spent on each decision
         self._last = ""  # what the last key did
+        self._suggested: list[Text] = []  # for the record that it decided on
 
     def go(self) -> Summary:
         finished = False
@@ -173,7 +183,7 @@ class _Sitting:
                 showing = self._session.next()
                 if showing is None:
                     finished = True
-                    self._screen.say(Text(self._nothing_left))
+                    self._screen.say(*self._suggested, Text(self._nothing_left))
                     break
                 if not self._judge(showing.row):
                     break
@@ -218,7 +228,7 @@ class _Sitting:
                     hint = "You have no decision to take back."
                 case "s":
                     self._session.skip(row)
-                    self._last = f"Skipped, to come back later: {self._title(row)}"
+                    self._last, self._suggested = f"Skipped, to come back later: {self._title(row)}", []
                     return True
                 case "n":
                     note = self._edit("Note: ", self._notes.get(row, ""))
@@ -239,8 +249,13 @@ class _Sitting:
                     return False
                 case "\x1b":
                     self._screen.close_list()
-                case _ if key.isprintable():
-                    hint = f"{self._screen.line(key)!r} is no key here."
+                case _:
+                    hint = self._no_key(key)
+
+    def _no_key(self, key: str) -> str:
+        if key.startswith(PASTE):
+            return "A pasted text is no key here."
+        return f"{self._screen.line(key)!r} is no key here." if key.isprintable() else ""
 
     # -- what is done -------------------------------------------------------------------------
 
@@ -248,6 +263,7 @@ class _Sitting:
         self._session.decide(row, label, reason, self._notes.get(row, ""), self._tagged.get(row))
         self._decided.append((row, label))
         self._last = f"{_PAST[label]}{f' ({self._screen.line(reason)})' if reason else ''}: {self._title(row)}"
+        self._suggested = self._suggestion_lines(row)
         spent = time.monotonic() - began
         if spent < _BREAK_SECONDS:
             self._seconds.append(spent)
@@ -259,7 +275,7 @@ class _Sitting:
             return False
         # It may be a decision of an earlier sitting: then none of these goes.
         self._decided = [decision for decision in self._decided if decision[0] != row]
-        self._last = f"Taken back: {self._title(row)}"
+        self._last, self._suggested = f"Taken back: {self._title(row)}", []
         return True
 
     def _pick_reason(self) -> str | None:
@@ -350,8 +366,8 @@ class _Sitting:
                 text = text[:-1]
             elif key == CLEAR_LINE:
                 text = ""
-            elif key.isprintable():
-                text += key
+            elif (typed := key.removeprefix(PASTE)).isprintable():
+                text += typed
 
     # -- what is shown ------------------------------------------------------------------------
 
@@ -365,12 +381,17 @@ class _Sitting:
         head = [Text(screen.line(str(self._state())))]
         if self._last:
             head.append(Text(self._last, "dim", no_wrap=True, overflow="crop"))
+        head += self._suggested
+        head += [Text("This record: ", "bold").append_text(line) for line in self._suggestion_lines(row)]
         note = self._notes.get(row)
         if note:
             head.append(Text("Note  ", "bold").append(screen.line(note), "not bold"))
         if given := self._tagged.get(row):
             head.append(Text("Tags  ", "bold").append(screen.line("; ".join(given)), "not bold"))
         screen.page(*head, number=sitting, title=self._title(row), body=record, again=again)
+
+    def _suggestion_lines(self, row: int) -> list[Text]:
+        return [Text(self._screen.line(str(one))[:MOST_SHOWN], "not bold") for one in self._suggestions(row)]
 
     def _commands(self) -> Text:
         """Return what the keys do, as far as it has place on one line."""

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__, report, team
+from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..project import Role, Snapshot
@@ -25,11 +26,10 @@ from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicato
 from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
-from .api.review import Statuses, paces
+from .api.review import Statuses, StopRequest, paces, stop, take_stop_back
 from .api.team import (
     Asked,
     Batch,
-    agreement as agreement_of,
     ask_for_second_look,
     batches_of,
     second_look as second_look_of,
@@ -57,6 +57,7 @@ _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
 _templates.filters["floor_percent"] = floor_percent
+_templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": as_json}
 
 Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
@@ -250,11 +251,12 @@ def record(
         who,
         {
             "stage": desk.stage_name,
-            "record": shown,
+            "shown": shown,
+            "record": shown.record,
             "reasons": now.reasons,
-            "tags": list(dict.fromkeys([*protocol.tags, *shown["tags"]])),
+            "tags": list(dict.fromkeys([*protocol.tags, *shown.tags])),
             "look": look,
-            "next_look": _next_look(review, desk, shown["record_id"]) if look else None,
+            "next_look": _next_look(review, desk, shown.record.record_id) if look else None,
         },
     )
 
@@ -288,7 +290,9 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
     figure = report.flow_figure(
-        flow(review, viewer=who.viewer), report.reason_texts(protocol), stopped=report.stopped_stages(facts)
+        flow(review, viewer=who.viewer),
+        report.reason_texts(protocol),
+        stopped=report.stopped_stages(facts, report.stops_of(review)),
     )
     return page(
         request,
@@ -324,12 +328,28 @@ def batch_taken_back(
     return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
 
 
+@router.post("/overview/stop")
+def stopped(
+    request: Request, review: Review, who: PostedByOwner, stage: Text = "", note: Text = "", anyway: Text = ""
+) -> Response:
+    """Stop a stage."""
+    stop(request, review, who, StopRequest(stage=stage, note=note, anyway=bool(anyway)))
+    return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
+
+
+@router.post("/overview/stop/take-back")
+def stop_taken_back(request: Request, review: Review, who: PostedByOwner, stage: Text = "") -> Response:
+    """Take the stop of a stage back."""
+    take_stop_back(request, review, who, stage)
+    return RedirectResponse(f"/overview?stage={quote(stage, safe='')}", 303)
+
+
 @router.get("/conflicts")
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
     protocol, now = review.protocol, review.asked(stage or None)
     found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
-    ids = [one["record_id"] for one in found["conflicts"]]
+    ids = [one.record_id for one in found.conflicts]
     words = words_of(protocol)
     return page(
         request,
@@ -341,7 +361,7 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
             "reasons": now.reasons,
             "records": {r.id: as_read(r, words) for r in review.records.read(ids)} if ids else {},
             "pdfs": attachments_of(project_of(request), review.live, ids),
-            "agreement": agreement_of(request, review, who, now.name) if who.may(Role.ADJUDICATOR) else None,
+            "agreement": team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None,
         },
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from dataclasses import dataclass
 
+from ..log import CurrentState
+from ..machines import MOST_SHOWN, shown_suggestions
 from ..protocol.model import Protocol
 from ..records import Record
 from ..report import doi_link, pmid_link
@@ -13,7 +15,8 @@ _AUTHORS_NAMED = 6
 Pieces = list[tuple[str, str]]  # of a text, each with the kind of criteria that it is a word of
 
 
-class AsRead(TypedDict):
+@dataclass(frozen=True, slots=True)
+class AsRead:
     """A record as a page shows it."""
 
     record_id: int
@@ -30,6 +33,43 @@ class AsRead(TypedDict):
     doi_link: str
     pmid: str
     pmid_link: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedAsRead:
+    """What a machine suggests for a record, as a page shows it; `text` says it in a line."""
+
+    machine: str
+    label: str | None
+    reason: str
+    score: float | None
+    confidence: float | str | None
+    rationale: str
+    note: str
+    text: str
+
+
+def suggested_as_read(
+    live: CurrentState, stage: str, record_id: int, *, viewer: str, blind: bool
+) -> list[SuggestedAsRead]:
+    """Return what machines suggest for a record, as far as a reviewer may see it now, in printable text."""
+    return [
+        SuggestedAsRead(
+            line(one.machine),
+            None if one.label is None else str(one.label),
+            line(one.reason),
+            one.score,
+            line(one.confidence) if isinstance(one.confidence, str) else one.confidence,
+            line(one.rationale),
+            line(one.note),
+            _cut(line(str(one))),
+        )
+        for one in shown_suggestions(live, stage, record_id, viewer=viewer, blind=blind)
+    ]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
 def words_of(protocol: Protocol) -> CriteriaWords:
@@ -63,19 +103,19 @@ def as_read(record: Record, words: CriteriaWords | None) -> AsRead:
     authors = [line(author) for author in record.authors]
     more = len(authors) - _AUTHORS_NAMED
     abstract = untagged(plain(record.abstract))
-    return {
-        "record_id": record.number,
-        "title": marked(line(record.title) or "(no title)", words),
-        "authors": "; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
-        "journal": line(record.journal),
-        "year": record.year,
-        "source": line(record.source),
-        "language": line(record.language),
-        "type": line(record.type),
-        "abstract": [marked(part, words) for part in abstract.split("\n") if part.strip()],
-        "keywords": marked(line("; ".join(record.keywords)), words),
-        "doi": line(record.doi),
-        "doi_link": doi_link(record.doi),
-        "pmid": line(record.pmid),
-        "pmid_link": pmid_link(record.pmid),
-    }
+    return AsRead(
+        record_id=record.number,
+        title=marked(line(record.title) or "(no title)", words),
+        authors="; ".join(authors[:_AUTHORS_NAMED]) + (f"; and {more} more" if more > 0 else ""),
+        journal=line(record.journal),
+        year=record.year,
+        source=line(record.source),
+        language=line(record.language),
+        type=line(record.type),
+        abstract=[marked(part, words) for part in abstract.split("\n") if part.strip()],
+        keywords=marked(line("; ".join(record.keywords)), words),
+        doi=line(record.doi),
+        doi_link=doi_link(record.doi),
+        pmid=line(record.pmid),
+        pmid_link=pmid_link(record.pmid),
+    )

@@ -6,18 +6,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TypedDict
+from dataclasses import dataclass, field, replace
 
 from .. import ending, recall, screening
+from ..as_json import INLINE, as_json
 from ..errors import InputError
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
-from ..session_state import StateOf, recall_for
-from .reading import AsRead, as_read, line, words_of
+from ..session_state import State, StateOf, recall_for
+from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read, words_of
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
@@ -33,20 +33,21 @@ class Opening:
     total: int = 0
 
 
-class InQueue(AsRead):
+@dataclass(frozen=True, slots=True)
+class InQueue:
     """A record before the reviewer, and the tags that they gave it."""
 
+    record: AsRead = field(metadata=INLINE)
     tags: list[str]
 
 
-class Queue(TypedDict):
-    """What is before a reviewer; while the session is opened, how far it is."""
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What is before a reviewer, and where the review is; while the session is opened, how far that is."""
 
     records: list[InQueue]
-    state: str
-    counts: dict[str, int] | None
-    recall: dict[str, object] | None
-    preparing: dict[str, object] | None
+    state: State | None
+    preparing: Opening | None
 
 
 @dataclass
@@ -181,23 +182,9 @@ class Desk:
                 rows = [one.row for one in session.ahead(AHEAD)]
                 # The next record is put before the reviewer twice: first behind the present one, then as it.
                 self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
-                state = self._state()
-                return {
-                    "records": [{**self._texts[row], "tags": session.tags(row)} for row in rows],
-                    "state": str(state),
-                    "counts": {**asdict(state.counts), "left": state.counts.left},
-                    "recall": {"text": state.recall, "decisions_ago": state.decisions_ago},
-                    "preparing": None,
-                }
+                return Queue([InQueue(self._texts[row], session.tags(row)) for row in rows], self._state(), None)
         except NotOpen:
-            at = self.opening or Opening()
-            return {
-                "records": [],
-                "state": "",
-                "counts": None,
-                "recall": None,
-                "preparing": {"what": at.what, "done": at.done, "total": at.total},
-            }
+            return Queue([], None, replace(self.opening or Opening()))
 
     # -- what the reviewer does ---------------------------------------------------------------
 
@@ -231,7 +218,9 @@ class Desk:
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
-            return {"record_id": record_id, "label": str(label), "reason": reason}
+            # From now on this reviewer may see them, whatever the protocol says.
+            suggestions = [as_json(one) for one in self.suggestions(self.project.live(), record_id)]
+            return {"record_id": record_id, "label": str(label), "reason": reason, "suggestions": suggestions}
 
         return self.once(key, change)
 
@@ -273,21 +262,14 @@ class Desk:
             self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
         )
         live = self.project.live()
-        known = [one for one in facts["known"] if self._may_know(live, one["record_id"])]
+        known = [one for one in facts.known if self._may_know(live, one.record_id)]
         return {
             "record_id": record_id,
-            "ranked": facts["score"] is not None,
-            "terms": [{"term": one["term"], "for": one["weight"] > 0} for one in facts["terms"]],
-            "criteria": [
-                {"kind": one["kind"], "text": one["text"], "nearer_than": one["less_near"]} for one in facts["criteria"]
-            ],
+            "ranked": facts.score is not None,
+            "terms": [{"term": one.term, "for": one.weight > 0} for one in facts.terms],
+            "criteria": [{"kind": one.kind, "text": one.text, "nearer_than": one.less_near} for one in facts.criteria],
             "known": [
-                {
-                    "record_id": one["record_id"],
-                    "title": line(one["title"]),
-                    "relevant": one["relevant"],
-                    "for": one["weight"] > 0,
-                }
+                {"record_id": one.record_id, "title": line(one.title), "relevant": one.relevant, "for": one.weight > 0}
                 for one in known
             ],
         }
@@ -304,6 +286,11 @@ class Desk:
             if event := live.decisions.get((self.stage_name, member, self.reviewer)):
                 return event
         return None
+
+    def suggestions(self, live: CurrentState, record_id: int) -> list[SuggestedAsRead]:
+        """Return what machines suggest for a record, as far as the reviewer may see it now."""
+        blind = self.project.protocol().machines.blind
+        return suggested_as_read(live, self.stage_name, record_id, viewer=self.reviewer, blind=blind)
 
     def last(self, live: CurrentState) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""

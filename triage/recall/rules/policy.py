@@ -36,6 +36,9 @@ class Policy:
         The plateau after an audit draw has hit, as a share of the first.
     least : int
         No plateau but one after a hit is shorter.
+    mix : int
+        After so many audit draws in a row comes one ranked record, so that no reviewer has long stretches in which
+        nothing is relevant, and tires. It says nothing of the ranking, and is no evidence. 0 for none.
     fixed : FixedAuditRule or None
         The audit is one sample of the rule's size, and no more.
     """
@@ -45,6 +48,7 @@ class Policy:
     share: float = 0.2
     again: float = 0.5
     least: int = 20
+    mix: int = 20
     fixed: FixedAuditRule | None = None
 
     def plateau(self, found: int, left: int, total: int) -> int:
@@ -74,10 +78,22 @@ class Policy:
         """
         if self.fixed is not None and (sample := self.fixed.sample(history)) is not None:
             return Origin.AUDIT if len(sample.y) < sample.size else Origin.RANKED
+        if not self.is_auditing(history):
+            return Origin.RANKED
+        in_a_row = self.draws_in_a_row(history)
+        return Origin.RANKED if self.mix and in_a_row and in_a_row % self.mix == 0 else Origin.AUDIT
+
+    def is_auditing(self, history: History) -> bool:
+        """Tell whether an audit is under way, or begins with the next record."""
         first, since = first_audit(history.origin), after_last_relevant(history)
         if first is not None and (history.origin[max(first, since) :] == Origin.AUDIT).any():
-            return Origin.AUDIT
-        return Origin.AUDIT if self.run(history) >= self.wanted(history) else Origin.RANKED
+            return True
+        return self.run(history) >= self.wanted(history)
+
+    def draws_in_a_row(self, history: History) -> int:
+        """Return how many audit draws there were since the last record of another kind; `mix` at most."""
+        newest = history.origin[-self.mix :] == Origin.AUDIT if self.mix else np.zeros(0, bool)
+        return len(newest) if newest.all() else int(np.argmin(newest[::-1]))
 
     @staticmethod
     def run(history: History) -> int:

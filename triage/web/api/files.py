@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from fastapi import File, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import dedupe, intake
+from ...as_json import as_json
 from ...errors import InputError
+from ...machines import Machine
 from ..reading import line
 from .common import Owner, RecordId, Review, project_of, router
 
@@ -44,8 +47,14 @@ def import_files(
     who: Owner,
     files: Annotated[list[UploadFile], File(max_length=100)],
     source: Annotated[str, Form(max_length=200)] = "",
+    machine: Annotated[str, Form(max_length=200)] = "",
+    person: Annotated[bool, Form()] = False,
 ) -> dict[str, object]:
-    """Read exports into the review, all of them or none; say per file what was announced, kept and at fault."""
+    """Read exports into the review, all of them or none; say per file what was announced, kept and at fault.
+
+    Labels in them are decisions of the visitor's; with `machine`, the name and version of a machine, they are its
+    suggestions. A file that names a tool that screens is refused unless `machine` or `person` says whose they are.
+    """
     project = project_of(request)
     with tempfile.TemporaryDirectory(prefix="triage-") as folder:
         paths = []
@@ -57,14 +66,25 @@ def import_files(
                 shutil.copyfileobj(file.file, written, 1 << 20)
             paths.append(path)
         try:
-            done = intake.import_files(project, paths, reviewer=who.name, source=source or None)
+            done = intake.import_files(
+                project,
+                paths,
+                reviewer=who.name,
+                source=source or None,
+                machine=Machine.of(machine) if machine.strip() else None,
+                of_a_person=person,
+            )
         except InputError as error:
             said = str(error)
+            if isinstance(error, intake.WhoseLabels):
+                said = (
+                    f"{error.doubt}: name the machine if one gave them, or say that a person did, and import it again."
+                )
             for path in paths:
                 said = said.replace(str(path), path.name)
             raise InputError(said) from error
     return {
-        "files": [{**intake.as_json(one), "file": Path(one.file).name} for one in done],
+        "files": [as_json(replace(one, file=Path(one.file).name)) for one in done],
         "records": project.snapshot().n_records,
     }
 

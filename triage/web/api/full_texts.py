@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from ... import fulltext
+from ...as_json import as_json
 from ...errors import InputError
 from ...log import CurrentState, Kind
 from ...project import Project, Snapshot
@@ -44,7 +46,7 @@ def attachments_of(
     given = {i: live.attachments(i) for i in record_ids}
     sizes = project.attachments.sizes({e.reason for events in given.values() for e in events})
     return {
-        i: [{**one, "name": line(one["name"])} for one in fulltext.as_json(events, sizes)]
+        i: [replace(one, name=line(one.name)) for one in fulltext.attached_files(events, sizes)]
         for i, events in given.items()
     }
 
@@ -77,12 +79,14 @@ def attach(
     fulltext.check_pdf(name, file.file.read(1_024), file.size or 0)
     file.file.seek(0)
     _, is_new = fulltext.attach(project, record_id, name, file.file.read(), reviewer=who.name, replaces=replaces or ())
-    return {
-        "file": name,
-        "record_id": record_id,
-        "message": "" if is_new else "It was attached already.",
-        "files": attachments_of(project, project.live(), [record_id])[record_id],
-    }
+    return as_json(
+        {
+            "file": name,
+            "record_id": record_id,
+            "message": "" if is_new else "It was attached already.",
+            "files": attachments_of(project, project.live(), [record_id])[record_id],
+        }
+    )
 
 
 @router.get("/attachments", tags=["full texts"])
@@ -91,7 +95,7 @@ def attachments(
 ) -> dict[str, object]:
     """List the PDFs of a record."""
     kept = review.live.kept(record_id)
-    return {"record_id": kept, "files": attachments_of(project_of(request), review.live, [kept])[kept]}
+    return as_json({"record_id": kept, "files": attachments_of(project_of(request), review.live, [kept])[kept]})
 
 
 @router.get(
@@ -133,7 +137,7 @@ def detach(request: Request, review: Review, who: Anyone, event: RecordId) -> di
     if fulltext.attached_by(review.live, event) is not None:
         fulltext.detach(project, event, reviewer=who.name)
     kept = review.live.kept(found.about)
-    return {"record_id": kept, "files": attachments_of(project, project.live(), [kept])[kept]}
+    return as_json({"record_id": kept, "files": attachments_of(project, project.live(), [kept])[kept]})
 
 
 @router.get("/missing", tags=["full texts"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
 
+from ...as_json import INLINE, as_json
 from ...fulltext import AttachedFile
 from ...log import Event
 from ...project import Snapshot
 from ..access import Visitor
-from ..reading import AsRead, as_read, words_of
+from ..reading import AsRead, SuggestedAsRead, as_read, words_of
 from ..sessions import Desk
 from .common import (
     LISTED,
@@ -29,13 +31,16 @@ from .common import (
 from .full_texts import attachments_of
 
 
-class ShownRecord(AsRead):
-    """A record as reviewers see it, and the reviewer's own decision on it."""
+@dataclass(frozen=True, slots=True)
+class ShownRecord:
+    """A record as reviewers see it, the reviewer's own decision on it, and what machines suggest as far as it may be seen."""
 
+    record: AsRead = field(metadata=INLINE)
     at_stage: bool
     tags: list[str]
     files: list[AttachedFile]
     decision: dict[str, object] | None
+    suggestions: list[SuggestedAsRead]
 
 
 @router.get("/records/{record_id}", tags=["records"])
@@ -43,7 +48,7 @@ def record(
     request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = ""
 ) -> dict[str, object]:
     """Return a record as reviewers see it, and the reviewer's own decision on it."""
-    return {**shown_record(request, review, who, record_id, stage)}
+    return as_json(shown_record(request, review, who, record_id, stage))
 
 
 def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: int, stage: str) -> ShownRecord:
@@ -54,13 +59,14 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
     row = int(here.rows_of([kept])[0])
     found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
-    return {
-        **as_read(found, words_of(review.protocol)),
-        "at_stage": row >= 0,
-        "tags": [e.reason for e in tags],
-        "files": attachments_of(project_of(request), review.live, [kept])[kept],
-        "decision": decision_as_json(desk.mine(review.live, kept)),
-    }
+    return ShownRecord(
+        record=as_read(found, words_of(review.protocol)),
+        at_stage=row >= 0,
+        tags=[e.reason for e in tags],
+        files=attachments_of(project_of(request), review.live, [kept])[kept],
+        decision=decision_as_json(desk.mine(review.live, kept)),
+        suggestions=desk.suggestions(review.live, kept),
+    )
 
 
 def found_records(review: Snapshot, wanted: str) -> Iterator[int]:

@@ -12,14 +12,17 @@ from typing import Annotated, Literal
 
 from fastapi import Query, Request
 from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from ... import intake, report, status
+from ... import intake, report, status, stopping, stops
+from ...as_json import as_json
+from ...errors import InputError
 from ...flow import flow
 from ...log.printing import event_as_json
 from ...project import Role, Snapshot
 from ..access import Visitor
-from .common import Anyone, Owner, Review, StageName, router
+from .common import Anyone, Owner, Review, StageName, project_of, router
 
 _EXPORTS = {
     "ris": "application/x-research-info-systems",
@@ -78,8 +81,37 @@ def review_status(request: Request, review: Review, who: Anyone, stage: StageNam
     are done. So do the flow, the conflicts, what has no PDF and the second looks.
     """
     name = review.stage_name(stage or None)
-    facts = request.app.state.statuses.of(review, name, who.viewer)
-    return {**facts, "pace": paces(review, name, who)}
+    facts: status.Status = request.app.state.statuses.of(review, name, who.viewer)
+    return {**as_json(facts), "pace": paces(review, name, who)}
+
+
+class StopRequest(BaseModel):
+    """That the screening of a stage ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200, description="The first stage when left out.")
+    note: str = Field("", max_length=2000)
+    anyway: bool = Field(False, description="Stop although the stopping rule says to go on.")
+
+
+@router.post("/stop", tags=["review"])
+def stop(request: Request, review: Review, who: Owner, given: StopRequest) -> dict[str, object]:
+    """End the screening of a stage: the log says who did, by which rule and on which evidence."""
+    made = stopping.stop(
+        project_of(request), reviewer=who.name, stage_name=given.stage or None, note=given.note, anyway=given.anyway
+    )
+    return {**as_json(made), "stands": made.stands}
+
+
+@router.delete("/stop", tags=["review"])
+def take_stop_back(request: Request, review: Review, who: Owner, stage: StageName = "") -> dict[str, object]:
+    """Take the stop of a stage back."""
+    name = review.stage_name(stage or None)
+    if (standing := stops.newest(review, name)) is None:
+        raise InputError(f"Nobody has stopped the stage {name!r}.")
+    project_of(request).log.undo(standing.event, reviewer=who.name)
+    return {"undone": standing.event}
 
 
 @router.get("/flow", tags=["review"])
@@ -100,6 +132,7 @@ def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, obje
                 "included": s.included,
                 "maybe": s.maybe,
                 "not_retrieved": s.n_not_retrieved,
+                "marked": s.marked,
             }
             for s in counted.stages
         ],

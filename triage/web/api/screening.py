@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...as_json import as_json
 from ...log import Label
 from ...text import plain
 from ..reading import line
@@ -71,7 +72,8 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
     that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
-    is opened, `preparing` says how far it is.
+    is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
+    there are none before the reviewer has decided on the record.
     """
     return queue_of(desk_of(request, review, who, stage))
 
@@ -79,20 +81,34 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
 def queue_of(desk: Desk) -> dict[str, object]:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
-    live = desk.project.live()
-    files = attachments_of(desk.project, live, [one["record_id"] for one in found["records"]])
-    return {
-        **found,
-        "records": [
-            {**one, "files": files[one["record_id"]], "decision": decision_as_json(desk.mine(live, one["record_id"]))}
-            for one in found["records"]
-        ],
-    }
+    live, state = desk.project.live(), found.state
+    ids = [one.record.record_id for one in found.records]
+    files = attachments_of(desk.project, live, ids)
+    return as_json(
+        {
+            "records": [
+                {
+                    **as_json(one),
+                    "files": files[i],
+                    "decision": decision_as_json(desk.mine(live, i)),
+                    "suggestions": desk.suggestions(live, i),
+                }
+                for i, one in zip(ids, found.records, strict=True)
+            ],
+            "state": "" if state is None else str(state),
+            "counts": None if state is None else {**as_json(state.counts), "left": state.counts.left},
+            "recall": None if state is None else {"text": state.recall, "decisions_ago": state.decisions_ago},
+            "preparing": found.preparing,
+        }
+    )
 
 
 @router.post("/decisions", tags=["screening"])
 def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict[str, object]:
-    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted."""
+    """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted.
+
+    `done.suggestions` says what machines suggest for the record: the reviewer has decided on it now.
+    """
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
     return {"done": done, **(queue_of(desk) if decision.next else {})}

@@ -6,6 +6,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import team
+from ...as_json import as_json
 from ...errors import InputError
 from ...log import Label, batches
 from ...project import Role, Snapshot
@@ -81,7 +82,7 @@ def ask_for_second_look(request: Request, review: Review, who: Anyone, asked: As
 @router.get("/conflicts", tags=["team"])
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
-    return {**team.conflicts(review, stage or None, viewer=viewer_of(review, who))}
+    return as_json(team.conflicts(review, stage or None, viewer=viewer_of(review, who)))
 
 
 @router.post("/settlements", tags=["team"])
@@ -99,13 +100,13 @@ def settle(request: Request, review: Review, who: Adjudicator, given: Settlement
             reason=given.reason,
             note=given.note,
         )
-    return {**team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who))}
+    return as_json(team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who)))
 
 
 @router.get("/agreement", tags=["team"])
 def agreement(request: Request, review: Review, who: Adjudicator, stage: StageName = "") -> dict[str, object]:
     """Say how well the reviewers agree, each coefficient with its interval."""
-    return {**team.agreement(review, stage or None)}
+    return as_json(team.agreement(review, stage or None))
 
 
 class Batch(BaseModel):

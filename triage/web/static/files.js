@@ -45,6 +45,8 @@ async function read(exports) {
     const data = new FormData();
     for (const file of exports) data.append("files", file);
     data.append("source", form.elements.source.value);
+    data.append("machine", form.elements.machine.value);
+    data.append("person", form.elements.person.checked);
     const answer = await api("/api/import", { form: data, seconds: 1800 });
     said.textContent = "";
     said.append(`The review holds ${plural(answer.records, "record")}. Next: `, el("a", { href: "/duplicates" }, "look for duplicates"), ".");
@@ -84,6 +86,7 @@ function asRead(file) {
   return el("section", { "aria-label": file.file },
     el("h2", { dir: "auto" }, file.file),
     el("p", {}, `${file.format}: ${count(file.announced)} announced = ${count(file.kept)} kept + ${count(file.already_there)} already there + `
-      + `${plural(file.problems.length, "problem")}${file.decisions ? `; ${plural(file.decisions, "decision")} taken` : ""}`),
+      + `${plural(file.problems.length, "problem")}${file.decisions ? `; ${plural(file.decisions, "decision")} taken` : ""}`
+      + (file.suggestions ? `; ${plural(file.suggestions, "suggestion")} taken, no decision` : "")),
     told.length ? el("ul", {}, told.map((one) => el("li", { dir: "auto" }, `line ${one.line}: ${one.message}`))) : null);
 }

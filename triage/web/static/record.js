@@ -1,7 +1,7 @@
 // One record: its decision is made or changed by a form, and its PDFs are attached and shown. After a second look
 // the way to the next one has the focus.
 
-import { api, makeKey, pause } from "./common.js";
+import { api, el, makeKey, pause } from "./common.js";
 import { Beside, manage } from "./fulltext.js";
 
 const form = document.getElementById("change");
@@ -36,7 +36,8 @@ async function save() {
     const note = form.elements.note.value.trim();
     const body = { key, stage: form.dataset.stage, record_id: Number(form.dataset.record), label, reason, note, tags, next: false };
     try {
-      await api("/api/decisions", { body });
+      const { done } = await api("/api/decisions", { body });
+      document.getElementById("suggested").replaceChildren(...done.suggestions.map((one) => el("li", { dir: "auto" }, one.text)));
       return `${label}${reason ? ` (${reason})` : ""}`;
     } catch (problem) {
       if (problem.code !== "opening") throw problem;

@@ -73,6 +73,7 @@ async function drain() {
     sending = entry.key;
     try {
       const answer = await api(`/api/${entry.what}`, { body: { key: entry.key, stage, ...entry.body } });
+      if (entry.what === "decisions") tellSuggested(entry.record, answer.done.suggestions);
       if (answer.counts) keep("counted", { counts: answer.counts, recall: answer.recall });
       dequeue(entry.key);
       failures = 0;
@@ -125,6 +126,7 @@ function take(answer, entry = null) {
   if (entry?.what === "undo") {
     undoing = false;
     const back = answer.done.record_id;
+    byId("suggested").hidden = true;
     current = null;
     if (back === null) say("You have no decision to take back.");
     else {
@@ -170,6 +172,13 @@ function prepare({ what, done, total }) {
 
 function say(text) {
   byId("last").textContent = text;
+}
+
+/** Say what machines suggest for a record that is decided on now; of others it may stay hidden. */
+function tellSuggested(record, suggestions) {
+  const line = byId("suggested");
+  line.hidden = !suggestions.length;
+  line.replaceChildren(...(suggestions.length ? [`On “${plainText(record.title)}”: ${suggestions.map((one) => one.text).join(" | ")}`] : []));
 }
 
 /** Say how far the reviewer is: what the server counted, and what waits in this browser since. */
@@ -224,6 +233,7 @@ function asRead(record) {
     origin && el("p", { class: "soft", dir: "auto" }, origin),
     links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
     fullText(record),
+    ...(record.suggestions ?? []).map((one) => el("p", { class: "note suggestion", dir: "auto" }, one.text)),
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
     tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
     ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))

@@ -1,0 +1,67 @@
+"""The interface to programs: files in and out, history, search and pairs."""
+
+import pytest
+from web_helpers import alone, csrf, decided, opened
+
+from triage import intake
+from triage.log import Kind
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "2020-11 scopus.xlsx"])
+def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review, name):
+    with review(12) as project, alone(project) as ann:
+        told = ann.post("/api/import", headers=csrf(ann), files={"files": (name, b"PK\3\4 broken")})
+        assert told.status_code == 422 and told.json()["detail"].startswith(name)
+        assert project.records.count() == 12
+
+
+def test_history_search_and_status(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        decided(ann, first["record_id"], "exclude", "key-00000001", reason="ONLINE", note="by telephone")
+        decided(ann, second["record_id"], "include", "key-00000002")
+        found = ann.get("/api/history", params={"label": "exclude", "reason": "ONLINE", "q": "telephone"}).json()
+        assert [one["record_id"] for one in found["decisions"]] == [first["record_id"]]
+        assert ann.get("/api/history").json()["total"] == 2
+        assert ann.get("/api/search", params={"q": "number6"}).json()["records"][0]["record_id"] == 7
+        assert len(ann.get("/api/search", params={"q": "study"}).json()["records"]) == 50
+        facts = ann.get("/api/status").json()
+        assert facts["screened"] == 2 and facts["pace"] == [
+            {"reviewer": "ann", "decisions": 2, "seconds_per_record": None}
+        ]
+        changed = decided(ann, first["record_id"], "maybe", "key-00000003")
+        assert changed.json()["done"]["label"] == "maybe"
+        assert ann.get(f"/api/records/{first['record_id']}").json()["decision"]["label"] == "maybe"
+
+
+def test_exports_are_files_to_be_saved(review):
+    with review() as project, alone(project) as ann:
+        for path, start in (
+            ("/api/export?format=ris", b"TY  - "),
+            ("/api/report?format=svg", b"<svg"),
+            ("/api/report", b"<!doctype html>"),
+            ("/api/export?format=csv&only=unscreened", b"\xef\xbb\xbf"),
+        ):
+            told = ann.get(path)
+            assert told.status_code == 200 and told.headers["content-disposition"].startswith("attachment"), path
+            assert told.content.lstrip(b"\xef\xbb\xbf").startswith(start.lstrip(b"\xef\xbb\xbf")), path
+
+
+def test_pairs_that_may_be_one_record_are_answered_once(review, tmp_path):
+    with review(6) as project:
+        for n, journal in enumerate(("Lancet", "BMJ")):
+            (tmp_path / f"{n}.ris").write_text(
+                "TY  - JOUR\nTI  - A trial of peer support for adults with psychosis\n"
+                f"AU  - Smith, A\nAU  - Jones, B\nPY  - {2001 + n}\nJO  - {journal}\nER  - \n"
+            )
+            intake.import_files(project, [tmp_path / f"{n}.ris"], reviewer="ann")
+        with alone(project) as ann:
+            found = ann.post("/api/duplicates", headers=csrf(ann)).json()
+            (pair,) = found["pairs"]
+            assert {"title", "year"} <= {field["name"] for field in pair["fields"]}
+            given = {"kept_id": pair["kept_id"], "copy_id": pair["copy_id"], "same": True}
+            for _ in range(2):
+                assert ann.post("/api/duplicates/answers", headers=csrf(ann), json=given).json()["open"] == 0
+            assert sum(e.kind is Kind.DUPLICATE for e in project.log.events()) == 1
+            ann.post("/api/duplicates/answers", headers=csrf(ann), json={**given, "same": False})
+            assert not project.live().duplicates

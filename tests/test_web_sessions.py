@@ -1,0 +1,280 @@
+"""Screening in the pages: each change is made once, and people share the pool blind to each other."""
+
+import re
+import threading
+import time
+
+from conftest import PROTOCOL, sample_ris
+from web_helpers import TEAM, alone, client, csrf, decided, decisions, joined, opened, team_app
+
+from triage import intake, screening
+from triage.log import Kind, Label
+from triage.project import Project, Role
+from triage.second_look import second_looks
+from triage.web.sessions import AHEAD
+
+# -- one reviewer ---------------------------------------------------------------------------------
+
+
+def test_decisions_are_those_of_the_terminals_session_and_the_next_record_comes_with_each(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        answer = decided(ann, first["record_id"], "exclude", "key-00000001", reason="CHILD", note="about schools")
+        assert answer.status_code == 200
+        assert answer.json()["records"][0]["record_id"] == second["record_id"]
+        assert len(answer.json()["records"]) == AHEAD
+        (event,) = decisions(project)
+        assert (event.record_id, event.label, event.reason, event.note, event.reviewer) == (
+            first["record_id"],
+            Label.EXCLUDE,
+            "CHILD",
+            "about schools",
+            "ann",
+        )
+        shown = [e for e in project.log.events() if e.kind is Kind.SHOWN]
+        assert [e.record_id for e in shown[:2]] == [first["record_id"], second["record_id"]]
+        assert event.origin is shown[0].origin
+
+
+def test_a_change_that_is_sent_again_is_made_once_and_has_the_first_answer(review):
+    with review() as project, alone(project) as ann:
+        first, _second = opened(ann)
+        answers = [decided(ann, first["record_id"], "include", "key-00000001").json()["done"] for _ in range(3)]
+        assert answers[0] == answers[1] == answers[2] and len(decisions(project)) == 1
+        head = csrf(ann)
+        undone = [ann.post("/api/undo", headers=head, json={"key": "key-00000002"}).json()["done"] for _ in range(2)]
+        assert undone[0] == undone[1] and undone[0]["record_id"] == first["record_id"]
+        assert sum(e.kind is Kind.UNDO for e in project.log.events()) == 1
+
+
+def test_a_change_that_is_sent_again_to_a_server_started_anew_is_made_once(review):
+    with review() as project:
+        with alone(project) as ann:
+            first, second = opened(ann)
+            decided(ann, first["record_id"], "include", "key-00000001")
+            decided(ann, second["record_id"], "maybe", "key-00000002")
+            ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]})
+        with alone(project) as ann:
+            opened(ann)
+            before = len(project.log.events())
+            decided(ann, first["record_id"], "include", "key-00000001")
+            told = ann.post(
+                "/api/undo", headers=csrf(ann), json={"key": "key-00000003", "record_id": second["record_id"]}
+            )
+            assert told.json()["done"]["record_id"] is None
+            assert [e.kind for e in project.log.events()[before:] if e.kind is not Kind.SHOWN] == []
+
+
+def test_undo_shows_the_record_again_with_its_note_and_skip_sets_it_aside(review):
+    with review() as project, alone(project) as ann:
+        first, second = opened(ann)
+        decided(ann, first["record_id"], "exclude", "key-00000001", note="a note")
+        back = ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000002"}).json()
+        assert back["done"] == {"record_id": first["record_id"], "label": "exclude", "note": "a note", "reason": ""}
+        assert back["records"][0]["record_id"] == first["record_id"]
+        after = ann.post(
+            "/api/skips", headers=csrf(ann), json={"key": "key-00000003", "record_id": first["record_id"]}
+        ).json()
+        assert after["records"][0]["record_id"] == second["record_id"]
+        assert not list(project.live().decisions.values())
+
+
+def test_what_is_wrong_is_said_and_nothing_is_written(review):
+    with review() as project, alone(project) as ann:
+        first, _ = opened(ann)
+        for facts, said in (
+            ({"label": "exclude", "reason": "NOSUCH"}, "NOSUCH"),
+            ({"label": "include", "reason": "CHILD"}, "CHILD"),
+            ({"label": "perhaps"}, "label"),
+            ({"label": "include", "tags": ["new"]}, "new"),
+        ):
+            told = decided(ann, first["record_id"], key="key-00000001", **facts)
+            assert told.status_code == 422 and said in told.json()["detail"]
+        assert decided(ann, 10_000, "include", "key-00000001").status_code == 422
+        assert not decisions(project)
+
+
+def test_records_that_are_imported_meanwhile_come_into_the_open_session(review, tmp_path):
+    with review(12) as project, alone(project) as ann:
+        opened(ann)
+        more = "TY  - JOUR\nTI  - peer support of adults, a new one\nAB  - peer support\nER  - \n"
+        told = ann.post(
+            "/api/import", headers=csrf(ann), files={"files": ("../../new<b>.ris", more)}, data={"source": "Embase"}
+        )
+        assert told.status_code == 200 and told.json()["records"] == 13
+        (file,) = told.json()["files"]
+        assert (file["file"], file["announced"], file["kept"], file["source"]) == ("new_b_.ris", 1, 1, "Embase")
+        while len(records := opened(ann)) and 13 not in [r["record_id"] for r in records]:
+            answer = decided(ann, records[0]["record_id"], "exclude", f"key-{records[0]['record_id']:08}")
+            assert answer.status_code in (200, 409)
+        assert records
+
+
+def test_why_a_session_cannot_be_opened_is_told_and_it_is_opened_once_there_are_records(tmp_path):
+    intake.new(tmp_path / "r.triage", None)
+    with Project.open(tmp_path / "r.triage") as project, alone(project, preset="fast") as ann:
+        told = [ann.get("/api/queue")]
+        while told[-1].status_code == 200 and len(told) < 200:
+            time.sleep(0.02)
+            told.append(ann.get("/api/queue"))
+        assert told[-1].status_code == 422 and "import some first" in told[-1].json()["detail"]
+        ann.post("/api/import", headers=csrf(ann), files={"files": ("a.ris", sample_ris(6))})
+        while (again := ann.get("/api/queue")).status_code == 422 or again.json()["preparing"]:
+            time.sleep(0.02)
+        assert len(again.json()["records"]) == AHEAD
+
+
+# -- several --------------------------------------------------------------------------------------
+
+
+def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(review):
+    with review(12, PROTOCOL.replace('model = "fast"', 'model = "fast"\nreviewers_per_record = 2')) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
+            first = opened(rita)[0]["record_id"]
+            assert decided(rita, first, "exclude", "key-00000001", note="seen by rita").status_code == 200
+            opened(rosa)
+            for told in (
+                rosa.get(f"/api/records/{first}"),
+                rosa.get(f"/records/{first}"),
+                rosa.get("/api/history"),
+                rosa.get("/api/search?q=peer"),
+                rosa.get("/api/queue"),
+                rosa.get(f"/api/why/{first}"),
+            ):
+                assert told.status_code == 200 and "rita" not in told.text
+            assert [one["reviewer"] for one in rosa.get("/api/status").json()["pace"]] == ["rosa"]
+            assert decided(rosa, first, "include", "key-00000001").status_code == 200  # the same key, another person
+            # Each counts their own decision, not what the other's has made of the record.
+            for who, relevant in ((rita, 0), (rosa, 1)):
+                assert who.get("/api/queue").json()["counts"] == {
+                    "records": 12,
+                    "screened": 1,
+                    "relevant": relevant,
+                    "left": 11,
+                }
+            opened(rolf)
+            assert decided(rolf, first, "include", "key-00000001").status_code == 422
+            assert {e.reviewer for e in decisions(project)} == {"rita", "rosa"}
+            # Now that both are there, those who judged the record see that they disagree; an adjudicator settles.
+            assert [one["record_id"] for one in rita.get("/api/conflicts").json()["conflicts"]] == [first]
+            assert rolf.get("/api/conflicts").json()["conflicts"] == [] and "rita" not in rolf.get("/conflicts").text
+            ada = joined(app, "ada", Role.ADJUDICATOR)
+            page = ada.get("/conflicts").text
+            assert "seen by rita" in page and "rosa" in page and ada.get("/api/agreement").json()["records"] == 1
+            for _ in range(2):
+                told = ada.post("/api/settlements", headers=csrf(ada), json={"record_id": first, "label": "include"})
+                assert told.status_code == 200 and told.json()["conflicts"] == []
+            assert len([e for e in project.log.events() if e.kind is Kind.SETTLED]) == 1
+            assert "Settled" in ada.get("/conflicts").text
+
+
+def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review):
+    with review(120) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
+            assert "no record has been excluded" in rosa.get("/second-look").text
+            screening.commit_audit(project)
+            project.log.decide(
+                "abstract",
+                [
+                    {"record_id": i, "label": Label.INCLUDE if i % 6 == 1 else Label.EXCLUDE, "note": "seen by rita"}
+                    for i in range(1, 121)
+                ],
+                reviewer="rita",
+            )
+            asked = {"stage": "abstract", "size": 6}
+            refused = rita.post("/api/second-look", headers=csrf(rita), json=asked)
+            assert refused.status_code == 422 and "rita excluded all 100 records" in refused.json()["detail"]
+            assert "second look is another reviewer" in rita.get("/second-look").text
+            found = rosa.get("/api/second-look").json()
+            assert (found["sample"], found["waiting"], found["more"], found["records"]) == (0, 0, 100, [])
+            assert [one["looks"] for one in found["price"]] == [25, 50, 100] and found["price"][2]["recall_lower"] == 1
+            page = rosa.get("/second-look").text
+            assert "What second looks prove at 95" in page and 'max="100"' in page
+            assert rosa.post("/api/second-look", json=asked).status_code == 403  # from elsewhere
+            assert rosa.post("/api/second-look", headers=csrf(rosa), json=asked).json() == {"waiting": 6}
+            form = {"csrf": csrf(rosa)["x-csrf-token"], "stage": "abstract", "size": 6}
+            sent = rosa.post("/second-look", data=form, follow_redirects=False)
+            assert (
+                sent.status_code == 303
+                and len([e for e in project.log.events() if e.kind is Kind.SECOND_LOOK_PLAN]) == 1
+            )
+            own = rita.get("/api/second-look").json()
+            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] == 6 and own["records"] == []
+            assert "a second look is another reviewer" in rita.get("/second-look").text
+            assert (
+                "/second-look?stage=" not in rita.get("/overview").text
+                and "/second-look?stage=" in rosa.get("/overview").text
+            )
+            found = rosa.get("/api/second-look?stage=abstract").json()
+            waiting = [one["record_id"] for one in found["records"]]
+            assert waiting == list(second_looks(project.snapshot(), "rosa").waiting) and found["own"] == 0
+            assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
+            page = rosa.get("/second-look")
+            hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)
+            assert [int(re.findall(r"\d+", href)[0]) for href in hrefs] == waiting
+            opened(rosa)
+            before = len(project.log.events())
+            for at, record_id in enumerate(waiting):
+                shown = rosa.get(f"/records/{record_id}?stage=abstract&second-look=1")
+                following = [*waiting[at + 1 :], *waiting[:at]]
+                for text in (shown.text, page.text, rosa.get(f"/api/records/{record_id}").text):
+                    assert "rita" not in text
+                assert "not judged by you" in shown.text
+                assert (f"/records/{following[0]}?" in shown.text) == (at < len(waiting) - 1)
+                label = "include" if at == 0 else "exclude"
+                told = decided(rosa, record_id, label, f"key-{at:08}", next=False)
+                assert told.status_code == 200 and set(told.json()) == {"done"}
+                assert rosa.get("/api/second-look").json()["judged"] == at + 1
+                page = rosa.get("/second-look")
+            assert "No other record awaits your second look" in shown.text and "has had its second look" in page.text
+            assert {e.kind for e in project.log.events()[before:]} == {Kind.DECISION}
+            opened(rolf)
+            assert decided(rolf, waiting[0], "include", "key-00000001").status_code == 422
+            assert [one["record_id"] for one in rosa.get("/api/conflicts").json()["conflicts"]] == [waiting[0]]
+            noise = rosa.get("/api/status").json()["label_noise"]
+            assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(waiting), 1, [])
+            assert (
+                rosa.get("/second-look?stage=none").status_code
+                == rosa.get("/api/second-look?stage=none").status_code
+                == 422
+            )
+
+
+def test_reviewers_at_once_share_the_pool(review):
+    with review(48) as project:
+        app = team_app(project)
+        with client(app, TEAM):
+            joined(app, "olga", Role.OWNER)
+            people = {name: joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf", "rene")}
+            wrong = []
+
+            def screen(name):
+                visitor = people[name]
+                token, records = csrf(visitor), opened(visitor)
+                for n in range(12):
+                    if not records:
+                        break
+                    record = records[0]
+                    body = {"key": f"{name}-{n:08}", "record_id": record["record_id"], "label": "exclude"}
+                    for _ in range(2):  # each is sent twice
+                        told = visitor.post("/api/decisions", headers=token, json=body)
+                        if told.status_code != 200:
+                            wrong.append((name, told.status_code, told.text))
+                            return
+                    records = told.json()["records"]
+
+            threads = [threading.Thread(target=screen, args=[name]) for name in people]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert wrong == []
+            made = decisions(project)
+            assert len({e.record_id for e in made}) == len(made) >= 40
+            assert {e.reviewer for e in made} == set(people)
