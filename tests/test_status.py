@@ -118,6 +118,9 @@ def test_right_after_an_import(project):
         "missed_upper": 10,
         "audit_draws": 0,
         "certified": False,
+        "among": "all",
+        "known_before": 0,
+        "recall_lower_all": None,
     }
     assert set(as_json(facts.estimate).values()) == {None}
     assert facts.workload.records_to_certificate == Percentiles(10, 10, 10)
@@ -187,6 +190,9 @@ def test_the_certificate_is_that_of_the_log(tmp_path):
             "missed_upper": c.missed_upper,
             "audit_draws": 120,
             "certified": c.certified,
+            "among": "all",
+            "known_before": 0,
+            "recall_lower_all": c.recall_lower,
         }
         assert c.certified and facts.verdict.stop and facts.verdict.certified
         assert facts.workload.records_to_certificate == Percentiles(0, 0, 0)

@@ -23,7 +23,7 @@ from .recall.verdict import Estimate, Verdict
 from .second_look import Looks
 from .session_state import evidence_of
 from .stopping_rules import RULES
-from .stops import Stop, newest as newest_stop
+from .stops import Stop, newest as newest_stop, revealed_seeds
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
@@ -166,6 +166,14 @@ class MachineFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionFacts:
+    """Known relevant records that were shown once more, as checks of attention."""
+
+    checks: int
+    recognised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a stage is; `triage status --json` prints these fields (see `as_json`)."""
 
@@ -189,6 +197,8 @@ class Status:
     verdict: VerdictFacts
     warnings: list[str]
     stop: Stop | None = None
+    attention: AttentionFacts | None = None
+    seeds_revealed: bool | None = None  # whether they give what was committed; None while they are secret
     machines: list[MachineFacts] = field(default_factory=list)
 
 
@@ -288,6 +298,13 @@ def status(
             f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
             f"together; the protocol names {chosen.name}, so that is the one to report."
         )
+    revealed = revealed_seeds(review, stage.name)
+    warnings += [
+        f"The seed that was revealed for the permutation of event {event} is not the one that was committed there: the "
+        "certificate, which rests on it, cannot be trusted."
+        for event, is_right in revealed.items()
+        if not is_right
+    ]
     stop = newest_stop(review, stage.name)
     if stop is not None and is_blind:  # its counts are of what everybody has decided
         warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
@@ -351,6 +368,8 @@ def status(
         verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
         warnings=warnings,
         stop=stop,
+        seeds_revealed=all(revealed.values()) if revealed else None,
+        attention=_attention([e for e in events if not is_blind or e.reviewer == viewer], stage.name),
         machines=_machines(stage, history, certificate, confidence),
     )
 
@@ -385,6 +404,12 @@ def _machines(stage: Stage, history: History, certificate: recall.Certificate, c
             )
         )
     return found
+
+
+def _attention(events: Iterable[Event], stage: str) -> AttentionFacts | None:
+    """Count the checks of attention; None where there was none. They are never evidence of recall."""
+    labels = [e.label for e in events if e.kind is Kind.CHECK and e.stage == stage]
+    return AttentionFacts(len(labels), sum(label is not Label.EXCLUDE for label in labels)) if labels else None
 
 
 def _waiting(stage: Stage, history: History) -> int:
@@ -654,6 +679,14 @@ def _unfinished(
     return told
 
 
+def attention_in_words(facts: AttentionFacts) -> str:
+    """Return what the checks of attention say."""
+    return (
+        f"{facts.recognised:,} of {plural(facts.checks, 'relevant record')} shown once more {was_were(facts.recognised)} "
+        "recognised, as a check of attention"
+    )
+
+
 def is_certified(facts: Status) -> bool:
     """Tell whether the target is certified, by the protocol's rule where that is a certificate, else by the running one."""
     by_rule = facts.verdict.promise == "certificate"
@@ -703,6 +736,8 @@ def in_words(facts: Status) -> str:
     lines += [
         f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
     ]
+    if facts.attention is not None:
+        lines.append(f"Attention    {attention_in_words(facts.attention)}.")
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts.rules:
         mark = "*" if rule.name == v.rule else " "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from .log import Event
-from .project import Snapshot
+import numpy as np
+
+from .log import Event, Kind
+from .project import Snapshot, commitment
 from .wording import agree, floor_percent, plural, was_were
 
 _OF_THE_EVENT = ("event", "at", "stage", "reviewer", "no_longer")
@@ -136,3 +139,36 @@ def _changed(review: Snapshot, made: Stop) -> list[str]:
     if (stopping.rule, stopping.target, stopping.confidence) != (made.rule, made.target, made.confidence):
         told.append("the protocol names another stopping rule, target or confidence")
     return told
+
+
+def revealed_seeds(review: Snapshot, stage_name: str) -> dict[int, bool]:
+    """Tell of each audit permutation whose seed was revealed whether it is the one that was committed.
+
+    Returns
+    -------
+    dict of int to bool
+        By the event that committed it. Whether the seed gives the permutation, and both the commitment of that event
+        (`project.log.commitment`), or, in older logs, the permutation's digest and the seed itself.
+    """
+    seeds: dict[str, str] = {}
+    for e in review.events:
+        if e.kind is Kind.REVEAL and e.stage == stage_name:
+            seeds |= json.loads(e.note)["seeds"]
+    notes = {e.seq: json.loads(e.note) for e in review.events if e.kind is Kind.PLAN and e.stage == stage_name}
+    found: dict[int, bool] = {}
+    for seq, permutation in review.plans.get(stage_name, ()):
+        if (seed := seeds.get(str(seq))) is None:
+            continue
+        found[seq] = False
+        if not seed.isdecimal():
+            continue
+        drawn = np.random.default_rng(int(seed)).permutation(np.sort(permutation))
+        said = notes[seq].get("commitment")
+        kept = (
+            said == commitment(int(seed), permutation)
+            if said is not None
+            else notes[seq].get("sha256") == hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
+            and str(notes[seq].get("seed")) == seed
+        )
+        found[seq] = bool(kept and np.array_equal(drawn, permutation))
+    return found

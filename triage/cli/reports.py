@@ -293,6 +293,7 @@ def log(review: Review, as_json: AsJson = False) -> None:
     duplicate, apart (a person says: no copy), removal (before screening), stays (a person says: not removed);
     plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
     second_look_plan (the order in which excluded records are judged again), reveal (of the seeds);
+    check (a relevant record shown once more, as a check of attention: no decision);
     machine (one was declared as a screener), suggestion (its label for a record, never a decision);
     stop (a person ended the screening of a stage), undo (of an earlier event).
     """

@@ -137,6 +137,21 @@ class Log:
             rows += _retagged(self._reader.live(), stage, reviewer, tags)
             return self._reader.append(connection, rows) if rows else []
 
+    def check(
+        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
+    ) -> Event:
+        """Log how a reviewer judged a record that is known to be relevant, shown once more: no decision."""
+        row = {
+            "kind": Kind.CHECK,
+            "stage": stage,
+            "record_id": record_id,
+            "label": label,
+            "reviewer": reviewer,
+            "reason": reason,
+            "note": note,
+        }
+        return self._append([row])[0]
+
     def settle(
         self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
     ) -> Event:

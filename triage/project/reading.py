@@ -209,9 +209,10 @@ class Reader:
         InputError
             When one of them, other than a machine's own, is in the name of a machine.
         """
-        if self.live().machines:
-            rows = map(self._by_a_person, rows)
-        return insert_events(connection, rows)
+        with self._turn:
+            known = self._read.events[-1].seq if self._read.events else 0
+            live = self._live() if newest_event(connection) == known else self.live()
+        return insert_events(connection, (_by_a_person(live, row) for row in rows) if live.machines else rows)
 
     def check_person(self, name: str) -> None:
         """Refuse the name of a machine where a person is meant.
@@ -220,16 +221,21 @@ class Reader:
         ------
         InputError
         """
-        if (machine := self.live().machine_named(name)) is not None:
-            raise InputError(
-                f"{machine!r} is a machine in this review, and a machine decides nothing; give the name of the person "
-                "who does."
-            )
+        _check_person(self.live(), name)
 
-    def _by_a_person(self, row: Mapping[str, object]) -> Mapping[str, object]:
-        if row["kind"] not in (Kind.MACHINE, Kind.SUGGESTION):
-            self.check_person(str(row.get("reviewer", "")))
-        return row
+
+def _by_a_person(live: CurrentState, row: Mapping[str, object]) -> Mapping[str, object]:
+    if row["kind"] not in (Kind.MACHINE, Kind.SUGGESTION):
+        _check_person(live, str(row.get("reviewer", "")))
+    return row
+
+
+def _check_person(live: CurrentState, name: str) -> None:
+    if (machine := live.machine_named(name)) is not None:
+        raise InputError(
+            f"{machine!r} is a machine in this review, and a machine decides nothing; give the name of the person who "
+            "does."
+        )
 
 
 def newest_event(connection: Connection) -> int:

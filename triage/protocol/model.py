@@ -120,6 +120,7 @@ class Protocol:
     learn_from: str = "stage"
     reviewers_per_record: int = 1
     calibration: int = 0
+    attention_checks: int = 0
     machines: Machines = field(default_factory=Machines)
 
     @property

@@ -100,6 +100,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
         reviewers_per_record=top.count("reviewers_per_record") or 1,
         calibration=top.count("calibration") or 0,
+        attention_checks=top.count("attention_checks") or 0,
         machines=Machines(blind=machines.yes_or_no("blind", True)),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
@@ -187,6 +188,7 @@ _KEYS = (
     "learn_from",
     "reviewers_per_record",
     "calibration",
+    "attention_checks",
     "sources",
     "limits",
     "include",

@@ -56,6 +56,10 @@ _TEMPLATE = '''\
 ## how well they agree on them.
 # calibration = 20
 
+## Checks of attention: after so many random draws, few of which are relevant, one that is known to be relevant is shown
+## once more. The report says how many were recognised; nothing else changes by it.
+# attention_checks = 50
+
 ## ---- From here on come tables. A key belongs to the line with [ above it, so what stands above goes
 ## ---- for the whole protocol and must stay above.
 

@@ -222,6 +222,7 @@ _OF_NO_RANKING = frozenset(
         Kind.ATTACHED,
         Kind.MACHINE,
         Kind.SUGGESTION,
+        Kind.CHECK,
         Kind.STOP,
         Kind.REVEAL,
     )

@@ -15,7 +15,7 @@ from ..flow import Flow, StageFlow
 from ..log import History, Origin
 from ..project import Snapshot
 from ..protocol.model import Limits, Protocol
-from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, audit_in_words
+from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, attention_in_words, audit_in_words
 from ..stopping_rules import RULES
 from ..stops import Stop, newest as newest_stop
 from ..wording import agree, is_are, plural, span, was_were
@@ -275,7 +275,7 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
-    if stage.name in stopped_stages(status, {}) and stage.marked:
+    if stage.marked and (status.verdict.stop or (status.stop is not None and status.stop.stands)):
         n = stage.marked
         said.append(
             f"When screening had stopped, {plural(n, 'record')} that {was_were(n)} suggested for exclusion and "
@@ -326,6 +326,13 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"The point estimate of recall ({estimate.method}), which carries no guarantee, was "
             f"{percent(estimate.recall)}."
         )
+    if status.seeds_revealed:
+        said.append(
+            "The seeds of the random draws were made public after the stop, and give the permutations that had been "
+            "committed before the first draw."
+        )
+    if status.attention is not None:
+        said.append(f"Of attention: {attention_in_words(status.attention)}.")
     said.append(
         "Recall is relative to the reviewers' own decisions and to the records imported: it says "
         "nothing of records that the searches missed."

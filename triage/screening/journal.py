@@ -267,7 +267,7 @@ class ProjectJournal:
         self._live = review.live
         for e, row in zip(others, self._rows_of(others), strict=True):
             moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (
-                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION)
+                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION, Kind.CHECK)
             )
             taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
             if moves or (e.kind is Kind.PLAN and e.stage == name) or taken_back:
@@ -321,6 +321,13 @@ class ProjectJournal:
         self._live = self._project.live()
         self._count_votes(row)
         return self._relevance(row)
+
+    def check(self, row: int, label: Label, reason: str, note: str) -> None:
+        record_id = int(self.stage.record_ids[row])
+        event = self._project.log.check(
+            self.stage.name, record_id, label, reviewer=self._reviewer, reason=reason, note=note
+        )
+        self._note(event, row)
 
     @contextmanager
     def _taking(self, row: int) -> Iterator[None]:

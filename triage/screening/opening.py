@@ -102,6 +102,7 @@ def open_session(
         training,
         next_origin=_policy(review),
         journal=journal,
+        check_after=review.protocol.attention_checks,
         background=background,
         retrain_after=retrain_after,
     )
