@@ -53,6 +53,7 @@ BODIES = {
     "/api/duplicates/answers": {"kept_id": 1, "copy_id": 2, "same": True},
     "/api/settlements": {"record_id": 1, "label": "include"},
     "/api/batches/take-back": {"event": 1},
+    "/api/second-look": {"size": 1},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"},
@@ -64,6 +65,7 @@ FORMS = {
     "/batches/take-back": {"event": 1},
     "/overview/stop": {"anyway": "yes"},
     "/overview/stop/take-back": {},
+    "/second-look": {"size": 1},
 }
 # What may find nothing to do, whoever asks for it: which of them comes first is not the order of a review.
 ANSWERS_TOO = ("/api/duplicates/answers", "/api/stop", "/overview/stop", "/overview/stop/take-back")

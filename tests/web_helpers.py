@@ -91,6 +91,8 @@ NEEDS = {
             "GET /api/batches",
             "POST /api/batches/take-back",
             "POST /batches/take-back",
+            "POST /api/second-look",
+            "POST /second-look",
             "POST /account/password",
             "POST /account/tokens",
             "POST /account/tokens/revoke",
