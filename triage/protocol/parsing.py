@@ -68,7 +68,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top = _Table(table, name, "")
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
-    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among"))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among", "recall_of"))
     machines = top.table("machines", ("blind",))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
@@ -95,6 +95,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
             recall_among=stopping.choice("recall_among", ("screened", "all"), "screened"),
+            recall_of=stopping.choice("recall_of", ("labels", "corrected"), "labels"),
         ),
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
@@ -112,6 +113,8 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     if not rule.needs_audit_size and protocol.stopping.audit_size is not None:
         with_size = ", ".join(row.name for row in RULES.values() if row.needs_audit_size)
         stopping.wrong("audit_size", f"left out, as {rule.name} has none ({with_size} has)")
+    if protocol.stopping.recall_of == "corrected" and rule.name != DEFAULT_RULE:
+        stopping.wrong("recall_of", f'"labels" for rule = "{rule.name}": only {DEFAULT_RULE} counts wrong labels')
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol

@@ -119,6 +119,9 @@ _TEMPLATE = '''\
 ## Of which records the recall is: "screened", those that are screened here, so that what came with its label counts
 ## neither as found nor as missed; or "all".
 # recall_among = "screened"
+## Of which labels: "labels", those given; or "corrected", with wrong exclusions counted as second looks find them
+## (`triage screen --second-look`), which stops a review later.
+# recall_of = "labels"
 
 ## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
 ## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on it.

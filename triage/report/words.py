@@ -90,12 +90,14 @@ def headline(status: Status) -> str:
     if not status.verdict.stop:
         return "Screening goes on."
     if _is_certified(status):
-        return "Screening can stop, certified."
+        return f"Screening can stop, certified {status.verdict.of_which}."
     return "The stopping rule is met, without a certificate."
 
 
 def _is_certified(status: Status) -> bool:
     # The review's own rule may have certified its stop by other evidence than the running certificate.
+    if status.verdict.recall_of == "corrected":
+        return status.verdict.certified
     return status.certificate.certified or status.verdict.certified
 
 
@@ -317,7 +319,7 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
             f"{was_were(missed)} missed among the {plural(status.unscreened, 'record')} not screened{held}."
         )
-    if _is_certified(status) and not certificate.certified:
+    if status.verdict.recall_of == "corrected" or (_is_certified(status) and not certificate.certified):
         said.append(f"By the stopping rule: {status.verdict.why}")
     met = "was" if _is_certified(status) else "was not"
     said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
