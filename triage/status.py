@@ -20,7 +20,7 @@ from .protocol.model import Stopping
 from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
-from .second_look import excluded_of_sample, judgements
+from .second_look import Looks
 from .session_state import evidence_of
 from .stopping_rules import RULES
 from .stops import Stop, newest as newest_stop, revealed_seeds
@@ -129,6 +129,8 @@ class LabelNoise:
     lower: float | None = None
     upper: float | None = None
     recall_lower: float | None = None
+    relevant_upper: int | None = None
+    wrong_upper: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,9 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
-    noise = _label_noise(stage, history, confidence, parameters)
+    looks = Looks.of(review, stage_name, viewer=viewer)
+    corrected = recall.adjudicated(looks.history, looks.corrections(), target, confidence, parameters)
+    noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if RULES[chosen.name].needs_audit_size:
         warnings.append(
@@ -458,33 +462,48 @@ def price_in_words(records: int, confidence: float) -> list[str]:
     return lines
 
 
-def _label_noise(stage: Stage, history: History, confidence: float, parameters: recall.AuditE) -> LabelNoise | None:
-    """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
+def _label_noise(looks: Looks, told: recall.Adjudicated, confidence: float) -> LabelNoise | None:
+    """Return what second looks say of the labels; None while nothing is excluded.
 
-    The sample are the records at the end of the audit's committed permutations, which nobody chose. They
-    count in that order, up to the first that was excluded and is not judged again.
+    The bounds hold at every look. The sensitivity is what the second looks that count, which are at random ones of
+    the excluded audit draws and of the other exclusions, tell of all of each kind.
     """
-    given = judgements(stage)
-    excluded = sum(1 for events in given.values() if events[0].label is Label.EXCLUDE)
-    included = len(given) - excluded
+    draws, others = looks.draws, looks.others
+    excluded = len(draws) + len(others)
     if not excluded:
         return None
-    drawn, pending = excluded_of_sample(stage, given)
-    judged = drawn[: drawn.index(pending[0])] if pending else drawn
-    overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told = LabelNoise(excluded, len(drawn), len(judged), overturned, pending, confidence)
-    if not judged or not included:
-        return told
-    seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
-    # Half of the error goes to the labels and half to the recall among them, so both hold together.
-    among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return replace(
-        told,
-        sensitivity=seen.estimate,
-        lower=seen.lower,
-        upper=seen.upper,
-        recall_lower=None if among is None else among * seen.bound,
+    counted = looks.counted()
+    overturned = [sum(1 for record_id in ids if looks.is_overturned(record_id)) for ids in counted]
+    noise = LabelNoise(
+        excluded=excluded,
+        sample=len({*looks.so_far, *counted[0], *counted[1]}),
+        judged_twice=sum(map(len, counted)),
+        overturned=sum(overturned),
+        pending=[record_id for record_id in looks.so_far if looks.awaits(record_id)],
+        confidence=confidence,
     )
+    if not any(counted):
+        return noise
+    noise = replace(
+        noise, recall_lower=told.recall_lower, relevant_upper=told.relevant_upper, wrong_upper=told.wrong_upper
+    )
+    included = looks.n_included
+    if not included:
+        return noise
+    known = sum(1 for record_id in (*draws, *others) if looks.is_overturned(record_id))
+    # Of the audit draws no more can be wrong than those known to be, and those without a second look.
+    among_draws = sum(1 for record_id in draws if looks.is_overturned(record_id) or looks.awaits(record_id))
+    noise = replace(
+        noise, lower=included / (included + told.wrong_upper + among_draws), upper=included / (included + known)
+    )
+    if any(everything and not ids for ids, everything in zip(counted, (draws, others), strict=True)):
+        return noise
+    wrong = sum(
+        wrong_ones / len(ids) * len(everything)
+        for wrong_ones, ids, everything in zip(overturned, counted, (draws, others), strict=True)
+        if ids
+    )
+    return replace(noise, sensitivity=included / (included + wrong))
 
 
 def _ask(
@@ -616,11 +635,13 @@ def _safe_checks(
     names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
-    if noise is not None and noise.pending:
+    if noise is not None and (noise.pending or not noise.judged_twice):
+        pending = len(noise.pending)
         missing.append(
-            f"{len(noise.pending):,} of {plural(noise.sample, 'excluded record')} drawn at random "
-            f"{agree(len(noise.pending), 'awaits', 'await')} a second look "
-            "(`triage screen --second-look`)"
+            f"{pending:,} of {plural(noise.sample, 'excluded record')} drawn at random "
+            f"{agree(pending, 'awaits', 'await')} a second look"
+            if pending
+            else "nobody has looked again at excluded records drawn at random (`triage screen --second-look`)"
         )
     if not missing:
         return []
@@ -780,23 +801,26 @@ def _beside_all(facts: Status) -> str:
 
 def _labels_in_words(noise: LabelNoise) -> str:
     judged = noise.judged_twice
-    told = (
-        f"Labels       of {plural(noise.sample, 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
-        f"again and {noise.overturned:,} overturned"
-    )
-    if noise.sensitivity is not None and noise.lower is not None and noise.upper is not None:
-        told += (
-            f": the reviewers include {100 * noise.sensitivity:.1f} % of what is relevant "
-            f"({floor_percent(noise.lower)} to {100 * noise.upper:.1f} %)"
+    if not noise.sample and not judged:
+        return (
+            f"Labels       nobody has judged any of {plural(noise.excluded, 'excluded record')} again "
+            "(`triage screen --second-look`)."
         )
-    if noise.sensitivity is not None and noise.recall_lower is not None:
+    told = (
+        f"Labels       {judged:,} of {plural(noise.excluded, 'excluded record')} {is_are(judged)} judged again in turn, "
+        f"{noise.overturned:,} overturned"
+    )
+    if noise.sensitivity is not None:
+        told += f": about {100 * noise.sensitivity:.1f} % of the relevant records that were screened were included"
+    if noise.recall_lower is not None:
         told += (
-            f".\n             Wrong labels counted, recall is at least {floor_percent(noise.recall_lower)} "
-            f"({100 * noise.confidence:g} % confidence for both together)"
+            f".\n             Wrong exclusions counted, at least {floor_percent(noise.recall_lower)} of the relevant "
+            f"records are included ({100 * noise.confidence:g} % confidence,\n             wherever the mistakes are "
+            "and whenever you look; includes taken as right)"
         )
     if noise.pending:
         ids = ", ".join(map(str, noise.pending[:10])) + (" and more" if len(noise.pending) > 10 else "")
-        told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
+        told += f".\n             These await another reviewer's second look: {ids}"
     return told + "."
 
 

@@ -153,9 +153,18 @@ def screen(
         bool,
         typer.Option(
             "--second-look",
-            help="Judge excluded records of a random sample that others excluded, in place of new ones.",
+            help="Judge again, in place of new records, excluded ones that are drawn at random and that others excluded.",
         ),
     ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="How many second looks; when left out those that are asked for already, 100 where none is.",
+        ),
+    ] = None,
 ) -> None:
     """Screen in the terminal: one record, one key.
 
@@ -164,21 +173,27 @@ def screen(
     turns up any more, some come at random among them: these are what certifies the recall.
 
     --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
-    without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
+    without what was said of them: `triage status` then tells what is proven of recall when wrong exclusions are
+    counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
     """
     from .. import recall, screening, status as facts, terminal
     from ..machines import shown_suggestions
-    from ..second_look import awaiting_second_look
+    from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
     from ..session_state import StateOf, recall_for
 
     who = user_name(reviewer)
     if second_look and model is not None:
         raise typer.BadParameter("it cannot be combined with --second-look, which ranks nothing", param_hint="--model")
+    if size is not None and not second_look:
+        raise typer.BadParameter("it belongs to --second-look", param_hint="--size")
     with open_review(review) as project:
         if second_look:
-            opened = screening.open_second_look(
-                project, awaiting_second_look(project.snapshot(), who, stage), stage_name=stage, reviewer=who
-            )
+            before = project.snapshot()
+            price = price_in_words(price_of_second_looks(before, stage), before.protocol.stopping.confidence)
+            ids = ask_for_second_looks(project, who, size, stage)
+            if price:
+                print("\n".join(price))
+            opened = screening.open_second_look(project, ids, stage_name=stage, reviewer=who)
         else:
             warn_if_unranked(project, stage)
             opened = screening.open_session(

@@ -40,8 +40,8 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
     if stage.revealed and (stop := review.live.stops.get(stage.name)) is not None:
         raise InputError(
             f"{stop.reviewer} stopped the stage {stage.name!r}, and the seeds of its random draws are public since: whoever "
-            f"screens on could read the draws to come. Take the stop back first (triage undo --event {stop.seq}); what "
-            "is left is then drawn anew."
+            "screens on could read the draws to come. Take the stop back first (on the overview, or by triage undo "
+            f"--event {stop.seq}); what is left is then drawn anew."
         )
     return review
 
@@ -100,8 +100,6 @@ class ProjectJournal:
         self._take(review, stage_name)
 
     def _take(self, review: Snapshot, stage_name: str) -> None:
-        from .. import recall
-
         self.stage = stage = review.stage(stage_name)
         self._pool = Pool.of(stage, review.history(stage_name))
         self._live = stage.live
@@ -109,8 +107,6 @@ class ProjectJournal:
         self._sample = stage.calibration(self._calibration)
         self._for_all = np.zeros(n, bool)
         self._for_all[self._sample] = True
-        self._to_judge_again = np.zeros(n, bool)
-        self._to_judge_again[stage.to_judge_again(recall.SAMPLE_SHARE)] = True
         self._takers: dict[int, dict[str, bool]] = {}  # for each row who took it; True: on a screen
         ids = [record_id for name, record_id in stage.live.shown if name == stage.name]
         self._first = {  # by which it was first shown
@@ -356,7 +352,7 @@ class ProjectJournal:
         return self._votes[row] < most and self.left_behind(row)
 
     def _awaits_second_look(self, row: int) -> bool:
-        return bool(self._to_judge_again[row]) and awaits_second_look(self._judgements(row))
+        return awaits_second_look(self._judgements(row))
 
     def may_look_again(self, row: int) -> bool:
         """Tell whether a record awaits a second look that this reviewer can give it."""

@@ -129,7 +129,7 @@ def open_second_look(
     ----------
     project : Project
     record_ids : sequence of int
-        See `second_look.awaiting_second_look`.
+        See `second_look.ask_for_second_looks`.
     reviewer : str
     stage_name : str, optional
         The first stage when left out.
