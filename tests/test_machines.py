@@ -494,6 +494,9 @@ def test_the_report_names_tool_version_prompt_and_audit(screened):
     digest = hashlib.sha256(b"Include peer support.").hexdigest()
     assert f"{GPT} (prompt with the SHA-256 {digest}) suggested labels" in page
     assert "2 include and 3 exclude. No suggestion counted as a decision" in page
+    assert "Suggestions were part of the ranking, as far as the reviewers' own labels bore them out." in page.replace(
+        "&#39;", "'"
+    )
     assert f"{GPT} would leave 3 records unread; 0 random ones of them were read by people" in page
     assert "Records excluded by a human" in page.replace("\u00a0", " ")
 

@@ -102,9 +102,12 @@ class Machines:
     ----------
     blind : bool
         Whether a reviewer sees what machines suggest for a record only after deciding on it.
+    rank : bool
+        Whether what machines suggest is part of the ranking, as far as people's labels bear it out.
     """
 
     blind: bool = True
+    rank: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
     stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among", "recall_of"))
-    machines = top.table("machines", ("blind",))
+    machines = top.table("machines", ("blind", "rank"))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
     protocol = Protocol(
@@ -102,7 +102,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         reviewers_per_record=top.count("reviewers_per_record") or 1,
         calibration=top.count("calibration") or 0,
         attention_checks=top.count("attention_checks") or 0,
-        machines=Machines(blind=machines.yes_or_no("blind", True)),
+        machines=Machines(blind=machines.yes_or_no("blind", True), rank=machines.yes_or_no("rank", True)),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:

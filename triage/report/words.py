@@ -277,6 +277,8 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
+    if protocol.machines.rank:
+        said.append("Suggestions were part of the ranking, as far as the reviewers' own labels bore them out.")
     if stage.marked and (status.verdict.stop or (status.stop is not None and status.stop.stands)):
         n = stage.marked
         said.append(
