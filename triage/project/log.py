@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from ..errors import InputError
 from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, folded_name
 from ..log.stage import Stage
-from .database import Database
+from .database import Database, storable
 from .people import Role, checked_name, names_of_people
 from .reading import Reader, newest_event, to_event
 from .schema import (
@@ -191,7 +191,7 @@ class Log:
     def suggest(
         self, stage: str, suggestions: Sequence[Mapping[str, object]], *, machine: str, known: Mapping[str, object]
     ) -> list[Event]:
-        """Log what a machine suggests, and the machine as a screener, all in one transaction.
+        """Log what a machine suggests, all in one transaction, and the machine where anything new is known of it.
 
         Parameters
         ----------
@@ -215,9 +215,12 @@ class Log:
         """
         with self._database.write() as connection:
             machine = self._machine(connection, machine)
-            declared = {"kind": Kind.MACHINE, "reviewer": machine, "note": json.dumps(known, ensure_ascii=False)}
+            note = storable(json.dumps(known, ensure_ascii=False))
+            before = self._reader.live().machines.get(machine, ())
+            if not before or before[-1].note != note:
+                self._reader.append(connection, [{"kind": Kind.MACHINE, "reviewer": machine, "note": note}])
             rows = ({"kind": Kind.SUGGESTION, "stage": stage, "reviewer": machine, **one} for one in suggestions)
-            return self._reader.append(connection, chain([declared], rows))[1:]
+            return self._reader.append(connection, rows)
 
     def _machine(self, connection: Connection, name: str) -> str:
         """Return the name under which a machine is known or is to be."""

@@ -123,9 +123,10 @@ _TEMPLATE = '''\
 ## (`triage screen --second-look`), which stops a review later.
 # recall_of = "labels"
 
-## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
-## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on
-## ---- it. With rank they move records up and down the queue, by as much as the reviewers' own labels bear them out.
+## ---- Machines that screen too, such as language models, whose labels came by `triage suggest`, `triage label
+## ---- --machine` or `triage import --machine`. With blind a reviewer sees what they suggest for a record only after
+## ---- deciding on it. With rank they move records up and down the queue, by as much as the reviewers' own labels bear
+## ---- them out.
 # [machines]
 # blind = true
 # rank = true

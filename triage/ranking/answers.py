@@ -174,8 +174,7 @@ def rank(
     rows, _ = judged_rows(history)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
-    order = np.argsort(-scores, kind="stable")
-    best = order[unscreened[order]][:top]
+    best = ranked.order[unscreened[ranked.order]][:top]
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
     basis, labels = "order", _taught_labels(protocol, stage, history)
     if _has_both(labels):

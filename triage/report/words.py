@@ -268,8 +268,12 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
     )
     said = []
     for one in status.machines:
-        prompts = ", ".join(one.prompts)
-        asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
+        known = []
+        if versions := [version for version in one.versions if version != one.name]:
+            known.append(f"version {_listed(versions)}")
+        if one.prompts:
+            known.append(f"prompt with the SHA-256 {', '.join(one.prompts)}")
+        asked = f" ({'; '.join(known)})" if known else ""
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
         parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
         said.append(
