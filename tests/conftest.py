@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from triage import intake, ranking
 from triage.log import Event, Kind, Label, Origin, Stage, stage_of
@@ -18,6 +19,10 @@ from triage.project import Project
 
 # Helpers say what differs where they fail, as tests do.
 pytest.register_assert_rewrite(*(path.stem for path in Path(__file__).parent.glob("*_helpers.py")))
+
+# How long one example takes says more of what else the machine does than of the code.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"

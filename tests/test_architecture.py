@@ -37,6 +37,8 @@ SIDEWAYS = {
     ("status", "stops"),
     ("status", "flow"),
     ("status", "second_look"),
+    ("stopping", "second_look"),
+    ("session_state", "second_look"),
     ("status", "session_state"),
     ("second_look", "flow"),
     ("suggesting", "ranking.review"),

@@ -13,7 +13,7 @@ from triage.errors import InputError
 from triage.flow import flow
 from triage.log import Kind, Label
 from triage.project import Role
-from triage.second_look import awaiting_second_look, second_looks
+from triage.second_look import ask_for_second_looks, second_looks
 from triage.session_state import StateOf, recall_for
 from triage.web.sessions import AHEAD
 
@@ -112,7 +112,7 @@ def a_team(review):
 
 
 @pytest.mark.parametrize("label", ["include", "exclude", "maybe"])
-@pytest.mark.parametrize("which", ["in the sample", "not in the sample", "on both screens"])
+@pytest.mark.parametrize("which", ["late in the audit", "elsewhere", "on both screens"])
 def test_nothing_that_a_reviewer_can_ask_for_tells_what_the_other_decided(a_team, label, which):
     """Every answer to every GET is the same, byte for byte, before and after; nothing but new cookies is left out.
 
@@ -122,7 +122,7 @@ def test_nothing_that_a_reviewer_can_ask_for_tells_what_the_other_decided(a_team
     project = a_team.project
     screens = {i for name in ("rita", "rosa", "carl") for i in on_screen(project, name)}
     stage = project.stage()
-    sample = (stage.to_judge_again(recall.SAMPLE_SHARE) + 1).tolist()
+    sample = (stage.strata[0][-3:] + 1).tolist()
     free = [i for i in range(1, 61) if i not in screens | set(sample)]
     for name, record_id, given in [
         ("rita", free[0], INCLUDE),
@@ -136,8 +136,8 @@ def test_nothing_that_a_reviewer_can_ask_for_tells_what_the_other_decided(a_team
     ]:
         a_team.decide(name, record_id, given)
     target = {
-        "in the sample": next(i for i in sample if i not in screens),
-        "not in the sample": free[5],
+        "late in the audit": next(i for i in sample if i not in screens),
+        "elsewhere": free[5],
         "on both screens": next(i for i in on_screen(project, "rosa") if i in on_screen(project, "rita")),
     }[which]
     records = [target, free[0], free[4]]
@@ -191,7 +191,7 @@ def test_a_record_of_the_calibration_round_is_not_done_for_whoever_is_still_to_j
 def test_the_terminal_is_as_blind(review, capsys):
     project = review(60, TWO)
     stage = screening.commit_audit(project).stage()
-    target = int(stage.to_judge_again(recall.SAMPLE_SHARE)[0]) + 1
+    target = int(stage.strata[0][-1]) + 1
     weights = recall.logged_parameters(project.log.events(), "abstract")
 
     def line():
@@ -207,7 +207,7 @@ def test_the_terminal_is_as_blind(review, capsys):
     looks = second_looks(project.snapshot(), "bob")
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (0, 0, (), 0)
     with pytest.raises(InputError, match="ordinary screening"):
-        awaiting_second_look(project.snapshot(), "bob")
+        ask_for_second_looks(project, "bob")
     for command in (
         ["screen", str(project.path), "--second-look"],
         ["export", str(project.path), "-o", f"{project.path}.csv", "--only", "second-look"],

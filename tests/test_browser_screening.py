@@ -24,7 +24,7 @@ from conftest import BOTH, PROTOCOL
 from triage import screening
 from triage.log import Kind, Label
 from triage.project import Project, Role
-from triage.second_look import awaiting_second_look
+from triage.second_look import second_looks
 
 browser, window = a_browser, a_window
 
@@ -304,10 +304,16 @@ def test_second_looks_are_taken_one_after_the_other_by_the_keyboard(review, wind
         screening.commit_audit(project)
         excluded = [{"record_id": i, "label": Label.EXCLUDE, "note": "by carl"} for i in range(1, 91)]
         project.log.decide("abstract", excluded, reviewer="carl")
-        waiting = awaiting_second_look(project.snapshot(), "ann")
-        assert len(waiting) == 5
         with served(project) as (base, _):
             page = window(base, viewport={"width": 360, "height": 640})
+            page.goto("/overview")
+            page.get_by_role("link", name="Take a second look", exact=True).click()
+            assert "What second looks prove" in page.locator("main").inner_text() and faults(page) == []
+            page.get_by_label("Second looks", exact=True).fill("5")
+            page.get_by_role("button", name="Take so many").click()
+            page.wait_for_url("**/second-look?*")
+            waiting = list(second_looks(project.snapshot(), "ann").waiting)
+            assert len(waiting) == 5
             page.goto("/overview")
             page.get_by_role("link", name=re.compile("5 excluded records await your second look")).click()
             assert faults(page) == [] and "0 of 5 are judged again; 5 await you" in page.locator("main").inner_text()

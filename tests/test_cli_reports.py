@@ -147,24 +147,32 @@ def test_a_random_sample_of_the_excluded_goes_to_another_reviewer(review):
     triage = review(60)
     first = [[i, "include" if i <= 3 else "exclude", "why-ann" if i > 3 else ""] for i in range(1, 61)]
     triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
-    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
-    assert sample
     assert "ann excluded all" in triage.refused(
         "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "ann"
     )
     assert "cannot be combined with another selection" in triage.refused(
         "export", "r.triage", "-o", "x.csv", "--only", "second-look,maybe"
     )
-    told = triage.json("export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob")
-    assert told["records"] == len(sample)
+    second = "export", "r.triage", "-o", "second.csv", "--only", "second-look", "--reviewer", "bob"
+    assert triage.json(*second, "--top", "7")["records"] == 7
+    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
+    again = triage.program("export", "r.triage", "-o", "a.csv", "--only", "second-look", "--reviewer", "bob")
+    assert len(sample) == 7 and "Wrote 7 records" in again.stdout  # those asked for already
+    price = again.stderr
+    assert "What second looks prove, at 95 % confidence" in price and "     57 more: at least 100 %" in price
     text = (triage.folder / "second.csv").read_text(encoding="utf-8-sig")
     assert "exclude" not in text and "ann" not in text
     assert answered(triage, "second.csv") == sample
     triage("label", "r.triage", "second.csv", "--reviewer", "bob")
     noise = triage.json("status", "r.triage")["label_noise"]
     assert noise["judged_twice"] == len(sample) and not noise["pending"]
+    assert (
+        triage.json("export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "bob")["records"] == 50
+    )
+    assert answered(triage, "x.csv")
+    triage("label", "r.triage", "x.csv", "--reviewer", "bob")
     assert "awaits a second look" in triage.refused(
-        "export", "r.triage", "-o", "x.csv", "--only", "second-look", "--reviewer", "bob"
+        "export", "r.triage", "-o", "y.csv", "--only", "second-look", "--reviewer", "bob"
     )
 
 

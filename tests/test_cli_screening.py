@@ -7,7 +7,7 @@ import pytest
 from cli_helpers import a_review, a_triage, labels, one_object, write
 from conftest import PROTOCOL, sample_ris
 
-from triage import cli, project as projects, protocol as protocols
+from triage import cli, project as projects, protocol as protocols, second_look
 from triage.log import Kind
 
 triage, review = a_triage, a_review
@@ -298,15 +298,18 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     first = [[i, "include" if i <= 3 else "exclude", "why-ann"] for i in range(1, 121)]
     triage("label", "r.triage", labels(triage, "d.csv", first, "record_id,label,note"), "--reviewer", "ann")
     second = "screen", "r.triage", "--second-look", "--reviewer"
-    sample = triage.json("status", "r.triage")["label_noise"]["pending"]
-    assert len(sample) >= 4
     assert "ann excluded all" in triage.refused(*second, "ann")
+    assert "belongs to --second-look" in triage("screen", "r.triage", "--size", "3", code=2)
     assert "no stage" in triage.refused(*second, "bob", "--stage", "none")
     assert "ranks nothing" in triage(*second, "bob", "--model", "fast", code=2)
     keys = ["i", "u", "n", "on second look", "m", "e", "1", "q"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(keys) + "\n"))
-    said = triage(*second, "bob")
-    assert "why-ann" not in said and f"{len(sample)} left" in said
+    said = triage(*second, "bob", "--size", "6")
+    assert "why-ann" not in said and "6 left" in said
+    assert said.index("What second looks prove, at 95 % confidence") < said.index("6 left")
+    with projects.Project.open(triage.folder / "r.triage") as project:
+        sample = second_look.Looks.of(project.snapshot()).so_far
+    assert len(sample) == 6
     assert "2 decisions this time, 1 of them include or maybe." in said
     with projects.Project.open(triage.folder / "r.triage") as project:
         mine = {
@@ -320,4 +323,3 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     noise = triage.json("status", "r.triage")["label_noise"]
     assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(sample), 1, [])
     assert [one["record_id"] for one in triage.json("conflicts", "r.triage")["conflicts"]] == [sample[0]]
-    assert "awaits a second look" in triage.refused(*second, "bob")

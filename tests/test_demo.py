@@ -40,7 +40,7 @@ def test_the_whole_way_outside_the_clone(short, tmp_path, capsys):
     assert told.startswith("This is a demonstration: nobody screened these records.")
     assert told.rstrip().endswith(f"The report is {Path('here') / 'report.html'}")
     steps = [line.split()[0] for line in told.splitlines() if line[:1].islower()]
-    assert list(dict.fromkeys(steps)) == ["import", "dedupe", "filter", "rank", "screen", "export"]
+    assert list(dict.fromkeys(steps)) == ["import", "dedupe", "filter", "rank", "screen", "stop", "export"]
     page = (here / "report.html").read_text(encoding="utf-8")
     assert "This is a demonstration" in page and "<svg" in page
     with Project.open(here / "review.triage") as project:

@@ -481,11 +481,13 @@ def test_a_review_of_one_stage_assesses_no_reports():
 
 # -- automation tools ---------------------------------------------------------------------------
 
+MET = {"abstract": "the stopping rule is met"}
+
 
 def test_what_machines_would_exclude_leaves_before_screening_once_it_has_stopped_and_the_boxes_add_up():
     stage = StageFlow("abstract", 90, 60, 0, {NO_REASON: 20}, 10, 0, machines=("gpt-x",), marked=45)
     flow = Flow({"a": 100}, {"a": 8}, {"date": {"a": 2}}, (stage,))
-    lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}))
+    lines = texts(flow_figure(flow, {}, stopped=MET))
     for box in (
         "Records marked as ineligible by automation tools (n = 45)",
         "Records after the date limit (n = 90)",
@@ -495,15 +497,13 @@ def test_what_machines_would_exclude_leaves_before_screening_once_it_has_stopped
         "Included (n = 10)",
     ):
         assert box in " ".join(lines).replace("\u00a0", " "), box
-    one = " ".join(
-        texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["steps"]))
-    ).replace("\u00a0", " ")
+    one = " ".join(texts(flow_figure(flow, {}, stopped=MET, hide=["steps"]))).replace("\u00a0", " ")
     assert "Records removed before screening (n = 55)" in one and "Records marked as ineligible by" in one
     going_on = " ".join(texts(flow_figure(flow, {}))).replace("\u00a0", " ")
     assert "ineligible" not in going_on and "Not yet screened (n = 60)" in going_on
     with pytest.raises(InputError, match="61 unscreened records are marked by automation tools, of 60"):
         flow_figure(replace(flow, stages=(replace(stage, marked=61),)), {})
-    row = next(line for line in prisma_table(flow, {}, ["abstract"]).splitlines() if line.startswith("excluded_auto"))
+    row = next(line for line in prisma_table(flow, {}, MET).splitlines() if line.startswith("excluded_auto"))
     assert row.endswith(",60")  # with what the stopping rule left unread
 
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from triage.intake.suggestions import machine_columns
 from triage.log import Kind, Label, LogFold, Origin, fold
 from triage.machines import Suggestion, names_a_tool, shown_suggestions
 from triage.project import Project
+from triage.project.reading import Reader
 from triage.screeners import exact_share, screeners
 from triage.status import in_words, status
 
@@ -492,8 +494,27 @@ def test_the_report_names_tool_version_prompt_and_audit(screened):
     digest = hashlib.sha256(b"Include peer support.").hexdigest()
     assert f"{GPT} (prompt with the SHA-256 {digest}) suggested labels" in page
     assert "2 include and 3 exclude. No suggestion counted as a decision" in page
+    assert "Suggestions were part of the ranking, as far as the reviewers' own labels bore them out." in page.replace(
+        "&#39;", "'"
+    )
     assert f"{GPT} would leave 3 records unread; 0 random ones of them were read by people" in page
     assert "Records excluded by a human" in page.replace("\u00a0", " ")
+
+
+def test_once_screening_is_stopped_the_report_counts_what_machines_marked_and_the_stop_stands(screened):
+    triage = screened
+    assert "is a machine" in triage.refused("stop", "r.triage", "--anyway", "--reviewer", GPT)
+    triage("stop", "r.triage", "--anyway", "--reviewer", "ann")
+    machine_file(triage.folder / "m.csv", [[i, "exclude", "", ""] for i in range(2, 13)])
+    triage("label", "r.triage", "m.csv", "--machine", GPT)
+    assert triage.json("status", "r.triage")["stop"]["no_longer"] == []
+    triage("report", "r.triage", "-o", "r.html")
+    page = " ".join((triage.folder / "r.html").read_text(encoding="utf-8").replace("\u00a0", " ").split())
+    # Eleven would be left unread; ann has read record 2.
+    assert "Records marked as ineligible by automation tools: 10" in page
+    assert "10 records that were suggested for exclusion and that nobody had read count as marked as ineligible" in page
+    triage("report", "r.triage", "-o", "prisma.csv")
+    assert re.search(r"^excluded_automatic.*,29$", (triage.folder / "prisma.csv").read_text(), re.MULTILINE)
 
 
 def test_what_nobody_read_and_a_machine_would_exclude_is_counted_once_screening_has_stopped(tmp_path):
@@ -674,3 +695,12 @@ def test_the_page_of_files_asks_too(review):
         assert (done["decisions"], done["suggestions"]) == (0, 1)
         assert project.live().machines.keys() == {"GPT-4 2025"} and not project.live().decisions
         assert send(person="true").json()["files"][0]["decisions"] == 1
+
+
+def test_the_log_is_read_once_however_many_decisions_are_written(screened, monkeypatch):
+    with Project.open(screened.folder / "r.triage") as project:
+        read = []
+        live = Reader.live
+        monkeypatch.setattr(Reader, "live", lambda self: read.append(1) or live(self))
+        project.log.decide("abstract", [{"record_id": i, "label": Label.EXCLUDE} for i in range(1, 31)], reviewer="ann")
+        assert len(read) <= 1

@@ -13,10 +13,9 @@ from sqlalchemy import select, text
 
 from triage import bundled, cli, intake
 from triage.errors import InputError
-from triage.log import Kind, Label, Origin
+from triage.log import Label, Origin
 from triage.project import Project, copy, schema, shown
 from triage.project.location import File, Server, place_of
-from triage.project.reading import insert_events
 from triage.ranking.scores import Ranking
 from triage.records import Record
 
@@ -37,10 +36,7 @@ def full(address) -> Project:
             problems=[(5, "no title")],
         )
     project.log.commit_plan(project.stage(), 1, {"bets": [1]})
-    with project._database.write() as connection:
-        plan = insert_events(connection, [{"kind": Kind.SECOND_LOOK_PLAN, "stage": "abstract"}])[0]
-        order = {"seq": plan.seq, "stage": "abstract", "number": 0, "permutation": b"\1" + 7 * b"\0"}
-        connection.execute(schema.second_look_plans.insert(), [order])
+    project.log.commit_second_look(project.stage(), 0, np.array([1]), 7, size=1, draws=0, reviewer="ann")
     project.log.show("abstract", [1], [Origin.AUDIT], [4], reviewer="ann")
     maybe = {"record_id": 1, "label": Label.MAYBE, "note": "ünïcode\n"}
     project.log.decide("abstract", [maybe], reviewer="ann", tags={1: ["t"]})

@@ -11,14 +11,14 @@ from conftest import PROTOCOL, both_storages, sample_ris
 from screening_helpers import EXCLUDE, INCLUDE, TWO, answer, at_desk, is_relevant, taken
 from sqlalchemy import select
 
-from triage import cli, intake, ranking, recall, status, team
+from triage import cli, intake, ranking, status, team
 from triage.errors import InputError
 from triage.log import Kind, Origin
 from triage.project import Project, schema
 from triage.ranking import answers
 from triage.screening.journal import commit_audit
 from triage.screening.opening import hand_out, open_second_look
-from triage.second_look import awaiting_second_look, second_looks
+from triage.second_look import ask_for_second_looks, second_looks
 
 storage = both_storages
 
@@ -27,26 +27,21 @@ storage = both_storages
 
 
 def screened_by_ann(review, n=120, protocol=PROTOCOL):
-    """Return a review that ann has screened, wrong on one record of the sample, and what awaits a second look of it."""
+    """Return a review that ann has screened, and six records that await bob's second look."""
     project = review(n, protocol)
-    project.log.commit_plan(project.stage(), 2, recall.AuditE().parameters())  # always the same sample
-    stage = project.stage()
-    wrong = int(stage.record_ids[stage.strata[0][-1]])
+    commit_audit(project)
     project.log.decide(
         "abstract",
-        [
-            {"record_id": i, "label": INCLUDE if is_relevant(i) and i != wrong else EXCLUDE, "note": "by ann"}
-            for i in range(1, n + 1)
-        ],
+        [{"record_id": i, "label": INCLUDE if is_relevant(i) else EXCLUDE, "note": "by ann"} for i in range(1, n + 1)],
         reviewer="ann",
     )
-    return project, awaiting_second_look(project.snapshot(), "bob")
+    return project, ask_for_second_looks(project, "bob", 6)
 
 
-def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
+def test_second_looks_come_in_the_order_of_the_sample_and_are_counted(review):
     project, waiting = screened_by_ann(review)
     before = project.snapshot().history()
-    assert len(waiting) >= 4 and project.protocol().reviewers_per_record == 1
+    assert len(waiting) == 6 and project.protocol().reviewers_per_record == 1
     with open_second_look(project, waiting, reviewer="bob") as (session, records):
         assert [r.id for r in records] == waiting and session.undo() is None
         rows = [session.next().row]
@@ -63,7 +58,7 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
             session.decide(showing.row, EXCLUDE)
         assert [records[row].id for row in rows] == [waiting[0], *waiting[2:], waiting[1]]
     told = [e for e in project.log.events() if e.reviewer == "bob"]
-    assert {e.kind for e in told} == {Kind.DECISION, Kind.TAG, Kind.UNDO}
+    assert {e.kind for e in told} == {Kind.SECOND_LOOK_PLAN, Kind.DECISION, Kind.TAG, Kind.UNDO}
     assert project.live().decisions["abstract", waiting[2], "bob"].reason == "ONLINE"
     # The order of first showing is as it was; the overturned record is in conflict, and relevant until it is settled.
     after = project.snapshot().history()
@@ -76,15 +71,16 @@ def test_a_second_look_comes_in_the_order_of_the_sample_and_is_counted(review):
     assert (looks.sample, looks.judged, looks.waiting, looks.own) == (len(waiting), len(waiting), (), 0)
 
 
-def test_one_second_look_is_enough_and_what_is_no_part_of_the_sample_gets_none(review):
+def test_one_second_look_is_enough_and_one_may_be_chosen(review):
     project, waiting = screened_by_ann(review)
     elsewhere = next(i for i in range(1, 121) if not is_relevant(i) and i not in waiting)
     with at_desk(project, "bob") as (bob, _), open_second_look(project, waiting, reviewer="carl") as (carl, records):
         assert bob.next() is None
         first = carl.next().row
         bob.decide(waiting[0] - 1, EXCLUDE)
+        bob.decide(elsewhere - 1, EXCLUDE)  # a second look that nobody drew
         with pytest.raises(InputError, match="As many reviewers"):
-            bob.decide(elsewhere - 1, EXCLUDE)
+            bob.decide(0, EXCLUDE)  # what ann included
         with pytest.raises(InputError, match="As many reviewers"):  # on carl's screen, but judged by bob
             carl.decide(first, INCLUDE)
         second = carl.next().row
@@ -93,7 +89,9 @@ def test_one_second_look_is_enough_and_what_is_no_part_of_the_sample_gets_none(r
         bob.decide(waiting[2] - 1, EXCLUDE)
         assert records[carl.next().row].id == waiting[3]
     given = [(e.record_id, e.reviewer) for e in project.log.events() if e.kind is Kind.DECISION and e.reviewer != "ann"]
-    assert given == [(waiting[0], "bob"), (waiting[1], "carl"), (waiting[2], "bob")]
+    assert given == [(waiting[0], "bob"), (elsewhere, "bob"), (waiting[1], "carl"), (waiting[2], "bob")]
+    noise = status.status(project.snapshot()).label_noise
+    assert (noise.judged_twice, noise.sample) == (3, 6)  # the one that was chosen is no evidence
 
 
 def test_an_exclusion_that_is_taken_back_awaits_no_second_look(review):

@@ -7,23 +7,26 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from conftest import PROTOCOL, STATUS_KEYS, Log
+from sqlalchemy import select
 
 from triage import recall, status
 from triage.as_json import as_json
 from triage.errors import InputError
 from triage.flow import NO_REASON, flow
 from triage.log import History, Kind, Label, Origin
-from triage.project import Project
+from triage.project import Project, schema
+from triage.project.log import commitment
 from triage.protocol.parsing import parse
 from triage.ranking.scores import Ranking
 from triage.records import Record
 from triage.screening.journal import commit_audit
 from triage.screening.opening import hand_out
 from triage.screening.pool import Pool
-from triage.second_look import awaiting_second_look
+from triage.second_look import Looks, ask_for_second_looks, price_in_words, price_of_second_looks, second_looks
 from triage.session_state import recall_in_words, rule_says_stop
 from triage.status import Percentiles, VerdictFacts, seconds_per_record
 from triage.stopping_rules import RULES
+from triage.wording import floor_percent
 
 WEIGHTS = recall.AuditE()
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -245,7 +248,7 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
         if facts.verdict.certified:
             assert RULES[rule].promise == "certificate" and facts.verdict.stop
         said = status.in_words(facts)
-        assert ("(certified)" in said) == facts.verdict.certified
+        assert ("(certified, of the labels given)" in said) == facts.verdict.certified
         if facts.verdict.stop and RULES[rule].promise != "certificate":
             assert f"(promise: {mine.promise})" in said
         elsewhere = next(r for r in facts.rules if r.name == "fixed-audit")
@@ -318,40 +321,144 @@ def test_the_price_of_certainty_is_told_before_screening(tmp_path):
 # -- wrong labels -----------------------------------------------------------------------------
 
 
-def test_second_judgements_of_a_random_sample_tell_of_wrong_labels(tmp_path):
+def looked_again(project, ids, label=EXCLUDE, reviewer="bob"):
+    decide(project, label, *ids, reviewer=reviewer)
+    return facts_of(project).label_noise
+
+
+def test_second_looks_tell_what_is_proven_of_corrected_labels(tmp_path):
     with screened(tmp_path, 30, 230, 60, 300) as project:
-        stage = project.stage()
-        last = [int(r) for r in stage.record_ids[stage.strata[0][::-1][:15]]]  # 5 % of the permutation, from its end
-        excluded = {e.record_id for e in stage.live.decisions.values() if e.label is EXCLUDE}
-        sample = [r for r in last if r in excluded]
         noise = facts_of(project).label_noise
-        assert noise.pending == sample and len(sample) >= 3 and noise.sensitivity is None
-        decide(project, EXCLUDE, *sample[:2], reviewer="bob")
+        assert (noise.excluded, noise.sample, noise.judged_twice, noise.pending) == (260, 0, 0, [])
+        assert noise.sensitivity is noise.recall_lower is noise.lower is None
+        assert "nobody has judged any of 260 excluded records again" in status.in_words(facts_of(project))
+        waiting = ask_for_second_looks(project, "bob", 80)
+        looks = Looks.of(project.snapshot())
+        draws, sampled = looks.draws, looks.sampled
+        assert len(waiting) == 80 == looks.asked + len(sampled) and waiting == looks.in_turn(
+            draws[: looks.asked], sampled
+        )
+        # A pool of 70 at the first draw, and 200 other exclusions: looks in the ratio of the roots.
+        assert abs(looks.asked / len(sampled) - (70 / 200) ** 0.5) < 0.05
         noise = facts_of(project).label_noise
-        expected = recall.sensitivity(30, 260, 2, 0, 0.95)
-        assert (noise.judged_twice, noise.overturned, noise.excluded) == (2, 0, 260)
-        assert (noise.sensitivity, noise.lower) == (1.0, expected.lower)
-        among = recall.certificate(project.snapshot().history(), 0.5, 0.975).recall_lower
-        assert noise.recall_lower == among * expected.bound < facts_of(project).certificate.recall_lower
-        # A disagreement counts against the labels; one beyond a gap does not count yet.
-        decide(project, INCLUDE, sample[1], reviewer="bob")
-        decide(project, EXCLUDE, *sample[3:], reviewer="bob")
-        noise = facts_of(project).label_noise
-        assert (noise.judged_twice, noise.overturned, noise.pending) == (2, 1, sample[2:3])
-        assert "again and 1 overturned" in status.in_words(facts_of(project))
+        assert noise.pending == waiting and noise.sample == 80 and noise.judged_twice == 0
+        noise = looked_again(project, waiting)
+        assert (noise.judged_twice, noise.overturned, noise.pending) == (80, 0, [])
+        snapshot = project.snapshot()
+        told = recall.adjudicated(snapshot.history(), Looks.of(snapshot).corrections(), 0.95, 0.95, WEIGHTS)
+        assert told.draws == looks.asked and noise.recall_lower == told.recall_lower == 30 / told.relevant_upper
+        assert told.recall_lower < facts_of(project).certificate.recall_lower
+        assert noise.sensitivity == noise.upper == 1.0
+        assert noise.lower == 30 / (30 + told.wrong_upper + 60 - looks.asked)
+        said = status.in_words(facts_of(project))
+        assert f"at least {floor_percent(told.recall_lower)} of the relevant records are included" in said
+        assert "both together" not in said
+        # A disagreement counts against the labels. One beyond a gap is known, and no evidence.
+        overturned = looked_again(project, sampled[:1], INCLUDE)
+        assert overturned.overturned == 1 and overturned.recall_lower < noise.recall_lower
+        more = ask_for_second_looks(project, "bob", 40)
+        beyond = looked_again(project, [more[0], *more[2:]])
+        assert beyond.pending == [more[1]] and beyond.judged_twice < 80 + len(more) - 1
+        assert looked_again(project, [more[1]]).judged_twice == 120
+
+
+def test_the_price_of_second_looks_is_what_they_prove_if_no_mistake_turns_up(tmp_path):
+    with screened(tmp_path, 30, 230, 60, 300) as project:
+        price = price_of_second_looks(project.snapshot())
+        assert [one.looks for one in price] == [25, 50, 100, 260]
+        assert [one.recall_lower for one in price] == sorted(one.recall_lower for one in price)
+        assert price_in_words(price, 0.95)[2].startswith("     50 more: at least ")
+        looked_again(project, ask_for_second_looks(project, "bob", 50))
+        assert facts_of(project).label_noise.recall_lower == pytest.approx(price[1].recall_lower, abs=0.02)
+        noise = looked_again(project, ask_for_second_looks(project, "bob", 1000))
+        assert noise.recall_lower == price[-1].recall_lower and price_of_second_looks(project.snapshot()) == []
+
+
+def test_what_was_judged_again_before_any_second_look_is_in_no_sample_and_is_known(tmp_path):
+    with screened(tmp_path, 30, 230, 60, 300) as project:
+        before = Looks.of(project.snapshot())
+        draw, other = before.draws[0], before.others[0]
+        looked_again(project, [draw, other])
+        waiting = ask_for_second_looks(project, "bob", 1000)
+        looks = Looks.of(project.snapshot())
+        assert len(waiting) == 258 and draw not in waiting and other not in looks.samples[0].order
+        assert draw in looks.draws and looks.counted()[0] == [draw]
 
 
 def test_a_second_look_is_for_somebody_else(tmp_path):
     with screened(tmp_path, 30, 230, 60, 300) as project:
-        pending = facts_of(project).label_noise.pending
-        assert awaiting_second_look(project.snapshot(), "bob") == pending and len(pending) >= 3
-        with pytest.raises(InputError, match="ann excluded all"):
-            awaiting_second_look(project.snapshot(), "ann")
+        with pytest.raises(InputError, match="ann excluded all 260"):
+            ask_for_second_looks(project, "ann", 10)
+        assert not project.snapshot().second_look_plans  # and nothing was committed for it
+        pending = ask_for_second_looks(project, "bob", 10)
+        assert second_looks(project.snapshot(), "bob").waiting == tuple(pending) and len(pending) == 10
         decide(project, EXCLUDE, pending[1], reviewer="bob")
-        assert awaiting_second_look(project.snapshot(), "bob") == [pending[0], *pending[2:]]
+        assert second_looks(project.snapshot(), "bob").waiting == (pending[0], *pending[2:])
+        assert ask_for_second_looks(project, "bob") == [pending[0], *pending[2:]]  # those that are asked for already
         decide(project, INCLUDE, *pending, reviewer="bob")
-        with pytest.raises(InputError, match="awaits a second look"):
-            awaiting_second_look(project.snapshot(), "bob")
+        assert second_looks(project.snapshot(), "bob").waiting == ()
+        assert second_looks(project.snapshot(), "bob").more == 250
+
+
+def test_of_the_exclusions_of_two_each_gets_the_others(tmp_path):
+    with screened(tmp_path, 30, 230, 60, 300) as project:
+        others = Looks.of(project.snapshot()).others
+        for record_id in others[::2]:
+            (event,) = Looks.of(project.snapshot()).given[record_id]
+            project.log.undo(event.seq, reviewer="ann")
+        decide(project, EXCLUDE, *others[::2], reviewer="bob")
+        mine = ask_for_second_looks(project, "bob", 20)
+        given = Looks.of(project.snapshot()).given
+        assert len(mine) == 20 and {given[i][0].reviewer for i in mine} == {"ann"}
+        looks = second_looks(project.snapshot(), "ann")
+        assert looks.own == 20 and set(looks.waiting).isdisjoint(mine)
+        assert ask_for_second_looks(project, "ann") == list(looks.waiting) and looks.waiting
+
+
+def test_later_exclusions_join_the_next_sample(tmp_path):
+    with screened(tmp_path, 30, 230, 10, 300) as project:
+        first = ask_for_second_looks(project, "bob", 60)
+        looked_again(project, first)
+        unscreened = sorted(set(range(1, 301)) - set(Looks.of(project.snapshot()).given))
+        decide(project, EXCLUDE, *unscreened[:40])
+        wrong = recall.adjudicated(
+            (snapshot := project.snapshot()).history(), Looks.of(snapshot).corrections()
+        ).wrong_upper
+        second = ask_for_second_looks(project, "bob", 30)
+        assert set(second) & set(unscreened[:40])
+        looked_again(project, second)
+        snapshot = project.snapshot()
+        assert recall.adjudicated(snapshot.history(), Looks.of(snapshot).corrections()).wrong_upper < wrong - 10
+        assert [len(plans) for plans in snapshot.second_look_plans.values()] == [2]
+        assert snapshot.as_of(snapshot.second_look_plans["abstract"][0][0]).second_look_plans["abstract"][1:] == []
+
+
+def test_the_seed_of_a_second_look_is_kept_apart_and_its_order_is_committed_to(tmp_path):
+    with screened(tmp_path, 30, 230, 10, 300) as project:
+        ask_for_second_looks(project, "bob", 30)
+        (plan,) = [e for e in project.log.events() if e.kind is Kind.SECOND_LOOK_PLAN]
+        note = json.loads(plan.note)
+        (seq, order) = project.snapshot().second_look_plans["abstract"][0]
+        with project._database.engine.connect() as connection:
+            seed = int(connection.execute(select(schema.seeds.c.seed).where(schema.seeds.c.seq == plan.seq)).scalar())
+        assert seq == plan.seq and plan.reviewer == "bob" and str(seed) not in plan.note
+        assert note["commitment"] == commitment(seed, order) and note["records"] == len(order) == 200
+        again = recall.fresh_order([], Looks.of(project.snapshot()).others, np.random.default_rng(seed))
+        assert again.tolist() == order.tolist()
+
+
+def test_where_two_judge_each_record_their_judgements_are_the_second_looks(tmp_path):
+    two = PROTOCOL.replace("[[include]]", "reviewers_per_record = 2\n\n[[include]]", 1)
+    with screened(tmp_path, 30, 230, 60, 300, two) as project:
+        excluded = [*Looks.of(project.snapshot()).draws, *Looks.of(project.snapshot()).others]
+        with pytest.raises(InputError, match="ordinary screening"):
+            ask_for_second_looks(project, "bob", 10)
+        noise = looked_again(project, excluded[:60])
+        assert (noise.sample, noise.judged_twice, len(noise.pending)) == (260, 60, 200)
+        before = noise.recall_lower
+        noise = looked_again(project, excluded[60:])
+        assert noise.judged_twice == 260 and noise.recall_lower > before + 0.3 and noise.wrong_upper == 0
+        assert price_of_second_looks(project.snapshot()) == []
 
 
 # -- the pace ---------------------------------------------------------------------------------
@@ -458,7 +565,8 @@ def test_warned_of_the_safe_checks_that_are_not_met(tmp_path):
         )
     (tmp_path / "b").mkdir()
     with screened(tmp_path / "b", 30, 180, 60, 300) as project:
-        pending = len(facts_of(project).label_noise.pending)
+        assert "nobody has looked again at excluded records drawn at random" in told(project)
+        pending = len(ask_for_second_looks(project, "bob", 12))
         said = told(project)
         assert "fewer than 10 %" not in said and "in a row were irrelevant" not in said
         assert f"{pending} of {pending} excluded records drawn at random await a second look" in said

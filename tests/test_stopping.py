@@ -12,6 +12,7 @@ from triage.errors import InputError
 from triage.flow import flow
 from triage.log import Kind, Label, Origin
 from triage.project import Project, Role
+from triage.project.reading import insert_events
 from triage.screening import open_session
 from triage.screening.journal import commit_audit
 from triage.status import in_words, status
@@ -123,6 +124,9 @@ def test_the_seeds_are_revealed_after_a_stop_alone_and_what_is_left_is_drawn_ane
     drawn = ids[screened.stage().strata[0]]
     assert np.random.default_rng(int(seed)).permutation(ids).tolist() == drawn.tolist()
     assert screened.stage().to_commit.tolist() == []
+    now = screened.snapshot()
+    assert stops.revealed_seeds(now, "abstract") == {1: True} and status(now).seeds_revealed
+    assert "give the permutations that had been committed" in report.render(now, status(now))
     before = status(screened.snapshot()).certificate
     with pytest.raises(InputError, match="public.*undo --event"):
         commit_audit(screened)
@@ -134,6 +138,15 @@ def test_the_seeds_are_revealed_after_a_stop_alone_and_what_is_left_is_drawn_ane
     assert set(stage.record_ids[stage.strata[1]].tolist()) == left
     # Nothing is known of the ten any more: the old draws could not have hit them.
     assert status(screened.snapshot()).certificate.missed_upper == 10 >= before.missed_upper
+
+
+def test_a_seed_that_is_not_the_one_committed_is_named(screened):
+    stopping.stop(screened, reviewer="olga")
+    with screened._database.write() as connection:
+        wrong = json.dumps({"seeds": {"1": "12345"}})
+        insert_events(connection, [{"kind": Kind.REVEAL, "stage": "abstract", "reviewer": "olga", "note": wrong}])
+    facts = status(screened.snapshot())
+    assert facts.seeds_revealed is False and any("permutation of event 1 is not the one" in w for w in facts.warnings)
 
 
 def test_the_command_stops_and_says_so(screened, tmp_path, capsys):

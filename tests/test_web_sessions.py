@@ -10,7 +10,7 @@ from web_helpers import TEAM, alone, client, csrf, decided, decisions, joined, o
 from triage import intake, screening
 from triage.log import Kind, Label
 from triage.project import Project, Role
-from triage.second_look import awaiting_second_look
+from triage.second_look import second_looks
 from triage.web.sessions import AHEAD
 
 # -- one reviewer ---------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
         with client(app, TEAM):
             joined(app, "olga", Role.OWNER)
             rita, rosa, rolf = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa", "rolf"))
-            assert "no record of the sample has been excluded" in rosa.get("/second-look").text
+            assert "no record has been excluded" in rosa.get("/second-look").text
             screening.commit_audit(project)
             project.log.decide(
                 "abstract",
@@ -187,8 +187,25 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
                 ],
                 reviewer="rita",
             )
+            asked = {"stage": "abstract", "size": 6}
+            refused = rita.post("/api/second-look", headers=csrf(rita), json=asked)
+            assert refused.status_code == 422 and "rita excluded all 100 records" in refused.json()["detail"]
+            assert "second look is another reviewer" in rita.get("/second-look").text
+            found = rosa.get("/api/second-look").json()
+            assert (found["sample"], found["waiting"], found["more"], found["records"]) == (0, 0, 100, [])
+            assert [one["looks"] for one in found["price"]] == [25, 50, 100] and found["price"][2]["recall_lower"] == 1
+            page = rosa.get("/second-look").text
+            assert "What second looks prove at 95" in page and 'max="100"' in page
+            assert rosa.post("/api/second-look", json=asked).status_code == 403  # from elsewhere
+            assert rosa.post("/api/second-look", headers=csrf(rosa), json=asked).json() == {"waiting": 6}
+            form = {"csrf": csrf(rosa)["x-csrf-token"], "stage": "abstract", "size": 6}
+            sent = rosa.post("/second-look", data=form, follow_redirects=False)
+            assert (
+                sent.status_code == 303
+                and len([e for e in project.log.events() if e.kind is Kind.SECOND_LOOK_PLAN]) == 1
+            )
             own = rita.get("/api/second-look").json()
-            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] >= 4 and own["records"] == []
+            assert own["waiting"] == own["judged"] == 0 and own["own"] == own["sample"] == 6 and own["records"] == []
             assert "a second look is another reviewer" in rita.get("/second-look").text
             assert (
                 "/second-look?stage=" not in rita.get("/overview").text
@@ -196,7 +213,7 @@ def test_a_second_look_is_listed_to_others_blind_and_its_decision_counts(review)
             )
             found = rosa.get("/api/second-look?stage=abstract").json()
             waiting = [one["record_id"] for one in found["records"]]
-            assert waiting == awaiting_second_look(project.snapshot(), "rosa") and found["own"] == 0
+            assert waiting == list(second_looks(project.snapshot(), "rosa").waiting) and found["own"] == 0
             assert set(found["records"][0]) == {"record_id", "title", "year", "journal"}
             page = rosa.get("/second-look")
             hrefs = re.findall(r'href="(/records/\d+\?stage=abstract&amp;second-look=1)"', page.text)

@@ -16,6 +16,7 @@ from .project import Project
 from .ranking import answers
 from .records import Record
 from .session_state import rule_says_stop
+from .stopping import stop as stop_stage
 from .wording import agree, plural
 
 _EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
@@ -81,6 +82,10 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
         say(
             f"         {plural(decided, 'decision')}, {found:,} relevant found, "
             f"{plural(filtered.left - decided, 'record')} never read"
+        )
+        made = stop_stage(project, reviewer=_REVIEWER, anyway=True)
+        say(
+            f"stop     event {made.event} of the log: by {made.rule}, {'certified' if made.certified else 'not certified'}"
         )
         say("")
         result = project.snapshot()

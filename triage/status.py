@@ -20,10 +20,10 @@ from .protocol.model import Stopping
 from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
-from .second_look import excluded_of_sample, judgements
+from .second_look import Looks
 from .session_state import evidence_of
 from .stopping_rules import RULES
-from .stops import Stop, newest as newest_stop
+from .stops import Stop, newest as newest_stop, revealed_seeds
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
 
 _BREAK_SECONDS = 300  # a longer gap between showing and deciding is a pause, not reading
@@ -90,6 +90,12 @@ class VerdictFacts:
     certified: bool
     promise: str
     why: str
+    recall_of: str = "labels"
+
+    @property
+    def of_which(self) -> str:
+        """Of which labels its recall is, in words."""
+        return "of the labels corrected" if self.recall_of == "corrected" else "of the labels given"
 
 
 Number = TypeVar("Number", int, float)
@@ -129,6 +135,8 @@ class LabelNoise:
     lower: float | None = None
     upper: float | None = None
     recall_lower: float | None = None
+    relevant_upper: int | None = None
+    wrong_upper: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,14 @@ class MachineFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionFacts:
+    """Known relevant records that were shown once more, as checks of attention."""
+
+    checks: int
+    recognised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a stage is; `triage status --json` prints these fields (see `as_json`)."""
 
@@ -190,6 +206,8 @@ class Status:
     verdict: VerdictFacts
     warnings: list[str]
     stop: Stop | None = None
+    attention: AttentionFacts | None = None
+    seeds_revealed: bool | None = None  # whether they give what was committed; None while they are secret
     machines: list[MachineFacts] = field(default_factory=list)
 
 
@@ -266,6 +284,13 @@ def status(
         _ask(name, protocol.stopping, evidence, target, confidence, parameters, ranking, rows) for name in RULES
     ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
+    looks = Looks.of(review, stage_name, viewer=viewer)
+    corrected = recall.adjudicated(looks.history, looks.corrections(), target, confidence, parameters)
+    if protocol.stopping.recall_of == "corrected":
+        verdicts = [
+            recall.corrected_verdict(corrected, target) if v.name == protocol.stopping.rule else v for v in verdicts
+        ]
+        chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     known = history.n_found - evidence.n_found
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
@@ -280,13 +305,20 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
-    noise = _label_noise(stage, history, confidence, parameters)
+    noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if RULES[chosen.name].needs_audit_size:
         warnings.append(
             f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
             f"together; the protocol names {chosen.name}, so that is the one to report."
         )
+    revealed = revealed_seeds(review, stage.name)
+    warnings += [
+        f"The seed that was revealed for the permutation of event {event} is not the one that was committed there: the "
+        "certificate, which rests on it, cannot be trusted."
+        for event, is_right in revealed.items()
+        if not is_right
+    ]
     stop = newest_stop(review, stage.name)
     if stop is not None and is_blind:  # its counts are of what everybody has decided
         warnings.insert(0, f"{stop.reviewer} stopped this stage on {stop.at:%Y-%m-%d}.")
@@ -347,9 +379,13 @@ def status(
             f"{t:g}": draws
             for t, draws in recall.price_of_certainty(evidence.n_found, history.n_unscreened, confidence).items()
         },
-        verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
+        verdict=VerdictFacts(
+            chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why, protocol.stopping.recall_of
+        ),
         warnings=warnings,
         stop=stop,
+        seeds_revealed=all(revealed.values()) if revealed else None,
+        attention=_attention([e for e in events if not is_blind or e.reviewer == viewer], stage.name),
         machines=_machines(stage, history, certificate, confidence),
     )
 
@@ -385,6 +421,12 @@ def _machines(stage: Stage, history: History, certificate: recall.Certificate, c
             )
         )
     return found
+
+
+def _attention(events: Iterable[Event], stage: str) -> AttentionFacts | None:
+    """Count the checks of attention; None where there was none. They are never evidence of recall."""
+    labels = [e.label for e in events if e.kind is Kind.CHECK and e.stage == stage]
+    return AttentionFacts(len(labels), sum(label is not Label.EXCLUDE for label in labels)) if labels else None
 
 
 def _waiting(stage: Stage, history: History) -> int:
@@ -437,33 +479,48 @@ def price_in_words(records: int, confidence: float) -> list[str]:
     return lines
 
 
-def _label_noise(stage: Stage, history: History, confidence: float, parameters: recall.AuditE) -> LabelNoise | None:
-    """Return what second judgements of a random sample of the excluded records say; None while none is excluded.
+def _label_noise(looks: Looks, told: recall.Adjudicated, confidence: float) -> LabelNoise | None:
+    """Return what second looks say of the labels; None while nothing is excluded.
 
-    The sample are the records at the end of the audit's committed permutations, which nobody chose. They
-    count in that order, up to the first that was excluded and is not judged again.
+    The bounds hold at every look. The sensitivity is what the second looks that count, which are at random ones of
+    the excluded audit draws and of the other exclusions, tell of all of each kind.
     """
-    given = judgements(stage)
-    excluded = sum(1 for events in given.values() if events[0].label is Label.EXCLUDE)
-    included = len(given) - excluded
+    draws, others = looks.draws, looks.others
+    excluded = len(draws) + len(others)
     if not excluded:
         return None
-    drawn, pending = excluded_of_sample(stage, given)
-    judged = drawn[: drawn.index(pending[0])] if pending else drawn
-    overturned = sum(1 for record_id in judged if stage.consensus.labels.get(record_id) is not Label.EXCLUDE)
-    told = LabelNoise(excluded, len(drawn), len(judged), overturned, pending, confidence)
-    if not judged or not included:
-        return told
-    seen = recall.sensitivity(included, excluded, len(judged), overturned, confidence)
-    # Half of the error goes to the labels and half to the recall among them, so both hold together.
-    among = recall.certificate(history, 0.5, (1 + confidence) / 2, parameters).recall_lower
-    return replace(
-        told,
-        sensitivity=seen.estimate,
-        lower=seen.lower,
-        upper=seen.upper,
-        recall_lower=None if among is None else among * seen.bound,
+    counted = looks.counted()
+    overturned = [sum(1 for record_id in ids if looks.is_overturned(record_id)) for ids in counted]
+    noise = LabelNoise(
+        excluded=excluded,
+        sample=len({*looks.so_far, *counted[0], *counted[1]}),
+        judged_twice=sum(map(len, counted)),
+        overturned=sum(overturned),
+        pending=[record_id for record_id in looks.so_far if looks.awaits(record_id)],
+        confidence=confidence,
     )
+    if not any(counted):
+        return noise
+    noise = replace(
+        noise, recall_lower=told.recall_lower, relevant_upper=told.relevant_upper, wrong_upper=told.wrong_upper
+    )
+    included = looks.n_included
+    if not included:
+        return noise
+    known = sum(1 for record_id in (*draws, *others) if looks.is_overturned(record_id))
+    # Of the audit draws no more can be wrong than those known to be, and those without a second look.
+    among_draws = sum(1 for record_id in draws if looks.is_overturned(record_id) or looks.awaits(record_id))
+    noise = replace(
+        noise, lower=included / (included + told.wrong_upper + among_draws), upper=included / (included + known)
+    )
+    if any(everything and not ids for ids, everything in zip(counted, (draws, others), strict=True)):
+        return noise
+    wrong = sum(
+        wrong_ones / len(ids) * len(everything)
+        for wrong_ones, ids, everything in zip(overturned, counted, (draws, others), strict=True)
+        if ids
+    )
+    return replace(noise, sensitivity=included / (included + wrong))
 
 
 def _ask(
@@ -595,11 +652,13 @@ def _safe_checks(
     names = {model.get("name") for model in review.rankings.models(stage.name)}
     if len(names) < 2:
         missing.append("no second model has ranked what is left (`triage rank --model`)")
-    if noise is not None and noise.pending:
+    if noise is not None and (noise.pending or not noise.judged_twice):
+        pending = len(noise.pending)
         missing.append(
-            f"{len(noise.pending):,} of {plural(noise.sample, 'excluded record')} drawn at random "
-            f"{agree(len(noise.pending), 'awaits', 'await')} a second look "
-            "(`triage screen --second-look`)"
+            f"{pending:,} of {plural(noise.sample, 'excluded record')} drawn at random "
+            f"{agree(pending, 'awaits', 'await')} a second look"
+            if pending
+            else "nobody has looked again at excluded records drawn at random (`triage screen --second-look`)"
         )
     if not missing:
         return []
@@ -637,8 +696,18 @@ def _unfinished(
     return told
 
 
+def attention_in_words(facts: AttentionFacts) -> str:
+    """Return what the checks of attention say."""
+    return (
+        f"{facts.recognised:,} of {plural(facts.checks, 'relevant record')} shown once more {was_were(facts.recognised)} "
+        "recognised, as a check of attention"
+    )
+
+
 def is_certified(facts: Status) -> bool:
     """Tell whether the target is certified, by the protocol's rule where that is a certificate, else by the running one."""
+    if facts.verdict.recall_of == "corrected":
+        return facts.verdict.certified
     by_rule = facts.verdict.promise == "certificate"
     return facts.verdict.certified if by_rule and facts.unscreened else facts.certificate.certified
 
@@ -669,6 +738,8 @@ def in_words(facts: Status) -> str:
         )
     if not facts.unscreened:
         lines.append("Workload     none: every record is screened.")
+    elif c.certified and v.recall_of == "corrected" and not v.certified:
+        lines.append("Workload     second looks (`triage screen --second-look` says what so many more would prove).")
     elif c.certified and not RULES[v.rule].needs_audit_size:
         lines.append(f"Workload     none: a recall of {100 * facts.target:g} % is certified.")
     else:
@@ -686,12 +757,14 @@ def in_words(facts: Status) -> str:
     lines += [
         f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
     ]
+    if facts.attention is not None:
+        lines.append(f"Attention    {attention_in_words(facts.attention)}.")
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]
     for rule in facts.rules:
         mark = "*" if rule.name == v.rule else " "
         says = "stop" if rule.stop else "go on"
         lines.append(f"  {mark} {rule.name:<12}{says:<7}{rule.promise:<12}{rule.why}")
-    promise = " (certified)" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
+    promise = f" (certified, {v.of_which})" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
     lines += ["", f"Verdict      {'Screening can stop' if v.stop else 'Go on screening'}{promise}. {v.why}"]
     if facts.stop is not None:
         lines.append(f"Stopped      {facts.stop.in_words}")
@@ -749,23 +822,26 @@ def _beside_all(facts: Status) -> str:
 
 def _labels_in_words(noise: LabelNoise) -> str:
     judged = noise.judged_twice
-    told = (
-        f"Labels       of {plural(noise.sample, 'excluded record')} drawn at random, {judged:,} {is_are(judged)} judged "
-        f"again and {noise.overturned:,} overturned"
-    )
-    if noise.sensitivity is not None and noise.lower is not None and noise.upper is not None:
-        told += (
-            f": the reviewers include {100 * noise.sensitivity:.1f} % of what is relevant "
-            f"({floor_percent(noise.lower)} to {100 * noise.upper:.1f} %)"
+    if not noise.sample and not judged:
+        return (
+            f"Labels       nobody has judged any of {plural(noise.excluded, 'excluded record')} again "
+            "(`triage screen --second-look`)."
         )
-    if noise.sensitivity is not None and noise.recall_lower is not None:
+    told = (
+        f"Labels       {judged:,} of {plural(noise.excluded, 'excluded record')} {is_are(judged)} judged again in turn, "
+        f"{noise.overturned:,} overturned"
+    )
+    if noise.sensitivity is not None:
+        told += f": about {100 * noise.sensitivity:.1f} % of the relevant records that were screened were included"
+    if noise.recall_lower is not None:
         told += (
-            f".\n             Wrong labels counted, recall is at least {floor_percent(noise.recall_lower)} "
-            f"({100 * noise.confidence:g} % confidence for both together)"
+            f".\n             Wrong exclusions counted, at least {floor_percent(noise.recall_lower)} of the relevant "
+            f"records are included ({100 * noise.confidence:g} % confidence,\n             wherever the mistakes are "
+            "and whenever you look; includes taken as right)"
         )
     if noise.pending:
         ids = ", ".join(map(str, noise.pending[:10])) + (" and more" if len(noise.pending) > 10 else "")
-        told += f".\n             A second reviewer's judgement of these would tell more: {ids}"
+        told += f".\n             These await another reviewer's second look: {ids}"
     return told + "."
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from .log import Event
-from .project import Snapshot
+import numpy as np
+
+from .log import Event, Kind
+from .project import Snapshot, commitment
 from .wording import agree, floor_percent, plural, was_were
 
 _OF_THE_EVENT = ("event", "at", "stage", "reviewer", "no_longer")
@@ -44,6 +47,8 @@ class Stop:
     protocol_version : int
         Counted from 1.
     triage_version, model : str
+    recall_of : str
+        Of which labels the bound is (see `protocol.model.Stopping`).
     no_longer : tuple of str
         Why it no longer stands, a sentence each; empty while it does.
     """
@@ -73,6 +78,7 @@ class Stop:
     protocol_version: int
     triage_version: str
     model: str
+    recall_of: str = "labels"
     no_longer: tuple[str, ...] = field(default=())
 
     def facts(self) -> dict[str, object]:
@@ -94,7 +100,8 @@ class Stop:
         else:
             how = "certified" if self.certified else "not certified"
             held = (
-                f"at least {floor_percent(self.recall_lower)} of the relevant records were found "
+                f"at least {floor_percent(self.recall_lower)} of the relevant records were found"
+                f"{', wrong exclusions counted' if self.recall_of == 'corrected' else ''} "
                 f"({100 * self.confidence:g} % confidence; the target of {100 * self.target:g} % was {how})"
             )
         met = "as the rule allows" if self.rule_met else "although the rule said to go on"
@@ -133,6 +140,40 @@ def _changed(review: Snapshot, made: Stop) -> list[str]:
     if changed:
         told.append(f"{plural(changed, 'judged record')} {agree(changed, 'counts', 'count')} otherwise than then")
     stopping = review.protocol.stopping
-    if (stopping.rule, stopping.target, stopping.confidence) != (made.rule, made.target, made.confidence):
+    now_asked = stopping.rule, stopping.target, stopping.confidence, stopping.recall_of
+    if now_asked != (made.rule, made.target, made.confidence, made.recall_of):
         told.append("the protocol names another stopping rule, target or confidence")
     return told
+
+
+def revealed_seeds(review: Snapshot, stage_name: str) -> dict[int, bool]:
+    """Tell of each audit permutation whose seed was revealed whether it is the one that was committed.
+
+    Returns
+    -------
+    dict of int to bool
+        By the event that committed it. Whether the seed gives the permutation, and both the commitment of that event
+        (`project.log.commitment`), or, in older logs, the permutation's digest and the seed itself.
+    """
+    seeds: dict[str, str] = {}
+    for e in review.events:
+        if e.kind is Kind.REVEAL and e.stage == stage_name:
+            seeds |= json.loads(e.note)["seeds"]
+    notes = {e.seq: json.loads(e.note) for e in review.events if e.kind is Kind.PLAN and e.stage == stage_name}
+    found: dict[int, bool] = {}
+    for seq, permutation in review.plans.get(stage_name, ()):
+        if (seed := seeds.get(str(seq))) is None:
+            continue
+        found[seq] = False
+        if not seed.isdecimal():
+            continue
+        drawn = np.random.default_rng(int(seed)).permutation(np.sort(permutation))
+        said = notes[seq].get("commitment")
+        kept = (
+            said == commitment(int(seed), permutation)
+            if said is not None
+            else notes[seq].get("sha256") == hashlib.sha256(permutation.astype("<i8").tobytes()).hexdigest()
+            and str(notes[seq].get("seed")) == seed
+        )
+        found[seq] = bool(kept and np.array_equal(drawn, permutation))
+    return found

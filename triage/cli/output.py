@@ -125,6 +125,7 @@ def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool)
         raise typer.BadParameter("give one of them, not both", param_hint="--machine, --person")
     if name is None and prompt_file is not None:
         raise typer.BadParameter("name the machine that was asked by it, too", param_hint="--machine")
+
     return None if name is None else Machine.of(name, prompt_file)
 
 
@@ -167,6 +168,8 @@ def take_labels(
     answer = typer.prompt("A machine's or a person's (m, p; anything else stops)", default="", err=True).strip().lower()
     if answer in ("m", "machine"):
         name = typer.prompt("The machine's name, with its version", default=printable_line(named), err=True)
+        from ..machines import Machine
+
         return take(Machine.of(name), False)
     if answer in ("p", "person"):
         return take(None, True)

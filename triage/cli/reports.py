@@ -21,6 +21,7 @@ from .output import (
     open_review,
     print_json,
     printable_line,
+    say,
     short,
     user_name,
     warn_if_unranked,
@@ -128,7 +129,15 @@ def export(
             "another reviewer; every record of the stage when left out.",
         ),
     ] = "",
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records of the next batch.")] = 50,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Records of the next batch, 50 when left out; or second looks, those asked for already when left out.",
+        ),
+    ] = None,
     stage: StageName = None,
     reviewer: Reviewer = None,
     model: Model = None,
@@ -142,12 +151,12 @@ def export(
     all others are; `triage undo --batch` takes the batch back. Where two are to judge each record, each is given
     a batch of their own by --reviewer, and labels it by the same name.
 
-    `--only second-look --reviewer NAME` writes the excluded records of a random sample that await another
-    reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` how
-    many relevant records the first reviewers exclude.
+    `--only second-look --reviewer NAME` writes excluded records, drawn at random, that await another
+    reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` what is
+    proven of recall when wrong exclusions are counted. --top N asks for so many.
     """
     from .. import formats, intake, screening, terminal
-    from ..second_look import awaiting_second_look
+    from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
 
     wanted = [part.strip() for part in only.split(",") if part.strip()]
     for part in wanted:
@@ -166,7 +175,7 @@ def export(
             count = len(
                 screening.hand_out(
                     project,
-                    top,
+                    top or 50,
                     file=output,
                     stage_name=stage,
                     reviewer=who,
@@ -180,7 +189,11 @@ def export(
             )
         elif wanted == ["second-look"]:
             who = user_name(reviewer)
-            ids = awaiting_second_look(project.snapshot(), who, stage)
+            before = project.snapshot()
+            price = price_in_words(price_of_second_looks(before, stage), before.protocol.stopping.confidence)
+            ids = ask_for_second_looks(project, who, top, stage)
+            for line in price:
+                say(line)
             count = intake.export(project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who)
         else:
             count = intake.export(project.snapshot(), output, only=wanted, stage_name=stage)
@@ -280,6 +293,7 @@ def log(review: Review, as_json: AsJson = False) -> None:
     duplicate, apart (a person says: no copy), removal (before screening), stays (a person says: not removed);
     plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
     second_look_plan (the order in which excluded records are judged again), reveal (of the seeds);
+    check (a relevant record shown once more, as a check of attention: no decision);
     machine (one was declared as a screener), suggestion (its label for a record, never a decision);
     stop (a person ended the screening of a stage), undo (of an earlier event).
     """

@@ -57,7 +57,8 @@ def rank(
     """List the unscreened records that are most likely relevant.
 
     Before any decision the protocol's criteria rank them; from the first include and exclude on, what
-    was learned from the decisions does. A ranking older than the newest decision is made anew first.
+    was learned from the decisions does. Suggestions of machines move them, as far as decisions bear them out, unless
+    the protocol says otherwise. A ranking older than the newest decision is made anew first.
     """
     from .. import terminal
     from ..machines import MOST_SHOWN, shown_suggestions
@@ -119,7 +120,10 @@ def _print_explanation(facts: answers.Explained) -> None:
         return
     print(f"  score {facts.score:+.4f}, the sum of")
     for name, adds in facts.parts.items():
-        print(f"    {adds:+.4f}  {name}")
+        print(f"    {adds:+.4f}  {printable_line(name)}")
+    if facts.left_out:
+        names = ", ".join(map(printable_line, facts.left_out))
+        print(f"  without what suggestions of {names} add, which stay hidden until the record is decided")
     if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
     for one in facts.criteria:
@@ -149,9 +153,18 @@ def screen(
         bool,
         typer.Option(
             "--second-look",
-            help="Judge excluded records of a random sample that others excluded, in place of new ones.",
+            help="Judge again, in place of new records, excluded ones that are drawn at random and that others excluded.",
         ),
     ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="How many second looks; when left out those that are asked for already, 100 where none is.",
+        ),
+    ] = None,
 ) -> None:
     """Screen in the terminal: one record, one key.
 
@@ -160,21 +173,27 @@ def screen(
     turns up any more, some come at random among them: these are what certifies the recall.
 
     --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
-    without what was said of them: `triage status` then tells how often a relevant record is excluded by mistake.
+    without what was said of them: `triage status` then tells what is proven of recall when wrong exclusions are
+    counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
     """
     from .. import recall, screening, status as facts, terminal
     from ..machines import shown_suggestions
-    from ..second_look import awaiting_second_look
+    from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
     from ..session_state import StateOf, recall_for
 
     who = user_name(reviewer)
     if second_look and model is not None:
         raise typer.BadParameter("it cannot be combined with --second-look, which ranks nothing", param_hint="--model")
+    if size is not None and not second_look:
+        raise typer.BadParameter("it belongs to --second-look", param_hint="--size")
     with open_review(review) as project:
         if second_look:
-            opened = screening.open_second_look(
-                project, awaiting_second_look(project.snapshot(), who, stage), stage_name=stage, reviewer=who
-            )
+            before = project.snapshot()
+            price = price_in_words(price_of_second_looks(before, stage), before.protocol.stopping.confidence)
+            ids = ask_for_second_looks(project, who, size, stage)
+            if price:
+                print("\n".join(price))
+            opened = screening.open_second_look(project, ids, stage_name=stage, reviewer=who)
         else:
             warn_if_unranked(project, stage)
             opened = screening.open_session(

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     PLAN = "plan"  # an audit permutation was committed for a stage
     SECOND_LOOK_PLAN = "second_look_plan"  # a permutation of excluded records was committed, to be judged again
     MACHINE = "machine"  # a machine was declared as a screener: `reviewer` is its name, `note` what is known of it
+    CHECK = "check"  # a known relevant record was shown again, and judged `label`: of attention, no decision
     SUGGESTION = "suggestion"  # a machine suggested a label for a record; nobody's decision
     STOP = "stop"  # a person ended the screening of a stage; `note` says on which evidence
     REVEAL = "reveal"  # the seeds of a stage's audit permutations were made public

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -109,13 +108,14 @@ class Stage:
         committed = self.strata[: self.committed]
         return np.concatenate(committed)[:size] if committed else np.empty(0, np.int64)
 
-    def to_judge_again(self, share: float) -> np.ndarray:
-        """Return the rows of the random sample, in its order, of which another reviewer judges the excluded again.
-
-        It is the end of each audit permutation: what is drawn last is what the audit itself is least likely to have had.
-        """
-        ends = [rows[::-1][: math.ceil(share * len(rows))] for rows in self.strata]
-        return np.concatenate(ends) if ends else np.empty(0, np.int64)
+    @property
+    def past_draws(self) -> list[tuple[Event, int]]:
+        """The audit draws of records that are no longer in the permutation they were drawn from, in their order."""
+        first = [(e.seq, r) for (stage, r), e in self.live.shown.items() if stage == self.name]
+        rows = self.rows_of(r for _, r in first).tolist()
+        owner = self.stratum_of
+        here = {seq: int(owner[row]) for (seq, _), row in zip(first, rows, strict=True) if row >= 0}
+        return [(e, number) for e, number in self.draws if here.get(e.seq) != number]
 
     def history(self) -> History:
         """Return what the mathematics may see: the shown records in the order of first showing."""
@@ -135,7 +135,6 @@ class Stage:
             judged = relevant(record_id)
             y.append(-1 if judged is None else int(judged))
             if drawn_from.get(seq) == stratum:
-                del drawn_from[seq]
                 origin.append(Origin.AUDIT)
                 pool_size.append(e.pool)
             else:
@@ -151,7 +150,7 @@ class Stage:
             guarded.append(is_late and origin[-1] not in (Origin.AUDIT, Origin.RANKED))
             left[stratum] -= 1
         seqs = [seq for seq, *_ in shown]
-        left_behind = [(e, number) for e, number in self.draws if e.seq in drawn_from]
+        left_behind = self.past_draws
         past = PastDraws.of(
             [
                 (bisect_left(seqs, e.seq), relevant(self.live.kept(e.about)) is not False, e.pool, number)

@@ -15,7 +15,7 @@ from . import schema
 from .attachments import Attachments
 from .database import Database, next_id, now
 from .location import File, Server, place_of, shown
-from .log import Log
+from .log import Log, commitment
 from .making import copy, made, opened
 from .people import ApiToken, Invitation, People, Person, Role, WebSession
 from .rankings import Rankings
@@ -24,6 +24,7 @@ from .records import Records
 from .snapshot import Snapshot, SourceFile
 
 __all__ = [
+    "commitment",
     "SCHEMA_VERSION",
     "ApiToken",
     "File",

@@ -16,7 +16,13 @@ from ..log.stage import Stage
 from .database import Database, storable
 from .people import Role, checked_name, names_of_people
 from .reading import Reader, newest_event, to_event
-from .schema import events as _events, people as _people, plans as _plans, seeds as _seeds
+from .schema import (
+    events as _events,
+    people as _people,
+    plans as _plans,
+    second_look_plans as _second_look_plans,
+    seeds as _seeds,
+)
 from .snapshot import between
 
 _CAN_BE_UNDONE = frozenset(
@@ -130,6 +136,21 @@ class Log:
             # Read while nobody else can write, so that no tag is taken back twice.
             rows += _retagged(self._reader.live(), stage, reviewer, tags)
             return self._reader.append(connection, rows) if rows else []
+
+    def check(
+        self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
+    ) -> Event:
+        """Log how a reviewer judged a record that is known to be relevant, shown once more: no decision."""
+        row = {
+            "kind": Kind.CHECK,
+            "stage": stage,
+            "record_id": record_id,
+            "label": label,
+            "reviewer": reviewer,
+            "reason": reason,
+            "note": note,
+        }
+        return self._append([row])[0]
 
     def settle(
         self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
@@ -432,6 +453,56 @@ class Log:
                         "permutation": permutation.tobytes(),
                     }
                 ],
+            )
+            connection.execute(insert(_seeds), [{"seq": plan.seq, "seed": str(seed)}])
+        return plan
+
+    def commit_second_look(
+        self, stage: Stage, number: int, order: np.ndarray, seed: int, *, size: int, draws: int, reviewer: str
+    ) -> Event | None:
+        """Commit which excluded records of a stage are judged again next, and in which order.
+
+        A commitment to the order and its seed goes to the log, and how far along it the second look is to go; the
+        seed is kept apart, as an audit's is.
+
+        Parameters
+        ----------
+        stage : Stage
+        number : int
+            How many were committed before, at this stage.
+        order : ndarray of int, shape (n,)
+            Every record that could be sampled, in an order drawn with the seed (see `recall.fresh_order`).
+        seed : int
+        size : int
+            The sample is the first so many.
+        draws : int
+            So many of the excluded audit draws, from the first of all, are judged again besides.
+        reviewer : str
+            Who asked for it.
+
+        Returns
+        -------
+        Event or None
+            None when the log has moved on since the stage was read.
+        """
+        order = order.astype("<i8")
+        note = json.dumps(
+            {
+                "number": number,
+                "records": len(order),
+                "size": size,
+                "draws": draws,
+                "commitment": commitment(seed, order),
+            }
+        )
+        with self._database.write() as connection:
+            if newest_event(connection) > stage.live.last_seq:
+                return None
+            row = {"kind": Kind.SECOND_LOOK_PLAN, "stage": stage.name, "note": note, "reviewer": reviewer}
+            plan = self._reader.append(connection, [row])[0]
+            connection.execute(
+                insert(_second_look_plans),
+                [{"seq": plan.seq, "stage": stage.name, "number": number, "permutation": order.tobytes()}],
             )
             connection.execute(insert(_seeds), [{"seq": plan.seq, "seed": str(seed)}])
         return plan

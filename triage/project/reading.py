@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 
 from .. import protocol as protocols
 from ..errors import InputError
@@ -21,8 +21,15 @@ from .database import PAGE, Database, now, pages, storable
 from .people import read_people
 from .rankings import Rankings
 from .records import Records
-from .schema import events as _events, files as _files, meta as _meta, plans as _plans, protocols as _protocols
-from .snapshot import Snapshot, SourceFile, between
+from .schema import (
+    events as _events,
+    files as _files,
+    meta as _meta,
+    plans as _plans,
+    protocols as _protocols,
+    second_look_plans as _second_look_plans,
+)
+from .snapshot import Plans, Snapshot, SourceFile, between
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,15 @@ class Read:
     events : sequence of Event
     plans : mapping of str to sequence of (int, ndarray)
         By stage, its audit permutations, each with the event that committed it.
+    second_look_plans : mapping of str to sequence of (int, ndarray)
+        By stage, the orders in which excluded records are judged again, likewise.
     """
 
     protocols: Sequence[tuple[datetime, str]] = ()
     files: Sequence[SourceFile] = ()
     events: Sequence[Event] = field(default_factory=list)
-    plans: Mapping[str, Sequence[tuple[int, np.ndarray]]] = field(default_factory=dict)
+    plans: Plans = field(default_factory=dict)
+    second_look_plans: Plans = field(default_factory=dict)
 
     def on(self, connection: Connection) -> Read:
         """Read on; itself when nothing is new."""
@@ -79,16 +89,22 @@ class Read:
         return replace(self, events=[*self.events, *newer]) if newer else self
 
     def _plans_on(self, connection: Connection) -> Read:
-        last = max((seq for plans in self.plans.values() for seq, _ in plans), default=0)
-        newer: dict[str, list[tuple[int, np.ndarray]]] = {}
-        for row in connection.execute(
-            select(_plans).where(_plans.c.seq > last).order_by(_plans.c.stage, _plans.c.stratum)
-        ):
-            newer.setdefault(row.stage, []).append((row.seq, np.frombuffer(row.permutation, "<i8")))
-        if not newer:
+        plans = _read_on(connection, _plans, self.plans)
+        looks = _read_on(connection, _second_look_plans, self.second_look_plans)
+        if plans is self.plans and looks is self.second_look_plans:
             return self
-        plans = {name: [*self.plans.get(name, ()), *newer.get(name, ())] for name in {*self.plans, *newer}}
-        return replace(self, plans=MappingProxyType(plans))
+        return replace(self, plans=plans, second_look_plans=looks)
+
+
+def _read_on(connection: Connection, table: Table, known: Plans) -> Plans:
+    """Read on in a table of permutations; what is known itself when nothing is new."""
+    last = max((seq for plans in known.values() for seq, _ in plans), default=0)
+    newer: dict[str, list[tuple[int, np.ndarray]]] = {}
+    for row in connection.execute(select(table).where(table.c.seq > last).order_by(table.c.seq)):
+        newer.setdefault(row.stage, []).append((row.seq, np.frombuffer(row.permutation, "<i8")))
+    if not newer:
+        return known
+    return MappingProxyType({name: [*known.get(name, ()), *newer.get(name, ())] for name in {*known, *newer}})
 
 
 class Reader:
@@ -144,6 +160,7 @@ class Reader:
                 read.files,
                 read.plans,
                 people,
+                read.second_look_plans,
             )
             self._newest = read, found
             return found
@@ -192,9 +209,10 @@ class Reader:
         InputError
             When one of them, other than a machine's own, is in the name of a machine.
         """
-        if self.live().machines:
-            rows = map(self._by_a_person, rows)
-        return insert_events(connection, rows)
+        with self._turn:
+            known = self._read.events[-1].seq if self._read.events else 0
+            live = self._live() if newest_event(connection) == known else self.live()
+        return insert_events(connection, (_by_a_person(live, row) for row in rows) if live.machines else rows)
 
     def check_person(self, name: str) -> None:
         """Refuse the name of a machine where a person is meant.
@@ -203,16 +221,21 @@ class Reader:
         ------
         InputError
         """
-        if (machine := self.live().machine_named(name)) is not None:
-            raise InputError(
-                f"{machine!r} is a machine in this review, and a machine decides nothing; give the name of the person "
-                "who does."
-            )
+        _check_person(self.live(), name)
 
-    def _by_a_person(self, row: Mapping[str, object]) -> Mapping[str, object]:
-        if row["kind"] not in (Kind.MACHINE, Kind.SUGGESTION):
-            self.check_person(str(row.get("reviewer", "")))
-        return row
+
+def _by_a_person(live: CurrentState, row: Mapping[str, object]) -> Mapping[str, object]:
+    if row["kind"] not in (Kind.MACHINE, Kind.SUGGESTION):
+        _check_person(live, str(row.get("reviewer", "")))
+    return row
+
+
+def _check_person(live: CurrentState, name: str) -> None:
+    if (machine := live.machine_named(name)) is not None:
+        raise InputError(
+            f"{machine!r} is a machine in this review, and a machine decides nothing; give the name of the person who "
+            "does."
+        )
 
 
 def newest_event(connection: Connection) -> int:

@@ -20,6 +20,8 @@ from .people import Person
 from .rankings import Rankings
 from .records import Records
 
+Plans = Mapping[str, Sequence[tuple[int, np.ndarray]]]  # by stage: the event that committed it, and its records
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -65,6 +67,8 @@ class Snapshot:
         By stage, its audit permutations, each with the event that committed it.
     people : sequence of Person
         Everybody who may come in, by name; none in a review of one person on one machine.
+    second_look_plans : mapping of str to sequence of (int, ndarray)
+        By stage, the orders in which excluded records are judged again, each with the event that committed it.
     """
 
     path: Path | Server
@@ -76,8 +80,9 @@ class Snapshot:
     events: Sequence[Event]
     live: CurrentState
     files: Sequence[SourceFile]
-    plans: Mapping[str, Sequence[tuple[int, np.ndarray]]]
+    plans: Plans
     people: Sequence[Person] = ()
+    second_look_plans: Plans = field(default_factory=dict)
     _stages: dict[tuple[str, str | None], Stage] = field(default_factory=dict, repr=False)
     _histories: dict[tuple[str, str | None], History] = field(default_factory=dict, repr=False)
 
@@ -112,7 +117,6 @@ class Snapshot:
             How many records there were then; those of now when left out.
         """
         events = between(self.events, 0, seq)
-        plans = {name: [(at, ids) for at, ids in plans if at <= seq] for name, plans in self.plans.items()}
         files, so_far = list(self.files), self.n_records
         while n_records is not None and files and so_far > n_records:
             so_far -= files.pop().kept
@@ -121,7 +125,8 @@ class Snapshot:
             files=files,
             events=events,
             live=fold(events),
-            plans=MappingProxyType(plans),
+            plans=_up_to(self.plans, seq),
+            second_look_plans=_up_to(self.second_look_plans, seq),
             _stages={},
             _histories={},
         )
@@ -199,6 +204,10 @@ class Snapshot:
         stage = self.stage(stage_name)
         ids: list[int] = stage.record_ids[stage.calibration(self.protocol.calibration)].tolist()
         return ids
+
+
+def _up_to(plans: Plans, seq: int) -> Plans:
+    return MappingProxyType({name: [(at, ids) for at, ids in some if at <= seq] for name, some in plans.items()})
 
 
 def between(events: Sequence[Event], since: int, until: int | None = None) -> Sequence[Event]:

@@ -81,6 +81,9 @@ class Stopping:
     recall_among : str
         "screened": the target is the recall among the records that are screened here, so those that came with their
         labels count neither as found nor as missed; "all": among all records.
+    recall_of : str
+        "labels": the target is the recall of the labels given; "corrected": that of the labels as second looks correct
+        them (see `recall.adjudicated`).
     """
 
     rule: str = DEFAULT_RULE
@@ -88,6 +91,7 @@ class Stopping:
     confidence: float = 0.95
     audit_size: int | None = None
     recall_among: str = "screened"
+    recall_of: str = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,12 @@ class Machines:
     ----------
     blind : bool
         Whether a reviewer sees what machines suggest for a record only after deciding on it.
+    rank : bool
+        Whether what machines suggest is part of the ranking, as far as people's labels bear it out.
     """
 
     blind: bool = True
+    rank: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,7 @@ class Protocol:
     learn_from: str = "stage"
     reviewers_per_record: int = 1
     calibration: int = 0
+    attention_checks: int = 0
     machines: Machines = field(default_factory=Machines)
 
     @property

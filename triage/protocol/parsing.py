@@ -68,8 +68,8 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top = _Table(table, name, "")
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
-    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among"))
-    machines = top.table("machines", ("blind",))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among", "recall_of"))
+    machines = top.table("machines", ("blind", "rank"))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
     protocol = Protocol(
@@ -95,12 +95,14 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
             recall_among=stopping.choice("recall_among", ("screened", "all"), "screened"),
+            recall_of=stopping.choice("recall_of", ("labels", "corrected"), "labels"),
         ),
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
         reviewers_per_record=top.count("reviewers_per_record") or 1,
         calibration=top.count("calibration") or 0,
-        machines=Machines(blind=machines.yes_or_no("blind", True)),
+        attention_checks=top.count("attention_checks") or 0,
+        machines=Machines(blind=machines.yes_or_no("blind", True), rank=machines.yes_or_no("rank", True)),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -111,6 +113,8 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     if not rule.needs_audit_size and protocol.stopping.audit_size is not None:
         with_size = ", ".join(row.name for row in RULES.values() if row.needs_audit_size)
         stopping.wrong("audit_size", f"left out, as {rule.name} has none ({with_size} has)")
+    if protocol.stopping.recall_of == "corrected" and rule.name != DEFAULT_RULE:
+        stopping.wrong("recall_of", f'"labels" for rule = "{rule.name}": only {DEFAULT_RULE} counts wrong labels')
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol
@@ -187,6 +191,7 @@ _KEYS = (
     "learn_from",
     "reviewers_per_record",
     "calibration",
+    "attention_checks",
     "sources",
     "limits",
     "include",

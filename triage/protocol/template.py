@@ -56,6 +56,10 @@ _TEMPLATE = '''\
 ## how well they agree on them.
 # calibration = 20
 
+## Checks of attention: after so many random draws, few of which are relevant, one that is known to be relevant is shown
+## once more. The report says how many were recognised; nothing else changes by it.
+# attention_checks = 50
+
 ## ---- From here on come tables. A key belongs to the line with [ above it, so what stands above goes
 ## ---- for the whole protocol and must stay above.
 
@@ -115,10 +119,15 @@ _TEMPLATE = '''\
 ## Of which records the recall is: "screened", those that are screened here, so that what came with its label counts
 ## neither as found nor as missed; or "all".
 # recall_among = "screened"
+## Of which labels: "labels", those given; or "corrected", with wrong exclusions counted as second looks find them
+## (`triage screen --second-look`), which stops a review later.
+# recall_of = "labels"
 
 ## ---- Machines that screen too, such as language models, whose labels came by `triage suggest`, `triage label
 ## ---- --machine` or `triage import --machine`. With blind a reviewer sees what they suggest for a record only after
-## ---- deciding on it.
+## ---- deciding on it. With rank they move records up and down the queue, by as much as the reviewers' own labels bear
+## ---- them out.
 # [machines]
 # blind = true
+# rank = true
 '''

@@ -51,6 +51,7 @@ class Preset:
     criteria: Mapping[str, float] = field(default_factory=dict)
     encoder: str = "all-minilm-l6-v2"
     brief: int = 0
+    machine_weight: float = 0.3
     device: str = "auto"
 
     @property

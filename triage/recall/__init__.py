@@ -4,6 +4,16 @@ All of it sees a `History` only (scores handed in, and the weights that the log 
 Every claim carries its promise, one of `stopping_rules.PROMISES`.
 """
 
+from .adjudicated import (
+    Adjudicated,
+    Corrections,
+    Sample,
+    adjudicated,
+    corrected_verdict,
+    exclusions,
+    fresh_order,
+    in_turn,
+)
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
     AuditE,
@@ -18,7 +28,6 @@ from .evidence import (
     next_stratum,
 )
 from .forecast import Workload, forecast, price_of_certainty
-from .labels import SAMPLE_SHARE, Sensitivity, sensitivity
 from .rules import Policy, Rule, policy_of, rule_of
 from .rules.audit_e import AuditRule
 from .rules.cmh import CmhRule
@@ -31,12 +40,13 @@ from .rules.quant import QuantRule
 from .rules.ranked_e import RankedERule
 
 __all__ = [
-    "SAMPLE_SHARE",
+    "Adjudicated",
     "AuditE",
     "AuditRule",
     "Certificate",
     "CmhRule",
     "ConsecutiveRule",
+    "Corrections",
     "Draws",
     "FixedAuditRule",
     "IpPRule",
@@ -45,17 +55,22 @@ __all__ = [
     "QuantRule",
     "RankedERule",
     "Rule",
-    "Sensitivity",
+    "Sample",
     "Workload",
+    "adjudicated",
     "audit_draws",
     "calibrated",
     "certificate",
+    "corrected_verdict",
     "draws_needed",
     "elusion_upper",
     "estimate_from_curve",
     "estimate_from_scores",
+    "exclusions",
     "forecast",
+    "fresh_order",
     "highest_log_evidence",
+    "in_turn",
     "least_missed",
     "log_evidence",
     "logged_parameters",
@@ -63,5 +78,4 @@ __all__ = [
     "policy_of",
     "price_of_certainty",
     "rule_of",
-    "sensitivity",
 ]

@@ -241,6 +241,14 @@ def next_stratum(left: np.ndarray, drawn: np.ndarray) -> int:
     return int(np.lexsort((-left, share))[0])
 
 
+def evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Return the stratum of every draw to come, as `next_stratum` takes them one by one."""
+    stratum = np.repeat(np.arange(len(left)), left)
+    nth = np.arange(len(stratum)) - np.repeat(np.cumsum(left) - left, left)
+    share = (drawn[stratum] + nth) / (drawn + left)[stratum]
+    return stratum[np.lexsort((stratum, nth - left[stratum], share))]
+
+
 def certificate(
     history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE()
 ) -> Certificate:
@@ -259,14 +267,7 @@ def certificate(
     parameters : AuditE
         As logged with the permutation.
     """
-    log_level = -math.log1p(-confidence)
-    strata = _strata(history)
-    audited = [s for s in strata if len(s.draws)]
-    upper = sum(s.most for s in strata if not len(s.draws))
-    if len(audited) == 1:
-        upper += audited[0].upper(log_level, parameters)
-    elif audited:
-        upper += _upper_of_sum(audited, log_level, parameters)
+    upper = upper_of(_strata(history), -math.log1p(-confidence), parameters)
     found = history.n_found
     lower = found / upper if found else None
     return Certificate(
@@ -290,21 +291,34 @@ def is_certified(history: History, target: float, confidence: float, parameters:
     return bool(highest_log_evidence(strata[0].draws, float(broken), parameters) >= -math.log1p(-confidence))
 
 
-def _strata(history: History) -> list[_Stratum]:
+def _strata(history: History) -> list[Stratum]:
     """Return what is known of each stratum but those that hold nothing and never did."""
-    strata = (_Stratum.of(history, s) for s in range(len(history.n_records)))
+    strata = (Stratum.of(history, s) for s in range(len(history.n_records)))
     return [s for s in strata if s.size or len(s.draws)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Stratum:
+class Stratum:
+    """What bounds the relevant records of one audit permutation.
+
+    Attributes
+    ----------
+    draws : Draws
+    found : int
+        Relevant records that are known.
+    most : int
+        Relevant records at the very most: those known, and all that may be.
+    size : int
+        Records.
+    """
+
     draws: Draws
     found: int
-    most: int  # relevant records at the very most: those found, and all without a label
+    most: int
     size: int
 
     @classmethod
-    def of(cls, history: History, stratum: int) -> _Stratum:
+    def of(cls, history: History, stratum: int) -> Stratum:
         y = history.y[history.stratum == stratum]
         size = int(history.n_records[stratum])
         return cls(audit_draws(history, stratum), int((y == 1).sum()), size - int((y == 0).sum()), size)
@@ -339,7 +353,18 @@ def _largest_not_rejected(
     return low
 
 
-def _upper_of_sum(strata: Sequence[_Stratum], log_level: float, parameters: AuditE) -> int:
+def upper_of(strata: Sequence[Stratum], log_level: float, parameters: AuditE) -> int:
+    """Return the largest number of relevant records in all strata that the evidence does not reject."""
+    audited = [s for s in strata if len(s.draws)]
+    upper = sum(s.most for s in strata if not len(s.draws))
+    if len(audited) == 1:
+        upper += audited[0].upper(log_level, parameters)
+    elif audited:
+        upper += _upper_of_sum(audited, log_level, parameters)
+    return upper
+
+
+def _upper_of_sum(strata: Sequence[Stratum], log_level: float, parameters: AuditE) -> int:
     """Return the largest sum of totals whose evidence, added up over strata, is below the level.
 
     log E is convex in the total, so one more record costs the more evidence the more there are, and

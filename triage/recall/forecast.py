@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..log import History, Origin
-from .evidence import SLACK, AuditE, is_certified, least_missed
+from .evidence import SLACK, AuditE, evenly, is_certified, least_missed
 from .rules.exact import draws_needed
 from .rules.fixed_audit import FixedAuditRule
 from .rules.policy import Policy, after_last_relevant, first_audit
@@ -348,11 +348,11 @@ def _carried_on(history: History, more: int, ahead: int, mix: int = 0, begun: in
     strata = np.arange(len(history.n_records))
     left = history.n_records - np.bincount(history.stratum, minlength=len(strata))
     more -= len(waiting)
-    ranked = _evenly(left, np.zeros_like(left))[: min(more, ahead)]
+    ranked = evenly(left, np.zeros_like(left))[: min(more, ahead)]
     left = left - np.bincount(ranked, minlength=len(strata))
     shown = history.sequence()
     drawn = np.bincount(shown.stratum[shown.origin == Origin.AUDIT], minlength=len(strata))
-    stratum = np.concatenate([ranked, _evenly(left, drawn)[: more - len(ranked)]])
+    stratum = np.concatenate([ranked, evenly(left, drawn)[: more - len(ranked)]])
     # The n-th of a stratum finds n fewer records left than the first does.
     earlier = np.zeros(len(stratum), np.int64)
     for s in strata:
@@ -373,14 +373,6 @@ def _carried_on(history: History, more: int, ahead: int, mix: int = 0, begun: in
         history.past,
         history.ahead,
     )
-
-
-def _evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return the stratum of every draw to come, as `next_stratum` takes them one by one."""
-    stratum = np.repeat(np.arange(len(left)), left)
-    nth = np.arange(len(stratum)) - np.repeat(np.cumsum(left) - left, left)
-    share = (drawn[stratum] + nth) / (drawn + left)[stratum]
-    return stratum[np.lexsort((stratum, nth - left[stratum], share))]
 
 
 def price_of_certainty(

@@ -15,7 +15,7 @@ from ..flow import Flow, StageFlow
 from ..log import History, Origin
 from ..project import Snapshot
 from ..protocol.model import Limits, Protocol
-from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, audit_in_words
+from ..status import CertificateFacts, EstimateFacts, Status, WorkloadFacts, attention_in_words, audit_in_words
 from ..stopping_rules import RULES
 from ..stops import Stop, newest as newest_stop
 from ..wording import agree, is_are, plural, span, was_were
@@ -90,12 +90,14 @@ def headline(status: Status) -> str:
     if not status.verdict.stop:
         return "Screening goes on."
     if _is_certified(status):
-        return "Screening can stop, certified."
+        return f"Screening can stop, certified {status.verdict.of_which}."
     return "The stopping rule is met, without a certificate."
 
 
 def _is_certified(status: Status) -> bool:
     # The review's own rule may have certified its stop by other evidence than the running certificate.
+    if status.verdict.recall_of == "corrected":
+        return status.verdict.certified
     return status.certificate.certified or status.verdict.certified
 
 
@@ -279,7 +281,9 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
-    if stage.name in stopped_stages(status, {}) and stage.marked:
+    if protocol.machines.rank:
+        said.append("Suggestions were part of the ranking, as far as the reviewers' own labels bore them out.")
+    if stage.marked and (status.verdict.stop or (status.stop is not None and status.stop.stands)):
         n = stage.marked
         said.append(
             f"When screening had stopped, {plural(n, 'record')} that {was_were(n)} suggested for exclusion and "
@@ -321,7 +325,7 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
             f"{was_were(missed)} missed among the {plural(status.unscreened, 'record')} not screened{held}."
         )
-    if _is_certified(status) and not certificate.certified:
+    if status.verdict.recall_of == "corrected" or (_is_certified(status) and not certificate.certified):
         said.append(f"By the stopping rule: {status.verdict.why}")
     met = "was" if _is_certified(status) else "was not"
     said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")
@@ -330,6 +334,13 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"The point estimate of recall ({estimate.method}), which carries no guarantee, was "
             f"{percent(estimate.recall)}."
         )
+    if status.seeds_revealed:
+        said.append(
+            "The seeds of the random draws were made public after the stop, and give the permutations that had been "
+            "committed before the first draw."
+        )
+    if status.attention is not None:
+        said.append(f"Of attention: {attention_in_words(status.attention)}.")
     said.append(
         "Recall is relative to the reviewers' own decisions and to the records imported: it says "
         "nothing of records that the searches missed."

@@ -40,8 +40,8 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
     if stage.revealed and (stop := review.live.stops.get(stage.name)) is not None:
         raise InputError(
             f"{stop.reviewer} stopped the stage {stage.name!r}, and the seeds of its random draws are public since: whoever "
-            f"screens on could read the draws to come. Take the stop back first (triage undo --event {stop.seq}); what "
-            "is left is then drawn anew."
+            "screens on could read the draws to come. Take the stop back first (on the overview, or by triage undo "
+            f"--event {stop.seq}); what is left is then drawn anew."
         )
     return review
 
@@ -100,8 +100,6 @@ class ProjectJournal:
         self._take(review, stage_name)
 
     def _take(self, review: Snapshot, stage_name: str) -> None:
-        from .. import recall
-
         self.stage = stage = review.stage(stage_name)
         self._pool = Pool.of(stage, review.history(stage_name))
         self._live = stage.live
@@ -109,8 +107,6 @@ class ProjectJournal:
         self._sample = stage.calibration(self._calibration)
         self._for_all = np.zeros(n, bool)
         self._for_all[self._sample] = True
-        self._to_judge_again = np.zeros(n, bool)
-        self._to_judge_again[stage.to_judge_again(recall.SAMPLE_SHARE)] = True
         self._takers: dict[int, dict[str, bool]] = {}  # for each row who took it; True: on a screen
         ids = [record_id for name, record_id in stage.live.shown if name == stage.name]
         self._first = {  # by which it was first shown
@@ -271,7 +267,7 @@ class ProjectJournal:
         self._live = review.live
         for e, row in zip(others, self._rows_of(others), strict=True):
             moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (
-                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION)
+                e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION, Kind.CHECK)
             )
             taken_back = e.kind is Kind.UNDO and (e.stage != name or e.undoes in self._handed_out)
             if moves or (e.kind is Kind.PLAN and e.stage == name) or taken_back:
@@ -326,6 +322,13 @@ class ProjectJournal:
         self._count_votes(row)
         return self._relevance(row)
 
+    def check(self, row: int, label: Label, reason: str, note: str) -> None:
+        record_id = int(self.stage.record_ids[row])
+        event = self._project.log.check(
+            self.stage.name, record_id, label, reviewer=self._reviewer, reason=reason, note=note
+        )
+        self._note(event, row)
+
     @contextmanager
     def _taking(self, row: int) -> Iterator[None]:
         """Keep everybody else from writing while a record is judged that was not put before the reviewer.
@@ -349,7 +352,7 @@ class ProjectJournal:
         return self._votes[row] < most and self.left_behind(row)
 
     def _awaits_second_look(self, row: int) -> bool:
-        return bool(self._to_judge_again[row]) and awaits_second_look(self._judgements(row))
+        return awaits_second_look(self._judgements(row))
 
     def may_look_again(self, row: int) -> bool:
         """Tell whether a record awaits a second look that this reviewer can give it."""

@@ -23,6 +23,7 @@ from ..ranking.review import (
     model_of,
     newest_ranking_of,
     no_records,
+    suggested_at,
 )
 from ..session_state import evidence_of
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
@@ -47,9 +48,10 @@ def _training_of(
         protocol, there = review.protocol, beside.training.scorer
         wanted = ranking.load_preset(preset or protocol.model)
         if there.is_of(fingerprint_of(review.records, stage), criteria_of(protocol), wanted):
-            if there.learns_from(final):
+            suggested = suggested_at(protocol, stage)
+            if there.learns_from(final, suggested):
                 return beside.training, there
-            model = there.sharing_views(final)
+            model = there.sharing_views(final, suggested)
     model = model or model_of(review, stage, preset, device, cache_dir, progress)
     return Training(model, model.fresh()), model
 
@@ -102,6 +104,7 @@ def open_session(
         training,
         next_origin=_policy(review),
         journal=journal,
+        check_after=review.protocol.attention_checks,
         background=background,
         retrain_after=retrain_after,
     )
@@ -126,7 +129,7 @@ def open_second_look(
     ----------
     project : Project
     record_ids : sequence of int
-        See `second_look.awaiting_second_look`.
+        See `second_look.ask_for_second_looks`.
     reviewer : str
     stage_name : str, optional
         The first stage when left out.

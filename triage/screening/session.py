@@ -99,6 +99,9 @@ class Journal(Interface):
     def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
         """Log a decision, and the tags unless None; return the record's agreed relevance (1 or 0) with it."""
 
+    def check(self, row: int, label: Label, reason: str, note: str) -> None:
+        """Log what the reviewer said of a known relevant record that was shown once more."""
+
     def tags(self, row: int) -> list[str]:
         """Return the tags that the reviewer has given a record."""
 
@@ -129,6 +132,8 @@ class Session:
         None in a simulation.
     retrain_after : callable of int to int
         From the number of labels at the last training, how many new ones call for the next.
+    check_after : int
+        After so many audit draws a record that is known to be relevant is put before the reviewer once more; 0 never.
     background : bool
         Train in a thread, so that the next record never waits.
 
@@ -147,6 +152,7 @@ class Session:
         start: np.ndarray | None = None,
         journal: Journal | None = None,
         retrain_after: Callable[[int], int] = lambda labelled: 1,
+        check_after: int = 0,
         background: bool = False,
     ) -> None:
         n = desk.pool.n
@@ -164,6 +170,10 @@ class Session:
         self._saw_both = False  # whether it saw relevant and irrelevant ones
         self._decisions = 0
         self.changes = 0
+        self._mine: list[int] = []
+        self._check_after = check_after
+        self._draws = 0  # put before the reviewer since the last check of attention
+        self._checked: dict[int, bool] = {}  # rows of checks, and whether each is answered
         self._set_aside: dict[int, int] = {}  # row -> the number of decisions at which it comes back
         self._worker = ThreadPoolExecutor(1, "retrain") if background else None
         self._under_way: Future[None] | None = None
@@ -176,7 +186,8 @@ class Session:
         self._set_aside = {
             row: back for row, back in self._set_aside.items() if desk.pool.y[row] < 0 or desk.second[row]
         }
-        self._mine = [row for row in desk.mine if row not in self._set_aside]
+        awaited = [row for row, answered in self._checked.items() if not answered and row in self._mine]
+        self._mine = [row for row in desk.mine if row not in self._set_aside] + awaited
         self._elsewhere = desk.elsewhere
         self._first = [row for row in desk.first if row not in self._set_aside]
         self._returned = [row for row in desk.returned if row not in self._set_aside]
@@ -213,6 +224,9 @@ class Session:
             self._take_ranking()
             if mine := [row for row in self._mine if row not in but]:
                 return self._again(mine[0])
+            if (row := self._check_due()) is not None:
+                self._mine.append(row)
+                return self._again(row)
             aside = [row for row in sorted(self._set_aside, key=self._set_aside.__getitem__) if row not in but]
             if aside and self._set_aside[aside[0]] <= self._decisions:
                 return self._again(aside[0])
@@ -221,6 +235,22 @@ class Session:
                     return next(map(self._again, aside), None)
             if (showing := self._show_next(but)) is not None:
                 return showing
+
+    def _check_due(self) -> int | None:
+        """Return a known relevant record to be shown once more, where a check of attention is due."""
+        if not self._check_after or self._journal is None or self._draws < self._check_after:
+            return None
+        known = self.pool.in_order((self._known == 1) & self.pool.shown)
+        fresh = [row for row in known.tolist() if row not in self._checked]
+        if not fresh:
+            return None
+        # The one found longest ago: least fresh in anybody's memory.
+        self._draws, self._checked[fresh[0]] = 0, False
+        return int(fresh[0])
+
+    def is_check(self, row: int) -> bool:
+        """Tell whether a record awaits the reviewer as a check of attention."""
+        return self._checked.get(row) is False and row in self._mine
 
     def _waiting(self, but: Collection[int]) -> list[int]:
         """Return the rows that waited for somebody else for too long, or that the reviewer has in a file."""
@@ -266,6 +296,7 @@ class Session:
         self._returned = [other for other in self._returned if other != row]
         self._elsewhere = [other for other in self._elsewhere if other != row]
         self._mine.append(row)
+        self._draws += origin is Origin.AUDIT
         return Showing(row, origin, rank)
 
     def _choose(self, but: Collection[int]) -> tuple[int, Origin, int | None] | None:
@@ -300,8 +331,14 @@ class Session:
     ) -> None:
         """Judge a record. The decision is durable when this returns.
 
-        `tags` take the place of those that the reviewer has given it; they stay as they are when None.
+        `tags` take the place of those that the reviewer has given it; they stay as they are when None. What is said of a
+        record shown as a check of attention is no decision: it goes to the log, and changes nothing else.
         """
+        if self._journal is not None and self.is_check(row):
+            self._journal.check(row, label, reason, note)
+            self._mine.remove(row)
+            self._checked[row] = True
+            return
         y = int(label is not Label.EXCLUDE)
         if self._journal is not None:
             y = self._journal.decide(row, label, reason, note, tags)

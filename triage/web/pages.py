@@ -21,13 +21,21 @@ from ..project import Role, Snapshot
 from ..ranking import answers
 from ..second_look import second_looks
 from ..text import plain
-from ..wording import agree, plural, span
+from ..wording import agree, floor_percent, plural, span
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
 from .api.common import desk_of, project_of
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
 from .api.review import Statuses, StopRequest, paces, stop, take_stop_back
-from .api.team import Batch, batches_of, second_look as second_look_of, take_batch_back, viewer_of
+from .api.team import (
+    Asked,
+    Batch,
+    ask_for_second_look,
+    batches_of,
+    second_look as second_look_of,
+    take_batch_back,
+    viewer_of,
+)
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .reading import as_read, line, words_of
 from .sessions import Desk
@@ -48,6 +56,7 @@ _templates.filters["span"] = span
 _templates.filters["line"] = line
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
+_templates.filters["floor_percent"] = floor_percent
 _templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": as_json}
 
 Review = Annotated[Snapshot, Depends(review_of)]
@@ -212,6 +221,7 @@ def second_look(request: Request, review: Review, who: Anyone, stage: StageName 
             "stage": desk.stage_name,
             "found": second_look_of(request, review, who, desk.stage_name),
             "judged_by_all": review.protocol.reviewers_per_record > 1,
+            "confidence": review.protocol.stopping.confidence,
         },
     )
 
@@ -249,6 +259,15 @@ def record(
             "next_look": _next_look(review, desk, shown.record.record_id) if look else None,
         },
     )
+
+
+@router.post("/second-look")
+def second_look_asked_for(
+    request: Request, review: Review, who: Posted, size: Annotated[int, Form(ge=1, le=100_000)], stage: Text = ""
+) -> Response:
+    """Ask for second looks."""
+    ask_for_second_look(request, review, who, Asked(stage=stage, size=size))
+    return RedirectResponse(f"/second-look?stage={quote(stage, safe='')}", 303)
 
 
 def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
@@ -289,7 +308,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "flow": Markup(figure),
             "paces": paces(review, name, who),
             "batches": batches_of(review, who),
-            "to_look_again": len(second_looks(review, who.name, name).waiting),
+            "looks": second_looks(review, who.name, name),
             "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,
         },
     )

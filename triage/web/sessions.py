@@ -216,10 +216,10 @@ class Desk:
             if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
-            if not same or (tags is not None and list(tags) != has):
+            if session.is_check(row) or not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
             # From now on this reviewer may see them, whatever the protocol says.
-            suggestions = [as_json(one) for one in self.suggestions(self.project.live(), record_id)]
+            suggestions = [as_json(one) for one in self.suggestions(live, record_id, blind=False)]
             return {"record_id": record_id, "label": str(label), "reason": reason, "suggestions": suggestions}
 
         return self.once(key, change)
@@ -287,9 +287,8 @@ class Desk:
                 return event
         return None
 
-    def suggestions(self, live: CurrentState, record_id: int) -> list[SuggestedAsRead]:
-        """Return what machines suggest for a record, as far as the reviewer may see it now."""
-        blind = self.project.protocol().machines.blind
+    def suggestions(self, live: CurrentState, record_id: int, *, blind: bool) -> list[SuggestedAsRead]:
+        """Return what machines suggest for a record; if `blind`, only once the reviewer has decided on it."""
         return suggested_as_read(live, self.stage_name, record_id, viewer=self.reviewer, blind=blind)
 
     def last(self, live: CurrentState) -> Event | None:

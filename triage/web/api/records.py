@@ -65,7 +65,7 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
         tags=[e.reason for e in tags],
         files=attachments_of(project_of(request), review.live, [kept])[kept],
         decision=decision_as_json(desk.mine(review.live, kept)),
-        suggestions=desk.suggestions(review.live, kept),
+        suggestions=desk.suggestions(review.live, kept, blind=review.protocol.machines.blind),
     )
 
 

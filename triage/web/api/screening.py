@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...as_json import as_json
 from ...log import Label
+from ...project import Snapshot
 from ...text import plain
 from ..reading import line
 from ..sessions import Desk
@@ -75,10 +76,10 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
     there are none before the reviewer has decided on the record.
     """
-    return queue_of(desk_of(request, review, who, stage))
+    return queue_of(desk_of(request, review, who, stage), review)
 
 
-def queue_of(desk: Desk) -> dict[str, object]:
+def queue_of(desk: Desk, review: Snapshot) -> dict[str, object]:
     """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
     found = desk.queue()
     live, state = desk.project.live(), found.state
@@ -91,7 +92,7 @@ def queue_of(desk: Desk) -> dict[str, object]:
                     **as_json(one),
                     "files": files[i],
                     "decision": decision_as_json(desk.mine(live, i)),
-                    "suggestions": desk.suggestions(live, i),
+                    "suggestions": desk.suggestions(live, i, blind=review.protocol.machines.blind),
                 }
                 for i, one in zip(ids, found.records, strict=True)
             ],
@@ -107,25 +108,25 @@ def queue_of(desk: Desk) -> dict[str, object]:
 def decide(request: Request, review: Review, who: Anyone, decision: Decision) -> dict[str, object]:
     """Judge a record; the decision is on the disk when this answers. The next records come with it, unless not wanted.
 
-    With the answer comes what machines suggest for the record, since the reviewer has decided on it now.
+    `done` says what was decided, and what machines suggest for the record: the reviewer has decided on it now.
     """
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
-    return {"done": done, **(queue_of(desk) if decision.next else {})}
+    return {"done": done, **(queue_of(desk, review) if decision.next else {})}
 
 
 @router.post("/skips", tags=["screening"])
 def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict[str, object]:
     """Set a record aside; it comes back after some decisions."""
     desk = desk_of(request, review, who, change.stage)
-    return {"done": desk.skip(change.key, change.record_id), **queue_of(desk)}
+    return {"done": desk.skip(change.key, change.record_id), **queue_of(desk, review)}
 
 
 @router.post("/undo", tags=["screening"])
 def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict[str, object]:
     """Take the reviewer's last decision back; the log keeps both."""
     desk = desk_of(request, review, who, change.stage)
-    return {"done": desk.undo(change.key, change.record_id), **queue_of(desk)}
+    return {"done": desk.undo(change.key, change.record_id), **queue_of(desk, review)}
 
 
 @router.get("/why/{record_id}", tags=["screening"])

@@ -10,7 +10,7 @@ from ...as_json import as_json
 from ...errors import InputError
 from ...log import Label, batches
 from ...project import Role, Snapshot
-from ...second_look import second_looks
+from ...second_look import ask_for_second_looks, price_of_second_looks, second_looks
 from ..access import Visitor
 from ..reading import line
 from .common import LISTED, Adjudicator, Anyone, RecordId, Review, StageName, desk_of, listed, project_of, router
@@ -37,8 +37,9 @@ def viewer_of(review: Snapshot, who: Visitor) -> str | None:
 def second_look(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records that await the visitor's second look, at most 200, in the order in which they count.
 
-    They are of a random sample of the excluded records, and were excluded by somebody else: judged again by
-    `POST /api/decisions` they tell how often a relevant record is excluded by mistake. Where two judge each record
+    They are excluded records drawn at random, and were excluded by somebody else: judged again by
+    `POST /api/decisions` they tell what is proven of recall when wrong exclusions are counted. `price` says what so
+    many more prove if none overturns an exclusion; `POST /api/second-look` asks for more. Where two judge each record
     none is listed: each is judged twice anyway, and the list would tell what the first has decided.
     """
     desk = desk_of(request, review, who, stage)
@@ -49,11 +50,33 @@ def second_look(request: Request, review: Review, who: Anyone, stage: StageName 
         "judged": looks.judged,
         "waiting": len(looks.waiting),
         "own": looks.own,
+        "more": looks.more,
+        "price": [
+            {"looks": one.looks, "recall_lower": one.recall_lower} for one in price_of_second_looks(review, looks.stage)
+        ],
         "records": [
             {key: one[key] for key in ("record_id", "title", "year", "journal")}
             for one in listed(review, desk, list(looks.waiting[:LISTED]))
         ],
     }
+
+
+class Asked(BaseModel):
+    """How many second looks the visitor wants to take."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    size: int = Field(
+        ge=1, le=100_000, description="So many are to await the visitor, those that do already among them."
+    )
+
+
+@router.post("/second-look", tags=["team"])
+def ask_for_second_look(request: Request, review: Review, who: Anyone, asked: Asked) -> dict[str, object]:
+    """Ask for second looks: a further sample of the excluded records is committed when too few await the visitor."""
+    name = review.stage_name(asked.stage or None)
+    return {"waiting": len(ask_for_second_looks(project_of(request), who.name, asked.size, name))}
 
 
 @router.get("/conflicts", tags=["team"])
