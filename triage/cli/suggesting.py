@@ -96,7 +96,6 @@ def suggest(
     without a valid answer has no suggestion; the command names it and ends with exit code 1.
 
         triage suggest review.triage --endpoint http://localhost:11434/v1 --model qwen3 --top 200
-        triage suggest review.triage --endpoint https://api.openai.com/v1 --model gpt-4o-mini --all --parallel 4
     """
     from .. import suggesting, terminal
 
@@ -208,9 +207,13 @@ def _planned(plan: Plan) -> list[str]:
     )
     if plan.estimated_cost is not None and plan.most_cost is not None:
         lines.append(
-            f"Cost at your prices: about {plan.estimated_cost:,.2f} (at most {plan.most_cost:,.2f}, likewise)."
+            f"Cost at your prices: about {_money(plan.estimated_cost)} (at most {_money(plan.most_cost)}, likewise)."
         )
     return lines
+
+
+def _money(cost: float) -> str:
+    return f"{cost:,.2f}" if cost >= 1 else f"{cost:.2g}"
 
 
 def _told(done: Suggested) -> list[str]:
@@ -223,7 +226,7 @@ def _told(done: Suggested) -> list[str]:
     if done.failed:
         lines.append(f"{plural(len(done.failed), 'record')} got no valid answer; run it again to ask anew.")
     if done.replies:
-        cost = "" if done.cost is None else f", which cost {done.cost:,.2f} at your prices"
+        cost = "" if done.cost is None else f", which cost {_money(done.cost)} at your prices"
         lines.append(
             f"{plural(done.replies, 'reply', 'replies')} came; {done.tokens_in:,} tokens in and {done.tokens_out:,} out "
             f"were used{cost}."

@@ -308,17 +308,40 @@ def newest_ranking_of(
         return Ranked(review, stage, saved)
     model = model_of(review, stage, preset, device, project.cache_dir, progress)
     rows, y = judged_rows(review.history(stage.name))
-    scores = model(rows, y)
-    if scores is None:
-        scores = -np.arange(len(stage.record_ids), dtype=np.float32)
+    scores = _scores(model, stage, rows, y)
     fresh = Ranking(
         stage.live.last_seq,
         model.parameters,
         stage.record_ids,
-        scores.astype(np.float32),
+        scores,
         held_out_scores(model.fresh(), len(scores), rows, y),
     )
     return Ranked(review, stage, replace(fresh, id=project.rankings.save(stage.name, fresh)), model)
+
+
+def _scores(model: ReviewModel, stage: Stage, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the scores of a stage's records; without anything to rank by they are in the order of import."""
+    scores = model(rows, y)
+    return (-np.arange(len(stage.record_ids)) if scores is None else scores).astype(np.float32)
+
+
+def order_without_machines(
+    project: Project, stage_name: str | None, progress: Progress | None
+) -> tuple[Snapshot, Stage, np.ndarray]:
+    """Return a stage and its rows, the best first, as they are ranked without what machines suggest.
+
+    So a machine that is asked about the best records has no part in which these are, and an interrupted run goes on
+    with the same ones.
+    """
+    review = project.snapshot()
+    stage, protocol = review.stage(stage_name), review.protocol
+    if not suggested_at(protocol, stage):
+        ranked = newest_ranking_of(project, stage_name, None, "auto", progress)
+        return ranked.review, ranked.stage, ranked.order
+    model = model_of(review, stage, None, "auto", project.cache_dir, progress)
+    model = model.sharing_views(final_labels(protocol, stage), {})
+    scores = _scores(model, stage, *judged_rows(review.history(stage.name)))
+    return review, stage, np.argsort(-scores, kind="stable")
 
 
 def judged_rows(history: History) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from ..log import Event, Label, Stage
 from ..machines import Suggestion
 from ..progress import Progress, no_progress
 from ..project import Project, Snapshot
-from ..ranking.review import judged_rows, newest_ranking_of, no_records
+from ..ranking.review import judged_rows, no_records, order_without_machines
 from ..wording import is_are, plural, was_were
 from .answers import Answer, KeptAnswers, NotAnAnswer, tokens_of
 from .endpoint import Endpoint, Key
@@ -230,8 +230,8 @@ def plan(
 ) -> Work:
     """Find what there is to ask; nothing is sent or written to the review.
 
-    The records come in the order of the ranking, which the random draws have no part in: nobody learns from the
-    suggestions which records those will be.
+    The records come in the order of the ranking as it is without suggestions. The random draws have no part in it:
+    nobody learns from the suggestions which records those will be.
 
     Parameters
     ----------
@@ -265,8 +265,7 @@ def plan(
         stage, rows = review.stage(stage_name), _row_of(review, stage_name, record_id)
         unscreened = _unscreened(review, stage)
     else:
-        ranked = newest_ranking_of(project, stage_name, None, "auto", progress)
-        review, stage, order = ranked.review, ranked.stage, ranked.order
+        review, stage, order = order_without_machines(project, stage_name, progress)
         unscreened = _unscreened(review, stage)
         rows = order[unscreened[order]]
         rows = np.concatenate([rows, order[~unscreened[order]]]) if top is None else rows[:top]
