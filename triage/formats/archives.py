@@ -1,4 +1,4 @@
-"""Zip archives that hold records: told apart, and never unpacked past a limit."""
+"""Zip archives that hold records: recognized, and never unpacked past a limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(path: Path) -> zipfile.ZipFile:
     Raises
     ------
     InputError
-        When it is none, or damaged.
+        When it is not one, or is damaged.
     """
     try:
         return zipfile.ZipFile(path)

@@ -1,4 +1,4 @@
-"""HTML, JATS and PubMed's own markup in titles and abstracts, read as the text that it stands for."""
+"""HTML, JATS and PubMed's own markup in titles and abstracts, read as the text that it represents."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def read_head(path: Path, size: int = HEAD) -> bytes:
     Raises
     ------
     InputError
-        When there is none, it is a folder, or it is empty.
+        When it is missing, is a folder, or is empty.
     """
     try:
         with path.open("rb") as file:
@@ -73,7 +73,7 @@ class TextFile:
         self._other = "windows-1252"
         if (declared := _DECLARED.match(self._head.lstrip())) and self._encoding == "utf-8":
             self._other = _known(declared.group(1).decode("ascii", "replace")) or self._other
-        self._told = ""
+        self._read_as = ""
         self._foreign = self._plausible = 0
         self._lines = 0
 
@@ -198,14 +198,14 @@ class TextFile:
                 self._lines + number + 1,
                 f"not UTF-8; this line and others like it read as {name}: check accents and dashes",
             )
-            self._told, self._other = self._other, ""
-        if self._told == "windows-1252":
+            self._read_as, self._other = self._other, ""
+        if self._read_as == "windows-1252":
             text = codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
             foreign = len(_FOREIGN.findall(text))
             self._foreign += foreign
             self._plausible += len(_NOT_ASCII.findall(text)) - foreign
             return text
-        return raw.decode(self._told, "replace")
+        return raw.decode(self._read_as, "replace")
 
 
 def _whole(raw: bytes) -> int:
@@ -242,7 +242,7 @@ def _encoding(head: bytes, path: Path) -> str:
 
 
 def _known(name: str) -> str:
-    """Return an XML declaration's encoding when it can stand for bytes that are not UTF-8."""
+    """Return an XML declaration's encoding when it can be that of bytes that are not UTF-8."""
     try:
         b"a".decode(name)  # not every codec is one of text
         known = codecs.lookup(name).name

@@ -124,8 +124,8 @@ class TokenEncoder:
         for i, row in enumerate(rows):
             padded[i, : len(ids[row])] = ids[row]
             mask[i, : len(ids[row])] = 1
-            if (told := segments[row]) is not None:
-                segment[i, : len(ids[row])] = told
+            if (segment_ids := segments[row]) is not None:
+                segment[i, : len(ids[row])] = segment_ids
         return rows, self._run(padded, mask, segment)
 
 
