@@ -163,7 +163,7 @@ def replay(
         if tick is not None:
             tick(screened, total)
         # The rules that cost little look after every record; the others when the model has been trained
-        # anew, which is as often as a reviewer would be told something new.
+        # anew, which is as often as a reviewer would learn something new.
         if rule is None or stop_at is not None or (rule.is_costly and session.trained_on == looked):
             continue
         looked = session.trained_on
@@ -179,7 +179,7 @@ def replay(
     history = pool.history()
     order, labels, origin = (values[len(prior_rows) :] for values in (history.rows, history.y, history.origin))
     if len(left := np.flatnonzero(~pool.shown)):
-        # As the session does: by score, and in the order of the start while there is none.
+        # As the session does: by score, or in the initial order while there are no scores.
         key = np.argsort(start) if session.scores is None else -session.scores
         left = left[np.argsort(key[left], kind="stable")]
         order, labels = np.concatenate([order, left]), np.concatenate([labels, y[left]])
@@ -234,7 +234,7 @@ def simulate(
     Raises
     ------
     InputError
-        For options that contradict each other, and rows or labels that are none.
+        For options that contradict each other, and invalid rows or labels.
     """
     if prior_rows is not None and priors is not None:
         raise InputError("Give either --prior-rows or --priors, not both.")
@@ -489,12 +489,12 @@ def in_words(facts: Simulated) -> str:
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
     for run in facts.runs:
         stop = run.stop
-        told = "-"
+        stopped = "-"
         if stop is not None:
             recall_then = "-" if stop.recall is None else f"{stop.recall:.3f}"
             certified = ", certified" if stop.certified else ""
-            told = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
-        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {told}")
+            stopped = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
+        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {stopped}")
     lines.append("  mean " + "".join(_cell(facts.mean[name]) for name in names))
     return "\n".join(lines)
 

@@ -159,7 +159,7 @@ def open_review(path: str | Path, stage: str | None = None) -> Iterator[Review]:
     Raises
     ------
     InputError
-        When there is none, or an older version of triage made it, or it has no such stage.
+        When there is no such review, or an older version of triage made it, or it has no such stage.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def simulate(
     Raises
     ------
     InputError
-        For options that contradict each other, and labels or rows that are none.
+        For options that contradict each other, and invalid labels or rows.
 
     Examples
     --------
