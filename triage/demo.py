@@ -38,7 +38,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
     progress : callable
         See `ranking.review.ReviewModel`.
     say : callable of str
-        Where each step is told.
+        Called with each line about the steps.
 
     Raises
     ------

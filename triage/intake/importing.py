@@ -114,7 +114,7 @@ def import_files(
     Raises
     ------
     InputError
-        When a file is none that can be read, a label is none, or the reviewer is a machine.
+        When a file cannot be read, a label is not one, or the reviewer is a machine.
     WhoseLabels
         When a file with labels names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """

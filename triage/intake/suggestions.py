@@ -13,7 +13,7 @@ from ..log import Label, without_quotes
 from ..machines import Suggestion, names_a_tool
 from ..project import Project
 
-# Names of columns, compared as letters alone; the first that a table has is taken. One that begins with the name of
+# Names of columns, compared as letters only; the first that a table has is taken. One that begins with the name of
 # a tool, or another of these words, counts too ("gpt4_score", "inclusion probability").
 _COLUMNS = {
     "score": ("score", "relevancescore", "probability", "prob", "likelihood", "relevance"),
@@ -94,7 +94,7 @@ def _is_named(name: str, alias: str) -> bool:
 
 
 def suggestion_of(machine: str, label: Label | None, said: Mapping[str, str], where: str, faults: Faults) -> Suggestion:
-    """Return what a row of a machine's labels says; `faults` is told of a score that is no number.
+    """Return what a row of a machine's labels says; `faults` gets a score that is not a number.
 
     Parameters
     ----------

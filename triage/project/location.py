@@ -25,7 +25,7 @@ from . import schema
 if TYPE_CHECKING:
     import psycopg
 
-_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is distinguished from any other SQLite file
 _BUSY_SECONDS = 30
 _KEPT = "nothing of this step was written, and everything decided before is kept"
 _FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
@@ -119,7 +119,7 @@ class File:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         if not self.path.exists():
             raise InputError(f"There is no review at {self}; make one with `triage new {self}`.")
@@ -256,7 +256,7 @@ class Server:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         with engine.begin() as connection:
             if not self._there(connection):

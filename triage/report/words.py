@@ -236,7 +236,7 @@ def _said_of_screening(
     if n_audit:
         said.append(
             f"{n_audit:,} {was_were(n_audit)} drawn at random from the records not yet shown, in an order "
-            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
+            f"fixed in the log beforehand and not revealed to the reviewers (audit draws)."
         )
     return said
 
@@ -269,7 +269,7 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
         prompts = ", ".join(one.prompts)
         asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
-        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores only"]
         said.append(
             f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
             f"suggestion counted as a decision, {hidden}."

@@ -29,7 +29,7 @@ class Answer(BaseModel):
 
     kept_id: RecordId
     copy_id: RecordId
-    same: bool | None = Field(description="true links the copy, false tells the two apart, null takes the answer back.")
+    same: bool | None = Field(description="true links the copy, false keeps the two apart, null takes the answer back.")
 
 
 def file_name(given: str | None) -> str:
