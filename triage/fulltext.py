@@ -33,7 +33,7 @@ _PDF_NAME = re.compile(r"[^/\\:;{}\"<>|*?]+\.pdf", re.IGNORECASE)
 
 
 def check_pdf(name: str, head: bytes, size: int) -> None:
-    """Refuse what is no PDF by its first bytes, or too large.
+    """Refuse what is not a PDF by its first bytes, or too large.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_pdf(name: str, head: bytes, size: int) -> None:
         raise InputError(f"{name} is empty; download it again.")
     begins = "".join(c for c in head[:_SAID].decode("latin-1") if c.isprintable())
     hint = "; a web page was saved in its place" if head.lstrip()[:1] == b"<" else ""
-    raise InputError(f"{name} is no PDF: it begins with {begins!r}{hint}; download it again.")
+    raise InputError(f"{name} is not a PDF: it begins with {begins!r}{hint}; download it again.")
 
 
 def attach(
@@ -60,7 +60,7 @@ def attach(
     Raises
     ------
     InputError
-        When it is no PDF or too large, or there is no such record; nothing is written.
+        When it is not a PDF or too large, or there is no such record; nothing is written.
     """
     check_pdf(name, content[:_HEAD], len(content))
     return project.attachments.attach(record_id, name, content, reviewer=reviewer, replaces=replaces)
@@ -256,7 +256,7 @@ def attach_files(
     Raises
     ------
     InputError
-        When a file that was named is no PDF, or there is no such record; nothing is attached.
+        When a file that was named is not a PDF, or there is no such record; nothing is attached.
     """
     if record_id is not None:
         project.records.one(record_id)

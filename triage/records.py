@@ -28,7 +28,7 @@ class Record:
     ----------
     title, abstract, journal, language, type : str
         As imported, outer white space removed; empty when missing. A placeholder such as
-        "[No abstract available]" is no abstract: it is kept in `extra`.
+        "[No abstract available]" is not an abstract: it is kept in `extra`.
     authors, keywords : tuple of str
         In the order of the source.
     year : int or None

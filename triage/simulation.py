@@ -98,7 +98,7 @@ def replay(
 
     The loop sees a label only when it has shown the record. The policy goes on past the stop, so one
     run serves every target. Rule and policy see a review without the priors: what was known beforehand
-    is no evidence of what the screening finds, and the recall promised is that of the records screened.
+    is not evidence of what the screening finds, and the recall promised is that of the records screened.
 
     Parameters
     ----------
@@ -387,7 +387,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     Raises
     ------
     InputError
-        When the file is no table, or a label is missing or none, with its line.
+        When the file is not a table, or a label is missing or invalid, with its line.
     """
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
@@ -406,7 +406,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
         if label is None:
             faults.add(
                 f"line {line}",
-                f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                f"{text!r} is not a label" if without_quotes(text) else "there is no label",
                 f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0",
             )
     faults.refuse()
@@ -435,7 +435,7 @@ def _row_numbers(text: str, n: int) -> list[int]:
     rows = []
     for part in text.split(","):
         if not part.strip().isdecimal() or int(part) >= n:
-            raise InputError(f"--prior-rows: {part.strip()!r} is no row of the file; rows run from 0 to {n - 1}.")
+            raise InputError(f"--prior-rows: {part.strip()!r} is not a row of the file; rows run from 0 to {n - 1}.")
         if int(part) in rows:
             raise InputError(f"--prior-rows names row {int(part)} twice.")
         rows.append(int(part))

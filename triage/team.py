@@ -190,7 +190,7 @@ def settle(
         When the record is in no conflict, there is no such label, or the person may not settle.
     """
     if label not in list(Label):
-        raise InputError(f"{label!r} is no label; the labels are: {', '.join(Label)}.")
+        raise InputError(f"{label!r} is not a label; the labels are: {', '.join(Label)}.")
     stage = project.snapshot().stage_name(stage_name)
     return project.log.settle(stage, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
 

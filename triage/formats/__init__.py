@@ -107,7 +107,7 @@ def detect(path: Path) -> str:
     Raises
     ------
     InputError
-        When it is no export that can be read.
+        When it is not an export that can be read.
     """
     head = read_head(path)
     if head.startswith(b"PK\x03\x04"):
@@ -138,7 +138,7 @@ def detect(path: Path) -> str:
     if table is not None and (table.searches or path.suffix.lower() in (".csv", ".tsv", ".tab")):
         return table.format
     raise InputError(
-        f"{path} is no export that triage knows: no TY, PMID, PT or %0 line, no @entry, no table with titles; "
+        f"{path} is not an export that triage knows: no TY, PMID, PT or %0 line, no @entry, no table with titles; "
         f"give {_READABLE}."
     )
 
@@ -183,7 +183,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     Raises
     ------
     InputError
-        When the file is no table; iterating raises it where the file is damaged.
+        When the file is not a table; iterating raises it where the file is damaged.
     """
     head = read_head(path)
     for magic, kind in _NOT_EXPORTS:
@@ -193,7 +193,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     if head.startswith(b"PK\x03\x04"):
         format = kind_of_zip(path, _A_TABLE)
     if format not in TABLES:
-        raise InputError(f"{path} is no table but a file of the kind {format}; give {_A_TABLE}.")
+        raise InputError(f"{path} is not a table but a file of the kind {format}; give {_A_TABLE}.")
     tally = Tally()
     header, rows = tables.under_header(path, format, tally, is_header)
     return "line" if format == "csv" else "row", header, rows, tally

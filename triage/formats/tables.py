@@ -46,7 +46,7 @@ def detect(path: Path, head: str) -> Table | None:
         names = [letters(cell) for cell in cells]
         known = sum(any(name in aliases for aliases in COLUMNS.values()) for name in names)
         is_first = first is None and path.suffix.lower() in (".csv", ".tsv", ".tab")
-        # Below the first line a single title is no header: other formats have lines that look like it.
+        # Below the first line a single title is not a header: other formats have lines that look like it.
         titles = _names_titles(names) and (len(names) > 1 or is_first) and (first is None or known >= 3)
         table = Table("tsv" if delimiter == "\t" else "csv", delimiter, at, titles, _is_search_history(names))
         if table.titles or table.searches:
@@ -120,7 +120,7 @@ def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
 def blank_rows(path: Path, format: str) -> list[int]:
     """Return the lines of the empty rows among a table's records.
 
-    `records` passes them over. A line of a text file with nothing on it is no row.
+    `records` passes them over. A line of a text file with nothing on it is not a row.
     """
     blank: list[int] = []
     since: list[int] = []
@@ -239,7 +239,7 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
         if "limit" in str(error):
             raise InputError(
                 f"{path}: a cell is longer than {LONGEST:,} characters; a quotation mark may lack its end, "
-                f"or it is no table."
+                f"or it is not a table."
             ) from error
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):

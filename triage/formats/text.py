@@ -237,7 +237,7 @@ def _encoding(head: bytes, path: Path) -> str:
     # UTF-16 without its mark: Latin text has a zero in every other byte, other text at least at its
     # blanks, digits and line ends.
     if min(even, odd) > len(sample) // 50:
-        raise InputError(f"{path} is no text file, so it is no export that triage reads.")
+        raise InputError(f"{path} is not a text file, so it is not an export that triage reads.")
     return "utf-16-le" if odd > even else "utf-16-be"
 
 

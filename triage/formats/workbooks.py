@@ -54,7 +54,9 @@ def _size(path: Path) -> int:
             for chunk in archives.inflated(path, archive, info):
                 unpacked += len(chunk)
                 if unpacked > _BYTES:
-                    raise InputError(f"{path} unpacks to more than {_BYTES >> 30} GiB; it is no workbook of records.")
+                    raise InputError(
+                        f"{path} unpacks to more than {_BYTES >> 30} GiB; it is not a workbook of records."
+                    )
                 if "worksheets/" in info.filename:
                     *whole, rest = (rest + chunk).split(b"</row>")
                     rows += sum(len(_VALUE.findall(row)) > 1 for row in whole)

@@ -86,7 +86,7 @@ def label(
     protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
     without a column `tags` they stay.
 
-    The labels of a machine are no decisions: each becomes a suggestion, with the machine's reason as it gave it, its
+    The labels of a machine are not decisions: each becomes a suggestion, with the machine's reason as it gave it, its
     score and its rationale where the table has columns for them. A row with a score needs no label.
 
     Parameters
@@ -265,11 +265,11 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
             rows["overlooked"] += not said and bool(given.reason or given.note or new_tags)
             continue
         if given.label is None and said:
-            faults.add(where, f"{label!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+            faults.add(where, f"{label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
         if record_id is None:
             faults.add(
                 where,
-                f"{row['record_id']!r} is no record_id",
+                f"{row['record_id']!r} is not a record_id",
                 "a record_id is a whole number from 1, as `triage export` wrote it",
             )
         elif stage.rows_of([kept])[0] < 0:

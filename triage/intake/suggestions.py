@@ -44,7 +44,7 @@ class WhoseLabels(InputError):
     def __init__(self, file: Path, where: str, name: str) -> None:
         self.file = file
         self.name = " ".join(name.split())[:80]
-        self.doubt = f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are no decisions"
+        self.doubt = f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are not decisions"
         super().__init__(f"{self.doubt}: say --machine NAME if a machine gave them, or --person if a person did.")
 
 
@@ -109,7 +109,7 @@ def suggestion_of(machine: str, label: Label | None, said: Mapping[str, str], wh
     cells = {name: "" if text.strip().casefold() in _NOTHING else text.strip() for name, text in said.items()}
     score, confidence = _number(cells.get("score", "")), _number(cells.get("confidence", ""))
     if score is None and cells.get("score"):
-        faults.add(where, f"{cells['score'][:40]!r} is no score", "write a number, or rename the column")
+        faults.add(where, f"{cells['score'][:40]!r} is not a score", "write a number, or rename the column")
     return Suggestion(
         machine,
         label,

@@ -37,7 +37,7 @@ def texts_of(frame: pd.DataFrame, name: str) -> tuple[list[str], list[str]]:
     Raises
     ------
     InputError
-        When it is no table with the two columns, holds no row, or a cell holds something else than text.
+        When it is not a table with the two columns, holds no row, or a cell holds something else than text.
     """
     import pandas as pd
 
@@ -96,7 +96,7 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
     name : str
         What the caller's signature calls them.
     column : str
-        The column that they are from: in one about exclusion ("Excluded") 1 is no label.
+        The column that they are from: in one about exclusion ("Excluded") 1 is not a label.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
     Raises
     ------
     InputError
-        When there are more or fewer, or one is no label.
+        When there are more or fewer, or one is not a label.
     """
     is_array = hasattr(values, "ndim") or (isinstance(values, Sequence) and not isinstance(values, str))
     if not is_array or getattr(values, "ndim", 1) != 1:
@@ -125,7 +125,7 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
         if label is None:
             label = _label(value, column)
         if label is None:
-            fault = f"{value!r} is no label" + (f" in a column {column!r}" if column else "")
+            fault = f"{value!r} is not a label" + (f" in a column {column!r}" if column else "")
             faults.add(f"row {places[i]!r}", fault, _LABELS)
             continue
         y[i] = label
@@ -160,7 +160,7 @@ def criteria(question: str, include: Sequence[str], exclude: Sequence[str]) -> C
     Raises
     ------
     InputError
-        When the question is no text, or the others are no lists of texts.
+        When the question is not text, or the others are not lists of texts.
     """
     if not isinstance(question, str):
         raise InputError(f"question must be a text, and is {question!r}.")

@@ -43,7 +43,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     ----------
     scores_ : ndarray of float, shape (n_records,)
         The score of each record that was fitted; higher is more likely relevant. A score orders the records of one
-        fit and is no probability.
+        fit and is not a probability.
     n_labelled_ : int
         Records that had a label.
     classes_ : ndarray of int, shape (2,)
@@ -167,7 +167,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         NotFittedError
             When `fit` was not called.
         InputError
-            When X is no table with the columns title and abstract.
+            When X is not a table with the columns title and abstract.
         """
         check_is_fitted(self)
         texts = list(zip(*texts_of(X, "X"), strict=True))
@@ -200,7 +200,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         NotFittedError
             When `fit` was not called.
         InputError
-            When X is no table with the columns title and abstract, or has a column of one of these names already.
+            When X is not a table with the columns title and abstract, or has a column of one of these names already.
         """
         scores = self.decision_function(X)
         for name in ("rank", "score"):

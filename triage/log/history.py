@@ -249,7 +249,7 @@ class History:
     def of_screening(self) -> tuple[History, np.ndarray | None]:
         """Return the history of the records that are screened here: without those that came with their labels.
 
-        What was known beforehand is no evidence of what the screening finds: 200 known includes would let 95 % of all
+        What was known beforehand is not evidence of what the screening finds: 200 known includes would let 95 % of all
         be reached with every relevant one of the other records missed.
 
         Returns

@@ -492,7 +492,7 @@ def seen_by(
 def entered(ids: np.ndarray, live: CurrentState, earlier: Sequence[str]) -> np.ndarray:
     """Return those records, in their order, that have entered the stage after the `earlier` ones.
 
-    They are no copies, nothing removed them, and every earlier stage passed them on.
+    They are not copies, nothing removed them, and every earlier stage passed them on.
     """
     out = set(live.duplicates) | set(live.removals)
     if out:

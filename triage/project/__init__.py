@@ -170,7 +170,7 @@ class Project:
         Raises
         ------
         InputError
-            When the changed file is no right protocol; the one in force stays.
+            When the changed file is not a valid protocol; the one in force stays.
         """
         if (noted := self._reader.protocol_path) is None or (path := self._database.place.resolve_path(noted)) is None:
             return False

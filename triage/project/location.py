@@ -45,13 +45,13 @@ def place_of(review: str | Path | File | Server) -> File | Server:
     if isinstance(review, Path) or "://" not in review:
         return File(Path(review))
     if not _ADDRESS.match(review):
-        raise InputError(f"{shown(review)} is no address of a review; give a file name, or {_FORM}.")
+        raise InputError(f"{shown(review)} is not an address of a review; give a file name, or {_FORM}.")
     if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
         raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
         url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
     except (ArgumentError, ValueError) as error:
-        raise InputError(f"{shown(review)} is no right address; write {_FORM}.") from error
+        raise InputError(f"{shown(review)} is not a valid address; write {_FORM}.") from error
     name = url.query.get("review", "review")
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,40}", name, re.ASCII):
         raise InputError("The name of a review in an address has 1 to 40 letters, digits, - and _.")

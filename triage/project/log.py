@@ -160,7 +160,7 @@ class Log:
         Raises
         ------
         InputError
-            When the record is in no conflict at the stage, or the person is there and is no adjudicator or owner.
+            When the record is in no conflict at the stage, or the person is known but may not settle.
         """
         with self._database.write() as connection:
             settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
@@ -309,7 +309,9 @@ class Log:
                     f"--reviewer {row.reviewer}."
                 )
             if row.kind not in _CAN_BE_UNDONE:
-                raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
+                raise InputError(
+                    f"Event {seq} is not a decision, tag, duplicate link or removal, so it cannot be undone."
+                )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
             undone = to_event(row)

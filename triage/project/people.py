@@ -311,7 +311,7 @@ def names_of_people(connection: Connection) -> set[str]:
 
 def _role(role: Role | str) -> Role:
     if role not in list(Role):
-        raise InputError(f"{str(role)!r} is no role; the roles are: {', '.join(Role)}.")
+        raise InputError(f"{str(role)!r} is not a role; the roles are: {', '.join(Role)}.")
     return Role(role)
 
 

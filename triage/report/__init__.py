@@ -243,7 +243,7 @@ def doi_link(doi: str) -> str:
 
 
 def pmid_link(pmid: str) -> str:
-    """Return PubMed's address of a record, or "" when `pmid` is no PubMed identifier."""
+    """Return PubMed's address of a record, or "" when `pmid` is not a PubMed identifier."""
     return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if _PMID.fullmatch(pmid) else ""
 
 

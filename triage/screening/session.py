@@ -332,7 +332,7 @@ class Session:
         """Judge a record. The decision is durable when this returns.
 
         `tags` take the place of those that the reviewer has given it; they stay as they are when None. What is said of a
-        record shown as a check of attention is no decision: it goes to the log, and changes nothing else.
+        record shown as a check of attention is not a decision: it goes to the log, and changes nothing else.
         """
         if self._journal is not None and self.is_check(row):
             self._journal.check(row, label, reason, note)

@@ -254,8 +254,8 @@ class _Sitting:
 
     def _no_key(self, key: str) -> str:
         if key.startswith(PASTE):
-            return "A pasted text is no key here."
-        return f"{self._screen.line(key)!r} is no key here." if key.isprintable() else ""
+            return "A pasted text is not a key here."
+        return f"{self._screen.line(key)!r} is not a key here." if key.isprintable() else ""
 
     # -- what is done -------------------------------------------------------------------------
 

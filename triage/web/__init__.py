@@ -214,7 +214,7 @@ def configured(
     try:
         config.load()
     except OSError as error:
-        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+        raise InputError(f"{certificate} and {key} are not a certificate and its key in PEM ({error}).") from error
     return config
 
 

@@ -82,7 +82,7 @@ class ServerOrigin:
         Raises
         ------
         InputError
-            When `public` is no address.
+            When `public` is not an address.
         """
         local = is_loopback(host)
         hosts = {"localhost", "127.0.0.1", "[::1]"} if local else set()
@@ -94,7 +94,7 @@ class ServerOrigin:
             parts = urlsplit(public)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
                 raise InputError(
-                    f"{public} is no address such as https://review.example.org; give one, without a path."
+                    f"{public} is not an address such as https://review.example.org; give one, without a path."
                 )
             secure = parts.scheme == "https"
             hosts.add(parts.netloc.lower())

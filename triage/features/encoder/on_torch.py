@@ -27,7 +27,7 @@ def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, 
     longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
     width = model.get_embedding_dimension()
     if not width:
-        raise InputError(f"{folder} is no model that gives vectors of texts: it does not say how wide they are.")
+        raise InputError(f"{folder} is not a model that gives vectors of texts: it does not say how wide they are.")
     if not is_mean_of_tokens(folder) or (tokenizer := fast_tokenizer(model.tokenizer, longest)) is None:
         return partial(_encode_whole, model, longest, width, encoding)
     transformer = cast("torch.nn.Module", model[0].auto_model)

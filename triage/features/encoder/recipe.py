@@ -117,7 +117,7 @@ def read_recipe(folder: Path) -> Recipe:
                 "(for SPECTER2 that of specter2_base), with the adapter merged into its weights where it can be."
             )
         raise InputError(
-            f"{folder} is no model that sentence-transformers can load (it holds neither modules.json nor config.json)."
+            f"{folder} is not a model that sentence-transformers can load (it holds neither modules.json nor config.json)."
         )
     _check_files(folder)
     settings = _settings(folder)
@@ -180,7 +180,7 @@ def _with_settings(folder: Path, recipe: Recipe, settings: Settings) -> Recipe:
 
 def _with_query_folder(folder: Path, recipe: Recipe, other: Path) -> Recipe:
     if not (other / "config.json").is_file() and not (other / "modules.json").is_file():
-        raise InputError(f"{folder / SETTINGS}: the query_encoder {other} is no folder of a model.")
+        raise InputError(f"{folder / SETTINGS}: the query_encoder {other} is not a folder of a model.")
     if recipe.documents.pooling and not (other / "modules.json").is_file() and not (other / SETTINGS).is_file():
         _check_files(other)
         widths = [_json(path / "config.json").get("hidden_size") for path in (folder, other)]
@@ -300,7 +300,7 @@ def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
         listed = json.loads(path.read_text(encoding="utf-8"))
         modules = [(module["type"].rpartition(".")[2], folder / module["path"]) for module in listed]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read as a list of modules, so {folder} is no model.") from error
+        raise InputError(f"{path} cannot be read as a list of modules, so {folder} is not a model.") from error
     yield from modules
 
 
@@ -331,7 +331,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}).") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path} is no table of settings.")
+        raise InputError(f"{path} is not a table of settings.")
     return found
 
 

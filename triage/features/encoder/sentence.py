@@ -119,7 +119,7 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         Raises
         ------
         InputError
-            When the model cannot be found or read, or the device is not there, or what it gives is no number.
+            When the model cannot be found or read, or the device is not there, or what it gives is not a number.
         """
         folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)

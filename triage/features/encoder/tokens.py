@@ -163,7 +163,7 @@ def loading(folder: Path) -> Iterator[None]:
             SafetensorError,
         ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
+            raise InputError(f"{folder} is not a model that sentence-transformers can load ({reason}).") from error
 
 
 @contextmanager
