@@ -153,7 +153,7 @@ def take_labels(
 
     if machine is None and not of_a_person and reviewer is not None and names_a_tool(reviewer):
         asked: InputError = InputError(
-            f"--reviewer {reviewer!r} sounds like a machine, whose labels are no decisions: say --machine NAME if a "
+            f"--reviewer {reviewer!r} sounds like a machine, whose labels are not decisions: say --machine NAME if a "
             "machine gave them, or --person if a person did."
         )
         named = reviewer
