@@ -270,7 +270,7 @@ def test_once_the_ranking_learns_from_labels_the_warning_speaks_of_no_order_of_i
     triage("label", "r.triage", labels(triage, "d.csv", [[2, 0]]))
     told = triage.json("rank", "r.triage", "--model", "fast")
     assert told["basis"] == "labels"
-    assert "the ranking learns from the decisions alone: write the question" in told["warnings"][0]
+    assert "the ranking learns only from the decisions: write the question" in told["warnings"][0]
     assert "order of import" not in told["warnings"][0]
 
 

@@ -40,7 +40,7 @@ def test_the_whole_way_outside_the_clone(short, tmp_path, capsys):
     assert told.startswith("This is a demonstration: nobody screened these records.")
     assert told.rstrip().endswith(f"The report is {Path('here') / 'report.html'}")
     steps = [line.split()[0] for line in told.splitlines() if line[:1].islower()]
-    assert list(dict.fromkeys(steps)) == ["import", "dedupe", "filter", "rank", "screen", "export"]
+    assert list(dict.fromkeys(steps)) == ["import", "dedupe", "filter", "rank", "screen", "stop", "export"]
     page = (here / "report.html").read_text(encoding="utf-8")
     assert "This is a demonstration" in page and "<svg" in page
     with Project.open(here / "review.triage") as project:
@@ -63,7 +63,7 @@ def test_what_is_not_its_own_is_refused_and_left_alone(tmp_path, kind):
         if kind == "folder":
             (place / "review.triage").write_text("mine", encoding="utf-8")
     before = sorted(p.name for p in tmp_path.rglob("*"))
-    with pytest.raises(InputError, match="mine exists and is no demonstration's folder"):
+    with pytest.raises(InputError, match="mine exists and is not a demonstration's folder"):
         demo.run(place, device="cpu", progress=None, say=print)
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
 

@@ -219,7 +219,7 @@ def test_a_score_alone_will_do_and_a_wrong_one_is_named(review):
     machine_file(triage.folder / "n.csv", [[1, "include", "high", ""], [2, "x?!", "nan", ""]])
     before = triage("log", "r.triage")
     said = triage("label", "r.triage", "n.csv", "--machine", GPT, code=2)
-    assert "'high' is no score" in said and "'x?!' is no label" in said and triage("log", "r.triage") == before
+    assert "'high' is not a score" in said and "'x?!' is not a label" in said and triage("log", "r.triage") == before
     machine_file(triage.folder / "o.csv", [[1, "include", "high"]], ("record_id", "label", "Confidence"))
     triage("label", "r.triage", "o.csv", "--machine", GPT)
     assert suggestions_of(triage)[0][-1] == (1, "include", "", {"confidence": "high"})
@@ -494,6 +494,9 @@ def test_the_report_names_tool_version_prompt_and_audit(screened):
     digest = hashlib.sha256(b"Include peer support.").hexdigest()
     assert f"{GPT} (prompt with the SHA-256 {digest}) suggested labels" in page
     assert "2 include and 3 exclude. No suggestion counted as a decision" in page
+    assert "Suggestions were part of the ranking, as far as the reviewers' own labels bore them out." in page.replace(
+        "&#39;", "'"
+    )
     assert f"{GPT} would leave 3 records unread; 0 random ones of them were read by people" in page
     assert "Records excluded by a human" in page.replace("\u00a0", " ")
 

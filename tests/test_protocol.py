@@ -93,6 +93,7 @@ def test_every_key():
 def test_machines_are_hidden_until_a_reviewer_has_decided_unless_the_protocol_says_otherwise():
     assert parse("").machines.blind
     assert not parse("[machines]\nblind = false").machines.blind
+    assert parse("").machines.rank and not parse("[machines]\nrank = false").machines.rank
 
 
 def test_nothing_at_all_is_a_protocol():
@@ -157,15 +158,15 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
         ("[[sources]]\nsearch = 'x'", "sources[1].name must be a text in quotes"),
         ("[[sources]]\nname = 'a'\n[[sources]]\nname = 'b'\nfound = 3", "the key sources[2].found is unknown"),
         ("[[include]]\ncode = 'A'", "include[1].text must be a text in quotes"),
-        (ONE + ONE, "exclude must be a code of its own for each entry ('A' stands twice)"),
-        (ONE + ONE.replace('"A"', '"a"'), "('a' stands twice)"),
-        (ONE + ONE.replace("exclude", "include"), "'A' stands twice"),
+        (ONE + ONE, "exclude must be a code of its own for each entry ('A' appears twice)"),
+        (ONE + ONE.replace('"A"', '"a"'), "('a' appears twice)"),
+        (ONE + ONE.replace("exclude", "include"), "'A' appears twice"),
         (ONE + "[[stages]]\nname = 'x'\nreasons = ['Z']", "stages[1].reasons must be codes of [[exclude]] (A)"),
         ("[[stages]]\nname = 'x'\nreasons = ['Z']", "(there are none)"),
         (ONE + "[[stages]]\nname = 'x'\nreasons = ['a']", "'a' is neither (did you mean A?)"),
         (ONE + "[[stages]]\nname = 'x'\nreasons = 'A'", "stages[1].reasons must be a list of exclusion codes"),
         (ONE + "[[stages]]\nname = 'x'\nreasons = [3]", "stages[1].reasons must be a list of exclusion codes"),
-        (ONE + "[[stages]]\nname = 'x'\nreasons = ['A', 'A']", "('A' stands twice)"),
+        (ONE + "[[stages]]\nname = 'x'\nreasons = ['A', 'A']", "('A' appears twice)"),
         (
             ONE + "[[stages]]\nname = 'x'\nreasons = [{ code = 'A', text = 'Adults.' }]",
             "one text to a code ('A' has another one elsewhere)",
@@ -195,7 +196,7 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
         ("[stopping]\nrule = 'fixed-audit'\naudit_size = 0", "stopping.audit_size must be a whole number from 1"),
         ('learn_from = "both"', "learn_from must be one of stage, final"),
         ("[machines]\nblind = 'no'", "machines.blind must be true or false, without quotes"),
-        ("[machines]\nhidden = true", "the key machines.hidden is unknown; the keys here are blind"),
+        ("[machines]\nhidden = true", "the key machines.hidden is unknown; the keys here are blind, rank"),
         ("reviewers_per_record = 3", "reviewers_per_record must be 1 or 2"),
         ("reviewers_per_record = true", "reviewers_per_record must be a whole number from 1"),
         ("reviewers_per_record = 1.0", "reviewers_per_record must be a whole number from 1"),

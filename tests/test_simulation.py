@@ -173,6 +173,42 @@ def test_with_criteria_they_are_the_start(file, tmp_path):
     assert run_of(file, criteria=tmp_path / "protocol.toml")[1].labels[0] == 1
 
 
+def with_machine(file, cells):
+    """Add a column of a machine to a table."""
+    header, *rows = file.read_text(encoding="utf-8").splitlines()
+    rows = [f"{row},{cell}" for row, cell in zip(rows, cells, strict=True)]
+    file.write_text("\n".join([f"{header},gpt", *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_column_of_a_machine_is_part_of_the_ranking(file):
+    alone = simulate(file, "label", preset="fast").runs[0]
+    for cells in (["include" if y else "exclude" for y in LABELS], [0.1 + 0.5 * y for y in LABELS]):
+        with_machine(table(file, LABELS), [*cells[:-1], ""])
+        facts = simulate(file, "label", preset="fast", machine_column="gpt")
+        assert list(facts.model["machines"]) == ["gpt"]
+        assert facts.runs[0].labels[:6] == [1] * 6 and sum(alone.labels[:6]) == 1
+        assert simulate(file, "label", preset="fast", start="file", machine_column="gpt").runs[0].order[:5] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]
+    assert simulate(file, "label", preset="fast").runs[0].order == alone.order
+
+
+def test_a_column_of_a_machine_holds_labels_or_numbers(file):
+    with pytest.raises(InputError, match="has no column 'gpt'"):
+        simulate(file, "label", machine_column="gpt")
+    for rest, wrong, kind in (("exclude", ["0.5", "nan", "x!"], "label"), ("0.7", ["include", "inf", "?"], "number")):
+        with_machine(table(file, LABELS), [*wrong, *[rest] * (len(LABELS) - 3)])
+        with pytest.raises(InputError, match="labels alone, or its scores alone; a cell may be empty") as refused:
+            simulate(file, "label", machine_column="gpt")
+        assert all(f"line {i}: {cell!r} is no {kind}" in str(refused.value) for i, cell in enumerate(wrong, 2))
+        assert "3 errors" in str(refused.value)
+
+
 def test_tables_of_every_kind_give_the_same_run(file, tmp_path):
     with file.open(encoding="utf-8", newline="") as text:
         header, *rows = csv.reader(text)
@@ -493,10 +529,10 @@ def test_auto_batches_grow_by_a_twentieth_of_what_is_labelled():
     "options, message",
     [
         (dict(prior_rows="3", priors="1,1"), "not both"),
-        (dict(prior_rows="72"), "'72' is no row.*from 0 to 71"),
-        (dict(prior_rows="-1"), "'-1' is no row"),
-        (dict(prior_rows="3,x"), "'x' is no row"),
-        (dict(prior_rows=""), "is no row"),
+        (dict(prior_rows="72"), "'72' is not a row.*from 0 to 71"),
+        (dict(prior_rows="-1"), "'-1' is not a row"),
+        (dict(prior_rows="3,x"), "'x' is not a row"),
+        (dict(prior_rows=""), "is not a row"),
         (dict(prior_rows="3,3"), "row 3 twice"),
         (dict(priors="9,1"), "9 relevant records; the file has 8"),
         (dict(priors="1"), "two numbers"),
@@ -524,10 +560,10 @@ def test_options_that_make_no_sense(file, options, message):
     [
         (["A,a,1", "B,b,"], "line 3: there is no label"),
         (["A,a,1", "B,b"], "line 3: there is no label"),
-        (["A,a,2"], "line 2: '2' is no label"),
-        (["A,a,conflict"], "line 2: 'conflict' is no label"),
-        (["A,a,1.5", "B,b,1", "C,c,"], "2 errors.*\nline 2: '1.5' is no label\nline 4: there is no label"),
-        (['A,"a\nb\nc",1', "B,b,nan"], "line 5: 'nan' is no label"),
+        (["A,a,2"], "line 2: '2' is not a label"),
+        (["A,a,conflict"], "line 2: 'conflict' is not a label"),
+        (["A,a,1.5", "B,b,1", "C,c,"], "2 errors.*\nline 2: '1.5' is not a label\nline 4: there is no label"),
+        (['A,"a\nb\nc",1', "B,b,nan"], "line 5: 'nan' is not a label"),
         (["A,a,1", ",,", "B,b,0"], "line 3: the row is blank"),
         (["A,a,1", " , ,", "B,b,0"], "line 3: the row is blank"),
     ],

@@ -16,6 +16,7 @@ from .project import Project
 from .ranking import answers
 from .records import Record
 from .session_state import rule_says_stop
+from .stopping import stop as stop_stage
 from .wording import agree, plural
 
 _EXPORTS = ("pubmed.nbib", "scopus.ris", "web_of_science.csv")
@@ -38,7 +39,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
     progress : callable
         See `ranking.review.ReviewModel`.
     say : callable of str
-        Where each step is told.
+        Called with each line about the steps.
 
     Raises
     ------
@@ -82,6 +83,10 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
             f"         {plural(decided, 'decision')}, {found:,} relevant found, "
             f"{plural(filtered.left - decided, 'record')} never read"
         )
+        made = stop_stage(project, reviewer=_REVIEWER, anyway=True)
+        say(
+            f"stop     event {made.event} of the log: by {made.rule}, {'certified' if made.certified else 'not certified'}"
+        )
         say("")
         result = project.snapshot()
         facts = status.status(result)
@@ -104,7 +109,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
 def _make(folder: Path) -> None:
     if folder.exists():
         if not (folder / _MARK).is_file():
-            raise InputError(f"{folder} exists and is no demonstration's folder; name another one: triage demo DIR.")
+            raise InputError(f"{folder} exists and is not a demonstration's folder; name another one: triage demo DIR.")
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)

@@ -113,6 +113,12 @@ def prompts_of(declared: Iterable[Event]) -> list[str]:
     return list(dict.fromkeys(one for one in found if one))
 
 
+def versions_of(declared: Iterable[Event]) -> list[str]:
+    """Return each version that a machine's server called it, the newest last."""
+    found = (json.loads(e.note).get("version") for e in declared)
+    return list(dict.fromkeys(one for one in found if one))
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """What a machine says of a record.
@@ -200,15 +206,21 @@ def shown_suggestions(
     needed : int
         Without a viewer: how many are to have decided on it.
     """
-    kept = live.kept(record_id)
-    found = live.suggestions_on(stage, kept)
-    if found and blind:
-        members = live.groups.get(kept, (kept,))
-        if viewer is None:
-            here = set(members)
-            decided = len({who for name, one, who in live.decisions if name == stage and one in here}) >= needed
-        else:
-            decided = any((stage, one, viewer) in live.decisions for one in members)
-        if not decided:
-            return []
+    found = live.suggestions_on(stage, live.kept(record_id))
+    if found and not may_see_suggestions(live, stage, record_id, viewer=viewer, blind=blind, needed=needed):
+        return []
     return [Suggestion.of(e) for e in found]
+
+
+def may_see_suggestions(
+    live: CurrentState, stage: str, record_id: int, *, viewer: str | None, blind: bool, needed: int = 1
+) -> bool:
+    """Tell whether somebody may see now what machines suggest for a record; see `shown_suggestions`."""
+    if not blind:
+        return True
+    kept = live.kept(record_id)
+    members = live.groups.get(kept, (kept,))
+    if viewer is None:
+        here = set(members)
+        return len({who for name, one, who in live.decisions if name == stage and one in here}) >= needed
+    return any((stage, one, viewer) in live.decisions for one in members)

@@ -103,7 +103,7 @@ class Looks:
     def was_excluded(self, record_id: int) -> bool:
         """Tell whether the first to judge a record excluded it."""
         events = self.given.get(record_id, ())
-        return bool(events) and events[0].label is Label.EXCLUDE
+        return len(events) > 0 and events[0].label is Label.EXCLUDE
 
     def is_overturned(self, record_id: int) -> bool:
         """Tell whether a record that was excluded at first counts as relevant now."""

@@ -72,9 +72,9 @@ class State:
 
 
 class StateOf:
-    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
+    """The state of a session at each call: counts are current, recall is from at most ten decisions ago.
 
-    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
+    The certificate moves with audit draws: renewed after each decision it would reveal which records were such.
 
     Parameters
     ----------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .errors import Faults, InputError, checked_share
 from .log import History, Label, Origin, label_of, without_quotes
 from .progress import Progress, Tick, no_progress
 from .ranking.held_out import Scorer, held_out_scores
-from .ranking.review import ReviewModel, criteria_of
+from .ranking.review import AS_NUMBER, ReviewModel, criteria_of
 from .records import Record
 from .screening.pool import Pool
 from .screening.session import Assignment, Session
@@ -98,7 +99,7 @@ def replay(
 
     The loop sees a label only when it has shown the record. The policy goes on past the stop, so one
     run serves every target. Rule and policy see a review without the priors: what was known beforehand
-    is no evidence of what the screening finds, and the recall promised is that of the records screened.
+    is not evidence of what the screening finds, and the recall promised is that of the records screened.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def replay(
         if tick is not None:
             tick(screened, total)
         # The rules that cost little look after every record; the others when the model has been trained
-        # anew, which is as often as a reviewer would be told something new.
+        # anew, which is as often as a reviewer would learn something new.
         if rule is None or stop_at is not None or (rule.is_costly and session.trained_on == looked):
             continue
         looked = session.trained_on
@@ -179,7 +180,7 @@ def replay(
     history = pool.history()
     order, labels, origin = (values[len(prior_rows) :] for values in (history.rows, history.y, history.origin))
     if len(left := np.flatnonzero(~pool.shown)):
-        # As the session does: by score, and in the order of the start while there is none.
+        # As the session does: by score, or in the initial order while there are no scores.
         key = np.argsort(start) if session.scores is None else -session.scores
         left = left[np.argsort(key[left], kind="stable")]
         order, labels = np.concatenate([order, left]), np.concatenate([labels, y[left]])
@@ -204,6 +205,7 @@ def simulate(
     confidence: float = 0.95,
     device: str = "auto",
     progress: Progress | None = None,
+    machine_column: str | None = None,
 ) -> Simulated:
     """Replay a labelled review.
 
@@ -230,18 +232,22 @@ def simulate(
     device : str
     progress : callable, optional
         See `ReviewModel`.
+    machine_column : str, optional
+        A column of labels or scores of a machine that screens, to be part of the ranking; from the start on, where
+        that is "criteria", as it then is when left out.
 
     Raises
     ------
     InputError
-        For options that contradict each other, and rows or labels that are none.
+        For options that contradict each other, and invalid rows or labels.
     """
     if prior_rows is not None and priors is not None:
         raise InputError("Give either --prior-rows or --priors, not both.")
-    start = start or ("criteria" if criteria is not None else "file")
+    ranks_at_once = criteria is not None or machine_column is not None
+    start = start or ("criteria" if ranks_at_once else "file")
     if start not in STARTS:
         raise InputError(f"unknown --start {start!r}; choose one of {', '.join(STARTS)}.")
-    if start == "criteria" and criteria is None:
+    if start == "criteria" and not ranks_at_once:
         raise InputError("--start criteria needs --criteria: a text file, or a protocol.toml.")
     for name, value in (("--target", target), ("--confidence", confidence)):
         checked_share(name, value)
@@ -253,6 +259,7 @@ def simulate(
     fixed = None if prior_rows is None else _row_numbers(prior_rows, len(y))
     wanted = None if priors is None else _two_counts(priors, y)
     query = read_criteria(criteria) if criteria is not None else None
+    suggested = {machine_column: read_machine(file, machine_column)} if machine_column is not None else None
     texts = features.Texts.of([r.title for r in records], [r.abstract for r in records])
     return replays(
         texts,
@@ -271,6 +278,7 @@ def simulate(
         device=device,
         progress=progress,
         began=began,
+        suggested=suggested,
     )
 
 
@@ -292,6 +300,7 @@ def replays(
     device: str,
     progress: Progress | None = None,
     began: float | None = None,
+    suggested: Mapping[str, np.ndarray] | None = None,
 ) -> Simulated:
     """Replay records whose labels are known, once for each seed.
 
@@ -308,13 +317,17 @@ def replays(
         How many relevant and irrelevant rows to draw as priors.
     began : float, optional
         When the work began, as `time.perf_counter` has it; now when left out.
+    suggested : mapping of str to ndarray, shape (n,), optional
+        See `ReviewModel`.
     seed, seeds, preset, batch, stop, target, confidence, device, progress
         As for `simulate`.
     """
     began = time.perf_counter() if began is None else began
     rule = None if stop == "none" else recall.rule_of(stop, target, confidence)
     retrain_after = _schedule(batch)
-    model = ReviewModel(texts, preset, criteria, device=device, cache_dir=user_cache_dir(), progress=progress)
+    model = ReviewModel(
+        texts, preset, criteria, device=device, cache_dir=user_cache_dir(), progress=progress, suggested=suggested
+    )
     features_seconds = time.perf_counter() - began
 
     def one(number: int, tick: Tick | None = None) -> RunFacts:
@@ -387,7 +400,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     Raises
     ------
     InputError
-        When the file is no table, or a label is missing or none, with its line.
+        When the file is not a table, or a label is missing or invalid, with its line.
     """
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
@@ -406,12 +419,48 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
         if label is None:
             faults.add(
                 f"line {line}",
-                f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                f"{text!r} is not a label" if without_quotes(text) else "there is no label",
                 f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0",
             )
     faults.refuse()
     # A maybe counts as relevant, as it does in a review.
     return reading.records, np.array([label is not Label.EXCLUDE for label in labels], np.int8)
+
+
+def read_machine(file: Path, column: str) -> np.ndarray:
+    """Return what a machine says of each row of a table, shape (n,) (see `ranking.opinions`).
+
+    Raises
+    ------
+    InputError
+        When its column is missing, or holds neither labels nor numbers, with the line.
+    """
+    reading = formats.read(file, label_column=column)
+    cells = [without_quotes(text) for text in reading.labels or ()]
+    labels = [label_of(cell, column) for cell in cells]
+    has_labels = sum(label is not None for label in labels) > sum(map(bool, cells)) / 2
+    said, faults = np.full(len(cells), np.nan), Faults(str(file))
+    for row, (cell, label, line) in enumerate(zip(cells, labels, reading.lines, strict=True)):
+        number = _number(cell) if label is None or not has_labels else AS_NUMBER[label]
+        if cell and (number is None or (has_labels and label is None)):
+            kind = "label" if has_labels else "number"
+            faults.add(
+                f"line {line}",
+                f"{cell[:40]!r} is no {kind}",
+                f"the column {column!r} must hold a machine's labels alone, or its scores alone; a cell may be empty",
+            )
+        elif number is not None:
+            said[row] = number
+    faults.refuse()
+    return ranking.opinions([said])
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_criteria(path: Path) -> ranking.Criteria:
@@ -435,7 +484,7 @@ def _row_numbers(text: str, n: int) -> list[int]:
     rows = []
     for part in text.split(","):
         if not part.strip().isdecimal() or int(part) >= n:
-            raise InputError(f"--prior-rows: {part.strip()!r} is no row of the file; rows run from 0 to {n - 1}.")
+            raise InputError(f"--prior-rows: {part.strip()!r} is not a row of the file; rows run from 0 to {n - 1}.")
         if int(part) in rows:
             raise InputError(f"--prior-rows names row {int(part)} twice.")
         rows.append(int(part))
@@ -489,12 +538,12 @@ def in_words(facts: Simulated) -> str:
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
     for run in facts.runs:
         stop = run.stop
-        told = "-"
+        stopped = "-"
         if stop is not None:
             recall_then = "-" if stop.recall is None else f"{stop.recall:.3f}"
             certified = ", certified" if stop.certified else ""
-            told = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
-        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {told}")
+            stopped = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
+        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {stopped}")
     lines.append("  mean " + "".join(_cell(facts.mean[name]) for name in names))
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from . import recall
 from .errors import checked_share
 from .flow import judged_records
 from .log import Event, History, Kind, Label, Origin, Stage
-from .machines import prompts_of
+from .machines import prompts_of, versions_of
 from .project import Snapshot
 from .protocol.model import Stopping
 from .protocol.parsing import parse
@@ -148,6 +148,8 @@ class MachineFacts:
     name : str
     prompts : list of str
         The SHA-256 of each prompt that it was declared with.
+    versions : list of str
+        What the server that it was asked at called it.
     include, exclude, maybe : int
         Records of the stage by its label.
     unread : int
@@ -169,6 +171,7 @@ class MachineFacts:
     relevant_at_random: int
     recall_lower: float | None
     confidence: float
+    versions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +417,7 @@ def _machines(stage: Stage, history: History, certificate: recall.Certificate, c
                 relevant_at_random=sum(read),
                 recall_lower=certificate.recall_lower,
                 confidence=confidence,
+                versions=versions_of(stage.live.machines[name]),
             )
         )
     return found

@@ -57,7 +57,8 @@ def rank(
     """List the unscreened records that are most likely relevant.
 
     Before any decision the protocol's criteria rank them; from the first include and exclude on, what
-    was learned from the decisions does. A ranking older than the newest decision is made anew first.
+    was learned from the decisions does. Suggestions of machines move them, as far as decisions bear them out, unless
+    the protocol says otherwise. A ranking older than the newest decision is made anew first.
     """
     from .. import terminal
     from ..machines import MOST_SHOWN, shown_suggestions
@@ -158,7 +159,10 @@ def _print_explanation(facts: answers.Explained) -> None:
         return
     print(f"  score {facts.score:+.4f}, the sum of")
     for name, adds in facts.parts.items():
-        print(f"    {adds:+.4f}  {name}")
+        print(f"    {adds:+.4f}  {printable_line(name)}")
+    if facts.left_out:
+        names = ", ".join(map(printable_line, facts.left_out))
+        print(f"  without what suggestions of {names} add, which stay hidden until the record is decided")
     if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
     for one in facts.criteria:

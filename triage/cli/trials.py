@@ -25,6 +25,10 @@ def simulate(
             help="The column of known labels: include, exclude and maybe (which counts as relevant), or 1 and 0.",
         ),
     ],
+    machine_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A column of a machine's labels or scores, to be part of the ranking."),
+    ] = None,
     criteria: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The review's criteria: a text, or a protocol.toml.")
     ] = None,
@@ -33,7 +37,7 @@ def simulate(
         typer.Option(
             metavar="ORDER",
             help="criteria, file or random: the order until both "
-            "labels are known; criteria where they are given, else file.",
+            "labels are known; criteria where they or a machine's column are given, else file.",
         ),
     ] = None,
     prior_rows: Annotated[str | None, typer.Option(metavar="3,17", help="Rows known from the start, from 0.")] = None,
@@ -83,6 +87,7 @@ def simulate(
         confidence=confidence,
         device=device,
         progress=terminal.progress_bar,
+        machine_column=machine_column,
     )
     if as_json:
         print_json(facts)

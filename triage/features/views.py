@@ -42,12 +42,15 @@ class Views:
     nearness : callable
         From texts such as criteria to the nearness of each record to each of them, ndarray of float32,
         shape (n, n_texts): cosines of sentence vectors where there are some, else of terms.
+    suggested : mapping of str to ndarray, shape (n,)
+        What each machine that screens says of the records (see `ranking.opinions`); made from the log and never kept.
     """
 
     matrices: Mapping[str, Matrix]
     criteria: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: Mapping[str, Callable[[str], Mapping[int, str]]] = field(default_factory=dict)
     nearness: Callable[[Sequence[str]], np.ndarray] = _no_nearness
+    suggested: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n(self) -> int:

@@ -55,7 +55,7 @@ class Stage:
     reasons : tuple of Criterion
         In the order of their priority.
     not_retrieved : str
-        The code of the reason by which a record leaves whose full text could not be had; empty where there is none.
+        The code of the reason for excluding a record whose full text could not be obtained; may be empty.
     """
 
     name: str
@@ -102,9 +102,12 @@ class Machines:
     ----------
     blind : bool
         Whether a reviewer sees what machines suggest for a record only after deciding on it.
+    rank : bool
+        Whether what machines suggest is part of the ranking, as far as people's labels bear it out.
     """
 
     blind: bool = True
+    rank: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class Protocol:
         else:
             lacks = f"has {lacks}"
         then = (
-            "the ranking learns from the decisions alone"
+            "the ranking learns only from the decisions"
             if learned
             else "records come in the order of import until there are an include and an exclude to learn from"
         )

@@ -1,4 +1,4 @@
-"""A protocol read from TOML, each mistake told with its table and key."""
+"""A protocol read from TOML, each mistake reported with its table and key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     InputError
-        When there is none, or it is not UTF-8.
+        When the file is missing or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -69,7 +69,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
     stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among", "recall_of"))
-    machines = top.table("machines", ("blind",))
+    machines = top.table("machines", ("blind", "rank"))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
     protocol = Protocol(
@@ -102,7 +102,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         reviewers_per_record=top.count("reviewers_per_record") or 1,
         calibration=top.count("calibration") or 0,
         attention_checks=top.count("attention_checks") or 0,
-        machines=Machines(blind=machines.yes_or_no("blind", True)),
+        machines=Machines(blind=machines.yes_or_no("blind", True), rank=machines.yes_or_no("rank", True)),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -122,7 +122,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
 
 def _tags(top: _Table) -> tuple[str, ...]:
     tags = top.texts("tags")
-    # They are told apart without regard to case, and stand side by side in one cell.
+    # They are compared without regard to case, and are written side by side in one cell.
     if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
         top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
     return tags
@@ -164,7 +164,7 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
         _no_code_twice(t, "reasons", reasons)
         not_retrieved = t.text("not_retrieved")
         if not_retrieved and not_retrieved not in (r.code for r in reasons):
-            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is none)")
+            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is not)")
         stages.append(Stage(name, tuple(reasons), not_retrieved))
     return tuple(stages)
 
@@ -173,7 +173,7 @@ def _no_code_twice(table: _Table, key: str, criteria: Iterable[Criterion]) -> No
     seen = set()
     for criterion in criteria:
         if criterion.code.casefold() in seen:
-            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} stands twice)")
+            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} appears twice)")
         seen.add(criterion.code.casefold())
 
 

@@ -3,6 +3,7 @@
 from .learner import Explanation, Learner, Views, balanced_weights, criteria_scores, standardised
 from .presets import Criteria, Preset, Score, load_preset, presets
 from .scores import Ranking
+from .suggested import opinions
 
 __all__ = [
     "Ranking",
@@ -15,6 +16,7 @@ __all__ = [
     "balanced_weights",
     "criteria_scores",
     "load_preset",
+    "opinions",
     "presets",
     "standardised",
 ]

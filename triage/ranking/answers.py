@@ -12,11 +12,22 @@ import numpy as np
 from ..as_json import OMIT_NONE
 from ..errors import InputError
 from ..log import History, Label, Stage
+from ..machines import may_see_suggestions
 from ..progress import Progress
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
-from .review import ReviewModel, criteria_of, final_labels, judged_rows, model_of, newest_ranking_of, taught
+from .learner import machines_may_begin
+from .review import (
+    ReviewModel,
+    criteria_of,
+    final_labels,
+    judged_rows,
+    model_of,
+    newest_ranking_of,
+    suggested_at,
+    taught,
+)
 
 if TYPE_CHECKING:
     from ..screening import Session
@@ -101,7 +112,11 @@ class Nearness:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why a record has its score; what `triage rank --explain --json` prints (see `explain`)."""
+    """Why a record has its score; what `triage rank --explain --json` prints (see `explain`).
+
+    `left_out` are the machines that are part of the ranking and of which nothing is said here, since whoever asks
+    may not see yet what they suggest.
+    """
 
     record_id: int
     title: str
@@ -110,6 +125,7 @@ class Explained:
     terms: list[Adds] = field(default_factory=list)
     known: list[KnownRecord] = field(default_factory=list)
     criteria: list[Nearness] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +231,10 @@ def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewe
     if review.protocol.queries:
         return ""
     stage, history = review.stage(stage_name, viewer=viewer), review.history(stage_name, viewer=viewer)
-    learns = _has_both(_taught_labels(review.protocol, stage, history))
+    labels = _taught_labels(review.protocol, stage, history)
+    learns = _has_both(labels)
+    if not learns and machines_may_begin(labels) and suggested_at(review.protocol, stage):
+        return ""
     return review.protocol.nothing_to_rank_by(review.protocol_file, learns)
 
 
@@ -240,8 +259,9 @@ def rank(
 ) -> Answer:
     """Rank the unscreened records and return the best.
 
-    `basis` says what ranked them: labels, criteria, or the order of import where there is neither. While it
-    is the criteria, `criteria` says whether they are too few words to find much by, and what each matches.
+    `basis` says what ranked them: labels; before there are any to learn from, criteria, or "machines" where there are no
+    criteria and machines that screen have said something; or "order", that of import. While it is the criteria,
+    `criteria` says whether they are too few words to find much by, and what each matches.
     """
     ranked = newest_ranking_of(project, stage_name, preset, device, progress)
     review, stage, ranking = ranked.review, ranked.stage, ranked.ranking
@@ -249,14 +269,15 @@ def rank(
     rows, _ = judged_rows(history)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
-    order = np.argsort(-scores, kind="stable")
-    best = order[unscreened[order]][:top]
+    best = ranked.order[unscreened[ranked.order]][:top]
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
-    basis = "order"
-    if _has_both(_taught_labels(protocol, stage, history)):
+    basis, labels = "order", _taught_labels(protocol, stage, history)
+    if _has_both(labels):
         basis = "labels"
     elif protocol.queries and ranking.model["criteria_weight"]:
         basis = "criteria"
+    elif ranking.model["machines"] and machines_may_begin(labels):
+        basis = "machines"
     criteria = None
     if basis == "criteria":
         model = ranked.model or model_of(review, stage, preset, device, project.cache_dir, progress)
@@ -316,9 +337,10 @@ def explain(
 
     With an open `session` of the stage the views need not be made: its own are used.
 
-    `parts` sum to the score: what each term of the blend adds. `terms` are those of the record that add most
-    to the linear views' parts, `known` the judged records that do, `criteria` how near the record is to each
-    criterion, and the share of all records that are less near.
+    `parts` sum to the score: what each term of the blend adds. What a machine's suggestion adds is left out of both
+    while whoever asks may not see that suggestion yet (see `machines.may_see_suggestions`). `terms` are those of the
+    record that add most to the linear views' parts, `known` the judged records that do, `criteria` how near the
+    record is to each criterion, and the share of all records that are less near.
 
     Raises
     ------
@@ -337,7 +359,7 @@ def explain(
     ):
         model = session.training.scorer
         if viewer is not None:
-            model = model.sharing_views(final_labels(review.protocol, stage))
+            model = model.sharing_views(final_labels(review.protocol, stage), model.views.suggested)
     else:
         model = model_of(review, stage, preset, device, project.cache_dir, progress)
     records = StageRecords(review.records, stage)
@@ -345,6 +367,17 @@ def explain(
     rows, y = judged_rows(review.history(stage_name, viewer=viewer))
     if (told := model.explain(rows, y, row)) is None:
         return Explained(int(stage.record_ids[row]), record.title)
+    by_machine, left_out, score = told.suggested, list[str](), told.score
+    if by_machine and not may_see_suggestions(
+        stage.live,
+        stage.name,
+        int(stage.record_ids[row]),
+        viewer=viewer,
+        blind=review.protocol.machines.blind,
+        needed=review.protocol.reviewers_per_record,
+    ):
+        # All of them, whether they have said something of this record or not: that would tell, too.
+        by_machine, left_out, score = {}, list(told.suggested), told.score - sum(told.suggested.values())
     by_name: dict[str, float] = {}
     for view, found in told.terms.items():
         if view in model.views.names:
@@ -364,8 +397,8 @@ def explain(
     return Explained(
         record_id=int(stage.record_ids[row]),
         title=record.title,
-        score=told.score,
-        parts=told.parts,
+        score=score,
+        parts={**told.parts, **{f"suggestion of {name}": adds for name, adds in by_machine.items()}},
         terms=[
             Adds(term, adds)
             for term, adds in sorted(by_name.items(), key=lambda item: -abs(item[1]))[:_TERMS_TOLD]
@@ -379,4 +412,5 @@ def explain(
             Nearness(kind, text, float(near[row, i]), float((near[:, i] < near[row, i]).mean()))
             for i, (kind, text) in enumerate(texts)
         ],
+        left_out=left_out,
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from .machine import LinearMachine
 from .presets import Preset
+from .suggested import PATIENCE, matrix_of, weights
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _RANK_OFFSET = 20.0  # reciprocal rank fusion, 1 / (20 + rank)
 _FEWEST_LIKE = 5  # more records than these to be judged among: with few the step moves few, and costs little
 _PRESUMED_WEIGHT = 0.3  # of a record presumed irrelevant, beside one judged so
+# What a record's own label adds to its score, by its dual: about so much less than its product with itself is left
+# once the other labels have had their say. Few other records share a sparse row's terms; dense rows are all alike.
+_OWN_SPARSE, _OWN_DENSE = 0.9, 0.4
 
 
 class Views(Protocol):
@@ -33,6 +37,8 @@ class Views(Protocol):
     @property
     def names(self) -> Mapping[str, Callable[[str], Mapping[int, str]]]: ...
     @property
+    def suggested(self) -> Mapping[str, np.ndarray]: ...
+    @property
     def n(self) -> int: ...
 
 
@@ -44,8 +50,8 @@ class Explanation:
     ----------
     score : float
     parts : dict of str to float
-        What each term of the blend adds, such as "words", "ranks", "length" or "criteria whole"; they sum to
-        the score.
+        What each term of the blend adds, such as "words", "ranks", "length" or "criteria whole"; with what the
+        machines add they sum to the score.
     terms : dict of str to list of (int, float)
         For each view of terms: the columns that the record has and what each adds to the view's part.
     known : list of (int, float)
@@ -55,6 +61,8 @@ class Explanation:
     constant : dict of str to float
         For each view, what every record gets: with the terms, or with what the known and the presumed records
         add by this view, it sums to the view's part.
+    suggested : dict of str to float
+        What each machine's opinion of the record adds.
     """
 
     score: float
@@ -63,6 +71,7 @@ class Explanation:
     known: list[tuple[int, float]]
     presumed: float
     constant: dict[str, float]
+    suggested: dict[str, float]
 
 
 class Learner:
@@ -73,7 +82,11 @@ class Learner:
     standardised score and r the rank of a record among those not labelled, by term of the preset:
 
         learned = z(among like(sum of weight z)) + rank_weight z(sum of 1 / (20 + r(among like(z))))
-        score = z(learned) + criteria_weight k / (k + relevant found) criteria
+        score = z(learned) + criteria_weight k / (k + relevant found) criteria + sum of w opinions
+
+    What machines say of the records, such as a language model that has screened them too, is added with weights w
+    that people's labels bear out (see `suggested.weights`); all together they weigh `machine_weight` before both
+    labels are known, and nothing while `PATIENCE` records or more were judged and none of them is relevant.
 
     A record without an abstract says little, so every view puts it in the middle or below. It is judged among
     its like by half: with `brief` terms at most, among like(t) is the mean of z(t) over all records and z(t)
@@ -97,6 +110,7 @@ class Learner:
         self._preset = preset
         self._views = views
         self._by_criteria = criteria_scores(preset, views)
+        self._opinions = matrix_of(views.suggested)
         self._machines: list[LinearMachine] | None = None
         self._groups = _groups_by_length(views, preset.brief)
         self._presumed = {term.presumed: _Presumed(views.n, term.presumed) for term in preset.scores}
@@ -113,17 +127,51 @@ class Learner:
         Returns
         -------
         ndarray of float, shape (n,), or None
-            None when there is neither a criterion nor both labels: nothing to rank by.
+            None when there is no criterion, no machine's opinion and not both labels: nothing to rank by.
         """
         found = int((y == 1).sum())
         if not 0 < found < len(y):
-            return self._by_criteria
-        return self._with_criteria(self._learned(self._by_term(rows, y), rows), found)
+            return self._before_labels(y)
+        by_term = self._by_term(rows, y)
+        return self._with_others(self._learned(by_term, rows), found, self._worth(by_term, rows, y))
 
-    def _with_criteria(self, learned: np.ndarray, found: int) -> np.ndarray:
-        if self._by_criteria is None:
+    def _before_labels(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the scores by the criteria and what the machines say."""
+        if (worth := self._presumed_worth(y)) is None:
+            return self._by_criteria
+        by_machines: np.ndarray = self._opinions @ worth
+        return by_machines if self._by_criteria is None else self._by_criteria + by_machines
+
+    def _presumed_worth(self, y: np.ndarray) -> np.ndarray | None:
+        """Return the weight of each machine before both labels are known; None where they order nothing."""
+        if self._opinions is None or not machines_may_begin(y):
+            return None
+        n_machines = self._opinions.shape[1]
+        return np.full(n_machines, self._preset.machine_weight / n_machines)
+
+    def _worth(self, by_term: list[np.ndarray], rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """Return the weight of each machine by the labels, beside 1 for what was learned."""
+        if self._opinions is None:
+            return None
+        total, own = self._weighed(by_term), np.zeros(len(rows))
+        for term, machine, values in zip(self._preset.scores, self._machines or (), by_term, strict=True):
+            share = _OWN_DENSE if isinstance(self._views.matrices[term.view], np.ndarray) else _OWN_SPARSE
+            own += share * term.weight / _spread(values) * machine.duals_[rows]
+        learned = (total[rows] - own) / _spread(total)
+        return weights(learned, self._opinions[rows], np.asarray(y), self._preset.machine_weight)
+
+    def _with_others(self, learned: np.ndarray, found: int, worth: np.ndarray | None) -> np.ndarray:
+        if self._has_nothing_beside:
             return learned
-        return standardised(learned) + self._fading(found) * self._by_criteria
+        score = standardised(learned)
+        if self._by_criteria is not None:
+            score = score + self._fading(found) * self._by_criteria
+        return score if worth is None else score + self._opinions @ worth
+
+    @property
+    def _has_nothing_beside(self) -> bool:
+        """Whether what was learned is the whole score, in its own units."""
+        return self._by_criteria is None and self._opinions is None
 
     def _fading(self, found: int) -> float:
         """Return what the criteria weigh beside what was learned."""
@@ -195,11 +243,12 @@ class Learner:
         rows, y = np.asarray(rows), np.asarray(y)
         found = int((y == 1).sum())
         has_learned = 0 < found < len(y)
-        scores = self._by_criteria
         if has_learned:
             by_term = self._by_term(rows, y)
-            learned = self._learned(by_term, rows)
-            scores = self._with_criteria(learned, found)
+            learned, worth = self._learned(by_term, rows), self._worth(by_term, rows, y)
+            scores: np.ndarray | None = self._with_others(learned, found, worth)
+        else:
+            scores, worth = self._before_labels(y), self._presumed_worth(y)
         if scores is None:
             return None
         parts: dict[str, float] = {}
@@ -219,7 +268,7 @@ class Learner:
             plain, total = self._is_plain, self._weighed(by_term)
             blend = self._among_like(total)
             # The blend is linear in each term's scores but for its ranks: by these factors.
-            outer = 1 / _spread(learned) if self._by_criteria is not None else 1.0
+            outer = 1.0 if self._has_nothing_beside else 1 / _spread(learned)
             inner = outer / _spread(blend) if preset.rank_weight else outer
             if self._groups and not plain:
                 like = total[next(group for group in self._groups if group[row])]
@@ -227,7 +276,7 @@ class Learner:
                 inner *= (1 / _spread(total) + 1 / _spread(like)) / 2
             for term, machine, values in zip(preset.scores, self._machines or (), by_term, strict=True):
                 factor = outer if plain else inner * term.weight / _spread(values)
-                middle = float(values.mean()) if not plain or self._by_criteria is not None else 0.0
+                middle = 0.0 if plain and self._has_nothing_beside else float(values.mean())
                 matrix = views.matrices[term.view]
                 parts[term.view] = factor * (float(values[row]) - middle)
                 constant[term.view] = factor * (machine.intercept_ - middle)
@@ -241,8 +290,17 @@ class Learner:
                     terms[term.view] = list(zip(columns.tolist(), adds.tolist(), strict=True))
             if preset.rank_weight:
                 parts["ranks"] = outer * float(learned[row] - standardised(blend)[row])
+        adds_by_machine = np.zeros(len(views.suggested))
+        if self._opinions is not None and worth is not None:
+            adds_by_machine = self._opinions[row] * worth
         return Explanation(
-            float(scores[row]), parts, terms, list(zip(rows.tolist(), known.tolist())), by_presumed, constant
+            float(scores[row]),
+            parts,
+            terms,
+            list(zip(rows.tolist(), known.tolist())),
+            by_presumed,
+            constant,
+            dict(zip(views.suggested, adds_by_machine.tolist())),
         )
 
 
@@ -322,6 +380,14 @@ def _ranks(values: np.ndarray, open_rows: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(values))  # and with all that are as high
     ranks[order] = 1.0 + not_above[-1] - np.repeat(not_above[last], np.diff(last, prepend=-1))
     return ranks
+
+
+def machines_may_begin(y: np.ndarray) -> bool:
+    """Tell whether what machines say may order the records before both labels are known, y the labels so far.
+
+    Whatever they say, they cost no more than so many irrelevant records read before the first relevant one.
+    """
+    return len(y) < PATIENCE or bool((y == 1).any())
 
 
 def criteria_scores(preset: Preset, views: Views) -> np.ndarray | None:

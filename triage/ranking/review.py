@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..log import History, Kind, Label, Stage, consensus
+from ..machines import Suggestion
 from ..progress import Progress
 from ..project import Project, Records, Snapshot
 from ..protocol.model import Protocol, has_word
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..features import Texts
     from .learner import Explanation
     from .presets import Criteria, Preset
+
+AS_NUMBER = {Label.INCLUDE: 1.0, Label.MAYBE: 0.5, Label.EXCLUDE: 0.0}  # what a machine suggests
 
 
 class ReviewModel:
@@ -40,6 +43,8 @@ class ReviewModel:
         Where vectors and views are kept.
     final : ndarray of int8, shape (n,), optional
         Labels that take the place of those learned from; -1 where there is none.
+    suggested : mapping of str to ndarray, shape (n,), optional
+        What each machine that screens says of the records (see `suggested_at`).
     progress : callable or None
         Called as progress(description), gives a context manager of a callback (done, total).
     """
@@ -54,6 +59,7 @@ class ReviewModel:
         cache_dir: Path | None = None,
         progress: Progress | None = None,
         final: np.ndarray | None = None,
+        suggested: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         from .. import features, ranking
 
@@ -62,7 +68,7 @@ class ReviewModel:
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
         self._fingerprint = texts.fingerprint
-        self.views = features.build_views(
+        views = features.build_views(
             texts,
             self.preset.views,
             encoder=self.preset.encoder,
@@ -73,12 +79,14 @@ class ReviewModel:
             cache_dir=cache_dir,
             progress=progress,
         )
+        self.views = replace(views, suggested=suggested or {})
         self._learner = ranking.Learner(self.preset, self.views)
 
     @property
     def parameters(self) -> dict[str, object]:
         """The preset's name and full parameters."""
-        return parameters_of(self.preset, self._queries, "stage" if self._final is None else "final")
+        learn_from = "stage" if self._final is None else "final"
+        return parameters_of(self.preset, self._queries, learn_from, self.views.suggested)
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return self._learner(rows, taught(self._final, rows, y))
@@ -104,19 +112,22 @@ class ReviewModel:
         mine = self._fingerprint, self._queries, self.preset.parameters()
         return mine == (fingerprint, asdict(criteria), preset.parameters())
 
-    def learns_from(self, final: np.ndarray | None) -> bool:
-        """Tell whether these labels take the place of those learned from."""
+    def learns_from(self, final: np.ndarray | None, suggested: Mapping[str, np.ndarray]) -> bool:
+        """Tell whether these labels take the place of those learned from, and machines say this of the records."""
+        if _digests(suggested) != _digests(self.views.suggested):
+            return False
         if final is None or self._final is None:
             return final is self._final
         return np.array_equal(final, self._final)
 
-    def sharing_views(self, final: np.ndarray | None) -> ReviewModel:
+    def sharing_views(self, final: np.ndarray | None, suggested: Mapping[str, np.ndarray]) -> ReviewModel:
         """Return a model that has learned nothing and shares the views, which are most of what one takes."""
         from .. import ranking
 
         other = copy.copy(self)
         other._final = final
-        other._learner = ranking.Learner(self.preset, self.views)
+        other.views = replace(self.views, suggested=suggested)
+        other._learner = ranking.Learner(self.preset, other.views)
         return other
 
 
@@ -125,9 +136,44 @@ def taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndar
     return y if final is None else np.where(final[rows] >= 0, final[rows], y)
 
 
-def parameters_of(preset: Preset, queries: Mapping[str, object], learn_from: str) -> dict[str, object]:
-    """Return all that a ranking depends on beside the labels, to be kept with it."""
-    return {**preset.parameters(), "queries": queries, "learn_from": learn_from}
+def parameters_of(
+    preset: Preset, queries: Mapping[str, object], learn_from: str, suggested: Mapping[str, np.ndarray]
+) -> dict[str, object]:
+    """Return all that a ranking depends on beside the labels, to be kept with it.
+
+    Of each machine it is a hash of what it says of the records, so that a ranking is stale once a machine is added, or
+    says something else.
+    """
+    return {**preset.parameters(), "queries": queries, "learn_from": learn_from, "machines": _digests(suggested)}
+
+
+def _digests(suggested: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {
+        name: hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16).hexdigest()
+        for name, values in suggested.items()
+    }
+
+
+def suggested_at(protocol: Protocol, stage: Stage) -> dict[str, np.ndarray]:
+    """Return what each machine says of the records of a stage, by name, shape (n,) each (see `ranking.opinions`).
+
+    Empty where the protocol keeps machines out of the ranking.
+    """
+    from .. import ranking
+
+    if not protocol.machines.rank:
+        return {}
+    found: dict[str, np.ndarray] = {}
+    for machine, given in sorted(stage.live.suggested(stage.name).items()):
+        labels, scores = np.full((2, len(stage.record_ids)), np.nan)
+        for row, event in zip(stage.rows_of(given).tolist(), given.values(), strict=True):
+            if row >= 0:
+                said = Suggestion.of(event)
+                labels[row] = np.nan if said.label is None else AS_NUMBER[said.label]
+                scores[row] = np.nan if said.score is None else said.score
+        if not np.isnan([labels, scores]).all():
+            found[machine] = ranking.opinions([labels, scores])
+    return found
 
 
 def criteria_of(protocol: Protocol) -> Criteria:
@@ -169,6 +215,7 @@ def model_of(
         cache_dir=cache_dir,
         progress=progress,
         final=final_labels(protocol, stage),
+        suggested=suggested_at(protocol, stage),
     )
 
 
@@ -211,8 +258,13 @@ class Ranked:
     ranking: Ranking
     model: ReviewModel | None = None
 
+    @property
+    def order(self) -> np.ndarray:
+        """The rows of the stage, the best first."""
+        return np.argsort(-self.ranking.scores, kind="stable")
 
-# Events that leave a ranking as it is.
+
+# Events that leave a ranking as it is; what machines suggest is among its parameters, where it ranks.
 _OF_NO_RANKING = frozenset(
     (
         Kind.SHOWN,
@@ -241,7 +293,10 @@ def newest_ranking_of(
         raise no_records(review, stage)
     saved = review.rankings.newest(stage.name)
     wanted = parameters_of(
-        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), protocol.learn_from
+        models.load_preset(preset or protocol.model),
+        asdict(criteria_of(protocol)),
+        protocol.learn_from,
+        suggested_at(protocol, stage),
     )
     newest = max((e.seq for e in review.events if e.kind not in _OF_NO_RANKING), default=0)
     if (

@@ -238,7 +238,7 @@ def _said_of_screening(
     if n_audit:
         said.append(
             f"{n_audit:,} {was_were(n_audit)} drawn at random from the records not yet shown, in an order "
-            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
+            f"fixed in the log beforehand and not revealed to the reviewers (audit draws)."
         )
     return said
 
@@ -268,15 +268,21 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
     )
     said = []
     for one in status.machines:
-        prompts = ", ".join(one.prompts)
-        asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
+        known = []
+        if versions := [version for version in one.versions if version != one.name]:
+            known.append(f"version {_listed(versions)}")
+        if one.prompts:
+            known.append(f"prompt with the SHA-256 {', '.join(one.prompts)}")
+        asked = f" ({'; '.join(known)})" if known else ""
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
-        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores only"]
         said.append(
             f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
+    if protocol.machines.rank:
+        said.append("Suggestions were part of the ranking, as far as the reviewers' own labels bore them out.")
     if stage.marked and (status.verdict.stop or (status.stop is not None and status.stop.stands)):
         n = stage.marked
         said.append(

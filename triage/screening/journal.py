@@ -40,8 +40,8 @@ def commit_audit(project: Project, stage_name: str | None = None) -> Snapshot:
     if stage.revealed and (stop := review.live.stops.get(stage.name)) is not None:
         raise InputError(
             f"{stop.reviewer} stopped the stage {stage.name!r}, and the seeds of its random draws are public since: whoever "
-            f"screens on could read the draws to come. Take the stop back first (triage undo --event {stop.seq}); what "
-            "is left is then drawn anew."
+            "screens on could read the draws to come. Take the stop back first (on the overview, or by triage undo "
+            f"--event {stop.seq}); what is left is then drawn anew."
         )
     return review
 

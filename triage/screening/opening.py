@@ -23,6 +23,7 @@ from ..ranking.review import (
     model_of,
     newest_ranking_of,
     no_records,
+    suggested_at,
 )
 from ..session_state import evidence_of
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
@@ -47,9 +48,10 @@ def _training_of(
         protocol, there = review.protocol, beside.training.scorer
         wanted = ranking.load_preset(preset or protocol.model)
         if there.is_of(fingerprint_of(review.records, stage), criteria_of(protocol), wanted):
-            if there.learns_from(final):
+            suggested = suggested_at(protocol, stage)
+            if there.learns_from(final, suggested):
                 return beside.training, there
-            model = there.sharing_views(final)
+            model = there.sharing_views(final, suggested)
     model = model or model_of(review, stage, preset, device, cache_dir, progress)
     return Training(model, model.fresh()), model
 
@@ -175,7 +177,7 @@ def hand_out(
     project : Project
     count : int
     file : path
-        The file of the batch, whose name the log tells.
+        The file of the batch, whose name goes into the log.
     reviewer : str
     write : callable, optional
         Writes the file: the records of these ids in the order in which they are to be screened. Those that the
