@@ -44,7 +44,7 @@ def test_every_error_of_a_file_of_decisions_has_its_own_line_and_steers_no_termi
     triage = review()
     labels(triage, "d.csv", [[1, "include"], [2, "\x1b[31mno idea"], [99, "include"], [1, "exclude"]])
     told = triage("label", "r.triage", "d.csv", code=2).splitlines()
-    assert told[0] == "triage: d.csv has 3 errors, so nothing of it was taken:" and "\x1b" not in "".join(told)
+    assert told[0] == "triage: d.csv has 3 errors, so nothing was taken from it:" and "\x1b" not in "".join(told)
     assert [line.split(":")[0] for line in told[1:]] == ["  line 3", "  line 4", "  line 5", "  What to do"]
     assert triage.json("log", "r.triage")["events"] == []
 

@@ -215,7 +215,7 @@ def test_excel_and_parquet(tmp_path):
             "Abstract .text.",
         ),
         (b"123\n456\n789\n", "x.txt", "list of identifiers"),
-        (b"<?xml version='1.0'?><OAI><record><header/></record></OAI>", "x.xml", "XML of no kind"),
+        (b"<?xml version='1.0'?><OAI><record><header/></record></OAI>", "x.xml", "XML, but of a kind"),
         (b"Search number,Query,Results\n1,peer,20\n", "x.csv", "search history"),
         (b"<a><b/></a>", "x.xml", "its root is 'a'"),
         (bytes(range(256)) * 20, "x.ris", "no"),

@@ -71,7 +71,7 @@ def test_elements_of_records_in_one_another(tmp_path):
 
 
 def test_nothing_but_nesting_is_refused(tmp_path):
-    with pytest.raises(InputError, match="XML of no kind"):
+    with pytest.raises(InputError, match="XML, but of a kind"):
         read(tmp_path, "<a>" * 300_000, "x.xml")
 
 

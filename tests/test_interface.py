@@ -490,7 +490,7 @@ def test_no_draw_proves_nothing_and_all_read_proves_all():
         ),
         (dict(history=[1, 0], origins=[True] * 2, n_records=9, target=95), "target must lie between 0 and 1"),
         (dict(history=[1, 0], origins=[True] * 2, n_records=9, confidence=0), "confidence must lie between 0 and 1"),
-        (dict(history=History.of([0], [1], n_records=2), n_records=2), "A History says all about itself"),
+        (dict(history=History.of([0], [1], n_records=2), n_records=2), "A History holds all of this already"),
     ],
 )
 def test_wrong_histories_are_told(arguments, told):

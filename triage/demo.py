@@ -98,7 +98,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
     say("")
     say(f"export   included.ris ({plural(included, 'record')}) and decisions.csv, in {folder}")
     say("")
-    say("Look around in it, or go on screening:")
+    say("Look around, or go on screening:")
     for command in ("status", "log", "rank", "screen"):
         say(f'  triage {command} "{review}"')
     say("")

@@ -90,6 +90,6 @@ class Faults:
         if self._count:
             more = self._count - len(self._listed)
             raise InputError(
-                f"{self._file} has {self._count} errors, so nothing of it was taken:",
+                f"{self._file} has {self._count} errors, so nothing was taken from it:",
                 [*self._listed, *([f"and {more} more"] if more else []), f"What to do: {advice}."],
             )

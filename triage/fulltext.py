@@ -48,7 +48,7 @@ def check_pdf(name: str, head: bytes, size: int) -> None:
     if not size:
         raise InputError(f"{name} is empty; download it again.")
     begins = "".join(c for c in head[:_SAID].decode("latin-1") if c.isprintable())
-    hint = "; a web page was saved in its place" if head.lstrip()[:1] == b"<" else ""
+    hint = "; a web page was saved instead" if head.lstrip()[:1] == b"<" else ""
     raise InputError(f"{name} is not a PDF: it begins with {begins!r}{hint}; download it again.")
 
 

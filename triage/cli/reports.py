@@ -91,7 +91,7 @@ def report(
 ) -> None:
     """Write the report, one HTML page, or the flow figure.
 
-    In the report: the PRISMA flow figure with counts by source and reason, the curve of relevant records
+    The report holds the PRISMA flow figure with counts by source and reason, the curve of relevant records
     found, the estimates with their promises, and a methods paragraph to paste. FILE's ending decides.
     """
     from .. import report as reports, status as facts
@@ -126,7 +126,7 @@ def export(
             show_default=False,
             help="included, excluded, maybe, unscreened (several with commas); next: the "
             "next batch to screen; or second-look: excluded records drawn at random, for "
-            "another reviewer; every record of the stage when left out.",
+            "another reviewer; by default every record of the stage.",
         ),
     ] = "",
     top: Annotated[
@@ -135,7 +135,7 @@ def export(
             min=1,
             metavar="N",
             show_default=False,
-            help="Records of the next batch, 50 when left out; or second looks, those asked for already when left out.",
+            help="Records of the next batch, by default 50; or second looks, by default those already asked for.",
         ),
     ] = None,
     stage: StageName = None,
@@ -213,12 +213,10 @@ def attach(
         int | None,
         typer.Option(metavar="ID", help="The record that all of them belong to; by default, as each file is named."),
     ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="They take the place of the PDFs that their records have.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the PDFs that their records have.")] = False,
     stage: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; the last when left out."),
+        typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; by default the last."),
     ] = None,
     reviewer: Reviewer = None,
     as_json: AsJson = False,

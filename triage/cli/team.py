@@ -39,8 +39,8 @@ def conflicts(
 ) -> None:
     """List the records whose reviewers disagree, or settle one.
 
-    A settlement holds whatever the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
-    Where the review has people, an adjudicator or an owner settles.
+    A settlement holds no matter what the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
+    If the review has people, only an adjudicator or an owner can settle.
     """
     from .. import team
 
@@ -134,7 +134,7 @@ def people(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List who may come in over the network, and which invitations are open.
+    """List who has access over the network, and which invitations are open.
 
     A review of one person on one machine has nobody in the list and needs none.
     """
@@ -180,7 +180,7 @@ def invite(
         str,
         typer.Option(
             metavar="ROLE",
-            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may all.",
+            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may do everything.",
         ),
     ] = "reviewer",
     days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,

@@ -155,7 +155,7 @@ def _detect_xml(path: Path, text: str) -> str:
     if "<!ENTITY" in text:
         return "endnote-xml"  # refused there, with the reason
     raise InputError(
-        f"{path} is XML of no kind that triage reads (its root is {root.group(1) if root else 'missing'!r}); "
+        f"{path} is XML, but of a kind that triage does not read (its root is {root.group(1) if root else 'missing'!r}); "
         f"it reads that of PubMed, EndNote and EBSCO. Else give {_READABLE}."
     )
 

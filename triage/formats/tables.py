@@ -85,7 +85,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
     label = _labeller(path, header, label_column, tally)
     doubt = Doubt(tally)
     if not tally.announced:
-        raise InputError(f"{path} has a header and no record under it.")
+        raise InputError(f"{path} has a header but no record under it.")
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             if format == "parquet":
@@ -96,7 +96,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
         if len(cells) - cells.count("") == 1 and len(header) > 2:
             at, said = next((at, cell) for at, cell in enumerate(cells) if cell)
             if " " in said.strip() and not columns.knows(at):  # a line of words, as Abstrackr writes
-                message = f"this row says nothing but {said.strip()[:60]!r}; there is nothing to screen"
+                message = f"this row holds only {said.strip()[:60]!r}; there is nothing to screen"
                 yield Item(line, Problem(line, message))
                 continue
         if "\n" in "".join(cells):
@@ -296,9 +296,7 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
                         tally.warn(number, "a cell holds quotation marks that are not doubled; they were kept as text")
                     else:
                         cells = [_unquoted(cell) for cell in line.rstrip("\n").split(delimiter)]
-                        tally.warn(
-                            number, "its quotation marks do not open and close cells; it was cut at each delimiter"
-                        )
+                        tally.warn(number, "its quotation marks do not enclose cells; it was split at each delimiter")
                     taken = [line]
                     break
                 held[len(taken) - 1 : len(taken)] = following

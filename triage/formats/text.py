@@ -128,7 +128,7 @@ class TextFile:
             if len(rest) > LONGEST:
                 raise InputError(
                     f"{self.path}, line {self._lines + 1}: longer than {LONGEST:,} characters, which no record's line is; "
-                    f"the file is damaged or no export. Export it again."
+                    f"the file is damaged or not an export. Export it again."
                 )
         if rest:
             yield rest.lstrip("\ufeff") if marks else rest

@@ -119,7 +119,7 @@ def _whole_tags(file: TextFile) -> Iterator[str]:
 def _refuse_entities(path: Path, text: str) -> None:
     if "<!ENTITY" in text:
         raise InputError(
-            f"{path} declares XML entities, which no database's export does and which can be made to harm; "
+            f"{path} declares XML entities, which no database's export does and which can do harm; "
             f"it is not read. Export the records again, as RIS where XML comes so."
         )
 

@@ -225,7 +225,9 @@ class _Look:
                     yield found
                 tick(done, len(self.lines))
         if done != len(self.lines) or _sha256(self.path) != self.sha256:
-            raise InputError(f"{self.path} was changed while it was read, so nothing of it was taken; import it again.")
+            raise InputError(
+                f"{self.path} was changed while it was being read, so nothing was taken from it; import it again."
+            )
 
 
 def _look(

@@ -72,7 +72,7 @@ def certificate(
     target, confidence = share("target", target), share("confidence", confidence)
     if isinstance(history, History):
         if origins is not None or n_records is not None or records is not None:
-            raise InputError("A History says all about itself; leave origins, n_records and records out.")
+            raise InputError("A History holds all of this already; leave origins, n_records and records out.")
     else:
         history = _history(history, origins, n_records, records)
     return recall.certificate(history, target, confidence, AuditE() if parameters is None else parameters)

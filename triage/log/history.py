@@ -55,8 +55,8 @@ class PastDraws:
 class ChosenAhead:
     """Records that a person chose after their permutation was committed, and that the audit's cursor passed later.
 
-    Whoever knew the permutation could take relevant records out of the draws' way. So one that is relevant, or has no
-    label yet, is a draw in all but name: it counts as a hit where the cursor passed it. Further hits only lower the
+    Anyone who knew the permutation could take relevant records out of the draws' way. So one that is relevant, or has
+    no label yet, is a draw in all but name: it counts as a hit where the cursor passed it. Further hits only lower the
     evidence (see `recall.evidence.audit_draws`), so nobody gains by such a choice, and one in good faith costs little.
 
     Attributes

@@ -188,12 +188,12 @@ class File:
         if code.startswith("SQLITE_FULL"):
             return f"There is no room left on the disk of {self}; {_KEPT}: make room and try again."
         if code.startswith("SQLITE_READONLY"):
-            return f"{self} or its folder may only be read, not written; {_KEPT}: change that, or work on a copy."
+            return f"{self} or its folder is read-only; {_KEPT}: change that, or work on a copy."
         if code.startswith("SQLITE_CANTOPEN"):
-            return f"{self} cannot be opened or made: you may not write into its folder; choose another place."
+            return f"{self} cannot be opened or made: you are not allowed to write to its folder; choose another place."
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return (
-                f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+                f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last intact copy of it."
             )
         return f"{self} could not be read or written ({error.orig}); {_KEPT}: check the disk and try again."
 
@@ -288,7 +288,7 @@ class Server:
     def engine(self) -> Engine:
         """Return a way to the database."""
         try:
-            # A connection that the server has closed meanwhile, as when it was started anew, is made again. Of a
+            # A connection that the server has closed meanwhile, as when it was restarted, is made again. Of a
             # team's pages twenty are kept: to make one costs more than what it is made for.
             engine = create_engine(self.url, pool_size=20, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -325,12 +325,12 @@ class Server:
                 "try again when that program is done."
             )
         if state in ("42501", "42P01"):  # without the right to a schema, its tables are as if not there
-            return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask who keeps it for the right."
+            return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask its administrator for permission."
         if state.startswith("22") or isinstance(error, DataError):
             return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
         if state.startswith("53"):
             return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."
         return (
             f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is "
-            "kept: see that it runs and go on."
+            "kept: check that it is running and go on."
         )

@@ -155,7 +155,7 @@ class Log:
     def settle(
         self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
     ) -> Event:
-        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled anew.
+        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled again.
 
         Raises
         ------
@@ -316,7 +316,7 @@ class Log:
                     f"Event {seq} is not a decision, tag, duplicate link or removal, so it cannot be undone."
                 )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
-                raise InputError(f"Event {seq} is undone already, by event {by}.")
+                raise InputError(f"Event {seq} was undone already, by event {by}.")
             undone = to_event(row)
             live = self._reader.live()
             undo = self._reader.append(connection, [taken_back(undone, reviewer)])[0]
@@ -375,7 +375,7 @@ class Log:
     def reveal(self, stage: str, *, reviewer: str) -> Event:
         """Log the seeds of a stage's audit permutations, so that anybody can check what was committed.
 
-        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn anew.
+        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn again.
 
         Raises
         ------

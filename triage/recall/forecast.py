@@ -103,7 +103,7 @@ def _to_the_look(
     rng: np.random.Generator,
     auditing: bool,
 ) -> Workload:
-    """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
+    """Forecast the records to the one look of a fixed audit; all that are left once it has failed."""
     waiting = history.n_unscreened - settled.n_unscreened
     sample = rule.sample(settled)
     if sample is not None:

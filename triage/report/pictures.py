@@ -100,7 +100,7 @@ def _families(text: str) -> list[str]:
     if missing:
         letters = "".join(map(chr, sorted(missing)))[:20]
         raise InputError(
-            f"No font on this machine has {letters!r}, so the picture would show boxes in their place; install one, or "
+            f"No font on this machine has {letters!r}, so the picture would show boxes instead; install one, or "
             f"write the figure as .svg, which is drawn with the reader's own fonts."
         )
     return families

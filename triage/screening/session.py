@@ -77,7 +77,7 @@ class Journal(Interface):
     """Where a session's events become durable before they count."""
 
     def news(self) -> Assignment | None:
-        """Return the desk anew when somebody else wrote to the log since the last call."""
+        """Return a new desk when somebody else wrote to the log since the last call."""
 
     def turn(self) -> AbstractContextManager[tuple[bool, Assignment | None]]:
         """Keep everybody else from writing, so that a record can be chosen and logged.
@@ -93,7 +93,7 @@ class Journal(Interface):
         """Log that a record is put before the reviewer, and by which ranking.
 
         True, and nothing is logged, when somebody else has written since the last `news`: then the
-        record was chosen from a pool that is no longer so.
+        record was chosen from a pool that has changed.
         """
 
     def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..ranking.held_out import Scorer, held_out_scores
 
-_HELD_OUT_GROWTH = 1.2  # held-out scores are made anew when so many times as many labels are there
+_HELD_OUT_GROWTH = 1.2  # held-out scores are made again once there are this many times as many labels
 
 
 class Training:

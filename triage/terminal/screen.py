@@ -216,7 +216,7 @@ class Screen:
         return True
 
     def turn(self, key: str) -> bool:
-        """Show another part of the page, or the page anew, if the key asks for it; return whether it does."""
+        """Show another part of the page, or the page again, if the key asks for it; return whether it does."""
         if key == REDRAW:
             self._show()
             return True

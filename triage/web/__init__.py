@@ -43,7 +43,7 @@ def make_app(
     door : ServerOrigin
         Under which addresses it is offered, and to whom.
     reviewer : str
-        Who decides where nobody has to log in.
+        The reviewer where nobody has to log in.
     preset, device : str
         See `screening.open_session`.
     """
@@ -155,7 +155,7 @@ def serve(
     ----------
     project : Project
     reviewer : str
-        Who decides where nobody has to log in; who becomes the first owner where somebody has to.
+        The reviewer where nobody has to log in; the first owner where people do.
     host, port
         Where to listen.
     certificate, key : Path, optional
@@ -187,7 +187,9 @@ def serve(
                 f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}"
             )
         if door.login and not door.secure:
-            say("Without TLS anybody on the way can read along: give --certificate and --key, or put a proxy in front.")
+            say(
+                "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in front."
+            )
         uvicorn.Server(config).run([listener])
 
 

@@ -140,7 +140,7 @@ class Access:
     @contextmanager
     def _looking(self) -> Iterator[None]:
         if not self._waiting.acquire(blocking=False):
-            raise Refused(503, "Too many log in at this moment; try again in some seconds.")
+            raise Refused(503, "Too many log in at this moment; try again in a few seconds.")
         try:
             with self._hashing:
                 yield
@@ -176,7 +176,7 @@ class Access:
         Raises
         ------
         Refused
-            When name and password do not belong together, or too many attempts failed.
+            When the name or the password is wrong, or too many attempts failed.
         """
         person, folded = self.project.people.named(name), name.casefold()
         counted: dict[tuple[str, ...], Limit]
@@ -189,11 +189,9 @@ class Access:
                 ("from", source): PER_ADDRESS,
                 ("name", folded): PER_NAME,
             }
-        self.check(
-            counted, lambda: self.is_password(person, password), "Name and password do not belong together.", 401
-        )
+        self.check(counted, lambda: self.is_password(person, password), "The name or the password is wrong.", 401)
         if person is None:  # nobody's password is right
-            raise Refused(401, "Name and password do not belong together.")
+            raise Refused(401, "The name or the password is wrong.")
         return self.project.people.start_session(person.name), self.device_of(person)
 
     def check(

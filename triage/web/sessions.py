@@ -158,7 +158,7 @@ class Desk:
     def _at_work(self) -> Iterator[screening.Session]:
         """Give the session to one request at a time.
 
-        Where records have come to the stage, or left it, the session is closed, to be opened anew.
+        Where records have come to the stage, or left it, the session is closed, to be opened again.
         """
         with self.lock:
             session = self._opened()

@@ -55,7 +55,7 @@ def plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encodi
         )
     cutting = fast_tokenizer(tokenizer, longest)
     if cutting is None:
-        raise InputError(f"{folder} has a tokenizer of its own kind; triage needs one with a tokenizer.json.")
+        raise InputError(f"{folder} has a tokenizer of an unusual kind; triage needs one with a tokenizer.json.")
     return _on_torch(
         model.eval().to(runtime.device),
         cutting,

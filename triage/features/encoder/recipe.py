@@ -286,7 +286,7 @@ def _check_files(folder: Path) -> None:
             raise InputError(f"{place} holds no weights (model.safetensors).")
         if not any((place / name).is_file() for name in _TOKENIZERS):
             raise InputError(
-                f"{place} holds no tokenizer (tokenizer.json); copy it there from where the weights are from."
+                f"{place} holds no tokenizer (tokenizer.json); copy it there from the source of the weights."
             )
 
 

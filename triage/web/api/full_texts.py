@@ -58,8 +58,7 @@ def attach(
     who: Anyone,
     file: Annotated[UploadFile, File()],
     record_id: Annotated[
-        int | None,
-        Form(ge=1, le=2**31, description="Told by the file's name when left out: our number, DOI, PMID or title."),
+        int | None, Form(ge=1, le=2**31, description="By default from the file's name: our number, DOI, PMID or title.")
     ] = None,
     replaces: Annotated[
         list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")

@@ -90,7 +90,7 @@ class StopRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stage: str = Field("", max_length=200, description="The first stage when left out.")
+    stage: str = Field("", max_length=200, description="By default the first stage.")
     note: str = Field("", max_length=2000)
     anyway: bool = Field(False, description="Stop although the stopping rule says to go on.")
 

@@ -34,7 +34,7 @@ class Decision(Change):
     reason: str = Field("", max_length=1_000)
     note: str = Field("", max_length=20_000)
     tags: list[Annotated[str, Field(max_length=200)]] | None = Field(None, max_length=200)
-    next: bool = Field(True, description="Whether the next records are to be put before the reviewer, too.")
+    next: bool = Field(True, description="Whether to put the next records before the reviewer, too.")
 
 
 class Skip(Change):

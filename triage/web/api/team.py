@@ -68,7 +68,7 @@ class Asked(BaseModel):
 
     stage: str = Field("", max_length=200)
     size: int = Field(
-        ge=1, le=100_000, description="So many are to await the visitor, those that do already among them."
+        ge=1, le=100_000, description="How many should await the visitor, including those that already do."
     )
 
 

@@ -10,7 +10,7 @@ export class Problem extends Error {
   }
 }
 
-/** Ask the server; what a change carries along to be believed is renewed when the server was started anew. */
+/** Ask the server; the token that a change carries is renewed when the server was restarted. */
 export async function api(path, { body, form, method = body || form ? "POST" : "GET", seconds = 30 } = {}) {
   for (let renewed = false; ; renewed = true) {
     const headers = { "x-csrf-token": csrf };

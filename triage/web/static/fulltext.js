@@ -70,7 +70,7 @@ export class Beside {
       this.hint.hidden = true;
       this.section.replaceChildren(...[tabs, this.hint, this.frame].filter(Boolean));
     } else {
-      this.section.querySelector(".buttons")?.remove();   // not the frame: it would be loaded anew
+      this.section.querySelector(".buttons")?.remove();   // not the frame: it would be loaded again
       if (tabs) this.section.prepend(tabs);
     }
   }
