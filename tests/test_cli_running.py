@@ -184,4 +184,4 @@ def test_a_review_that_may_only_be_read_is_read_and_a_write_is_told(review, monk
     read_only = lambda name, **options: real(f"file:{name}?mode=ro", uri=True, **options)
     monkeypatch.setattr(sqlite3.dbapi2, "connect", read_only)
     assert triage.json("status", "r.triage")["records"] == 30
-    assert "may only be read" in triage.refused("label", "r.triage", "d.csv")
+    assert "is read-only" in triage.refused("label", "r.triage", "d.csv")

@@ -343,17 +343,20 @@ def test_wrong_tables_are_told(X, change, told):
     ("y", "told"),
     [
         ([1, 0], "y has 2 labels for 36 records"),
-        ([2, *[0] * 35], "y, row 0: 2 is no label; a label is 1 or 0, or one of the words include, exclude and maybe"),
-        ([0.5, *[0] * 35], "0.5 is no label"),
-        ([1 + 1e-9, *[0] * 35], "is no label"),
-        (["perhaps", *[0] * 35], "'perhaps' is no label"),
-        ([[1], None, *[0] * 34], "[1] is no label"),
-        ([None, [1], *[0] * 34], "[1] is no label"),
-        ([1j, *[0] * 35], "1j is no label"),
+        (
+            [2, *[0] * 35],
+            "y, row 0: 2 is not a label; a label is 1 or 0, or one of the words include, exclude and maybe",
+        ),
+        ([0.5, *[0] * 35], "0.5 is not a label"),
+        ([1 + 1e-9, *[0] * 35], "is not a label"),
+        (["perhaps", *[0] * 35], "'perhaps' is not a label"),
+        ([[1], None, *[0] * 34], "[1] is not a label"),
+        ([None, [1], *[0] * 34], "[1] is not a label"),
+        ([1j, *[0] * 35], "1j is not a label"),
         ([3, 4, *[0] * 34], "y has 2 errors"),
         ("1" * 36, "y must be a list or an array of one dimension"),
         (np.zeros((36, 1)), "y must be a list or an array of one dimension"),
-        (pd.Series([1, *[0] * 35], name="Excluded"), "1 is no label in a column 'Excluded'"),
+        (pd.Series([1, *[0] * 35], name="Excluded"), "1 is not a label in a column 'Excluded'"),
     ],
 )
 def test_wrong_labels_are_told(X, y, told):
@@ -430,7 +433,7 @@ def test_replays_with_priors_and_without_relevant_records(X):
         (dict(seeds=0), "seeds must be a whole number from 1"),
         (dict(batch=0), 'batch must be "auto" or a whole number from 1'),
         (dict(batch="often"), 'batch must be "auto"'),
-        (dict(prior_rows=[36]), "prior_rows: 36 is no row of frame; rows run from 0 to 35"),
+        (dict(prior_rows=[36]), "prior_rows: 36 is not a row of frame; rows run from 0 to 35"),
         (dict(prior_rows=[1, 1]), "prior_rows names a row twice"),
         (dict(prior_rows=[1], priors=(1, 1)), "Give either prior_rows or priors"),
         (dict(priors=(7, 1)), "priors asks for 7 relevant records; frame has 6"),
@@ -478,7 +481,7 @@ def test_no_draw_proves_nothing_and_all_read_proves_all():
         (dict(history=[1, 0], origins=[True, False], n_records=True), "Say in n_records"),
         (dict(history=[1, 0], origins=[True, False], n_records=1), "n_records is 1, and 2 records were shown"),
         (dict(history=[1], origins=[True, False], n_records=9), "labels has 1 labels for 2 records"),
-        (dict(history=[1, 0], origins=["random", True], n_records=9), "origins, place 0: 'random' is no origin"),
+        (dict(history=[1, 0], origins=["random", True], n_records=9), "origins, place 0: 'random' is not an origin"),
         (dict(history=[1, 0], origins=[1, 0], n_records=9), "origins has 2 errors"),
         (dict(history=[1, 0], origins=[True] * 2, n_records=9, records=["a"]), "records has 1 names for 2 origins"),
         (
@@ -487,7 +490,7 @@ def test_no_draw_proves_nothing_and_all_read_proves_all():
         ),
         (dict(history=[1, 0], origins=[True] * 2, n_records=9, target=95), "target must lie between 0 and 1"),
         (dict(history=[1, 0], origins=[True] * 2, n_records=9, confidence=0), "confidence must lie between 0 and 1"),
-        (dict(history=History.of([0], [1], n_records=2), n_records=2), "A History says all about itself"),
+        (dict(history=History.of([0], [1], n_records=2), n_records=2), "A History holds all of this already"),
     ],
 )
 def test_wrong_histories_are_told(arguments, told):

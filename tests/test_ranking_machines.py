@@ -71,6 +71,16 @@ def test_the_records_that_were_ranked_first_make_no_machine_look_good():
     assert suggested.weights(learned[first], noise[first][:, None], y[first], 0.3)[0] < 0.1
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_good_machine_keeps_its_weight_where_the_records_judged_are_those_that_it_put_first(seed):
+    # Among these, what it says and what the texts say speak against each other: labels alone would show no worth.
+    rng, y, learned = drawn(seed, 4000)
+    good = labels_of(rng, y, 0.8, 0.6)
+    first = np.argsort(-(learned + good))[:800]
+    assert suggested.weights(learned[first], good[first][:, None], y[first], 0.3)[0] > 0.3
+    assert suggested.weights(0 * learned[first], good[first][:, None], y[first], 0.3)[0] < 0.1
+
+
 @pytest.mark.parametrize("labelled", [2, 3, 2000])
 def test_worth_is_a_number_whatever_the_labels(labelled):
     y = np.arange(labelled) % 2
@@ -116,6 +126,15 @@ def test_without_a_machine_of_worth_the_order_is_that_without_it(views, name):
         assert np.array_equal(np.argsort(beside, kind="stable"), np.argsort(alone, kind="stable"))
     right = Learner(preset, with_machines(made, -wrong))(rows, y[:60])
     assert set(60 + np.argsort(-right[60:])[:4]) == {60, 70, 80, 90}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_the_texts_have_learned_by_heart_leaves_a_machine_its_worth(views, name):
+    # Every record judged has its own label in its score, so that no machine could add anything to it.
+    made, y = views
+    column = labels_of(np.random.default_rng(1), y, 0.9, 0.8)
+    learner = Learner(ranking.load_preset(name), with_machines(made, column))
+    assert learner.explain(np.arange(60), y[:60], 70).suggested["m0"] > 0.2 * column[70] > 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -194,7 +213,7 @@ def test_sessions_share_what_they_learn_only_while_machines_say_the_same(review)
         suggest(project, dict.fromkeys(range(1, 31), EXCLUDE) | {20: INCLUDE})
         with open_session(project, reviewer="bob", beside=first) as (second, _):
             assert second.training is not first.training
-            before, after = first.scores, second.scores
+            before, after = first.training.newest[0], second.training.newest[0]
             assert after[19] > before[19] and after[18] == pytest.approx(before[18], abs=0.2)
 
 

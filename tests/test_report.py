@@ -686,7 +686,7 @@ def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path)
     [
         ("there.html", "exists already"),
         ("no/where.html", "folder .* does not exist"),
-        ("report.docx", r"ends in \.html; the flow figure alone in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
+        ("report.docx", r"ends in \.html; just the flow figure, in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
     ],
 )
 def test_a_path_that_cannot_be_taken_is_refused(project, tmp_path, name, why):

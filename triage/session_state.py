@@ -18,7 +18,7 @@ from .wording import floor_percent, plural
 if TYPE_CHECKING:
     from .screening.session import Session
 
-_RECALL_EVERY = 10  # decisions after which a session's recall is worked out anew
+_RECALL_EVERY = 10  # decisions after which a session's recall is worked out again
 
 
 def evidence_of(history: History, stopping: Stopping) -> tuple[History, np.ndarray | None]:
@@ -52,7 +52,7 @@ class State:
     Attributes
     ----------
     counts : Counts
-        Of now.
+        The present counts.
     recall : str
         What is certified, in words; empty while nothing is.
     decisions_ago : int
@@ -72,9 +72,9 @@ class State:
 
 
 class StateOf:
-    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
+    """The state of a session at each call: counts are current, recall is from at most ten decisions ago.
 
-    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
+    The certificate moves with audit draws: renewed after each decision it would reveal which records were such.
 
     Parameters
     ----------

@@ -36,15 +36,15 @@ def new(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The review's protocol; when left out, the protocol.toml beside the review, "
-            "which is written as a commented template where there is none.",
+            help="The review's protocol; by default the protocol.toml beside the review, "
+            "which is written as a commented template if it does not exist.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a review: one file for records, decisions and rankings.
 
-    A protocol.toml that lies beside the review already is used; where there is none, a commented one is
+    A protocol.toml that is already beside the review is used; if there is none, a commented one is
     written, and the review works with defaults. Fill in the question and the criteria at any time: the
     next command takes them over.
     """
@@ -77,12 +77,12 @@ def import_(
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The database they came from, for the flow figure; the file's name when left out."
+            metavar="NAME", help="The database they came from, for the flow figure; by default the file's name."
         ),
     ] = None,
     format: Annotated[
         str,
-        typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their content not tell it."),
+        typer.Option(metavar="NAME", help="What the files are, such as ris or csv, if their content does not show it."),
     ] = "auto",
     label_column: Annotated[
         str | None,
@@ -150,7 +150,7 @@ def import_(
 def dedupe(
     review: Review,
     decide: Annotated[
-        bool, typer.Option("--decide", help="Ask about each pair that only looks like copies, side by side.")
+        bool, typer.Option("--decide", help="Ask about each pair that may be copies, side by side.")
     ] = False,
     reviewer: Reviewer = None,
     as_json: AsJson = False,
@@ -207,7 +207,7 @@ def dedupe(
 def filter(
     review: Review,
     decide: Annotated[
-        bool, typer.Option("--decide", help="Ask about each record that only a detector speaks against.")
+        bool, typer.Option("--decide", help="Ask about each record that only a detector doubts.")
     ] = False,
     accept_proposals: Annotated[bool, typer.Option("--accept-proposals", help="Remove all of these records.")] = False,
     reviewer: Reviewer = None,

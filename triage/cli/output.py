@@ -34,14 +34,14 @@ Review = Annotated[
         "postgresql://USER@HOST/DATABASE?review=NAME.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")]
-Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; your user name when left out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
+Reviewer = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; by default your user name.")]
 StageName = Annotated[
-    str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; the first when left out.")
+    str | None, typer.Option("--stage", metavar="NAME", help="A stage of the protocol; by default the first.")
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="PRESET", help=f"The ranking: {preset_catalogue.in_words()}; the protocol's when left out."),
+    typer.Option(metavar="PRESET", help=f"The ranking: {preset_catalogue.in_words()}; by default the protocol's."),
 ]
 
 
@@ -52,7 +52,7 @@ MachineName = Annotated[
         metavar="NAME",
         show_default=False,
         help="The labels are those of a machine, such as a language model, of this name and version: suggestions, which "
-        "count nowhere as decisions.",
+        "never count as decisions.",
     ),
 ]
 PromptFile = Annotated[
@@ -114,7 +114,7 @@ def user_name(reviewer: str | None) -> str:
     try:
         return reviewer or getpass.getuser()
     except (OSError, KeyError) as error:  # a container without a user of this number
-        raise InputError("Your user name is not known here; give --reviewer NAME.") from error
+        raise InputError("Your user name is not known on this system; give --reviewer NAME.") from error
 
 
 def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool) -> Machine | None:
@@ -124,7 +124,7 @@ def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool)
     if name is not None and of_a_person:
         raise typer.BadParameter("give one of them, not both", param_hint="--machine, --person")
     if name is None and prompt_file is not None:
-        raise typer.BadParameter("name the machine that was asked by it, too", param_hint="--machine")
+        raise typer.BadParameter("name the machine that it was given to, too", param_hint="--machine")
 
     return None if name is None else Machine.of(name, prompt_file)
 
@@ -153,7 +153,7 @@ def take_labels(
 
     if machine is None and not of_a_person and reviewer is not None and names_a_tool(reviewer):
         asked: InputError = InputError(
-            f"--reviewer {reviewer!r} sounds like a machine, whose labels are no decisions: say --machine NAME if a "
+            f"--reviewer {reviewer!r} sounds like a machine, whose labels are not decisions: say --machine NAME if a "
             "machine gave them, or --person if a person did."
         )
         named = reviewer

@@ -39,8 +39,8 @@ def conflicts(
 ) -> None:
     """List the records whose reviewers disagree, or settle one.
 
-    A settlement holds whatever the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
-    Where the review has people, an adjudicator or an owner settles.
+    A settlement holds no matter what the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
+    If the review has people, only an adjudicator or an owner can settle.
     """
     from .. import team
 
@@ -102,12 +102,12 @@ def screeners(
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
     as_json: AsJson = False,
 ) -> None:
-    """Say how well each machine tells the relevant records, and each person.
+    """Say how well each machine and each person recognizes the relevant records.
 
-    Sensitivity, specificity and precision (maybe counts as include), with exact intervals, on the random audit draws
-    alone, so that no ranking biases them. A machine is held against what people decided on the draws; a person, on
-    draws that others judged too, against what was settled or what the others agree on. And how often two machines
-    agree, over all records that both labelled.
+    Sensitivity, specificity and precision (maybe counts as include), with exact intervals, only on the random
+    audit draws, so that no ranking biases them. A machine is compared with what people decided on the draws; a
+    person, on draws that others judged too, with what was settled or what the others agree on. And how often two
+    machines agree, over all records that both labelled.
 
     An interval is that of Clopper and Pearson. It speaks for the records that nobody had been shown when the draws
     were made: what the ranking had brought up before is not among them. As audit draws stop by what people's labels
@@ -134,7 +134,7 @@ def people(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List who may come in over the network, and which invitations are open.
+    """List who has access over the network, and which invitations are open.
 
     A review of one person on one machine has nobody in the list and needs none.
     """
@@ -174,13 +174,13 @@ def people(
 def invite(
     review: Review,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each decision.")
+        str, typer.Argument(metavar="NAME", help="The person's name, which the log shows with each decision.")
     ],
     role: Annotated[
         str,
         typer.Option(
             metavar="ROLE",
-            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may all.",
+            help="reviewer: decides, blind to the others; adjudicator: settles conflicts, too; owner: may do everything.",
         ),
     ] = "reviewer",
     days: Annotated[int, typer.Option(min=1, max=90, metavar="N", help="Days until it expires.")] = 7,
@@ -188,7 +188,7 @@ def invite(
 ) -> None:
     """Invite a person: prints the token that lets them in once, to choose a password.
 
-    The token is told this once. With `triage serve` running, the link is its address, /join/ and the token.
+    The token is shown only this once. With `triage serve` running, the link is its address, /join/ and the token.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -198,7 +198,7 @@ def invite(
     if as_json:
         print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return
-    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
+    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, shown once:")
     print(f"/join/{token}")
 
 

@@ -66,7 +66,8 @@ def simulate(
     Each row of FILE is a record with its known label, which is looked up only when the record's turn
     comes. Use it to compare presets and stopping rules on a review that you have finished. Without a
     stopping rule training ends with the last relevant record, past which nothing is measured; the rest
-    follows in the order of the last ranking.
+    follows in the order of the last ranking. Recall is that of the labels in the file, also where the protocol
+    asks for that of corrected labels (recall_of): nobody takes second looks in a replay.
     """
     from .. import simulation, terminal
 

@@ -114,7 +114,7 @@ def import_files(
     Raises
     ------
     InputError
-        When a file is none that can be read, a label is none, or the reviewer is a machine.
+        When a file cannot be read, a label is not one, or the reviewer is a machine.
     WhoseLabels
         When a file with labels names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """
@@ -225,7 +225,9 @@ class _Look:
                     yield found
                 tick(done, len(self.lines))
         if done != len(self.lines) or _sha256(self.path) != self.sha256:
-            raise InputError(f"{self.path} was changed while it was read, so nothing of it was taken; import it again.")
+            raise InputError(
+                f"{self.path} was changed while it was being read, so nothing was taken from it; import it again."
+            )
 
 
 def _look(
@@ -244,7 +246,7 @@ def _look(
                 look.lines.append(line)
                 judged = label_of(label, label_column or "")
                 if judged is None and without_quotes(label):
-                    faults.add(f"line {line}", f"{label!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+                    faults.add(f"line {line}", f"{label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
                 if judged is Label.EXCLUDE and label_column is None:
                     if reason := formats.reason_in_notes(v for values in found.extra.values() for v in values):
                         look.reasons[len(look.labels)] = reason

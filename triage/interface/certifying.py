@@ -72,7 +72,7 @@ def certificate(
     target, confidence = share("target", target), share("confidence", confidence)
     if isinstance(history, History):
         if origins is not None or n_records is not None or records is not None:
-            raise InputError("A History says all about itself; leave origins, n_records and records out.")
+            raise InputError("A History holds all of this already; leave origins, n_records and records out.")
     else:
         history = _history(history, origins, n_records, records)
     return recall.certificate(history, target, confidence, AuditE() if parameters is None else parameters)
@@ -96,7 +96,7 @@ def _history(
         elif isinstance(origin, str) and origin in set(Origin):
             came.append(Origin(origin))
         else:
-            faults.add(f"place {place}", f"{origin!r} is no origin", f"give {_ORIGINS}")
+            faults.add(f"place {place}", f"{origin!r} is not an origin", f"give {_ORIGINS}")
     faults.refuse()
     if records is not None:
         if len(records) != shown:

@@ -27,7 +27,7 @@ class PastDraws:
     pool_size, stratum : ndarray of int, shape (n_past,)
         As in a History.
     cursor : ndarray of int, shape (n_past,)
-        Records that are in the permutation now and stand before the one drawn.
+        Records that are in the permutation now and come before the one drawn.
     """
 
     place: np.ndarray
@@ -55,8 +55,8 @@ class PastDraws:
 class ChosenAhead:
     """Records that a person chose after their permutation was committed, and that the audit's cursor passed later.
 
-    Whoever knew the permutation could take relevant records out of the draws' way. So one that is relevant, or has no
-    label yet, is a draw in all but name: it counts as a hit where the cursor passed it. Further hits only lower the
+    Anyone who knew the permutation could take relevant records out of the draws' way. So one that is relevant, or has
+    no label yet, is a draw in all but name: it counts as a hit where the cursor passed it. Further hits only lower the
     evidence (see `recall.evidence.audit_draws`), so nobody gains by such a choice, and one in good faith costs little.
 
     Attributes
@@ -80,7 +80,7 @@ class ChosenAhead:
 
     @classmethod
     def none(cls) -> ChosenAhead:
-        """Return that there are none."""
+        """Return an empty one."""
         return cls(*(np.empty(0, np.int64) for _ in range(3)))
 
     @classmethod
@@ -249,7 +249,7 @@ class History:
     def of_screening(self) -> tuple[History, np.ndarray | None]:
         """Return the history of the records that are screened here: without those that came with their labels.
 
-        What was known beforehand is no evidence of what the screening finds: 200 known includes would let 95 % of all
+        What was known beforehand is not evidence of what the screening finds: 200 known includes would let 95 % of all
         be reached with every relevant one of the other records missed.
 
         Returns

@@ -25,7 +25,7 @@ from . import schema
 if TYPE_CHECKING:
     import psycopg
 
-_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is distinguished from any other SQLite file
 _BUSY_SECONDS = 30
 _KEPT = "nothing of this step was written, and everything decided before is kept"
 _FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
@@ -45,13 +45,13 @@ def place_of(review: str | Path | File | Server) -> File | Server:
     if isinstance(review, Path) or "://" not in review:
         return File(Path(review))
     if not _ADDRESS.match(review):
-        raise InputError(f"{shown(review)} is no address of a review; give a file name, or {_FORM}.")
+        raise InputError(f"{shown(review)} is not an address of a review; give a file name, or {_FORM}.")
     if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
         raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
         url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
     except (ArgumentError, ValueError) as error:
-        raise InputError(f"{shown(review)} is no right address; write {_FORM}.") from error
+        raise InputError(f"{shown(review)} is not a valid address; write {_FORM}.") from error
     name = url.query.get("review", "review")
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,40}", name, re.ASCII):
         raise InputError("The name of a review in an address has 1 to 40 letters, digits, - and _.")
@@ -119,7 +119,7 @@ class File:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         if not self.path.exists():
             raise InputError(f"There is no review at {self}; make one with `triage new {self}`.")
@@ -188,12 +188,12 @@ class File:
         if code.startswith("SQLITE_FULL"):
             return f"There is no room left on the disk of {self}; {_KEPT}: make room and try again."
         if code.startswith("SQLITE_READONLY"):
-            return f"{self} or its folder may only be read, not written; {_KEPT}: change that, or work on a copy."
+            return f"{self} or its folder is read-only; {_KEPT}: change that, or work on a copy."
         if code.startswith("SQLITE_CANTOPEN"):
-            return f"{self} cannot be opened or made: you may not write into its folder; choose another place."
+            return f"{self} cannot be opened or made: you are not allowed to write to its folder; choose another place."
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return (
-                f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last whole copy of it."
+                f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last intact copy of it."
             )
         return f"{self} could not be read or written ({error.orig}); {_KEPT}: check the disk and try again."
 
@@ -256,7 +256,7 @@ class Server:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         with engine.begin() as connection:
             if not self._there(connection):
@@ -288,7 +288,7 @@ class Server:
     def engine(self) -> Engine:
         """Return a way to the database."""
         try:
-            # A connection that the server has closed meanwhile, as when it was started anew, is made again. Of a
+            # A connection that the server has closed meanwhile, as when it was restarted, is made again. Of a
             # team's pages twenty are kept: to make one costs more than what it is made for.
             engine = create_engine(self.url, pool_size=20, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -325,12 +325,12 @@ class Server:
                 "try again when that program is done."
             )
         if state in ("42501", "42P01"):  # without the right to a schema, its tables are as if not there
-            return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask who keeps it for the right."
+            return f"{self}: you may not do this on the server ({why}); {_KEPT}: ask its administrator for permission."
         if state.startswith("22") or isinstance(error, DataError):
             return f"{self} cannot keep a text or number as it is ({why}); {_KEPT}."
         if state.startswith("53"):
             return f"The server of {self} has no room left ({why}); {_KEPT}: make room and try again."
         return (
             f"The server of {self} cannot be reached, or broke off ({why}); everything acknowledged before is "
-            "kept: see that it runs and go on."
+            "kept: check that it is running and go on."
         )

@@ -155,12 +155,12 @@ class Log:
     def settle(
         self, stage: str, record_id: int, label: Label, *, reviewer: str, reason: str = "", note: str = ""
     ) -> Event:
-        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled anew.
+        """Log how a person settles what the reviewers of a record disagree on; a settlement may be settled again.
 
         Raises
         ------
         InputError
-            When the record is in no conflict at the stage, or the person is there and is no adjudicator or owner.
+            When the record is in no conflict at the stage, or the person is known but may not settle.
         """
         with self._database.write() as connection:
             settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
@@ -277,7 +277,7 @@ class Log:
         )
 
     def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
-        """Log that a person told two records apart that looked like copies."""
+        """Log that a person judged two records distinct that looked like copies."""
         return self._append([{"kind": Kind.APART, "record_id": one, "other_id": other, "reviewer": reviewer}])[0]
 
     def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
@@ -312,9 +312,11 @@ class Log:
                     f"--reviewer {row.reviewer}."
                 )
             if row.kind not in _CAN_BE_UNDONE:
-                raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
+                raise InputError(
+                    f"Event {seq} is not a decision, tag, duplicate link or removal, so it cannot be undone."
+                )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
-                raise InputError(f"Event {seq} is undone already, by event {by}.")
+                raise InputError(f"Event {seq} was undone already, by event {by}.")
             undone = to_event(row)
             live = self._reader.live()
             undo = self._reader.append(connection, [taken_back(undone, reviewer)])[0]
@@ -373,7 +375,7 @@ class Log:
     def reveal(self, stage: str, *, reviewer: str) -> Event:
         """Log the seeds of a stage's audit permutations, so that anybody can check what was committed.
 
-        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn anew.
+        From then on the permutations could be read ahead: `Stage.to_commit` has what they have left drawn again.
 
         Raises
         ------
@@ -383,8 +385,8 @@ class Log:
         with self._database.write() as connection:
             if stage not in self._reader.live().stops:
                 raise InputError(
-                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: whoever knew them could read "
-                    "the random draws to come. Stop it first (triage stop)."
+                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: anyone who knew them could "
+                    "predict the random draws to come. Stop it first (triage stop)."
                 )
             query = (
                 select(_plans.c.seq, _seeds.c.seed)
@@ -397,8 +399,8 @@ class Log:
             for seq, note in connection.execute(
                 select(_events.c.seq, _events.c.note).where(_events.c.kind == Kind.PLAN, _events.c.stage == stage)
             ):
-                if "seed" in (told := json.loads(note)):
-                    found[str(seq)] = str(told["seed"])
+                if "seed" in (plan := json.loads(note)):
+                    found[str(seq)] = str(plan["seed"])
             if not found:
                 raise InputError(f"Nothing was drawn at random at the stage {stage!r}, so there is no seed to reveal.")
             row = {"kind": Kind.REVEAL, "stage": stage, "reviewer": reviewer, "note": json.dumps({"seeds": found})}
@@ -409,7 +411,7 @@ class Log:
 
         A commitment to the permutation and its seed, and the weights of the evidence, go to the log before the
         first draw from it, and never change: the certificate's validity rests on it. The seed is kept apart, where
-        no command prints it before the stage is closed: whoever knew it could read the draws to come.
+        no command prints it before the stage is closed: anyone who knew it could predict the draws to come.
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ class Stage:
     reasons : tuple of Criterion
         In the order of their priority.
     not_retrieved : str
-        The code of the reason by which a record leaves whose full text could not be had; empty where there is none.
+        The code of the reason for excluding a record whose full text could not be obtained; may be empty.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Protocol:
         else:
             lacks = f"has {lacks}"
         then = (
-            "the ranking learns from the decisions alone"
+            "the ranking learns only from the decisions"
             if learned
             else "records come in the order of import until there are an include and an exclude to learn from"
         )

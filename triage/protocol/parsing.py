@@ -1,4 +1,4 @@
-"""A protocol read from TOML, each mistake told with its table and key."""
+"""A protocol read from TOML, each mistake reported with its table and key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     InputError
-        When there is none, or it is not UTF-8.
+        When the file is missing or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -122,7 +122,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
 
 def _tags(top: _Table) -> tuple[str, ...]:
     tags = top.texts("tags")
-    # They are told apart without regard to case, and stand side by side in one cell.
+    # They are compared without regard to case, and are written side by side in one cell.
     if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
         top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
     return tags
@@ -164,7 +164,7 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
         _no_code_twice(t, "reasons", reasons)
         not_retrieved = t.text("not_retrieved")
         if not_retrieved and not_retrieved not in (r.code for r in reasons):
-            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is none)")
+            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is not)")
         stages.append(Stage(name, tuple(reasons), not_retrieved))
     return tuple(stages)
 
@@ -173,7 +173,7 @@ def _no_code_twice(table: _Table, key: str, criteria: Iterable[Criterion]) -> No
     seen = set()
     for criterion in criteria:
         if criterion.code.casefold() in seen:
-            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} stands twice)")
+            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} appears twice)")
         seen.add(criterion.code.casefold())
 
 

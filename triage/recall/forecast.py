@@ -1,4 +1,4 @@
-"""The work left: what a certificate will cost from here, told before it is paid."""
+"""The work left: what a certificate will cost from here, known before it is paid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Workload:
 _CONTINUATIONS = 200
 _SHAPE = 1.0  # of the gamma that says how many are missed, its mean the estimate
 _LEAST_MISSED = 0.5  # that mean at least: no estimate is sure that nothing is left
-_RECENT = 100  # ranked records that tell how the ranking does now
+_RECENT = 100  # ranked records that show how the ranking does now
 
 
 def forecast(
@@ -103,7 +103,7 @@ def _to_the_look(
     rng: np.random.Generator,
     auditing: bool,
 ) -> Workload:
-    """Forecast the records to the one look of a fixed audit; all that are left once it was in vain."""
+    """Forecast the records to the one look of a fixed audit; all that are left once it has failed."""
     waiting = history.n_unscreened - settled.n_unscreened
     sample = rule.sample(settled)
     if sample is not None:

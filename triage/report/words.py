@@ -238,7 +238,7 @@ def _said_of_screening(
     if n_audit:
         said.append(
             f"{n_audit:,} {was_were(n_audit)} drawn at random from the records not yet shown, in an order "
-            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
+            f"fixed in the log beforehand and not revealed to the reviewers (audit draws)."
         )
     return said
 
@@ -275,7 +275,7 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
             known.append(f"prompt with the SHA-256 {', '.join(one.prompts)}")
         asked = f" ({'; '.join(known)})" if known else ""
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
-        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores only"]
         said.append(
             f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
             f"suggestion counted as a decision, {hidden}."

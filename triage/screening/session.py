@@ -32,7 +32,7 @@ class Showing:
     row : int
         Position in the pool.
     origin : Origin
-        How it came; a reviewer is never told.
+        How it came; never shown to a reviewer.
     rank : int or None
         Its place among the records not yet shown; None before there is a ranking.
     """
@@ -77,7 +77,7 @@ class Journal(Interface):
     """Where a session's events become durable before they count."""
 
     def news(self) -> Assignment | None:
-        """Return the desk anew when somebody else wrote to the log since the last call."""
+        """Return a new desk when somebody else wrote to the log since the last call."""
 
     def turn(self) -> AbstractContextManager[tuple[bool, Assignment | None]]:
         """Keep everybody else from writing, so that a record can be chosen and logged.
@@ -93,7 +93,7 @@ class Journal(Interface):
         """Log that a record is put before the reviewer, and by which ranking.
 
         True, and nothing is logged, when somebody else has written since the last `news`: then the
-        record was chosen from a pool that is no longer so.
+        record was chosen from a pool that has changed.
         """
 
     def decide(self, row: int, label: Label, reason: str, note: str, tags: Sequence[str] | None) -> int:
@@ -332,7 +332,7 @@ class Session:
         """Judge a record. The decision is durable when this returns.
 
         `tags` take the place of those that the reviewer has given it; they stay as they are when None. What is said of a
-        record shown as a check of attention is no decision: it goes to the log, and changes nothing else.
+        record shown as a check of attention is not a decision: it goes to the log, and changes nothing else.
         """
         if self._journal is not None and self.is_check(row):
             self._journal.check(row, label, reason, note)
@@ -364,7 +364,7 @@ class Session:
         self._set_aside[row] = self._decisions + SKIP_DISTANCE
 
     def undo(self) -> int | None:
-        """Take the reviewer's last decision back and return its row, shown next; None: there is none."""
+        """Take the reviewer's last decision back and return its row, shown next; None if there was no decision."""
         self._catch_up()
         undone = self._journal.undo() if self._journal is not None else None
         if undone is None:

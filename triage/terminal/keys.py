@@ -17,7 +17,7 @@ from .. import ending
 ENTER, ESCAPE, BACKSPACE = "\n", "\x1b", "\x7f"
 UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F"
 CLEAR_LINE, REDRAW, END_OF_FILE = "\x15", "\x0c", "\x04"  # Ctrl-U, Ctrl-L, Ctrl-D
-PASTE = "\x1b[200~"  # what a pasted text begins with, for the terminal and for who reads keys
+PASTE = "\x1b[200~"  # what a pasted text begins with, for the terminal and for readers of keys
 _ESCAPE_SECONDS = 0.05  # the bytes of one key come together
 
 
@@ -42,7 +42,7 @@ class Keys(Interface):
         A text pasted into the terminal is one key, `PASTE` with the text in one line after it: its letters are no
         commands, and its line breaks do not end an answer.
 
-        Ctrl-L, which asks for the page anew, also comes when the window has another size.
+        Ctrl-L, which asks for the page again, also comes when the window has another size.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class _PosixKeys:
         return BACKSPACE if key == "\b" else key
 
     def _special(self) -> str:
-        """Return the sequence of a special key that stands next: its letters are no commands."""
+        """Return the sequence of a special key that comes next: its letters are not commands."""
         found = self._SPECIAL.match(self._typed)
         if found is None and select.select([self._fd], [], [], _ESCAPE_SECONDS)[0]:
             self._read()

@@ -43,7 +43,7 @@ def make_app(
     door : ServerOrigin
         Under which addresses it is offered, and to whom.
     reviewer : str
-        Who decides where nobody has to log in.
+        The reviewer where nobody has to log in.
     preset, device : str
         See `screening.open_session`.
     """
@@ -149,13 +149,13 @@ def serve(
     device: str = "auto",
     say: Callable[[str], None],
 ) -> None:
-    """Offer a review's pages until the process is told to end; what was decided is kept whenever it ends.
+    """Offer a review's pages until the process is asked to end; what was decided is kept whenever it ends.
 
     Parameters
     ----------
     project : Project
     reviewer : str
-        Who decides where nobody has to log in; who becomes the first owner where somebody has to.
+        The reviewer where nobody has to log in; the first owner where people do.
     host, port
         Where to listen.
     certificate, key : Path, optional
@@ -187,7 +187,9 @@ def serve(
                 f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}"
             )
         if door.login and not door.secure:
-            say("Without TLS anybody on the way can read along: give --certificate and --key, or put a proxy in front.")
+            say(
+                "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in front."
+            )
         uvicorn.Server(config).run([listener])
 
 
@@ -202,7 +204,7 @@ def configured(
         log_level="warning",
         access_log=False,
         server_header=False,
-        # What a visitor says of the address they come from is believed of a proxy on this machine alone.
+        # Only a proxy on this machine is believed when it says what address a visitor comes from.
         proxy_headers=bool(public),
         forwarded_allow_ips="127.0.0.1" if public else "",
         # Of uvicorn's loops the one that leaves the signals to `ending`.
@@ -214,7 +216,7 @@ def configured(
     try:
         config.load()
     except OSError as error:
-        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+        raise InputError(f"{certificate} and {key} are not a certificate and its key in PEM ({error}).") from error
     return config
 
 

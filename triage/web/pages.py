@@ -76,7 +76,7 @@ def access_of(request: Request) -> Access:
 
 
 def posted(request: Request, csrf: Annotated[str, Form(max_length=200)] = "") -> Visitor:
-    """Return who sent a form, and refuse one that did not come from a page of theirs."""
+    """Return who sent a form, and refuse one that did not come from one of their pages."""
     access = access_of(request)
     found = access.visitor(request)
     if found is None:
@@ -277,7 +277,7 @@ def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
     return next((other for other in (*waiting[at + 1 :], *waiting) if other != record_id), None)
 
 
-# -- where the review stands --------------------------------------------------------------------
+# -- the state of the review --------------------------------------------------------------------
 
 
 @router.get("/overview")

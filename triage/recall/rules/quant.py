@@ -76,4 +76,4 @@ def _lacking(history: History, scores: np.ndarray | None) -> str:
         )
     if scores is None:
         return "no ranking covers the records as they are now; `triage rank` or a screening session makes one"
-    return "the newest ranking is older than the labels; `triage rank` or a screening session makes it anew"
+    return "the newest ranking is older than the labels; `triage rank` or a screening session makes a new one"

@@ -19,7 +19,7 @@ router = APIRouter(
         401: {"description": "Nobody is logged in, or the token is not known."},
         403: {"description": "The role does not allow this, or the change comes from elsewhere."},
         409: {"description": "The session is being opened; ask again."},
-        422: {"description": "What was sent is not right; `detail` says what."},
+        422: {"description": "The request is not valid; `detail` says why."},
     },
 )
 SEARCHED, LISTED = 50, 200
@@ -37,7 +37,7 @@ Key = Annotated[
         description="Made by the client, one for each change: sent again, the change is made once.",
     ),
 ]
-StageName = Annotated[str, Query(max_length=200, description="A stage of the protocol; the first when left out.")]
+StageName = Annotated[str, Query(max_length=200, description="A stage of the protocol; by default the first.")]
 
 
 def project_of(request: Request) -> Project:

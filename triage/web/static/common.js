@@ -10,7 +10,7 @@ export class Problem extends Error {
   }
 }
 
-/** Ask the server; what a change carries along to be believed is renewed when the server was started anew. */
+/** Ask the server; the token that a change carries is renewed when the server was restarted. */
 export async function api(path, { body, form, method = body || form ? "POST" : "GET", seconds = 30 } = {}) {
   for (let renewed = false; ; renewed = true) {
     const headers = { "x-csrf-token": csrf };
@@ -20,12 +20,12 @@ export async function api(path, { body, form, method = body || form ? "POST" : "
       signal: AbortSignal.timeout(1000 * seconds),
     });
     if (response.ok) return response.json();
-    const told = await response.json().catch(() => ({}));
-    if (response.status === 403 && told.code === "csrf" && !renewed) {
+    const answer = await response.json().catch(() => ({}));
+    if (response.status === 403 && answer.code === "csrf" && !renewed) {
       csrf = (await api("/api/session")).csrf;
       continue;
     }
-    throw new Problem(response.status, told.detail ?? `The server answered ${response.status}.`, told.code);
+    throw new Problem(response.status, answer.detail ?? `The server answered ${response.status}.`, answer.code);
   }
 }
 
