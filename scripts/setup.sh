@@ -35,6 +35,6 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     torch="$(grep '^torch==' constraints.txt)"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check "$torch"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-        --editable ".[figures,parquet,team${extra:+,$extra}]"
+        --editable ".[figures,llm,parquet,team${extra:+,$extra}]"
     echo "$wanted" >"$stamp"
 fi

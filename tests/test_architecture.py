@@ -14,7 +14,7 @@ LEVELS = {
     1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
@@ -37,8 +37,11 @@ SIDEWAYS = {
     ("status", "stops"),
     ("status", "flow"),
     ("status", "second_look"),
+    ("stopping", "second_look"),
+    ("session_state", "second_look"),
     ("status", "session_state"),
     ("second_look", "flow"),
+    ("suggesting", "ranking.review"),
 }
 ONLY_IN = {
     # An ASReview project is SQLite files, so its reader needs the module; our own storage stays in project.
@@ -47,6 +50,7 @@ ONLY_IN = {
     "torch": {"features"},
     "sentence_transformers": {"features"},
     "openvino": {"features"},
+    "httpx2": {"suggesting"},
     "typer": {"cli"},
 }
 LAZY = {
@@ -156,6 +160,11 @@ def test_what_reads_no_vectors_loads_no_heavy_library():
         ("pyarrow", "parquet", ["simulate", "t.parquet", "--label-column", "label"]),
         ("matplotlib", "figures", ["report", "r.triage", "-o", "flow.png"]),
         ("psycopg", "team", ["status", "postgresql://ann@localhost/reviews?review=one"]),
+        (
+            "httpx2",
+            "llm",
+            ["suggest", "r.triage", "--endpoint", "http://localhost/v1", "--model", "m", "--all", "--yes"],
+        ),
     ],
 )
 def test_what_only_some_need_is_asked_for_by_its_extra(tmp_path, missing, extra, arguments):

@@ -69,7 +69,9 @@ def test_a_full_text_is_attached_and_read_beside_the_form(review, window, tmp_pa
         page.keyboard.press("p")
         page.set_input_files("#files input[type=file]", tmp_path / "page.pdf")
         page.get_by_role("button", name="Attach").click()
-        page.wait_for_function("() => document.querySelector('#files [role=status]').innerText.includes('is no PDF')")
+        page.wait_for_function(
+            "() => document.querySelector('#files [role=status]').innerText.includes('is not a PDF')"
+        )
         assert not project.live().attached
         page.set_input_files("#files input[type=file]", tmp_path / "Smith 2001.pdf")
         page.get_by_role("button", name="Attach").click()

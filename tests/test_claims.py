@@ -14,6 +14,8 @@ SAYS_IT = (
     "session_state.py",
     "stopping_rules.py",
     "report/words.py",
+    "second_look.py",
+    "recall/adjudicated.py",
     *(f"recall/rules/{path.name}" for path in sorted((ROOT / "triage/recall/rules").glob("*.py"))),
 )
 CLAIM = re.compile(r"recall|certif|of the relevant records|among the … not screened", re.IGNORECASE)

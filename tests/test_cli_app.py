@@ -30,6 +30,7 @@ def test_help_answers_at_once_and_loads_nothing_heavy(triage):
         "openpyxl",
         "jinja2",
         "rich",
+        "httpx2",
     }
     took = []
     for _ in range(5):
@@ -50,6 +51,7 @@ def test_help_names_every_command_and_each_explains_itself(triage):
         "rank",
         "screen",
         "label",
+        "suggest",
         "undo",
         "status",
         "report",

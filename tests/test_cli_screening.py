@@ -270,7 +270,7 @@ def test_once_the_ranking_learns_from_labels_the_warning_speaks_of_no_order_of_i
     triage("label", "r.triage", labels(triage, "d.csv", [[2, 0]]))
     told = triage.json("rank", "r.triage", "--model", "fast")
     assert told["basis"] == "labels"
-    assert "the ranking learns from the decisions alone: write the question" in told["warnings"][0]
+    assert "the ranking learns only from the decisions: write the question" in told["warnings"][0]
     assert "order of import" not in told["warnings"][0]
 
 
@@ -323,3 +323,29 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     noise = triage.json("status", "r.triage")["label_noise"]
     assert (noise["judged_twice"], noise["overturned"], noise["pending"]) == (len(sample), 1, [])
     assert [one["record_id"] for one in triage.json("conflicts", "r.triage")["conflicts"]] == [sample[0]]
+
+
+# -- likely mistakes ------------------------------------------------------------------------------
+
+
+def test_likely_mistakes_are_listed_by_models_that_have_not_seen_the_label(review):
+    """Of peer support are 1, 7, 13 ...: one of them was excluded by mistake, and one of the others included."""
+    triage = review(90)
+    wrong, other = 31, 50
+    rows = [[i, "include" if (i % 6 == 1) != (i in (wrong, other)) else "exclude"] for i in range(1, 91)]
+    triage("label", "r.triage", labels(triage, "d.csv", rows), "--reviewer", "ann")
+    found = triage.json("doubts", "r.triage", "--top", "3")
+    assert found["excluded"][0]["record_id"] == wrong and found["included"][0]["record_id"] == other
+    assert found["excluded"][0]["beyond"] > 0.2 > found["excluded"][1]["beyond"]
+    assert found["excluded"][0]["reviewers"] == ["ann"] and len(found["included"]) == len(found["excluded"]) == 3
+    said = triage("doubts", "r.triage", "--top", "1")
+    assert f"{wrong}  ann  " in said and f"{other}  ann  " in said
+    # Looked at again by somebody else, a record is doubted no more; it is one judged again, and no evidence.
+    triage("label", "r.triage", labels(triage, "e.csv", [[wrong, "exclude"]]), "--reviewer", "bob")
+    assert triage.json("doubts", "r.triage", "--top", "3")["excluded"][0]["record_id"] != wrong
+    noise = triage.json("status", "r.triage")["label_noise"]
+    assert (noise["judged_twice"], noise["sample"], noise["recall_lower"]) == (0, 0, None)
+
+
+def test_without_labels_of_both_kinds_nothing_is_doubted(review):
+    assert "two relevant and two irrelevant" in review(12).refused("doubts", "r.triage")

@@ -63,7 +63,7 @@ def test_what_is_not_its_own_is_refused_and_left_alone(tmp_path, kind):
         if kind == "folder":
             (place / "review.triage").write_text("mine", encoding="utf-8")
     before = sorted(p.name for p in tmp_path.rglob("*"))
-    with pytest.raises(InputError, match="mine exists and is no demonstration's folder"):
+    with pytest.raises(InputError, match="mine exists and is not a demonstration's folder"):
         demo.run(place, device="cpu", progress=None, say=print)
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
 

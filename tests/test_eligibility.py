@@ -81,7 +81,8 @@ def test_what_names_no_language_is_told():
         (
             "Quenya",
             Proposal(
-                "language", "its language field says 'Quenya', which is none known here; the protocol allows English"
+                "language",
+                "its language field says 'Quenya', which is not a language known here; the protocol allows English",
             ),
         ),
     ],

@@ -406,7 +406,7 @@ def test_an_encoding_can_be_interrupted_between_batches(tmp_path, library):
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="no model folder"):
         sentence.SentenceEmbedding(str(tmp_path / "none")).transform(["x"])
-    with pytest.raises(InputError, match="no model that sentence-transformers can load"):
+    with pytest.raises(InputError, match="not a model that sentence-transformers can load"):
         sentence.SentenceEmbedding(str(tmp_path)).transform(["x"])
     with pytest.raises(InputError, match="there are auto, cpu and cuda"):
         sentence.SentenceEmbedding(device="gpu").transform(["x"])

@@ -157,7 +157,7 @@ def test_medcpt_without_its_encoder_of_queries_is_refused(tmp_path):
     with pytest.raises(InputError, match="put the folder MedCPT-Query-Encoder beside it"):
         records(plain(tmp_path / "MedCPT-Article-Encoder"))
     (tmp_path / "MedCPT-Article-Encoder" / "triage.toml").write_text('query_encoder = "../elsewhere"')
-    with pytest.raises(InputError, match="query_encoder .*elsewhere is no folder of a model"):
+    with pytest.raises(InputError, match="query_encoder .*elsewhere is not a folder of a model"):
         records(tmp_path / "MedCPT-Article-Encoder")
     plain(tmp_path / "elsewhere", width=16)
     with pytest.raises(InputError, match="vectors of 16 numbers and .* of 32"):
@@ -395,8 +395,8 @@ def adapter(path):
         (written('pooling = "cls"\nlongest = true'), "longest must be a whole number"),
         (written('pooling = "cls"\nlongest = 512'), "longest = 512, but the model reads 64 tokens at most"),
         (written('pooling = "cls"\nlongest = 2'), "needs three tokens at least"),
-        (written('pooling = "cls"\npairs = true\nseparator = "[SEP]"'), "no separator stands between"),
-        (adapter, "holds an adapter alone"),
+        (written('pooling = "cls"\npairs = true\nseparator = "[SEP]"'), "no separator between them"),
+        (adapter, "holds only an adapter"),
         (no_tokenizer, "holds no tokenizer"),
         (cut_off, r"model.safetensors is cut off or damaged: .* bytes of .*; copy it again"),
         (lambda path: (path / "model.safetensors").write_bytes(b"\x10"), "is cut off or damaged; copy it again"),
@@ -405,12 +405,12 @@ def adapter(path):
         (of_git_lfs, "a pointer of Git LFS"),
         (not_a_number, "gives vectors that are not numbers"),
         (half_the_weights, "The weights in .* are not those of its config.json: 16 tensors are missing"),
-        (told(hidden_size=0), "is no model that"),
-        (told(hidden_size=64), "is no model that"),
-        (told(model_type="unheard-of"), "is no model that"),
+        (told(hidden_size=0), "is not a model that"),
+        (told(hidden_size=64), "is not a model that"),
+        (told(model_type="unheard-of"), "is not a model that"),
         (lambda path: (path / "config.json").write_text("{"), "config.json cannot be read as JSON"),
-        (lambda path: (path / "config.json").write_text("[]"), "is no table of settings"),
-        (lambda path: (path / "tokenizer.json").write_text("{"), "is no model that"),
+        (lambda path: (path / "config.json").write_text("[]"), "is not a table of settings"),
+        (lambda path: (path / "tokenizer.json").write_text("{"), "is not a model that"),
     ],
 )
 def test_a_folder_that_is_no_model_is_refused_in_one_sentence(tmp_path, damage, sentence):

@@ -204,7 +204,7 @@ def test_excel_and_parquet(tmp_path):
         (b"  \n", "x.csv", "is empty"),
         (b"<html><body>TY  - JOUR</body></html>", "x.ris", "web page"),
         (b"%PDF-1.7 ...", "x.ris", "a PDF"),
-        (b"just words\n", "x.txt", "no export that triage knows"),
+        (b"just words\n", "x.txt", "not an export that triage knows"),
         (b"a,b\n1,2\n", "x.csv", "no title column; its columns are: a, b"),
         (b"title,b\n", "x.csv", "no record under it"),
         (b'[{"title": 1}]', "x.json", "JSON"),
@@ -258,7 +258,7 @@ def test_real_exports_lose_no_record(path):
             formats.read(path)
         return
     if path.name in NO_RECORDS:
-        with pytest.raises(InputError, match="JSON|no export"):
+        with pytest.raises(InputError, match="JSON|not an export"):
             formats.read(path)
         return
     if "no_title" in path.name:

@@ -471,7 +471,7 @@ def test_what_was_read_and_what_was_announced_must_agree(tmp_path, monkeypatch):
     monkeypatch.setitem(
         formats._READERS, "ris", lambda path, tally: (item for n, item in enumerate(lost(path, tally)) if n != 1)
     )
-    with pytest.raises(InputError, match="announces 2 records as ris, but 1 could be told apart"):
+    with pytest.raises(InputError, match="announces 2 records as ris, but 1 was found"):
         read(tmp_path, SAMPLES["x.ris"].format("a"), "x.ris")
 
 

@@ -64,7 +64,7 @@ def test_embase_tells_journal_and_year_in_its_source(tmp_path):
         (b"%PDF-1.7\n", r"x\.csv is a PDF; give a table"),
         (b"PAR1", r"x\.csv cannot be read as Parquet"),
         (b"PK\x03\x04" + bytes(40), "not a zip file"),
-        ((FILES / "version2.asreview").read_bytes(), "no table but a file of the kind asreview"),
+        ((FILES / "version2.asreview").read_bytes(), "not a table but a file of the kind asreview"),
     ],
     ids=["pdf", "parquet", "zip", "asreview"],
 )

@@ -165,10 +165,10 @@ def test_full_texts_come_along_in_a_copy(project, tmp_path):
     [
         (b"", "is empty"),
         (b"<!doctype html><title>Log in", "web page was saved"),
-        (b"PK\3\4", "no PDF"),
-        (b"GIF89a %PDF-1.4", "no PDF"),
-        (b"\xef\xbb\xbf<html>%PDF-1.4", "no PDF"),
-        (b"x" * 2_000 + b"%PDF-1.4", "no PDF"),
+        (b"PK\3\4", "not a PDF"),
+        (b"GIF89a %PDF-1.4", "not a PDF"),
+        (b"\xef\xbb\xbf<html>%PDF-1.4", "not a PDF"),
+        (b"x" * 2_000 + b"%PDF-1.4", "not a PDF"),
     ],
 )
 @pytest.mark.parametrize("storage", ["file"])
@@ -282,10 +282,10 @@ def test_a_folder_is_attached_by_its_names_and_what_is_left_is_told(project, tmp
     assert attached(project, 2) == [("1.pdf", "ann")]
     before = len(project.log.events())
     for arguments, said in (
-        ((folder / "3.pdf",), "no PDF"),
+        ((folder / "3.pdf",), "not a PDF"),
         ((folder / "1.pdf", "--record", 99), "no record 99"),
         ((folder / "no.pdf",), "cannot be read"),
-        ((folder / "2.pdf", folder / "4.txt", folder / "3.pdf"), "no PDF"),
+        ((folder / "2.pdf", folder / "4.txt", folder / "3.pdf"), "not a PDF"),
         (("--record", 1), "FILE"),
     ):
         code, err = run(*arguments)

@@ -56,7 +56,7 @@ def test_one_bad_file_keeps_all_out(empty, tmp_path):
     bad_label = table(tmp_path / "bad.csv", ["A,x,1", "B,y,", "C,z,perhaps"])
     with pytest.raises(InputError, match="bad.ris"):
         intake.import_files(empty, [tmp_path / "a.ris", tmp_path / "bad.ris"], reviewer="ann")
-    with pytest.raises(InputError, match="bad.csv, line 4: 'perhaps' is no label"):
+    with pytest.raises(InputError, match="bad.csv, line 4: 'perhaps' is not a label"):
         intake.import_files(empty, [bad_label], reviewer="ann", label_column="verdict")
     assert empty.records.count() == 0 and empty.snapshot().files == ()
 

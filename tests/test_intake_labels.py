@@ -201,7 +201,9 @@ def test_everything_wrong_with_a_file_is_told_at_once(review, tmp_path):
     assert told.value.message.endswith("d.csv has 7 errors, so nothing of it was taken:")
     lines = [detail.split(":")[0] for detail in told.value.details]
     assert sorted(lines[:-1]) == ["line 2", "line 3", "line 4", "line 6", "line 7", "line 7", "line 8"]
-    assert "'perhaps' is no label" in str(told.value) and "'exclude' here, but 'include' in line 5" in str(told.value)
+    assert "'perhaps' is not a label" in str(told.value) and "'exclude' here, but 'include' in line 5" in str(
+        told.value
+    )
     assert lines[-1] == "What to do" and project.log.events() == []
 
 

@@ -219,7 +219,7 @@ def test_a_score_alone_will_do_and_a_wrong_one_is_named(review):
     machine_file(triage.folder / "n.csv", [[1, "include", "high", ""], [2, "x?!", "nan", ""]])
     before = triage("log", "r.triage")
     said = triage("label", "r.triage", "n.csv", "--machine", GPT, code=2)
-    assert "'high' is no score" in said and "'x?!' is no label" in said and triage("log", "r.triage") == before
+    assert "'high' is not a score" in said and "'x?!' is not a label" in said and triage("log", "r.triage") == before
     machine_file(triage.folder / "o.csv", [[1, "include", "high"]], ("record_id", "label", "Confidence"))
     triage("label", "r.triage", "o.csv", "--machine", GPT)
     assert suggestions_of(triage)[0][-1] == (1, "include", "", {"confidence": "high"})

@@ -493,7 +493,7 @@ def test_heavy_asks_for_a_gpu(tmp_path, monkeypatch):
     texts = features.Texts.of(TITLES, ABSTRACTS)
     with pytest.raises(InputError, match="no CUDA device is there; use --device cpu"):
         ReviewModel(texts, f"heavy:{tmp_path}", None)
-    with pytest.raises(InputError, match="is no model"):
+    with pytest.raises(InputError, match="is not a model"):
         ReviewModel(texts, f"heavy:{tmp_path}", None, device="cpu")
 
 

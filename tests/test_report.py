@@ -330,8 +330,14 @@ def test_the_headline_names_a_certificate_only_where_there_is_one():
     stop = VerdictFacts("cmh", True, False, "conditional", "")
     certified = replace(a_status().certificate, certified=True)
     assert words.headline(a_status(verdict=stop)) == "The stopping rule is met, without a certificate."
-    assert words.headline(a_status(verdict=stop, certificate=certified)) == "Screening can stop, certified."
-    assert words.headline(a_status(verdict=replace(stop, certified=True))) == "Screening can stop, certified."
+    assert (
+        words.headline(a_status(verdict=stop, certificate=certified))
+        == "Screening can stop, certified of the labels given."
+    )
+    assert (
+        words.headline(a_status(verdict=replace(stop, certified=True)))
+        == "Screening can stop, certified of the labels given."
+    )
     assert words.headline(a_status()) == "Screening goes on."
     assert words.headline(a_status(unscreened=0, verdict=stop)) == "Every record is screened."
 
@@ -680,7 +686,7 @@ def test_the_table_for_prisma2020_waits_for_the_last_decision(project, tmp_path)
     [
         ("there.html", "exists already"),
         ("no/where.html", "folder .* does not exist"),
-        ("report.docx", r"ends in \.html; the flow figure alone in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
+        ("report.docx", r"ends in \.html; just the flow figure, in \.svg, \.png or \.pdf.*PRISMA2020 in \.csv"),
     ],
 )
 def test_a_path_that_cannot_be_taken_is_refused(project, tmp_path, name, why):

@@ -248,7 +248,7 @@ def test_the_verdict_is_the_protocols_rule_with_its_promise(tmp_path, rule):
         if facts.verdict.certified:
             assert RULES[rule].promise == "certificate" and facts.verdict.stop
         said = status.in_words(facts)
-        assert ("(certified)" in said) == facts.verdict.certified
+        assert ("(certified, of the labels given)" in said) == facts.verdict.certified
         if facts.verdict.stop and RULES[rule].promise != "certificate":
             assert f"(promise: {mine.promise})" in said
         elsewhere = next(r for r in facts.rules if r.name == "fixed-audit")

@@ -79,6 +79,7 @@ def test_a_rule_in_the_catalogue_alone_goes_the_whole_way(thirty, review, tmp_pa
         "certified": False,
         "promise": "heuristic",
         "why": "31 of 30 records are screened.",
+        "recall_of": "labels",
     }
     assert "thirty" in run("status", path)
     run("report", path, "-o", tmp_path / "report.html")

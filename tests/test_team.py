@@ -175,7 +175,7 @@ def test_only_conflicts_are_settled_and_only_by_who_may(project):
     for record_id, label, who, message in [
         (1, "include", "joe", "in no conflict"),
         (4, "include", "joe", "in no conflict"),
-        (2, "yes", "joe", "no label"),
+        (2, "yes", "joe", "not a label"),
         (2, "include", "ann", "an adjudicator or an owner"),
     ]:
         with pytest.raises(InputError, match=message):

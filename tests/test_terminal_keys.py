@@ -137,7 +137,7 @@ def test_keys_on_a_terminal(child):
 def test_a_pasted_text_is_a_note_and_decides_nothing(child):
     child.wait_for_keys("\x1b[?2004h", "Title 0")  # the terminal is asked to mark what is pasted
     child.type(b"\x1b[200~include me\riii\x1b[201~")
-    child.wait_for("A pasted text is no key here.")
+    child.wait_for("A pasted text is not a key here.")
     child.type(b"n")
     child.wait_for("Note:")
     child.type("\x1b[200~of two lines,\r\nincl\u00fcding one \x1b[20".encode())  # it comes in pieces

@@ -169,7 +169,7 @@ def test_tags_without_a_decision_are_told_to_be_lost():
 
 def test_without_tags_in_the_protocol_there_is_no_key_for_them():
     _, said = screen_with(["t", "?", "q"], OneByOne([Showing(0, Origin.RANKED, 1)]), some_records(1))
-    assert "'t' is no key here." in said and "tags" not in said
+    assert "'t' is not a key here." in said and "tags" not in said
 
 
 def test_without_reasons_none_is_asked():
@@ -311,7 +311,7 @@ def test_lines_from_a_pipe():
         (2, Label.EXCLUDE, "", ""),
         (3, Label.MAYBE, "", ""),
     ]
-    assert not summary.finished and "'something' is no key here." in said
+    assert not summary.finished and "'something' is not a key here." in said
 
 
 def test_the_pace_is_the_median_of_this_sitting(monkeypatch):

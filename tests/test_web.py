@@ -23,7 +23,7 @@ def test_what_cannot_be_served_is_told(review):
         for options, said in (
             ({"port": taken.getsockname()[1]}, "cannot be listened on"),
             ({"certificate": Path("a.pem")}, "go together"),
-            ({"certificate": Path("no.pem"), "key": Path("no.pem")}, "no certificate"),
+            ({"certificate": Path("no.pem"), "key": Path("no.pem")}, "not a certificate"),
             ({"host": "0.0.0.0"}, "--public"),
         ):
             with pytest.raises(InputError, match=said):

@@ -61,7 +61,7 @@ def test_a_pdf_may_be_framed_by_our_own_pages_alone_and_no_other_answer_may(revi
 
 
 @pytest.mark.parametrize(
-    "content, said", [(b"", "empty"), (b"<html>", "web page"), (b"MZ\x90", "no PDF"), (b"\0%PDF-", "no PDF")]
+    "content, said", [(b"", "empty"), (b"<html>", "web page"), (b"MZ\x90", "not a PDF"), (b"\0%PDF-", "not a PDF")]
 )
 def test_what_is_no_pdf_is_not_attached(review, content, said):
     with review(6) as project, alone(project) as ann:

@@ -75,7 +75,7 @@ def test_every_address_needs_a_public_one():
         ServerOrigin.of("0.0.0.0", 8765, tls=False)
     door = ServerOrigin.of("0.0.0.0", 8765, tls=False, public="http://10.0.0.5:8765")
     assert door.hosts == {"10.0.0.5:8765"} and door.login and not door.secure
-    with pytest.raises(InputError, match="no address"):
+    with pytest.raises(InputError, match="not an address"):
         ServerOrigin.of("127.0.0.1", 8765, tls=False, public="javascript:alert(1)")
 
 

@@ -39,7 +39,7 @@ def test_the_pages_tell_a_blind_reviewer_nothing_of_what_others_decided(review):
         screening.commit_audit(project)
         for record_id, label in ((1, Label.INCLUDE), (2, Label.EXCLUDE)):
             project.log.decide("abstract", [{"record_id": record_id, "label": label}], reviewer="ann")
-        assert "learns from the decisions alone" in answers.nothing_to_rank_by(project.snapshot())
+        assert "learns only from the decisions" in answers.nothing_to_rank_by(project.snapshot())
         assert "order of import" in visitor.get("/overview").text
 
 

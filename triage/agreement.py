@@ -86,7 +86,7 @@ def gwet_ac1(labels: np.ndarray, confidence: float = 0.95) -> Agreement:
     Parameters
     ----------
     labels : ndarray of int, shape (n, r)
-        Each reviewer's label of each record, numbered from 0; -1 where there is none. What nobody judged, or
+        Each reviewer's label of each record, numbered from 0; -1 for no label. What nobody judged, or
         a single reviewer, counts for how often each label is given.
     confidence : float
     """

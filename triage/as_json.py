@@ -33,14 +33,14 @@ def as_json(result: DataclassInstance | Mapping[str, object]) -> dict[str, objec
     """
     if isinstance(result, Mapping):
         return {name: _plain(value) for name, value in result.items()}
-    told: dict[str, object] = {}
+    converted: dict[str, object] = {}
     for name, named, is_inline, omits_none in _fields_of(type(result)):
         value = getattr(result, name)
         if is_inline:
-            told |= as_json(value)
+            converted |= as_json(value)
         elif value is not None or not omits_none:
-            told[named] = _plain(value)
-    return told
+            converted[named] = _plain(value)
+    return converted
 
 
 @cache

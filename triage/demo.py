@@ -39,7 +39,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
     progress : callable
         See `ranking.review.ReviewModel`.
     say : callable of str
-        Where each step is told.
+        Called with each line about the steps.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def run(folder: Path, *, device: str, progress: Progress, say: Callable[[str], N
 def _make(folder: Path) -> None:
     if folder.exists():
         if not (folder / _MARK).is_file():
-            raise InputError(f"{folder} exists and is no demonstration's folder; name another one: triage demo DIR.")
+            raise InputError(f"{folder} exists and is not a demonstration's folder; name another one: triage demo DIR.")
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)

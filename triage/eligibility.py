@@ -16,7 +16,7 @@ from .records import Record
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# What a language field holds where the source does not know, or does not tell one language.
+# What a language field holds where the source does not know, or does not name just one language.
 _NO_LANGUAGE = frozenset(
     {
         "",
@@ -139,7 +139,7 @@ def languages_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if part in _NO_LANGUAGE or _OF_THE_ABSTRACT.search(part):
             continue
         whole = language_name(part)
-        # "Brazilian Portuguese": one word of several; short ones are codes only when they stand alone.
+        # "Brazilian Portuguese": one word of several; short ones are codes only when they are the whole value.
         worded = [name for word in part.split() if len(word) > 3 and (name := language_name(word))]
         if whole or worded:
             names[whole or worded[-1]] = None
@@ -152,7 +152,7 @@ def _allowed(limits: Limits) -> dict[str, None]:
     return {language_name(text) or text: None for text in limits.languages}
 
 
-def _told(limits: Limits) -> str:
+def _allowing(limits: Limits) -> str:
     return f"the protocol allows {', '.join(_allowed(limits))}"
 
 
@@ -164,9 +164,10 @@ def _stated_language(record: Record, limits: Limits) -> Removal | Proposal | Non
         return None
     if unknown:
         return Proposal(
-            "language", f"its language field says {record.language!r}, which is none known here; {_told(limits)}"
+            "language",
+            f"its language field says {record.language!r}, which is not a language known here; {_allowing(limits)}",
         )
-    return Removal("language", f"written in {', '.join(names)}; {_told(limits)}")
+    return Removal("language", f"written in {', '.join(names)}; {_allowing(limits)}")
 
 
 def _seeming_language(record: Record, limits: Limits) -> Proposal | None:
@@ -174,27 +175,27 @@ def _seeming_language(record: Record, limits: Limits) -> Proposal | None:
         return None
     allowed = _allowed(limits)
     # MEDLINE and Embase put the English title of an article in another language into brackets, with
-    # or without the language's name; its abstract is English too, so no detector can tell.
+    # or without the language's name; its abstract is English too, so no detector can see it.
     marked = re.search(r"\[([A-Za-z ]+)\]\.?$", record.title)
     if marked and (named := language_name(marked.group(1))) and named not in allowed:
-        return Proposal("language", f"no language given, and its title ends in [{named}]; {_told(limits)}")
+        return Proposal("language", f"no language given, and its title ends in [{named}]; {_allowing(limits)}")
     if list(allowed) == ["English"] and re.fullmatch(r"\[[^\[\]]+\]\W*", record.title):
         return Proposal(
             "language",
-            f"no language given, and its title is in brackets, as databases mark a translated one; {_told(limits)}",
+            f"no language given, and its title is in brackets, as databases mark a translated one; {_allowing(limits)}",
         )
     text = f"{record.title} {record.abstract}".strip()
     detected = _detected(text[:_PIECE])
     if detected is None or detected in allowed or _may_be_allowed(record.title, text[_PIECE:], detected, allowed):
         return None
-    return Proposal("language", f"no language given, a detector takes it for {detected}; {_told(limits)}")
+    return Proposal("language", f"no language given, a detector takes it for {detected}; {_allowing(limits)}")
 
 
 def _may_be_allowed(title: str, later: str, detected: str, allowed: Mapping[str, None]) -> bool:
     """Tell whether a text that begins in another language may be of an article in an allowed one.
 
     Journals of several languages print the abstract in each of them, in any order, and only the title
-    is in the article's own: where it tells which of the two it is, that settles it, and else any part of
+    is in the article's own: where it shows which of the two it is, that settles it, and else any part of
     the abstract does.
     """
     chances = _chances(title)
@@ -210,7 +211,7 @@ def _detected(text: str) -> str | None:
 
 
 def _chances(text: str) -> dict[str, float]:
-    """Return a detector's probability of each language; of none when the text is too short to tell."""
+    """Return a detector's probability of each language; empty when the text is too short to judge."""
     if len(text) < _LEAST_CHARACTERS:
         return {}
     return {language_name(code) or code: float(chance) for code, chance in _detector().rank(text)}
@@ -275,7 +276,7 @@ def _years(text: str) -> list[int]:
 
 
 def _values(extra: Mapping[str, tuple[str, ...]], fields: frozenset[str]) -> Iterator[str]:
-    """Yield the values of the fields of these names, compared as small letters alone."""
+    """Yield the values of the fields of these names, compared as lower-case letters only."""
     for name, values in extra.items():
         if "".join(c for c in name.casefold() if c.isalnum()) in fields:
             yield from values

@@ -47,15 +47,15 @@ def watch(farewell: str) -> None:
     """
     for number in _ENDING:  # even where a shell had us ignore them, as for a job in the background
         signal.signal(number, _unwind)
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
+    heard, signalled = os.pipe()
+    os.set_blocking(signalled, False)
     take_leave = _farewell(farewell)
     pipes = [heard]
     if hasattr(os, "fork"):
         with suppress(OSError):  # where no more processes are allowed the thread has to do
-            pipes.insert(0, _beside(heard, told, take_leave))
+            pipes.insert(0, _beside(heard, signalled, take_leave))
     threading.Thread(target=_listen, args=(pipes, take_leave), name=_THREAD, daemon=True).start()
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)  # by the C code of the handler: it needs no lock
+    signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)  # by the C code of the handler: it needs no lock
 
 
 def _unwind(number: int, _: FrameType | None) -> NoReturn:
@@ -92,7 +92,7 @@ def hearing(listener: int) -> Iterator[None]:
 def _listen(pipes: list[int], take_leave: Callable[[], None]) -> None:
     """Pass signals on, and end the process when it does not end soon after one that is to end it.
 
-    The signals come from the first pipe; from the next one when whoever writes to the first has gone.
+    The signals come from the first pipe; from the next one when the first one's writer has gone.
     """
     for pipe in pipes:
         while numbers := os.read(pipe, 64):
@@ -107,7 +107,7 @@ def _listen(pipes: list[int], take_leave: Callable[[], None]) -> None:
                     os._exit(128 + number)
 
 
-def _beside(heard: int, told: int, take_leave: Callable[[], None]) -> int:
+def _beside(heard: int, signalled: int, take_leave: Callable[[], None]) -> int:
     """Start the process beside this one; return the pipe into which it passes signals on."""
     passed_on, passing = os.pipe()
     parent = os.getpid()
@@ -118,7 +118,7 @@ def _beside(heard: int, told: int, take_leave: Callable[[], None]) -> int:
         os.setpgid(0, 0)  # Ctrl-C and Ctrl-Z are not meant for this process
         for number in (*_ENDING, signal.SIGHUP, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
-        os.close(told)  # so that the end of the parent, who alone can write now, is the end of the pipe
+        os.close(signalled)  # only the parent can write now, so the end of the parent is the end of the pipe
         os.set_blocking(passing, False)
         _kill_when_late(parent, heard, passing)
         take_leave()

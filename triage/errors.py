@@ -1,14 +1,14 @@
-"""What a user is told in one sentence instead of a result."""
+"""The one sentence that a user gets instead of a result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_MOST_TOLD = 20  # faults of one file; more would push the first ones off the terminal
+_MOST_LISTED = 20  # faults of one file; more would push the first ones off the terminal
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence a reviewer can act on.
+    """Bad input, described in one sentence that a reviewer can act on.
 
     The command line prints the message and exits with code 2. It is raised before
     anything is written, so a caller never has to clean up after it.
@@ -61,7 +61,7 @@ def checked_share(name: str, value: float) -> float:
 
 
 class Faults:
-    """Collects what is wrong with a file, so that all of it is told at once.
+    """Collects what is wrong with a file, so that all of it is reported at once.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Faults:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._told: list[str] = []
+        self._listed: list[str] = []
         self._advice: dict[str, None] = {}
         self._count = 0
 
@@ -79,17 +79,17 @@ class Faults:
         """Note one fault: its line or row, what is wrong there, and what to do about it."""
         self._count += 1
         self._advice[advice] = None
-        if len(self._told) < _MOST_TOLD:
-            self._told.append(f"{where}: {fault}")
+        if len(self._listed) < _MOST_LISTED:
+            self._listed.append(f"{where}: {fault}")
 
     def refuse(self) -> None:
-        """Raise an `InputError` that tells every fault, if there is any."""
+        """Raise an `InputError` that lists every fault, if there is any."""
         advice = "; ".join(self._advice)
         if self._count == 1:
-            raise InputError(f"{self._file}, {self._told[0]}; {advice}.")
+            raise InputError(f"{self._file}, {self._listed[0]}; {advice}.")
         if self._count:
-            more = self._count - len(self._told)
+            more = self._count - len(self._listed)
             raise InputError(
                 f"{self._file} has {self._count} errors, so nothing of it was taken:",
-                [*self._told, *([f"and {more} more"] if more else []), f"What to do: {advice}."],
+                [*self._listed, *([f"and {more} more"] if more else []), f"What to do: {advice}."],
             )

@@ -26,7 +26,7 @@ class StageFlow:
     included, maybe : int
         Records that pass on to the next stage.
     not_retrieved : str
-        The reason that counts those of the excluded whose full text could not be had; empty where there is none.
+        The reason that counts those of the excluded whose full text could not be obtained; may be empty.
     machines : tuple of str
         Machines that labelled records of the stage.
     marked : int
@@ -99,7 +99,7 @@ class Flow:
 def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
     """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Snapshot.stage`).
 
-    A copy that was also removed counts as a duplicate alone, so that the boxes always add up.
+    A copy that was also removed counts only as a duplicate, so that the boxes always add up.
     """
     sources = {file.id: file.source for file in review.files}
     file_ids = review.record_files()

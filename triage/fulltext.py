@@ -1,4 +1,4 @@
-"""Full texts: PDFs attached to records, told by their names to which."""
+"""Full texts: PDFs attached to the records that their names identify."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .records import normal_title
 
 MOST_BYTES = 100_000_000
 _HEAD = 1_024  # bytes in which a reader of PDF looks for the beginning
-_SAID = 40  # characters told of what a file is instead
-_LEAST_SUFFIX = 6  # characters by which the end of a DOI is told from a word
-_LEAST_TITLE = 20  # characters by which a title is told from a word such as "Editorial"
+_SAID = 40  # characters shown of what a file is instead
+_LEAST_SUFFIX = 6  # characters that the end of a DOI must have, so as not to be a word
+_LEAST_TITLE = 20  # characters that a title must have, so as not to be a word such as "Editorial"
 _LEAST_OPENING = 30  # of a title that was cut, as reference managers cut them
 _RECORD = re.compile(r"(?:record|rec|id|#)[\s_#-]*0*([1-9]\d{0,9})", re.IGNORECASE)
 _PMID = re.compile(r"pmid[\s_:-]*0*([1-9]\d{0,8})", re.IGNORECASE)
@@ -33,7 +33,7 @@ _PDF_NAME = re.compile(r"[^/\\:;{}\"<>|*?]+\.pdf", re.IGNORECASE)
 
 
 def check_pdf(name: str, head: bytes, size: int) -> None:
-    """Refuse what is no PDF by its first bytes, or too large.
+    """Refuse what is not a PDF by its first bytes, or too large.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_pdf(name: str, head: bytes, size: int) -> None:
         raise InputError(f"{name} is empty; download it again.")
     begins = "".join(c for c in head[:_SAID].decode("latin-1") if c.isprintable())
     hint = "; a web page was saved in its place" if head.lstrip()[:1] == b"<" else ""
-    raise InputError(f"{name} is no PDF: it begins with {begins!r}{hint}; download it again.")
+    raise InputError(f"{name} is not a PDF: it begins with {begins!r}{hint}; download it again.")
 
 
 def attach(
@@ -60,7 +60,7 @@ def attach(
     Raises
     ------
     InputError
-        When it is no PDF or too large, or there is no such record; nothing is written.
+        When it is not a PDF or too large, or there is no such record; nothing is written.
     """
     check_pdf(name, content[:_HEAD], len(content))
     return project.attachments.attach(record_id, name, content, reviewer=reviewer, replaces=replaces)
@@ -88,7 +88,7 @@ def attached_by(live: CurrentState, seq: int) -> Event | None:
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """What pages and programs are told of an attached file."""
+    """What pages and programs learn about an attached file."""
 
     event: int
     name: str
@@ -99,7 +99,7 @@ class AttachedFile:
 
 
 def attached_files(events: Sequence[Event], sizes: dict[str, int]) -> list[AttachedFile]:
-    """Return what pages and programs are told of the files that these events attached; `sizes` by their SHA-256."""
+    """Return what pages and programs learn about the files that these events attached; `sizes` by their SHA-256."""
     return [
         AttachedFile(e.seq, e.note, sizes[e.reason], e.reason, e.reviewer, e.at.isoformat(timespec="seconds"))
         for e in events
@@ -125,7 +125,7 @@ class Names:
 
     In this order: "record 12" or "12" by our number (or a PubMed number); a name that the record itself gives,
     as exports of reference managers do; a DOI, its "/" written in any way, or the part after it; "pmid 123"; the
-    title, alone or after the year ("Smith et al. - 2001 - Title").
+    title, by itself or after the year ("Smith et al. - 2001 - Title").
     """
 
     def __init__(self, project: Project, progress: Progress = no_progress) -> None:
@@ -217,7 +217,7 @@ class Attached:
 
 
 def match(name: str, names: Names) -> Attached:
-    """Tell which record a file is of, or why none can be told."""
+    """Return which record a file is of, or why that cannot be known."""
     found = names.records_of(name)
     if len(found) == 1:
         return Attached(name, found[0])
@@ -238,7 +238,7 @@ def attach_files(
 ) -> list[Attached]:
     """Attach PDFs, and those in folders, each to the record of its name or all to `record_id`.
 
-    Every file named is looked at before the first is attached; one in a folder that cannot be attached is told,
+    Every file named is looked at before the first is attached; one in a folder that cannot be attached is reported,
     and does not stop the others. Each file is one transaction, and done again changes nothing.
 
     Parameters
@@ -256,7 +256,7 @@ def attach_files(
     Raises
     ------
     InputError
-        When a file that was named is no PDF, or there is no such record; nothing is attached.
+        When a file that was named is not a PDF, or there is no such record; nothing is attached.
     """
     if record_id is not None:
         project.records.one(record_id)
@@ -290,7 +290,7 @@ def attach_files(
 
 
 def _pdfs(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each PDF and, where one in a folder is none, why."""
+    """Yield each PDF and, for a file in a folder that is not one, why."""
     for path in paths:
         if path.is_dir():
             for inside in sorted(path.rglob("*")):

@@ -113,6 +113,12 @@ def prompts_of(declared: Iterable[Event]) -> list[str]:
     return list(dict.fromkeys(one for one in found if one))
 
 
+def versions_of(declared: Iterable[Event]) -> list[str]:
+    """Return each version that a machine's server called it, the newest last."""
+    found = (json.loads(e.note).get("version") for e in declared)
+    return list(dict.fromkeys(one for one in found if one))
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """What a machine says of a record.

@@ -1,4 +1,4 @@
-"""Progress of long work: how it is reported, and what stands in where nobody watches."""
+"""Progress of long work: how it is reported, and a stand-in where nobody watches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 # Called with what is done and the total.
 Tick = Callable[[int, int], None]
-# Called with a description of the work, gives a context manager of the callback that its steps are told to.
+# Called with a description of the work, gives a context manager of the callback that its steps are reported to.
 Progress = Callable[[str], AbstractContextManager[Tick]]
 
 

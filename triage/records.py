@@ -28,7 +28,7 @@ class Record:
     ----------
     title, abstract, journal, language, type : str
         As imported, outer white space removed; empty when missing. A placeholder such as
-        "[No abstract available]" is no abstract: it is kept in `extra`.
+        "[No abstract available]" is not an abstract: it is kept in `extra`.
     authors, keywords : tuple of str
         In the order of the source.
     year : int or None
@@ -72,7 +72,7 @@ class Record:
 
 
 def normal_doi(text: str) -> str:
-    """Return the bare lower-case DOI found in `text`, or "" when there is none.
+    """Return the bare lower-case DOI found in `text`, or "" if it has none.
 
     Resolver addresses, "doi:" prefixes, percent escapes and closing punctuation are dropped.
 
@@ -92,7 +92,7 @@ def normal_doi(text: str) -> str:
 
 
 def normal_pmid(text: str) -> str:
-    """Return the digits of a PubMed identifier, or "" when `text` is none."""
+    """Return the digits of a PubMed identifier, or "" when `text` is not one."""
     found = _PMID.match(text)
     return found.group(1) if found else ""
 
@@ -108,7 +108,7 @@ def normal_title(text: str) -> str:
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether an abstract only says that there is none ("NA", "[No abstract available]")."""
+    """Whether an abstract only says that there is no abstract ("NA", "[No abstract available]")."""
     text = text.strip()
     return not text or (len(text) < 200 and _NO_ABSTRACT.fullmatch(text) is not None)
 

@@ -280,6 +280,15 @@ def second_looks(review: Snapshot, reviewer: str, stage_name: str | None = None)
     )
 
 
+def corrected_recall(
+    review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None
+) -> recall.Adjudicated:
+    """Return what is proven of recall in terms of corrected labels, at the protocol's target and confidence."""
+    looks, stopping = Looks.of(review, stage_name, viewer=viewer), review.protocol.stopping
+    weights = recall.logged_parameters(review.events, looks.stage.name)
+    return recall.adjudicated(looks.history, looks.corrections(), stopping.target, stopping.confidence, weights)
+
+
 def price_of_second_looks(review: Snapshot, stage_name: str | None = None) -> list[Price]:
     """Return what second looks from here cost, told before they are taken; none where two judge each record."""
     looks = Looks.of(review, stage_name)

@@ -12,6 +12,7 @@ from . import recall
 from .log import Counts, History
 from .project import Snapshot
 from .protocol.model import Protocol, Stopping
+from .second_look import corrected_recall
 from .wording import floor_percent, plural
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class State:
 
 
 class StateOf:
-    """The state of a session at each call: what is counted is of now, recall of at most ten decisions ago.
+    """The state of a session at each call: counts are current, recall is from at most ten decisions ago.
 
-    The certificate moves with audit draws: renewed after each decision it would tell which records were such.
+    The certificate moves with audit draws: renewed after each decision it would reveal which records were such.
 
     Parameters
     ----------
@@ -99,6 +100,12 @@ class StateOf:
 def recall_for(review: Snapshot, stage_name: str, reviewer: str, history: History, parameters: recall.AuditE) -> str:
     """Return what is certified, for a reviewer's session; as they may know it where two judge each record."""
     protocol = review.protocol
+    if protocol.stopping.recall_of == "corrected":
+        told = corrected_recall(review, stage_name, viewer=reviewer)
+        if told.recall_lower is None:
+            return ""
+        reached = "CERTIFIED" if told.certified else f"target {100 * protocol.stopping.target:g} %"
+        return f"recall of corrected labels at least {floor_percent(told.recall_lower)}, {reached}"
     if protocol.reviewers_per_record > 1:
         history = review.history(stage_name, viewer=reviewer)
     return recall_in_words(history, protocol, parameters)

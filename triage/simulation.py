@@ -99,7 +99,7 @@ def replay(
 
     The loop sees a label only when it has shown the record. The policy goes on past the stop, so one
     run serves every target. Rule and policy see a review without the priors: what was known beforehand
-    is no evidence of what the screening finds, and the recall promised is that of the records screened.
+    is not evidence of what the screening finds, and the recall promised is that of the records screened.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def replay(
         if tick is not None:
             tick(screened, total)
         # The rules that cost little look after every record; the others when the model has been trained
-        # anew, which is as often as a reviewer would be told something new.
+        # anew, which is as often as a reviewer would learn something new.
         if rule is None or stop_at is not None or (rule.is_costly and session.trained_on == looked):
             continue
         looked = session.trained_on
@@ -180,7 +180,7 @@ def replay(
     history = pool.history()
     order, labels, origin = (values[len(prior_rows) :] for values in (history.rows, history.y, history.origin))
     if len(left := np.flatnonzero(~pool.shown)):
-        # As the session does: by score, and in the order of the start while there is none.
+        # As the session does: by score, or in the initial order while there are no scores.
         key = np.argsort(start) if session.scores is None else -session.scores
         left = left[np.argsort(key[left], kind="stable")]
         order, labels = np.concatenate([order, left]), np.concatenate([labels, y[left]])
@@ -239,7 +239,7 @@ def simulate(
     Raises
     ------
     InputError
-        For options that contradict each other, and rows or labels that are none.
+        For options that contradict each other, and invalid rows or labels.
     """
     if prior_rows is not None and priors is not None:
         raise InputError("Give either --prior-rows or --priors, not both.")
@@ -400,7 +400,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     Raises
     ------
     InputError
-        When the file is no table, or a label is missing or none, with its line.
+        When the file is not a table, or a label is missing or invalid, with its line.
     """
     reading = formats.read(file, label_column=label_column)
     if reading.labels is None:
@@ -419,7 +419,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
         if label is None:
             faults.add(
                 f"line {line}",
-                f"{text!r} is no label" if without_quotes(text) else "there is no label",
+                f"{text!r} is not a label" if without_quotes(text) else "there is no label",
                 f"every row needs one in the column {label_column!r}: include, exclude or maybe, or 1 or 0",
             )
     faults.refuse()
@@ -484,7 +484,7 @@ def _row_numbers(text: str, n: int) -> list[int]:
     rows = []
     for part in text.split(","):
         if not part.strip().isdecimal() or int(part) >= n:
-            raise InputError(f"--prior-rows: {part.strip()!r} is no row of the file; rows run from 0 to {n - 1}.")
+            raise InputError(f"--prior-rows: {part.strip()!r} is not a row of the file; rows run from 0 to {n - 1}.")
         if int(part) in rows:
             raise InputError(f"--prior-rows names row {int(part)} twice.")
         rows.append(int(part))
@@ -538,12 +538,12 @@ def in_words(facts: Simulated) -> str:
     lines.append("  seed " + "".join(f"{name:>12}" for name in names) + "   stop")
     for run in facts.runs:
         stop = run.stop
-        told = "-"
+        stopped = "-"
         if stop is not None:
             recall_then = "-" if stop.recall is None else f"{stop.recall:.3f}"
             certified = ", certified" if stop.certified else ""
-            told = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
-        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {told}")
+            stopped = f"{stop.rule} at {stop.at:,}, recall {recall_then}{certified}"
+        lines.append(f"{run.seed:6} " + "".join(_cell(run.metrics[name]) for name in names) + f"   {stopped}")
     lines.append("  mean " + "".join(_cell(facts.mean[name]) for name in names))
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from . import recall
 from .errors import checked_share
 from .flow import judged_records
 from .log import Event, History, Kind, Label, Origin, Stage
-from .machines import prompts_of
+from .machines import prompts_of, versions_of
 from .project import Snapshot
 from .protocol.model import Stopping
 from .protocol.parsing import parse
@@ -90,6 +90,12 @@ class VerdictFacts:
     certified: bool
     promise: str
     why: str
+    recall_of: str = "labels"
+
+    @property
+    def of_which(self) -> str:
+        """Of which labels its recall is, in words."""
+        return "of the labels corrected" if self.recall_of == "corrected" else "of the labels given"
 
 
 Number = TypeVar("Number", int, float)
@@ -142,6 +148,8 @@ class MachineFacts:
     name : str
     prompts : list of str
         The SHA-256 of each prompt that it was declared with.
+    versions : list of str
+        What the server that it was asked at called it.
     include, exclude, maybe : int
         Records of the stage by its label.
     unread : int
@@ -163,6 +171,7 @@ class MachineFacts:
     relevant_at_random: int
     recall_lower: float | None
     confidence: float
+    versions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +284,13 @@ def status(
         _ask(name, protocol.stopping, evidence, target, confidence, parameters, ranking, rows) for name in RULES
     ]
     chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
+    looks = Looks.of(review, stage_name, viewer=viewer)
+    corrected = recall.adjudicated(looks.history, looks.corrections(), target, confidence, parameters)
+    if protocol.stopping.recall_of == "corrected":
+        verdicts = [
+            recall.corrected_verdict(corrected, target) if v.name == protocol.stopping.rule else v for v in verdicts
+        ]
+        chosen = next(v for v in verdicts if v.name == protocol.stopping.rule)
     known = history.n_found - evidence.n_found
     policy = recall.policy_of(chosen.name, target, confidence, audit_size=protocol.stopping.audit_size)
     workload = recall.forecast(
@@ -289,8 +305,6 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
-    looks = Looks.of(review, stage_name, viewer=viewer)
-    corrected = recall.adjudicated(looks.history, looks.corrections(), target, confidence, parameters)
     noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
     if RULES[chosen.name].needs_audit_size:
@@ -365,7 +379,9 @@ def status(
             f"{t:g}": draws
             for t, draws in recall.price_of_certainty(evidence.n_found, history.n_unscreened, confidence).items()
         },
-        verdict=VerdictFacts(chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why),
+        verdict=VerdictFacts(
+            chosen.name, chosen.stop, chosen.certified, chosen.promise, chosen.why, protocol.stopping.recall_of
+        ),
         warnings=warnings,
         stop=stop,
         seeds_revealed=all(revealed.values()) if revealed else None,
@@ -401,6 +417,7 @@ def _machines(stage: Stage, history: History, certificate: recall.Certificate, c
                 relevant_at_random=sum(read),
                 recall_lower=certificate.recall_lower,
                 confidence=confidence,
+                versions=versions_of(stage.live.machines[name]),
             )
         )
     return found
@@ -689,6 +706,8 @@ def attention_in_words(facts: AttentionFacts) -> str:
 
 def is_certified(facts: Status) -> bool:
     """Tell whether the target is certified, by the protocol's rule where that is a certificate, else by the running one."""
+    if facts.verdict.recall_of == "corrected":
+        return facts.verdict.certified
     by_rule = facts.verdict.promise == "certificate"
     return facts.verdict.certified if by_rule and facts.unscreened else facts.certificate.certified
 
@@ -719,6 +738,8 @@ def in_words(facts: Status) -> str:
         )
     if not facts.unscreened:
         lines.append("Workload     none: every record is screened.")
+    elif c.certified and v.recall_of == "corrected" and not v.certified:
+        lines.append("Workload     second looks (`triage screen --second-look` says what so many more would prove).")
     elif c.certified and not RULES[v.rule].needs_audit_size:
         lines.append(f"Workload     none: a recall of {100 * facts.target:g} % is certified.")
     else:
@@ -743,7 +764,7 @@ def in_words(facts: Status) -> str:
         mark = "*" if rule.name == v.rule else " "
         says = "stop" if rule.stop else "go on"
         lines.append(f"  {mark} {rule.name:<12}{says:<7}{rule.promise:<12}{rule.why}")
-    promise = " (certified)" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
+    promise = f" (certified, {v.of_which})" if v.certified else f" (promise: {v.promise})" if facts.unscreened else ""
     lines += ["", f"Verdict      {'Screening can stop' if v.stop else 'Go on screening'}{promise}. {v.why}"]
     if facts.stop is not None:
         lines.append(f"Stopped      {facts.stop.in_words}")

@@ -8,6 +8,7 @@ from datetime import datetime
 from . import __version__, recall
 from .errors import InputError
 from .project import Project, Snapshot
+from .second_look import corrected_recall
 from .session_state import rule_says_stop
 from .status import status
 from .stops import Stop, newest
@@ -17,6 +18,8 @@ _TRIES = 20  # while others write, the evidence is looked at anew
 
 def rule_allows(review: Snapshot, stage_name: str, reviewer: str) -> bool:
     """Tell a reviewer whether the protocol's rule says that screening can stop, as far as they may know it."""
+    if review.protocol.stopping.recall_of == "corrected":
+        return corrected_recall(review, stage_name, viewer=reviewer).certified
     history = review.history(stage_name, viewer=reviewer)
     weights = recall.logged_parameters(review.events, stage_name)
     return history.n_found > 0 and rule_says_stop(history, review.protocol.stopping, weights)
@@ -71,10 +74,12 @@ def stop(
             promise=verdict.promise,
             why=verdict.why,
             rule_met=verdict.stop or not facts.unscreened,
-            certified=verdict.certified or certificate.certified,
+            certified=verdict.certified or (certificate.certified and verdict.recall_of == "labels"),
             target=facts.target,
             confidence=facts.confidence,
-            recall_lower=certificate.recall_lower,
+            recall_lower=certificate.recall_lower
+            if verdict.recall_of == "labels" or facts.label_noise is None
+            else facts.label_noise.recall_lower,
             missed_upper=certificate.missed_upper,
             audit_draws=certificate.audit_draws,
             estimate=facts.estimate.recall,
@@ -85,6 +90,7 @@ def stop(
             imported=review.n_records,
             protocol_version=len(review.protocol_versions),
             triage_version=__version__,
+            recall_of=verdict.recall_of,
             model=str(model.get("preset") or model.get("name") or ""),
         )
         if (event := project.log.stop(made.stage, made.facts(), reviewer=reviewer, after=made.as_of)) is not None:

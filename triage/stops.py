@@ -47,6 +47,8 @@ class Stop:
     protocol_version : int
         Counted from 1.
     triage_version, model : str
+    recall_of : str
+        Of which labels the bound is (see `protocol.model.Stopping`).
     no_longer : tuple of str
         Why it no longer stands, a sentence each; empty while it does.
     """
@@ -76,6 +78,7 @@ class Stop:
     protocol_version: int
     triage_version: str
     model: str
+    recall_of: str = "labels"
     no_longer: tuple[str, ...] = field(default=())
 
     def facts(self) -> dict[str, object]:
@@ -97,7 +100,8 @@ class Stop:
         else:
             how = "certified" if self.certified else "not certified"
             held = (
-                f"at least {floor_percent(self.recall_lower)} of the relevant records were found "
+                f"at least {floor_percent(self.recall_lower)} of the relevant records were found"
+                f"{', wrong exclusions counted' if self.recall_of == 'corrected' else ''} "
                 f"({100 * self.confidence:g} % confidence; the target of {100 * self.target:g} % was {how})"
             )
         met = "as the rule allows" if self.rule_met else "although the rule said to go on"
@@ -136,7 +140,8 @@ def _changed(review: Snapshot, made: Stop) -> list[str]:
     if changed:
         told.append(f"{plural(changed, 'judged record')} {agree(changed, 'counts', 'count')} otherwise than then")
     stopping = review.protocol.stopping
-    if (stopping.rule, stopping.target, stopping.confidence) != (made.rule, made.target, made.confidence):
+    now_asked = stopping.rule, stopping.target, stopping.confidence, stopping.recall_of
+    if now_asked != (made.rule, made.target, made.confidence, made.recall_of):
         told.append("the protocol names another stopping rule, target or confidence")
     return told
 

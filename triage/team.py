@@ -135,7 +135,7 @@ def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | 
 
 
 def open_conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
-    """Return how many conflicts `conflicts` lists as open; None where there can be none, as one person judges alone."""
+    """Return how many conflicts `conflicts` lists as open; None where there can be none, as only one person judges."""
     reviewers = {who for _, _, who in review.live.decisions}
     if review.protocol.reviewers_per_record == 1 and len(reviewers) < 2:
         return None
@@ -187,10 +187,10 @@ def settle(
     Raises
     ------
     InputError
-        When the record is in no conflict, the label is none, or the person may not settle.
+        When the record is in no conflict, there is no such label, or the person may not settle.
     """
     if label not in list(Label):
-        raise InputError(f"{label!r} is no label; the labels are: {', '.join(Label)}.")
+        raise InputError(f"{label!r} is not a label; the labels are: {', '.join(Label)}.")
     stage = project.snapshot().stage_name(stage_name)
     return project.log.settle(stage, record_id, Label(label), reviewer=reviewer, reason=reason, note=note)
 
@@ -198,14 +198,14 @@ def settle(
 def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> TeamAgreement:
     """Return how well the reviewers agree at a stage.
 
-    What stands is compared: the newest decision of each reviewer on each record. A settlement is none.
+    The newest decision of each reviewer on each record is compared. A settlement does not count as one.
     `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include, since both
-    pass a record on. `calibration` is of the protocol's calibration round alone.
+    pass a record on. `calibration` is of the protocol's calibration round only.
 
     Raises
     ------
     InputError
-        When the stage is none, or the confidence does not lie between 0 and 1.
+        When there is no such stage, or the confidence does not lie between 0 and 1.
     """
     checked_share("--confidence", confidence)
     protocol = review.protocol
@@ -217,7 +217,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     labels = np.full((len(stage.record_ids), len(reviewers)), -1)
     for row, events in zip(stage.rows_of(by_record).tolist(), by_record.values(), strict=True):
         if row >= 0:
-            for e in events:  # by age: where a copy was judged apart before it was linked, the newest stands
+            for e in events:  # by age: where a copy was judged apart before it was linked, the newest counts
                 if e.label is not None:
                     labels[row, column[e.reviewer]] = codes[e.label]
     calibration = None
@@ -292,7 +292,7 @@ def _part_in_words(facts: Agreeing, confidence: float) -> list[str]:
 
 def _in_words(found: coefficients.Agreement) -> str:
     if found.value is None:
-        return "not defined (one label alone)" if found.records else "none in common"
+        return "not defined (only one label)" if found.records else "none in common"
     if found.lower is None:
         return f"{found.value:.2f} (no interval)"
     return f"{found.value:.2f} ({found.lower:.2f} to {found.upper:.2f})"

@@ -20,10 +20,10 @@ _INVISIBLE = frozenset(
 
 
 def plain(text: str, encoding: str = "utf-8") -> str:
-    r"""Return imported text as printable characters and line breaks alone.
+    r"""Return imported text with only printable characters and line breaks.
 
     Control characters go, and so do the marks that reorder text on the screen; HTML's escapes, which
-    databases leave behind ("p &amp;lt; 0.05"), become what they stand for; what the terminal's encoding
+    databases leave behind ("p &amp;lt; 0.05"), become the characters they mean; what the terminal's encoding
     cannot say becomes a question mark.
 
     Examples
@@ -31,7 +31,7 @@ def plain(text: str, encoding: str = "utf-8") -> str:
     >>> plain("a\x1b[2Jb")
     'a[2Jb'
     """
-    # Before anything else: an escape can stand for a control character.
+    # Before anything else: an escape can mean a control character.
     text = html.unescape(html.unescape(text))
     lines = _BREAKS.sub("\n", text).replace("\t", " ")
     kept = (c for c in lines if c == "\n" or (unicodedata.category(c) != "Cc" and c not in _INVISIBLE))

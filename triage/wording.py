@@ -12,7 +12,7 @@ def plural(n: int, one: str, many: str = "") -> str:
     ----------
     n : int
     one : str
-        The noun for one, with what stands before it, such as "audit draw".
+        The noun for one, with what comes before it, such as "audit draw".
     many : str
         That for any other number; `one` and an s when left out.
     """

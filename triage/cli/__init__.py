@@ -1,6 +1,6 @@
 """The command line: 0 done, 1 a check not met, 2 bad usage or bad input, 130 interrupted."""
 
-from . import files, reports, screening, team, trials  # noqa: F401
+from . import files, reports, screening, suggesting, team, trials  # noqa: F401
 from .app import app
 from .running import main, run
 

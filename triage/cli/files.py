@@ -37,14 +37,14 @@ def new(
         typer.Option(
             metavar="FILE",
             help="The review's protocol; when left out, the protocol.toml beside the review, "
-            "which is written as a commented template where there is none.",
+            "which is written as a commented template if it does not exist.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a review: one file for records, decisions and rankings.
 
-    A protocol.toml that lies beside the review already is used; where there is none, a commented one is
+    A protocol.toml that is already beside the review is used; if there is none, a commented one is
     written, and the review works with defaults. Fill in the question and the criteria at any time: the
     next command takes them over.
     """
@@ -82,7 +82,7 @@ def import_(
     ] = None,
     format: Annotated[
         str,
-        typer.Option(metavar="NAME", help="What the files are, such as ris or csv, should their content not tell it."),
+        typer.Option(metavar="NAME", help="What the files are, such as ris or csv, if their content does not show it."),
     ] = "auto",
     label_column: Annotated[
         str | None,

@@ -119,11 +119,12 @@ def user_name(reviewer: str | None) -> str:
 
 def machine_named(name: str | None, prompt_file: Path | None, of_a_person: bool) -> Machine | None:
     """Return the machine that was named with its prompt; None where the labels are a person's."""
+    from ..machines import Machine
+
     if name is not None and of_a_person:
         raise typer.BadParameter("give one of them, not both", param_hint="--machine, --person")
     if name is None and prompt_file is not None:
         raise typer.BadParameter("name the machine that was asked by it, too", param_hint="--machine")
-    from ..machines import Machine
 
     return None if name is None else Machine.of(name, prompt_file)
 
@@ -148,11 +149,11 @@ def take_labels(
         When nobody is there to answer; nothing is written.
     """
     from ..intake import WhoseLabels
-    from ..machines import names_a_tool
+    from ..machines import Machine, names_a_tool
 
     if machine is None and not of_a_person and reviewer is not None and names_a_tool(reviewer):
         asked: InputError = InputError(
-            f"--reviewer {reviewer!r} sounds like a machine, whose labels are no decisions: say --machine NAME if a "
+            f"--reviewer {reviewer!r} sounds like a machine, whose labels are not decisions: say --machine NAME if a "
             "machine gave them, or --person if a person did."
         )
         named = reviewer

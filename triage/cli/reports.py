@@ -72,7 +72,7 @@ def report(
             "--output",
             metavar="FILE",
             show_default=False,
-            help="report.html; flow.svg, flow.png or flow.pdf for the flow figure alone; "
+            help="report.html; flow.svg, flow.png or flow.pdf for just the flow figure; "
             "prisma.csv for its counts as the R package PRISMA2020 reads them.",
         ),
     ],
@@ -152,7 +152,7 @@ def export(
     a batch of their own by --reviewer, and labels it by the same name.
 
     `--only second-look --reviewer NAME` writes excluded records, drawn at random, that await another
-    reviewer's judgement, without anybody's decisions: labelled by that name they tell `triage status` what is
+    reviewer's judgement, without anybody's decisions: labelled by that name they show `triage status` what is
     proven of recall when wrong exclusions are counted. --top N asks for so many.
     """
     from .. import formats, intake, screening, terminal
@@ -211,7 +211,7 @@ def attach(
     ] = None,
     record: Annotated[
         int | None,
-        typer.Option(metavar="ID", help="The record that all of them are of; each file's name tells when left out."),
+        typer.Option(metavar="ID", help="The record that all of them belong to; by default, as each file is named."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="They take the place of the PDFs that their records have.")
@@ -226,9 +226,9 @@ def attach(
     """Attach PDFs to their records, and list the records that have none.
 
     A file's name says which record it is of: our number (12.pdf), its DOI with "/" written as it can be
-    (10.1000_abc.pdf) or the part after it, pmid 123.pdf, its title, alone or as reference managers write it
-    (Smith - 2001 - Title.pdf), or a name that the record itself gives. What is told by no name, or by two
-    records' names, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
+    (10.1000_abc.pdf) or the part after it, pmid 123.pdf, its title, by itself or as reference managers write it
+    (Smith - 2001 - Title.pdf), or a name that the record itself gives. A file whose name fits no record, or
+    two, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
     the browser. `triage undo REVIEW --event SEQ` takes one off.
     """
     from .. import fulltext, terminal

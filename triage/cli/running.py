@@ -33,14 +33,14 @@ def main() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        # Nobody reads on (`triage log review.triage | head`), or it was told already. What is left in the
+        # Nobody reads on (`triage log review.triage | head`), or that was reported already. What is left in the
         # buffer goes nowhere, or Python would complain of it at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     ending.leave(code)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; what went wrong is told on standard error."""
+    """Run one command and return its exit code; what went wrong is reported on standard error."""
     try:
         with typer.main.get_command(app).make_context("triage", list(arguments)) as context:
             context.command.invoke(context)

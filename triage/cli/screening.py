@@ -113,6 +113,45 @@ def rank(
                 say(f"  {short(match.text)}: nearest is record {match.record_id}, {short(match.title)}{unknown}")
 
 
+@app.command()
+def doubts(
+    review: Review,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Records to list of each kind.")] = 10,
+    model: Model = None,
+    stage: StageName = None,
+    device: DeviceOption = Device.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """List the records that were most likely excluded or included by mistake, to be looked at again.
+
+    Each is scored by a model that has not seen its label. Change your own decision with `triage label`, or by opening
+    the record in the browser; another reviewer's excluded record may be judged again there as well. These records are
+    chosen: what you find among them corrects the labels, and says nothing about the others. That is what
+    `triage screen --second-look` is for.
+    """
+    from .. import terminal
+    from ..ranking import answers
+
+    with open_review(review) as project:
+        found = answers.doubts(
+            project, top=top, stage_name=stage, preset=model, device=device, progress=terminal.progress_bar
+        )
+    if as_json:
+        print_json(found)
+        return
+    for kind, some, other, would in (
+        ("excluded", found.excluded, "included", "more"),
+        ("included", found.included, "excluded", "less"),
+    ):
+        print(f"{kind.capitalize()}, and by the model {would} likely relevant than this share of the {other}:")
+        for one in some:
+            who = ", ".join(map(printable_line, one.reviewers))
+            print(f"{one.beyond:6.0%}  {one.record_id:6}  {who}  {short(one.title)}")
+        if not some:
+            print("  none")
+    say("Chosen, and no random sample: what a second look at these finds proves nothing about the others.")
+
+
 def _print_explanation(facts: answers.Explained) -> None:
     print(short(facts.title))
     if facts.score is None:

@@ -102,12 +102,12 @@ def screeners(
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the intervals.")] = 0.95,
     as_json: AsJson = False,
 ) -> None:
-    """Say how well each machine tells the relevant records, and each person.
+    """Say how well each machine and each person recognizes the relevant records.
 
-    Sensitivity, specificity and precision (maybe counts as include), with exact intervals, on the random audit draws
-    alone, so that no ranking biases them. A machine is held against what people decided on the draws; a person, on
-    draws that others judged too, against what was settled or what the others agree on. And how often two machines
-    agree, over all records that both labelled.
+    Sensitivity, specificity and precision (maybe counts as include), with exact intervals, only on the random
+    audit draws, so that no ranking biases them. A machine is compared with what people decided on the draws; a
+    person, on draws that others judged too, with what was settled or what the others agree on. And how often two
+    machines agree, over all records that both labelled.
 
     An interval is that of Clopper and Pearson. It speaks for the records that nobody had been shown when the draws
     were made: what the ranking had brought up before is not among them. As audit draws stop by what people's labels
@@ -174,7 +174,7 @@ def people(
 def invite(
     review: Review,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The person's name, which the log tells with each decision.")
+        str, typer.Argument(metavar="NAME", help="The person's name, which the log shows with each decision.")
     ],
     role: Annotated[
         str,
@@ -188,7 +188,7 @@ def invite(
 ) -> None:
     """Invite a person: prints the token that lets them in once, to choose a password.
 
-    The token is told this once. With `triage serve` running, the link is its address, /join/ and the token.
+    The token is shown only this once. With `triage serve` running, the link is its address, /join/ and the token.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -198,7 +198,7 @@ def invite(
     if as_json:
         print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return
-    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, told this once:")
+    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, shown once:")
     print(f"/join/{token}")
 
 

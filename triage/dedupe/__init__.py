@@ -269,7 +269,7 @@ class _Groups:
         return self._values[root]
 
     def conflict(self, x: int, y: int, tolerated: frozenset[str] = NOTHING) -> bool:
-        """Tell whether two groups were told apart, or both have values of a field and none in common."""
+        """Whether two groups were judged distinct, or both have values of a field and none in common."""
         if x in self._apart and any(self.root(z) == y for z in self._apart[x]):
             return True
         of_x, of_y = self._of(x), self._of(y)

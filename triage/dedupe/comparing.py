@@ -147,7 +147,7 @@ class Pair:
 
     @property
     def same_range(self) -> bool:
-        """Whether both stand on the same pages of a volume, more than one: no room for two articles."""
+        """Whether both are on the same pages of a volume, more than one: no room for two articles."""
         last = self.a.pages.last
         return self.same_place and last == self.b.pages.last != "" and last not in self.a.pages.first
 
@@ -157,7 +157,7 @@ class Pair:
 
     @property
     def other_issue(self) -> bool:
-        """Whether the two stand in two issues of one volume; a number past a weekly's counts something else."""
+        """Whether the two are in two issues of one volume; a number past a weekly's counts something else."""
         issues = (self.a.issue, self.b.issue)
         return self.volume == 1 and compare_values(*issues) == -1 and all(len(n) < 3 and int(n) <= 52 for n in issues)
 
@@ -280,8 +280,8 @@ def _surely_equal(pair: Pair) -> str | None:
         return _TITLE_ABSTRACT
     if pair.same_year and authors >= Authors.SOME:
         return _TITLE_AUTHOR
-    alone = authors is Authors.UNKNOWN and len(a.letters) >= _LONG_TITLE
-    return _TITLE_YEAR if alone and pair.same_year and 1 in (pair.journal, pair.page) else None
+    distinctive = authors is Authors.UNKNOWN and len(a.letters) >= _LONG_TITLE
+    return _TITLE_YEAR if distinctive and pair.same_year and 1 in (pair.journal, pair.page) else None
 
 
 def _surely_similar(pair: Pair) -> str | None:
@@ -297,7 +297,7 @@ def _surely_similar(pair: Pair) -> str | None:
         return _CLOSE_PLACE if title >= Title.PART else _PLACE_AUTHORS
     if pair.numbers_clash or pair.numbers_added:
         return _CLOSE_PLACE if pair.same_range and title is Title.PART else None
-    # Two abstracts of a congress may stand on one page.
+    # Two abstracts of a congress may be on one page.
     if pair.same_place and (title is Title.CLOSE or (title is Title.PART and not a.pages.in_supplement)):
         return _CLOSE_PLACE
     if pair.authors is not Authors.SAME or _is_another_report(a, b):
@@ -320,9 +320,9 @@ def _perhaps_equal(pair: Pair) -> str | None:
     if (pair.volume, pair.page, pair.journal).count(-1) > 1 and pair.volume != 1:
         return None
     in_time = pair.years_apart <= 1 and (pair.authors >= Authors.SOME or strong or pair.journal == 1)
-    alone = pair.authors is Authors.UNKNOWN and pair.same_year and len(pair.a.letters) >= _LONG_TITLE
+    distinctive = pair.authors is Authors.UNKNOWN and pair.same_year and len(pair.a.letters) >= _LONG_TITLE
     updated = pair.page == 1 and pair.journal == 1
-    return f"{_for(pair)}, {_against(pair)}" if in_time or alone or updated else None
+    return f"{_for(pair)}, {_against(pair)}" if in_time or distinctive or updated else None
 
 
 def _perhaps_similar(pair: Pair) -> str | None:
@@ -351,7 +351,7 @@ def _perhaps_similar(pair: Pair) -> str | None:
         near = strong or (contradictions == 0 and pair.journal == 1 and some_place)
         enough = (same_authors and near) or pair.same_place
     else:
-        # Two abstracts of a congress may stand on one page.
+        # Two abstracts of a congress may be on one page.
         enough = title is Title.LOOSE and pair.same_place and not a.pages.in_supplement
     return f"{_for(pair)}, {_against(pair)}" if enough else None
 
@@ -416,7 +416,7 @@ def compare_titles(a: Described, b: Described) -> Title:
 
 
 def _words_exchanged(a: Described, b: Described) -> bool:
-    """Tell whether a word stands for another, not only mistyped, moved, split or left out."""
+    """Whether a word was replaced by another, not only mistyped, moved, split or left out."""
     words_a, words_b = a.title.split(), b.title.split()
     if _are_opposites(set(words_a) - set(words_b), set(words_b) - set(words_a)):
         return True
@@ -505,7 +505,7 @@ def compare_pages(a: Pages, b: Pages) -> int:
 def _compare_ranges(a: Pages, b: Pages) -> int:
     (first_a, last_a), (first_b, last_b) = ((int(p.first[0]), int(p.last or p.first[0])) for p in (a, b))
     common = min(last_a, last_b) - max(first_a, first_b) + 1
-    # "488" of 487-488 is where its summary stands; and two articles have no more than one page in common.
+    # "488" of 487-488 is where its summary is; and two articles have no more than one page in common.
     if common == 1 and "" in (a.last, b.last):
         return 1
     # An article ahead of print, or with a number for pages, is counted from 1.

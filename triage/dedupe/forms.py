@@ -69,7 +69,7 @@ _GENERIC = re.compile(
     r"|editorial|errat|foreword|from the|guest editor|in memoriam|in this issue|introduction|letters?|news"
     r"|obituary|preface|proceedings|program|reply|response|special issue|table of contents|this issue)"
 )
-# A trial's registration stands where an article has its journal.
+# A trial's registration is where an article has its journal.
 _REGISTRATION = re.compile(
     r"(?:NCT|ISRCTN|ACTRN|DRKS|ChiCTR|CTRI|EUCTR|IRCT|JPRN|KCT|PACTR|UMIN)[-/\w]*\d{4,}[-/\w]*", re.IGNORECASE
 )
@@ -100,7 +100,7 @@ _SPELT = str.maketrans(
 # Lower case, and a blank for all but letters and digits: for ASCII, ten times as fast as `normal_title`.
 _ASCII_LETTERS = bytes(ord(c.lower()) if c.isalnum() else 32 for c in map(chr, range(128))) + bytes(128)
 _DIGITS = re.compile(r"\d{1,9}")
-# "Phase II", "phase 2" and "phase two"; alone, "i", "v" and "x" are letters.
+# "Phase II", "phase 2" and "phase two"; by themselves, "i", "v" and "x" are letters.
 _CARDINALS = {
     word: str(i)
     for words in (
@@ -162,7 +162,7 @@ class Described:
     abstract: bytes  # sketch: hashes of its long words
     beginning: str  # of the abstract
     is_notice: bool  # an erratum, a reply, ... of the article whose title it bears
-    kind: str  # "abstract" of a congress, "preprint", "other"; "" when not told
+    kind: str  # "abstract" of a congress, "preprint", "other"; "" when not known
     registration: str  # of a trial
     at: int = 0
 
@@ -186,7 +186,7 @@ class Described:
 
 
 class Pages(NamedTuple):
-    """Where an article stands: the first pages of its ranges, the last of the first, an article number."""
+    """Where an article is printed: the first pages of its ranges, the last of the first, an article number."""
 
     first: tuple[str, ...] = ()
     last: str = ""
@@ -333,7 +333,7 @@ def _journal_words(journal: str) -> tuple[tuple[str, ...], ...]:
 
 
 def places(extra: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return a file's own fields that say where a record stands in print, by the field's usual name."""
+    """Return a file's own fields that say where a record was printed, by the field's usual name."""
     found: dict[str, tuple[str, ...]] = {}
     for name, values in extra.items():
         field = _field_of(name)
@@ -388,7 +388,7 @@ def _pages(values: Sequence[str], ends: Sequence[str]) -> Pages:
 
 
 def _sketch(abstract: str) -> bytes:
-    """Return the hashes of an abstract's long words: enough to tell how much two have in common."""
+    """Return the hashes of an abstract's long words: enough to judge how much two have in common."""
     if not abstract:
         return b""
     text = abstract[:_SKETCHED]

@@ -26,7 +26,7 @@ class KeptViews:
     ----------
     cache_dir : Path or None
     fingerprint : str
-        Of the texts; without one, or without a folder, arrays are made in memory alone.
+        Of the texts; without one, or without a folder, arrays are made in memory only.
     """
 
     _VERSION = 2  # counted up when a view is made in another way

@@ -186,7 +186,7 @@ class Tfidf:
 
     (1 + ln tf)(1 + ln((1 + n) / (1 + df))), rows of length one. Where no term is left (very few, or empty,
     texts) every term is kept. The terms that a single text has are joined into one column for each text,
-    which holds the length of what it stands for: every inner product of two texts stays what it was, and
+    which holds the length of what it replaces: every inner product of two texts stays what it was, and
     with it what any linear machine learns and says of them, and three columns in four are saved.
 
     Parameters
@@ -315,7 +315,7 @@ class TermView:
     Attributes
     ----------
     matrix : csr matrix, shape (n, n_columns + n)
-        TF-IDF, rows of length one; the last n columns stand for the terms of one record alone.
+        TF-IDF, rows of length one; the last n columns are for the terms that only one record has.
     terms : Terms
     """
 
@@ -367,7 +367,7 @@ class TermView:
 
 
 def _places(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each number stands among others, and whether it is there at all."""
+    """Return the position of each number among others, and whether it is there at all."""
     if not len(ascending):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)

@@ -107,7 +107,7 @@ def detect(path: Path) -> str:
     Raises
     ------
     InputError
-        When it is no export that can be read.
+        When it is not an export that can be read.
     """
     head = read_head(path)
     if head.startswith(b"PK\x03\x04"):
@@ -123,7 +123,7 @@ def detect(path: Path) -> str:
         return _detect_xml(path, text)
     table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
-    # What stands first counts: a cell of a table may hold a line that looks like RIS.
+    # What comes first counts: a cell of a table may hold a line that looks like RIS.
     if table is not None and table.titles:
         found.append((table.at, table.format))
     if found:
@@ -138,7 +138,7 @@ def detect(path: Path) -> str:
     if table is not None and (table.searches or path.suffix.lower() in (".csv", ".tsv", ".tab")):
         return table.format
     raise InputError(
-        f"{path} is no export that triage knows: no TY, PMID, PT or %0 line, no @entry, no table with titles; "
+        f"{path} is not an export that triage knows: no TY, PMID, PT or %0 line, no @entry, no table with titles; "
         f"give {_READABLE}."
     )
 
@@ -174,7 +174,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     unit : str
         What its numbers count: "line" or "row".
     header : list of str
-        The row that names the columns; where there is none, the first one with text.
+        The row that names the columns; without one, the first row with text.
     rows : iterator of (number, cells)
         What is under it.
     tally : Tally
@@ -183,7 +183,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     Raises
     ------
     InputError
-        When the file is no table; iterating raises it where the file is damaged.
+        When the file is not a table; iterating raises it where the file is damaged.
     """
     head = read_head(path)
     for magic, kind in _NOT_EXPORTS:
@@ -193,7 +193,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     if head.startswith(b"PK\x03\x04"):
         format = kind_of_zip(path, _A_TABLE)
     if format not in TABLES:
-        raise InputError(f"{path} is no table but a file of the kind {format}; give {_A_TABLE}.")
+        raise InputError(f"{path} is not a table but a file of the kind {format}; give {_A_TABLE}.")
     tally = Tally()
     header, rows = tables.under_header(path, format, tally, is_header)
     return "line" if format == "csv" else "row", header, rows, tally
@@ -218,7 +218,7 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
     Raises
     ------
     InputError
-        When the file is none that can be read, or none of that format; iterating raises it, too.
+        When the file cannot be read, or is not of that format; iterating raises it, too.
     """
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown --format {format!r}; choose one of {', '.join(FORMATS)}.")
@@ -238,7 +238,7 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     Raises
     ------
     InputError
-        When the file is none that can be read, or none of that format.
+        When the file cannot be read, or is not of that format.
     """
     stream = open_records(path, format, label_column)
     reading = Reading(stream.format, 0, [], [])
@@ -279,7 +279,7 @@ def check_writable(path: Path) -> None:
 def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write records in the format that the path's ending names, under another name first.
 
-    A table's columns are told by all its records, so `rows` may be gone over more than once; none is kept.
+    A table's columns depend on all its records, so `rows` may be read more than once; no row is kept in memory.
 
     Raises
     ------

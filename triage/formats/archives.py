@@ -1,4 +1,4 @@
-"""Zip archives that hold records: told apart, and never unpacked past a limit."""
+"""Zip archives that hold records: recognized, and never unpacked past a limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(path: Path) -> zipfile.ZipFile:
     Raises
     ------
     InputError
-        When it is none, or damaged.
+        When it is not one, or is damaged.
     """
     try:
         return zipfile.ZipFile(path)
@@ -51,7 +51,7 @@ def kind_of_zip(path: Path, readable: str) -> str:
         return "xlsx"
     archive_of_files = "a zip archive; unpack it and give the exports in it"
     kind = next((kind for name, kind in _OTHERS if name in names), archive_of_files)
-    raise InputError(f"{path} is {kind}. It is no export by itself; give {readable}.")
+    raise InputError(f"{path} is {kind}. It is not an export by itself; give {readable}.")
 
 
 def inflated(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -110,5 +110,5 @@ def extract(path: Path, archive: zipfile.ZipFile, name: str, to: Path, limit: in
         for chunk in inflated(path, archive, info):
             size += len(chunk)
             if size > limit:
-                raise InputError(f"{path} unpacks to more than {limit >> 20:,} MiB; it is no project of a review.")
+                raise InputError(f"{path} unpacks to more than {limit >> 20:,} MiB; it is not a project of a review.")
             file.write(chunk)

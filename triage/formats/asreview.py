@@ -90,17 +90,17 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
     places = [f"reviews/{review}/results.{ending}" for review in project.reviews for ending in ("db", "sql")]
     places = [place for place in (*places, "results.db") if place in project.names]
     if len(places) > 1:
-        tally.warn(0, f"{plural(len(places), 'review')} in one project; where two judge a record, the later one stands")
+        tally.warn(0, f"{plural(len(places), 'review')} in one project; where two judge a record, the later one counts")
     found: dict[int, tuple[str, dict[str, tuple[str, ...]]]] = {}
     for place in places:
         connection = project.open(place)
         try:
             for row in connection.execute("SELECT * FROM results WHERE label IS NOT NULL"):
                 keys = row.keys()
-                told = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
+                kept = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
                 extra: dict[str, tuple[str, ...]] = {
                     f"asreview_{name}": (str(value),)
-                    for name, value in told.items()
+                    for name, value in kept.items()
                     if value not in (None, "", "[]", "null")
                 }
                 if row["label"] in (0, 1):
@@ -198,8 +198,8 @@ def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:
         numbers = [_own_number(found) for _, found in data]
         if labels and not set(labels) <= set(numbers):
             raise InputError(
-                f"{project.path}: its data set has {plural(len(data), 'record')} where ASReview counted otherwise, so its "
-                f"labels cannot be told apart; export the labelled data set from ASReview as CSV and import that."
+                f"{project.path}: its data set has {plural(len(data), 'record')} but ASReview counted others, so "
+                f"labels cannot be matched to it; export the labelled data set from ASReview as CSV and import that."
             )
     for (line, found), number in zip(data, numbers):
         label, extra = labels.get(number, ("", {}))

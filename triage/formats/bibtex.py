@@ -47,7 +47,7 @@ _SIGN = re.compile(
     r"\n[ \t]*@(?!(?:comment|preamble|string)\b)([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]", re.IGNORECASE
 )
 _SPACE = re.compile(r"\s*")
-_KEY_FIELD = "@"  # under which an entry's key stands among its fields
+_KEY_FIELD = "@"  # under which an entry's key is kept among its fields
 _KEY = re.compile(r"\s*+([^,={}\"\n]*)(?:,|(?=[})]))")
 _NAME = re.compile(r"[\s,]*([A-Za-z][^\s={}\",#]*(?:[ \t]+[^\s={}\",#]+)*)\s*=\s*")
 _BETWEEN = re.compile(r"[\s,]*")
@@ -108,7 +108,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         "looks like the beginning of an entry, but was not read as one; it should be @type{key, field = {text}, ...}",
     )
     found = pieces(TextFile(path, tally), _OPENS)
-    # What stands outside entries is a comment, by BibTeX's own rule, unless it looks like one of them.
+    # Text outside entries is a comment, by BibTeX's own rule, unless it looks like one of them.
     _look_for_others(*next(found), doubt)
     for line, piece in found:
         _look_for_others(line, piece, doubt)
@@ -132,7 +132,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 label = votes.in_notes([fields.get("note", "")], here, tally)
                 yield Item(here, _record(kind, fields), label)
             begin = _ON_THE_LINE.search(piece, at)
-    doubt.tell()
+    doubt.warn()
 
 
 def _look_for_others(line: int, piece: str, doubt: Doubt) -> None:
@@ -160,7 +160,7 @@ def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple
 
 
 def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
-    """Return where what stands between the parts of an entry ends."""
+    """Return where the text between the parts of an entry ends."""
     found = pattern.match(text, at)
     return at if found is None else found.end()
 
@@ -247,7 +247,7 @@ def _record(kind: str, fields: Fields) -> Record:
         extra["abstract"] = (text,)
     authors = tuple(name for part in _names(take("author")) if (name := one_line(latex.plain(part).replace("~", " "))))
     raw = {name: one_line(latex.plain(fields.get(name, ""))) for name in ("year", "date", "doi", "url", "pmid")}
-    # Before an article has its volume, Web of Science tells its date in a field of its own.
+    # Before an article has its volume, Web of Science gives its date in a field of its own.
     year = first_year((raw["year"], raw["date"], fields.get("earlyaccessdate", "")))
     # Exports that escape twice leave a backslash, which no DOI holds.
     doi = normal_doi(raw["doi"].replace("\\", "")) or (normal_doi(raw["url"]) if "doi.org/" in raw["url"] else "")
@@ -330,8 +330,8 @@ def write(path: Path, rows: Iterable[ExportRow]) -> None:
             kind, fields = _entry_of(row.record)
             key = _key(row.record, number, keys)
             rest = remainder(row.record, _again(text(kind, key, fields)))
-            told = {f"triage_{name}": row.decision.get(name, "") for name in DECISION_FIELDS}
-            file.write(text(kind, key, fields | told | {REMAINDER: rest}) + "\n")
+            decision = {f"triage_{name}": row.decision.get(name, "") for name in DECISION_FIELDS}
+            file.write(text(kind, key, fields | decision | {REMAINDER: rest}) + "\n")
 
 
 def _entry_of(r: Record) -> tuple[str, Fields]:

@@ -20,7 +20,7 @@ from .common import (
 from .markup import plain, readable
 from .names import one_each
 
-# Column names as databases and reference managers write them, compared as letters alone; the first
+# Column names as databases and reference managers write them, compared by their letters only; the first
 # of a field's names that the table has is its column. The two-letter names are those of Web of
 # Science, Ovid and MEDLINE.
 COLUMNS = {
@@ -104,7 +104,7 @@ _MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
 def letters(name: str) -> str:
-    """Return a column's name as letters and digits alone, in lower case: by these names are compared."""
+    """Return a column's name reduced to letters and digits in lower case, as names are compared."""
     return "".join(c for c in name.lower() if c.isalnum())
 
 
@@ -114,7 +114,7 @@ class Columns:
     Attributes
     ----------
     at : dict of str to list of int
-        Where each field of a record may stand, the best place first.
+        Where each field of a record may be, the best place first.
     """
 
     def __init__(self, header: Sequence[str]):
@@ -237,7 +237,7 @@ def _people(text: str) -> tuple[str, ...]:
         return one_each(["; ".join(people)]) if "; and " in text or "; & " in text else people
     if len(apart := one_each([text])) > 1:
         return apart
-    # Rayyan: "Doe, Jane and Roe, R"; a name alone may hold the word.
+    # Rayyan: "Doe, Jane and Roe, R"; a single name may hold the word.
     parts = [one_line(part) for part in text.split(" and ")]
     if len(parts) > 1 and all("," in part for part in parts):
         return tuple(parts)
@@ -273,12 +273,12 @@ class Layout:
     """
 
     def __init__(self, rows: Iterable[ExportRow]) -> None:
-        told: dict[str, None] = {}
+        decided: dict[str, None] = {}
         extra: dict[str, None] = {}
         for row in rows:
-            told.update(dict.fromkeys(row.decision))
+            decided.update(dict.fromkeys(row.decision))
             extra.update(dict.fromkeys(row.record.extra))
-        self._decisions = [name for name in DECISION_FIELDS if name in told]
+        self._decisions = [name for name in DECISION_FIELDS if name in decided]
         self._extra = list(extra)
         taken = {*DECISION_FIELDS, "source", REMAINDER}
         aliases = {alias for names in COLUMNS.values() for alias in names}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InputError
 from ..records import Record, is_placeholder, normal_doi, normal_pmid
-from ..wording import plural
+from ..wording import plural, was_were
 
 # Under this name a writer keeps what its format cannot hold, as JSON, so that reading it again
 # gives the same record.
@@ -51,7 +51,7 @@ _BOILERPLATE = re.compile(r"Copyright of .{1,300}? is the property of ")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to tell about a file, with its line (of a table: its row, the header being 1)."""
+    """Something to report about a file, with its line (of a table: its row, the header being 1)."""
 
     line: int
     message: str
@@ -67,7 +67,7 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader counts and tells while it reads; `announced` is counted apart from parsing."""
+    """What a reader counts and reports as it reads; `announced` is counted apart from parsing."""
 
     announced: int = 0
     warnings: list[Problem] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Tally:
 
 
 class Doubt:
-    """A second, looser count of a file's records: what looks like one and was not read as one, told in one warning.
+    """A second, looser count of a file's records: one warning for what looks like one but was not read as one.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Doubt:
                 self.note(line + text.count("\n", 0, found.end()), text[found.start() + 1 :].partition("\n")[0])
             seen.add(found.group(1))
 
-    def tell(self) -> None:
+    def warn(self) -> None:
         """Add the warning, when there was any such line."""
         if self._n:
             more = f" and {self._n - len(self._lines):,} more" if self._n > len(self._lines) else ""
@@ -140,7 +140,7 @@ class Stream:
     """A file being read: iterate once over its items, in the order of the file.
 
     The number of items equals `announced` at the end: iterating checks it, and raises where the file
-    announces more or fewer records than could be told apart, so nothing is ever lost in silence.
+    announces more or fewer records than were found, so nothing is ever lost silently.
 
     Attributes
     ----------
@@ -184,8 +184,9 @@ class Stream:
             yield item
         if read != self.announced:
             raise InputError(
-                f"{self.path} announces {plural(self.announced, 'record')} as {self.format}, but {read:,} could be told "
-                f"apart; it is damaged, so nothing of it was taken. Export it again, or in another format."
+                f"{self.path} announces {plural(self.announced, 'record')} as {self.format}, but {read:,} "
+                f"{was_were(read)} found; it is damaged, so nothing was taken from it. Export it again, or in another "
+                "format."
             )
         if not read:
             raise InputError(f"{self.path} announces no record as {self.format}; is it the right file?")
@@ -209,7 +210,7 @@ class Reading:
         What is worth telling and lost no record.
     labels : list of str or None
         Each record's label, "" where it has none: of the label column asked for, else of a format
-        that is made to carry decisions (ASReview, Rayyan, Covidence); None when there is none at all.
+        that is made to carry decisions (ASReview, Rayyan, Covidence); None when there are no labels at all.
     """
 
     format: str
@@ -279,7 +280,7 @@ def doi_elsewhere(links: Iterable[str], notes: Iterable[str] = ()) -> str:
 
 
 def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:
-    """Return the abstract, and the texts that are none: that there is none, or a copyright notice alone."""
+    """Return the abstract, and the texts that are not one: a note that there is none, or just a copyright notice."""
     real: list[str] = []
     other: list[str] = []
     for value in values:
@@ -304,7 +305,7 @@ def remainder(wanted: Record, got: Record) -> str:
 
 
 def with_remainder(record: Record, text: str) -> Record:
-    """Put back what `remainder` kept; a text that it did not write is left alone as an extra field."""
+    """Put back what `remainder` kept; a text that it did not write stays an extra field."""
     try:
         kept = json.loads(text)
         if not isinstance(kept, dict) or not set(kept) <= set(_FIELDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-# What the names of extra fields mean, as letters alone in lower case: RIS, Web of Science, EndNote, BibTeX, tables.
+# What the names of extra fields mean, as letters only, in lower case: RIS, Web of Science, EndNote, BibTeX, tables.
 _NAMES = {
     "volume": ("vl", "volume", "%v", "vid"),
     "issue": ("is", "number", "issue", "%n", "iid"),

@@ -23,7 +23,7 @@ _LISTS = frozenset({"%A", "%E", "%K", "%Y", "%?"})
 
 
 def looks_like(head: str) -> int:
-    """Return where a text's first tag stands, or -1."""
+    """Return the position of a text's first tag, or -1."""
     found = _FIRST.search(f"\n{head}")
     return -1 if found is None or len(_TAG.findall(f"\n{head}")) < 2 else found.start()
 
@@ -40,8 +40,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
         values = values_of(_TAG.split(f"\n{piece}"), _LISTS)
         yield nothing_but("%0", values, line) or Item(line, _record(values))
-    outside.tell()
-    doubt.tell()
+    outside.warn()
+    doubt.warn()
 
 
 def _record(values: Values) -> Record:

@@ -25,7 +25,7 @@ _TAKEN = (
     "electronic-resource-num",
     "accession-num",
 )
-# Where an export gives a type's number alone.
+# Where an export gives only a type's number.
 _TYPES = {
     "3": "Audiovisual Material",
     "5": "Book Section",
@@ -97,7 +97,7 @@ def _record(found: Element) -> Record:
     provider = " ".join((*extra.get("remote-database-name", ()), *extra.get("remote-database-provider", ()))).lower()
     pmid = normal_pmid(pages[0]) if pages else ""
     for value in accession:
-        # A number alone names a record of PubMed only where the database is said to be PubMed.
+        # A bare number names a record of PubMed only where the database is said to be PubMed.
         if not pmid and any(word in provider for word in ("pubmed", "medline", "nlm")):
             pmid = normal_pmid(value)
     pmid = pmid or pmid_in_notes(extra.get("notes", ()))

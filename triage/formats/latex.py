@@ -85,7 +85,7 @@ def _characters() -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """Return a value of BibTeX as the text it stands for; what is no LaTeX that we know stays as it is."""
+    """Return a BibTeX value as the text it means; LaTeX that we do not know stays as it is."""
     if "\\" not in text and "{" not in text and "}" not in text and "$" not in text:
         return text
     return _TOKEN.sub(_character, text)

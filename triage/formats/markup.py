@@ -1,4 +1,4 @@
-"""HTML, JATS and PubMed's own markup in titles and abstracts, read as the text that it stands for."""
+"""HTML, JATS and PubMed's own markup in titles and abstracts, read as the text that it represents."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _line(text: str) -> str:
 def plain(text: str, notices: list[str] | None = None) -> str:
     """Return a text without its markup: paragraphs and labelled sections a line each, entities as their characters.
 
-    What is no markup, such as "p < 0.05", "<18 years" or "a<b and c>d", stays as it is.
+    What is not markup, such as "p < 0.05", "<18 years" or "a<b and c>d", stays as it is.
 
     Parameters
     ----------

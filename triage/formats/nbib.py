@@ -15,7 +15,7 @@ from .text import TextFile
 _TAG = re.compile(r"\n([A-Z][A-Z0-9]{1,4}) {0,3}- ?")
 _OPENS = Opening(r"\n(?=PMID ?-)")
 _SIGNS = re.compile(r"\n[ \t]{0,3}(PMID|TI|BTI)[ \t]{0,4}[-:](?![\w-])")  # the second count
-# Without PMID lines, a record is what stands between blank lines and begins with a tag, or with Ovid's
+# Without PMID lines, a record is what comes between blank lines and begins with a tag, or with Ovid's
 # number and a tag.
 _OPENS_BLOCK = Opening(r"\n[ \t]*\n(?=(?:[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\n)?[A-Z][A-Z0-9]{1,4} {0,3}- )", feeds=2)
 
@@ -47,8 +47,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
         values = values_of(_TAG.split(f"\n{piece}"))
         yield nothing_but("PMID", values, line, "PMID") or Item(line, _record(values))
-    outside.tell()
-    doubt.tell()
+    outside.warn()
+    doubt.warn()
 
 
 def _record(values: Values) -> Record:

@@ -72,7 +72,7 @@ _EARLY_ACCESS = re.compile(
 )  # in C6, of Web of Science
 _PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
 _OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.IGNORECASE)
-# PsycINFO's classification stands where others have the type: "Health Psychology & Medicine [3360]".
+# PsycINFO has its classification where others have the type: "Health Psychology & Medicine [3360]".
 _CLASSIFICATION = re.compile(r".*\D\[?\d{4}\]?$")
 _TYPE_CODES = {
     "JOUR": "Journal article",
@@ -122,8 +122,8 @@ def looks_like(head: str) -> int:
     first = _LINE.search(text)
     tags = {tag for tag, _ in _LINE.findall(text)}
     ends = _ENDS.first(text) >= 0 and any(tag in tags for tag in _TITLES)
-    alone = len(tags & _RIS_ALONE) > 1 and not tags & {*_MEDLINE_ALONE, "PMID"}
-    return first.start() if first and (ends or alone) else -1
+    unmistakable = len(tags & _RIS_ALONE) > 1 and not tags & {*_MEDLINE_ALONE, "PMID"}
+    return first.start() if first and (ends or unmistakable) else -1
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
@@ -138,8 +138,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         else:
             label = votes.in_notes(values["N1"], line, tally) if "N1" in values else ""
             yield Item(line, _record(values), label)
-    outside.tell()
-    doubt.tell()
+    outside.warn()
+    doubt.warn()
 
 
 def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[int, Values]]:
@@ -149,7 +149,7 @@ def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[
     the record that it opens; other tags after an end, to the record that ended, as Ovid writes them.
     """
     found = pieces(file, _PARTS)
-    # The record read last: tags may follow its end. Then the tags that stand before the next one's type.
+    # The record read last: tags may follow its end. Then the tags that come before the next one's type.
     last: tuple[int, Values] | None = None
     lead, lead_line = "", 0
     following: tuple[int, str] | None = next(found)
@@ -215,7 +215,7 @@ def _last_paragraph(text: str) -> int:
 
 
 def _add_strays(text: str, line: int, last: tuple[int, Values] | None, outside: Outside) -> None:
-    """Give the tags after a record's end to it; what else stands there is outside any record."""
+    """Give the tags after a record's end to it; anything else there is outside any record."""
     parts = _split(text)
     outside.note(line, parts[0])
     line += parts[0].count("\n")
@@ -379,7 +379,7 @@ def _record(values: Values) -> Record:
 
 def _authors(values: Values) -> tuple[str, ...]:
     pop = values.pop
-    # A first author in a tag of its own stands before the others. After them, A1 holds a group's name.
+    # A first author in a tag of its own comes before the others. After them, A1 holds a group's name.
     leads = "A1" in values and next(tag for tag in values if tag in ("AU", "A1")) == "A1"
     authors = pop("AU", None)
     if authors is None:
@@ -442,9 +442,9 @@ def write(path: Path, rows: Iterable[ExportRow]) -> None:
             rest = remainder(row.record, _again(plain))
             if rest:
                 plain.append(("N1", f"{REMAINDER} {rest}"))
-            told = {k: row.decision[k] for k in DECISION_FIELDS if row.decision.get(k)}
-            if told:
-                plain.append(("N1", f"triage: {json.dumps(told, ensure_ascii=False)}"))
+            decision = {k: row.decision[k] for k in DECISION_FIELDS if row.decision.get(k)}
+            if decision:
+                plain.append(("N1", f"triage: {json.dumps(decision, ensure_ascii=False)}"))
             for tag, value in plain:
                 file.write(_as_lines(tag, value))
             file.write("ER  - \n\n")

@@ -39,15 +39,15 @@ class Table:
 
 
 def detect(path: Path, head: str) -> Table | None:
-    """Tell what kind of table a text is by its first lines; None when it is none."""
+    """Return what kind of table a text is, judged by its first lines; None when it is not a table."""
     first, at = None, 0
     for line in head.split("\n")[:_HEADER_WITHIN]:
         cells, delimiter = _cells_of(line)
         names = [letters(cell) for cell in cells]
         known = sum(any(name in aliases for aliases in COLUMNS.values()) for name in names)
-        alone = first is None and path.suffix.lower() in (".csv", ".tsv", ".tab")
-        # Below the first line a title alone is no header: other formats have lines that look so.
-        titles = _names_titles(names) and (len(names) > 1 or alone) and (first is None or known >= 3)
+        is_first = first is None and path.suffix.lower() in (".csv", ".tsv", ".tab")
+        # Below the first line a single title is not a header: other formats have lines that look like it.
+        titles = _names_titles(names) and (len(names) > 1 or is_first) and (first is None or known >= 3)
         table = Table("tsv" if delimiter == "\t" else "csv", delimiter, at, titles, _is_search_history(names))
         if table.titles or table.searches:
             return table
@@ -96,8 +96,8 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
         if len(cells) - cells.count("") == 1 and len(header) > 2:
             at, said = next((at, cell) for at, cell in enumerate(cells) if cell)
             if " " in said.strip() and not columns.knows(at):  # a line of words, as Abstrackr writes
-                told = f"this row says nothing but {said.strip()[:60]!r}; there is nothing to screen"
-                yield Item(line, Problem(line, told))
+                message = f"this row says nothing but {said.strip()[:60]!r}; there is nothing to screen"
+                yield Item(line, Problem(line, message))
                 continue
         if "\n" in "".join(cells):
             for at, text in _inner_lines(cells):
@@ -105,7 +105,7 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
                 if len(inner) == len(header) and columns.looks_like_a_row(inner):
                     doubt.note(line + at, text)
         yield Item(line, columns.record(cells), label(cells, line))
-    doubt.tell()
+    doubt.warn()
 
 
 def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -118,9 +118,9 @@ def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def blank_rows(path: Path, format: str) -> list[int]:
-    """Return the lines of a table's rows without any text that stand among its records.
+    """Return the lines of the empty rows among a table's records.
 
-    `records` passes them over. A line of a text file with nothing on it is no row.
+    `records` passes them over. A line of a text file with nothing on it is not a row.
     """
     blank: list[int] = []
     since: list[int] = []
@@ -137,7 +137,7 @@ def blank_rows(path: Path, format: str) -> list[int]:
 def _table_rows(path: Path, format: str, tally: Tally, is_header: IsHeader | None = None) -> tuple[Rows, int]:
     """Return a table's rows with their lines, and how many have text, counted apart.
 
-    `is_header` tells the row of column names, by which a workbook's sheet is chosen; without it, that of titles.
+    `is_header` recognizes the row of column names, by which a workbook's sheet is chosen; without it, one with titles.
     """
     if format in ("csv", "tsv"):
         return _delimited(path, "\t" if format == "tsv" else None, tally)
@@ -239,11 +239,11 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
         if "limit" in str(error):
             raise InputError(
                 f"{path}: a cell is longer than {LONGEST:,} characters; a quotation mark may lack its end, "
-                f"or it is no table."
+                f"or it is not a table."
             ) from error
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):
-        # Quotes that stand for themselves: Web of Science's tables have no quoting at all.
+        # Quotes that are literal: Web of Science's tables have no quoting at all.
         plain_count, plain_uneven = _count(_reader(path, Tally(), delimiter, quoted=False))
         if not plain_uneven:
             quoted, count = False, plain_count
@@ -274,7 +274,7 @@ def _mended(path: Path, delimiter: str, tally: Tally) -> Rows:
     """Yield the rows of a text whose quotation marks do not all open and close cells.
 
     A row is as many lines as make cells as CSV has them; where none do, a line is cut at each delimiter,
-    and that is told.
+    with a warning.
     """
     lines = _lines(path, tally)
     held: list[str] = []

@@ -26,7 +26,7 @@ class Opening:
     Parameters
     ----------
     pattern : str
-        Begins with the line feed before that line, or with two where a blank line must stand before
+        Begins with the line feed before that line, or with two where a blank line must precede
         it; what it matches is left out of the pieces.
     feeds : int
         How many line feeds it matches.
@@ -47,7 +47,7 @@ class Opening:
         return self._pattern.split(text)
 
     def first(self, text: str) -> int:
-        """Return where the first opening stands, or -1."""
+        """Return the position of the first opening, or -1."""
         found = self._pattern.search(text)
         return -1 if found is None else found.start()
 
@@ -58,7 +58,7 @@ def pieces(file: TextFile, opens: Opening) -> Iterator[tuple[int, str]]:
     Yields
     ------
     line, text : int, str
-        First what stands before the first record, then each record.
+        First the text before the first record, then each record.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def first_paragraph(text: str) -> tuple[str, str]:
 
 
 class Outside:
-    """Lines that stand outside any record: told once, with their number."""
+    """Lines outside any record: one warning, with their number."""
 
     def __init__(self, tally: Tally):
         self._tally = tally
@@ -137,9 +137,9 @@ class Outside:
                 self._n += 1
                 self._first = self._first or (number, part)
 
-    def tell(self) -> None:
+    def warn(self) -> None:
         """Add the warning, when there was any such line."""
         if self._first is not None:
             line, text = self._first
-            n = "this line stands" if self._n == 1 else f"{self._n} lines stand"
+            n = "this line is" if self._n == 1 else f"{self._n} lines are"
             self._tally.warn(line, f"{n} outside any record, such as {text[:60]!r}")

@@ -35,7 +35,7 @@ def read_head(path: Path, size: int = HEAD) -> bytes:
     Raises
     ------
     InputError
-        When there is none, it is a folder, or it is empty.
+        When it is missing, is a folder, or is empty.
     """
     try:
         with path.open("rb") as file:
@@ -73,7 +73,7 @@ class TextFile:
         self._other = "windows-1252"
         if (declared := _DECLARED.match(self._head.lstrip())) and self._encoding == "utf-8":
             self._other = _known(declared.group(1).decode("ascii", "replace")) or self._other
-        self._told = ""
+        self._read_as = ""
         self._foreign = self._plausible = 0
         self._lines = 0
 
@@ -198,14 +198,14 @@ class TextFile:
                 self._lines + number + 1,
                 f"not UTF-8; this line and others like it read as {name}: check accents and dashes",
             )
-            self._told, self._other = self._other, ""
-        if self._told == "windows-1252":
+            self._read_as, self._other = self._other, ""
+        if self._read_as == "windows-1252":
             text = codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
             foreign = len(_FOREIGN.findall(text))
             self._foreign += foreign
             self._plausible += len(_NOT_ASCII.findall(text)) - foreign
             return text
-        return raw.decode(self._told, "replace")
+        return raw.decode(self._read_as, "replace")
 
 
 def _whole(raw: bytes) -> int:
@@ -237,12 +237,12 @@ def _encoding(head: bytes, path: Path) -> str:
     # UTF-16 without its mark: Latin text has a zero in every other byte, other text at least at its
     # blanks, digits and line ends.
     if min(even, odd) > len(sample) // 50:
-        raise InputError(f"{path} is no text file, so it is no export that triage reads.")
+        raise InputError(f"{path} is not a text file, so it is not an export that triage reads.")
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _known(name: str) -> str:
-    """Return an XML declaration's encoding when it can stand for bytes that are not UTF-8."""
+    """Return an XML declaration's encoding when it can be that of bytes that are not UTF-8."""
     try:
         b"a".decode(name)  # not every codec is one of text
         known = codecs.lookup(name).name

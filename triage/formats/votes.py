@@ -13,7 +13,7 @@ _RAYYAN_VOTE = re.compile(r"(?:\"((?:[^\"\\]|\\.)*)\"\s*(?:=>|:)\s*)\"(\w+)\"")
 _RAYYAN_REASONS = re.compile(r"RAYYAN-EXCLUSION-REASONS:\s*([^|\n]{1,500})")
 _ASREVIEW = re.compile(r"ASReview_(relevant|irrelevant)\b")
 _REASON = re.compile(r"Exclusion reason:\s*[^;\s]", re.IGNORECASE)
-# The list that Covidence exported stands in its file's name alone: review_1234_irrelevant_csv_2024.csv.
+# Only its file's name says which list Covidence exported: review_1234_irrelevant_csv_2024.csv.
 _COVIDENCE_LIST = re.compile(r"review_\d+_(irrelevant|select|included|excluded)_csv", re.IGNORECASE)
 _COVIDENCE_COLUMNS = (
     "decision",
@@ -76,8 +76,8 @@ def _rayyan(text: str, line: int, tally: Tally) -> str:
     votes = votes or [("", _WORDS.get(text.strip("{} ").lower(), ""))]
     labels = {label for _, label in votes if label}
     if len(labels) > 1:
-        told = ", ".join(f"{name}: {label}" for name, label in votes if label)
-        tally.warn(line, f"Rayyan's reviewers disagree ({told[:200]}); no decision taken from it, screen it again")
+        given = ", ".join(f"{name}: {label}" for name, label in votes if label)
+        tally.warn(line, f"Rayyan's reviewers disagree ({given[:200]}); no decision taken from it, screen it again")
         return ""
     return labels.pop() if labels else ""
 
@@ -92,7 +92,7 @@ class CovidenceLabels:
     path : Path
         Its name says which list it holds, where no column does.
     names : sequence of str
-        The table's column names, as letters alone.
+        The table's column names, as letters only.
     """
 
     def __init__(self, path: Path, names: Sequence[str]):
@@ -112,5 +112,5 @@ class CovidenceLabels:
 
 
 def is_covidence(names: Sequence[str]) -> bool:
-    """Tell whether column names, as letters alone, are those of a Covidence export."""
+    """Whether column names, as letters only, are those of a Covidence export."""
     return "covidence" in names or "covidenceid" in names

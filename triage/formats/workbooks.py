@@ -54,7 +54,9 @@ def _size(path: Path) -> int:
             for chunk in archives.inflated(path, archive, info):
                 unpacked += len(chunk)
                 if unpacked > _BYTES:
-                    raise InputError(f"{path} unpacks to more than {_BYTES >> 30} GiB; it is no workbook of records.")
+                    raise InputError(
+                        f"{path} unpacks to more than {_BYTES >> 30} GiB; it is not a workbook of records."
+                    )
                 if "worksheets/" in info.filename:
                     *whole, rest = (rest + chunk).split(b"</row>")
                     rows += sum(len(_VALUE.findall(row)) > 1 for row in whole)
@@ -64,7 +66,7 @@ def _size(path: Path) -> int:
                     if columns * last > _MOST_CELLS:
                         raise InputError(
                             f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} "
-                            f"cells; delete what stands far outside the table, or save it as CSV."
+                            f"cells; delete what lies far outside the table, or save it as CSV."
                         )
 
     return rows
@@ -138,8 +140,8 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
                     yield number, [_text(value) for value in row]
                 tally.fraction = (number - 1) / max(meta.num_rows, 1)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            told = str(error).splitlines()[0]
-            raise InputError(f"{path}, row {number}: not readable as Parquet ({told}).") from error
+            fault = str(error).splitlines()[0]
+            raise InputError(f"{path}, row {number}: not readable as Parquet ({fault}).") from error
 
     return all_rows(), meta.num_rows + 1
 

@@ -48,8 +48,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
             parts = parts[:at]
         values = values_of(parts, _LISTS)
         yield nothing_but("PT", values, line) or Item(line, _record(values))
-    outside.tell()
-    doubt.tell()
+    outside.warn()
+    doubt.warn()
 
 
 def _record(values: Values) -> Record:

@@ -22,7 +22,7 @@ from .text import LONGEST, TextFile
 _DEEPEST = 100
 _APART = markup.BLOCKS | markup.HEADINGS | {"sup"}
 _MARKUP = re.compile(r"<(/?)[A-Za-z_][^<>]*?(/?)>")
-# Characters and references that XML forbids and exports hold, and ampersands that stand for themselves.
+# Characters and references that XML forbids and exports hold, and ampersands that are meant literally.
 _ILLEGAL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]"
     "|&#(?:x0*(?:[0-8bcef]|1[0-9a-f]|d[89a-f][0-9a-f]{2}|fff[ef])|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));",
@@ -92,7 +92,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         element, mended = _parsed(rest, line)
         repaired += mended
         yield line, element
-    doubt.tell()
+    doubt.warn()
     if repaired:
         tally.warn(0, f"{plural(repaired, 'record')} held characters that XML forbids, which were mended")
 
@@ -130,15 +130,15 @@ def _parsed(text: str, line: int) -> tuple[ElementTree.Element | Problem, bool]:
     try:
         return ElementTree.fromstring(text), False
     except (ElementTree.ParseError, ValueError) as error:
-        told = str(error).split(":")[0]
+        fault = str(error).split(":")[0]
     mended = _ILLEGAL.sub(" ", text)
     mended = _AMPERSAND.sub(_character, mended)
     if mended != text:
         try:
             return ElementTree.fromstring(mended), True
         except (ElementTree.ParseError, ValueError) as error:
-            told = str(error).split(":")[0]
-    return Problem(line, f"this record's XML is broken ({told}); mend it, or export the record again"), False
+            fault = str(error).split(":")[0]
+    return Problem(line, f"this record's XML is broken ({fault}); mend it, or export the record again"), False
 
 
 def _character(found: re.Match[str]) -> str:

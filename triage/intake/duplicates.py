@@ -35,7 +35,7 @@ class Deduped:
 def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
     """Link the sure duplicates that are not linked yet; nothing is deleted, each link can be undone.
 
-    A link that somebody took back is not made again, nor are records asked about that a person told apart.
+    A link that somebody took back is not made again, nor are records asked about that a person judged distinct.
     """
     review = project.snapshot()
     events, live = review.events, review.live
@@ -66,7 +66,7 @@ def find_duplicates(project: Project, *, reviewer: str) -> Deduped:
 
 
 def settle_maybe(project: Project, maybe: Maybe, answer: bool | None, *, reviewer: str) -> None:
-    """Write a person's answer: True links the copy, False tells the two apart, None takes the answer back."""
+    """Write a person's answer: True links the copy, False keeps the two apart, None takes the answer back."""
     pair = maybe.copy.number, maybe.kept.number
     if answer:
         project.log.link([(*pair, f"{maybe.why}; a person decided")], reviewer=reviewer)

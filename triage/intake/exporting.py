@@ -40,7 +40,7 @@ def export(
     record_ids : sequence of int, optional
         Exactly these records, in this order: a batch to hand out, without anybody's decisions; goes before `only`.
     reviewer : str, optional
-        To whom the batch is handed out: the tags in it are theirs alone.
+        To whom the batch is handed out: the tags in it are only theirs.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def export(
 
 
 def _rows_of(stage: Stage, only: Collection[str]) -> np.ndarray:
-    """Return the rows of the records that stand so; all when `only` is empty."""
+    """Return the rows of the records in these states; all when `only` is empty."""
     wanted = np.full(len(stage.record_ids), not only or "unscreened" in only)
     if only:
         judged = [*stage.consensus.labels, *stage.consensus.conflicts]

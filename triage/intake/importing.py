@@ -114,7 +114,7 @@ def import_files(
     Raises
     ------
     InputError
-        When a file is none that can be read, a label is none, or the reviewer is a machine.
+        When a file cannot be read, a label is not one, or the reviewer is a machine.
     WhoseLabels
         When a file with labels names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """
@@ -244,7 +244,7 @@ def _look(
                 look.lines.append(line)
                 judged = label_of(label, label_column or "")
                 if judged is None and without_quotes(label):
-                    faults.add(f"line {line}", f"{label!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+                    faults.add(f"line {line}", f"{label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
                 if judged is Label.EXCLUDE and label_column is None:
                     if reason := formats.reason_in_notes(v for values in found.extra.values() for v in values):
                         look.reasons[len(look.labels)] = reason

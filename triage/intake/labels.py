@@ -48,7 +48,7 @@ class Labelled:
     blank, repeated : int
         Rows without a label, and rows that repeat an earlier one.
     unlisted_reasons, unlisted_tags : dict of str to int
-        How often each reason was given that is none of the stage's, and each tag that is none of the protocol's.
+        How often each reason was given that the stage does not have, and each tag that the protocol does not have.
     tags : Tagged
     warnings : list of str
     """
@@ -86,7 +86,7 @@ def label(
     protocol's; a record's tags take the place of those that the reviewer had given it at the stage, and
     without a column `tags` they stay.
 
-    The labels of a machine are no decisions: each becomes a suggestion, with the machine's reason as it gave it, its
+    The labels of a machine are not decisions: each becomes a suggestion, with the machine's reason as it gave it, its
     score and its rationale where the table has columns for them. A row with a score needs no label.
 
     Parameters
@@ -265,11 +265,11 @@ def _checked(table: _Decisions, stage: Stage, faults: Faults) -> tuple[dict[int,
             rows["overlooked"] += not said and bool(given.reason or given.note or new_tags)
             continue
         if given.label is None and said:
-            faults.add(where, f"{label!r} is no label", f"{LABEL_VALUES}, or leave the cell blank")
+            faults.add(where, f"{label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
         if record_id is None:
             faults.add(
                 where,
-                f"{row['record_id']!r} is no record_id",
+                f"{row['record_id']!r} is not a record_id",
                 "a record_id is a whole number from 1, as `triage export` wrote it",
             )
         elif stage.rows_of([kept])[0] < 0:
@@ -375,11 +375,11 @@ class _Decisions:
 _DECISION_COLUMNS = ("record_id", "label", "reason", "note", "tags")
 _BESIDE_LABEL = ("reason", "note", "score", "confidence", "rationale")
 _NEEDED = ("record_id", "label")
-_LABEL_COLUMNS = ("decision", "include", "included")  # where there is none named label
+_LABEL_COLUMNS = ("decision", "include", "included")  # where no column is named label
 
 
 def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
-    """Return where each column of a file of decisions may be, names compared as letters alone."""
+    """Return where each column of a file of decisions may be, names compared as letters only."""
     names = [without_quotes(name) for name in header]
     own = formats.REMAINDER in names
 
@@ -396,7 +396,7 @@ def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decisions:
-    """Return the rows of a table of decisions, or of a machine's labels, without those that `faults` is told of."""
+    """Return the rows of a table of decisions, or of a machine's labels, without those that go to `faults`."""
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
     unit, header, rows, tally = formats.open_table(
@@ -432,13 +432,13 @@ def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decision
         taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
     if not number:
         raise InputError(f"{path} holds no decision; write one row for each record under the header.")
-    warnings = [f"{unit} {told.line}: {told.message}." for told in tally.warnings]
+    warnings = [f"{unit} {warning.line}: {warning.message}." for warning in tally.warnings]
     labels = header[at["label"]] if "label" in at else ""
     return _Decisions(unit, labels, taken, [(where, name) for name, where in reviewers.items()], warnings)
 
 
 def _needed(header: Sequence[str], of_a_machine: bool) -> tuple[str, ...]:
-    """Return our names of the columns that there must be; a machine may give scores alone."""
+    """Return our names of the columns that there must be; a machine may give only scores."""
     return ("record_id",) if of_a_machine and "score" in machine_columns(header) else _NEEDED
 
 

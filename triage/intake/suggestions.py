@@ -13,7 +13,7 @@ from ..log import Label, without_quotes
 from ..machines import Suggestion, names_a_tool
 from ..project import Project
 
-# Names of columns, compared as letters alone; the first that a table has is taken. One that begins with the name of
+# Names of columns, compared as letters only; the first that a table has is taken. One that begins with the name of
 # a tool, or another of these words, counts too ("gpt4_score", "inclusion probability").
 _COLUMNS = {
     "score": ("score", "relevancescore", "probability", "prob", "likelihood", "relevance"),
@@ -44,7 +44,7 @@ class WhoseLabels(InputError):
     def __init__(self, file: Path, where: str, name: str) -> None:
         self.file = file
         self.name = " ".join(name.split())[:80]
-        self.doubt = f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are no decisions"
+        self.doubt = f"{file}: {where} names {self.name!r}, so these may be a machine's labels, which are not decisions"
         super().__init__(f"{self.doubt}: say --machine NAME if a machine gave them, or --person if a person did.")
 
 
@@ -94,7 +94,7 @@ def _is_named(name: str, alias: str) -> bool:
 
 
 def suggestion_of(machine: str, label: Label | None, said: Mapping[str, str], where: str, faults: Faults) -> Suggestion:
-    """Return what a row of a machine's labels says; `faults` is told of a score that is no number.
+    """Return what a row of a machine's labels says; `faults` gets a score that is not a number.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def suggestion_of(machine: str, label: Label | None, said: Mapping[str, str], wh
     cells = {name: "" if text.strip().casefold() in _NOTHING else text.strip() for name, text in said.items()}
     score, confidence = _number(cells.get("score", "")), _number(cells.get("confidence", ""))
     if score is None and cells.get("score"):
-        faults.add(where, f"{cells['score'][:40]!r} is no score", "write a number, or rename the column")
+        faults.add(where, f"{cells['score'][:40]!r} is not a score", "write a number, or rename the column")
     return Suggestion(
         machine,
         label,

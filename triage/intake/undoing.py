@@ -46,7 +46,7 @@ class TakenBack:
 
 
 def undo(project: Project, *, reviewer: str, seq: int | None = None) -> Undone:
-    """Take back the reviewer's last decision that stands, or the event `seq`.
+    """Take back the reviewer's last decision in force, or the event `seq`.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def take_back(project: Project, *, reviewer: str) -> TakenBack:
     Raises
     ------
     InputError
-        When there is none.
+        When there is no such batch.
     """
     out = _batches_of(project.snapshot(), reviewer)
     if not out:

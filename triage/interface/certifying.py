@@ -96,7 +96,7 @@ def _history(
         elif isinstance(origin, str) and origin in set(Origin):
             came.append(Origin(origin))
         else:
-            faults.add(f"place {place}", f"{origin!r} is no origin", f"give {_ORIGINS}")
+            faults.add(f"place {place}", f"{origin!r} is not an origin", f"give {_ORIGINS}")
     faults.refuse()
     if records is not None:
         if len(records) != shown:

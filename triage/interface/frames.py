@@ -37,7 +37,7 @@ def texts_of(frame: pd.DataFrame, name: str) -> tuple[list[str], list[str]]:
     Raises
     ------
     InputError
-        When it is no table with the two columns, holds no row, or a cell holds something else than text.
+        When it is not a table with the two columns, holds no row, or a cell holds something else than text.
     """
     import pandas as pd
 
@@ -90,13 +90,13 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
     ----------
     values : array-like, shape (n,)
         1 and 0 (or True and False) or the words that tables of labels hold (see `log.label_of`); missing
-        values, empty texts and -1 stand for no label.
+        values, empty texts and -1 mean no label.
     n : int
         How many there must be.
     name : str
         What the caller's signature calls them.
     column : str
-        The column that they are from: in one about exclusion ("Excluded") 1 is no label.
+        The column that they are from: in one about exclusion ("Excluded") 1 is not a label.
 
     Returns
     -------
@@ -106,14 +106,14 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
     Raises
     ------
     InputError
-        When there are more or fewer, or one is no label.
+        When there are more or fewer, or one is not a label.
     """
     is_array = hasattr(values, "ndim") or (isinstance(values, Sequence) and not isinstance(values, str))
     if not is_array or getattr(values, "ndim", 1) != 1:
         raise InputError(f"{name} must be a list or an array of one dimension: a label for each record.")
     if len(values) != n:
         raise InputError(
-            f"{name} has {len(values):,} labels for {n:,} records; give one for each, None where there is none."
+            f"{name} has {len(values):,} labels for {n:,} records; give one for each, None where a label is missing."
         )
     index = getattr(values, "index", None)
     places = range(n) if index is None or callable(index) else index
@@ -125,8 +125,8 @@ def labels_of(values: Sequence[object], n: int, name: str, column: str = "") -> 
         if label is None:
             label = _label(value, column)
         if label is None:
-            told = f"{value!r} is no label" + (f" in a column {column!r}" if column else "")
-            faults.add(f"row {places[i]!r}", told, _LABELS)
+            fault = f"{value!r} is not a label" + (f" in a column {column!r}" if column else "")
+            faults.add(f"row {places[i]!r}", fault, _LABELS)
             continue
         y[i] = label
         if is_plain:
@@ -160,7 +160,7 @@ def criteria(question: str, include: Sequence[str], exclude: Sequence[str]) -> C
     Raises
     ------
     InputError
-        When the question is no text, or the others are no lists of texts.
+        When the question is not text, or the others are not lists of texts.
     """
     if not isinstance(question, str):
         raise InputError(f"question must be a text, and is {question!r}.")
@@ -185,7 +185,7 @@ def share(name: str, value: float) -> float:
 
 
 def one_of(name: str, value: object, values: Sequence[str]) -> None:
-    """Refuse what is none of the values that an argument can have.
+    """Refuse a value that an argument cannot have.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def preset_of(model: str, device: str) -> str:
     Raises
     ------
     InputError
-        When it is no text, or the device is none.
+        When it is not text, or there is no such device.
     """
     one_of("device", device, ("auto", "cpu", "cuda"))
     if not isinstance(model, str):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Ranks records by criteria, by labels, or by both: the model of `triage rank`.
 
-    Until both a relevant and an irrelevant label are known the criteria alone rank; from then on the labels do, and
+    Until both a relevant and an irrelevant label are known, only the criteria rank; from then on the labels do, and
     the criteria fade as relevant records are found.
 
     Parameters
@@ -43,7 +43,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     ----------
     scores_ : ndarray of float, shape (n_records,)
         The score of each record that was fitted; higher is more likely relevant. A score orders the records of one
-        fit and is no probability.
+        fit and is not a probability.
     n_labelled_ : int
         Records that had a label.
     classes_ : ndarray of int, shape (2,)
@@ -53,11 +53,11 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     Notes
     -----
-    `X` is a DataFrame with the columns title and abstract (others are left alone). The estimator follows the contract
+    `X` is a DataFrame with the columns title and abstract (others are ignored). The estimator follows the contract
     of scikit-learn as far as text allows: `get_params`, `set_params`, `clone`, pipelines, scorers that ask for
     `decision_function` (such as "average_precision" and "roc_auc"), pickling, `NotFittedError`. It does not pass
     `sklearn.utils.estimator_checks.check_estimator`, which fits arrays of numbers; and it has no `predict`, since
-    a ranking alone does not say where to stop (see `triage.certificate`).
+    a ranking by itself does not say where to stop (see `triage.certificate`).
 
     The model describes a record in relation to the others of its table. So `decision_function` gives the records that
     were fitted the scores of the fit, whatever else is in `X`; where `X` holds others too, all are described anew,
@@ -120,8 +120,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             With the columns title and abstract; a cell may be missing.
         y : array-like, shape (n_records,), optional
             1 relevant, 0 not; None, NaN or -1 for a record without a label. The words include, exclude and maybe (which
-            counts as relevant) are understood, too. Labels go to the rows of X in their order. Left out, the criteria
-            alone rank.
+            counts as relevant) are understood, too. Labels go to the rows of X in their order. When left out,
+            only the criteria rank.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.parameters_ = parameters
         self.n_labelled_ = int((labels >= 0).sum())
         self.classes_ = np.array([0, 1])
-        # What was fitted, with the settings of then: those of now may be set for the next fit.
+        # What was fitted, with the settings at the time: the present ones may be meant for the next fit.
         self._titles, self._abstracts, self._labels, self._settings = titles, abstracts, labels, settings
         return self
 
@@ -167,7 +167,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         NotFittedError
             When `fit` was not called.
         InputError
-            When X is no table with the columns title and abstract.
+            When X is not a table with the columns title and abstract.
         """
         check_is_fitted(self)
         texts = list(zip(*texts_of(X, "X"), strict=True))
@@ -200,7 +200,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         NotFittedError
             When `fit` was not called.
         InputError
-            When X is no table with the columns title and abstract, or has a column of one of these names already.
+            When X is not a table with the columns title and abstract, or has a column of one of these names already.
         """
         scores = self.decision_function(X)
         for name in ("rank", "score"):

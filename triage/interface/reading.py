@@ -61,7 +61,7 @@ class Review:
         """
         live, ids = self._snapshot.live, range(1, self._snapshot.n_records + 1)
         rows = []
-        # What was imported after the moment of the snapshot is no part of it.
+        # What was imported after the moment of the snapshot is not part of it.
         for record_id, record in zip(ids, self._snapshot.records.read(ids), strict=True):
             removal = live.removals.get(record_id)
             rows.append(
@@ -159,7 +159,7 @@ def open_review(path: str | Path, stage: str | None = None) -> Iterator[Review]:
     Raises
     ------
     InputError
-        When there is none, or an older version of triage made it, or it has no such stage.
+        When there is no such review, or an older version of triage made it, or it has no such stage.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def simulate(
     Raises
     ------
     InputError
-        For options that contradict each other, and labels or rows that are none.
+        For options that contradict each other, and invalid labels or rows.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def _rows(rows: Sequence[int], n: int) -> list[int]:
     chosen = list(rows)
     for row in chosen:
         if not _is_whole(row, 0) or row >= n:
-            raise InputError(f"prior_rows: {row!r} is no row of frame; rows run from 0 to {n - 1}.")
+            raise InputError(f"prior_rows: {row!r} is not a row of frame; rows run from 0 to {n - 1}.")
     if len(set(chosen)) < len(chosen):
         raise InputError("prior_rows names a row twice.")
     return [int(row) for row in chosen]

@@ -27,9 +27,9 @@ class Kind(StrEnum):
     SETTLED = "settled"  # a person settled what the reviewers of a record disagree on
     TAG = "tag"  # a reviewer gave record_id the tag that `reason` holds
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
-    APART = "apart"  # a person told that record_id is no copy of other_id
+    APART = "apart"  # a person said that record_id is not a copy of other_id
     REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
-    STAYS = "stays"  # a person told that a proposed removal of record_id is none
+    STAYS = "stays"  # a person rejected a proposed removal of record_id
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
     PLAN = "plan"  # an audit permutation was committed for a stage
     SECOND_LOOK_PLAN = "second_look_plan"  # a permutation of excluded records was committed, to be judged again

@@ -27,7 +27,7 @@ class PastDraws:
     pool_size, stratum : ndarray of int, shape (n_past,)
         As in a History.
     cursor : ndarray of int, shape (n_past,)
-        Records that are in the permutation now and stand before the one drawn.
+        Records that are in the permutation now and come before the one drawn.
     """
 
     place: np.ndarray
@@ -80,7 +80,7 @@ class ChosenAhead:
 
     @classmethod
     def none(cls) -> ChosenAhead:
-        """Return that there are none."""
+        """Return an empty one."""
         return cls(*(np.empty(0, np.int64) for _ in range(3)))
 
     @classmethod
@@ -249,7 +249,7 @@ class History:
     def of_screening(self) -> tuple[History, np.ndarray | None]:
         """Return the history of the records that are screened here: without those that came with their labels.
 
-        What was known beforehand is no evidence of what the screening finds: 200 known includes would let 95 % of all
+        What was known beforehand is not evidence of what the screening finds: 200 known includes would let 95 % of all
         be reached with every relevant one of the other records missed.
 
         Returns

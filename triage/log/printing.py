@@ -28,8 +28,8 @@ LOG_COLUMNS = (
 def event_as_json(event: Event) -> dict[str, object]:
     """Return an event of the log as `triage log` prints it.
 
-    Older logs hold the seed of a permutation in the event that committed it. It is left out: whoever knows it can
-    read the audit draws to come.
+    Older logs hold the seed of a permutation in the event that committed it. It is left out: anyone who knows it can
+    predict the audit draws to come.
     """
     facts = as_json(event)
     if event.kind is Kind.PLAN and '"seed"' in event.note:

@@ -79,7 +79,7 @@ class Stage:
         """The records, ascending, that a new permutation is to hold; none while all are in one.
 
         With those that are in none go those of the permutations that nobody has drawn from yet: the
-        fewer permutations, the more a draw tells. So does what is left of permutations whose seed was revealed, once
+        fewer permutations, the more a draw reveals. So does what is left of permutations whose seed was revealed, once
         the stop that allowed it is taken back: anybody can read them ahead.
         """
         public = [
@@ -138,11 +138,11 @@ class Stage:
                 origin.append(Origin.AUDIT)
                 pool_size.append(e.pool)
             else:
-                # A decision alone never makes its record a draw or a ranked one, whatever it says: it
+                # A decision by itself never makes its record a draw or a ranked one, whatever it says: it
                 # may have that from a copy that it was linked to then.
                 how = e.origin or Origin.CHOSEN
-                told = e.kind is Kind.SHOWN or how in (Origin.PRIOR, Origin.IMPORTED)
-                origin.append(how if told and how is not Origin.AUDIT else Origin.CHOSEN)
+                is_known = e.kind is Kind.SHOWN or how in (Origin.PRIOR, Origin.IMPORTED)
+                origin.append(how if is_known and how is not Origin.AUDIT else Origin.CHOSEN)
                 pool_size.append(left[stratum])
             # What was logged in one transaction with the permutation was chosen by nobody who knew it.
             plan = self.plans[stratum][0] if stratum < self.committed else None
@@ -162,7 +162,7 @@ class Stage:
         return history.guarded(np.array(guarded, bool), self.position)
 
     def _cursor(self, record_id: int, number: int) -> int:
-        """Return how many records that are in a permutation now stand in it before one that has left."""
+        """Return how many records that are in a permutation now come before one that has left it."""
         permutation = self.plans[number][1]
         before = permutation[: int(np.flatnonzero(permutation == record_id)[0])]
         return int(np.isin(self.record_ids[self.strata[number]], before).sum())

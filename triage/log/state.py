@@ -11,7 +11,7 @@ import numpy as np
 from .events import Event, Kind, Origin
 from .labels import Label
 
-_JUDGING = (Kind.DECISION, Kind.SUGGESTION)  # kinds of which the newest on a record holds, for whoever said it
+_JUDGING = (Kind.DECISION, Kind.SUGGESTION)  # of these the newest on a record counts, for each reviewer or machine
 Key = TypeVar("Key")  # what is shown: a record, or a record at a stage
 
 
@@ -29,7 +29,7 @@ class CurrentState:
     removals : dict of int to Event
         The removal in force for each removed record.
     tags : dict of (stage, record_id, reviewer) to tuple of Event
-        The tags that stand, in the order in which they were given.
+        The tags in force, in the order in which they were given.
     shown : dict of (stage, record_id) to Event
         The event by which a record was first put before anyone at a stage: a `shown` event,
         or a decision on a record that nobody handed out. See `Showings` for what was taken back.
@@ -112,7 +112,7 @@ class CurrentState:
         return found
 
     def machine_named(self, name: str) -> str | None:
-        """Return the machine of that name, in whatever case and with whatever spaces; None where there is none."""
+        """Return the machine of that name, ignoring case and spacing; None if there is no such machine."""
         wanted = folded_name(name)
         return next((machine for machine in self.machines if folded_name(machine) == wanted), None)
 
@@ -135,9 +135,9 @@ def fold(events: Iterable[Event]) -> CurrentState:
 class Showings(Generic[Key]):
     """By which event each record was first put before anyone, as the events come in.
 
-    A batch that is taken back returns those of its records to the pool that it alone had put before anyone and
+    A batch that is taken back returns those of its records to the pool that only it had put before anyone and
     that nobody has ever judged. An audit draw is no such record: it was drawn, and may have been read. It keeps
-    its place, its pool and its weight in the evidence whoever judges it and when. Were it drawn anew, somebody
+    its place, its pool and its weight in the evidence no matter who judges it and when. Were it drawn anew, somebody
     who has read it could choose the moment, and with it what an irrelevant one counts for.
 
     Attributes
@@ -423,7 +423,7 @@ def seen_by(
     """Return what is current in the log as far as a reviewer may know it who judges the same records as others.
 
     They know their own decisions, and everybody's on records that are done: that as many have judged as are to,
-    or that were settled. A record is not done for whoever is still to judge it, because they have been shown it
+    or that were settled. A record is not done for a reviewer who is still to judge it, because they have been shown it
     or because it is of the calibration round; one that they were shown at a later stage has passed on, and
     they know it.
 
@@ -492,7 +492,7 @@ def seen_by(
 def entered(ids: np.ndarray, live: CurrentState, earlier: Sequence[str]) -> np.ndarray:
     """Return those records, in their order, that have entered the stage after the `earlier` ones.
 
-    They are no copies, nothing removed them, and every earlier stage passed them on.
+    They are not copies, nothing removed them, and every earlier stage passed them on.
     """
     out = set(live.duplicates) | set(live.removals)
     if out:

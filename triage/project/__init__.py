@@ -110,7 +110,7 @@ class Project:
         Raises
         ------
         InputError
-            When there is none, it is no review, a newer version made it, or the server cannot be reached.
+            When it does not exist, is not a review, was made by a newer version, or the server cannot be reached.
         """
         project = cls(opened(place_of(path)))
         try:
@@ -121,7 +121,7 @@ class Project:
         return project
 
     def _begin(self) -> None:
-        # A file that was cut off is told here, not in the midst of some work.
+        # A file that was cut off is reported here, not in the middle of some work.
         with self._database.read() as connection:
             self._reader.begin(connection)
 
@@ -165,12 +165,12 @@ class Project:
     # -- protocol -----------------------------------------------------------------------------
 
     def refresh_protocol(self) -> bool:
-        """Take over the protocol file named at creation when it has changed; tell whether it had.
+        """Take over the protocol file named at creation when it has changed; return whether it had.
 
         Raises
         ------
         InputError
-            When the changed file is no right protocol; the one in force stays.
+            When the changed file is not a valid protocol; the one in force stays.
         """
         if (noted := self._reader.protocol_path) is None or (path := self._database.place.resolve_path(noted)) is None:
             return False

@@ -79,7 +79,7 @@ class Attachments:
             return self._reader.append(connection, rows)[-1], True
 
     def content(self, sha256: str) -> bytes | None:
-        """Return the bytes of an attached file, or None where there is none of that digest."""
+        """Return the bytes of an attached file, or None where no file has that digest."""
         with self._database.read() as connection:
             return connection.execute(select(_attachments.c.content).where(_attachments.c.sha256 == sha256)).scalar()
 

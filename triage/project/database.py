@@ -36,7 +36,7 @@ class Database:
         self.path = place.path if isinstance(place, File) else place
         self.engine = place.engine()
         self._turn = threading.local()
-        # Threads wait here and not with a connection in their hands, which whoever writes may need to read.
+        # Threads wait here and not with a connection in their hands, which the writing thread may need to read.
         self._writing = threading.RLock()
 
     def close(self) -> None:

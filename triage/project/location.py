@@ -25,7 +25,7 @@ from . import schema
 if TYPE_CHECKING:
     import psycopg
 
-_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is told from any other SQLite file
+_APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is distinguished from any other SQLite file
 _BUSY_SECONDS = 30
 _KEPT = "nothing of this step was written, and everything decided before is kept"
 _FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
@@ -45,13 +45,13 @@ def place_of(review: str | Path | File | Server) -> File | Server:
     if isinstance(review, Path) or "://" not in review:
         return File(Path(review))
     if not _ADDRESS.match(review):
-        raise InputError(f"{shown(review)} is no address of a review; give a file name, or {_FORM}.")
+        raise InputError(f"{shown(review)} is not an address of a review; give a file name, or {_FORM}.")
     if re.match(r"[^:]*://[^/?]*@[^/?]*@", review):
         raise InputError(f"{shown(review)} has two @; write one that belongs to the password as %40.")
     try:
         url = make_url(re.sub(_ADDRESS, "postgresql+psycopg://", review, count=1))
     except (ArgumentError, ValueError) as error:
-        raise InputError(f"{shown(review)} is no right address; write {_FORM}.") from error
+        raise InputError(f"{shown(review)} is not a valid address; write {_FORM}.") from error
     name = url.query.get("review", "review")
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,40}", name, re.ASCII):
         raise InputError("The name of a review in an address has 1 to 40 letters, digits, - and _.")
@@ -119,7 +119,7 @@ class File:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         if not self.path.exists():
             raise InputError(f"There is no review at {self}; make one with `triage new {self}`.")
@@ -256,7 +256,7 @@ class Server:
         Raises
         ------
         InputError
-            When there is none.
+            When it does not exist.
         """
         with engine.begin() as connection:
             if not self._there(connection):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from ..errors import InputError
 from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, folded_name
 from ..log.stage import Stage
-from .database import Database
+from .database import Database, storable
 from .people import Role, checked_name, names_of_people
 from .reading import Reader, newest_event, to_event
 from .schema import (
@@ -160,7 +160,7 @@ class Log:
         Raises
         ------
         InputError
-            When the record is in no conflict at the stage, or the person is there and is no adjudicator or owner.
+            When the record is in no conflict at the stage, or the person is known but may not settle.
         """
         with self._database.write() as connection:
             settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
@@ -191,7 +191,7 @@ class Log:
     def suggest(
         self, stage: str, suggestions: Sequence[Mapping[str, object]], *, machine: str, known: Mapping[str, object]
     ) -> list[Event]:
-        """Log what a machine suggests, and the machine as a screener, all in one transaction.
+        """Log what a machine suggests, all in one transaction, and the machine where anything new is known of it.
 
         Parameters
         ----------
@@ -215,9 +215,12 @@ class Log:
         """
         with self._database.write() as connection:
             machine = self._machine(connection, machine)
-            declared = {"kind": Kind.MACHINE, "reviewer": machine, "note": json.dumps(known, ensure_ascii=False)}
+            note = storable(json.dumps(known, ensure_ascii=False))
+            before = self._reader.live().machines.get(machine, ())
+            if not before or before[-1].note != note:
+                self._reader.append(connection, [{"kind": Kind.MACHINE, "reviewer": machine, "note": note}])
             rows = ({"kind": Kind.SUGGESTION, "stage": stage, "reviewer": machine, **one} for one in suggestions)
-            return self._reader.append(connection, chain([declared], rows))[1:]
+            return self._reader.append(connection, rows)
 
     def _machine(self, connection: Connection, name: str) -> str:
         """Return the name under which a machine is known or is to be."""
@@ -274,7 +277,7 @@ class Log:
         )
 
     def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
-        """Log that a person told two records apart that looked like copies."""
+        """Log that a person judged two records distinct that looked like copies."""
         return self._append([{"kind": Kind.APART, "record_id": one, "other_id": other, "reviewer": reviewer}])[0]
 
     def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
@@ -309,7 +312,9 @@ class Log:
                     f"--reviewer {row.reviewer}."
                 )
             if row.kind not in _CAN_BE_UNDONE:
-                raise InputError(f"Event {seq} is no decision, tag, duplicate link or removal, so it cannot be undone.")
+                raise InputError(
+                    f"Event {seq} is not a decision, tag, duplicate link or removal, so it cannot be undone."
+                )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} is undone already, by event {by}.")
             undone = to_event(row)
@@ -380,8 +385,8 @@ class Log:
         with self._database.write() as connection:
             if stage not in self._reader.live().stops:
                 raise InputError(
-                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: whoever knew them could read "
-                    "the random draws to come. Stop it first (triage stop)."
+                    f"Screening of the stage {stage!r} goes on, so its seeds stay secret: anyone who knew them could "
+                    "predict the random draws to come. Stop it first (triage stop)."
                 )
             query = (
                 select(_plans.c.seq, _seeds.c.seed)
@@ -394,8 +399,8 @@ class Log:
             for seq, note in connection.execute(
                 select(_events.c.seq, _events.c.note).where(_events.c.kind == Kind.PLAN, _events.c.stage == stage)
             ):
-                if "seed" in (told := json.loads(note)):
-                    found[str(seq)] = str(told["seed"])
+                if "seed" in (plan := json.loads(note)):
+                    found[str(seq)] = str(plan["seed"])
             if not found:
                 raise InputError(f"Nothing was drawn at random at the stage {stage!r}, so there is no seed to reveal.")
             row = {"kind": Kind.REVEAL, "stage": stage, "reviewer": reviewer, "note": json.dumps({"seeds": found})}
@@ -406,7 +411,7 @@ class Log:
 
         A commitment to the permutation and its seed, and the weights of the evidence, go to the log before the
         first draw from it, and never change: the certificate's validity rests on it. The seed is kept apart, where
-        no command prints it before the stage is closed: whoever knew it could read the draws to come.
+        no command prints it before the stage is closed: anyone who knew it could predict the draws to come.
 
         Parameters
         ----------

@@ -19,7 +19,7 @@ _PAGE_OF_FILES = 1  # attached files, which may be of any size
 
 @contextmanager
 def made(place: File | Server) -> Iterator[tuple[File | Server, Connection]]:
-    """Make the tables of a new review, and give a transaction to fill it in; without an end there is none."""
+    """Make the tables of a new review, and give a transaction to fill it in; if that fails, nothing is made."""
     unfinished = place.unfinished()
     database = Database(unfinished)
     try:
@@ -42,7 +42,7 @@ def opened(place: File | Server) -> Database:
     Raises
     ------
     InputError
-        When there is none, it is no review, a newer version made it, or the server cannot be reached.
+        When it does not exist, is not a review, was made by a newer version, or the server cannot be reached.
     """
     database = Database(place)
     try:
@@ -63,7 +63,7 @@ def opened(place: File | Server) -> Database:
 
 
 def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, int]:
-    """Copy a review to a place where there is none, whole or not at all; return the rows of each table.
+    """Copy a review to a place that has none, whole or not at all; return the rows of each table.
 
     Between files and servers, either way. All is copied: records, log, protocols, audit permutations, rankings,
     attached files and people, with their numbers and times.

@@ -109,7 +109,7 @@ class People:
         Raises
         ------
         InputError
-            When the name is empty or too long, somebody or a machine has it (in whatever case), or the role is none.
+            When the name is empty or too long, somebody or a machine has it (in any case), or the role is not one.
         """
         with self._database.write() as connection:
             self._reader.check_person(name)
@@ -144,7 +144,7 @@ class People:
             _end_sessions(connection, _web_sessions.c.person == name)
 
     def invite(self, name: str, role: Role | str, expires_at: datetime) -> str:
-        """Make an invitation and return its token, which is told this once and kept as a hash alone.
+        """Make an invitation and return its token, which is shown only this once; only its hash is kept.
 
         Who is there already may be invited, to choose a new password; the role then stays theirs.
 
@@ -191,7 +191,7 @@ class People:
         Raises
         ------
         InputError
-            When the invitation is none, was used, or has expired.
+            When there is no such invitation, or it was used or has expired.
         """
         here = _invitations.c.token_hash == _token_hash(token)
         with self._database.write() as connection:
@@ -207,7 +207,7 @@ class People:
             return replace(_to_person(there), password_hash=password_hash)
 
     def start_session(self, person: str) -> str:
-        """Log a person in and return the session's token, which is kept as a hash alone."""
+        """Log a person in and return the session's token, of which only a hash is kept."""
         token = _new_token()
         with self._database.write() as connection:
             connection.execute(
@@ -246,7 +246,7 @@ class People:
             _end_sessions(connection, _web_sessions.c.token_hash == _token_hash(token))
 
     def create_api_token(self, person: str, name: str) -> str:
-        """Make a token for a person's program and return it; it is kept as a hash alone.
+        """Make a token for a person's program and return it; only a hash of it is kept.
 
         Raises
         ------
@@ -311,7 +311,7 @@ def names_of_people(connection: Connection) -> set[str]:
 
 def _role(role: Role | str) -> Role:
     if role not in list(Role):
-        raise InputError(f"{str(role)!r} is no role; the roles are: {', '.join(Role)}.")
+        raise InputError(f"{str(role)!r} is not a role; the roles are: {', '.join(Role)}.")
     return Role(role)
 
 

@@ -58,7 +58,7 @@ class Read:
         return self.protocols_on(connection)._files_on(connection).events_on(connection)._plans_on(connection)
 
     def protocols_on(self, connection: Connection) -> Read:
-        """Read on in the protocols alone."""
+        """Read on in the protocols only."""
         query = select(_protocols.c.at, _protocols.c.text).order_by(_protocols.c.id).offset(len(self.protocols))
         newer = [(datetime.fromisoformat(at), toml) for at, toml in connection.execute(query)]
         return replace(self, protocols=(*self.protocols, *newer)) if newer else self
@@ -82,7 +82,7 @@ class Read:
         return replace(self, files=(*self.files, *newer)) if newer else self
 
     def events_on(self, connection: Connection) -> Read:
-        """Read on in the log alone."""
+        """Read on in the log only."""
         last = self.events[-1].seq if self.events else 0
         query = select(_events).where(_events.c.seq > last).order_by(_events.c.seq)
         newer = [to_event(row) for page in connection.execute(query).partitions(PAGE) for row in page]

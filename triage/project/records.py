@@ -112,7 +112,7 @@ class Records:
         Raises
         ------
         InputError
-            When there is none of that id.
+            When no record has that id.
         """
         for record in self.read([record_id]):
             return record

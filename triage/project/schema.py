@@ -95,7 +95,7 @@ plans = Table(
     Column("permutation", LargeBinary, nullable=False),
     UniqueConstraint("stage", "stratum"),
 )
-# The seed of each audit permutation, apart from the log: a reviewer who reads the log cannot tell the draws to come.
+# The seed of each audit permutation, apart from the log: a reviewer who reads the log cannot predict the draws to come.
 seeds = Table(
     "seeds",
     metadata,
@@ -112,7 +112,7 @@ second_look_plans = Table(
     Column("permutation", LargeBinary, nullable=False),
     UniqueConstraint("stage", "number"),
 )
-# The bytes of attached files, each kept once, by the digest that the log tells.
+# The bytes of attached files, each kept once, by the digest that the log holds.
 attachments = Table(
     "attachments", metadata, Column("sha256", Text, primary_key=True), Column("content", LargeBinary, nullable=False)
 )
@@ -127,8 +127,8 @@ rankings = Table(
     Column("scores", LargeBinary),
     Index("rankings_by_stage", "stage", "id"),
 )
-# Who may come in, over the network. A token is known by its hash alone, so that who reads a copy of the
-# review cannot come in with what stands in it.
+# Who may come in, over the network. Only the hash of a token is kept, so that someone who reads a copy of the
+# review cannot come in with what is in it.
 people = Table(
     "people",
     metadata,

@@ -42,7 +42,7 @@ class SourceFile:
 class Snapshot:
     """A review as it was at one moment.
 
-    It is made once for a command or a request and passed on, so that all that is told belongs together. What is too
+    It is made once for a command or a request and passed on, so that all that is reported is of one moment. What is too
     large to be held, the text of the records and the scores of rankings, is read when it is asked for.
 
     Attributes
@@ -108,13 +108,13 @@ class Snapshot:
         return between(self.events, since, until)
 
     def as_of(self, seq: int, n_records: int | None = None) -> Snapshot:
-        """Return the review as it was when event `seq` was the newest; the protocol stays that of now.
+        """Return the review as it was when event `seq` was the newest; the protocol stays the present one.
 
         Parameters
         ----------
         seq : int
         n_records : int, optional
-            How many records there were then; those of now when left out.
+            How many records there were then; the present number when left out.
         """
         events = between(self.events, 0, seq)
         files, so_far = list(self.files), self.n_records

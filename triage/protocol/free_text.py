@@ -63,7 +63,7 @@ def criteria_from_text(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             listing = None
         for sentence in _sentences(_unmarked(line)):
             if _OF_BOTH.search(sentence):
-                continue  # it speaks about the criteria and is none
+                continue  # it is about the criteria and not one of them
             for clause in _TURNS.split(sentence):
                 said = _polarity(clause)
                 # One or two words that say nothing, in no list: "Study types."

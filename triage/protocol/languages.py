@@ -48,7 +48,7 @@ LANGUAGE_NAMES = {
 
 
 def language_name(text: str) -> str | None:
-    """Return the English name of the language with this English name or ISO 639 code; None if there is none.
+    """Return the English name of the language with this English name or ISO 639 code; None if unknown.
 
     Examples
     --------

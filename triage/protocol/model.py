@@ -55,7 +55,7 @@ class Stage:
     reasons : tuple of Criterion
         In the order of their priority.
     not_retrieved : str
-        The code of the reason by which a record leaves whose full text could not be had; empty where there is none.
+        The code of the reason for excluding a record whose full text could not be obtained; may be empty.
     """
 
     name: str
@@ -81,6 +81,9 @@ class Stopping:
     recall_among : str
         "screened": the target is the recall among the records that are screened here, so those that came with their
         labels count neither as found nor as missed; "all": among all records.
+    recall_of : str
+        "labels": the target is the recall of the labels given; "corrected": that of the labels as second looks correct
+        them (see `recall.adjudicated`).
     """
 
     rule: str = DEFAULT_RULE
@@ -88,6 +91,7 @@ class Stopping:
     confidence: float = 0.95
     audit_size: int | None = None
     recall_among: str = "screened"
+    recall_of: str = "labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class Protocol:
         else:
             lacks = f"has {lacks}"
         then = (
-            "the ranking learns from the decisions alone"
+            "the ranking learns only from the decisions"
             if learned
             else "records come in the order of import until there are an include and an exclude to learn from"
         )

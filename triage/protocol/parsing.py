@@ -1,4 +1,4 @@
-"""A protocol read from TOML, each mistake told with its table and key."""
+"""A protocol read from TOML, each mistake reported with its table and key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     InputError
-        When there is none, or it is not UTF-8.
+        When the file is missing or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -68,7 +68,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     top = _Table(table, name, "")
     top.only(*_KEYS)
     limits = top.table("limits", ("languages", "published_from", "published_to", "exclude_types"))
-    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among"))
+    stopping = top.table("stopping", ("rule", "target", "confidence", "audit_size", "recall_among", "recall_of"))
     machines = top.table("machines", ("blind", "rank"))
     include, exclude = top.criteria("include"), top.criteria("exclude")
     _no_code_twice(top, "exclude", (*include, *exclude))
@@ -95,6 +95,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
             confidence=stopping.share("confidence", 0.95),
             audit_size=stopping.count("audit_size"),
             recall_among=stopping.choice("recall_among", ("screened", "all"), "screened"),
+            recall_of=stopping.choice("recall_of", ("labels", "corrected"), "labels"),
         ),
         model=top.text("model") or "default",
         learn_from=top.choice("learn_from", ("stage", "final"), "stage"),
@@ -112,6 +113,8 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
     if not rule.needs_audit_size and protocol.stopping.audit_size is not None:
         with_size = ", ".join(row.name for row in RULES.values() if row.needs_audit_size)
         stopping.wrong("audit_size", f"left out, as {rule.name} has none ({with_size} has)")
+    if protocol.stopping.recall_of == "corrected" and rule.name != DEFAULT_RULE:
+        stopping.wrong("recall_of", f'"labels" for rule = "{rule.name}": only {DEFAULT_RULE} counts wrong labels')
     if protocol.reviewers_per_record > 2:
         top.wrong("reviewers_per_record", "1 or 2")
     return protocol
@@ -119,7 +122,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
 
 def _tags(top: _Table) -> tuple[str, ...]:
     tags = top.texts("tags")
-    # They are told apart without regard to case, and stand side by side in one cell.
+    # They are compared without regard to case, and are written side by side in one cell.
     if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
         top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
     return tags
@@ -161,7 +164,7 @@ def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
         _no_code_twice(t, "reasons", reasons)
         not_retrieved = t.text("not_retrieved")
         if not_retrieved and not_retrieved not in (r.code for r in reasons):
-            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is none)")
+            t.wrong("not_retrieved", f"the code of one of the stage's reasons ({not_retrieved!r} is not)")
         stages.append(Stage(name, tuple(reasons), not_retrieved))
     return tuple(stages)
 
@@ -170,7 +173,7 @@ def _no_code_twice(table: _Table, key: str, criteria: Iterable[Criterion]) -> No
     seen = set()
     for criterion in criteria:
         if criterion.code.casefold() in seen:
-            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} stands twice)")
+            table.wrong(key, f"a code of its own for each entry ({criterion.code!r} appears twice)")
         seen.add(criterion.code.casefold())
 
 

@@ -10,7 +10,7 @@ from ..stopping_rules import DEFAULT_RULE, PROMISES, RULES
 
 
 def template() -> str:
-    """Return a commented protocol.toml to fill in; as it stands it means `Protocol()`."""
+    """Return a commented protocol.toml to fill in; unchanged it means `Protocol()`."""
     models = textwrap.fill(preset_catalogue.in_words(), 116, initial_indent="## ", subsequent_indent="## ")
     rules = "\n".join(_rules_by_promise())
     return _TEMPLATE.replace("@MODELS@", models).replace("@RULES@", rules).replace("@DEFAULT@", DEFAULT_RULE)
@@ -52,7 +52,7 @@ _TEMPLATE = '''\
 ## 2: every record needs the decisions of two reviewers, and their conflicts are settled.
 # reviewers_per_record = 1
 
-## A calibration round: so many records, drawn at random, that every reviewer gets first. `triage agreement` tells
+## A calibration round: so many records, drawn at random, that every reviewer gets first. `triage agreement` shows
 ## how well they agree on them.
 # calibration = 20
 
@@ -60,7 +60,7 @@ _TEMPLATE = '''\
 ## once more. The report says how many were recognised; nothing else changes by it.
 # attention_checks = 50
 
-## ---- From here on come tables. A key belongs to the line with [ above it, so what stands above goes
+## ---- From here on come tables. A key belongs to the line with [ above it, so what is above this line is
 ## ---- for the whole protocol and must stay above.
 
 ## ---- Sources: the databases searched, as the report's methods paragraph names them.
@@ -119,10 +119,14 @@ _TEMPLATE = '''\
 ## Of which records the recall is: "screened", those that are screened here, so that what came with its label counts
 ## neither as found nor as missed; or "all".
 # recall_among = "screened"
+## Of which labels: "labels", those given; or "corrected", with wrong exclusions counted as second looks find them
+## (`triage screen --second-look`), which stops a review later.
+# recall_of = "labels"
 
-## ---- Machines that screen too, such as language models, whose labels came by `triage label --machine` or `triage
-## ---- import --machine`. With blind a reviewer sees what they suggest for a record only after deciding on
-## ---- it. With rank they move records up and down the queue, by as much as the reviewers' own labels bear them out.
+## ---- Machines that screen too, such as language models, whose labels came by `triage suggest`, `triage label
+## ---- --machine` or `triage import --machine`. With blind a reviewer sees what they suggest for a record only after
+## ---- deciding on it. With rank they move records up and down the queue, by as much as the reviewers' own labels bear
+## ---- them out.
 # [machines]
 # blind = true
 # rank = true

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..as_json import OMIT_NONE
 from ..errors import InputError
-from ..log import History, Stage
+from ..log import History, Label, Stage
 from ..machines import may_see_suggestions
 from ..progress import Progress
 from ..project import Project, Snapshot
@@ -128,6 +128,101 @@ class Explained:
     left_out: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A judged record whose label a model that has not seen it would not have expected.
+
+    `beyond` is the share of the records of the other label that the model would sooner have given theirs.
+    """
+
+    record_id: int
+    score: float
+    beyond: float
+    reviewers: list[str]
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Likely mistakes, the likeliest first; what `triage doubts --json` prints (see `doubts`)."""
+
+    stage: str
+    excluded: list[Doubt]
+    included: list[Doubt]
+    model: Mapping[str, object]
+    as_of: int
+
+
+def doubts(
+    project: Project,
+    *,
+    top: int,
+    stage_name: str | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Doubts:
+    """List the records that were most likely excluded, or included, by mistake.
+
+    A record is scored by a model that has not seen its label. They are chosen, and no random sample: what a second
+    look at them finds corrects the labels, and proves nothing about the others. Those that more than one has
+    judged are left out, as are those that were settled; where two are to judge each record, those that two have not
+    judged yet, too.
+
+    Parameters
+    ----------
+    project : Project
+    top : int
+        Records of each kind.
+    stage_name, preset, device, progress : optional
+        See `rank`.
+
+    Raises
+    ------
+    InputError
+        While fewer than two records are relevant, or irrelevant.
+    """
+    _, y = judged_rows(project.snapshot().history(stage_name))
+    if min((y == 1).sum(), (y == 0).sum()) < 2:
+        raise InputError(
+            "Nothing can be doubted yet: a record is scored by a model that has not seen its label, and that needs two "
+            "relevant and two irrelevant records at least."
+        )
+    ranked = newest_ranking_of(project, stage_name, preset, device, progress)
+    stage, held_out = ranked.stage, ranked.ranking.held_out
+    asked = ranked.review.protocol.reviewers_per_record
+    by: dict[int, set[str]] = {}
+    for name, record_id, who in stage.live.decisions:
+        if name == stage.name:
+            by.setdefault(stage.live.kept(record_id), set()).add(who)
+    agreed = {r: label for r, label in stage.consensus.labels.items() if r not in stage.consensus.settled}
+    ids = [r for r in agreed if len(by.get(r, ())) == asked]
+    rows = stage.rows_of(ids)
+    here = [(r, row) for r, row in zip(ids, rows.tolist(), strict=True) if row >= 0 and np.isfinite(held_out[row])]
+    score = {r: float(held_out[row]) for r, row in here}
+    kinds = {label: [r for r, _ in here if agreed[r] is label] for label in (Label.EXCLUDE, Label.INCLUDE)}
+    known = {label: np.sort([score[r] for r in some]) for label, some in kinds.items()}
+
+    def worst(label: Label, other: Label, sign: int) -> list[Doubt]:
+        first = sorted(kinds[label], key=lambda r: (-sign * score[r], r))[:top]
+        titles = {r.id: r.title for r in ranked.review.records.read(first)} if first else {}
+        of_other = known[other]
+        found = []
+        for r in first:
+            below = np.searchsorted(of_other, score[r], "left" if sign > 0 else "right") / max(len(of_other), 1)
+            beyond = float(below if sign > 0 else 1 - below) if len(of_other) else 0.0
+            found.append(Doubt(r, score[r], beyond, sorted(by[r]), titles[r]))
+        return found
+
+    return Doubts(
+        stage.name,
+        worst(Label.EXCLUDE, Label.INCLUDE, 1),
+        worst(Label.INCLUDE, Label.EXCLUDE, -1),
+        ranked.ranking.model,
+        ranked.ranking.as_of,
+    )
+
+
 def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> str:
     """Say that the protocol gives the ranking of a stage nothing to go by, and what to do; "" where it does.
 
@@ -174,8 +269,7 @@ def rank(
     rows, _ = judged_rows(history)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
-    order = np.argsort(-scores, kind="stable")
-    best = order[unscreened[order]][:top]
+    best = ranked.order[unscreened[ranked.order]][:top]
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
     basis, labels = "order", _taught_labels(protocol, stage, history)
     if _has_both(labels):

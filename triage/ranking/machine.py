@@ -115,7 +115,7 @@ class LinearMachine:
         return beta, products
 
     def _begin(self, rows: np.ndarray, sign: np.ndarray) -> np.ndarray:
-        """Return the duals to begin with: the last ones of the records whose label still stands."""
+        """Return the duals to begin with: the last ones of the records whose label has not changed."""
         beta: np.ndarray = self.duals_[rows]
         if self._labelled.extend(rows) and not (beta * sign < 0).any():
             return beta

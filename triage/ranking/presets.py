@@ -40,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A ranking model as data; every number's source stands in models/presets.toml."""
+    """A ranking model as data; every number's source is given in models/presets.toml."""
 
     name: str
     scores: tuple[Score, ...]
@@ -64,9 +64,9 @@ class Preset:
 
         Without the device: it changes the time that vectors take, and no more than their rounding.
         """
-        told = {**asdict(self), "scores": [asdict(score) for score in self.scores]}
-        del told["device"]
-        return told
+        parameters = {**asdict(self), "scores": [asdict(score) for score in self.scores]}
+        del parameters["device"]
+        return parameters
 
 
 def presets(path: Path | None = None) -> dict[str, Preset]:

@@ -258,6 +258,11 @@ class Ranked:
     ranking: Ranking
     model: ReviewModel | None = None
 
+    @property
+    def order(self) -> np.ndarray:
+        """The rows of the stage, the best first."""
+        return np.argsort(-self.ranking.scores, kind="stable")
+
 
 # Events that leave a ranking as it is; what machines suggest is among its parameters, where it ranks.
 _OF_NO_RANKING = frozenset(

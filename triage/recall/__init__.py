@@ -4,7 +4,16 @@ All of it sees a `History` only (scores handed in, and the weights that the log 
 Every claim carries its promise, one of `stopping_rules.PROMISES`.
 """
 
-from .adjudicated import Adjudicated, Corrections, Sample, adjudicated, exclusions, fresh_order, in_turn
+from .adjudicated import (
+    Adjudicated,
+    Corrections,
+    Sample,
+    adjudicated,
+    corrected_verdict,
+    exclusions,
+    fresh_order,
+    in_turn,
+)
 from .estimates import calibrated, estimate_from_curve, estimate_from_scores
 from .evidence import (
     AuditE,
@@ -52,6 +61,7 @@ __all__ = [
     "audit_draws",
     "calibrated",
     "certificate",
+    "corrected_verdict",
     "draws_needed",
     "elusion_upper",
     "estimate_from_curve",

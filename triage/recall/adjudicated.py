@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..log import History, Origin
+from ..wording import floor_percent, percent
 from .evidence import SLACK, AuditE, Draws, Stratum, certificate, evenly, upper_of
+from .verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,18 @@ class Adjudicated:
     wrong_upper: int
     draws: int
     certified: bool
+
+
+def corrected_verdict(told: Adjudicated, target: float) -> Verdict:
+    """Return what audit-e says where the protocol asks for the recall of corrected labels."""
+    if told.recall_lower is None:
+        why = "Nothing is included yet."
+    else:
+        why = (
+            f"At least {floor_percent(told.recall_lower)} of the relevant records are included, wrong exclusions counted; "
+            f"the target is {percent(target)}."
+        )
+    return Verdict("audit-e", told.certified, told.certified, "certificate", why)
 
 
 def adjudicated(

@@ -116,7 +116,7 @@ def calibrated(history: History, scores: np.ndarray, held_out: np.ndarray) -> np
     scores : ndarray of float, shape (n_records,)
         The newest score of every record of the stage.
     held_out : ndarray of float, shape (n_records,)
-        For judged records the score of a model that had not seen their label; NaN where there is none.
+        For judged records the score of a model that had not seen their label; NaN for the others.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def estimate_from_scores(
         float(variance),
         confidence,
         "calibrated scores",
-        "that a record's score tells its chance of being relevant as well in the part not screened as in the part "
+        "that a record's score predicts its chance of being relevant as well in the part not screened as in the part "
         "screened; a cluster that the model does not know is not counted",
     )
 
@@ -246,7 +246,7 @@ def curve_of(history: History) -> Curve | None:
     Curve or None
         None while the screening order has fewer than five relevant records.
     """
-    # What somebody chose or brought along stands in no screening order.
+    # What somebody chose or brought along has no place in the screening order.
     in_order = history.judged & ((history.origin == Origin.RANKED) | (history.origin == Origin.AUDIT))
     y = history.y[in_order]
     n, found = len(y), int(y.sum())

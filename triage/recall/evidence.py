@@ -74,7 +74,7 @@ class AuditE:
 
 
 def logged_parameters(events: Iterable[Event], stage: str) -> AuditE:
-    """Return the weights of the evidence as logged with a stage's first permutation; those of now where there is none."""
+    """Return the weights of the evidence as logged with a stage's first permutation; today's before there is one."""
     first = next((e for e in events if e.kind is Kind.PLAN and e.stage == stage), None)
     return AuditE() if first is None else AuditE.logged(json.loads(first.note))
 
@@ -122,7 +122,7 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
     - records only ever leave a stratum (one that comes back joins a later permutation), so the relevant
       records that it has now and that were not shown before s were all among the H_s: the p_s used is at
       most the true one, and a miss's factor grows with p_s while a hit's does not depend on it;
-    - L_s is what the log says was left at the draw, whoever has left since;
+    - L_s is what the log says was left at the draw, no matter who has left since;
     - a record shown before a draw without a label counts as relevant, which lowers p_s as well;
     - a draw whose record has left stays a draw, with its label; without one it counts as a hit (below);
     - so does a record that a person chose out of the draws' way (see `ChosenAhead`), relevant or without a label;
@@ -130,7 +130,7 @@ def audit_draws(history: History, stratum: int = 0) -> Draws:
       of E*. (Leaving such a draw out and reading on would be a choice of draws, and no martingale; so
       would be the evidence of one stratum at one moment times that of another at a later.)
 
-    A record that counts as a hit and is none is on the safe side: it lowers the p_s of later draws and
+    A record that counts as a hit without being one is on the safe side: it lowers the p_s of later draws and
     puts c in the place of a miss's factor of at least 1; the epoch that it opens gives back `decay` of
     that term at most, no more than the 1 - c that it lost.
     """
@@ -160,7 +160,7 @@ def highest_log_evidence(draws: Draws, total: np.ndarray | float, parameters: Au
     """Return the highest log E(R0) that there was after any of the draws, shape as `total`.
 
     Ville's inequality bounds the supremum over time, so a total once rejected stays rejected, whatever
-    the draws after it do. E falls with hits alone, so the highest is that before a hit or after the last
+    the draws after it do. E falls only with hits, so the highest is that before a hit or after the last
     draw.
     """
     highest: np.ndarray = _by_epoch(draws, total, parameters).max(axis=-1)
@@ -227,7 +227,7 @@ class Certificate:
 def next_stratum(left: np.ndarray, drawn: np.ndarray) -> int:
     """Return the stratum that the next audit draw comes from: that with the least share drawn.
 
-    Any choice by the past alone keeps the evidence valid. This one makes it strong: a total is rejected
+    Any choice that depends only on the past keeps the evidence valid. This one makes it strong: a total is rejected
     only when every allocation of it is, to the stratum least looked into too.
 
     Parameters
@@ -252,12 +252,12 @@ def evenly(left: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 def certificate(
     history: History, target: float = 0.95, confidence: float = 0.95, parameters: AuditE = AuditE()
 ) -> Certificate:
-    """Bound recall from below by the audit draws, in terms of the labels as they stand.
+    """Bound recall from below by the audit draws, in terms of the current labels.
 
     A total is rejected once its evidence has reached the level, after whichever draw that was. With
     several strata (records added later have a permutation of their own) the product of their evidence
     is a test martingale at the true allocation; a total is rejected when every allocation of it is, by
-    the evidence as it stands now. The bound is the largest total that is not, and never more than arithmetic allows:
+    the evidence as it is now. The bound is the largest total that is not, and never more than arithmetic allows:
     the records found and all those without a label.
 
     Parameters

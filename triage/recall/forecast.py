@@ -1,4 +1,4 @@
-"""The work left: what a certificate will cost from here, told before it is paid."""
+"""The work left: what a certificate will cost from here, known before it is paid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Workload:
 _CONTINUATIONS = 200
 _SHAPE = 1.0  # of the gamma that says how many are missed, its mean the estimate
 _LEAST_MISSED = 0.5  # that mean at least: no estimate is sure that nothing is left
-_RECENT = 100  # ranked records that tell how the ranking does now
+_RECENT = 100  # ranked records that show how the ranking does now
 
 
 def forecast(

@@ -61,7 +61,7 @@ _PMID = re.compile(r"[1-9]\d{0,8}")
 def write_report(
     review: Snapshot, path: str | Path, status: Status, *, notice: str = "", hide: Collection[str] = ()
 ) -> None:
-    """Write the report, or the flow figure alone.
+    """Write the report, or just the flow figure.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def write_report(
     kind = path.suffix.lower()
     if kind not in (".html", ".htm", ".svg", ".png", ".pdf", ".csv"):
         raise InputError(
-            f"{path}: a report ends in .html; the flow figure alone in .svg, .png or .pdf, and its counts for the R "
+            f"{path}: a report ends in .html; just the flow figure, in .svg, .png or .pdf, and its counts for the R "
             f"package PRISMA2020 in .csv; give one of these endings."
         )
     if path.exists():
@@ -238,12 +238,12 @@ def _included(review: Snapshot, counted: Flow) -> tuple[str, bool, list[_Include
 
 
 def doi_link(doi: str) -> str:
-    """Return the resolver's address of a DOI, or "" when `doi` is none."""
+    """Return the resolver's address of a DOI, or "" when `doi` is not one."""
     return "https://doi.org/" + quote(doi, safe="/:;().,-_+=@!$*~") if _DOI.fullmatch(doi) else ""
 
 
 def pmid_link(pmid: str) -> str:
-    """Return PubMed's address of a record, or "" when `pmid` is no PubMed identifier."""
+    """Return PubMed's address of a record, or "" when `pmid` is not a PubMed identifier."""
     return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if _PMID.fullmatch(pmid) else ""
 
 

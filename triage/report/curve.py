@@ -15,7 +15,7 @@ from .drawing import WIDTH, set_text, svg
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 62.0  # margins round the curve's axes
 _CURVE_HEIGHT = 360.0
 _MOST_POINTS = 1_000  # of the curve: more than it has columns of pixels
-_BEYOND = 3.0  # a bound so many times the finds would flatten the curve; it is only told
+_BEYOND = 3.0  # a bound so many times the finds would flatten the curve; it is only given in words
 
 
 def discovery_curve(history: History, status: Status) -> str:
@@ -38,9 +38,9 @@ def discovery_curve(history: History, status: Status) -> str:
         return ""
     total, most = _totals(status, found)
     x_end = min(history.n_total, 4 * n)
-    told = [v for v in (found, total, most) if v is not None and v <= _BEYOND * max(found, total or 0, 1)]
-    y_step, x_step = _nice_step(max(told) * 1.04, 6), _nice_step(x_end, 6)
-    y_end = max(1, math.ceil(max(told) * 1.04 / y_step)) * y_step
+    drawn = [v for v in (found, total, most) if v is not None and v <= _BEYOND * max(found, total or 0, 1)]
+    y_step, x_step = _nice_step(max(drawn) * 1.04, 6), _nice_step(x_end, 6)
+    y_end = max(1, math.ceil(max(drawn) * 1.04 / y_step)) * y_step
     bottom = _CURVE_HEIGHT - _BOTTOM
 
     def x_of(records: float) -> float:
@@ -144,7 +144,7 @@ def _margin_labels(labels: Sequence[tuple[float, str, str, str]]) -> list[str]:
     places: list[float] = []
     for level, *_ in ordered:
         places.append(max(level, places[-1] + room if places else _TOP + 8))
-    # What was pushed below the axes' lowest third, where the marks are told, moves back up.
+    # What was pushed below the axes' lowest third, where the marks are explained, moves back up.
     lowest = _CURVE_HEIGHT - _BOTTOM - 30
     for i in reversed(range(len(places))):
         places[i] = min(places[i], lowest)

@@ -24,7 +24,7 @@ def clean(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text as it may stand in SVG."""
+    """Return text escaped for SVG."""
     return html.escape(clean(text).replace("\u00a0", " "))
 
 

@@ -24,7 +24,7 @@ _INDENT = 10.0  # of an entry's further lines
 
 
 class _Line(NamedTuple):
-    """A line of a box, and the count that stands at its end."""
+    """A line of a box, and the count at its end."""
 
     text: str
     n: int | None = None
@@ -100,7 +100,7 @@ def flow_figure(
     ----------
     counted : Flow
     reason_texts : mapping of str to str
-        What the codes of the reasons stand for; a reason without an entry is shown as it is.
+        What the codes of the reasons mean; a reason without an entry is shown as it is.
     stopped : mapping of str to str
         Stages where what is unscreened may stay so, and why: a person stopped them, or their stopping rule is met.
     hide : collection of str
@@ -122,7 +122,7 @@ def flow_figure(
     tops, heights = _row_places(rows)
     body = []
     for i, (row, top) in enumerate(zip(rows, tops, strict=True)):
-        # Where a row was made higher for its phase's name and nothing stands beside it, the box is, too.
+        # Where a row was made higher for its phase's name and nothing is beside it, the box is, too.
         main_height = row.main.height(_MAIN_WIDTH) if row.sides else heights[i]
         body += row.main.draw(_MAIN_X, top, _MAIN_WIDTH, main_height)
         if i + 1 < len(rows):
@@ -165,7 +165,7 @@ def _without_stages(counted: Flow, stopped: Mapping[str, str], hide: Collection[
     hidden = set(hide) - set(HIDEABLE)
     groups: list[list[StageFlow]] = []
     for stage in counted.stages:
-        # Nothing stands before the first, so what is hidden there waits for the next that is shown.
+        # Nothing comes before the first, so what is hidden there waits for the next that is shown.
         if groups and (stage.name in hidden or all(s.name in hidden for s in groups[-1])):
             groups[-1].append(stage)
         else:
@@ -344,11 +344,11 @@ def check_sums(counted: Flow) -> None:
 
 
 def reason_texts(protocol: Protocol) -> dict[str, str]:
-    """Return what the codes of a protocol's reasons stand for."""
+    """Return what the codes of a protocol's reasons mean."""
     texts: dict[str, set[str]] = {}
     for criterion in (*protocol.exclude, *(reason for stage in protocol.stages for reason in stage.reasons)):
         texts.setdefault(criterion.code, set()).add(criterion.text)
-    # A code that two stages use in two senses stands for itself.
+    # A code that two stages use in two senses is shown as it is.
     return {code: next(iter(meant)) for code, meant in texts.items() if len(meant) == 1}
 
 

@@ -57,8 +57,12 @@ def as_picture(drawn: str, kind: str) -> bytes:
         _Painter(axes, 72 * _INCHES / width, _families("".join(root.itertext()))).paint(root)
         made = io.BytesIO()
         if kind == "pdf":
-            told = {"Title": root.findtext(f"{_SVG}title"), "Creator": f"triage {__version__}", "CreationDate": None}
-            figure.savefig(made, format="pdf", metadata=told)
+            metadata = {
+                "Title": root.findtext(f"{_SVG}title"),
+                "Creator": f"triage {__version__}",
+                "CreationDate": None,
+            }
+            figure.savefig(made, format="pdf", metadata=metadata)
         else:
             figure.savefig(made, format="png")
     return made.getvalue() if kind == "pdf" else _in_greys(made)
@@ -78,14 +82,14 @@ def _families(text: str) -> list[str]:
     import matplotlib
     from matplotlib import font_manager
 
-    # It tells of every font that it looks for in vain.
+    # It warns about every font that it cannot find.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     fonts = font_manager.fontManager
     families = [name for name in _FAMILIES if name in fonts.get_font_names()]
     missing = {ord(c) for c in text if not c.isspace()}
     for name in families:
         missing -= _letters(fonts.findfont(font_manager.FontProperties(family=name)))
-    # What else comes with matplotlib is made for formulas: its numbers do not stand for letters.
+    # What else comes with matplotlib is made for formulas: its numbers do not mean letters.
     others = [font for font in fonts.ttflist if not font.fname.startswith(matplotlib.get_data_path())]
     for font in sorted(others, key=lambda font: (font.style != "normal", font.name)):
         if not missing:
@@ -97,7 +101,7 @@ def _families(text: str) -> list[str]:
         letters = "".join(map(chr, sorted(missing)))[:20]
         raise InputError(
             f"No font on this machine has {letters!r}, so the picture would show boxes in their place; install one, or "
-            f"write the figure as .svg, which is drawn with the fonts of whoever looks at it."
+            f"write the figure as .svg, which is drawn with the reader's own fonts."
         )
     return families
 

@@ -65,7 +65,7 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
     ----------
     counted : Flow
     reason_texts : mapping of str to str
-        What the codes of the reasons stand for.
+        What the codes of the reasons mean.
     stopped : collection of str
         Stages that were stopped, or whose stopping rule is met. What is unscreened at the first of them is then what a
         tool marked as ineligible.

@@ -90,12 +90,14 @@ def headline(status: Status) -> str:
     if not status.verdict.stop:
         return "Screening goes on."
     if _is_certified(status):
-        return "Screening can stop, certified."
+        return f"Screening can stop, certified {status.verdict.of_which}."
     return "The stopping rule is met, without a certificate."
 
 
 def _is_certified(status: Status) -> bool:
     # The review's own rule may have certified its stop by other evidence than the running certificate.
+    if status.verdict.recall_of == "corrected":
+        return status.verdict.certified
     return status.certificate.certified or status.verdict.certified
 
 
@@ -236,7 +238,7 @@ def _said_of_screening(
     if n_audit:
         said.append(
             f"{n_audit:,} {was_were(n_audit)} drawn at random from the records not yet shown, in an order "
-            f"fixed in the log beforehand and not told to the reviewers (audit draws)."
+            f"fixed in the log beforehand and not revealed to the reviewers (audit draws)."
         )
     return said
 
@@ -266,10 +268,14 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
     )
     said = []
     for one in status.machines:
-        prompts = ", ".join(one.prompts)
-        asked = f" (prompt with the SHA-256 {prompts})" if prompts else ""
+        known = []
+        if versions := [version for version in one.versions if version != one.name]:
+            known.append(f"version {_listed(versions)}")
+        if one.prompts:
+            known.append(f"prompt with the SHA-256 {', '.join(one.prompts)}")
+        asked = f" ({'; '.join(known)})" if known else ""
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
-        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores alone"]
+        parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores only"]
         said.append(
             f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
             f"suggestion counted as a decision, {hidden}."
@@ -319,7 +325,7 @@ def _said_of_recall(protocol: Protocol, status: Status, over: bool) -> list[str]
             f"By {'the audit' if drawn else 'arithmetic alone, without random draws'}, {bound}at most {missed:,} "
             f"{was_were(missed)} missed among the {plural(status.unscreened, 'record')} not screened{held}."
         )
-    if _is_certified(status) and not certificate.certified:
+    if status.verdict.recall_of == "corrected" or (_is_certified(status) and not certificate.certified):
         said.append(f"By the stopping rule: {status.verdict.why}")
     met = "was" if _is_certified(status) else "was not"
     said.append(f"The target {met} certified{'' if over else ' at the time of writing'}.")

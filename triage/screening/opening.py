@@ -177,7 +177,7 @@ def hand_out(
     project : Project
     count : int
     file : path
-        The file of the batch, whose name the log tells.
+        The file of the batch, whose name goes into the log.
     reviewer : str
     write : callable, optional
         Writes the file: the records of these ids in the order in which they are to be screened. Those that the

@@ -88,7 +88,7 @@ class Pool:
     def audit_row(self) -> int:
         """Return the next audit draw: the next record not yet shown in the committed permutation.
 
-        With several strata `recall.next_stratum` chooses, by the past alone, so that each draw is
+        With several strata `recall.next_stratum` chooses, knowing only the past, so that each draw is
         uniform on what its stratum has left.
         """
         from .. import recall

@@ -32,7 +32,7 @@ class Showing:
     row : int
         Position in the pool.
     origin : Origin
-        How it came; a reviewer is never told.
+        How it came; never shown to a reviewer.
     rank : int or None
         Its place among the records not yet shown; None before there is a ranking.
     """
@@ -332,7 +332,7 @@ class Session:
         """Judge a record. The decision is durable when this returns.
 
         `tags` take the place of those that the reviewer has given it; they stay as they are when None. What is said of a
-        record shown as a check of attention is no decision: it goes to the log, and changes nothing else.
+        record shown as a check of attention is not a decision: it goes to the log, and changes nothing else.
         """
         if self._journal is not None and self.is_check(row):
             self._journal.check(row, label, reason, note)
@@ -364,7 +364,7 @@ class Session:
         self._set_aside[row] = self._decisions + SKIP_DISTANCE
 
     def undo(self) -> int | None:
-        """Take the reviewer's last decision back and return its row, shown next; None: there is none."""
+        """Take the reviewer's last decision back and return its row, shown next; None if there was no decision."""
         self._catch_up()
         undone = self._journal.undo() if self._journal is not None else None
         if undone is None:

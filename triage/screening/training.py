@@ -15,9 +15,9 @@ _HELD_OUT_GROWTH = 1.2  # held-out scores are made anew when so many times as ma
 class Training:
     """Ranks a pool by what it learns from labels; sessions beside each other, of one stage, share one.
 
-    It learns from one set of labels at a time. Whoever asks with labels that are older than those it has
-    learned from, or the same, is answered by what it learned from those: of many reviewers' decisions at once
-    the last alone costs a training.
+    It learns from one set of labels at a time. A caller whose labels are older than those it has learned from,
+    or the same, gets what it learned from those: of many reviewers' decisions at once only the last costs a
+    training.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ class _PosixKeys:
         return BACKSPACE if key == "\b" else key
 
     def _special(self) -> str:
-        """Return the sequence of a special key that stands next: its letters are no commands."""
+        """Return the sequence of a special key that comes next: its letters are not commands."""
         found = self._SPECIAL.match(self._typed)
         if found is None and select.select([self._fd], [], [], _ESCAPE_SECONDS)[0]:
             self._read()

@@ -34,20 +34,20 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+        TextColumn("{task.fields[so_far]}", markup=False),
         console=console,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    task = bar.add_task(description, total=None, told="")
-    # A timer, since the work may be long before it first tells how far it is (a model is loaded).
+    task = bar.add_task(description, total=None, so_far="")
+    # A timer, since it may take long until the work first reports how far it is (a model is loaded).
     timer = threading.Timer(_QUIET_SECONDS, bar.start)
     timer.daemon = True
     timer.start()
     try:
         yield lambda done, total: bar.update(
-            task, completed=done, total=total, told=f"{done:,}/{total:,} {pace(done, total)}".rstrip()
+            task, completed=done, total=total, so_far=f"{done:,}/{total:,} {pace(done, total)}".rstrip()
         )
     finally:
         timer.cancel()
@@ -61,16 +61,16 @@ def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable
 
     def tick(done: int, total: int) -> None:
         nonlocal due, begun
-        told = pace(done, total)
+        speed = pace(done, total)
         if time.monotonic() >= due or (begun and done == total):
             begun, due = True, time.monotonic() + _PLAIN_SECONDS
-            console.print(Text(f"{description}: {done:,} of {total:,}{told and f', {told}'}"), soft_wrap=True)
+            console.print(Text(f"{description}: {done:,} of {total:,}{speed and f', {speed}'}"), soft_wrap=True)
 
     return tick
 
 
 class _Pace:
-    """Records a second and the time left, measured from the first call: loading is no part of it."""
+    """Records a second and the time left, measured from the first call: loading is not part of it."""
 
     def __init__(self) -> None:
         self._from: tuple[int, float] | None = None
@@ -83,5 +83,5 @@ class _Pace:
         if done == first or now == began:
             return ""
         per_second = (done - first) / (now - began)
-        told = f"{rate(per_second)} records a second"
-        return told if done == total else f"{told}, {span((total - done) / per_second)} left"
+        speed = f"{rate(per_second)} records a second"
+        return speed if done == total else f"{speed}, {span((total - done) / per_second)} left"

@@ -124,7 +124,7 @@ def decide_maybes(
     console: Console | None = None,
     keys: Keys | None = None,
 ) -> list[bool | None]:
-    """Show two records side by side and ask whether they are one: True links them, False tells them apart.
+    """Show two records side by side and ask whether they are one: True links them, False keeps them apart.
 
     Each pair comes as the reason why it is asked about and its fields compared. Parameters and the answers
     are otherwise those of `ask_one_by_one`.

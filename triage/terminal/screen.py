@@ -120,7 +120,7 @@ class _Page:
 class Screen:
     """A page with one question at its end, which what comes next replaces.
 
-    With single keys on a terminal the page fills the window and the question stands in its last
+    With single keys on a terminal the page fills the window and the question is on its last
     line, so that nothing scrolls away: what is longer is read part by part, its title above.
     Elsewhere everything is printed in full, one after the other.
 
@@ -208,7 +208,7 @@ class Screen:
         self._draw()
 
     def close_list(self) -> bool:
-        """Close the list; tell whether there was one."""
+        """Close the list; return whether one was open."""
         if self._page.listed is None:
             return False
         self._page.listed = None
@@ -216,7 +216,7 @@ class Screen:
         return True
 
     def turn(self, key: str) -> bool:
-        """Show another part of the page, or the page anew, if the key says so; tell whether it does."""
+        """Show another part of the page, or the page anew, if the key asks for it; return whether it does."""
         if key == REDRAW:
             self._show()
             return True

@@ -39,7 +39,7 @@ class Summary:
     Attributes
     ----------
     decided : int
-        Decisions that stand: those taken back are not counted.
+        Decisions in force: those taken back are not counted.
     included : int
         Include or maybe among them.
     finished : bool
@@ -97,8 +97,8 @@ def run(
     """Put one record after the other before the reviewer until nothing is left, or the reviewer quits.
 
     The display is blind to how a record came: an audit draw looks like any other record. So neither
-    its origin nor its rank is shown (an audit draw's rank, 812 of 3000 after 1, 1, 1, would tell),
-    nor its number in the review, which tells while records come in the order of import. The number
+    its origin nor its rank is shown (an audit draw's rank, 812 of 3000 after 1, 1, 1, would give it away),
+    nor its number in the review, which does so while records come in the order of import. The number
     shown counts the records of this sitting.
 
     Parameters
@@ -111,7 +111,7 @@ def run(
     criteria : (include, exclude)
         Texts of the criteria.
     state : callable
-        Returns the state of the review, as a string in one line; asked whenever a record is shown. What it tells
+        Returns the state of the review, as a string in one line; asked whenever a record is shown. What it says
         must be blind to how a record came and to what other reviewers decide (see `session_state.StateOf`).
     tags : sequence of str
         The protocol's; without any, none can be given.
@@ -171,7 +171,7 @@ class _Sitting:
         self._numbers: dict[int, int] = {}  # row -> how many records were shown with it
         self._notes: dict[int, str] = {}  # by row; kept past a decision, for an undo
         self._tagged: dict[int, list[str]] = {}  # the same, of rows whose tags were looked at
-        self._decided: list[tuple[int, Label]] = []  # the decisions that stand, in their order
+        self._decided: list[tuple[int, Label]] = []  # the decisions in force, in their order
         self._seconds: list[float] = []  # spent on each decision
         self._last = ""  # what the last key did
         self._suggested: list[Text] = []  # for the record that it decided on
@@ -254,8 +254,8 @@ class _Sitting:
 
     def _no_key(self, key: str) -> str:
         if key.startswith(PASTE):
-            return "A pasted text is no key here."
-        return f"{self._screen.line(key)!r} is no key here." if key.isprintable() else ""
+            return "A pasted text is not a key here."
+        return f"{self._screen.line(key)!r} is not a key here." if key.isprintable() else ""
 
     # -- what is done -------------------------------------------------------------------------
 

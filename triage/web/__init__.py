@@ -149,7 +149,7 @@ def serve(
     device: str = "auto",
     say: Callable[[str], None],
 ) -> None:
-    """Offer a review's pages until the process is told to end; what was decided is kept whenever it ends.
+    """Offer a review's pages until the process is asked to end; what was decided is kept whenever it ends.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def configured(
         log_level="warning",
         access_log=False,
         server_header=False,
-        # What a visitor says of the address they come from is believed of a proxy on this machine alone.
+        # Only a proxy on this machine is believed when it says what address a visitor comes from.
         proxy_headers=bool(public),
         forwarded_allow_ips="127.0.0.1" if public else "",
         # Of uvicorn's loops the one that leaves the signals to `ending`.
@@ -214,7 +214,7 @@ def configured(
     try:
         config.load()
     except OSError as error:
-        raise InputError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
+        raise InputError(f"{certificate} and {key} are not a certificate and its key in PEM ({error}).") from error
     return config
 
 

@@ -69,15 +69,15 @@ class Access:
     ----------
     project : Project
     door : ServerOrigin
-    alone : str
+    only_user : str
         The reviewer's name where nobody has to log in.
     """
 
-    def __init__(self, project: Project, door: ServerOrigin, alone: str) -> None:
+    def __init__(self, project: Project, door: ServerOrigin, only_user: str) -> None:
         self.project = project
         self.door = door
         self.attempts = Attempts()
-        self._alone = alone
+        self._only_user = only_user
         self._secret = secrets.token_bytes(32)
         self._hasher = PasswordHasher()
         self._hashing = threading.Semaphore(2)  # each takes 64 MB
@@ -85,7 +85,7 @@ class Access:
         self._nobody = self._hasher.hash(secrets.token_hex(16))
 
     def must_log_in(self, review: Snapshot) -> bool:
-        """Tell whether somebody without a session gets in: one person alone on their own machine does."""
+        """Whether a session is needed to get in: one person alone on their own machine needs none."""
         return self.door.login or bool(review.people)
 
     # -- who is it ----------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Access:
                 raise Refused(401, "This token is not known, or was revoked.")
             return Visitor(known.person.name, known.person.role, "")
         if not self.must_log_in(review_of(request)):
-            return Visitor(self._alone, Role.OWNER, self.csrf("alone"))
+            return Visitor(self._only_user, Role.OWNER, self.csrf("only user"))
         token = request.cookies.get(self.door.cookie, "")
         session = self.project.people.session(token) if token else None
         if session is None or session.ended_at is not None:
@@ -234,7 +234,7 @@ class Access:
 
 
 def review_of(request: Request) -> Snapshot:
-    """Return the review as it was when the request came in: what one answer tells belongs together."""
+    """Return the review as it was when the request came in: all that one answer says is of the same moment."""
     if not hasattr(request.state, "review"):
         request.state.review = request.app.state.project.snapshot()
     review: Snapshot = request.state.review
@@ -242,7 +242,7 @@ def review_of(request: Request) -> Snapshot:
 
 
 def visitor(request: Request) -> Visitor:
-    """Return who is asking, and refuse whoever has to log in first; a change must bring its token along."""
+    """Return who is asking, and refuse anyone who has to log in first; a change must bring its token along."""
     access: Access = request.app.state.access
     found = access.visitor(request)
     if found is None:

@@ -82,7 +82,7 @@ class ServerOrigin:
         Raises
         ------
         InputError
-            When `public` is no address.
+            When `public` is not an address.
         """
         local = is_loopback(host)
         hosts = {"localhost", "127.0.0.1", "[::1]"} if local else set()
@@ -94,13 +94,13 @@ class ServerOrigin:
             parts = urlsplit(public)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
                 raise InputError(
-                    f"{public} is no address such as https://review.example.org; give one, without a path."
+                    f"{public} is not an address such as https://review.example.org; give one, without a path."
                 )
             secure = parts.scheme == "https"
             hosts.add(parts.netloc.lower())
         if not hosts:
             raise InputError(
-                f"{host} stands for every address of this machine; say by --public under which one the page is reached, "
+                f"{host} means every address of this machine; say with --public which one the page is reached at, "
                 f"such as --public http://192.168.1.20:{port}."
             )
         return cls(frozenset(hosts), not local or bool(public), secure)
@@ -117,7 +117,7 @@ class ServerOrigin:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine alone."""
+    """Whether an address to listen on can be reached only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -193,7 +193,7 @@ class Gate:
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if origin is not None and urlsplit(origin).netloc.lower() not in self._door.hosts:
-            return PlainTextResponse("A change may come from these pages alone.", 403)
+            return PlainTextResponse("A change may come only from these pages.", 403)
         if site not in (None, "same-origin", "none"):
-            return PlainTextResponse("A change may come from these pages alone.", 403)
+            return PlainTextResponse("A change may come only from these pages.", 403)
         return None

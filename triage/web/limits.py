@@ -101,7 +101,7 @@ def too_many(wait: int) -> Refused:
 
 
 def network_of(address: str) -> str:
-    """Return whom an address stands for: of IPv6 each has a network of their own, not one address."""
+    """Return the visitor behind an address: with IPv6 each has a network of their own, not one address."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

@@ -277,7 +277,7 @@ def _next_look(review: Snapshot, desk: Desk, record_id: int) -> int | None:
     return next((other for other in (*waiting[at + 1 :], *waiting) if other != record_id), None)
 
 
-# -- where the review stands --------------------------------------------------------------------
+# -- the state of the review --------------------------------------------------------------------
 
 
 @router.get("/overview")

@@ -144,7 +144,7 @@ class Desk:
             stack.close()
 
     def _opened(self) -> screening.Session:
-        """Return the session; where there is none, say once why it could not be opened, and try again."""
+        """Return the session; if it could not be opened, say why once, and try again."""
         with self.lock:
             if self.session is not None:
                 return self.session
@@ -254,7 +254,7 @@ class Desk:
     def why(self, record_id: int) -> dict[str, object]:
         """Return what speaks for and against a record; see `ranking.answers.explain`.
 
-        Neither its score nor its rank: they would tell an audit draw. Where others judge the records too, only
+        Neither its score nor its rank: they would give an audit draw away. Where others judge the records too, only
         records that the reviewer has judged are named.
         """
         session = self._opened()  # explained beside the session: a decision must not wait

@@ -38,7 +38,7 @@ def embed(
         Or of pairs, for a model that reads them.
     extractor : SentenceEmbedding
     cache_dir : Path, optional
-        The folder of the cache; vectors are kept in memory alone when left out.
+        The folder of the cache; when left out, vectors are kept in memory only.
     progress : callable of (done, total), optional
         Counts the texts to encode; not called when all are in the cache.
 

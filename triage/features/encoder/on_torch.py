@@ -27,7 +27,7 @@ def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, 
     longest = min(max_tokens, model.get_max_seq_length() or max_tokens)
     width = model.get_embedding_dimension()
     if not width:
-        raise InputError(f"{folder} is no model that gives vectors of texts: it does not say how wide they are.")
+        raise InputError(f"{folder} is not a model that gives vectors of texts: it does not say how wide they are.")
     if not is_mean_of_tokens(folder) or (tokenizer := fast_tokenizer(model.tokenizer, longest)) is None:
         return partial(_encode_whole, model, longest, width, encoding)
     transformer = cast("torch.nn.Module", model[0].auto_model)
@@ -35,19 +35,19 @@ def torch_encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, 
 
 
 def plain_encoder(folder: Path, runtime: Runtime, longest: int, encoding: Encoding) -> TokenEncoder:
-    """Load a plain transformers folder: the transformer alone, and the pooling that it wants."""
+    """Load a plain transformers folder: only the transformer, and the pooling that it needs."""
     with loading(folder):
         import torch
         from transformers import AutoModel, AutoTokenizer
 
         here = {"local_files_only": True, "trust_remote_code": False}
-        model, told = AutoModel.from_pretrained(
+        model, loaded = AutoModel.from_pretrained(
             str(folder), dtype=getattr(torch, runtime.precision), use_safetensors=True, output_loading_info=True, **here
         )
         tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
     if model.config.is_encoder_decoder:
         raise InputError(f"{folder} is a model that writes texts, not one that encodes them.")
-    lacking = sorted(name for name in told["missing_keys"] if "pooler" not in name)
+    lacking = sorted(name for name in loaded["missing_keys"] if "pooler" not in name)
     if lacking:
         raise InputError(
             f"The weights in {folder} are not those of its config.json: {plural(len(lacking), 'tensor')} "

@@ -24,7 +24,7 @@ def model_folder(model: str) -> Path:
     Raises
     ------
     InputError
-        When there is none, or the packaged weights are not those that triage was tested with.
+        When it is missing, or the packaged weights are not those that triage was tested with.
     """
     if model != PACKAGED_MODEL:
         folder = Path(model)

@@ -55,7 +55,7 @@ class Encoding:
     prompt : str
         Put before each text.
     role : {"", "query", "document"}
-        Set where sentence-transformers tells the two apart.
+        Set where sentence-transformers distinguishes the two.
     """
 
     pooling: str = ""
@@ -113,11 +113,11 @@ def read_recipe(folder: Path) -> Recipe:
     if not is_whole and not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise InputError(
-                f"{folder} holds an adapter alone, without the model that it adapts; give the folder of the model "
+                f"{folder} holds only an adapter, without the model that it adapts; give the folder of the model "
                 "(for SPECTER2 that of specter2_base), with the adapter merged into its weights where it can be."
             )
         raise InputError(
-            f"{folder} is no model that sentence-transformers can load (it holds neither modules.json nor config.json)."
+            f"{folder} is not a model that sentence-transformers can load (it holds neither modules.json nor config.json)."
         )
     _check_files(folder)
     settings = _settings(folder)
@@ -147,8 +147,8 @@ def _of_whole(folder: Path, settings: Settings) -> Recipe:
                 f"{folder / SETTINGS}: {key} is for a plain transformers folder; this one has a modules.json, which says "
                 "how tokens become a vector."
             )
-    told = folder / "config_sentence_transformers.json"
-    prompts = _json(told).get("prompts") if told.is_file() else None
+    config = folder / "config_sentence_transformers.json"
+    prompts = _json(config).get("prompts") if config.is_file() else None
     prompts = {name: text for name, text in (prompts or {}).items() if isinstance(text, str) and text}
     kinds = {kind for kind, _ in _modules(folder)}
     query = settings.get("query_prompt", prompts.get("query", ""))
@@ -180,7 +180,7 @@ def _with_settings(folder: Path, recipe: Recipe, settings: Settings) -> Recipe:
 
 def _with_query_folder(folder: Path, recipe: Recipe, other: Path) -> Recipe:
     if not (other / "config.json").is_file() and not (other / "modules.json").is_file():
-        raise InputError(f"{folder / SETTINGS}: the query_encoder {other} is no folder of a model.")
+        raise InputError(f"{folder / SETTINGS}: the query_encoder {other} is not a folder of a model.")
     if recipe.documents.pooling and not (other / "modules.json").is_file() and not (other / SETTINGS).is_file():
         _check_files(other)
         widths = [_json(path / "config.json").get("hidden_size") for path in (folder, other)]
@@ -199,7 +199,7 @@ def _with_query_folder(folder: Path, recipe: Recipe, other: Path) -> Recipe:
 
 
 def _known(folder: Path) -> Recipe | None:
-    """Return the recipe of a model that its own name tells, from its card."""
+    """Return the recipe, from its card, of a model that is recognized by its name."""
     name = " ".join(_names(folder))
     if re.search(r"(^|[ _-])(specter|scincl)", name):
         return Recipe(Encoding("cls"), Encoding("cls"), "[SEP]", LONGEST)
@@ -209,7 +209,7 @@ def _known(folder: Path) -> Recipe | None:
         queries = _medcpt_queries(folder)
         if queries is None and "query_encoder" not in _settings(folder):
             raise InputError(
-                f"{folder} encodes articles alone; put the folder MedCPT-Query-Encoder beside it, or name it as "
+                f"{folder} encodes only articles; put the folder MedCPT-Query-Encoder beside it, or name it as "
                 f"query_encoder in {folder / SETTINGS}."
             )
         return Recipe(Encoding("cls"), Encoding("cls"), None, LONGEST, queries)
@@ -219,8 +219,8 @@ def _known(folder: Path) -> Recipe | None:
 def _names(folder: Path) -> list[str]:
     """Return what a model is called: by its settings, by its folder, and in the hub's own folders."""
     path = folder.absolute()
-    told = str(_json(folder / "config.json").get("_name_or_path") or "")
-    names = [told.rstrip("/\\").replace("\\", "/").rpartition("/")[2], path.name]
+    named = str(_json(folder / "config.json").get("_name_or_path") or "")
+    names = [named.rstrip("/\\").replace("\\", "/").rpartition("/")[2], path.name]
     if path.parent.name == "snapshots":
         names.append(path.parent.parent.name.rpartition("--")[2])
     return [name.lower() for name in names]
@@ -247,23 +247,23 @@ def _settings(folder: Path) -> Settings:
         return {}
     try:
         with path.open("rb") as file:
-            told = tomllib.load(file)
+            given = tomllib.load(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML ({error}).") from error
-    for key, value in told.items():
+    for key, value in given.items():
         if key not in _KINDS:
             raise InputError(f"{path}: there is no setting {key!r}; there are {', '.join(_KINDS)}.")
         if type(value) is not _KINDS[key]:
             kind = {str: "a text in quotes", bool: "true or false", int: "a whole number"}[_KINDS[key]]
             raise InputError(f"{path}: {key} must be {kind}, and is {value!r}.")
-    settings = cast(Settings, told)
+    settings = cast(Settings, given)
     if settings.get("pooling", _POOLINGS[0]) not in _POOLINGS:
         raise InputError(f'{path}: pooling = {settings["pooling"]!r}; there are "cls", "mean" and "max".')
     if settings.get("longest", LONGEST) < 3:
         raise InputError(f"{path}: longest = {settings['longest']}; a text needs three tokens at least.")
     if settings.get("pairs") and "separator" in settings:
         raise InputError(
-            f"{path}: with pairs = true title and abstract are two segments, and no separator stands between."
+            f"{path}: with pairs = true, title and abstract are two segments, with no separator between them."
         )
     return settings
 
@@ -275,8 +275,8 @@ def _check_files(folder: Path) -> None:
         pickled = next((file for pattern in _PICKLES for file in sorted(every(pattern))), None)
         if pickled is not None and not any(pickled.parent.glob("*.safetensors")):
             raise InputError(
-                f"{pickled} is a pickle, which can run any code when it is read; triage reads weights as safetensors "
-                "alone: load the model where you trust it, and save it again with save_pretrained."
+                f"{pickled} is a pickle, which can run any code when it is read; triage reads weights only as "
+                "safetensors: load the model where you trust it, and save it again with save_pretrained."
             )
         for weights in sorted(every("*.safetensors")):
             _check_whole(weights)
@@ -297,10 +297,10 @@ def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
         yield "Transformer", folder
         return
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        modules = [(module["type"].rpartition(".")[2], folder / module["path"]) for module in told]
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        modules = [(module["type"].rpartition(".")[2], folder / module["path"]) for module in listed]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read as a list of modules, so {folder} is no model.") from error
+        raise InputError(f"{path} cannot be read as a list of modules, so {folder} is not a model.") from error
     yield from modules
 
 
@@ -331,7 +331,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}).") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path} is no table of settings.")
+        raise InputError(f"{path} is not a table of settings.")
     return found
 
 
@@ -342,8 +342,8 @@ def _most_tokens(folder: Path) -> int | None:
     most = [places] if type(places) is int and places > 0 else []
     if most and config.get("model_type") in _PAST_PADDING:
         most = [most[0] - int(config.get("pad_token_id") or 0) - 1]  # the first places are those of padding
-    told = folder / "tokenizer_config.json"
-    cut = _json(told).get("model_max_length") if told.is_file() else None
+    config_of_tokens = folder / "tokenizer_config.json"
+    cut = _json(config_of_tokens).get("model_max_length") if config_of_tokens.is_file() else None
     if type(cut) is int and 0 < cut < 1_000_000:
         most.append(cut)
     return min(most, default=None)

@@ -44,7 +44,7 @@ def fastest_runtime(folder: Path, device: str = "auto") -> Runtime:
     """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {device}: there are auto, cpu and cuda.")
-    # torch takes seconds to import, and its builds for processors alone say so in their version.
+    # torch takes seconds to import, and its CPU-only builds say so in their version.
     there = device != "cpu" and not metadata.version("torch").endswith("+cpu") and _cuda_is_there()
     if device == "cuda" and not there:
         raise InputError(
@@ -86,7 +86,7 @@ def _cuda_is_there() -> bool:
 def processor() -> tuple[frozenset[str], bool]:
     """Return the names of what the processor can do, as Linux writes them, and whether Intel made it."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         import torch
 
@@ -94,8 +94,8 @@ def processor() -> tuple[frozenset[str], bool]:
             return frozenset(), False
         able = torch.cpu.get_capabilities()
         return frozenset(name for name, there in able.items() if there is True), "Intel" in str(able.get("cpu_name"))
-    flags = next((line for line in told.splitlines() if line.startswith("flags")), "")
-    return frozenset(flags.split()), "GenuineIntel" in told
+    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
+    return frozenset(flags.split()), "GenuineIntel" in cpuinfo
 
 
 def is_mean_of_tokens(folder: Path) -> bool:

@@ -119,7 +119,7 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         Raises
         ------
         InputError
-            When the model cannot be found or read, or the device is not there, or what it gives is no number.
+            When the model cannot be found or read, or the device is not there, or what it gives is not a number.
         """
         folder, encoding, longest = self._way()
         runtime = self.runtime or fastest_runtime(folder, self.device)
@@ -146,7 +146,7 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
 @lru_cache(maxsize=2)
 def _encoder(folder: Path, digest: str, runtime: Runtime, max_tokens: int, encoding: Encoding) -> Encoder:
-    """Load a model; those of records and of criteria stay loaded. The digest tells one state of a folder from the next."""
+    """Load a model; those of records and of criteria stay loaded. The digest distinguishes a folder's states."""
     if encoding.pooling:
         return plain_encoder(folder, runtime, max_tokens, encoding)
     if runtime.library == "openvino":

@@ -124,8 +124,8 @@ class TokenEncoder:
         for i, row in enumerate(rows):
             padded[i, : len(ids[row])] = ids[row]
             mask[i, : len(ids[row])] = 1
-            if (told := segments[row]) is not None:
-                segment[i, : len(ids[row])] = told
+            if (segment_ids := segments[row]) is not None:
+                segment[i, : len(ids[row])] = segment_ids
         return rows, self._run(padded, mask, segment)
 
 
@@ -163,7 +163,7 @@ def loading(folder: Path) -> Iterator[None]:
             SafetensorError,
         ) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{folder} is no model that sentence-transformers can load ({reason}).") from error
+            raise InputError(f"{folder} is not a model that sentence-transformers can load ({reason}).") from error
 
 
 @contextmanager

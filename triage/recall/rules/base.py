@@ -44,7 +44,7 @@ class Rule(ABC):
 
     @abstractmethod
     def look(self, history: History, *scores: np.ndarray | None) -> Verdict:
-        """Say so while there are records that are not screened; most rules leave the scores alone."""
+        """Say so while there are records that are not screened; most rules ignore the scores."""
 
     def policy(self) -> Policy | None:
         """Return when the rule wants audit draws; None for a rule that wants none."""

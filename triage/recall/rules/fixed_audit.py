@@ -23,7 +23,7 @@ class Sample:
     Attributes
     ----------
     y : ndarray of int8, shape (n_drawn,)
-        Labels of its draws so far, `size` at most; -1 where there is none yet.
+        Labels of its draws so far, `size` at most; -1 for no label yet.
     size : int
         The draws planned.
     left : int
@@ -80,11 +80,11 @@ class FixedAuditRule(Rule):
         upper = sample.outside + elusion_upper(sample.left, sample.size, most_hits, 1 - self.confidence)
         upper = min(max(upper, found), found + history.n_unscreened)
         passed = found > 0 and found / upper >= self.target - SLACK
-        told = f"recall is at least {floor_percent(found / upper)}" if found else "nothing relevant is found"
+        found_in_words = f"recall is at least {floor_percent(found / upper)}" if found else "nothing relevant is found"
         return self.verdict(
             passed,
             f"The one look: {plural(hits, 'hit')} in {plural(sample.size, 'draw')} from "
-            f"{plural(sample.left, 'record')}, so {told}; "
+            f"{plural(sample.left, 'record')}, so {found_in_words}; "
             "the test is spent.",
         )
 

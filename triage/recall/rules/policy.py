@@ -38,7 +38,7 @@ class Policy:
         No plateau but one after a hit is shorter.
     mix : int
         After so many audit draws in a row comes one ranked record, so that no reviewer has long stretches in which
-        nothing is relevant, and tires. It says nothing of the ranking, and is no evidence. 0 for none.
+        nothing is relevant, and tires. It says nothing of the ranking, and is not evidence. 0 for none.
     fixed : FixedAuditRule or None
         The audit is one sample of the rule's size, and no more.
     """

@@ -45,7 +45,7 @@ class RankedERule(Rule):
     going from the ranking to random draws, in the finite population.
 
     The total that has spent most is the least that breaks the target, R_k = floor(r_k / target) + 1: what the
-    k-th run or an earlier one costs a larger total is less. So a run is found from that total alone.
+    k-th run or an earlier one costs a larger total is less. So that total is enough to find a run.
 
     What is found by choice or beforehand is found and no draw; a record without a label counts as relevant, and
     the draws end at the first of them. Where records were added, it begins when the first of them is shown.

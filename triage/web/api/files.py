@@ -29,7 +29,7 @@ class Answer(BaseModel):
 
     kept_id: RecordId
     copy_id: RecordId
-    same: bool | None = Field(description="true links the copy, false tells the two apart, null takes the answer back.")
+    same: bool | None = Field(description="true links the copy, false keeps the two apart, null takes the answer back.")
 
 
 def file_name(given: str | None) -> str:
@@ -151,7 +151,7 @@ def answer(request: Request, review: Review, who: Owner, given: Answer) -> dict[
             else None
         )
         if maybe is None:
-            raise InputError("This pair is no open question; look for duplicates again.")
+            raise InputError("This pair is not an open question; look for duplicates again.")
         if questions.answers.get(pair) != given.same:
             if pair in questions.answers:
                 intake.settle_maybe(project_of(request), maybe, None, reviewer=who.name)

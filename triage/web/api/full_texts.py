@@ -32,7 +32,7 @@ class FileNames:
         self._lock = threading.Lock()
 
     def match(self, review: Snapshot, name: str) -> fulltext.Attached:
-        """Return the record, or why there is none."""
+        """Return the record, or why none matches."""
         with self._lock:
             if self._known is None or self._known.n_records != review.n_records:
                 self._known = fulltext.Names(self._project)
@@ -67,7 +67,7 @@ def attach(
 ) -> dict[str, object]:
     """Attach a PDF to a record. It is on the disk when this answers; sent again, it is attached once.
 
-    Where the file's name does not tell the record, nothing is written, and `message` says so.
+    Where the file's name does not identify the record, nothing is written, and `message` says so.
     """
     project, name = project_of(request), file_name(file.filename)
     if record_id is None:
@@ -114,7 +114,7 @@ def attachment(
     event: RecordId,
     save: Annotated[bool, Query(description="To be saved, not shown.")] = False,
 ) -> Response:
-    """Return an attached PDF, also one that was taken off since: the log tells of it."""
+    """Return an attached PDF, also one that was taken off since: the log still lists it."""
     found = next((e for e in review.events_between(event - 1, event) if e.kind is Kind.ATTACHED), None)
     content = project_of(request).attachments.content(found.reason) if found is not None else None
     if found is None or content is None:

@@ -1,4 +1,4 @@
-"""Where the review stands, and what is written out of it."""
+"""The state of the review, and what is written out of it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Statuses:
 
 
 def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, object]]:
-    """Return decisions and pace of each reviewer; of the visitor alone to a reviewer."""
+    """Return decisions and pace of each reviewer; to a reviewer, only their own."""
     events = review.events
     decided = Counter(name for (stage, _, name) in review.live.decisions if stage == stage_name)
     names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
@@ -75,7 +75,7 @@ def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, obj
 
 @router.get("/status", tags=["review"])
 def review_status(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
-    """Say where the stage stands; the keys are those of `triage status --json`.
+    """Return the state of the stage; the keys are those of `triage status --json`.
 
     Where two judge each record it says to all but owners what is so of their own decisions and of the records that
     are done. So do the flow, the conflicts, what has no PDF and the second looks.

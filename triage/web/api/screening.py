@@ -72,7 +72,7 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
-    that are done tell; `recall` what was certified so many decisions ago; `state` both in one line. While the session
+    that are done allow; `recall` what was certified so many decisions ago; `state` both in one line. While the session
     is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
     there are none before the reviewer has decided on the record.
     """

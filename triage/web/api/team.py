@@ -38,9 +38,9 @@ def second_look(request: Request, review: Review, who: Anyone, stage: StageName 
     """List the records that await the visitor's second look, at most 200, in the order in which they count.
 
     They are excluded records drawn at random, and were excluded by somebody else: judged again by
-    `POST /api/decisions` they tell what is proven of recall when wrong exclusions are counted. `price` says what so
+    `POST /api/decisions` they show what is proven of recall when wrong exclusions are counted. `price` says what so
     many more prove if none overturns an exclusion; `POST /api/second-look` asks for more. Where two judge each record
-    none is listed: each is judged twice anyway, and the list would tell what the first has decided.
+    none is listed: each is judged twice anyway, and the list would reveal what the first has decided.
     """
     desk = desk_of(request, review, who, stage)
     looks = second_looks(review, who.name, desk.stage_name)
@@ -114,7 +114,7 @@ class Batch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` tells it.")
+    event: RecordId = Field(description="The first event of the batch, as `GET /api/batches` gives it.")
 
 
 def batches_of(review: Snapshot, who: Visitor) -> list[dict[str, object]]:

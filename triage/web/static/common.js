@@ -20,12 +20,12 @@ export async function api(path, { body, form, method = body || form ? "POST" : "
       signal: AbortSignal.timeout(1000 * seconds),
     });
     if (response.ok) return response.json();
-    const told = await response.json().catch(() => ({}));
-    if (response.status === 403 && told.code === "csrf" && !renewed) {
+    const answer = await response.json().catch(() => ({}));
+    if (response.status === 403 && answer.code === "csrf" && !renewed) {
       csrf = (await api("/api/session")).csrf;
       continue;
     }
-    throw new Problem(response.status, told.detail ?? `The server answered ${response.status}.`, told.code);
+    throw new Problem(response.status, answer.detail ?? `The server answered ${response.status}.`, answer.code);
   }
 }
 

@@ -82,11 +82,11 @@ async function attachAll(pdfs) {
 }
 
 function asRead(file) {
-  const told = [...file.problems, ...file.warnings];
+  const messages = [...file.problems, ...file.warnings];
   return el("section", { "aria-label": file.file },
     el("h2", { dir: "auto" }, file.file),
     el("p", {}, `${file.format}: ${count(file.announced)} announced = ${count(file.kept)} kept + ${count(file.already_there)} already there + `
       + `${plural(file.problems.length, "problem")}${file.decisions ? `; ${plural(file.decisions, "decision")} taken` : ""}`
       + (file.suggestions ? `; ${plural(file.suggestions, "suggestion")} taken, no decision` : "")),
-    told.length ? el("ul", {}, told.map((one) => el("li", { dir: "auto" }, `line ${one.line}: ${one.message}`))) : null);
+    messages.length ? el("ul", {}, messages.map((one) => el("li", { dir: "auto" }, `line ${one.line}: ${one.message}`))) : null);
 }

@@ -2,7 +2,7 @@
 
 import { api, el } from "./common.js";
 
-const wide = matchMedia("(min-width: 62rem)");   // narrower, a link alone
+const wide = matchMedia("(min-width: 62rem)");   // narrower, only a link
 const address = (file) => `/api/attachments/${file.event}`;
 
 function size(bytes) {
@@ -76,7 +76,7 @@ export class Beside {
   }
 }
 
-/** Attach a PDF; the record is told by its number, or by the file's name where there is none. */
+/** Attach a PDF; the record is given by its number, or else by the file's name. */
 export function attach(file, recordId = null, replaces = []) {
   const form = new FormData();
   form.append("file", file);
@@ -85,7 +85,7 @@ export function attach(file, recordId = null, replaces = []) {
   return api("/api/attachments", { form, seconds: 600 });
 }
 
-/** Fill a box with a record's PDFs and what can be done about them; `changed` is told the new list. */
+/** Fill a box with a record's PDFs and what can be done about them; `changed` is called with the new list. */
 export function manage(box, recordId, files, changed) {
   const trying = async (change) => {
     const said = box.querySelector("[role=status]");

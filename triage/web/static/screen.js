@@ -347,7 +347,7 @@ function pick(dialog, names, render, done) {
   typed.textContent = "";
   draw();
   dialog.showModal();
-  dialog.focus();  // none of the buttons: Enter alone means no reason
+  dialog.focus();  // none of the buttons: just Enter means no reason
 }
 
 function exclude() {
@@ -387,7 +387,7 @@ function openNote() {
   const dialog = byId("note");
   const text = byId("note-text");
   text.value = notes.get(record.record_id) ?? "";
-  // Not when the dialog tells that it closed: the next key may decide before that.
+  // Not when the dialog reports that it closed: the next key may decide before that.
   const keepNote = () => notes.set(record.record_id, text.value.trim());
   dialog.querySelector("form").onsubmit = keepNote;
   dialog.querySelector(".back").onclick = () => dialog.close();
