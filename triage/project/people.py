@@ -325,7 +325,7 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
-        raise InputError("A name has 1 to 100 characters, all of them printable.")
+        raise InputError("A name has 1 to 100 letters, all of which can be printed.")
     return name
 
 
