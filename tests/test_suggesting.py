@@ -756,6 +756,16 @@ def test_a_line_half_written_is_no_answer(tmp_path):
     kept.close()
 
 
+def test_an_answer_after_the_end_is_written_to_no_other_file(tmp_path):
+    kept = KeptAnswers(tmp_path, {"model": "m"}, [])
+    kept.close()
+    with (tmp_path / "other").open("wb") as other:  # gets the number of the file that was closed
+        kept.keep("one", Answer(Label.MAYBE, 0.5, "", "why"))
+        other.flush()
+    kept.close()
+    assert (tmp_path / "other").read_bytes() == b"" and kept.get("one") is None
+
+
 def test_a_cache_that_cannot_be_written_is_said_before_anything_is_sent(review, server, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TRIAGE_CACHE", str(write(review(), "a file", "")))
     code, _, err = ended(None, capsys, to(server, "--record", 1, "--yes"))

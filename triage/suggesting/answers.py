@@ -163,12 +163,16 @@ class KeptAnswers:
         with self._faults():
             folder.mkdir(parents=True, exist_ok=True)
             lines = self.path.read_bytes().splitlines() if self.path.exists() else []
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._known = dict(filter(None, map(self._read, lines)))
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Close the file; what comes after that is not kept."""
+        with self._turn:
+            # A request under way may still be answered: its thread must not write to whatever gets this number next.
+            file, self._file = self._file, None
+            if file is not None:
+                os.close(file)
 
     def get(self, record: str) -> Answer | None:
         """Return the answer about a record that is sent as this text."""
@@ -178,6 +182,8 @@ class KeptAnswers:
         """Keep an answer; it is on the disk when this returns."""
         line = json.dumps({"record": _digest(record), **asdict(answer)})
         with self._turn, self._faults():
+            if self._file is None:
+                return
             # A line of its own, whatever a crash left behind.
             os.write(self._file, f"\n{line}\n".encode("ascii"))
             os.fsync(self._file)
