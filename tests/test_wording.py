@@ -22,7 +22,7 @@ NOUNS = (
 ).split()
 # What may stand between a count and its noun: "3 new duplicates", but not "3 of the records".
 COUNTED = re.compile(rf"^ (?:(?!no |of |to |in |at |and |or |held |these )[a-z-]+ ){{0,2}}({'|'.join(NOUNS)})\b")
-HELPERS = {"plural", "agree", "about", "rate"}
+HELPERS = {"plural", "agree", "about", "rate", "was_were", "is_are"}
 
 
 def test_counts():

@@ -277,7 +277,7 @@ def _said_of_machines(protocol: Protocol, status: Status, stage: StageFlow) -> l
         labels = [(one.include, "include"), (one.exclude, "exclude"), (one.maybe, "maybe")]
         parts = [f"{n:,} {label}" for n, label in labels if n] or ["scores only"]
         said.append(
-            f"{one.name}{asked} suggested labels for the records of the stage “{status.stage}”: {_listed(parts)}. No "
+            f"{one.name}{asked} made suggestions for the records of the stage “{status.stage}”: {_listed(parts)}. No "
             f"suggestion counted as a decision, {hidden}."
         )
         said.append(f"{audit_in_words(one)}.")
