@@ -492,7 +492,7 @@ def test_the_report_names_tool_version_prompt_and_audit(screened):
     triage("report", "r.triage", "-o", "r.html")
     page = " ".join((triage.folder / "r.html").read_text(encoding="utf-8").split())
     digest = hashlib.sha256(b"Include peer support.").hexdigest()
-    assert f"{GPT} (prompt with the SHA-256 {digest}) suggested labels" in page
+    assert f"{GPT} (prompt with the SHA-256 {digest}) made suggestions" in page
     assert "2 include and 3 exclude. No suggestion counted as a decision" in page
     assert "Suggestions were part of the ranking, as far as the reviewers' own labels bore them out." in page.replace(
         "&#39;", "'"
