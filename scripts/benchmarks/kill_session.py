@@ -49,7 +49,7 @@ RECORDS = 120
 REVIEWER = "ann"
 PROGRAM = (sys.executable, "-m", "triage")
 WIDTH, HEIGHT = 100, 70
-APPEND_ONLY = ("events", "plans", "protocols", "files", "records")
+APPEND_ONLY = ("events", "plans", "seeds", "protocols", "files", "records")
 LEAST_OPEN = 50  # records without a decision that another sitting needs
 PATIENCE = 90  # seconds for whatever the program does: the machine may be busy
 START, SITTING = 4.0, 1.5  # seconds, at most, to a kill at any time, and from the first page to one while typing
@@ -134,7 +134,9 @@ def examine(
         after = snapshot(review)
         with contextlib.closing(sqlite3.connect(review)) as connection:
             state = connection.execute("PRAGMA integrity_check").fetchall()
-            plans = connection.execute("SELECT note, permutation FROM plans JOIN events USING (seq)").fetchall()
+            plans = connection.execute(
+                "SELECT note, permutation, seed FROM plans JOIN events USING (seq) JOIN seeds USING (seq)"
+            ).fetchall()
     except Exception as error:  # whatever it is: that the review does not open is what is looked for
         return [f"the review does not open: {error!r}"]
     problems = [] if state == [("ok",)] else [f"integrity check: {state}"]
@@ -147,8 +149,8 @@ def examine(
         problems.append("the numbers of the events have gaps")
     problems += [
         f"audit permutation {number} is not the one committed"
-        for number, (note, permutation) in enumerate(plans)
-        if hashlib.sha256(permutation).hexdigest() != json.loads(note)["sha256"]
+        for number, (note, permutation, seed) in enumerate(plans)
+        if hashlib.sha256(f"{seed}:".encode() + permutation).hexdigest() != json.loads(note)["commitment"]
     ]
     logged = [Said(event.label, titles[event.record_id], event.reason, event.note) for event in new if _by_key(event)]
     for said, written in zip_longest(acknowledged, logged[: len(acknowledged)]):

@@ -19,7 +19,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests about the packages. What merely passes through a package says little of whether it is right.
-TESTS = ("batches", "decisions", "formats", "formats_*", "log_*", "recall_*", "stopping_rules", "team")
+TESTS = (
+    "adjudicated",
+    "attention",
+    "batches",
+    "choice",
+    "decisions",
+    "formats",
+    "formats_*",
+    "log_*",
+    "recall_*",
+    "status_claims",
+    "stopping",
+    "stopping_rules",
+    "team",
+)
 
 
 class Floor:
