@@ -1,4 +1,7 @@
-"""Where a stage stands: recall, the work that is left, the rules, the warnings."""
+"""Where a stage stands: recall, the work that is left, the rules, the warnings.
+
+The longest module: the numbers, and the sentences that give each number its promise, so that none is shown without it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Asking a language model about the records of a stage: what it will take, and doing it so that nothing is lost."""
+"""Asking a language model about the records of a stage: what it will take, and doing it so that nothing is lost.
+
+Long, as what is asked, kept and logged of one record is one course of events, which nobody should have to put together.
+"""
 
 from __future__ import annotations
 

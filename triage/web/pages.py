@@ -1,4 +1,7 @@
-"""The pages: made here, filled from the same functions as the interface to programs."""
+"""The pages: made here, filled from the same functions as the interface to programs.
+
+Long, as every page is here: which there are, and what each needs of its visitor, is seen in one place.
+"""
 
 from __future__ import annotations
 
