@@ -262,9 +262,9 @@ class History:
         gone = self.known_before
         if not gone.any():
             return self, None
-        rows = np.setdiff1d(np.arange(self.n_total), self.rows[gone])
-        place = np.full(self.n_total, -1)
-        place[rows] = np.arange(len(rows))
+        left = np.ones(self.n_total, bool)
+        left[self.rows[gone]] = False
+        rows, place = np.flatnonzero(left), np.cumsum(left) - 1
         before = np.concatenate([[0], np.cumsum(gone)])  # gone among the first so many
         keep = ~gone
         here = History(
