@@ -25,7 +25,6 @@ SIDEWAYS = {
     ("log", "records"),
     ("intake", "screening"),
     ("screening", "ranking.review"),
-    ("screening", "session_state"),
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
     ("report", "flow"),

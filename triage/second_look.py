@@ -89,9 +89,7 @@ class Looks:
                 note = json.loads(event.note)
                 samples.append(recall.Sample(order, note["size"]))
                 asked = note["draws"]
-        history, rows = review.history(stage_name, viewer=viewer), None
-        if review.protocol.stopping.recall_among == "screened":
-            history, rows = history.of_screening()
+        history, rows = review.history(stage_name, viewer=viewer).among(review.protocol.stopping.recall_among)
         ids = (stage.record_ids if rows is None else stage.record_ids[rows])[history.rows].tolist()
         by_two = review.protocol.reviewers_per_record > 1
         return cls(stage, history, ids, judgements(stage), samples, asked, by_two)

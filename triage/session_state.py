@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from . import recall
 from .log import Counts, History
 from .project import Snapshot
@@ -21,23 +19,19 @@ if TYPE_CHECKING:
 _RECALL_EVERY = 10  # decisions after which a session's recall is worked out again
 
 
-def evidence_of(history: History, stopping: Stopping) -> tuple[History, np.ndarray | None]:
-    """Return what a stopping rule goes by: of which records the protocol's recall is (see `History.of_screening`)."""
-    return history.of_screening() if stopping.recall_among == "screened" else (history, None)
-
-
 def rule_says_stop(history: History, stopping: Stopping, parameters: recall.AuditE) -> bool:
     """Tell whether the protocol's rule says that screening can stop; `parameters` are those of the log."""
     rule = recall.rule_of(
         stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size, parameters=parameters
     )
-    return rule(evidence_of(history, stopping)[0]).stop
+    evidence, _ = history.among(stopping.recall_among)
+    return rule(evidence).stop
 
 
 def recall_in_words(history: History, protocol: Protocol, parameters: recall.AuditE) -> str:
     """Return what is certified, for the screening session, "" before anything is; `parameters` are those of the log."""
     stopping = protocol.stopping
-    history, _ = evidence_of(history, stopping)
+    history, _ = history.among(stopping.recall_among)
     certificate = recall.certificate(history, stopping.target, stopping.confidence, parameters)
     if certificate.recall_lower is None:
         return ""

@@ -24,7 +24,6 @@ from .protocol.parsing import parse
 from .ranking.scores import Ranking
 from .recall.verdict import Estimate, Verdict
 from .second_look import Looks
-from .session_state import evidence_of
 from .stopping_rules import RULES
 from .stops import Stop, newest as newest_stop, revealed_seeds
 from .wording import about, agree, floor_percent, is_are, plural, span, was_were
@@ -281,7 +280,7 @@ def status(
         estimate = recall.estimate_from_scores(history, ranking.scores, ranking.held_out, confidence)
     estimate = estimate or recall.estimate_from_curve(history, confidence)
     # The rules and the certificate go by the records whose recall the protocol asks for.
-    evidence, rows = evidence_of(history, protocol.stopping)
+    evidence, rows = history.among(protocol.stopping.recall_among)
     certificate = recall.certificate(evidence, target, confidence, parameters)
     verdicts = [
         _ask(name, protocol.stopping, evidence, target, confidence, parameters, ranking, rows) for name in RULES

@@ -246,6 +246,10 @@ class History:
         mask: np.ndarray = (self.origin == Origin.IMPORTED) | (self.origin == Origin.PRIOR)
         return mask
 
+    def among(self, which: str) -> tuple[History, np.ndarray | None]:
+        """Return what a stopping rule goes by: "all", or what is "screened" here (see `of_screening`)."""
+        return self.of_screening() if which == "screened" else (self, None)
+
     def of_screening(self) -> tuple[History, np.ndarray | None]:
         """Return the history of the records that are screened here: without those that came with their labels.
 

@@ -25,7 +25,6 @@ from ..ranking.review import (
     no_records,
     suggested_at,
 )
-from ..session_state import evidence_of
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
 from .session import Journal, Session
 from .training import Training
@@ -149,7 +148,7 @@ def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
 
     stopping = review.protocol.stopping
     policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
-    return None if policy is None else lambda history: policy.next_origin(evidence_of(history, stopping)[0])
+    return None if policy is None else lambda history: policy.next_origin(history.among(stopping.recall_among)[0])
 
 
 def hand_out(
