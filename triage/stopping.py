@@ -11,7 +11,7 @@ from .project import Project, Snapshot
 from .second_look import corrected_recall
 from .session_state import rule_says_stop
 from .status import status
-from .stops import Stop, newest
+from .stops import Stop
 
 _TRIES = 20  # while others write, the evidence is looked at anew
 
@@ -50,7 +50,7 @@ def stop(
     for _ in range(_TRIES):
         review = project.snapshot()
         facts = status(review, stage_name)
-        before = newest(review, facts.stage)
+        before = facts.stop
         if before is not None and before.stands:
             raise InputError(f"{before.in_words} That stop stands; `triage undo --event {before.event}` takes it back.")
         if not facts.records:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from ..errors import InputError
 from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, folded_name
@@ -439,25 +439,8 @@ class Log:
                 **parameters,
             }
         )
-        with self._database.write() as connection:
-            if (
-                newest_event(connection) > stage.live.last_seq
-            ):  # perhaps another session was first: its permutation holds
-                return None
-            plan = self._reader.append(connection, [{"kind": Kind.PLAN, "stage": stage.name, "note": note}])[0]
-            connection.execute(
-                insert(_plans),
-                [
-                    {
-                        "seq": plan.seq,
-                        "stage": stage.name,
-                        "stratum": stage.committed,
-                        "permutation": permutation.tobytes(),
-                    }
-                ],
-            )
-            connection.execute(insert(_seeds), [{"seq": plan.seq, "seed": str(seed)}])
-        return plan
+        row = {"kind": Kind.PLAN, "stage": stage.name, "note": note}
+        return self._commit(stage, row, _plans, {"stratum": stage.committed}, permutation, seed)
 
     def commit_second_look(
         self, stage: Stage, number: int, order: np.ndarray, seed: int, *, size: int, draws: int, reviewer: str
@@ -497,15 +480,29 @@ class Log:
                 "commitment": commitment(seed, order),
             }
         )
+        row = {"kind": Kind.SECOND_LOOK_PLAN, "stage": stage.name, "note": note, "reviewer": reviewer}
+        return self._commit(stage, row, _second_look_plans, {"number": number}, order, seed)
+
+    def _commit(
+        self,
+        stage: Stage,
+        row: Mapping[str, object],
+        table: Table,
+        place: Mapping[str, int],
+        order: np.ndarray,
+        seed: int,
+    ) -> Event | None:
+        """Log that an order was committed, and keep it and, apart from the log, its seed.
+
+        None, and nothing is kept, when the log has moved on since the stage was read: perhaps another session was
+        first, and its order holds.
+        """
         with self._database.write() as connection:
             if newest_event(connection) > stage.live.last_seq:
                 return None
-            row = {"kind": Kind.SECOND_LOOK_PLAN, "stage": stage.name, "note": note, "reviewer": reviewer}
             plan = self._reader.append(connection, [row])[0]
-            connection.execute(
-                insert(_second_look_plans),
-                [{"seq": plan.seq, "stage": stage.name, "number": number, "permutation": order.tobytes()}],
-            )
+            kept = {"seq": plan.seq, "stage": stage.name, **place, "permutation": order.tobytes()}
+            connection.execute(insert(table), [kept])
             connection.execute(insert(_seeds), [{"seq": plan.seq, "seed": str(seed)}])
         return plan
 
