@@ -85,6 +85,7 @@ class Snapshot:
     second_look_plans: Plans = field(default_factory=dict)
     _stages: dict[tuple[str, str | None], Stage] = field(default_factory=dict, repr=False)
     _histories: dict[tuple[str, str | None], History] = field(default_factory=dict, repr=False)
+    _past: dict[tuple[int, int | None], Snapshot] = field(default_factory=dict, repr=False)
 
     @property
     def n_records(self) -> int:
@@ -116,11 +117,13 @@ class Snapshot:
         n_records : int, optional
             How many records there were then; the present number when left out.
         """
+        if (known := self._past.get((seq, n_records))) is not None:
+            return known
         events = between(self.events, 0, seq)
         files, so_far = list(self.files), self.n_records
         while n_records is not None and files and so_far > n_records:
             so_far -= files.pop().kept
-        return replace(
+        self._past[seq, n_records] = replace(
             self,
             files=files,
             events=events,
@@ -129,7 +132,9 @@ class Snapshot:
             second_look_plans=_up_to(self.second_look_plans, seq),
             _stages={},
             _histories={},
+            _past={},
         )
+        return self._past[seq, n_records]
 
     # -- stages -------------------------------------------------------------------------------
 
