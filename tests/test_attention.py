@@ -111,3 +111,17 @@ def test_others_writing_meanwhile_does_not_turn_a_check_into_a_decision(review):
             session.decide(showing.row, Label.EXCLUDE)
             assert not session.is_check(showing.row)
         assert len(kinds(project, Kind.CHECK)) == 1
+
+
+def test_a_check_that_was_set_aside_is_still_one(review):
+    with review(120, CHECKED) as project:
+        auditing(project)
+        with open_session(project, reviewer="ann", preset="fast", background=False) as (session, _):
+            while not session.is_check((showing := session.next()).row):
+                session.decide(showing.row, Label.EXCLUDE)
+            before = len(kinds(project, Kind.DECISION))
+            session.skip(showing.row)
+            assert session.next().row != showing.row
+            session.decide(showing.row, Label.EXCLUDE)
+        assert len(kinds(project, Kind.CHECK)) == 1 and len(kinds(project, Kind.DECISION)) == before
+        assert project.stage().history().n_found == 20

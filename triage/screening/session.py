@@ -250,7 +250,7 @@ class Session:
 
     def is_check(self, row: int) -> bool:
         """Tell whether a record awaits the reviewer as a check of attention."""
-        return self._checked.get(row) is False and row in self._mine
+        return self._checked.get(row) is False and (row in self._mine or row in self._set_aside)
 
     def _waiting(self, but: Collection[int]) -> list[int]:
         """Return the rows that waited for somebody else for too long, or that the reviewer has in a file."""
@@ -336,7 +336,8 @@ class Session:
         """
         if self._journal is not None and self.is_check(row):
             self._journal.check(row, label, reason, note)
-            self._mine.remove(row)
+            self._mine = [other for other in self._mine if other != row]
+            self._set_aside.pop(row, None)
             self._checked[row] = True
             return
         y = int(label is not Label.EXCLUDE)
