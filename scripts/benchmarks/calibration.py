@@ -36,6 +36,7 @@ from triage import bundled, recall, simulation
 from triage.log import History
 from triage.ranking.held_out import held_out_scores
 from triage.ranking.review import ReviewModel
+from triage.screeners import exact_share
 from triage.stopping_rules import RULES, promise_in_words
 
 TARGETS = (0.8, 0.9, 0.95)  # each has replays of its own; .99 is judged on those of .95
@@ -598,12 +599,8 @@ PROMISES = {
 
 def interval(bad: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Clopper-Pearson interval of 1 - bad / n."""
-    from scipy.stats import beta
-
-    half = (1 - confidence) / 2
-    good = n - bad
-    low = float(beta.ppf(half, good, bad + 1)) if good else 0.0
-    return low, float(beta.ppf(1 - half, good + 1, bad)) if bad else 1.0
+    kept = exact_share(n - bad, n, confidence)
+    return kept.lower, kept.upper
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:

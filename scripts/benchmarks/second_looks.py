@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import beta
 
 from triage import recall
 from triage.log import History, Origin
 from triage.recall.evidence import is_certified, next_stratum
+from triage.screeners import exact_share
 
 CONFIDENCE = 0.95
 LOOKS = (0.04, 0.12, 0.2, 0.5, 1.0)  # after so many second looks, as a share of all records
@@ -327,9 +327,8 @@ def main() -> None:
     for name in CELLS:
         began = time.perf_counter()
         failed = failures(name, 1000, args.runs, args.seed)
-        low = 100 * beta.ppf(0.025, failed, args.runs - failed + 1) if failed else 0.0
-        high = 100 * beta.ppf(0.975, failed + 1, args.runs - failed)
-        lines.append(f"| {name} | {args.runs:,} | {failed} | {low:.2f} to {high:.2f} |")
+        share = exact_share(failed, args.runs, 0.95)
+        lines.append(f"| {name} | {args.runs:,} | {failed} | {100 * share.lower:.2f} to {100 * share.upper:.2f} |")
         print(f"{lines[-1]}  {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     heads = " | ".join(f"after {looks:,}" for looks in LARGE_LOOKS)
     lines += ["", f"| mistakes, 6,000 records | true recall | {heads} | above the truth |", "|---|---|---|---|---|---|"]
