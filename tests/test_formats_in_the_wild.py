@@ -464,11 +464,6 @@ def test_western_text_is_read_as_windows_1252(tmp_path, title):
     assert one(tmp_path, f"TY  - JOUR\nTI  - {title}\nER  - \n".encode("cp1252")).title == " ".join(title.split())
 
 
-def test_a_format_that_is_known_and_not_read_is_named(tmp_path):
-    with pytest.raises(InputError, match="RefWorks"):
-        read(tmp_path, "RT Journal Article\nSR 1\nA1 Roe, A\nT1 A title\nYR 2019\n", "x.txt")
-
-
 def test_the_number_of_an_endnote_type_is_read_as_its_name(tmp_path):
     text = "<xml><records><record><ref-type>17</ref-type><titles><title>x</title></titles></record></records></xml>"
     assert one(tmp_path, text, "x.xml").type == "Journal Article"

@@ -8,7 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from . import asreview, bibtex, ebsco_xml, endnote_tagged, endnote_xml, nbib, pubmed_xml, ris, tables, workbooks, wos
+from . import (
+    asreview,
+    bibtex,
+    ebsco_xml,
+    endnote_tagged,
+    endnote_xml,
+    labelled,
+    nbib,
+    nested,
+    pubmed_xml,
+    ris,
+    tables,
+    workbooks,
+    wos,
+)
 from .archives import kind_of_zip
 from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
@@ -50,6 +64,11 @@ _READERS: dict[str, Callable[[Path, Tally], Iterator[Item]]] = {
     "wos": wos.records,
     "ebsco-xml": ebsco_xml.records,
     "asreview": asreview.records,
+    "json": nested.json_records,
+    "registry-xml": nested.xml_records,
+    "labelled-text": labelled.records,
+    "pubmed-text": labelled.pubmed_records,
+    "embase-lines": labelled.field_by_line,
 }
 FORMATS = (*_READERS, *TABLES)
 WRITERS: dict[str, Callable[[Path, Iterable[ExportRow]], None]] = {
@@ -60,10 +79,11 @@ WRITERS: dict[str, Callable[[Path, Iterable[ExportRow]], None]] = {
     ".bib": bibtex.write,
 }
 _A_TABLE = "a table (CSV, TSV, Excel or Parquet)"
-_READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, CSV, Excel or Parquet"
+_READABLE = "RIS, PubMed nbib or XML, EndNote XML, BibTeX, Web of Science, JSON, CSV, Excel or Parquet"
 _MAGIC = ((b"\xd0\xcf\x11\xe0", "xls"), (b"PAR1", "parquet"))
 _NOT_EXPORTS = (
     (b"%PDF", "a PDF"),
+    (b"{\\rtf", "a document of a word processor"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
     (b"SQLite format 3", "a database, perhaps EndNote's own library"),
@@ -73,19 +93,12 @@ _NOT_EXPORTS = (
 )
 _XML_RECORDS = (
     ("pubmed-xml", "PubmedArticleSet|PubmedArticle|PubmedBookArticle"),
+    ("registry-xml", "Trials_downloaded_from_ICTRP|Trial|clinical_study|responseWrapper|resultList"),
     ("ebsco-xml", "rec"),
     ("endnote-xml", "record"),
 )
 # Texts that come from databases and hold records in a form for people, or none.
 _NEAR_EXPORTS = (
-    (
-        "RefWorks' tagged format, which triage does not read; export the records as RIS.",
-        re.compile(r"^RT [A-Z][A-Za-z ]{2,40}\n(?:[A-Z][A-Z0-9] .*\n){2}", re.MULTILINE),
-    ),
-    (
-        "PubMed's format 'Abstract (text)', made for reading; save the search in the format 'PubMed'.",
-        re.compile(r"^PMID: \d+", re.MULTILINE),
-    ),
     (
         "a list of identifiers, no records; search for them in PubMed and save what it finds in the format 'PubMed'.",
         re.compile(r"\A(?:\d{1,9}\n){2,}\s*(?:\d{1,9})?\Z"),
@@ -98,6 +111,7 @@ _TEXTS = (
     ("wos", wos.looks_like),
     ("enw", endnote_tagged.looks_like),
     ("bibtex", bibtex.looks_like),
+    ("labelled-text", labelled.looks_like),
 )
 
 
@@ -121,6 +135,10 @@ def detect(path: Path) -> str:
     text = TextFile(path, Tally()).head.lstrip()
     if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
+    if text[:1] in "[{":
+        return "json"
+    if labelled.is_field_by_line(text):
+        return "embase-lines"
     table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
     # What comes first counts: a cell of a table may hold a line that looks like RIS.
@@ -128,10 +146,10 @@ def detect(path: Path) -> str:
         found.append((table.at, table.format))
     if found:
         return min(found)[1]
+    if labelled.looks_like_pubmed(text):
+        return "pubmed-text"
     if nbib.looks_tagged(text):
         return "nbib"
-    if text[:1] in "[{":
-        raise InputError(f"{path} looks like JSON, which triage does not read; give {_READABLE}.")
     for kind, sign in _NEAR_EXPORTS:
         if sign.search(text):
             raise InputError(f"{path} is {kind}")
@@ -156,7 +174,7 @@ def _detect_xml(path: Path, text: str) -> str:
         return "endnote-xml"  # refused there, with the reason
     raise InputError(
         f"{path} is XML, but of a kind that triage does not read (its root is {root.group(1) if root else 'missing'!r}); "
-        f"it reads that of PubMed, EndNote and EBSCO. Else give {_READABLE}."
+        f"it reads that of PubMed, EndNote, EBSCO, WHO ICTRP, ClinicalTrials.gov and Europe PMC. Else give {_READABLE}."
     )
 
 

@@ -329,6 +329,11 @@ def _rows(path: Path, reader: _csv.Reader) -> Rows:
         raise InputError(f"{path}, line {reader.line_num}: not readable as a table ({error}).") from error
 
 
+def plain_rows(path: Path, tally: Tally) -> Rows:
+    """Yield the rows of delimited text with their lines, whatever they hold; empty ones, too."""
+    yield from _delimited(path, None, tally)[0]
+
+
 # -- writing ----------------------------------------------------------------------------------
 
 
