@@ -4,12 +4,14 @@ import io
 import os
 import shutil
 import sqlite3
+import sys
 
 import pytest
 from cli_helpers import a_review, a_triage, write
 from conftest import PROTOCOL, sample_ris
 
 from triage import cli
+from triage.project import Project
 
 triage, review = a_triage, a_review
 
@@ -252,3 +254,43 @@ def test_dedupe_and_filter_tell_what_they_did_and_take_nothing_out_of_the_review
     removal = next(e for e in triage.json("log", "r.triage")["events"] if e["kind"] == "removal")
     triage("undo", "r.triage", "--event", removal["seq"])
     assert triage.json("status", "r.triage")["records"] == 26
+
+
+# -- columns --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "kept"), [("2\n3\n", 0, ("A trial", "Text")), ("2\n\n", 0, ("A trial", "")), ("\n", 2, None)]
+)
+def test_whoever_is_there_is_asked_for_the_columns(review, monkeypatch, typed, code, kept):
+    triage = review(0)
+    write(triage, "t.csv", "Ref,Study name,About\n1,A trial,Text\n")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert cli.run(["import", "r.triage", "t.csv", "--json"]) == code
+    _, err = triage._capsys.readouterr()
+    assert "2  Study name" in err and "A trial" in err
+    with Project.open(triage.folder / "r.triage") as project:
+        records = [(record.title, record.abstract) for record in project.records.read()]
+    assert records == ([kept] if kept else [])
+
+
+def test_columns_are_named_on_the_command_line(review):
+    triage = review(0)
+    write(triage, "t.csv", "Ref,Study name,About\n1,A trial,Text\n")
+    assert "--column title='Study name'" in triage.refused("import", "r.triage", "t.csv")
+    for option, said in (
+        ("title", "FIELD=HEADER"),
+        ("titel=About", "called 'titel'"),
+        ("title=Name", "no column 'Name'"),
+    ):
+        assert said in triage.refused("import", "r.triage", "t.csv", "--column", option)
+    twice = ("--column", "title=About", "--column", "title=Ref")
+    assert "twice" in triage.refused("import", "r.triage", "t.csv", *twice)
+    done = triage.json("import", "r.triage", "t.csv", "--column", "title=Study name")
+    assert done["files"][0]["kept"] == 1
+    assert [e["kind"] for e in triage.json("log", "r.triage")["events"]] == ["columns"]

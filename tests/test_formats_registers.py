@@ -153,7 +153,7 @@ Start Date*:             2012-01-01
 Medical condition:       Lupus
 
 EudraCT Number:         2011-001235-12
-Sponsor Protocol Number: ABD
+Sponsor Protocol Number: XYZ
 Full Title:              Another
 Start Date*:             2013-01-01
 """

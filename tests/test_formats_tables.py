@@ -1,5 +1,7 @@
 """Tables: where the header is, and which column is which."""
 
+import pickle
+
 import pytest
 from formats_helpers import FILES, read
 
@@ -90,3 +92,88 @@ def test_lists_as_python_writes_them(tmp_path):
         tmp_path, 'title,authors,keywords\nA,"[\'Marx, Karl\', \'O\\\'Neil, A\']","[\'x\', ""y""]"\n', "x.csv"
     ).records[0]
     assert record.authors == ("Marx, Karl", "O'Neil, A") and record.keywords == ("x", "y")
+
+
+STUDIES = (
+    "Export of a register\n"
+    "Ref,Study name long,What it is about,When\n"
+    "1,A randomised trial of peer support for adults,We did this and that.,2019\n"
+    "2,Another trial of peer support,Text,2020\n"
+)
+
+
+def test_a_table_without_a_known_title_column_says_which_one_it_may_be(tmp_path):
+    with pytest.raises(formats.NoTitleColumn, match="--column title='Study name long'") as refused:
+        read(tmp_path, STUDIES, "x.csv")
+    assert refused.value.header == ("Ref", "Study name long", "What it is about", "When")
+    assert [row[0] for row in refused.value.rows] == ["1", "2"]
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (str(again), again.header, again.rows) == (str(refused.value), refused.value.header, refused.value.rows)
+
+
+def named(path, **options):
+    return [item.found for item in formats.open_records(path, **options)]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.txt"])
+def test_columns_can_be_named(tmp_path, name):
+    (tmp_path / name).write_text(STUDIES, encoding="utf-8")
+    columns = {"title": "Study name long", "abstract": "What it is about", "year": "When"}
+    first, second = named(tmp_path / name, columns=columns)
+    assert (first.title, first.abstract, first.year) == (
+        "A randomised trial of peer support for adults",
+        "We did this and that.",
+        2019,
+    )
+    assert first.extra == {"Ref": ("1",)} and second.year == 2020
+
+
+def test_a_named_column_goes_before_one_that_is_known_by_its_name(tmp_path):
+    (tmp_path / "x.csv").write_text("Title,Title in English,Year\nUn essai,A trial,2019\n", encoding="utf-8")
+    (record,) = named(tmp_path / "x.csv", columns={"title": "Title in English"})
+    assert record.title == "A trial" and record.extra == {"Title": ("Un essai",)} and record.year == 2019
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"title": "Name"}, "no column 'Name'; its columns are: Ref, Study name long"),
+        ({"titel": "When"}, "no field of a record is called 'titel'"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused(tmp_path, columns, said):
+    (tmp_path / "x.csv").write_text(STUDIES, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        named(tmp_path / "x.csv", columns=columns)
+
+
+def test_only_tables_have_columns_and_sheets(tmp_path):
+    (tmp_path / "x.ris").write_text("TY  - JOUR\nTI  - One\nER  - \n", encoding="utf-8")
+    for options, said in (({"columns": {"title": "TI"}}, "--column needs a table"), ({"sheet": "a"}, "--sheet needs")):
+        with pytest.raises(InputError, match=said):
+            named(tmp_path / "x.ris", **options)
+
+
+def test_the_sheet_of_a_workbook_can_be_chosen(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.title = "Scopus"
+    for sheet, title in ((book.active, "One"), (book.create_sheet("IEEE"), "Two")):
+        sheet.append(["Title", "Year"])
+        sheet.append([title, 2019])
+    book.save(tmp_path / "x.xlsx")
+    assert [record.title for record in named(tmp_path / "x.xlsx")] == ["One"]
+    assert [record.title for record in named(tmp_path / "x.xlsx", sheet="IEEE")] == ["Two"]
+    with pytest.raises(InputError, match="no sheet 'ACM' with text; its sheets are: Scopus, IEEE"):
+        named(tmp_path / "x.xlsx", sheet="ACM")
+    (tmp_path / "x.csv").write_text("title\nOne\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has no sheets"):
+        named(tmp_path / "x.csv", sheet="IEEE")
+
+
+def test_columns_of_other_languages_and_of_one_name(tmp_path):
+    reading = read(tmp_path, "题名,作者,摘要,年,备注,备注\n题,张三,文,2020,a,b\n", "x.csv")
+    (record,) = reading.records
+    assert (record.title, record.authors, record.abstract, record.year) == ("题", ("张三",), "文", 2020)
+    assert record.extra == {"备注": ("a", "b")}

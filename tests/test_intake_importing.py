@@ -1,5 +1,7 @@
 """Files in: the same bytes once, one bad file keeps all out, decisions that come along."""
 
+import json
+
 import pytest
 from conftest import PROTOCOL, sample_ris
 from intake_helpers import WITH_TAGS, an_empty_review, decided, decisions_file
@@ -115,3 +117,24 @@ def test_a_changed_imported_decision_is_the_reviewers_choice(empty, tmp_path):
     intake.import_files(empty, [table(tmp_path / "one.csv", ["A title,x,1"])], reviewer="ann", label_column="verdict")
     intake.label(empty, decisions_file(tmp_path / "d.csv", [[1, "0", "", ""]]), reviewer="ann")
     assert [e.origin for e in empty.log.events() if e.kind is Kind.DECISION] == [Origin.IMPORTED, Origin.CHOSEN]
+
+
+def test_columns_that_were_named_hold_for_later_files_of_the_same_header(empty, tmp_path):
+    first = table(tmp_path / "a.csv", ["One trial,x"], "Study name,About")
+    later = table(tmp_path / "b.csv", ["Two trials,y"], "Study name,About")
+    other = table(tmp_path / "c.csv", ["Three trials,z"], "Study name,Other")
+    columns = {"title": "Study name", "abstract": "About"}
+    with pytest.raises(formats.NoTitleColumn):
+        intake.import_files(empty, [first], reviewer="ann")
+    intake.import_files(empty, [first], reviewer="ann", columns=columns)
+    (event,) = empty.log.events()
+    assert event.kind is Kind.COLUMNS and event.reviewer == "ann"
+    assert json.loads(event.note) == {"header": ["Study name", "About"], "columns": columns}
+    (done,) = intake.import_files(empty, [later], reviewer="bob")
+    assert "title from 'Study name'" in done.warnings[0].message
+    assert [(r.title, r.abstract) for r in empty.records.read()] == [("One trial", "x"), ("Two trials", "y")]
+    with pytest.raises(formats.NoTitleColumn):
+        intake.import_files(empty, [other], reviewer="ann")
+    ris = tmp_path / "d.ris"
+    ris.write_text(sample_ris(2), encoding="utf-8")
+    assert intake.import_files(empty, [ris], reviewer="ann")[0].kept == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,8 @@ from .output import (
     PromptFile,
     Review,
     Reviewer,
+    ask_for_columns,
+    columns_named,
     machine_named,
     open_review,
     print_json,
@@ -27,6 +29,9 @@ from .output import (
     user_name,
     warn_if_unranked,
 )
+
+if TYPE_CHECKING:
+    from ..machines import Machine
 
 
 @app.command()
@@ -93,6 +98,19 @@ def import_(
             "1 or 0, or blank).",
         ),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar='FIELD="HEADER"',
+            show_default=False,
+            help="The column of a table that holds a field, such as title, abstract or year, where it is not found by its "
+            "name; once for each. Later files of the same header are read likewise.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        str,
+        typer.Option(metavar="NAME", show_default=False, help="The sheet of a workbook, if not the first with titles."),
+    ] = "",
     reviewer: Reviewer = None,
     machine: MachineName = None,
     prompt_file: PromptFile = None,
@@ -110,26 +128,34 @@ def import_(
     a tool as a reviewer is asked about: --machine or --person answers beforehand.
     """
     from .. import intake, terminal
+    from ..formats import NoTitleColumn
 
     screener = machine_named(machine, prompt_file, person)
+    columns = columns_named(column or ())
     with open_review(review) as project:
         warnings = warn_if_unranked(project)
-        done = take_labels(
-            lambda machine, of_a_person: intake.import_files(
+
+        def take(machine: Machine | None, of_a_person: bool) -> list[intake.Imported]:
+            return intake.import_files(
                 project,
                 files,
                 reviewer=user_name(reviewer if machine is None or screener else None),
                 source=source,
                 format=format,
                 label_column=label_column,
+                columns=columns,
+                sheet=sheet,
                 machine=machine,
                 of_a_person=of_a_person,
                 progress=terminal.progress_bar,
-            ),
-            screener,
-            person,
-            reviewer,
-        )
+            )
+
+        while True:
+            try:
+                done = take_labels(take, screener, person, reviewer)
+                break
+            except NoTitleColumn as error:
+                columns = ask_for_columns(error)
         total = project.records.count()
     if as_json:
         print_json({"files": done, "records": total, "warnings": warnings})

@@ -16,10 +16,11 @@ from ..as_json import as_json
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from _typeshed import DataclassInstance
 
+    from ..formats import NoTitleColumn
     from ..machines import Machine
     from ..project import Project
 
@@ -207,3 +208,50 @@ def warn_if_unranked(project: Project, stage: str | None = None) -> list[str]:
     if said:
         say(printable_line(said))
     return [said] if said else []
+
+
+def columns_named(given: Sequence[str]) -> dict[str, str]:
+    """Return the columns of --column options by the field of a record that they hold.
+
+    Raises
+    ------
+    InputError
+        When one of them is not FIELD=HEADER, or names a field twice.
+    """
+    columns: dict[str, str] = {}
+    for one in given:
+        field, equals, name = one.partition("=")
+        field, name = field.strip().lower(), name.strip()
+        if not (field and equals and name):
+            raise InputError(f"--column {one!r} should be FIELD=HEADER, such as title='Scientific title'.")
+        if field in columns:
+            raise InputError(f"--column names {field!r} twice; name one column for each field.")
+        columns[field] = name
+    return columns
+
+
+def ask_for_columns(asked: NoTitleColumn) -> dict[str, str]:
+    """Show the first rows of a table, and ask which columns hold titles and abstracts.
+
+    Raises
+    ------
+    InputError
+        What was `asked`, when nobody is there to answer.
+    """
+    if not (sys.stdin.isatty() and asked.header):
+        raise asked
+    say(printable_line(asked.message.partition(" Say ")[0]))
+    for number, name in enumerate(asked.header, 1):
+        cells = [cells[number - 1] for cells in asked.rows if number <= len(cells) and cells[number - 1].strip()]
+        say(f"  {number:>3}  {printable_line(name or '(no name)'):<30}  {short(printable_line(' | '.join(cells)))}")
+    columns = {}
+    for field, question in (
+        ("title", "Which column holds the titles (its number; anything else stops)"),
+        ("abstract", "Which one holds the abstracts (its number, or Enter for none)"),
+    ):
+        answer = typer.prompt(question, default="", show_default=False, err=True).strip()
+        if answer.isdecimal() and 1 <= int(answer) <= len(asked.header) and asked.header[int(answer) - 1]:
+            columns[field] = asked.header[int(answer) - 1]
+        elif field == "title":
+            raise InputError("Nothing was taken.")
+    return columns

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import InputError
 from . import (
@@ -24,14 +25,16 @@ from . import (
     wos,
 )
 from .archives import kind_of_zip
-from .columns import armed, letters
+from .columns import COLUMNS, armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
-from .tables import rows_under_header
+from .tables import NoTitleColumn, first_rows, rows_under_header
 from .text import TextFile, read_head
 from .votes import reason_in_notes, voters_in_notes
 
 __all__ = [
+    "COLUMNS",
     "FORMATS",
+    "NoTitleColumn",
     "REMAINDER",
     "TABLES",
     "WRITERS",
@@ -43,6 +46,7 @@ __all__ = [
     "armed",
     "check_writable",
     "detect",
+    "first_rows",
     "letters",
     "open_records",
     "open_table",
@@ -115,8 +119,10 @@ _TEXTS = (
 )
 
 
-def detect(path: Path) -> str:
+def detect(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return a file's format, one of `FORMATS`, by what is in it.
+
+    Where `columns` of a table are named, a text that has them is one.
 
     Raises
     ------
@@ -135,11 +141,13 @@ def detect(path: Path) -> str:
     text = TextFile(path, Tally()).head.lstrip()
     if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
+    table = tables.detect(path, text, columns)
+    if table is not None and table.titles and columns:
+        return table.format
     if text[:1] in "[{":
         return "json"
     if labelled.is_field_by_line(text):
         return "embase-lines"
-    table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
     # What comes first counts: a cell of a table may hold a line that looks like RIS.
     if table is not None and table.titles:
@@ -217,7 +225,14 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     return "line" if format == "csv" else "row", header, rows, tally
 
 
-def open_records(path: Path, format: str = "auto", label_column: str | None = None) -> Stream:
+def open_records(
+    path: Path,
+    format: str = "auto",
+    label_column: str | None = None,
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+) -> Stream:
     """Open a file of records, to be read one after the other in bounded memory.
 
     Parameters
@@ -227,6 +242,10 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
         One of `FORMATS`, or "auto".
     label_column : str, optional
         A table's column whose text comes with each record.
+    columns : mapping of str to str
+        A table's columns of some of a record's fields (`COLUMNS`), where they are not found by their names.
+    sheet : str
+        The sheet of a workbook; "" takes the first that has a column of titles.
 
     Returns
     -------
@@ -240,13 +259,16 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
     """
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown --format {format!r}; choose one of {', '.join(FORMATS)}.")
+    if unknown := next((field for field in columns if field not in COLUMNS), None):
+        raise InputError(f"no field of a record is called {unknown!r}; name the columns of {', '.join(COLUMNS)}.")
     path = Path(path)
-    chosen = detect(path) if format == "auto" else format
+    chosen = detect(path, columns) if format == "auto" else format
     tally = Tally()
     if chosen in TABLES:
-        return Stream(path, chosen, tables.records(path, chosen, tally, label_column), tally)
-    if label_column is not None:
-        raise InputError(f"{path} is a {chosen} file; a label column needs a table (CSV, Excel or Parquet).")
+        return Stream(path, chosen, tables.records(path, chosen, tally, label_column, columns, sheet), tally)
+    for asked, what in ((label_column, "a label column"), (columns, "--column"), (sheet, "--sheet")):
+        if asked:
+            raise InputError(f"{path} is a {chosen} file; {what} needs a table (CSV, Excel or Parquet).")
     return Stream(path, chosen, _READERS[chosen](path, tally), tally)
 
 

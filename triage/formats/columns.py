@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..records import Record, is_placeholder, normal_doi
 from .common import (
@@ -22,7 +23,7 @@ from .names import one_each
 
 # Column names as databases and reference managers write them, compared by their letters only; the first
 # of a field's names that the table has is its column. The two-letter names are those of Web of
-# Science, Ovid and MEDLINE.
+# Science, Ovid and MEDLINE; some are those of sites in other languages.
 COLUMNS = {
     "title": (
         "title",
@@ -38,10 +39,34 @@ COLUMNS = {
         "scientifictitle",
         "papertitle",
         "titleprimary",
+        "titel",
+        "titre",
+        "título",
+        "titulo",
+        "titolo",
+        "题名",
+        "标题",
+        "篇名",
+        "論文名",
         "fulltitle",
         "ti",
     ),
-    "abstract": ("abstract", "abstractnote", "abstracttext", "notesabstract", "briefsummary", "summary", "ab"),
+    "abstract": (
+        "abstract",
+        "abstractnote",
+        "abstracttext",
+        "notesabstract",
+        "briefsummary",
+        "summary",
+        "zusammenfassung",
+        "résumé",
+        "resumen",
+        "resumo",
+        "riassunto",
+        "摘要",
+        "抄録",
+        "ab",
+    ),
     "authors": (
         "authors",
         "author",
@@ -53,6 +78,12 @@ COLUMNS = {
         "authorshipsauthordisplayname",
         "authorsprimary",
         "authorstring",
+        "autoren",
+        "auteurs",
+        "autores",
+        "autori",
+        "作者",
+        "著者",
         "au",
     ),
     "year": (
@@ -61,6 +92,14 @@ COLUMNS = {
         "pubyear",
         "publishedyear",
         "yearpublished",
+        "jahr",
+        "année",
+        "año",
+        "ano",
+        "anno",
+        "年",
+        "出版年",
+        "发表时间",
         "py",
         "issueddateparts",
         "publishedprintdateparts",
@@ -98,6 +137,11 @@ COLUMNS = {
         "hostvenuedisplayname",
         "journalinfojournaltitle",
         "periodicalfull",
+        "zeitschrift",
+        "revue",
+        "revista",
+        "rivista",
+        "刊名",
         "parenttitle",
         "so",
     ),
@@ -152,13 +196,19 @@ def letters(name: str) -> str:
 class Columns:
     """The columns of a table, by the names in its header.
 
+    Parameters
+    ----------
+    header : sequence of str
+    named : mapping of str to str
+        The columns of some fields by name, whatever else the table has for them.
+
     Attributes
     ----------
     at : dict of str to list of int
         Where each field of a record may be, the best place first.
     """
 
-    def __init__(self, header: Sequence[str]):
+    def __init__(self, header: Sequence[str], named: Mapping[str, str] = MappingProxyType({})):
         names = [letters(name) for name in header]
         self.at = {
             field: places
@@ -168,6 +218,12 @@ class Columns:
         # A column of this name holds the database, as a rule; where volumes and the like have no other journal, that.
         if "journal" not in self.at and "source" in names and _OF_JOURNALS.intersection(names):
             self.at["journal"] = [names.index("source")]
+        chosen = {field: [list(header).index(name)] for field, name in named.items()}
+        taken = {at for places in chosen.values() for at in places}
+        self.at = {
+            field: left for field, places in self.at.items() if (left := [at for at in places if at not in taken])
+        }
+        self.at.update(chosen)
         self._header = list(header)
         self._ours = REMAINDER in header
         self._remainder: list[int] = []

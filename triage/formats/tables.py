@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from shlex import quote
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _HEADER_WITHIN = 20  # rows: Dimensions, Embase and others put a line or two about the export first
 _LINES_OF_A_ROW, _LENGTH_OF_A_ROW = 100, 2**20
+_SHOWN = 3  # rows of a table whose columns are asked about
+_TITLE_LENGTH = 95  # characters, about the mean of titles in medicine
 Rows = Iterator[tuple[int, list[str]]]
 IsHeader = Callable[[Sequence[str]], bool]
 
@@ -38,8 +42,30 @@ class Table:
     searches: bool  # its header is that of a search history
 
 
-def detect(path: Path, head: str) -> Table | None:
-    """Return what kind of table a text is, judged by its first lines; None when it is not a table."""
+class NoTitleColumn(InputError):
+    """A table of which no column is known to hold titles; somebody who sees it can name one.
+
+    Attributes
+    ----------
+    header : tuple of str
+        The first row with text, which names the columns as a rule.
+    rows : tuple of tuple of str
+        The first rows under it.
+    """
+
+    def __init__(self, message: str, header: Sequence[str] = (), rows: Sequence[Sequence[str]] = ()):
+        super().__init__(message)
+        self.header, self.rows = tuple(header), tuple(map(tuple, rows))
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.message, self.header, self.rows)
+
+
+def detect(path: Path, head: str, named: Mapping[str, str] = MappingProxyType({})) -> Table | None:
+    """Return what kind of table a text is, judged by its first lines; None when it is not a table.
+
+    A row that has all columns that are `named` is its header.
+    """
     first, at = None, 0
     for line in head.split("\n")[:_HEADER_WITHIN]:
         cells, delimiter = _cells_of(line)
@@ -48,6 +74,7 @@ def detect(path: Path, head: str) -> Table | None:
         is_first = first is None and path.suffix.lower() in (".csv", ".tsv", ".tab")
         # Below the first line a single title is not a header: other formats have lines that look like it.
         titles = _names_titles(names) and (len(names) > 1 or is_first) and (first is None or known >= 3)
+        titles = _has(cells, named) if named else titles
         table = Table("tsv" if delimiter == "\t" else "csv", delimiter, at, titles, _is_search_history(names))
         if table.titles or table.searches:
             return table
@@ -70,18 +97,29 @@ def _names_titles(names: Sequence[str]) -> bool:
     return any(name in COLUMNS["title"] or name == "abstract" for name in names)
 
 
+def _has(cells: Sequence[str], named: Mapping[str, str]) -> bool:
+    return {*named.values()} <= {cell.strip() for cell in cells}
+
+
 def _is_search_history(names: Sequence[str]) -> bool:
     return "results" in names and any(name in names for name in ("query", "searchnumber", "searchterms", "searches"))
 
 
-def records(path: Path, format: str, tally: Tally, label_column: str | None = None) -> Iterator[Item]:
-    """Read a table; `format` is csv, tsv, xlsx, xls or parquet."""
-    rows, count = _table_rows(path, format, tally)
-    header, above = _header(path, rows)
+def records(
+    path: Path,
+    format: str,
+    tally: Tally,
+    label_column: str | None = None,
+    named: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+) -> Iterator[Item]:
+    """Read a table; `format` is csv, tsv, xlsx, xls or parquet, `named` are the columns of fields, where somebody said."""
+    rows, count = _table_rows(path, format, tally, sheet=sheet, named=named)
+    header, above = _header(path, rows, named)
     tally.announced = count - above
-    columns = Columns(header)
+    columns = Columns(header, named)
     if "title" not in columns.at:
-        raise InputError(_without_titles(path, header))
+        raise _without_titles(path, header, [cells for _, cells in islice(rows, _SHOWN)])
     label = _labeller(path, header, label_column, tally)
     doubt = Doubt(tally)
     if not tally.announced:
@@ -134,14 +172,28 @@ def blank_rows(path: Path, format: str) -> list[int]:
     return blank
 
 
-def _table_rows(path: Path, format: str, tally: Tally, is_header: IsHeader | None = None) -> tuple[Rows, int]:
+def _table_rows(
+    path: Path,
+    format: str,
+    tally: Tally,
+    is_header: IsHeader | None = None,
+    sheet: str = "",
+    named: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Rows, int]:
     """Return a table's rows with their lines, and how many have text, counted apart.
 
-    `is_header` recognizes the row of column names, by which a workbook's sheet is chosen; without it, one with titles.
+    `is_header` recognizes the row of column names, by which a workbook's sheet is chosen where `sheet` does not name it;
+    without it, one with the columns that are named, else one with titles.
     """
+    if sheet and format not in ("xlsx", "xls"):
+        raise InputError(f"{path} is a {format} file, which has no sheets; leave --sheet out.")
     if format in ("csv", "tsv"):
         return _delimited(path, "\t" if format == "tsv" else None, tally)
-    return workbooks.rows(path, format, tally, is_header or (lambda cells: _names_titles([letters(c) for c in cells])))
+
+    def names_columns(cells: Sequence[str]) -> bool:
+        return _has(cells, named) if named else _names_titles([letters(c) for c in cells])
+
+    return workbooks.rows(path, format, tally, is_header or names_columns, sheet)
 
 
 def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> tuple[list[str], Rows]:
@@ -161,13 +213,22 @@ def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> 
     return (above[0] if above else []), iter(())
 
 
-def rows_under_header(path: Path, format: str) -> tuple[list[str], Rows]:
+def rows_under_header(
+    path: Path, format: str, named: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
-    rows, _ = _table_rows(path, format, Tally())
-    return _header(path, rows)[0], rows
+    rows, _ = _table_rows(path, format, Tally(), sheet=sheet, named=named)
+    return _header(path, rows, named)[0], rows
 
 
-def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
+def first_rows(path: Path, format: str, sheet: str = "") -> list[list[str]]:
+    """Return the first rows with text of a table, among which its header is."""
+    rows, _ = _table_rows(path, format, Tally(), sheet=sheet)
+    filled = ([cell.strip() for cell in cells] for _, cells in rows if any(map(str.strip, cells)))
+    return list(islice(filled, _HEADER_WITHIN))
+
+
+def _header(path: Path, rows: Rows, named: Mapping[str, str]) -> tuple[list[str], int]:
     """Return the row that names the columns, and how many rows with text it and those above it are."""
     seen: list[list[str]] = []
     for _, cells in rows:
@@ -176,7 +237,7 @@ def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
         header = [cell.strip() for cell in cells]
         seen.append(header)
         names = [letters(cell) for cell in header]
-        if _names_titles(names):
+        if _has(header, named) if named else _names_titles(names):
             return header, len(seen)
         if _is_search_history(names):
             raise InputError(
@@ -185,15 +246,39 @@ def _header(path: Path, rows: Rows) -> tuple[list[str], int]:
             )
         if len(seen) == _HEADER_WITHIN:
             break
-    raise InputError(_without_titles(path, seen[0] if seen else []))
+    # What names the columns comes before the rows of as many cells.
+    width = max(map(len, seen), default=0)
+    at = next((at for at, cells in enumerate(seen) if len(cells) == width and all(cells)), 0)
+    likely = seen[at] if seen else []
+    if named:
+        missing = next((name for name in named.values() if not any(name in header for header in seen)), "")
+        wanted = f"no column {missing!r}" if missing else "no row that names all of these columns"
+        raise InputError(f"{path} has {wanted}; its columns are: {_in_words(likely)}.")
+    raise _without_titles(path, likely, seen[at + 1 : at + 1 + _SHOWN])
 
 
-def _without_titles(path: Path, header: Sequence[str]) -> str:
-    named = ", ".join(filter(None, header[:12])) or "none"
-    return (
-        f"{path} has no title column; its columns are: {named[:200]}. Rename the one that holds the titles to 'title', "
-        "or add an empty one of that name."
+def _in_words(header: Sequence[str]) -> str:
+    return (", ".join(filter(None, header[:12])) or "none")[:200]
+
+
+def _without_titles(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> NoTitleColumn:
+    return NoTitleColumn(
+        f"{path} has no title column; its columns are: {_in_words(header)}. Say which one holds the titles, such as "
+        f"--column title={quote(_likeliest(header, rows))}; --column abstract=NAME and others likewise.",
+        header,
+        rows,
     )
+
+
+def _likeliest(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the column that titles are in most likely: of texts as long as titles are."""
+
+    def distance(at: int) -> float:
+        lengths = [len(cells[at]) for cells in rows if at < len(cells) and " " in cells[at].strip()]
+        return abs(sum(lengths) / len(lengths) - _TITLE_LENGTH) if lengths else float("inf")
+
+    columns = [at for at, name in enumerate(header) if name]
+    return header[min(columns, key=distance)] if columns else "NAME"
 
 
 def _labeller(

@@ -26,7 +26,9 @@ _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 
 
-def rows(path: Path, format: str, tally: Tally, is_header: Callable[[Sequence[str]], bool]) -> tuple[Rows, int]:
+def rows(
+    path: Path, format: str, tally: Tally, is_header: Callable[[Sequence[str]], bool], sheet: str = ""
+) -> tuple[Rows, int]:
     """Return a file's rows with their numbers, and how many have text, counted apart.
 
     Parameters
@@ -37,10 +39,12 @@ def rows(path: Path, format: str, tally: Tally, is_header: Callable[[Sequence[st
     tally : Tally
     is_header : callable
         Tells a row of column names, by which the sheet of records is chosen.
+    sheet : str
+        The name of the sheet to read; "" chooses by `is_header`.
     """
     if format == "parquet":
         return _parquet(path, tally)
-    return _excel(path, tally, is_header, _size(path) if format == "xlsx" else 0)
+    return _excel(path, tally, is_header, _size(path) if format == "xlsx" else 0, sheet)
 
 
 def _size(path: Path) -> int:
@@ -79,7 +83,9 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool], written: int) -> tuple[Rows, int]:
+def _excel(
+    path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool], written: int, sheet: str
+) -> tuple[Rows, int]:
     """Return the rows of the sheet of records; `written` rows have several values by a count of their own."""
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -96,11 +102,15 @@ def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool],
     filled = [(name, found) for name, found in sheets if any(cell not in ("", None) for row in found for cell in row)]
     if not filled:
         raise InputError(f"{path} holds no cell with text.")
-    chosen = next((s for s in filled if any(is_header([_text(c) for c in row]) for row in s[1][:20])), filled[0])
+    if sheet and sheet not in (name for name, _ in filled):
+        raise InputError(f"{path} has no sheet {sheet!r} with text; its sheets are: {', '.join(n for n, _ in filled)}.")
+    # A header is near the top, but not always in the first row.
+    headed = (s for s in filled if any(is_header([_text(c) for c in row]) for row in s[1][:20]))
+    chosen = next((s for s in filled if s[0] == sheet), None) or next(headed, filled[0])
     name, found = chosen
     others = [n for n, _ in filled if n != name]
-    if others:
-        tally.warn(1, f"read the sheet {name!r}; not read: {', '.join(others)}")
+    if others and not sheet:
+        tally.warn(1, f"read the sheet {name!r}; not read: {', '.join(others)} (--sheet NAME reads another one)")
     read = sum(any(cell not in ("", None) for cell in row) for _, sheet in filled for row in sheet)
     if written > read:
         tally.warn(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -81,6 +83,8 @@ def import_files(
     source: str | None = None,
     format: str = "auto",
     label_column: str | None = None,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
     machine: Machine | None = None,
     of_a_person: bool = False,
     progress: Progress = no_progress,
@@ -103,6 +107,11 @@ def import_files(
     label_column : str, optional
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
+    columns : mapping of str to str
+        Columns of a table by the field of a record that they hold (`formats.COLUMNS`). They are logged, and hold for later
+        files of the same header, too.
+    sheet : str
+        The sheet of a workbook to read, where it is not the first that has titles.
     machine : Machine, optional
         Whose labels the files hold, where they are a machine's: they become suggestions, with its score and rationale
         where a table has columns for them.
@@ -122,7 +131,9 @@ def import_files(
     if machine is not None:
         project.log.check_machine(machine.name)
     source = (source or "").strip() or None
-    looked = [_look(path, format, label_column, machine, of_a_person, progress) for path in paths]
+    how = _How(format, label_column, columns, sheet)
+    hows = [how if columns else _as_before(project, path, how) for path in paths]
+    looked = [_look(path, how, machine, of_a_person, progress) for path, how in zip(paths, hows, strict=True)]
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
             f"{', '.join(str(path) for path in paths)}: no label of {machine.name!r} was found; name the --label-column "
@@ -144,7 +155,7 @@ def import_files(
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
                 ids: Sequence[int] = project.records.add(
-                    look.records(label_column, tick),
+                    look.records(tick),
                     look.lines,
                     name=look.path.name,
                     source=source or look.path.stem,
@@ -159,6 +170,9 @@ def import_files(
         given = {ids[n]: one for n, one in look.suggestions.items()}
         suggested.append(0 if machine is None else _suggest(project, look.path, machine, given, reviewer))
         added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
+    if columns:
+        for header in dict.fromkeys(look.header for look in looked):
+            project.log.name_columns(header, columns, reviewer=reviewer)
     missing = _undecided(project, [labelled for _, labelled in added])
     if any(missing):
         codes = codes_of(review.asked().reasons)
@@ -192,6 +206,38 @@ def import_files(
 
 
 @dataclass(frozen=True, slots=True)
+class _How:
+    """How a file is to be read, where its content does not say; see `formats.open_records`."""
+
+    format: str
+    label_column: str | None
+    columns: Mapping[str, str]
+    sheet: str
+    as_before: bool = False  # its columns are those of an earlier file
+
+    def open(self, path: Path) -> formats.Stream:
+        return formats.open_records(path, self.format, self.label_column, columns=self.columns, sheet=self.sheet)
+
+    def header(self, path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+        return formats.rows_under_header(path, self.format, self.columns, self.sheet)
+
+
+def _as_before(project: Project, path: Path, how: _How) -> _How:
+    """Return how to read a file: with the columns that somebody named for another one of the same header, if any."""
+    notes = [json.loads(e.note) for e in reversed(project.snapshot().events) if e.kind is Kind.COLUMNS]
+    if not notes or path.is_dir():
+        return how
+    for named in notes:
+        try:
+            format = formats.detect(path, named["columns"]) if how.format == "auto" else how.format
+        except InputError:
+            continue  # it is no such table; whether it is anything else is seen when it is read
+        if format in formats.TABLES and named["header"] in formats.first_rows(path, format, how.sheet):
+            return replace(how, columns=named["columns"], as_before=True)
+    return how
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """What a first reading of a file found; its records are read again when they are stored.
 
@@ -199,7 +245,9 @@ class _Look:
     """
 
     path: Path
+    how: _How
     format: str
+    header: tuple[str, ...]  # of a table whose columns were named
     sha256: str
     announced: int
     lines: list[int]
@@ -209,7 +257,7 @@ class _Look:
     warnings: list[formats.Problem]
     suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `labels`
 
-    def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
+    def records(self, tick: Callable[[int, int], None]) -> Iterator[Record]:
         """Yield the records that are kept.
 
         Raises
@@ -218,7 +266,7 @@ class _Look:
             At the end, when the file is no longer the one that was looked at.
         """
         done = 0
-        for _, found, _ in formats.open_records(self.path, self.format, label_column):
+        for _, found, _ in replace(self.how, format=self.format).open(self.path):
             if isinstance(found, Record):
                 done += 1
                 if done <= len(self.lines):
@@ -230,14 +278,14 @@ class _Look:
             )
 
 
-def _look(
-    path: Path, format: str, label_column: str | None, machine: Machine | None, of_a_person: bool, progress: Progress
-) -> _Look:
+def _look(path: Path, how: _How, machine: Machine | None, of_a_person: bool, progress: Progress) -> _Look:
     """Read a file to its end, keep none of its records, and check every label, and whose they are."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
-    stream = formats.open_records(path, format, label_column)
-    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {})
+    stream = how.open(path)
+    header = tuple(replace(how, format=stream.format).header(path)[0]) if how.columns else ()
+    look = _Look(path, how, stream.format, header, _sha256(path), 0, [], [], {}, [], [], {})
+    label_column = how.label_column
     voters: dict[str, str] = {}
     faults = Faults(str(path))
     with progress(f"Reading {path.name}") as tick:
@@ -260,8 +308,11 @@ def _look(
                 tick(stream.announced, max(stream.announced, int(stream.announced / stream.fraction)))
     faults.refuse()
     look = replace(look, announced=stream.announced, warnings=stream.warnings)
+    if how.as_before:
+        named = ", ".join(f"{field} from {name!r}" for field, name in how.columns.items())
+        look.warnings.append(formats.Problem(1, f"columns as named for an earlier file of this header: {named}"))
     if machine is not None:
-        return _of_a_machine(look, machine, label_column)
+        return _of_a_machine(look, machine)
     if any(look.labels) and not of_a_person:
         reviewers = [(where, name) for name, where in voters.items()]
         ask_whose(path, [label_column or ""], chain(reviewers, _named_reviewers(look)))
@@ -273,19 +324,19 @@ def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
     if look.format not in formats.TABLES:
         return
     labelled = {line for line, label in zip(look.lines, look.labels, strict=True) if label is not None}
-    header, rows = formats.rows_under_header(look.path, look.format)
+    header, rows = replace(look.how, format=look.format).header(look.path)
     columns = reviewer_columns(header)
     for line, cells in rows if columns else ():
         if line in labelled:
             yield from ((f"line {line}, column {header[at]!r},", cells[at]) for at in columns if at < len(cells))
 
 
-def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _Look:
+def _of_a_machine(look: _Look, machine: Machine) -> _Look:
     """Return what was found with the labels as a machine's suggestions, and none that could be decisions."""
     said: dict[int, dict[str, str]] = {}  # by line
     if look.format in formats.TABLES:
-        header, rows = formats.rows_under_header(look.path, look.format)
-        columns = {name: at for name, at in machine_columns(header).items() if header[at] != label_column}
+        header, rows = replace(look.how, format=look.format).header(look.path)
+        columns = {name: at for name, at in machine_columns(header).items() if header[at] != look.how.label_column}
         for line, cells in rows if columns else ():
             said[line] = {name: cells[at] for name, at in columns.items() if at < len(cells)}
     faults = Faults(str(look.path))

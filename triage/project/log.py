@@ -222,6 +222,11 @@ class Log:
             rows = ({"kind": Kind.SUGGESTION, "stage": stage, "reviewer": machine, **one} for one in suggestions)
             return self._reader.append(connection, rows)
 
+    def name_columns(self, header: Sequence[str], columns: Mapping[str, str], *, reviewer: str) -> Event:
+        """Log which columns of a table hold which fields of a record, for this file and others of the same header."""
+        note = storable(json.dumps({"header": list(header), "columns": dict(columns)}, ensure_ascii=False))
+        return self._append([{"kind": Kind.COLUMNS, "reviewer": reviewer, "note": note}])[0]
+
     def _machine(self, connection: Connection, name: str) -> str:
         """Return the name under which a machine is known or is to be."""
         if (known := self._reader.live().machine_named(name)) is not None:

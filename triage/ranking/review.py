@@ -275,6 +275,7 @@ _OF_NO_RANKING = frozenset(
         Kind.MACHINE,
         Kind.SUGGESTION,
         Kind.CHECK,
+        Kind.COLUMNS,
         Kind.STOP,
         Kind.REVEAL,
     )
