@@ -65,6 +65,7 @@ FORMS = {
     "/batches/take-back": {"event": 1},
     "/overview/stop": {"anyway": "yes"},
     "/overview/stop/take-back": {},
+    "/protocol": {"title": "Mine", "target": "95", "confidence": "95"},
     "/second-look": {"size": 1},
 }
 # What may find nothing to do, whoever asks for it: which of them comes first is not the order of a review.
@@ -89,6 +90,8 @@ def test_each_route_from_each_role(review, role):
                     sent["json"] = BODIES[path]
                 elif path in FORMS:
                     sent["data"] = {**FORMS[path], "csrf": token["x-csrf-token"]}
+                elif path == "/api/criteria":
+                    sent["data"] = {"text": "Adults with depression"}
                 elif path == "/api/import":
                     sent["files"] = {"files": ("a.ris", "TY  - JOUR\nTI  - one more\nER  - \n")}
                 elif path == "/api/attachments" and method == "POST":

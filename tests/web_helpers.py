@@ -124,6 +124,9 @@ NEEDS = {
     **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
     **dict.fromkeys(
         (
+            "GET /protocol",
+            "POST /protocol",
+            "POST /api/criteria",
             "GET /files",
             "GET /duplicates",
             "GET /people",

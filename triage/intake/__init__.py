@@ -1,5 +1,6 @@
 """What comes into a review and goes out of it: files of records, duplicates, limits, labels, exports."""
 
+from .documents import text_of
 from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
 from .exporting import EXPORTABLE, export
 from .importing import Imported, import_files, new
@@ -26,5 +27,6 @@ __all__ = [
     "settle",
     "settle_maybe",
     "take_back",
+    "text_of",
     "undo",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from .. import protocol as protocols
 from ..errors import InputError
-from ..log import CurrentState
+from ..log import CurrentState, Kind
 from ..log.stage import Stage, stage_of
 from . import schema
 from .attachments import Attachments
@@ -164,6 +167,12 @@ class Project:
 
     # -- protocol -----------------------------------------------------------------------------
 
+    @property
+    def protocol_file(self) -> Path | None:
+        """The protocol's file, where it has one on this machine."""
+        noted = self._reader.protocol_path
+        return None if noted is None else self._database.place.resolve_path(noted)
+
     def refresh_protocol(self) -> bool:
         """Take over the protocol file named at creation when it has changed; return whether it had.
 
@@ -172,7 +181,7 @@ class Project:
         InputError
             When the changed file is not a valid protocol; the one in force stays.
         """
-        if (noted := self._reader.protocol_path) is None or (path := self._database.place.resolve_path(noted)) is None:
+        if (path := self.protocol_file) is None:
             return False
         try:
             changed = path.read_text(encoding="utf-8-sig")
@@ -185,6 +194,64 @@ class Project:
             self._reader.begin(connection)
             if changed == self._reader.protocol_known:  # somebody else was faster
                 return False
-            values = {"id": next_id(connection, schema.protocols.c.id), "text": changed, "at": now()}
-            connection.execute(insert(schema.protocols).values(values))
+            self._put_in_force(connection, changed, "")
         return True
+
+    def _put_in_force(self, connection: Connection, text: str, reviewer: str) -> None:
+        number = next_id(connection, schema.protocols.c.id)
+        connection.execute(insert(schema.protocols).values({"id": number, "text": text, "at": now()}))
+        note = json.dumps({"version": number, "sha256": hashlib.sha256(text.encode("utf-8")).hexdigest()})
+        self._reader.append(connection, [{"kind": Kind.PROTOCOL, "reviewer": reviewer, "note": note}])
+
+    def change_protocol(self, wanted: protocols.Protocol, *, reviewer: str, seen: str | None = None) -> bool:
+        """Put a protocol in force: a new version in the review, and its file rewritten where it has one.
+
+        Comments in the file, and the order of what does not change, are kept.
+
+        Parameters
+        ----------
+        wanted : Protocol
+        reviewer : str
+            Who changes it.
+        seen : str, optional
+            The TOML that the change was made from.
+
+        Returns
+        -------
+        bool
+            Whether anything changed.
+
+        Raises
+        ------
+        InputError
+            When it is no valid protocol, the file cannot be written, or the protocol is no longer the one that was seen.
+        """
+        self.refresh_protocol()
+        with self.turn():
+            self.snapshot()
+            known = self._reader.protocol_known
+            if seen is not None and seen != known:
+                raise InputError(
+                    "The protocol was changed meanwhile, in its file or by somebody else; load the page again, and make "
+                    "your change in what is in force now."
+                )
+            changed = protocols.write(known, wanted)
+            if changed == known:
+                return False
+            if (path := self.protocol_file) is not None:
+                _replace_text(path, changed)
+            with self._database.write() as connection:
+                self._put_in_force(connection, changed, reviewer)
+        return True
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); the protocol stays as it was.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -2,13 +2,16 @@
 
 from .free_text import criteria_from_text
 from .languages import language_name
-from .model import Criterion, Limits, Protocol, Source, Stage, Stopping, has_word
+from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping, has_word
 from .parsing import load, parse, read_text
 from .template import template
+from .writing import with_code, write
 
 __all__ = [
+    "FIRST_STAGE",
     "Criterion",
     "Limits",
+    "Machines",
     "Protocol",
     "Source",
     "Stage",
@@ -20,4 +23,6 @@ __all__ = [
     "parse",
     "read_text",
     "template",
+    "with_code",
+    "write",
 ]

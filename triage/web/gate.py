@@ -21,6 +21,7 @@ _BODY = 1_000_000  # bytes of a request that brings no file
 # What brings files: who may send them, and how many bytes at once, the form around them included.
 _UPLOADS = {
     "/api/import": (Role.OWNER, 2_000_000_000),
+    "/api/criteria": (Role.OWNER, 20_000_000),
     "/api/attachments": (Role.REVIEWER, fulltext.MOST_BYTES + 100_000),
 }
 _FRAMED = "/api/attachments/"  # what our own pages show in a frame

@@ -23,6 +23,8 @@ from ..flow import flow
 from ..project import Role, Snapshot
 from ..ranking import answers
 from ..second_look import second_looks
+from ..status import price_table
+from ..stopping_rules import PROMISES, RULES
 from ..text import plain
 from ..wording import agree, floor_percent, plural, span
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
@@ -40,6 +42,7 @@ from .api.team import (
     viewer_of,
 )
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
+from .protocol_form import Fields, checked, fields_of, sent_fields
 from .reading import as_read, line, words_of
 from .sessions import Desk
 
@@ -367,6 +370,79 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
             "agreement": team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None,
         },
     )
+
+
+# -- the protocol -------------------------------------------------------------------------------
+
+
+_DATABASES = (
+    "PubMed", "MEDLINE (Ovid)", "Embase", "CENTRAL", "Web of Science", "Scopus", "CINAHL", "PsycINFO", "ERIC", "LILACS",
+    "IEEE Xplore", "ACM Digital Library", "Google Scholar", "OpenAlex", "ClinicalTrials.gov", "WHO ICTRP",
+)  # fmt: skip
+_PRICED = 5_000  # records for which a certificate's price is shown while there are none
+
+
+@router.get("/protocol")
+def protocol(request: Request, review: Review, who: Owner, saved: bool = False) -> HTMLResponse:
+    """Show the protocol as a form."""
+    project = project_of(request)
+    refused = ""
+    try:
+        if project.refresh_protocol():
+            request.state.review = review = project.snapshot()
+    except InputError as error:
+        refused = str(error)
+    fields = fields_of(review.protocol, review.protocol_versions[-1][1])
+    return _protocol_page(request, review, who, fields, refused=refused, saved=saved)
+
+
+def _protocol_page(
+    request: Request, review: Snapshot, who: Visitor, fields: Fields, *, refused: str = "", saved: bool = False
+) -> HTMLResponse:
+    records = review.n_records
+    file = project_of(request).protocol_file
+    return page(
+        request,
+        "protocol.html",
+        who,
+        {
+            "fields": fields,
+            "refused": refused,
+            "saved": saved,
+            "records": records,
+            "file": "" if file is None else line(str(file)),
+            "databases": _DATABASES,
+            "rules": list(RULES.values()),
+            "promises": PROMISES,
+            "prices": price_table(records or _PRICED, review.protocol.stopping.confidence),
+            "price_of": records or _PRICED,
+        },
+        422 if refused else 200,
+    )
+
+
+async def sent_form(request: Request) -> dict[str, list[str]]:
+    """Return every field of a form that was sent, each with all its values."""
+    form = await request.form(max_fields=2_000)
+    found: dict[str, list[str]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, str):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+@router.post("/protocol")
+def protocol_changed(
+    request: Request, review: Review, who: PostedByOwner, sent: Annotated[dict[str, list[str]], Depends(sent_form)]
+) -> Response:
+    """Put the protocol of the form in force; a wrong one comes back with what is wrong with it."""
+    fields = sent_fields(sent)
+    try:
+        wanted = checked(fields, review.protocol)
+        project_of(request).change_protocol(wanted, reviewer=who.name, seen=fields.seen or None)
+    except InputError as error:
+        return _protocol_page(request, review, who, fields, refused=str(error))
+    return RedirectResponse("/protocol?saved=true", 303)
 
 
 # -- files --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ... import dedupe, intake
 from ...as_json import as_json
 from ...errors import InputError
 from ...machines import Machine
+from ...protocol import criteria_from_text
 from ..reading import line
 from .common import Owner, RecordId, Review, project_of, router
 
@@ -87,6 +88,33 @@ def import_files(
         "files": [as_json(replace(one, file=Path(one.file).name)) for one in done],
         "records": project.snapshot().n_records,
     }
+
+
+@router.post("/criteria", tags=["files"])
+def criteria(
+    request: Request,
+    review: Review,
+    who: Owner,
+    text: Annotated[str, Form(max_length=500_000)] = "",
+    file: UploadFile | None = None,
+) -> dict[str, list[str]]:
+    """Split a text, or a document that is a PDF, Word or text file, into inclusion and exclusion criteria.
+
+    Nothing is written: they are there to be corrected, and saved with the protocol.
+    """
+    if file is not None:
+        with tempfile.TemporaryDirectory(prefix="triage-") as folder:
+            path = Path(folder) / file_name(file.filename)
+            with path.open("wb") as written:
+                shutil.copyfileobj(file.file, written, 1 << 20)
+            try:
+                text = f"{text}\n{intake.text_of(path)}"
+            except InputError as error:
+                raise InputError(str(error).replace(str(path), path.name)) from error
+    include, exclude = criteria_from_text(text)
+    if not (include or exclude):
+        raise InputError("No criterion was found in this text; write them down, one a line.")
+    return {"include": [line(one) for one in include], "exclude": [line(one) for one in exclude]}
 
 
 class Questions:

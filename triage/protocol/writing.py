@@ -1,0 +1,190 @@
+"""A protocol written back as TOML: what changed is put in its place, and the rest of the text stays as its author wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from .model import FIRST_STAGE, Criterion, Protocol, Stage
+from .parsing import parse
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+_PLAIN_KEYS = (
+    "title",
+    "question",
+    "tags",
+    "model",
+    "learn_from",
+    "reviewers_per_record",
+    "calibration",
+    "attention_checks",
+)
+_NUMBERS = ("reviewers_per_record", "calibration", "attention_checks")
+_TABLES = ("limits", "stopping", "machines")
+
+
+def write(text: str, wanted: Protocol) -> str:
+    """Return a protocol's TOML, changed so that it says what is wanted.
+
+    Comments, order and layout of what does not change are kept. A key whose commented example the template still has
+    takes the place of the example.
+
+    Parameters
+    ----------
+    text : str
+        A valid protocol.
+    wanted : Protocol
+
+    Raises
+    ------
+    InputError
+        When what is wanted is no valid protocol.
+    """
+    import tomlkit
+
+    before = _as_tables(parse(text))
+    after = _as_tables(wanted)
+    changed = {key: after.get(key) for key in (*before, *after) if before.get(key) != after.get(key)}
+    for key in reversed(_PLAIN_KEYS):
+        if key in after and key not in tomlkit.parse(text):
+            text = _with_place(text, key)
+    document = tomlkit.parse(text)
+    for key, value in changed.items():
+        _put(document, key, value)
+    written = tomlkit.dumps(document)
+    parse(written)
+    return written
+
+
+def _with_place(text: str, key: str) -> str:
+    """Put a line that can be filled in where the template has a key's example, which gives way; else at the top.
+
+    Anywhere below it may come between a comment and what it is about.
+    """
+    value = '"""\n(?:#.*\n)*?# """' if key == "question" else ".*"
+    found = re.search(rf"^# {key} = {value}$", text, re.MULTILINE)
+    place = f"{key} = {'[]' if key == 'tags' else '0' if key in _NUMBERS else repr('')}"
+    return f"{place}\n{text}" if found is None else f"{text[: found.start()]}{place}{text[found.end() :]}"
+
+
+def _as_tables(protocol: Protocol) -> dict[str, Any]:
+    """Return what a protocol says as TOML has it, without what is said by saying nothing."""
+    nothing = Protocol()
+    found: dict[str, Any] = {
+        key: _value(getattr(protocol, key)) for key in _PLAIN_KEYS if getattr(protocol, key) != getattr(nothing, key)
+    }
+    for source in protocol.sources:
+        one = {"name": source.name, "search": source.search, "searched_on": _day(source.searched_on)}
+        found.setdefault("sources", []).append({key: value for key, value in one.items() if value})
+    for key, criteria in (("include", protocol.include), ("exclude", protocol.exclude)):
+        if criteria:
+            found[key] = [{"code": c.code, "text": c.text} for c in criteria]
+    for key in _TABLES:
+        table, default = getattr(protocol, key), getattr(nothing, key)
+        said = {
+            name: _value(getattr(table, name))
+            for name in type(table).__dataclass_fields__
+            if getattr(table, name) != getattr(default, name)
+        }
+        if said:
+            found[key] = said
+    if protocol.stages != (Stage(FIRST_STAGE, protocol.exclude),) and protocol.stages != (Stage(FIRST_STAGE),):
+        known = {c.code for c in protocol.exclude}
+        found["stages"] = [_stage(stage, known) for stage in protocol.stages]
+    return found
+
+
+def _stage(stage: Stage, known: set[str]) -> dict[str, Any]:
+    reasons = [r.code if r.code in known else {"code": r.code, "text": r.text} for r in stage.reasons]
+    one: dict[str, Any] = {"name": stage.name, "reasons": reasons}
+    if stage.not_retrieved:
+        one["not_retrieved"] = stage.not_retrieved
+    return one
+
+
+def _value(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _day(text: str) -> str | date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return text
+
+
+def _put(document: TOMLDocument, key: str, value: Any) -> None:
+    import tomlkit
+
+    if value is None:
+        document.remove(key)
+    elif isinstance(value, dict):
+        _put_table(document, key, value)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        if key in document:
+            document.remove(key)
+        entries = tomlkit.aot()
+        for entry in value:
+            table = tomlkit.table()
+            for name, said in entry.items():
+                table.add(name, _item(said))
+            table.add(tomlkit.nl())
+            entries.append(table)
+        document.append(key, entries)
+    else:
+        document[key] = _item(value)
+
+
+def _put_table(document: TOMLDocument, key: str, value: Mapping[str, Any]) -> None:
+    import tomlkit
+
+    if key not in document:
+        document.append(key, tomlkit.table())
+    table: Any = document[key]
+    for name in [name for name in table if name not in value]:
+        table.remove(name)
+    for name, said in value.items():
+        table[name] = _item(said)
+
+
+def _item(value: Any) -> Any:
+    import tomlkit
+
+    if isinstance(value, str):
+        return tomlkit.string(value, multiline="\n" in value)
+    if isinstance(value, Sequence) and any(isinstance(one, dict) for one in value):
+        entries = tomlkit.array()
+        for one in value:
+            if isinstance(one, dict):
+                table = tomlkit.inline_table()
+                table.update(one)
+                one = table
+            entries.append(one)
+        return entries.multiline(True)
+    return value
+
+
+def with_code(text: str, taken: set[str], first: str) -> Criterion:
+    """Return a criterion from a line of text: "CODE: text", or a text for which a code is made.
+
+    Parameters
+    ----------
+    text : str
+    taken : set of str
+        The codes that are in use, folded; the new one is added.
+    first : str
+        The letter of a code that is made: I for inclusion, E for exclusion.
+    """
+    found = re.fullmatch(r"\s*([A-Z][A-Z0-9_-]{0,19}):\s+(.*\S)\s*", text, re.DOTALL)
+    code, said = found.groups() if found else ("", " ".join(text.split()))
+    if not code:
+        number = 1
+        while f"{first}{number}".casefold() in taken:
+            number += 1
+        code = f"{first}{number}"
+    taken.add(code.casefold())
+    return Criterion(code, " ".join(said.split()))
