@@ -165,7 +165,18 @@ def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):
     port = free_port()
 
     def start():
-        command = [sys.executable, "-m", "triage", "serve", str(path), "--port", str(port), "--reviewer", "ann"]
+        command = [
+            sys.executable,
+            "-m",
+            "triage",
+            "serve",
+            str(path),
+            "--no-token",
+            "--port",
+            str(port),
+            "--reviewer",
+            "ann",
+        ]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert f"http://127.0.0.1:{port}/" in process.stderr.readline()
         return process

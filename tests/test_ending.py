@@ -420,7 +420,7 @@ cli.main()
 """
     )
     port = free_port()
-    with started("serve", path, "--port", port, code=program) as running:
+    with started("serve", path, "--no-token", "--port", port, code=program) as running:
         wait_for(running, "The review is at")
         with socket.create_connection(("127.0.0.1", port), 10) as browser:
             browser.sendall(b"GET /static/none HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
@@ -455,7 +455,7 @@ def test_screening_goes_on_though_openvino_is_stuck(unencoded):
 
 def test_a_server_goes_on_though_openvino_is_stuck(unencoded):
     port = free_port()
-    with started("serve", unencoded, "--port", port, code=STUCK_OPENVINO) as running:
+    with started("serve", unencoded, "--no-token", "--port", port, code=STUCK_OPENVINO) as running:
         wait_for(running, "The review is at")
         queue = f"http://127.0.0.1:{port}/api/queue"
         urllib.request.urlopen(queue, timeout=30).read()

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from triage.errors import InputError
 from triage.log import Kind
-from triage.project import Project
+from triage.project import Project, protocol_digest
 from triage.protocol import (
     Criterion,
     Limits,
@@ -164,7 +164,7 @@ def test_a_changed_protocol_is_in_its_file_and_a_version_in_the_log(tmp_path):
     file.write_text("# mine\ntitle = 'One'\n", encoding="utf-8")
     Project.create(tmp_path / "r.triage", file.read_text(encoding="utf-8"), file).close()
     with Project.open(tmp_path / "r.triage") as project:
-        seen = project.snapshot().protocol_versions[-1][1]
+        seen = protocol_digest(project.snapshot().protocol_versions[-1][1])
         assert project.change_protocol(replace(project.protocol(), title="Two"), reviewer="ann", seen=seen)
         assert not project.change_protocol(project.protocol(), reviewer="ann")
         assert project.protocol().title == "Two"

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
             "triage",
             "serve",
             str(path),
+            "--no-token",
             "--port",
             str(args.port),
             "--reviewer",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .output import say
+from .output import browser_here, say, user_name
 
 app = typer.Typer(
     name="triage",
@@ -15,7 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Rank, screen and stop: abstract triage for systematic reviews.\n\n"
-    "A review is one file. The usual way:\n\n"
+    "Without a command it opens the browser, where a review is made or opened. With commands a review is one file, and "
+    "the usual way:\n\n"
     "\b\n"
     "  triage new review.triage                    a review, and a protocol.toml to fill in\n"
     "  triage import review.triage pubmed.nbib scopus.ris\n"
@@ -44,5 +45,9 @@ def _root(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        say(context.get_help())
-        raise typer.Exit(2)
+        if (open_browser := browser_here()) is None:
+            say(context.get_help())
+            raise typer.Exit(2)
+        from .. import web
+
+        web.serve(None, reviewer=user_name(None), open_browser=open_browser, say=say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -255,3 +256,13 @@ def ask_for_columns(asked: NoTitleColumn) -> dict[str, str]:
         elif field == "title":
             raise InputError("Nothing was taken.")
     return columns
+
+
+def browser_here() -> Callable[[str], object] | None:
+    """Return what opens a browser's window, where somebody sits before a screen that can show one."""
+    has_screen = sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    if not (has_screen and sys.stderr.isatty()):
+        return None
+    import webbrowser
+
+    return webbrowser.open

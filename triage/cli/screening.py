@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from .output import (
     Review,
     Reviewer,
     StageName,
+    browser_here,
     machine_named,
     open_review,
     print_json,
@@ -285,7 +287,14 @@ def _offer_to_stop(project: Project, stage_name: str, reviewer: str) -> None:
 
 @app.command()
 def serve(
-    review: Review,
+    review: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REVIEW]",
+            show_default=False,
+            help="The review's file, or a team's address; left out, the browser opens a page where one is made or opened.",
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -305,19 +314,29 @@ def serve(
             help="The address under which a proxy offers the pages, or under which --host 0.0.0.0 is reached.",
         ),
     ] = "",
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token",
+            help="Let in every account of this machine, and not only the browser that opens the printed address.",
+        ),
+    ] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
     reviewer: Reviewer = None,
     model: Model = None,
     device: DeviceOption = Device.AUTO,
 ) -> None:
     """Screen in the browser: the same session as in the terminal, with the same keys.
 
-    Alone, on this machine, nobody logs in. With --host or --public a team works on one review: the owner's
-    invitation is printed, and the owner invites the others.
+    Alone, on this machine, nobody logs in: the address that is printed, and opened in the browser, lets that browser
+    in and no other. With --host or --public a team works on one review: the owner's invitation is printed, and the
+    owner invites the others.
     """
     from .. import web
 
-    with open_review(review) as project:
-        warn_if_unranked(project)
+    with nullcontext() if review is None else open_review(review) as project:
+        if project is not None:
+            warn_if_unranked(project)
         web.serve(
             project,
             reviewer=user_name(reviewer),
@@ -328,6 +347,8 @@ def serve(
             public=public,
             preset=model,
             device=device,
+            with_token=not no_token,
+            open_browser=None if no_browser else browser_here(),
             say=say,
         )
 

@@ -28,6 +28,7 @@ from .snapshot import Snapshot, SourceFile
 
 __all__ = [
     "commitment",
+    "protocol_digest",
     "SCHEMA_VERSION",
     "ApiToken",
     "File",
@@ -200,7 +201,7 @@ class Project:
     def _put_in_force(self, connection: Connection, text: str, reviewer: str) -> None:
         number = next_id(connection, schema.protocols.c.id)
         connection.execute(insert(schema.protocols).values({"id": number, "text": text, "at": now()}))
-        note = json.dumps({"version": number, "sha256": hashlib.sha256(text.encode("utf-8")).hexdigest()})
+        note = json.dumps({"version": number, "sha256": protocol_digest(text)})
         self._reader.append(connection, [{"kind": Kind.PROTOCOL, "reviewer": reviewer, "note": note}])
 
     def change_protocol(self, wanted: protocols.Protocol, *, reviewer: str, seen: str | None = None) -> bool:
@@ -214,7 +215,7 @@ class Project:
         reviewer : str
             Who changes it.
         seen : str, optional
-            The TOML that the change was made from.
+            The `protocol_digest` of the TOML that the change was made from.
 
         Returns
         -------
@@ -230,7 +231,7 @@ class Project:
         with self.turn():
             self.snapshot()
             known = self._reader.protocol_known
-            if seen is not None and seen != known:
+            if seen is not None and seen != protocol_digest(known):
                 raise InputError(
                     "The protocol was changed meanwhile, in its file or by somebody else; load the page again, and make "
                     "your change in what is in force now."
@@ -243,6 +244,11 @@ class Project:
             with self._database.write() as connection:
                 self._put_in_force(connection, changed, reviewer)
         return True
+
+
+def protocol_digest(text: str) -> str:
+    """Return the SHA-256 by which a version of the protocol is known."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _replace_text(path: Path, text: str) -> None:

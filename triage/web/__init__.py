@@ -27,13 +27,20 @@ from .access import Access, Visitor, refusal_as_json
 from .api.files import Questions
 from .api.full_texts import FileNames
 from .api.review import Statuses
+from .front import Entrance, Front
 from .gate import Gate, ServerOrigin
 from .limits import Refused
 from .sessions import Desks, NotOpen
 
 
 def make_app(
-    project: Project, door: ServerOrigin, *, reviewer: str, preset: str | None = None, device: str = "auto"
+    project: Project,
+    door: ServerOrigin,
+    *,
+    reviewer: str,
+    preset: str | None = None,
+    device: str = "auto",
+    entrance: Entrance | None = None,
 ) -> FastAPI:
     """Return the application of one review.
 
@@ -46,6 +53,8 @@ def make_app(
         The reviewer where nobody has to log in.
     preset, device : str
         See `screening.open_session`.
+    entrance : Entrance, optional
+        Who may come in where nobody has to log in; everybody when left out.
     """
 
     @asynccontextmanager
@@ -63,7 +72,7 @@ def make_app(
         description="Everything that the pages do. Programs send `Authorization: Bearer TOKEN`; a token is made on the "
         "page Account, has its person's rights, and needs nothing else.",
     )
-    access = Access(project, door, reviewer)
+    access = Access(project, door, reviewer, entrance)
     app.state.project = project
     app.state.access = access
     app.state.desks = Desks(project, preset, device)
@@ -137,7 +146,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def serve(
-    project: Project,
+    project: Project | None,
     *,
     reviewer: str,
     host: str = "127.0.0.1",
@@ -147,13 +156,16 @@ def serve(
     public: str = "",
     preset: str | None = None,
     device: str = "auto",
+    with_token: bool = True,
+    open_browser: Callable[[str], object] | None = None,
     say: Callable[[str], None],
 ) -> None:
     """Offer a review's pages until the process is asked to end; what was decided is kept whenever it ends.
 
     Parameters
     ----------
-    project : Project
+    project : Project or None
+        None begins with the page where a review is made or opened.
     reviewer : str
         The reviewer where nobody has to log in; the first owner where people do.
     host, port
@@ -164,6 +176,10 @@ def serve(
         The address under which a proxy offers the pages.
     preset, device : str
         See `screening.open_session`.
+    with_token : bool
+        Whether, where nobody has to log in, a browser is let in by an address that is printed, and by no other.
+    open_browser : callable, optional
+        Given that address.
     say : callable
         Told the address as soon as it answers.
 
@@ -175,26 +191,44 @@ def serve(
     if (certificate is None) != (key is None):
         raise InputError("--certificate and --key go together: give both files.")
     door = ServerOrigin.of(host, port, tls=certificate is not None, public=public)
-    app = make_app(project, door, reviewer=reviewer, preset=preset, device=device)
-    config = configured(app, host, port, certificate=certificate, key=key, public=public)
-    with _listening(host, port) as listener:
-        here = f"[{host}]" if ":" in host else host
-        base = public or f"http{'s' if certificate else ''}://{here}:{port}"
-        say(f"The review is at {base}/ (Ctrl-C ends this; every decision is kept).")
-        if door.login and not project.people.all():
-            link = app.state.access.invite(reviewer, Role.OWNER, base)
-            say(
-                f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}"
-            )
-        if door.login and not door.secure:
-            say(
-                "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in front."
-            )
-        uvicorn.Server(config).run([listener])
+    if door.login and project is None:
+        raise InputError("Only on this machine itself is a review chosen on a page; name the review to be served.")
+    if project is None and not with_token:
+        raise InputError("--no-token needs a review: the page where any can be opened is only for who has the address.")
+    here = f"[{host}]" if ":" in host else host
+    base = public or f"http{'s' if certificate else ''}://{here}:{port}"
+    entrance = Entrance(base, f"{door.cookie}-{port}", say) if with_token and not door.login else None
+
+    def of_review(opened: Project) -> FastAPI:
+        return make_app(opened, door, reviewer=reviewer, preset=preset, device=device, entrance=entrance)
+
+    front = Front(door, entrance, of_review, project)
+    config = configured(front, host, port, certificate=certificate, key=key, public=public)
+    try:
+        with _listening(host, port) as listener:
+            address = entrance.address if entrance is not None else f"{base}/"
+            what = "The review is" if project is not None else "Make or open a review"
+            say(f"{what} at {address} (Ctrl-C ends this; every decision is kept).")
+            if door.login and project is not None and not project.people.all():
+                link = front.invite(reviewer, Role.OWNER, base)
+                say(
+                    f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n"
+                    f"  {link}"
+                )
+            if door.login and not door.secure:
+                say(
+                    "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in "
+                    "front."
+                )
+            if open_browser is not None:
+                open_browser(address)
+            uvicorn.Server(config).run([listener])
+    finally:
+        front.close()
 
 
 def configured(
-    app: FastAPI, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str
+    app: FastAPI | Front, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str
 ) -> uvicorn.Config:
     """Return how an application is served; for the parameters and what is raised see `serve`."""
     config = uvicorn.Config(

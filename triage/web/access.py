@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from urllib.parse import quote
 
 from argon2 import PasswordHasher
@@ -30,6 +31,13 @@ _LONGEST = timedelta(days=7)  # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
 _AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads are left for others
 _RANKS = list(Role)
+
+
+class Entrance(Protocol):
+    """Knows the browsers that were let in by the address in the terminal (see `front.Entrance`)."""
+
+    def knows(self, request: Request) -> bool:
+        """Tell whether a request comes from one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,14 @@ class Access:
     door : ServerOrigin
     only_user : str
         The reviewer's name where nobody has to log in.
+    entrance : Entrance, optional
+        Who may come in where nobody has to log in; everybody when left out.
     """
 
-    def __init__(self, project: Project, door: ServerOrigin, only_user: str) -> None:
+    def __init__(self, project: Project, door: ServerOrigin, only_user: str, entrance: Entrance | None = None) -> None:
         self.project = project
         self.door = door
+        self.entrance = entrance
         self.attempts = Attempts()
         self._only_user = only_user
         self._secret = secrets.token_bytes(32)
@@ -100,6 +111,8 @@ class Access:
                 raise Refused(401, "This token is not known, or was revoked.")
             return Visitor(known.person.name, known.person.role, "")
         if not self.must_log_in(review_of(request)):
+            if self.entrance is not None and not self.entrance.knows(request):
+                return None
             return Visitor(self._only_user, Role.OWNER, self.csrf("only user"))
         token = request.cookies.get(self.door.cookie, "")
         session = self.project.people.session(token) if token else None

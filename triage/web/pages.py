@@ -20,7 +20,7 @@ from .. import __version__, report, team
 from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
-from ..project import Role, Snapshot
+from ..project import Role, Snapshot, protocol_digest
 from ..ranking import answers
 from ..second_look import second_looks
 from ..status import price_table
@@ -60,6 +60,7 @@ _templates.filters["plural"] = plural
 _templates.filters["agree"] = agree
 _templates.filters["span"] = span
 _templates.filters["line"] = line
+_templates.filters["path"] = lambda text: "".join(c if c.isprintable() else "\ufffd" for c in text)
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
 _templates.filters["floor_percent"] = floor_percent
@@ -118,11 +119,21 @@ def page(
         path=request.url.path,
         version=__version__,
         team=access_of(request).must_log_in(review),
+        starts=access_of(request).entrance is not None and who is not None,
         Role=Role,
         stages=[s.name for s in protocol.stages],
         open_conflicts=conflicts,
         **facts,
     )
+    return HTMLResponse(html, code)
+
+
+def alone(template: str, facts: Mapping[str, object], code: int = 200) -> HTMLResponse:
+    """Fill a template that needs no review."""
+    html = _templates.get_template(template).render(
+        who=None, review="triage", path="", version=__version__, team=False, Role=Role, stages=[], open_conflicts=None,
+        stage="", starts=False, **facts,
+    )  # fmt: skip
     return HTMLResponse(html, code)
 
 
@@ -136,7 +147,13 @@ def _later(request: Request) -> str:
 
 
 def to_log_in(request: Request) -> Response:
-    """Send a visitor to the log-in, and back afterwards."""
+    """Send a visitor to the log-in, and back afterwards; where nobody has an account, to the address in the terminal."""
+    access = access_of(request)
+    if access.entrance is not None and not access.must_log_in(review_of(request)):
+        return message(
+            request, 403, "Open the address that the terminal shows", "It lets this browser in; other people of this "
+            "machine stay outside. The terminal is the one in which the program was started."
+        )  # fmt: skip
     return RedirectResponse(f"/login?then={_later(request)}", 303)
 
 
@@ -392,7 +409,7 @@ def protocol(request: Request, review: Review, who: Owner, saved: bool = False) 
             request.state.review = review = project.snapshot()
     except InputError as error:
         refused = str(error)
-    fields = fields_of(review.protocol, review.protocol_versions[-1][1])
+    fields = fields_of(review.protocol, protocol_digest(review.protocol_versions[-1][1]))
     return _protocol_page(request, review, who, fields, refused=refused, saved=saved)
 
 

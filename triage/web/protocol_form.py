@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..protocol import FIRST_STAGE, Criterion, Limits, Protocol, Source, Stage, has_word, with_code, write
@@ -51,7 +51,7 @@ class Fields:
     target: str = "95"
     confidence: str = "95"
     audit_size: str = ""
-    seen: str = field(default="", repr=False)  # the TOML that the form was made from
+    seen: str = ""  # the digest of the TOML that the form was made from
 
 
 def fields_of(protocol: Protocol, seen: str) -> Fields:
