@@ -65,11 +65,14 @@ FORMS = {
     "/batches/take-back": {"event": 1},
     "/overview/stop": {"anyway": "yes"},
     "/overview/stop/take-back": {},
+    "/limits": {},
+    "/limits/accept": {},
+    "/limits/answers": {"record_id": 1, "remove": "no"},
     "/protocol": {"title": "Mine", "target": "95", "confidence": "95"},
     "/second-look": {"size": 1},
 }
 # What may find nothing to do, whoever asks for it: which of them comes first is not the order of a review.
-ANSWERS_TOO = ("/api/duplicates/answers", "/api/stop", "/overview/stop", "/overview/stop/take-back")
+ANSWERS_TOO = ("/api/duplicates/answers", "/api/stop", "/overview/stop", "/overview/stop/take-back", "/limits/answers")
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -115,7 +115,7 @@ def test_a_review_is_made_and_opened_without_a_terminal(served, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("  ", "letters or digits"), ("../..", "letters or digits"), ("full", "holds other files"), ("there", "already")],
+    [("  ", "letters or digits"), ("../..", "letters or digits"), ("full", "are other files"), ("there", "already")],
 )
 def test_a_review_that_cannot_be_made_is_refused_and_the_name_kept(served, tmp_path, name, said):
     (tmp_path / "full").mkdir()

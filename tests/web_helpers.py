@@ -124,6 +124,10 @@ NEEDS = {
     **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
     **dict.fromkeys(
         (
+            "GET /limits",
+            "POST /limits",
+            "POST /limits/accept",
+            "POST /limits/answers",
             "GET /protocol",
             "POST /protocol",
             "POST /api/criteria",

@@ -78,6 +78,7 @@ def make_app(
     app.state.desks = Desks(project, preset, device)
     app.state.statuses = Statuses()
     app.state.questions = Questions()
+    app.state.proposals = pages.Proposals()
     app.state.names = FileNames(project)
     # By which a browser keeps apart what it holds of several reviews under one address.
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]

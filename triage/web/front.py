@@ -267,7 +267,7 @@ def made(name: str, folder: Path) -> Path:
     if file.exists():
         raise InputError(f"There is a review at {file} already; open it, or choose another name.")
     if own.exists() and any(own.iterdir()):
-        raise InputError(f"The folder {own} holds other files already; choose another name.")
+        raise InputError(f"There are other files in {own}; choose another name.")
     own.mkdir(parents=True, exist_ok=True)
     intake.new(file, None)
     return file

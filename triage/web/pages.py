@@ -6,7 +6,9 @@ Long, as every page is here: which there are, and what each needs of its visitor
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -16,11 +18,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, report, team
+from .. import __version__, intake, report, team
 from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
-from ..project import Role, Snapshot, protocol_digest
+from ..project import Project, Role, Snapshot, protocol_digest
+from ..protocol import Limits
 from ..ranking import answers
 from ..second_look import second_looks
 from ..status import price_table
@@ -29,9 +32,10 @@ from ..text import plain
 from ..wording import agree, floor_percent, plural, span
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicator, owner, review_of, visitor
 from .api.common import desk_of, project_of
+from .api.files import Questions
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import history as history_of, own_decisions, search_results, shown_record
-from .api.review import Statuses, StopRequest, paces, stop, take_stop_back
+from .api.review import Statuses, StopRequest, outlook, paces, stop, take_stop_back
 from .api.team import (
     Asked,
     Batch,
@@ -45,6 +49,7 @@ from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .protocol_form import Fields, checked, fields_of, sent_fields
 from .reading import as_read, line, words_of
 from .sessions import Desk
+from .steps import steps
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -312,6 +317,8 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     statuses: Statuses = request.app.state.statuses
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
+    looks = second_looks(review, who.name, name)
+    questions: Questions = request.app.state.questions
     figure = report.flow_figure(
         flow(review, viewer=who.viewer),
         report.reason_texts(protocol),
@@ -331,7 +338,16 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "flow": Markup(figure),
             "paces": paces(review, name, who),
             "batches": batches_of(review, who),
-            "looks": second_looks(review, who.name, name),
+            "looks": looks,
+            "steps": steps(
+                review,
+                facts,
+                who,
+                conflicts=team.open_conflicts(review, name, viewer=viewer_of(review, who)) or 0,
+                looks=len(looks.waiting),
+                questions=questions.open,
+            ),
+            "outlook": outlook(review, name, who, facts),
             "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,
         },
     )
@@ -460,6 +476,110 @@ def protocol_changed(
     except InputError as error:
         return _protocol_page(request, review, who, fields, refused=str(error))
     return RedirectResponse("/protocol?saved=true", 303)
+
+
+# -- limits -------------------------------------------------------------------------------------
+
+
+class Proposals:
+    """What was proposed for removal when the limits were applied last, less what was answered since."""
+
+    def __init__(self) -> None:
+        self.found: intake.Filtered | None = None
+        self.lock = threading.Lock()
+
+    def answer(self, project: Project, record_id: int, remove: bool, reviewer: str) -> None:
+        """Write a person's answer to one of them.
+
+        Raises
+        ------
+        InputError
+            When it is not open.
+        """
+        with self.lock:
+            found = self.found
+            open_ = [] if found is None else [record.id for record, _ in found.proposed]
+            if found is None or record_id not in open_:
+                raise InputError("This record is not an open question; apply the limits again.")
+            at = open_.index(record_id)
+            intake.settle(project, found.proposed[at], remove, reviewer=reviewer)
+            self.found = intake.accept(found, [remove if n == at else None for n in range(len(open_))])
+            if not remove:
+                left = [one for n, one in enumerate(found.proposed) if n != at]
+                self.found = replace(self.found, proposed=left)
+
+
+@router.get("/limits")
+def limits(request: Request, review: Review, who: Owner) -> HTMLResponse:
+    """Show the protocol's limits, and the records that a person is to decide on."""
+    proposals: Proposals = request.app.state.proposals
+    found = proposals.found
+    return page(
+        request,
+        "limits.html",
+        who,
+        {
+            "limits": _limits_in_words(review.protocol.limits),
+            "found": found,
+            "open": len(found.proposed) if found is not None else 0,
+            "proposals": [
+                {
+                    "record_id": record.id,
+                    "title": line(record.title) or "(no title)",
+                    "abstract": line(record.abstract)[:300],
+                    "why": line(proposal.reason),
+                }
+                for record, proposal in (found.proposed[:_PROPOSED] if found is not None else ())
+            ],
+        },
+    )
+
+
+_PROPOSED = 20  # shown at once
+
+
+def _limits_in_words(limits: Limits) -> list[str]:
+    found = []
+    if limits.languages:
+        found.append(f"Languages: {', '.join(limits.languages)}")
+    if limits.published_from or limits.published_to:
+        days = [None if day is None else day.isoformat() for day in (limits.published_from, limits.published_to)]
+        found.append("Published " + " ".join(f"{word} {day}" for word, day in zip(("from", "to"), days) if day))
+    if limits.exclude_types:
+        found.append(f"Not of the types: {', '.join(limits.exclude_types)}")
+    return found
+
+
+@router.post("/limits")
+def limits_applied(request: Request, review: Review, who: PostedByOwner) -> Response:
+    """Apply the protocol's limits."""
+    proposals: Proposals = request.app.state.proposals
+    with proposals.lock:
+        proposals.found = intake.apply_limits(project_of(request), reviewer=who.name)
+    return RedirectResponse("/limits", 303)
+
+
+@router.post("/limits/accept")
+def proposals_accepted(request: Request, review: Review, who: PostedByOwner) -> Response:
+    """Remove every record that is proposed for it."""
+    proposals: Proposals = request.app.state.proposals
+    with proposals.lock:
+        proposals.found = intake.apply_limits(project_of(request), reviewer=who.name, accept_proposals=True)
+    return RedirectResponse("/limits", 303)
+
+
+@router.post("/limits/answers")
+def proposal_answered(
+    request: Request,
+    review: Review,
+    who: PostedByOwner,
+    record_id: Annotated[int, Form(ge=1, le=2**31)],
+    remove: Annotated[Literal["yes", "no"], Form()],
+) -> Response:
+    """Remove a record that is proposed for it, or keep it for good."""
+    proposals: Proposals = request.app.state.proposals
+    proposals.answer(project_of(request), record_id, remove == "yes", who.name)
+    return RedirectResponse("/limits", 303)
 
 
 # -- files --------------------------------------------------------------------------------------

@@ -125,6 +125,11 @@ class Questions:
         self.answers: dict[tuple[int, int], bool] = {}
         self.lock = threading.Lock()
 
+    @property
+    def open(self) -> int:
+        """How many pairs wait for an answer."""
+        return 0 if self.found is None else len(self.found.maybes) - len(self.answers)
+
     def as_json(self, first: int = 0, most: int = 20) -> dict[str, object]:
         """Return the open questions, each pair's fields side by side."""
         if self.found is None:

@@ -7,7 +7,11 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
@@ -19,11 +23,14 @@ from ... import intake, report, status, stopping, stops
 from ...as_json import as_json
 from ...errors import InputError
 from ...flow import flow
+from ...log import Kind
 from ...log.printing import event_as_json
 from ...project import Role, Snapshot
 from ..access import Visitor
 from .common import Anyone, Owner, Review, StageName, project_of, router
 
+_RECENT, _LEAST_A_DAY = 28, 5  # days that a pace is taken from, and decisions that make a day one of work
+_LATEST = 3_650  # days to which a date is named
 _EXPORTS = {
     "ris": "application/x-research-info-systems",
     "csv": "text/csv",
@@ -71,6 +78,38 @@ def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, obj
         }
         for name in names
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When screening may end, at the pace of who asks.
+
+    Attributes
+    ----------
+    a_day : float or None
+        Records that they decided on, on a day with decisions, in the last 28 days; None before five on any day.
+    until : date or None
+        When the median forecast is reached at that pace, by all who screen alike; None without a pace.
+    """
+
+    a_day: float | None
+    until: date | None
+
+
+def outlook(review: Snapshot, stage_name: str, who: Visitor, facts: status.Status) -> Outlook:
+    """Return when screening may end at the visitor's own pace."""
+    now = datetime.now(UTC)
+    days = Counter(
+        e.at.date()
+        for e in review.events
+        if e.kind is Kind.DECISION and e.reviewer == who.name and e.stage == stage_name and (now - e.at).days < _RECENT
+    )
+    busy = [n for n in days.values() if n >= _LEAST_A_DAY]
+    if not busy:
+        return Outlook(None, None)
+    a_day = median(busy)
+    left = facts.workload.records_to_certificate.p50
+    return Outlook(a_day, (now + timedelta(days=min(ceil(left / a_day), _LATEST))).date() if left else None)
 
 
 @router.get("/status", tags=["review"])
