@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
     0: {"records", "protocol", "log", "metrics"},
-    1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
+    1: {
+        "machines",
+        "formats",
+        "dedupe",
+        "eligibility",
+        "searching",
+        "features",
+        "ranking",
+        "text",
+        "recall",
+        "agreement",
+    },
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
     | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting"},

@@ -25,6 +25,7 @@ from ..flow import flow
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
 from ..ranking import answers
+from ..searching import parse
 from ..second_look import second_looks
 from ..status import price_table
 from ..stopping_rules import PROMISES, RULES
@@ -34,7 +35,16 @@ from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicato
 from .api.common import desk_of, project_of
 from .api.files import Questions
 from .api.full_texts import attachments_of, missing_full_texts
-from .api.records import history as history_of, own_decisions, search_results, shown_record
+from .api.records import (
+    Source,
+    TagName,
+    Wanted,
+    Words,
+    history as history_of,
+    own_decisions,
+    search_results,
+    shown_record,
+)
 from .api.review import Statuses, StopRequest, outlook, paces, stop, take_stop_back
 from .api.team import (
     Asked,
@@ -211,29 +221,59 @@ def history(
     stage: StageName = "",
     label: Literal["", "include", "exclude", "maybe"] = "",
     reason: Annotated[str, Query(max_length=1_000)] = "",
-    q: Annotated[str, Query(max_length=300)] = "",
+    q: Words = "",
+    source: Source = "",
+    tag: TagName = "",
     number: Annotated[int, Query(ge=1, le=1_000_000, alias="page")] = 1,
 ) -> HTMLResponse:
     """List the reviewer's own decisions, each to be changed."""
     desk = desk_of(request, review, who, stage)
-    found = history_of(request, review, who, desk.stage_name, label, reason, q, number)
+    found = history_of(request, review, who, desk.stage_name, label, reason, q, source, tag, number)
     reasons = sorted({e.reason for e in own_decisions(review, desk) if e.reason})
     return page(
         request,
         "history.html",
         who,
-        {"stage": desk.stage_name, "found": found, "label": label, "reason": reason, "q": q, "reasons": reasons},
+        {
+            "stage": desk.stage_name,
+            "found": found,
+            "label": label,
+            "reason": reason,
+            "reasons": reasons,
+            **_looked_for(review, desk, Wanted(q, source, tag)),
+        },
     )
+
+
+def _looked_for(review: Snapshot, desk: Desk, wanted: Wanted) -> dict[str, object]:
+    """Return what a form that looks for records shows: what was typed and chosen, and what there is to choose."""
+    given = {e.reason for events in review.live.tagged(desk.stage_name, desk.reviewer).values() for e in events}
+    return {
+        "q": wanted.words,
+        "source": wanted.source,
+        "tag": wanted.tag,
+        "sources": sorted({file.source for file in review.files}),
+        "tags": list(dict.fromkeys([*review.protocol.tags, *sorted(given)])),
+        "read_as": parse(wanted.words).said,
+    }
 
 
 @router.get("/search")
 def search(
-    request: Request, review: Review, who: Anyone, stage: StageName = "", q: Annotated[str, Query(max_length=300)] = ""
+    request: Request,
+    review: Review,
+    who: Anyone,
+    stage: StageName = "",
+    q: Words = "",
+    source: Source = "",
+    tag: TagName = "",
 ) -> HTMLResponse:
     """Find records."""
     desk = desk_of(request, review, who, stage)
-    found, more = search_results(review, desk, q)
-    return page(request, "search.html", who, {"stage": desk.stage_name, "q": q, "found": found, "more": more})
+    wanted = Wanted(q, source, tag)
+    found, more = search_results(review, desk, wanted)
+    facts = {"stage": desk.stage_name, "found": found, "more": more, **_looked_for(review, desk, wanted)}
+    return page(request, "search.html", who, facts)
 
 
 @router.get("/second-look")

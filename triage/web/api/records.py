@@ -12,6 +12,7 @@ from ...as_json import INLINE, as_json
 from ...fulltext import AttachedFile
 from ...log import Event
 from ...project import Snapshot
+from ...searching import parse
 from ..access import Visitor
 from ..reading import AsRead, SuggestedAsRead, as_read, words_of
 from ..sessions import Desk
@@ -69,32 +70,58 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
     )
 
 
-def found_records(review: Snapshot, wanted: str) -> Iterator[int]:
-    """Yield the ids under which the records are shown that hold every word wanted."""
-    words = [word.casefold() for word in wanted.split()]
-    live = review.live
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records are looked for.
+
+    Attributes
+    ----------
+    words : str
+        See `searching.parse`.
+    source, tag : str
+        The database they came from, and a tag that the visitor gave; "" for any.
+    """
+
+    words: str = ""
+    source: str = ""
+    tag: str = ""
+
+    @property
+    def says_nothing(self) -> bool:
+        return not (self.words.split() or self.source or self.tag)
+
+
+def found_records(review: Snapshot, wanted: Wanted, desk: Desk) -> Iterator[int]:
+    """Yield the ids under which the records are shown that are looked for."""
+    query, live = parse(wanted.words), review.live
+    tagged = live.tagged(desk.stage_name, desk.reviewer) if wanted.tag else {}
+    has_tag = {live.kept(i) for i, events in tagged.items() if any(e.reason == wanted.tag for e in events)}
     seen = set()
     for one in review.records.read():
-        text = " ".join(
-            (one.title, one.abstract, *one.authors, one.journal, str(one.year or ""), one.doi, one.pmid, *one.keywords)
-        ).casefold()
         kept = live.kept(one.number)
-        if kept not in seen and all(word in text for word in words):
+        if kept in seen or (wanted.tag and kept not in has_tag) or (wanted.source and one.source != wanted.source):
+            continue
+        if query.matches(one):
             seen.add(kept)
             yield kept
 
 
 def search_results(
-    review: Snapshot, desk: Desk, wanted: str, most: int = SEARCHED
+    review: Snapshot, desk: Desk, wanted: Wanted, most: int = SEARCHED
 ) -> tuple[list[dict[str, object]], bool]:
     """Return the first records found, and whether there are more."""
     ids: list[int] = []
-    if wanted.split():
-        for kept in found_records(review, wanted):
+    if not wanted.says_nothing:
+        for kept in found_records(review, wanted, desk):
             if len(ids) == most:
                 return listed(review, desk, ids), True
             ids.append(kept)
     return listed(review, desk, ids), False
+
+
+Words = Annotated[str, Query(max_length=300)]
+Source = Annotated[str, Query(max_length=300, description="The database that the records came from.")]
+TagName = Annotated[str, Query(max_length=200, description="A tag that you gave them.")]
 
 
 @router.get("/search", tags=["records"])
@@ -102,22 +129,31 @@ def search(
     request: Request,
     review: Review,
     who: Anyone,
-    q: Annotated[str, Query(min_length=1, max_length=300)],
+    q: Words = "",
     stage: StageName = "",
+    source: Source = "",
+    tag: TagName = "",
 ) -> dict[str, object]:
-    """Find records that hold every word: in title, abstract, authors, journal, year, DOI, PMID and keywords."""
-    found, more = search_results(review, desk_of(request, review, who, stage), q)
-    return {"records": found, "more": more}
+    """Find records by words, "phrases", stem*, OR, -without and (groups).
+
+    They are looked for in title, abstract, authors, journal, year, DOI, PMID and keywords, or in one field (`title:`,
+    `author:`, `year:2010-2015` and others); `read_as` says how `q` was read.
+    """
+    found, more = search_results(review, desk_of(request, review, who, stage), Wanted(q, source, tag))
+    return {"records": found, "more": more, "read_as": parse(q).said}
 
 
-def own_decisions(review: Snapshot, desk: Desk, label: str = "", reason: str = "", words: str = "") -> list[Event]:
-    """Return the reviewer's decisions in force at a stage, the newest first."""
+def own_decisions(
+    review: Snapshot, desk: Desk, label: str = "", reason: str = "", wanted: Wanted = Wanted()
+) -> list[Event]:
+    """Return the reviewer's decisions in force at a stage, the newest first; words are looked for in notes, too."""
     live = review.live
     mine = [e for (stage, _, who), e in live.decisions.items() if stage == desk.stage_name and who == desk.reviewer]
     mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
-    if words.split():
-        ids = set(found_records(review, words))
-        mine = [e for e in mine if live.kept(e.about) in ids or words.casefold() in e.note.casefold()]
+    if not wanted.says_nothing:
+        ids = set(found_records(review, wanted, desk))
+        in_notes = wanted.words.casefold() if not (wanted.source or wanted.tag) else ""
+        mine = [e for e in mine if live.kept(e.about) in ids or (in_notes and in_notes in e.note.casefold())]
     return sorted(mine, key=lambda e: -e.seq)
 
 
@@ -129,12 +165,14 @@ def history(
     stage: StageName = "",
     label: Literal["", "include", "exclude", "maybe"] = "",
     reason: Annotated[str, Query(max_length=1_000)] = "",
-    q: Annotated[str, Query(max_length=300)] = "",
+    q: Words = "",
+    source: Source = "",
+    tag: TagName = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, object]:
     """List the reviewer's own decisions that are in force, the newest first."""
     desk = desk_of(request, review, who, stage)
-    mine = own_decisions(review, desk, label, reason, q)
+    mine = own_decisions(review, desk, label, reason, Wanted(q, source, tag))
     here = mine[(page - 1) * LISTED : page * LISTED]
     return {
         "total": len(mine),
