@@ -14,7 +14,7 @@ from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .tables import rows_under_header
 from .text import TextFile, read_head
-from .votes import reason_in_notes, voters_in_notes
+from .votes import Vote, Votes, votes_of
 
 __all__ = [
     "FORMATS",
@@ -26,6 +26,8 @@ __all__ = [
     "Problem",
     "Reading",
     "Stream",
+    "Vote",
+    "Votes",
     "armed",
     "check_writable",
     "detect",
@@ -33,9 +35,8 @@ __all__ = [
     "open_records",
     "open_table",
     "read",
-    "reason_in_notes",
     "rows_under_header",
-    "voters_in_notes",
+    "votes_of",
     "write",
 ]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -12,15 +13,17 @@ import numpy as np
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
-from ..log import Kind, Label, Origin, label_of, without_quotes
+from ..log import Event, Kind, Label, Origin, label_of, without_quotes
 from ..machines import Machine, Suggestion
 from ..progress import Progress, no_progress
-from ..project import File, Project, place_of
+from ..project import File, Project, Role, place_of
 from ..records import Record
 from ..screening.journal import log_decisions
 from ..wording import plural
 from .labels import LABEL_VALUES, codes_of, folded
+from .naming import printable
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
+from .voting import Given, named_in, of_the_machine, reason_among, with_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,21 @@ class Imported:
     """What became of one file: announced = kept + already_there + len(problems); and the labels it brought.
 
     `triage import --json` prints it for each file.
+
+    Attributes
+    ----------
+    decisions : int
+        Decisions written, of everybody.
+    people : dict of str to int
+        By whom they are.
+    conflicts : int
+        Records whose votes in the file differ, and that it does not settle itself.
+    settled : int
+        Records whose votes differ, written with the decision that the file names as agreed.
+    unlisted_reasons : dict of str to int
+        Reasons that the first stage does not have, and how many of the file's votes give each.
+    added_reasons : dict of str to str
+        Those that were added to the protocol: the text by its new code.
     """
 
     file: str
@@ -40,6 +58,11 @@ class Imported:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: int = 0
+    people: dict[str, int] = field(default_factory=dict)
+    conflicts: int = 0
+    settled: int = 0
+    unlisted_reasons: dict[str, int] = field(default_factory=dict)
+    added_reasons: dict[str, str] = field(default_factory=dict)
 
 
 def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:
@@ -81,6 +104,8 @@ def import_files(
     source: str | None = None,
     format: str = "auto",
     label_column: str | None = None,
+    reviewer_column: str | None = None,
+    add_reasons: bool = False,
     machine: Machine | None = None,
     of_a_person: bool = False,
     progress: Progress = no_progress,
@@ -90,12 +115,16 @@ def import_files(
     Every file is read before the first is added, so that one that cannot be read stops the import
     with nothing written. Equal records are all kept: `find_duplicates` links them.
 
+    What a screening program wrote into its export as people's votes becomes their decisions, each under the name that
+    it has there, with its reason, note and tags; where they differ the record is in conflict, whatever the protocol
+    asks for. A decision that names nobody is the reviewer's.
+
     Parameters
     ----------
     project : Project
     paths : sequence of Path
     reviewer : str
-        Whose decisions a label column holds, or who brings a machine's labels in.
+        Whose decisions are those that name nobody, and who brings a machine's labels in.
     source : str, optional
         The database that the files came from; the file's name without its ending when left out.
     format : str
@@ -103,6 +132,10 @@ def import_files(
     label_column : str, optional
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
+    reviewer_column : str, optional
+        Column of a table that says whose decision a row holds.
+    add_reasons : bool
+        Whether the reasons in the files that the first stage does not have are added to the protocol's file.
     machine : Machine, optional
         Whose labels the files hold, where they are a machine's: they become suggestions, with its score and rationale
         where a table has columns for them.
@@ -114,7 +147,7 @@ def import_files(
     Raises
     ------
     InputError
-        When a file cannot be read, a label is not one, or the reviewer is a machine.
+        When a file cannot be read, a label is not one, or a reviewer is a machine.
     WhoseLabels
         When a file with labels names a tool that screens, and neither `machine` nor `of_a_person` is given.
     """
@@ -122,7 +155,8 @@ def import_files(
     if machine is not None:
         project.log.check_machine(machine.name)
     source = (source or "").strip() or None
-    looked = [_look(path, format, label_column, machine, of_a_person, progress) for path in paths]
+    asked = _Asked(format, label_column, reviewer_column, machine, of_a_person)
+    looked = with_names(project, [_look(path, asked, progress) for path in paths])
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
             f"{', '.join(str(path) for path in paths)}: no label of {machine.name!r} was found; name the --label-column "
@@ -136,8 +170,8 @@ def import_files(
                 f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
                 f"as {look.format} it gives {len(look.lines):,}: leave --format out."
             )
-    added, suggested = [], []
-    reasons: dict[int, str] = {}
+    added_reasons = _add_reasons(project, looked) if add_reasons else ()
+    added, suggested, finals = [], [], []
     for look in looked:
         review = project.snapshot()  # the same file may be named twice
         before = review.imported(look.sha256, source)
@@ -155,25 +189,15 @@ def import_files(
                 )
         else:
             ids = (np.flatnonzero(review.record_files() == before.id) + 1).tolist()  # ids run from 1
-        reasons |= {ids[n]: reason for n, reason in look.reasons.items()}
         given = {ids[n]: one for n, one in look.suggestions.items()}
         suggested.append(0 if machine is None else _suggest(project, look.path, machine, given, reviewer))
-        added.append((before, {i: label for i, label in zip(ids, look.labels, strict=True) if label is not None}))
-    missing = _undecided(project, [labelled for _, labelled in added])
-    if any(missing):
-        codes = codes_of(review.asked().reasons)
-        reasons = {i: codes.get(folded(reason), reason) for i, reason in reasons.items()}
-        # Once, when the records of all files are there: each permutation is a stratum of the audit.
-        log_decisions(
-            project,
-            project.stage(),
-            [
-                {"record_id": i, "label": label, "origin": Origin.IMPORTED, "reason": reasons.get(i, "")}
-                for labelled in missing
-                for i, label in labelled.items()
-            ],
-            reviewer=reviewer,
-        )
+        added.append((before, {ids[n]: votes for n, votes in look.votes.items()}))
+        finals.append({ids[n]: label for n, label in look.final.items()})
+    # Once, when the records of all files are there: each permutation is a stratum of the audit.
+    missing = _undecided(project, [votes for _, votes in added])
+    _write_votes(project, missing, reviewer)
+    settled = [_settle(project, final, reviewer) for final in finals]
+    unlisted = [_unlisted(project, look) for look in looked]
     return [
         Imported(
             file=str(look.path),
@@ -182,17 +206,37 @@ def import_files(
             announced=look.announced,
             kept=0 if before else len(look.lines),
             already_there=len(look.lines) if before else 0,
-            decisions=len(decided),
+            decisions=sum(map(len, decided.values())),
             problems=look.problems,
             warnings=look.warnings,
             suggestions=suggestions,
+            people=dict(Counter(one.reviewer or reviewer for votes in decided.values() for one in votes)),
+            conflicts=len(
+                [i for i, votes in decided.items() if len({one.label for one in votes}) > 1 and i not in final]
+            ),
+            settled=len(final),
+            unlisted_reasons=reasons,
+            added_reasons={r.code: r.text for r in added_reasons if r.text in look.reasons()},
         )
-        for look, (before, _), decided, suggestions in zip(looked, added, missing, suggested, strict=True)
+        for look, (before, _), decided, suggestions, final, reasons in zip(
+            looked, added, missing, suggested, settled, unlisted, strict=True
+        )
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Asked:
+    """How the files are to be read, as it was asked for."""
+
+    format: str
+    label_column: str | None
+    reviewer_column: str | None
+    machine: Machine | None
+    of_a_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
     """What a first reading of a file found; its records are read again when they are stored.
 
     A file of a million records so needs no room for them, neither in memory nor on the disk.
@@ -203,11 +247,25 @@ class _Look:
     sha256: str
     announced: int
     lines: list[int]
-    labels: list[Label | None]
-    reasons: dict[int, str]  # of exclusions, by the record's place in `labels`
+    votes: dict[int, tuple[Given, ...]]  # by the record's place in `lines`
+    final: dict[int, Label]  # what was agreed where votes differ, by the record's place
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
-    suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `labels`
+    suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `votes`
+
+    def reasons(self) -> Counter[str]:
+        """Return how often each reason is given: of several at once, each."""
+        return Counter(reason for votes in self.votes.values() for one in votes for reason in one.reasons)
+
+    def renamed(self, names: Mapping[str, str]) -> Look:
+        """Return it with other names for some people."""
+        if not names:
+            return self
+        votes = {
+            place: tuple(one._replace(reviewer=names.get(one.reviewer, one.reviewer)) for one in given)
+            for place, given in self.votes.items()
+        }
+        return replace(self, votes=votes)
 
     def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
         """Yield the records that are kept.
@@ -230,49 +288,86 @@ class _Look:
             )
 
 
-def _look(
-    path: Path, format: str, label_column: str | None, machine: Machine | None, of_a_person: bool, progress: Progress
-) -> _Look:
+def _look(path: Path, asked: _Asked, progress: Progress) -> Look:
     """Read a file to its end, keep none of its records, and check every label, and whose they are."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
-    stream = formats.open_records(path, format, label_column)
-    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {})
+    label_column = asked.label_column
+    stream = formats.open_records(path, asked.format, label_column)
+    look = Look(path, stream.format, _sha256(path), 0, [], {}, {}, [], [], {})
+    if asked.reviewer_column is not None:
+        _check_column(look, asked.reviewer_column)
+    doubts: list[formats.Problem] = []
     voters: dict[str, str] = {}
     faults = Faults(str(path))
+    is_ours: bool | None = None  # whether it is a table that we wrote, whose decisions come by `label`
     with progress(f"Reading {path.name}") as tick:
         for line, found, label in stream:
             if isinstance(found, Record):
+                votes = formats.Votes((formats.Vote("", label),)) if without_quotes(label) else formats.Votes()
+                if label_column is None:
+                    votes = formats.votes_of(found, label, path)
+                    if votes.given and is_ours is None:
+                        is_ours = look.format in formats.TABLES and formats.REMAINDER in _header(look)
+                    votes = formats.Votes() if is_ours else votes
+                place = len(look.lines)
                 look.lines.append(line)
-                judged = label_of(label, label_column or "")
-                if judged is None and without_quotes(label):
-                    faults.add(f"line {line}", f"{label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
-                if judged is Label.EXCLUDE and label_column is None:
-                    if reason := formats.reason_in_notes(v for values in found.extra.values() for v in values):
-                        look.reasons[len(look.labels)] = reason
-                if judged is not None:
-                    for name in formats.voters_in_notes(v for values in found.extra.values() for v in values):
-                        voters.setdefault(name, f"the notes in line {line}")
-                look.labels.append(judged)
+                given = []
+                for vote in votes.given:
+                    if (judged := label_of(vote.label, label_column or "")) is None:
+                        faults.add(
+                            f"line {line}", f"{vote.label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank"
+                        )
+                        continue
+                    named = named_in(found, vote, asked.reviewer_column, f"line {line}", faults)
+                    reasons, tags = (tuple(filter(None, map(printable, some))) for some in (vote.reasons, vote.tags))
+                    given.append(Given(named, judged, reasons, vote.note, tags))
+                    if vote.reviewer:
+                        voters.setdefault(named, f"line {line}")
+                if given:
+                    look.votes[place] = tuple(given)
+                if (final := label_of(votes.final)) is not None:
+                    look.final[place] = final
+                doubts += [formats.Problem(line, doubt) for doubt in votes.doubts]
             else:
                 look.problems.append(found)
             if stream.fraction:
                 tick(stream.announced, max(stream.announced, int(stream.announced / stream.fraction)))
     faults.refuse()
-    look = replace(look, announced=stream.announced, warnings=stream.warnings)
-    if machine is not None:
-        return _of_a_machine(look, machine, label_column)
-    if any(look.labels) and not of_a_person:
+    look = replace(look, announced=stream.announced, warnings=[*stream.warnings, *_most(doubts)])
+    if asked.machine is not None:
+        look = _of_a_machine(look, asked.machine, label_column)
+    elif look.votes and not asked.of_a_person:
         reviewers = [(where, name) for name, where in voters.items()]
         ask_whose(path, [label_column or ""], chain(reviewers, _named_reviewers(look)))
     return look
 
 
-def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
+def _most(doubts: Sequence[formats.Problem], most: int = 20) -> list[formats.Problem]:
+    rest = len(doubts) - most
+    return [*doubts[:most], *([formats.Problem(0, plural(rest, "more vote") + " like these")] if rest > 0 else [])]
+
+
+def _header(look: Look) -> list[str]:
+    return formats.rows_under_header(look.path, look.format)[0]
+
+
+def _check_column(look: Look, name: str) -> None:
+    """Refuse a file without the column that says whose decision a row holds."""
+    if look.format not in formats.TABLES:
+        raise InputError(
+            f"{look.path} is a {look.format} file; --reviewer-column needs a table (CSV, Excel or Parquet)."
+        )
+    if name not in (header := _header(look)):
+        named = ", ".join(filter(None, header))[:200]
+        raise InputError(f"{look.path} has no column {name!r}; its columns are: {named}.")
+
+
+def _named_reviewers(look: Look) -> Iterator[tuple[str, str]]:
     """Yield who a table names as having given its labels, and where."""
     if look.format not in formats.TABLES:
         return
-    labelled = {line for line, label in zip(look.lines, look.labels, strict=True) if label is not None}
+    labelled = {look.lines[place] for place in look.votes}
     header, rows = formats.rows_under_header(look.path, look.format)
     columns = reviewer_columns(header)
     for line, cells in rows if columns else ():
@@ -280,8 +375,8 @@ def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
             yield from ((f"line {line}, column {header[at]!r},", cells[at]) for at in columns if at < len(cells))
 
 
-def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _Look:
-    """Return what was found with the labels as a machine's suggestions, and none that could be decisions."""
+def _of_a_machine(look: Look, machine: Machine, label_column: str | None) -> Look:
+    """Return what was found with the machine's labels as suggestions; what other voters say stays as it is."""
     said: dict[int, dict[str, str]] = {}  # by line
     if look.format in formats.TABLES:
         header, rows = formats.rows_under_header(look.path, look.format)
@@ -290,13 +385,16 @@ def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _L
             said[line] = {name: cells[at] for name, at in columns.items() if at < len(cells)}
     faults = Faults(str(look.path))
     suggestions = {}
-    for place, (line, label) in enumerate(zip(look.lines, look.labels, strict=True)):
-        beside = {"reason": look.reasons.get(place, ""), **said.get(line, {})}
-        one = suggestion_of(machine.name, label, beside, f"line {line}", faults)
+    theirs, others = of_the_machine(look.votes, machine.name)
+    for place, line in enumerate(look.lines):
+        label, reason = theirs.get(place, (None, ""))
+        one = suggestion_of(machine.name, label, {"reason": reason, **said.get(line, {})}, f"line {line}", faults)
         if one.label is not None or one.score is not None:
             suggestions[place] = one
     faults.refuse()
-    return replace(look, labels=[None] * len(look.labels), reasons={}, suggestions=suggestions)
+    return replace(
+        look, votes=others, final={n: label for n, label in look.final.items() if n in others}, suggestions=suggestions
+    )
 
 
 def _suggest(project: Project, path: Path, machine: Machine, given: Mapping[int, Suggestion], reviewer: str) -> int:
@@ -308,22 +406,108 @@ def _suggest(project: Project, path: Path, machine: Machine, given: Mapping[int,
     return len(new)
 
 
-def _undecided(project: Project, files: Sequence[Mapping[int, Label]]) -> list[dict[int, Label]]:
-    """Return of each file's labels those of records that nobody has decided on at the first stage, ever.
+def _add_reasons(project: Project, looked: Sequence[Look]) -> tuple[protocols.Criterion, ...]:
+    """Add the reasons in the files that the first stage does not have to the protocol's file, and take it over."""
+    review = project.snapshot()
+    known = codes_of(review.asked().reasons)
+    texts = {folded(reason): reason for look in looked for reason in look.reasons() if folded(reason) not in known}
+    if not texts:
+        return ()
+    reasons = protocols.new_reasons(review.protocol, texts.values())
+    file = project.protocol_file
+    if file is None or not file.is_file():
+        raise InputError(
+            f"The protocol's file ({file or 'it has none here'}) is missing, so --add-reasons cannot add to it; import "
+            "without it: the reasons are kept as they are written."
+        )
+    text = protocols.with_reasons(protocols.read_text(file), reasons, str(file))
+    unfinished = file.with_name(f".{file.name}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputError(
+            f"{file} cannot be written ({error.strerror}), so no reason was added; nothing was taken."
+        ) from error
+    project.refresh_protocol()
+    return reasons
 
-    A file that is imported again so brings the decisions that an interrupted import left out, and
-    none that was changed, or taken back, since.
+
+def _unlisted(project: Project, look: Look) -> dict[str, int]:
+    known = codes_of(project.snapshot().asked().reasons)
+    return {reason: n for reason, n in look.reasons().most_common() if folded(reason) not in known}
+
+
+def _undecided(
+    project: Project, files: Sequence[Mapping[int, tuple[Given, ...]]]
+) -> list[dict[int, tuple[Given, ...]]]:
+    """Return of each file's votes those on records that their people have never decided on at the first stage.
+
+    A vote that names nobody is left out where anybody has decided. A file that is imported again so brings the
+    decisions that an interrupted import left out, and none that was changed, or taken back, since.
     """
     if not any(files):
         return [{} for _ in files]
     review = project.snapshot()
     stage = review.stage()
-    decided = {stage.live.kept(e.about) for e in review.events if e.kind is Kind.DECISION and e.stage == stage.name}
-    missing = []
-    for labels in files:
-        missing.append({i: label for i, label in labels.items() if stage.live.kept(i) not in decided})
-        decided.update(missing[-1])  # the same file may be named twice
+    kept = stage.live.kept
+    events = [e for e in review.events if e.kind is Kind.DECISION and e.stage == stage.name]
+    decided = {(kept(e.about), name) for e in events for name in (e.reviewer, "")}
+    missing: list[dict[int, tuple[Given, ...]]] = []
+    for votes in files:
+        new = {i: tuple(one for one in given if (kept(i), one.reviewer) not in decided) for i, given in votes.items()}
+        missing.append({i: given for i, given in new.items() if given})
+        # The same file may be named twice.
+        decided.update((i, name) for i, given in missing[-1].items() for one in given for name in (one.reviewer, ""))
     return missing
+
+
+def _write_votes(project: Project, files: Sequence[Mapping[int, tuple[Given, ...]]], reviewer: str) -> None:
+    """Write votes as decisions with their tags, in one transaction."""
+    if not any(files):
+        return
+    review = project.snapshot()
+    stage, reasons = review.stage(), review.asked().reasons
+    own = {folded(tag): tag for tag in review.protocol.tags}
+    has: dict[str, dict[int, list[Event]]] = {}
+    decisions: list[dict[str, object]] = []
+    tags_by: dict[str, dict[int, list[str]]] = {}
+    for i, one in ((i, one) for votes in files for i, given in votes.items() for one in given):
+        who = one.reviewer or reviewer
+        reason, note = reason_among(reasons, one)
+        decisions.append(
+            {
+                "record_id": i,
+                "label": one.label,
+                "origin": Origin.IMPORTED,
+                "reviewer": who,
+                "reason": reason,
+                "note": note,
+            }
+        )
+        if one.tags:
+            if who not in has:
+                has[who] = stage.live.tagged(stage.name, who)
+            before = [e.reason for e in has[who].get(stage.live.kept(i), ())]
+            tags_by.setdefault(who, {})[i] = [*before, *(own.get(folded(tag), tag) for tag in one.tags)]
+    log_decisions(project, stage, decisions, reviewer=reviewer, tags_by=tags_by)
+
+
+def _settle(project: Project, final: Mapping[int, Label], reviewer: str) -> dict[int, Label]:
+    """Settle the conflicts that a file settles itself, but for records that somebody has ever settled here."""
+    if not final:
+        return {}
+    review = project.snapshot()
+    person = review.person(reviewer)
+    if person is not None and person.role is Role.REVIEWER:
+        return {}
+    stage = review.stage()
+    kept = stage.live.kept
+    before = {kept(e.about) for e in review.events if e.kind is Kind.SETTLED and e.stage == stage.name}
+    here = {i: label for i, label in final.items() if kept(i) in stage.consensus.conflicts and kept(i) not in before}
+    project.log.settle_all(stage.name, here, reviewer=reviewer, note="as the imported file says")
+    return here
 
 
 def _sha256(path: Path) -> str:

@@ -164,6 +164,12 @@ class Project:
 
     # -- protocol -----------------------------------------------------------------------------
 
+    @property
+    def protocol_file(self) -> Path | None:
+        """The protocol's file, which `refresh_protocol` reads; None where the review has none that is known here."""
+        noted = self._reader.protocol_path
+        return None if noted is None else self._database.place.resolve_path(noted)
+
     def refresh_protocol(self) -> bool:
         """Take over the protocol file named at creation when it has changed; return whether it had.
 
@@ -172,7 +178,7 @@ class Project:
         InputError
             When the changed file is not a valid protocol; the one in force stays.
         """
-        if (noted := self._reader.protocol_path) is None or (path := self._database.place.resolve_path(noted)) is None:
+        if (path := self.protocol_file) is None:
             return False
         try:
             changed = path.read_text(encoding="utf-8-sig")
