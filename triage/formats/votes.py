@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..records import Record
-from .common import Tally, one_line
+from .common import Tally, Vote, one_line
 
 _QUOTED = r'"((?:[^"\\]|\\.)*+)"'
 # One vote: "Ann"=>"Included", as Ruby writes a hash, or with a colon.
@@ -82,29 +82,6 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
-    """What one person decided on a record, as another program wrote it.
-
-    Attributes
-    ----------
-    reviewer : str
-        The name that the program has; "" where it names nobody.
-    label : str
-        include, exclude or maybe, or 1 or 0.
-    reasons : tuple of str
-        For excluding it, in the program's words.
-    note : str
-    tags : tuple of str
-    """
-
-    reviewer: str
-    label: str
-    reasons: tuple[str, ...] = ()
-    note: str = ""
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Votes:
     """What a file says was decided on a record.
 
@@ -155,7 +132,7 @@ def votes_of(record: Record, label: str, path: Path) -> Votes:
         Its file, whose name may say which of Covidence's lists it is.
     """
     fields = _named(record.extra)
-    notes = [value for name, values in fields.items() if name in _NOTE_FIELDS for value in values]
+    notes = _notes(fields)
     for note in notes:
         if _RAYYAN in note and _RAYYAN in (parts := _parts(note)):
             return _rayyan(parts)
@@ -168,6 +145,15 @@ def votes_of(record: Record, label: str, path: Path) -> Votes:
         label = _WORDS[found.group(1).lower()]
         return Votes((Vote("", label, reasons if label == "exclude" else (), note),))
     return Votes((_of_asreview(label, fields, notes),)) if label else Votes()
+
+
+def note_fields(record: Record) -> list[str]:
+    """Return what is in the fields of a record that notes come in."""
+    return _notes(_named(record.extra))
+
+
+def _notes(fields: Mapping[str, Sequence[str]]) -> list[str]:
+    return [value for name, values in fields.items() if name in _NOTE_FIELDS for value in values]
 
 
 def _named(extra: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
