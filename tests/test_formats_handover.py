@@ -47,7 +47,7 @@ DO  - http://dx.doi.org/10.1000/ghi
 N1  - RAYYAN-INCLUSION: {"Old"=>"Maybe"}
 ER  -
 """
-CSV = "Title,Authors,Year,DOI,Volume,Pages,ISSN,Publisher,URL\nFrom a table,\"Moe, M; Noe, N\",2016,10.1000/jkl,3,10-12,1234-5678,The press,http://x.org/1\n"  # fmt: skip
+CSV = "Title,Authors,Year,DOI,Volume,Pages,ISSN,Publisher,URL\nFrom a table,\"Moe, M; Low, N\",2016,10.1000/jkl,3,10-12,1234-5678,The press,http://x.org/1\n"  # fmt: skip
 DECIDED = {1: "include", 2: "exclude", 3: "maybe", 4: "conflict", 5: ""}
 
 
@@ -92,7 +92,7 @@ EXPECTED = [
     {"title": "From a database", "authors": ["Roe, R", "Poe, B"], "year": "2018", "doi": "10.1000/def",
      "secondary_title": "Another journal", "keywords": ["old word"]},
     {"title": "With a date in its year", "year": "2017", "doi": "10.1000/ghi", "date": "2017/03//"},
-    {"title": "From a table", "authors": ["Moe, M", "Noe, N"], "year": "2016", "doi": "10.1000/jkl", "volume": "3",
+    {"title": "From a table", "authors": ["Moe, M", "Low, N"], "year": "2016", "doi": "10.1000/jkl", "volume": "3",
      "start_page": "10", "end_page": "12", "issn": "1234-5678", "publisher": "The press", "urls": ["http://x.org/1"]},
     {"title": "Left"},
 ]  # fmt: skip
@@ -173,8 +173,9 @@ def test_pandas_reads_what_is_written_for_asreview(decided, tmp_path, ending):
     import pandas as pd
 
     path = written(decided, tmp_path / f"x{ending}", "asreview")
+    options = {".csv": {}, ".tsv": {"sep": "\t"}, ".xlsx": {"engine": "openpyxl"}}[ending]
     read = pd.read_excel if ending == ".xlsx" else pd.read_csv
-    table = read(path, dtype=str, keep_default_na=False, **({"sep": "\t"} if ending == ".tsv" else {}))
+    table = read(path, dtype=str, keep_default_na=False, **options)
     assert table["included"].tolist() == ["1", "0", "1", "", ""]
     assert table["title"].tolist() == [one["title"] for one in EXPECTED]
     assert table["year"].tolist() == ["2019", "2018", "2017", "2016", ""]

@@ -100,6 +100,9 @@ class Votes:
     doubts: tuple[str, ...] = ()
 
 
+_NONE = Votes()
+
+
 def in_notes(notes: Iterable[str], line: int, tally: Tally) -> str:
     """Return the label that ASReview or Rayyan wrote into a record's notes, or "".
 
@@ -131,29 +134,39 @@ def votes_of(record: Record, label: str, path: Path) -> Votes:
     path : Path
         Its file, whose name may say which of Covidence's lists it is.
     """
-    fields = _named(record.extra)
-    notes = _notes(fields)
+    noted, has_columns = _telling(tuple(record.extra))
+    notes = [value for name in noted for value in record.extra[name]]
     for note in notes:
         if _RAYYAN in note and _RAYYAN in (parts := _parts(note)):
             return _rayyan(parts)
-    if "rayyaninclusion" in fields:  # a table with a column for each part
-        return _rayyan({part: " ".join(fields.get(_letters(part), ())) for part in _PARTS})
-    if "covidence" in fields or "covidenceid" in fields:
+    if has_columns:
+        fields = _named(record.extra)
+        if "rayyaninclusion" in fields:  # a column for each part
+            return _rayyan({part: " ".join(fields.get(_letters(part), ())) for part in _PARTS})
         return _covidence(record.extra, fields, label)
-    if not label and (found := _COVIDENCE_FILE.search(path.name)):
+    if not label and (its_list := _list_of(path)):
         reasons, note = _covidence_reasons(notes)
-        label = _WORDS[found.group(1).lower()]
-        return Votes((Vote("", label, reasons if label == "exclude" else (), note),))
-    return Votes((_of_asreview(label, fields, notes),)) if label else Votes()
+        return Votes((Vote("", its_list, reasons if its_list == "exclude" else (), note),))
+    return Votes((_of_asreview(label, _named(record.extra), notes),)) if label else _NONE
 
 
 def note_fields(record: Record) -> list[str]:
     """Return what is in the fields of a record that notes come in."""
-    return _notes(_named(record.extra))
+    return [value for name in _telling(tuple(record.extra))[0] for value in record.extra[name]]
 
 
-def _notes(fields: Mapping[str, Sequence[str]]) -> list[str]:
-    return [value for name, values in fields.items() if name in _NOTE_FIELDS for value in values]
+@lru_cache(1_000)
+def _telling(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Return which fields hold notes, and whether a program has columns of its own for votes among them."""
+    has_columns = not {"rayyaninclusion", "covidence", "covidenceid"}.isdisjoint(map(_letters, names))
+    return tuple(name for name in names if _letters(name) in _NOTE_FIELDS), has_columns
+
+
+@lru_cache(16)
+def _list_of(path: Path) -> str:
+    """Return the decision that Covidence's name of a list's file says, or ""."""
+    found = _COVIDENCE_FILE.search(path.name)
+    return _WORDS[found.group(1).lower()] if found else ""
 
 
 def _named(extra: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
@@ -348,7 +361,7 @@ def _covidence(extra: Mapping[str, Sequence[str]], fields: Mapping[str, Sequence
             pairs.append((person, cell(name)))
     if not pairs:
         reasons = tuple(dict.fromkeys(reasons)) if label == "exclude" else ()
-        return Votes((Vote("", label, reasons, note, tags),)) if label else Votes()
+        return Votes((Vote("", label, reasons, note, tags),)) if label else _NONE
     votes = _collected(
         pairs, tuple(dict.fromkeys(reasons)), {who: notes.get(who, "") or note for who, _ in pairs}, tags
     )

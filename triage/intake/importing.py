@@ -304,31 +304,16 @@ def _look(path: Path, asked: _Asked, progress: Progress) -> Look:
     with progress(f"Reading {path.name}") as tick:
         for line, found, label in stream:
             if isinstance(found, Record):
-                votes = formats.Votes((formats.Vote("", label),)) if without_quotes(label) else formats.Votes()
-                if label_column is None:
+                look.lines.append(line)
+                if label_column is not None:
+                    votes = formats.Votes((formats.Vote("", label),) if without_quotes(label) else ())
+                else:
                     votes = formats.votes_of(found, label, path)
                     if votes.given and is_ours is None:
                         is_ours = look.format in formats.TABLES and formats.REMAINDER in _header(look)
-                    votes = formats.Votes() if is_ours else votes
-                place = len(look.lines)
-                look.lines.append(line)
-                given = []
-                for vote in votes.given:
-                    if (judged := label_of(vote.label, label_column or "")) is None:
-                        faults.add(
-                            f"line {line}", f"{vote.label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank"
-                        )
-                        continue
-                    named = named_in(found, vote, asked.reviewer_column, f"line {line}", faults)
-                    reasons, tags = (tuple(filter(None, map(printable, some))) for some in (vote.reasons, vote.tags))
-                    given.append(Given(named, judged, reasons, vote.note, tags))
-                    if vote.reviewer:
-                        voters.setdefault(named, f"line {line}")
-                if given:
-                    look.votes[place] = tuple(given)
-                if (final := label_of(votes.final)) is not None:
-                    look.final[place] = final
-                doubts += [formats.Problem(line, doubt) for doubt in votes.doubts]
+                if (votes.given or votes.doubts) and not is_ours:
+                    _keep(votes, found, look, asked, faults, voters)
+                    doubts += [formats.Problem(line, doubt) for doubt in votes.doubts]
             else:
                 look.problems.append(found)
             if stream.fraction:
@@ -341,6 +326,27 @@ def _look(path: Path, asked: _Asked, progress: Progress) -> Look:
         reviewers = [(where, name) for name, where in voters.items()]
         ask_whose(path, [label_column or ""], chain(reviewers, _named_reviewers(look)))
     return look
+
+
+def _keep(
+    votes: formats.Votes, found: Record, look: Look, asked: _Asked, faults: Faults, voters: dict[str, str]
+) -> None:
+    """Keep what was decided on the record read last, and where each voter was first named."""
+    place, where, column = len(look.lines) - 1, f"line {look.lines[-1]}", asked.label_column or ""
+    given = []
+    for vote in votes.given:
+        if (judged := label_of(vote.label, column)) is None:
+            faults.add(where, f"{vote.label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
+            continue
+        named = named_in(found, vote, asked.reviewer_column, where, faults)
+        reasons, tags = (tuple(filter(None, map(printable, some))) for some in (vote.reasons, vote.tags))
+        given.append(Given(named, judged, reasons, vote.note, tags))
+        if vote.reviewer:
+            voters.setdefault(named, where)
+    if given:
+        look.votes[place] = tuple(given)
+    if votes.final and (final := label_of(votes.final)) is not None:
+        look.final[place] = final
 
 
 def _most(doubts: Sequence[formats.Problem], most: int = 20) -> list[formats.Problem]:
