@@ -185,7 +185,8 @@ def test_pandas_reads_what_is_written_for_asreview(decided, tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".xlsx", ".ris"])
-def test_asreviews_own_reader_reads_it(decided, tmp_path, ending):
+def test_asreviews_own_reader_reads_it(decided, tmp_path, ending, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what it imports leaves a file where it is
     loader = pytest.importorskip("asreview.data.loader", reason="ASReview is not installed (pip install asreview)")
     records = loader.load_records(written(decided, tmp_path / f"x{ending}", "asreview"))
     assert [r.included for r in records] == [1, 0, 1, None, None]
@@ -199,7 +200,8 @@ def test_asreviews_own_reader_reads_it(decided, tmp_path, ending):
 @needs_exports
 @pytest.mark.parametrize("name", ["asreview/embase.ris", "colrev/nbib_data.nbib", "asysd/zotero_export.csv", "rispy/example_wos.ris",
                                   "asysd/zotero_export.ris", "rispy/example_basic.ris"])  # fmt: skip
-def test_asreview_reads_the_export_for_everybody(tmp_path, name):
+def test_asreview_reads_the_export_for_everybody(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     loader = pytest.importorskip("asreview.data.loader", reason="ASReview is not installed (pip install asreview)")
     records = formats.read(EXPORTS / name).records[:150]
     formats.write(tmp_path / "x.ris", [formats.ExportRow(r, {"record_id": "1", "label": "include"}) for r in records])
