@@ -294,3 +294,19 @@ def test_columns_are_named_on_the_command_line(review):
     done = triage.json("import", "r.triage", "t.csv", "--column", "title=Study name")
     assert done["files"][0]["kept"] == 1
     assert [e["kind"] for e in triage.json("log", "r.triage")["events"]] == ["columns"]
+
+
+def test_the_votes_of_a_team_are_told_with_their_reasons(review):
+    triage = review(0)
+    notes = '"RAYYAN-INCLUSION: {""Ann\x1b[2J""=>""Included"", ""Bob""=>""Excluded""} | RAYYAN-EXCLUSION-REASONS: no \x1bdata"'
+    write(triage, "a.csv", f"key,title,notes\n1,A title,{notes}\n2,B title,{notes}\n")
+    said = triage("import", "r.triage", "a.csv")
+    assert "decisions of Ann[2J 2, Bob 2; 2 conflicts to settle" in said and "\x1b" not in said
+    assert "kept as they are written: no data (2)" in said and 'code = "NO-DATA"' in said and "--add-reasons" in said
+    assert "triage conflicts r.triage" in said
+    [file] = triage.json("import", "r.triage", "a.csv", "--add-reasons")["files"]
+    assert file["added_reasons"] == {"NO-DATA": "no data"} and file["unlisted_reasons"] == {} == file["people"]
+    write(triage, "d.csv", "record_id,label,who\n1,include,Cy\n2,no,Di\n")
+    assert "By Cy 1, Di 1." in triage("label", "r.triage", "d.csv", "--reviewer-column", "who")
+    assert "people" not in triage.json("label", "r.triage", "d.csv")
+    triage("label", "r.triage", "d.csv", "--reviewer-column", "who", "--machine", "gpt", code=2)

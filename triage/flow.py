@@ -149,15 +149,21 @@ def judged_records(stage: Stage) -> list[tuple[int, Label | None]]:
 def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
     # A record that two people excluded for different reasons counts under the one of higher priority.
     priority = {reason.code: place for place, reason in enumerate(asked.reasons)}
+    # One that was given in words before the protocol had a code for it counts under the code.
+    codes = {" ".join(reason.text.casefold().split()): reason.code for reason in asked.reasons}
+
+    def code_of(reason: str) -> str:
+        return reason if reason in priority else codes.get(" ".join(reason.casefold().split()), reason)
+
     given = [
-        (priority.get(event.reason, len(priority)), event.seq, stage.live.kept(record_id), event.reason)
+        (priority.get(code := code_of(event.reason), len(priority)), event.seq, stage.live.kept(record_id), code)
         for (name, record_id, _), event in stage.live.decisions.items()
         if name == stage.name and event.reason
     ]
     reasons: dict[int, str] = {}
     for _, _, record_id, reason in sorted(given):
         reasons.setdefault(record_id, reason)
-    reasons |= {record_id: event.reason for record_id, event in stage.consensus.settled.items() if event.reason}
+    reasons |= {r: code_of(event.reason) for r, event in stage.consensus.settled.items() if event.reason}
     excluded: Counter[str] = Counter()
     labels: Counter[Label] = Counter()
     conflicts = 0

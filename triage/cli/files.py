@@ -16,6 +16,7 @@ from .output import (
     PromptFile,
     Review,
     Reviewer,
+    ReviewerColumn,
     ask_for_columns,
     columns_named,
     machine_named,
@@ -31,7 +32,9 @@ from .output import (
 )
 
 if TYPE_CHECKING:
+    from ..intake import Imported
     from ..machines import Machine
+    from ..protocol import Protocol
 
 
 @app.command()
@@ -111,6 +114,13 @@ def import_(
         str,
         typer.Option(metavar="NAME", show_default=False, help="The sheet of a workbook, if not the first with titles."),
     ] = "",
+    reviewer_column: ReviewerColumn = None,
+    add_reasons: Annotated[
+        bool,
+        typer.Option(
+            "--add-reasons", help="Add the reasons in the files that the protocol lacks to the protocol's file."
+        ),
+    ] = False,
     reviewer: Reviewer = None,
     machine: MachineName = None,
     prompt_file: PromptFile = None,
@@ -123,9 +133,15 @@ def import_(
     as a problem with its line. Nothing is removed: equal records wait for `triage dedupe`. When one
     file cannot be read, none is taken.
 
+    The votes in an export of Rayyan or Covidence become decisions, each under the name that it has there, with its
+    reason, note and labels; where they differ, the record is a conflict to settle. `triage import review.triage
+    articles.csv --add-reasons` takes their reasons over as well. A table of your own may say who decided:
+    `triage import review.triage votes.csv --label-column vote --reviewer-column screener`.
+
     With --machine NAME the labels in the files are suggestions of a machine, such as a language model, which count
     nowhere as decisions; its score and rationale are kept where a table has columns for them. A file that names such
-    a tool as a reviewer is asked about: --machine or --person answers beforehand.
+    a tool as a reviewer is asked about: --machine or --person answers beforehand. Among the votes of several people
+    those under the machine's name are its suggestions, and the others stay decisions.
     """
     from .. import intake, terminal
     from ..formats import NoTitleColumn
@@ -145,6 +161,8 @@ def import_(
                 label_column=label_column,
                 columns=columns,
                 sheet=sheet,
+                reviewer_column=reviewer_column,
+                add_reasons=add_reasons,
                 machine=machine,
                 of_a_person=of_a_person,
                 progress=terminal.progress_bar,
@@ -157,6 +175,7 @@ def import_(
             except NoTitleColumn as error:
                 columns = ask_for_columns(error)
         total = project.records.count()
+        protocol = project.protocol()
     if as_json:
         print_json({"files": done, "records": total, "warnings": warnings})
         return
@@ -168,8 +187,37 @@ def import_(
             + (f"; {plural(file.suggestions, 'suggestion')} taken, no decision" if file.suggestions else "")
         )
         for problem in (*file.problems, *file.warnings):
-            print(f"  line {problem.line}: {printable_line(problem.message)}")
+            print(f"  {f'line {problem.line}: ' if problem.line else ''}{printable_line(problem.message)}")
+        _print_votes(file)
+    missing = dict.fromkeys(reason for file in done for reason in file.unlisted_reasons)
+    if missing:
+        _offer_reasons(protocol, list(missing))
+    if any(file.conflicts for file in done):
+        print(f"Reviewers disagree on some records: triage conflicts {quoted(review)}")
     print(f"The review holds {plural(total, 'record')}. Next: triage dedupe {quoted(review)}")
+
+
+def _print_votes(file: Imported) -> None:
+    """Say whose decisions a file brought, where it names several people, and what it has of their reasons."""
+    if len(file.people) > 1:
+        given = ", ".join(f"{printable_line(name)} {n:,}" for name, n in sorted(file.people.items()))
+        settled = f", {file.settled:,} settled as the file says" if file.settled else ""
+        print(f"  decisions of {given}; {plural(file.conflicts, 'conflict')} to settle{settled}")
+    for code, text in file.added_reasons.items():
+        print(f"  added to the protocol: {code}, {printable_line(text)}")
+    if file.unlisted_reasons:
+        given = ", ".join(f"{printable_line(reason)} ({n:,})" for reason, n in list(file.unlisted_reasons.items())[:20])
+        print(f"  reasons that are not in the protocol, kept as they are written: {given}")
+
+
+def _offer_reasons(protocol: Protocol, texts: list[str]) -> None:
+    from .. import protocol as protocols
+
+    print("To be offered these reasons while screening, import again with --add-reasons, or write into protocol.toml:")
+    for line in protocols.as_toml(protocols.new_reasons(protocol, texts[:20])).splitlines():
+        print(f"  {printable_line(line)}".rstrip())
+    if len(texts) > 20:
+        print(f"  and {len(texts) - 20:,} more; --json lists all.")
 
 
 @app.command()

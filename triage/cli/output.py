@@ -70,6 +70,17 @@ OfAPerson = Annotated[
 ]
 
 
+ReviewerColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="The column of a table that says whose decision a row holds, where several people's are in one table, a row "
+        "for each decision.",
+    ),
+]
+
+
 class Device(StrEnum):
     """Where vectors are computed."""
 

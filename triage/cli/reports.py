@@ -138,6 +138,16 @@ def export(
             help="Records of the next batch, by default 50; or second looks, by default those already asked for.",
         ),
     ] = None,
+    program: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="PROGRAM",
+            show_default=False,
+            help="zotero, endnote, rayyan, covidence, eppi or asreview: the decisions are where that program looks for them, "
+            "and nothing else of triage's is in the file.",
+        ),
+    ] = None,
     stage: StageName = None,
     reviewer: Reviewer = None,
     model: Model = None,
@@ -145,6 +155,10 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write records with every imported field, and the decisions.
+
+    `triage export review.triage -o mine.ris --for zotero` hands the review over to another program, with the decisions
+    as its tags; `triage export review.triage -o included.ris --only included --for covidence` one list of it. Such a
+    file has no more than that program takes; without --for everything comes back that was imported.
 
     `--only next --top 50` hands out the next batch to screen elsewhere: fill in the column label of
     the CSV, and `triage label` takes it. A record that is handed out is not handed out again before
@@ -167,8 +181,10 @@ def export(
     for part in ("next", "second-look"):
         if part in wanted and len(wanted) > 1:
             raise typer.BadParameter(f"{part} cannot be combined with another selection", param_hint="--only")
+        if part in wanted and program is not None:
+            raise typer.BadParameter(f"what --only {part} hands out has no decisions", param_hint="--for")
     with open_review(review) as project:
-        formats.check_writable(output)
+        formats.check_writable(output, program)
         if wanted == ["next"]:
             warn_if_unranked(project, stage)
             who = user_name(reviewer)
@@ -196,11 +212,13 @@ def export(
                 say(line)
             count = intake.export(project.snapshot(), output, stage_name=stage, record_ids=ids, reviewer=who)
         else:
-            count = intake.export(project.snapshot(), output, only=wanted, stage_name=stage)
+            count = intake.export(project.snapshot(), output, only=wanted, stage_name=stage, program=program)
     if as_json:
         print_json({"file": str(output), "records": count})
     else:
         print(f"Wrote {plural(count, 'record')} to {output}.")
+        if program is not None:
+            print(f"In {formats.PROGRAMS[program].name} {formats.PROGRAMS[program].hint}.")
 
 
 @app.command()

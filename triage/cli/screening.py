@@ -22,6 +22,7 @@ from .output import (
     PromptFile,
     Review,
     Reviewer,
+    ReviewerColumn,
     StageName,
     browser_here,
     machine_named,
@@ -365,6 +366,7 @@ def label(
         ),
     ],
     reviewer: Reviewer = None,
+    reviewer_column: ReviewerColumn = None,
     stage: StageName = None,
     machine: MachineName = None,
     prompt_file: PromptFile = None,
@@ -380,7 +382,8 @@ def label(
 
     The whole file is checked first, and everything wrong in it is told at once; then it is written in one
     go. A decision that is in force already is not written again. A column tags ("review; qualitative")
-    replaces the tags that you gave these records at this stage.
+    replaces the tags that you gave these records at this stage. `triage label review.triage decided.csv` takes
+    decisions of one person; with `--reviewer-column NAME` a table holds those of several, a row for each decision.
 
     With --machine NAME the labels are suggestions of a machine, such as a language model: they are shown on the
     records and checked by `triage screeners`, and count nowhere as decisions. Columns of a score (score, probability,
@@ -390,6 +393,8 @@ def label(
     from .. import intake
 
     screener = machine_named(machine, prompt_file, person)
+    if screener and reviewer_column is not None:
+        raise typer.BadParameter("a machine's labels are its own", param_hint="--reviewer-column, --machine")
     with open_review(review) as project:
         counts = take_labels(
             lambda machine, of_a_person: intake.label(
@@ -397,6 +402,7 @@ def label(
                 decisions,
                 reviewer=user_name(reviewer if machine is None or screener else None),
                 stage_name=stage,
+                reviewer_column=reviewer_column,
                 machine=machine,
                 of_a_person=of_a_person,
             ),
@@ -433,6 +439,8 @@ def label(
             f"{was_were(counts.unchanged)} there already): "
             f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
+    if counts.people:
+        print(f"By {', '.join(f'{printable_line(name)} {n:,}' for name, n in sorted(counts.people.items()))}.")
     if counts.blank:
         print(
             f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "

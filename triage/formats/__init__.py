@@ -26,10 +26,11 @@ from . import (
 )
 from .archives import kind_of_zip
 from .columns import COLUMNS, armed, letters
-from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
+from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally, Vote
+from .handover import PROGRAMS, Program
 from .tables import NoTitleColumn, first_rows, rows_under_header
 from .text import TextFile, read_head
-from .votes import reason_in_notes, voters_in_notes
+from .votes import Votes, votes_of
 
 __all__ = [
     "COLUMNS",
@@ -38,11 +39,15 @@ __all__ = [
     "REMAINDER",
     "TABLES",
     "WRITERS",
+    "PROGRAMS",
     "ExportRow",
     "Item",
     "Problem",
+    "Program",
     "Reading",
     "Stream",
+    "Vote",
+    "Votes",
     "armed",
     "check_writable",
     "detect",
@@ -51,9 +56,8 @@ __all__ = [
     "open_records",
     "open_table",
     "read",
-    "reason_in_notes",
     "rows_under_header",
-    "voters_in_notes",
+    "votes_of",
     "write",
 ]
 
@@ -301,35 +305,42 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     )
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a path that exists, lies in no folder, or whose ending names no format.
+def check_writable(path: Path, program: str | None = None) -> None:
+    """Refuse a path that exists, lies in no folder, or whose ending names no format, or none for a program.
 
     Raises
     ------
     InputError
     """
-    if path.suffix.lower() not in WRITERS:
-        raise InputError(f"{path} must end in one of {', '.join(WRITERS)}: the ending names the format.")
+    if program is not None and program not in PROGRAMS:
+        raise InputError(f"unknown --for {program!r}; choose one of {', '.join(PROGRAMS)}.")
+    endings = WRITERS if program is None else PROGRAMS[program].writers
+    if path.suffix.lower() not in endings:
+        whose = "" if program is None else f" for {PROGRAMS[program].name}"
+        raise InputError(f"{path} must end in one of {', '.join(endings)}{whose}: the ending names the format.")
     if path.exists():
         raise InputError(f"{path} exists already; choose another name.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; make it first.")
 
 
-def write(path: Path, rows: Iterable[ExportRow]) -> None:
+def write(path: Path, rows: Iterable[ExportRow], program: str | None = None) -> None:
     """Write records in the format that the path's ending names, under another name first.
 
     A table's columns depend on all its records, so `rows` may be read more than once; no row is kept in memory.
+    With a program, one of `PROGRAMS`, the decisions are where it looks for them, and what its format cannot hold is
+    left out.
 
     Raises
     ------
     InputError
         See `check_writable`.
     """
-    check_writable(path)
+    check_writable(path, program)
+    writers = WRITERS if program is None else PROGRAMS[program].writers
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        WRITERS[path.suffix.lower()](unfinished, rows)
+        writers[path.suffix.lower()](unfinished, rows)
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)

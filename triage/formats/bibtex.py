@@ -351,14 +351,9 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
     for name, values in r.extra.items():
         if re.fullmatch(r"[a-z][\w-]{0,60}", name) and name not in fields and not name.startswith("triage"):
             fields[name] = "\n".join(values)
-    for name, meant, said in (
-        ("year", lambda raw: first_year([raw]), r.year),
-        ("doi", normal_doi, r.doi),
-        ("pmid", normal_pmid, r.pmid),
-    ):
-        raw = r.extra.get(name, ())
-        if len(raw) == 1 and meant(raw[0]) == said:  # as it was imported
-            fields[name] = raw[0]
+    raw = r.extra.get("doi", ())
+    if len(raw) == 1 and raw[0].lower() == r.doi:  # as it was imported
+        fields["doi"] = raw[0]
     # What other formats call by other names, so that a reference manager finds it.
     elsewhere = details(r.extra)
     elsewhere["pages"] = "--".join(elsewhere[part] for part in ("first page", "last page") if part in elsewhere)

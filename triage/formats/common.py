@@ -19,6 +19,7 @@ REMAINDER = "triage_fields"
 DECISION_FIELDS = ("record_id", "label", "reason", "tags", "note", "reviewer", "decided_at")
 _FIELDS = tuple(f.name for f in fields(Record) if f.name not in ("id", "source"))
 _TUPLES = ("authors", "keywords")
+_CHANGED = "changed"  # under which a remainder has the extra fields that differ; null for one that was not imported
 _WARNINGS = 100
 _LINES = 10  # of a warning that names lines
 _UNFOLDED = re.compile(r"[^\S ]|  ")
@@ -223,11 +224,35 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """What one person decided on a record, as another program has it.
+
+    Attributes
+    ----------
+    reviewer : str
+        The name that the program has; "" where it names nobody.
+    label : str
+        include, exclude or maybe, or 1 or 0.
+    reasons : tuple of str
+        For excluding it, in the program's words.
+    note : str
+    tags : tuple of str
+    """
+
+    reviewer: str
+    label: str
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One record to write, and the fields of its decision (names of `DECISION_FIELDS`)."""
+    """One record to write, the fields of its decision (names of `DECISION_FIELDS`), and what each person decided."""
 
     record: Record
     decision: Mapping[str, str] = field(default_factory=dict)
+    votes: tuple[Vote, ...] = ()
 
 
 def one_line(text: str) -> str:
@@ -292,13 +317,14 @@ def split_abstract(values: Iterable[str]) -> tuple[str, tuple[str, ...]]:
 
 def remainder(wanted: Record, got: Record) -> str:
     """Return as JSON the fields of a record that its format did not give back; "" when none."""
-    lost = {}
+    lost: dict[str, Any] = {}
     for name in _FIELDS:
         value = getattr(wanted, name)
         if name == "extra":
-            value = {key: list(values) for key, values in value.items()}
-            if value != {key: list(values) for key, values in got.extra.items()}:
-                lost[name] = value
+            changed: dict[str, list[str] | None] = dict.fromkeys(sorted(got.extra.keys() - value.keys()))
+            changed |= {key: list(values) for key, values in value.items() if tuple(values) != got.extra.get(key)}
+            if changed:
+                lost[_CHANGED] = changed
         elif value != getattr(got, name):
             lost[name] = value
     return json.dumps(lost) if lost else ""
@@ -308,11 +334,15 @@ def with_remainder(record: Record, text: str) -> Record:
     """Put back what `remainder` kept; a text that it did not write stays an extra field."""
     try:
         kept = json.loads(text)
-        if not isinstance(kept, dict) or not set(kept) <= set(_FIELDS):
+        if not isinstance(kept, dict) or not set(kept) <= {*_FIELDS, _CHANGED}:
             raise ValueError
         changes: dict[str, Any] = {}
         for name, value in kept.items():
-            if name == "extra":
+            if name == _CHANGED:
+                extra = {k: v for k, v in record.extra.items() if k not in value}
+                added = {str(k): tuple(map(str, v)) for k, v in value.items() if v is not None}
+                changes["extra"] = extra | added
+            elif name == "extra":  # as earlier versions wrote it
                 changes[name] = {str(k): tuple(map(str, v)) for k, v in value.items()}
             elif name in _TUPLES:
                 changes[name] = tuple(map(str, value))

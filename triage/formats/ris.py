@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from ..records import Record, normal_doi, normal_pmid
 from . import votes
@@ -97,6 +98,7 @@ _CODES = {
     "report": "RPRT",
     "misc": "GEN",
 }
+_PAGES = re.compile(r"([A-Za-z]{0,2}\d{1,9})\s{0,2}[-\u2013]{1,2}\s{0,2}([A-Za-z]{0,2}\d{1,9})")
 _DETAILS = {
     "volume": "VL",
     "issue": "IS",
@@ -438,16 +440,26 @@ def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write RIS; every field comes back when the file is read again."""
     with path.open("w", encoding="utf-8", newline="\r\n") as file:
         for row in rows:
-            plain = _lines(row.record)
+            plain = standard_lines(row.record)
             rest = remainder(row.record, _again(plain))
             if rest:
                 plain.append(("N1", f"{REMAINDER} {rest}"))
             decision = {k: row.decision[k] for k in DECISION_FIELDS if row.decision.get(k)}
             if decision:
                 plain.append(("N1", f"triage: {json.dumps(decision, ensure_ascii=False)}"))
-            for tag, value in plain:
-                file.write(_as_lines(tag, value))
-            file.write("ER  - \n\n")
+            _write_record(file, plain)
+
+
+def write_lines(path: Path, records: Iterable[list[tuple[str, str]]]) -> None:
+    """Write RIS of records given by their lines, as (tag, value)."""
+    with path.open("w", encoding="utf-8", newline="\r\n") as file:
+        for lines in records:
+            _write_record(file, lines)
+
+
+def _write_record(file: TextIO, lines: Iterable[tuple[str, str]]) -> None:
+    file.writelines(_as_lines(tag, value) for tag, value in lines)
+    file.write("ER  - \n\n")
 
 
 def _as_lines(tag: str, value: str) -> str:
@@ -458,7 +470,8 @@ def _as_lines(tag: str, value: str) -> str:
     return f"{tag}  - {parts[0].strip()}\n" + "".join(f"      {part.strip()}\n" for part in parts[1:])
 
 
-def _lines(record: Record) -> list[tuple[str, str]]:
+def standard_lines(record: Record) -> list[tuple[str, str]]:
+    """Return the lines of a record, as (tag, value), each field in the tag that is its own in RIS."""
     foreign = is_medline(record.extra)
     extra = {
         tag: list(found)
@@ -470,13 +483,15 @@ def _lines(record: Record) -> list[tuple[str, str]]:
     code = (extra.pop("TY", None) or [_CODES.get(record.type.lower(), "JOUR")])[0]
     lines = [("TY", code), ("TI", record.title), *(("TI", v) for v in extra.pop("TI", []))]
     lines += [("AU", name) for name in record.authors]
-    dates = next((extra[tag] for tag in ("PY", "Y1", "DA") if tag in extra), [])
-    if record.year is not None and first_year(dates) != record.year:
-        extra.pop("PY", None)
+    if record.year is not None:  # other programs take nothing but a year there
+        dates = extra.pop("PY", [])
         lines.append(("PY", str(record.year)))
+        if dates and first_year(dates) == record.year:
+            extra.setdefault("DA", dates)
     lines += [("T2", record.journal), *(("T2", v) for v in extra.pop("T2", []))]
     lines += [("AB", record.abstract), *(("AB", v) for v in extra.pop("AB", []))]
-    if record.doi and not any(normal_doi(v) == record.doi for v in extra.get("DO", ())):
+    if record.doi and [v.lower() for v in extra.get("DO", ())] != [record.doi]:
+        extra.pop("DO", None)
         lines.append(("DO", record.doi))
     if record.type and record.type != _TYPE_CODES.get(code, code):
         lines.append(("M3", record.type))
@@ -485,10 +500,19 @@ def _lines(record: Record) -> list[tuple[str, str]]:
         lines += [("AN", record.pmid), ("DB", "PubMed")]
     # What other formats call by other names, so that a reference manager finds it; the names themselves are
     # kept in the remainder.
-    said = details(record.extra)
+    said = _with_last_page(details(record.extra))
     lines += [(tag, said[name]) for name, tag in _DETAILS.items() if name in said and tag not in extra]
     lines += [(tag, value) for tag, found in extra.items() for value in found if tag not in ("ER", "TY")]
     return [(tag, value) for tag, value in lines if value or tag == "TY"]
+
+
+def _with_last_page(said: dict[str, str]) -> dict[str, str]:
+    """Return details with a range of pages as the first and the last one, "307-15" as 307 and 315."""
+    found = _PAGES.fullmatch(said.get("first page", ""))
+    if found is None or "last page" in said:
+        return said
+    first, last = found.groups()
+    return said | {"first page": first, "last page": first[: max(0, len(first) - len(last))] + last}
 
 
 def _again(lines: list[tuple[str, str]]) -> Record:

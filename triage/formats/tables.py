@@ -424,11 +424,18 @@ def plain_rows(path: Path, tally: Tally) -> Rows:
 
 def write_delimited(path: Path, rows: Iterable[ExportRow], delimiter: str = ",") -> None:
     """Write CSV that Excel opens as UTF-8; no cell of it runs as a formula."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    layout = Layout(rows)
+    write_cells(path, chain([layout.header], map(layout.cells, rows)), delimiter)
+
+
+def write_cells(path: Path, rows: Iterable[Sequence[str]], delimiter: str = ",", *, marked: bool = True) -> None:
+    """Write the rows of a table, its header first; see `write_delimited`.
+
+    Excel knows UTF-8 by a mark at the file's beginning, which other programs take for part of the first column's name.
+    """
+    with path.open("w", encoding="utf-8-sig" if marked else "utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter)
-        layout = Layout(rows)
-        for cells in chain([layout.header], map(layout.cells, rows)):
-            writer.writerow([disarmed(cell) for cell in cells])
+        writer.writerows([disarmed(cell) for cell in cells] for cells in rows)
 
 
 def write_tsv(path: Path, rows: Iterable[ExportRow]) -> None:

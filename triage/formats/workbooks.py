@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from ..errors import ExtraNeeded, InputError
@@ -176,6 +177,17 @@ def _text(value: object) -> str:
 
 def write(path: Path, rows: Iterable[ExportRow]) -> None:
     """Write an Excel workbook: every cell is text, and what a cell cannot hold is in the last columns."""
+    layout = Layout(rows)
+    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in layout.header]
+    columns = Columns([name.strip() for name in header])
+    wide = max((len(_fit(row.record, columns, layout.cells(row))[1]) for row in rows), default=1)
+    names = [*header, *(f"{REMAINDER}_{i}" for i in range(2, wide + 1))]
+    fitted = (_fit(row.record, columns, layout.cells(row)) for row in rows)
+    write_cells(path, chain([names], ((*cells, *parts, *[""] * (wide - len(parts))) for cells, parts in fitted)))
+
+
+def write_cells(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write the rows of a table, its header first, as text; what is too long for a cell is cut."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
@@ -187,18 +199,11 @@ def write(path: Path, rows: Iterable[ExportRow]) -> None:
         cell = WriteOnlyCell(sheet, value=None)
         # As text: openpyxl takes a leading "=" for a formula. Excel reads "_x0041_" as an escaped
         # character, so an underscore that would begin one is escaped itself.
-        cell._value, cell.data_type = _ESCAPE.sub("_x005F_", value), "s"
+        cell._value, cell.data_type = _ESCAPE.sub("_x005F_", _ILLEGAL.sub("\ufffd", value)[:_CELL]), "s"
         return cell
 
-    layout = Layout(rows)
-    header = [_ILLEGAL.sub("\ufffd", name)[:_CELL] for name in layout.header]
-    columns = Columns([name.strip() for name in header])
-    wide = max((len(_fit(row.record, columns, layout.cells(row))[1]) for row in rows), default=1)
-    names = [*header, *(f"{REMAINDER}_{i}" for i in range(2, wide + 1))]
-    sheet.append([text(name) for name in names])
-    for row in rows:
-        cells, parts = _fit(row.record, columns, layout.cells(row))
-        sheet.append([text(value) for value in (*cells, *parts, *[""] * (wide - len(parts)))])
+    for cells in rows:
+        sheet.append([text(value) for value in cells])
     book.save(path)
 
 

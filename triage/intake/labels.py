@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import formats, protocol as protocols
+from ..as_json import OMIT_NONE
 from ..errors import Faults, InputError
 from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
 from ..machines import Machine
 from ..project import Project
 from ..screening.journal import log_decisions
 from ..wording import agree, is_are, plural
+from .naming import one_of
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 
 LABEL_VALUES = "write include, exclude or maybe (yes and no, or 1 and 0, will do)"
@@ -51,6 +53,8 @@ class Labelled:
         How often each reason was given that the stage does not have, and each tag that the protocol does not have.
     tags : Tagged
     warnings : list of str
+    people : dict of str to int or None
+        By whom the decisions written are, where the table says whose they are.
     """
 
     decisions: int
@@ -66,6 +70,7 @@ class Labelled:
     tags: Tagged
     unlisted_tags: dict[str, int]
     warnings: list[str]
+    people: dict[str, int] | None = field(default=None, metadata=OMIT_NONE)
 
 
 def label(
@@ -74,6 +79,7 @@ def label(
     *,
     reviewer: str,
     stage_name: str | None = None,
+    reviewer_column: str | None = None,
     machine: Machine | None = None,
     of_a_person: bool = False,
 ) -> Labelled:
@@ -97,6 +103,8 @@ def label(
         Who decided, or brings a machine's labels in.
     stage_name : str, optional
         The first stage when left out.
+    reviewer_column : str, optional
+        The column that says whose decision each row holds: a record then has a row for each person.
     machine : Machine, optional
         Whose labels they are, where they are a machine's.
     of_a_person : bool
@@ -115,27 +123,33 @@ def label(
     review = project.snapshot()
     stage = review.stage(stage_name)
     faults = Faults(str(path))
-    table = _read_decisions(path, faults, machine is not None)
+    table = _read_decisions(path, faults, machine is not None, reviewer_column)
     if machine is None and not of_a_person:
         ask_whose(path, [table.labels], table.reviewers)
-    taken, rows = _checked(table, stage, faults)
     if machine is not None:
-        return _suggest(project, path, stage, machine, reviewer, table, taken, rows, faults)
+        return _suggest(project, path, stage, machine, reviewer, table, faults)
+    by_person: dict[str, dict[int, _Given]] = {}
+    rows: Counter[str] = Counter()
+    for person, part in table.by_person(reviewer).items():
+        project.log.check_person(person)
+        by_person[person], counted = _checked(part, stage, faults)
+        rows.update(counted)
     faults.refuse()
-    rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for given in taken.values())
+    every = [(person, kept, given) for person, taken in by_person.items() for kept, given in taken.items()]
+    rows["reasoned"] = sum(given.label is Label.INCLUDE and bool(given.reason) for _, _, given in every)
     warnings = [*table.warnings, *(said(rows[kind]) for kind, said in _TOLD_OF_ROWS.items() if rows[kind])]
     codes = codes_of(review.asked(stage.name).reasons)
-    in_force: dict[int, list[Event]] = defaultdict(list)
+    in_force: dict[tuple[str, int], list[Event]] = defaultdict(list)
     for (name, record_id, who), event in stage.live.decisions.items():
-        if name == stage.name and who == reviewer:
-            in_force[stage.live.kept(record_id)].append(event)
+        if name == stage.name and who in by_person:
+            in_force[who, stage.live.kept(record_id)].append(event)
     protocol_tags = {folded(tag): tag for tag in review.protocol.tags}
     decisions, unchanged = [], 0
     counts: Counter[str] = Counter()
     unlisted: Counter[str] = Counter()
     unlisted_tags: Counter[str] = Counter()
-    tags: dict[int, list[str]] = {}
-    for kept, given in taken.items():
+    tags: dict[str, dict[int, list[str]]] = {}
+    for who, kept, given in every:
         reason = given.reason
         if reason and codes:
             if folded(reason) not in codes:
@@ -145,22 +159,23 @@ def label(
             wanted = {folded(tag): tag for tag in _split(given.tags)}
             if protocol_tags:
                 unlisted_tags.update(tag for key, tag in wanted.items() if key not in protocol_tags)
-            tags[kept] = [protocol_tags.get(key, tag) for key, tag in wanted.items()]
+            tags.setdefault(who, {})[kept] = [protocol_tags.get(key, tag) for key, tag in wanted.items()]
         counts[str(given.label)] += 1
-        before = in_force[kept]
+        before = in_force[who, kept]
         if before and all((e.label, e.reason, e.note) == (given.label, reason, given.note) for e in before):
             unchanged += 1
             continue
         decisions.append(
             {
                 "record_id": kept,
+                "reviewer": who,
                 "label": given.label,
                 "reason": reason,
                 "note": given.note,
                 "origin": _origin_of(stage, kept),
             }
         )
-    written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags=tags))
+    written = Counter(e.kind for e in log_decisions(project, stage, decisions, reviewer=reviewer, tags_by=tags))
     return Labelled(
         decisions=len(decisions),
         machine=None,
@@ -175,21 +190,15 @@ def label(
         tags=Tagged(written[Kind.TAG], written[Kind.UNDO]),
         unlisted_tags=dict(unlisted_tags.most_common()),
         warnings=warnings,
+        people=None if reviewer_column is None else dict(Counter(str(one["reviewer"]) for one in decisions)),
     )
 
 
 def _suggest(
-    project: Project,
-    path: Path,
-    stage: Stage,
-    machine: Machine,
-    reviewer: str,
-    table: _Decisions,
-    taken: Mapping[int, _Given],
-    rows: Counter[str],
-    faults: Faults,
+    project: Project, path: Path, stage: Stage, machine: Machine, reviewer: str, table: _Decisions, faults: Faults
 ) -> Labelled:
     """Write a machine's labels as suggestions."""
+    taken, rows = _checked(table, stage, faults)
     given = {
         kept: suggestion_of(machine.name, one.label, one.said(), f"{table.unit} {one.line}", faults)
         for kept, one in taken.items()
@@ -371,7 +380,15 @@ class _Decisions:
     reviewers: list[tuple[str, str]]
     warnings: list[str]
 
+    def by_person(self, reviewer: str) -> dict[str, _Decisions]:
+        """Return the rows of each person whom they name; a row that names nobody is the reviewer's."""
+        rows: dict[str, list[tuple[int, dict[str, str]]]] = {}
+        for line, row in self.rows:
+            rows.setdefault(row.get(_WHO, reviewer), []).append((line, row))
+        return {person: replace(self, rows=some) for person, some in rows.items()}
 
+
+_WHO = "by whom"  # among a row's cells
 _DECISION_COLUMNS = ("record_id", "label", "reason", "note", "tags")
 _BESIDE_LABEL = ("reason", "note", "score", "confidence", "rationale")
 _NEEDED = ("record_id", "label")
@@ -395,7 +412,7 @@ def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
     return places
 
 
-def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decisions:
+def _read_decisions(path: Path, faults: Faults, of_a_machine: bool, reviewer_column: str | None) -> _Decisions:
     """Return the rows of a table of decisions, or of a machine's labels, without those that go to `faults`."""
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
@@ -413,6 +430,14 @@ def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decision
     own = formats.REMAINDER in [without_quotes(name) for name in header]
     at = {name: found[0] for name, found in places.items() if found}
     by_whom = reviewer_columns(header)
+    if reviewer_column is not None:
+        columns = [without_quotes(name) for name in header]
+        if reviewer_column not in columns:
+            raise InputError(
+                f"{path} has no column {reviewer_column!r}; its columns are: {', '.join(filter(None, columns))[:200]}."
+            )
+        at[_WHO] = columns.index(reviewer_column)
+        by_whom = [*by_whom, at[_WHO]]
     if of_a_machine:
         at |= {name: place for name, place in machine_columns(header).items() if place not in at.values()}
     reviewers: dict[str, str] = {}
@@ -429,7 +454,12 @@ def _read_decisions(path: Path, faults: Faults, of_a_machine: bool) -> _Decision
         for i in by_whom:
             reviewers.setdefault(cells[i], f"{unit} {line}, column {header[i].strip()!r},")
         # In an export of our own, formulas are disarmed.
-        taken.append((line, {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}))
+        row = {name: formats.armed(cells[i]) if own else cells[i] for name, i in at.items()}
+        if reviewer_column is not None and without_quotes(row.get("label", "")):
+            row[_WHO] = one_of(row[_WHO], reviewer_column, f"{unit} {line}", faults)
+        else:
+            row.pop(_WHO, None)
+        taken.append((line, row))
     if not number:
         raise InputError(f"{path} holds no decision; write one row for each record under the header.")
     warnings = [f"{unit} {warning.line}: {warning.message}." for warning in tally.warnings]

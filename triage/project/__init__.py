@@ -170,7 +170,7 @@ class Project:
 
     @property
     def protocol_file(self) -> Path | None:
-        """The protocol's file, where it has one on this machine."""
+        """The protocol's file, which `refresh_protocol` reads; None where the review has none that is known here."""
         noted = self._reader.protocol_path
         return None if noted is None else self._database.place.resolve_path(noted)
 

@@ -112,6 +112,7 @@ class Log:
         *,
         reviewer: str,
         tags: Mapping[int, Sequence[str]] | None = None,
+        tags_by: Mapping[str, Mapping[int, Sequence[str]]] | None = None,
     ) -> list[Event]:
         """Log decisions and tags, all in one transaction, and return their events.
 
@@ -120,21 +121,26 @@ class Log:
         stage : str
         decisions : sequence of mappings
             Each with `record_id` and `label`, and optionally `reason`, `note`, `origin`,
-            `pool_size` and `ranking_id`.
+            `pool_size` and `ranking_id`, and `reviewer` where somebody else made it.
         reviewer : str
         tags : mapping of int to sequence of str, optional
             By record, all the tags that it is to have of this reviewer at this stage: they take the place
             of those it has. Nothing is written of a tag that stays.
+        tags_by : mapping of str to mapping, optional
+            The same for others, by their names.
         """
         rows = [
             {"kind": Kind.DECISION, "stage": stage, "reviewer": reviewer, "origin": Origin.CHOSEN, **d}
             for d in decisions
         ]
-        if not tags:
+        wanted = {reviewer: tags or {}, **(tags_by or {})}
+        if not any(wanted.values()):
             return self._append(rows)
         with self._database.write() as connection:
             # Read while nobody else can write, so that no tag is taken back twice.
-            rows += _retagged(self._reader.live(), stage, reviewer, tags)
+            live = self._reader.live()
+            for person, theirs in wanted.items():
+                rows += _retagged(live, stage, person, theirs)
             return self._reader.append(connection, rows) if rows else []
 
     def check(
@@ -162,31 +168,40 @@ class Log:
         InputError
             When the record is in no conflict at the stage, or the person is known but may not settle.
         """
+        return self.settle_all(stage, {record_id: label}, reviewer=reviewer, reason=reason, note=note)[0]
+
+    def settle_all(
+        self, stage: str, labels: Mapping[int, Label], *, reviewer: str, reason: str = "", note: str = ""
+    ) -> list[Event]:
+        """Log how a person settles several conflicts, all in one transaction; see `settle`."""
         with self._database.write() as connection:
             settler = connection.execute(select(_people.c.role).where(_people.c.name == reviewer)).scalar()
             if settler == Role.REVIEWER:
                 raise InputError(f"{reviewer} is a reviewer; an adjudicator or an owner settles conflicts.")
             live = self._reader.live()
-            kept, agreed = live.kept(record_id), consensus(live, stage)
-            if kept not in agreed.conflicts and kept not in agreed.settled:
-                raise InputError(
-                    f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
-                    "that are."
-                )
+            agreed = consensus(live, stage)
+            for record_id in labels:
+                kept = live.kept(record_id)
+                if kept not in agreed.conflicts and kept not in agreed.settled:
+                    raise InputError(
+                        f"Record {record_id} is in no conflict at the stage {stage!r}; `triage conflicts` lists those "
+                        "that are."
+                    )
             return self._reader.append(
                 connection,
-                [
+                (
                     {
                         "kind": Kind.SETTLED,
                         "stage": stage,
-                        "record_id": kept,
+                        "record_id": live.kept(record_id),
                         "reviewer": reviewer,
                         "label": label,
                         "reason": reason,
                         "note": note,
                     }
-                ],
-            )[0]
+                    for record_id, label in labels.items()
+                ),
+            )
 
     def suggest(
         self, stage: str, suggestions: Sequence[Mapping[str, object]], *, machine: str, known: Mapping[str, object]

@@ -1,5 +1,6 @@
 """The protocol of a review, kept as protocol.toml."""
 
+from .adding import as_toml, new_reasons, with_reasons
 from .free_text import criteria_from_text
 from .languages import language_name
 from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping, has_word
@@ -16,13 +17,16 @@ __all__ = [
     "Source",
     "Stage",
     "Stopping",
+    "as_toml",
     "criteria_from_text",
     "has_word",
     "language_name",
     "load",
+    "new_reasons",
     "parse",
     "read_text",
     "template",
     "with_code",
     "write",
+    "with_reasons",
 ]

@@ -118,25 +118,49 @@ def _day(text: str) -> str | date:
 
 
 def _put(document: TOMLDocument, key: str, value: Any) -> None:
-    import tomlkit
 
     if value is None:
         document.remove(key)
     elif isinstance(value, dict):
         _put_table(document, key, value)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
+        _put_tables(document, key, value)
+    else:
+        _set(document, key, value)
+
+
+def _set(table: Any, name: str, value: Any) -> None:
+    """Set a value; a list that only grows keeps what is written between its members."""
+    import tomlkit
+
+    before = table.get(name)
+    if isinstance(before, tomlkit.items.Array) and isinstance(value, list) and value[: len(before)] == list(before):
+        for one in value[len(before) :]:
+            before.append(_item([one])[0] if isinstance(one, dict) else one)
+    else:
+        table[name] = _item(value)
+
+
+def _put_tables(document: TOMLDocument, key: str, value: Sequence[Mapping[str, Any]]) -> None:
+    """Change the entries that there are where they differ, so that their comments stay, and add or remove the last ones."""
+    import tomlkit
+
+    if not isinstance(document.get(key), tomlkit.items.AoT):
         if key in document:
             document.remove(key)
-        entries = tomlkit.aot()
-        for entry in value:
-            table = tomlkit.table()
-            for name, said in entry.items():
-                table.add(name, _item(said))
-            table.add(tomlkit.nl())
-            entries.append(table)
-        document.append(key, entries)
-    else:
-        document[key] = _item(value)
+        document.append(key, tomlkit.aot())
+    entries: Any = document[key]
+    while len(entries) > len(value):
+        del entries[-1]
+    for at, wanted in enumerate(value):
+        if at == len(entries):
+            entries.append(tomlkit.table())
+        table = entries[at]
+        for name in [name for name in table if name not in wanted]:
+            table.remove(name)
+        for name, said in wanted.items():
+            if name not in table or table[name] != said:
+                _set(table, name, said)
 
 
 def _put_table(document: TOMLDocument, key: str, value: Mapping[str, Any]) -> None:

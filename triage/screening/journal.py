@@ -53,6 +53,7 @@ def log_decisions(
     *,
     reviewer: str,
     tags: Mapping[int, Sequence[str]] | None = None,
+    tags_by: Mapping[str, Mapping[int, Sequence[str]]] | None = None,
 ) -> list[Event]:
     """Log decisions made elsewhere, and commit an audit permutation of the stage's records that have none, as one.
 
@@ -63,7 +64,7 @@ def log_decisions(
     ----------
     project : Project
     stage : Stage
-    decisions, reviewer, tags
+    decisions, reviewer, tags, tags_by
         See `Log.decide`.
     """
     from .. import recall
@@ -73,7 +74,7 @@ def log_decisions(
     with project.turn():
         if uncommitted:
             project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
-        return project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags)
+        return project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags, tags_by=tags_by)
 
 
 class ProjectJournal:
