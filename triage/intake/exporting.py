@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import formats
 from ..errors import InputError
-from ..log import Event, Kind, Label, Stage
+from ..log import Event, Kind, Label, Origin, Stage
 from ..project import Records, Snapshot
 from .labels import CONFLICT
 
@@ -150,8 +150,10 @@ def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
     for record_id, events in by_record.items():
         events.sort(key=lambda e: (e.kind is not Kind.SETTLED, e.seq))
         agreed = stage.consensus.labels.get(record_id)
+        # Votes that came with a file and differ are no label yet: it is for somebody here to screen the record, or settle it.
+        unsettled = "" if all(e.origin is Origin.IMPORTED for e in events) else CONFLICT
         fields[record_id] = {
-            "label": CONFLICT if agreed is None else str(agreed),
+            "label": unsettled if agreed is None else str(agreed),
             "reason": "; ".join(dict.fromkeys(e.reason for e in events if e.reason)),
             "note": "; ".join(e.note for e in events if e.note),
             "reviewer": "; ".join(e.reviewer for e in events),
