@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
-    0: {"records", "protocol", "log", "metrics"},
+    0: {"records", "protocol", "log", "metrics", "registrations"},
     1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
