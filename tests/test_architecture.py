@@ -14,7 +14,7 @@ LEVELS = {
     1: {"machines", "formats", "dedupe", "eligibility", "features", "ranking", "text", "recall", "agreement"},
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
@@ -27,6 +27,8 @@ SIDEWAYS = {
     ("screening", "ranking.review"),
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
+    ("flow", "studies"),
+    ("intake", "studies"),
     ("report", "flow"),
     ("report", "status"),
     ("report", "stops"),

@@ -293,7 +293,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
     figure = report.flow_figure(
-        flow(review, viewer=who.viewer),
+        flow(review, viewer=who.viewer, known=request.app.state.studies.known),
         report.reason_texts(protocol),
         stopped=report.stopped_stages(facts, report.stops_of(review)),
     )
