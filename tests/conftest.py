@@ -73,7 +73,8 @@ PUBLISHED_BOXES = (
     "Records excluded (n = 33)",
     "Records screened: full-text (n = 105)",
     "Records excluded (n = 54)",
-    "Included (n = 51)",
+    "Studies included in review (n = 51)",
+    "Reports of included studies (n = 51)",
 )
 
 TOPICS = (

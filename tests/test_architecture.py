@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
     -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
-    0: {"records", "protocol", "log", "metrics"},
+    0: {"records", "protocol", "log", "metrics", "registrations"},
     1: {
         "machines",
         "formats",
@@ -25,7 +25,7 @@ LEVELS = {
     },
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
@@ -38,6 +38,8 @@ SIDEWAYS = {
     ("screening", "ranking.review"),
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
+    ("flow", "studies"),
+    ("intake", "studies"),
     ("report", "flow"),
     ("report", "status"),
     ("report", "stops"),

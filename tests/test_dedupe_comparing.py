@@ -1,6 +1,9 @@
 """Two records: what is a copy, what a person must decide, and what is neither."""
 
+import json
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from dedupe_helpers import ABSTRACT, TITLE, article, at, numbered, pairs, questions
@@ -80,7 +83,11 @@ def test_a_wrong_doi_gives_way_to_one_place_and_one_abstract():
             at(title=f"[{TITLE}] LA: Chi", authors=("Smith, J.",)),
             "similar title, same volume, first page and first author",
         ),
-        (at(), at(title=TITLE.replace("schizophrenia", "psychoses")), "same volume, pages, year and authors"),
+        (
+            at(),
+            at(title="Support of peers for adults with psychoses: a randomised trial"),
+            "same volume, pages, year and authors",
+        ),
         (
             at(),
             at(title="Pairs aidantes: un essai chez des adultes schizophrenes", authors=("Smith, J", "Wu, L")),
@@ -370,3 +377,74 @@ def test_parts_of_a_series_under_one_doi():
 def test_a_pmid_that_went_astray():
     other = Record(title="Yeasts in the guts of beetles", pmid="5", doi="10.1/b")
     assert pairs(article(pmid="5", doi="10.1/a"), other) == set()
+
+
+# -- pairs of a kind --------------------------------------------------------------------------
+
+PAIRS = json.loads((Path(__file__).parent / "files" / "duplicate_pairs.json").read_text(encoding="utf-8"))
+NEVER_SURE = ("companion papers", "columns of one editor", "other titles in two issues")
+NEVER_MISSED = (
+    "one number of a register",
+    "long title without a year",
+    "proceedings under the year after",
+    "supplement's number for a volume",
+    "title in two languages",
+)
+
+
+def from_file(fields: dict) -> Record:
+    lists = {
+        "authors": tuple(fields.get("authors", ())),
+        "extra": {k: tuple(v) for k, v in fields.get("extra", {}).items()},
+    }
+    return Record(**fields | lists)
+
+
+def outcome(one: Record, other: Record) -> str:
+    """Say what becomes of two records: sure, maybe or apart."""
+    links = find_duplicates(numbered(one, other))
+    return "apart" if not links else "sure" if links[0].sure else "maybe"
+
+
+def test_the_file_of_pairs_holds_twenty_of_each_kind_and_what_each_kind_allows():
+    count = Counter(pair["kind"] for pair in PAIRS)
+    assert set(count) == {*NEVER_SURE, *NEVER_MISSED} and min(count.values()) >= 20
+    outcomes = {(pair["kind"], pair["outcome"]) for pair in PAIRS}
+    assert outcomes.isdisjoint((kind, "sure") for kind in NEVER_SURE)
+    assert outcomes.isdisjoint((kind, "apart") for kind in NEVER_MISSED)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair['kind']}: {pair['one']['title'][:30]}")
+def test_a_pair_of_the_file(pair):
+    one, other = from_file(pair["one"]), from_file(pair["other"])
+    assert outcome(one, other) == pair["outcome"]
+    assert outcome(other, one) == pair["outcome"]
+
+
+COMPANIONS = [(p["one"]["title"], p["other"]["title"]) for p in PAIRS if p["kind"] == "companion papers"]
+
+
+@pytest.mark.parametrize(
+    "common",
+    [
+        {},
+        {"year": None},
+        {"authors": ()},
+        {"journal": ""},
+        {"abstract": ""},
+        {"abstract": "", "extra": {"VL": ("12",), "IS": ("3",)}},
+        {"extra": {"VL": ("12",), "IS": ("3",), "SP": ("101",)}},
+        {"extra": {"VL": ("12",), "IS": ("3",), "SP": ("S101",)}},
+        {"extra": {"VL": ("12",), "SP": ("101",), "EP": ("109",)}},
+        {"doi": "10.1000/supplement"},
+        {"type": "Conference Abstract"},
+    ],
+    ids=str,
+)
+def test_companion_papers_are_never_sure_whatever_else_they_have_in_common(common):
+    joined = [
+        titles
+        for titles in COMPANIONS
+        if outcome(*(article(**{"title": title} | common) for title in titles)) == "sure"
+    ]
+    assert joined == []

@@ -77,7 +77,8 @@ def test_the_flow_of_a_published_review():
         "Records excluded (n = 54)",
         "PROGRAMME",
         "54",
-        "Included (n = 51)",
+        "Studies included in review (n = 51)",
+        "Reports of included studies (n = 51)",
         "Identification",
         "Screening",
         "Included",
@@ -87,7 +88,7 @@ def test_the_flow_of_a_published_review():
 def test_the_included_are_counted_by_tag():
     flow = replace(PEER_SUPPORT, tags={"review": 8, "qualitative": 50})
     lines = texts(flow_figure(flow, {}))
-    at = lines.index("Included (n = 51)")
+    at = lines.index("Reports of included studies (n = 51)")
     assert lines[at + 1 : at + 5] == ["review", "8", "qualitative", "50"]
     assert texts(flow_figure(flow, {}, hide=["tags"])) == texts(flow_figure(PEER_SUPPORT, {}))
     for wrong in ({"review": 52}, {"review": -1}):
@@ -105,7 +106,8 @@ def test_what_is_open_is_shown_in_broken_frames():
         "Not yet screened (n = 9)",
         "Reviewers disagree, to be settled (n = 2)",
         "Not yet screened (n = 19)",
-        "Included so far (n = 0)",
+        "Studies included so far (n = 0)",
+        "Reports of included studies so far (n = 0)",
     } <= set(lines)
     at = lines.index("of these, maybe at the stage “abstract”")
     assert lines[at + 1] == "4"
@@ -117,7 +119,7 @@ def test_a_stage_whose_rule_is_met_may_keep_unscreened_records():
     flow = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 17, 4),))
     lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}))
     assert "Not screened, the stopping rule is met (n = 9)" in lines
-    assert lines[lines.index("Included (n = 17)") + 1 :][:2] == ["Maybe, to be settled", "4"]
+    assert lines[lines.index("Reports of included studies (n = 17)") + 1 :][:2] == ["Maybe, to be settled", "4"]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_hidden_stage_keeps_what_is_open_open():
     )
     lines = texts(flow_figure(flow, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"]))
     assert "Not yet screened (n = 12)" in lines and "Reviewers disagree, to be settled (n = 1)" in lines
-    assert "Included so far (n = 9)" in lines
+    assert "Studies included so far (n = 9)" in lines
     done = Flow({"a": 30}, {}, {}, (StageFlow("abstract", 30, 9, 0, {}, 21, 0), StageFlow("full", 21, 0, 0, {}, 21, 0)))
     assert "Not screened, the stopping rule is met (n = 9)" in texts(
         flow_figure(done, {}, stopped={"abstract": "the stopping rule is met"}, hide=["full"])
@@ -322,7 +324,8 @@ def test_the_pdf_holds_its_text_and_its_fonts():
         "Records identified (n = 6,257)",
         "Records screened: quality (n = 138)",
         "$5 and $6; caregivers\u2019 \u03b2",
-        "Included (n = 51)",
+        "Studies included in review (n = 51)",
+        "Reports of included studies (n = 51)",
     ):
         assert part in said
 
@@ -410,7 +413,9 @@ def test_the_table_of_a_published_review():
         "dbr_assessed": "105",
         "dbr_excluded": "A programme / not peers (WRAP / HARP / PTR), 54",
         "new_studies": "51",
+        "new_reports": "51",
         "total_studies": "51",
+        "total_reports": "51",
     }
     text = {row["data"]: row["boxtext"] for row in table(PEER_SUPPORT)}
     assert text["excluded_other"] == "Records removed by the language limit"
@@ -494,7 +499,8 @@ def test_what_machines_would_exclude_leaves_before_screening_once_it_has_stopped
         "Records for screening: abstract (n = 45)",
         "Not screened, the stopping rule is met (n = 15)",
         "Records excluded by a human (n = 20)",
-        "Included (n = 10)",
+        "Studies included in review (n = 10)",
+        "Reports of included studies (n = 10)",
     ):
         assert box in " ".join(lines).replace("\u00a0", " "), box
     one = " ".join(texts(flow_figure(flow, {}, stopped=MET, hide=["steps"]))).replace("\u00a0", " ")

@@ -57,7 +57,7 @@ def test_the_figure_is_the_published_one(replayed):
     lines = texts((folder / "flow.svg").read_bytes())
     for box in PUBLISHED_BOXES:
         assert box in lines
-    included = lines.index("Included (n = 51)")
+    included = lines.index("Reports of included studies (n = 51)")
     assert lines[included + 1 : included + 5] == ["review", "8", "qualitative", "19"]
     for source in exports.FILES:
         assert int(lines[lines.index(source) + 1].replace(",", "")) == exports.FIRSTS[source] + exports.COPIES[source]

@@ -11,6 +11,7 @@ import numpy as np
 from .log import Event, Label, Stage
 from .project import Snapshot
 from .protocol.model import Stage as AskedStage
+from .studies import KnownClues, Studies, studies_among, told_of
 
 NO_REASON = "no reason given"
 
@@ -72,6 +73,8 @@ class Flow:
     tags : dict of str to int
         Records included at the last stage, by tag, those of the protocol first and in its order. A record
         with two tags counts in both; where it was tagged at several stages, the last of them counts.
+    studies : Studies or None
+        The records included at the last stage, as reports of studies; None where each is a study of its own.
     """
 
     retrieved: dict[str, int]
@@ -79,6 +82,12 @@ class Flow:
     removed: dict[str, dict[str, int]]
     stages: tuple[StageFlow, ...]
     tags: dict[str, int] = field(default_factory=dict)
+    studies: Studies | None = None
+
+    @property
+    def n_studies(self) -> int:
+        """Studies included at the last stage, whose records are their reports."""
+        return self.stages[-1].included if self.studies is None else self.studies.studies
 
     @property
     def n_retrieved(self) -> int:
@@ -96,10 +105,11 @@ class Flow:
         return sum(sum(by_source.values()) for by_source in self.removed.values())
 
 
-def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
+def flow(review: Snapshot, *, viewer: str | None = None, known: KnownClues | None = None) -> Flow:
     """Count the way of every record, from the files to the last stage; as a reviewer may know it (see `Snapshot.stage`).
 
-    A copy that was also removed counts only as a duplicate, so that the boxes always add up.
+    A copy that was also removed counts only as a duplicate, so that the boxes always add up. What is `known` of the
+    records' studies is not read again.
     """
     sources = {file.id: file.source for file in review.files}
     file_ids = review.record_files()
@@ -111,9 +121,8 @@ def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
     stages = [review.stage(s.name, viewer=viewer) for s in protocol.stages]
     live = stages[0].live
     tags_of, last = tags_of_records(stages), stages[-1]
-    tagged = Counter(
-        tag for record_id, label in judged_records(last) if label is Label.INCLUDE for tag in tags_of.get(record_id, ())
-    )
+    included = [record_id for record_id, label in judged_records(last) if label is Label.INCLUDE]
+    tagged = Counter(tag for record_id in included for tag in tags_of.get(record_id, ()))
     retrieved: Counter[str] = Counter()
     for file_id, kept in zip(*np.unique(file_ids, return_counts=True), strict=True):
         retrieved[sources[int(file_id)]] += int(kept)
@@ -126,8 +135,15 @@ def flow(review: Snapshot, *, viewer: str | None = None) -> Flow:
         duplicates=dict(Counter(map(source_of, live.duplicates))),
         removed={kind: dict(counts) for kind, counts in sorted(removed.items())},
         stages=tuple(map(_stage_flow, stages, protocol.stages)),
+        studies=_studies(review, last, included, known or KnownClues()),
         tags={tag: tagged[tag] for tag in dict.fromkeys([*protocol.tags, *sorted(tagged)]) if tagged[tag]},
     )
+
+
+def _studies(review: Snapshot, stage: Stage, included: list[int], known: KnownClues) -> Studies:
+    told = [i for i in told_of(review.events, stage.live) if i <= review.n_records]
+    clues = known.of(review.records, stage.live, {*included, *told})
+    return studies_among(clues, review.events, stage.live).among(included)
 
 
 def tags_of_records(stages: Iterable[Stage]) -> dict[int, list[str]]:

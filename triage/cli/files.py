@@ -329,3 +329,92 @@ def filter(
             print(f"  record {record.id}: {printable_line(proposal.reason)} | {short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
     print(f"Next: triage screen {quoted(review)}")
+
+
+@app.command()
+def studies(
+    review: Review,
+    decide: Annotated[
+        bool,
+        typer.Option("--decide", help="Ask about each group that nobody has confirmed, and each that is proposed."),
+    ] = False,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID,ID", show_default=False, help="These records are reports of one study, such as 3,7."),
+    ] = None,
+    split: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="ID", show_default=False, help="This record is a study of its own, or of another."),
+    ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage", metavar="NAME", show_default=False, help="The stage whose reports are grouped; the last."
+        ),
+    ] = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """Group the reports of one study: a protocol, an entry in a register, its articles.
+
+    They are no duplicates, and nothing is removed: each is screened by itself. At full text they are shown beside each
+    other, and the flow figure counts studies and reports. Reports that name one registration number count as one study
+    unless you split them; others, with a common acronym or a like title and authors in common, are proposed, and count
+    once you join them. Each answer is in the log, and `triage undo REVIEW --event SEQ` takes it back.
+
+        triage studies review.triage --decide
+        triage studies review.triage --join 3,7 --split 12
+    """
+    from .. import intake
+
+    who = user_name(reviewer)
+    joins = [_record_ids(text) for text in join or ()]
+    with open_review(review) as project:
+        if joins or split:
+            intake.tell_studies(project, joined=joins, split=split or (), reviewer=who, stage_name=stage)
+        now = project.snapshot()
+        found = intake.find_studies(now, stage)
+        if decide and (questions := intake.study_questions(now, found)):
+            from .. import terminal
+
+            terminal.decide_studies(
+                [(one.why, one.records) for one in questions],
+                keep=lambda place, answer: intake.settle_study(project, questions[place], answer, reviewer=who),
+                console=terminal.on_standard_error() if as_json else None,
+            )
+            now = project.snapshot()
+            found = intake.find_studies(now, stage)
+        name = now.asked(stage or now.protocol.stages[-1].name).name
+    if as_json:
+        print_json(
+            {
+                "stage": name,
+                "reports": found.reports,
+                "studies": found.studies,
+                "groups": found.groups,
+                "proposed": found.proposed,
+            }
+        )
+        return
+    print(
+        f"{plural(found.reports, 'report')} at the stage {name!r} {is_are(found.reports)} of "
+        f"{plural(found.studies, 'study', 'studies')}."
+    )
+    for group in found.groups:
+        how = "" if group.confirmed else "; nobody has confirmed it"
+        print(f"  records {', '.join(map(str, group.record_ids))}: {printable_line('; '.join(group.why))}{how}")
+    if found.proposed:
+        print(f"{plural(len(found.proposed), 'more pair')} may be of one study, and count as two until you join them:")
+        for pair in found.proposed[:10]:
+            of_one, of_other = (" and ".join(map(str, some)) for some in (pair.record_ids, pair.other_ids))
+            print(f"  records {of_one} with {of_other}: {printable_line(pair.why)}")
+    if found.proposed or found.unconfirmed:
+        print("Decide on each with --decide, or by --join and --split.")
+
+
+def _record_ids(text: str) -> list[int]:
+    """Read "3,7"."""
+    ids = [part.strip() for part in text.split(",")]
+    if len(ids) < 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in ids):
+        raise typer.BadParameter(f"{printable_line(text)!r} is not a list of records such as 3,7", param_hint="--join")
+    return [int(part) for part in ids]

@@ -306,7 +306,8 @@ def log(review: Review, as_json: AsJson = False) -> None:
     Tab-separated, or with --json as one object. Events are only ever added:
 
     shown (to a reviewer, or handed out), decision, settled (a conflict, by a person), tag, attached (a PDF);
-    duplicate, apart (a person says: no copy), removal (before screening), stays (a person says: not removed);
+    duplicate, apart (a person says: no copy), same_study, other_study (a person says: reports of one study, of two),
+    removal (before screening), stays (a person says: not removed);
     plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
     second_look_plan (the order in which excluded records are judged again), reveal (of the seeds);
     check (a relevant record shown once more, as a check of attention: no decision);

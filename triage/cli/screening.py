@@ -218,7 +218,7 @@ def screen(
     without what was said of them: `triage status` then tells what is proven of recall when wrong exclusions are
     counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
     """
-    from .. import recall, screening, status as facts, terminal
+    from .. import intake, recall, screening, status as facts, terminal
     from ..machines import shown_suggestions
     from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
     from ..session_state import StateOf, recall_for
@@ -244,7 +244,7 @@ def screen(
         with opened as (session, records):
             at_start = project.snapshot()
             protocol, stage_now = at_start.protocol, at_start.asked(stage)
-            weights = recall.logged_parameters(at_start.events, stage_now.name)
+            weights, studies = recall.logged_parameters(at_start.events, stage_now.name), intake.StudiesBeside()
             if not session.pool.n_shown:  # what a stop will cost is told before the first decision
                 print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
@@ -265,6 +265,13 @@ def screen(
                 suggestions=lambda row: shown_suggestions(
                     project.live(), stage_now.name, records[row].number, viewer=who, blind=protocol.machines.blind
                 ),
+                beside=(
+                    lambda row: str(
+                        studies.of(project.snapshot(), stage_now.name, records[row].number, viewer=who) or ""
+                    )
+                )
+                if stage_now.name != protocol.stages[0].name
+                else lambda row: "",
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
             )
         print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")

@@ -40,12 +40,14 @@ from .comparing import (
     compare_pages,
     compare_titles,
     compare_values,
+    may_be_issue,
 )
 from .forms import LEAST_TITLE, Described, describe, places
 
 _SMALL_BLOCK = 10  # up to so many records that share a key, each is compared with each
 _NEIGHBOURS = 6  # in a larger block, each with so many that follow it in the order of titles
 _SHARED_DOI = 8  # more titles under one DOI: it is then no identifier but a supplement's
+_PLACEHOLDERS = 3  # more records of one title, with nothing but the title
 _SHARED_TITLE = 8  # more years and places of one title: it then says nothing, as "Editorial" does
 
 
@@ -159,6 +161,7 @@ def _findings(described: Sequence[Described]) -> dict[tuple[int, int], Finding]:
     """Compare the records that share a key; return what was found by positions, the lower first."""
     for at, d in enumerate(described):
         d.at = at
+    _discount_rows_for_issues(described)
     _discount_what_many_share(described)
     found: dict[tuple[int, int], Finding] = {}
     for key in _KEYS:
@@ -171,14 +174,34 @@ def _findings(described: Sequence[Described]) -> dict[tuple[int, int], Finding]:
     return found
 
 
+def _discount_rows_for_issues(described: Sequence[Described]) -> None:
+    """Forget the issues of sources that count something else there, such as the rows of an export."""
+    counted: defaultdict[str, list[bool]] = defaultdict(list)
+    for d in described:
+        if d.issue:
+            counted[d.source].append(may_be_issue(d.issue))
+    wrong = {source for source, issues in counted.items() if sum(issues) < len(issues) / 2}
+    for d in described:
+        if d.source in wrong:
+            d.issue = ""
+
+
 def _discount_what_many_share(described: Sequence[Described]) -> None:
     for block in _blocks(described, lambda d: d.doi or None):
         if len(block) > _SHARED_DOI and len({d.letters for d in block}) > _SHARED_DOI:
             for d in block:
                 d.doi = ""
+        elif len(block) > 2 and len({d.letters for d in block}) > 2:
+            for d in block:
+                d.shares_doi = True
     for block in _blocks(described, lambda d: d.letters or None):
         if len(block) > _SHARED_TITLE and len({(d.year, d.volume, d.pages.first) for d in block}) > _SHARED_TITLE:
             for d in block:
+                d.generic, d.telling = True, False
+        # Of records that have a title and nothing else, many of one title are placeholders.
+        bare = [d for d in block if not (d.families or d.year or d.journal or d.doi or d.abstract or d.volume)]
+        if len(bare) > _PLACEHOLDERS:
+            for d in bare:
                 d.generic, d.telling = True, False
 
 
@@ -225,6 +248,7 @@ def _author_and_year(d: Described) -> Hashable | None:
 _KEYS: tuple[Callable[[Described], Hashable | None], ...] = (
     lambda d: d.pmid or None,
     lambda d: d.doi or None,
+    lambda d: d.registration or None,
     lambda d: d.letters or None,
     lambda d: d.beginning or None,
     _place,

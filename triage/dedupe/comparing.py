@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from .forms import SMALL_WORDS, Described, Pages
+from ..registrations import are_of_one_register
+from .differences import Difference, difference, is_beginning, is_one_word_exchanged
+from .forms import ENTRY, LEAST_TITLE, Described, Pages
 
 # Why two records surely are one, as the log says it.
 _PMID = "same PMID"
@@ -21,6 +23,7 @@ _TITLE_ISSUE = "same title, authors and issue of a journal"
 _TITLE_AUTHOR = "same title, year and first author"
 _TITLE_YEAR = "same title, year and journal or first page"
 _CLOSE_PLACE = "similar title, same volume, first page and first author"
+_CLOSE_ISSUE = "similar title, same authors and issue of a journal, pages that overlap"
 _CLOSE_JOURNAL = "similar title, same year, authors and journal or first page"
 _PLACE_AUTHORS = "same volume, pages, year and authors"
 _REGISTRATION = "same title and trial registration"
@@ -34,32 +37,6 @@ _ANOTHER_REPORT = frozenset(
     "protocol protocols rationale design pilot feasibility follow followup update updated extension part interim "
     "secondary subgroup baseline reply comment commentary letter corrigendum erratum correction response preliminary "
     "final term supplement appendix abstract poster cost costs economic".split()
-)
-
-
-# Beginnings of words that make another study of the same design: a letter or two apart, and no slip of the pen.
-_OPPOSITES = (
-    ("hypo", "hyper"),
-    ("normo", "hyper"),
-    ("normo", "hypo"),
-    ("pre", "post"),
-    ("pre", "peri"),
-    ("peri", "post"),
-    ("ante", "post"),
-    ("mater", "pater"),
-    ("intra", "inter"),
-    ("intra", "extra"),
-    ("micro", "macro"),
-    ("mono", "poly"),
-    ("endo", "exo"),
-    ("in", "out"),
-    ("in", "ex"),
-    ("under", "over"),
-    ("with", "without"),
-    ("", "non"),
-    ("", "un"),
-    ("", "fe"),
-    ("", "wo"),
 )
 
 
@@ -112,6 +89,7 @@ class Pair:
         "years_apart",
         "_journal",
         "_abstract",
+        "_difference",
     )
 
     def __init__(self, a: Described, b: Described, title: Title) -> None:
@@ -124,6 +102,7 @@ class Pair:
         self.years_apart = 0 if a.year is None or b.year is None else abs(a.year - b.year)
         self._journal: int | None = None
         self._abstract: int | None = None
+        self._difference: Difference | None = None
 
     @property
     def journal(self) -> int:
@@ -137,6 +116,33 @@ class Pair:
         if self._abstract is None:
             self._abstract = _compare_abstracts(self.a, self.b)
         return self._abstract
+
+    @property
+    def one_abstract(self) -> bool:
+        """Whether all the long words of the shorter abstract are in the other."""
+        if self.abstract != 1:
+            return False
+        one, other = (frozenset(array("I", d.abstract)) for d in (self.a, self.b))
+        return one <= other or other <= one
+
+    @property
+    def difference(self) -> Difference:
+        """What the two titles say differently."""
+        if self._difference is None:
+            self._difference = difference(self.a.title, self.b.title)
+        return self._difference
+
+    @property
+    def opposed(self) -> bool:
+        """Whether the titles are alike but say opposite things, as those of companion papers do: never surely one."""
+        if self.a.signs and self.b.signs and self.a.signs != self.b.signs:
+            return True  # "CD4+" and "CD4-", "< 65" and "> 65"
+        if self.title is Title.PART and self.a.language != self.b.language:
+            return False  # a title and its translation
+        alike = self.title in (Title.SIMILAR, Title.PART) or (
+            self.title is Title.LOOSE and _share_words(self.a, self.b)
+        )
+        return alike and self.difference is Difference.MEANING
 
     @property
     def same_place(self) -> bool:
@@ -157,9 +163,12 @@ class Pair:
 
     @property
     def other_issue(self) -> bool:
-        """Whether the two are in two issues of one volume; a number past a weekly's counts something else."""
-        issues = (self.a.issue, self.b.issue)
-        return self.volume == 1 and compare_values(*issues) == -1 and all(len(n) < 3 and int(n) <= 52 for n in issues)
+        """Whether the two are in two issues of one volume, or of one journal and year where the volume is not known."""
+        if self.a.issue == self.b.issue or not (may_be_issue(self.a.issue) and may_be_issue(self.b.issue)):
+            return False
+        if self.a.issue.isdigit() != self.b.issue.isdigit():
+            return False  # a number and a month may be one issue
+        return self.volume == 1 or (self.volume == 0 and self.same_year and self.journal == 1)
 
     @property
     def other_place(self) -> bool:
@@ -180,21 +189,23 @@ class Pair:
         kinds = {self.a.kind, self.b.kind}
         if len(kinds) == 1 or kinds == {"", "other"}:
             return 1
-        return 0 if kinds == {"", "abstract"} else -1
+        return 0 if kinds in ({"", "abstract"}, {"", ENTRY}) else -1
 
 
 def compare(a: Described, b: Described) -> Finding | None:
     """Tell whether two records are copies; None when they are not, or nothing says so."""
     same_pmid = compare_values(a.pmid, b.pmid)
-    if same_pmid == -1 or compare_values(a.registration, b.registration) == -1:
+    other_entry = compare_values(a.registration, b.registration) == -1
+    if same_pmid == -1 or (other_entry and are_of_one_register(a.registration, b.registration)):
         return None
     if a.is_notice != b.is_notice and not same_pmid:
         return None
     same_doi = compare_values(a.doi, b.doi) == 1
+    same_entry = a.registration == b.registration != ""
     title = compare_titles(a, b)
-    if title is not Title.EQUAL and not (same_pmid or same_doi):
+    if title is not Title.EQUAL and not (same_pmid or same_doi or same_entry):
         # Most comparisons end here.
-        if title < Title.SIMILAR and not (a.volume == b.volume != "" and compare_pages(a.pages, b.pages) == 1):
+        if title < Title.SIMILAR and not _may_be_under_another_title(a, b):
             return None
         if _compare_authors(a, b) is Authors.OTHER:
             return None
@@ -203,8 +214,8 @@ def compare(a: Described, b: Described) -> Finding | None:
         return _by_pmid(pair)
     if same_doi and (found := _by_doi(pair)) is not None:
         return found
-    if title is Title.EQUAL and a.registration == b.registration != "":
-        return Finding(DESCRIBED, _REGISTRATION, NOTHING)
+    if same_entry and pair.authors is not Authors.OTHER:
+        return _by_registration(pair)
     why = _surely_equal(pair) if title is Title.EQUAL else _surely_similar(pair)
     if why is None:
         why = _perhaps_equal(pair) if title is Title.EQUAL and a.telling else _perhaps_similar(pair)
@@ -213,6 +224,24 @@ def compare(a: Described, b: Described) -> Finding | None:
         return Finding(PLACED, why, frozenset({"doi"}) if pair.abstract == 1 else NOTHING)
     tolerated = frozenset({"page"}) if pair.page == -1 else NOTHING
     return Finding(PLACED if pair.abstract == 1 else DESCRIBED, why, tolerated)
+
+
+def _may_be_under_another_title(a: Described, b: Described) -> bool:
+    """Tell whether two records of unlike titles are worth a comparison: one may be translated."""
+    if a.beginning == b.beginning != "":
+        return True
+    same_page = compare_pages(a.pages, b.pages) == 1
+    if a.volume == b.volume != "":
+        return same_page or (a.issue == b.issue != "" and _is_translation(a, b))
+    return same_page and a.year == b.year and _is_translation(a, b)
+
+
+def _by_registration(pair: Pair) -> Finding:
+    # A trial has a public title and a scientific one.
+    agree = pair.title is Title.EQUAL or (pair.title >= Title.SIMILAR and not pair.opposed and not pair.numbers_clash)
+    if agree:
+        return Finding(DESCRIBED, _REGISTRATION, NOTHING)
+    return Finding(MAYBE, "same trial registration, but another title", NOTHING)
 
 
 def _titles_agree(pair: Pair) -> bool:
@@ -229,6 +258,8 @@ def _apart(pair: Pair) -> bool:
 
 
 def _by_pmid(pair: Pair) -> Finding | None:
+    if pair.opposed:
+        return Finding(MAYBE, f"{_PMID}, {_against(pair)}", NOTHING)
     if _titles_agree(pair) or not (pair.other_doi or _apart(pair)):
         return Finding(IDENTIFIED, _PMID, ANY_PLACE | {"doi"})
     # One that went astray in a spreadsheet: nothing else agrees.
@@ -237,18 +268,27 @@ def _by_pmid(pair: Pair) -> Finding | None:
 
 
 def _by_doi(pair: Pair) -> Finding | None:
-    if _titles_agree(pair) or (pair.same_range and pair.authors is Authors.SAME):
+    # The abstracts of a congress may have the DOI of their supplement.
+    one_place = pair.same_range and pair.authors is Authors.SAME
+    another_word = pair.title is Title.SIMILAR and is_one_word_exchanged(pair.a.title, pair.b.title)
+    if pair.opposed or (another_word and not one_place):
+        return Finding(MAYBE, f"{_DOI}, {_against(pair)}", NOTHING)
+    if _titles_agree(pair) or one_place:
         return Finding(IDENTIFIED, _DOI, ANY_PLACE)
-    if _apart(pair) or (pair.numbers_clash and pair.title >= Title.SIMILAR):
+    against = (pair.authors is Authors.OTHER, pair.years_apart > 1, pair.other_place)
+    if sum(against) > (0 if pair.a.shares_doi else 1) or (pair.numbers_clash and pair.title >= Title.SIMILAR):
         return None
     # A supplement's DOI, or a title in two languages.
-    enough = pair.same_place or pair.authors is Authors.SAME
+    enough = pair.same_place or pair.authors is Authors.SAME or not pair.a.shares_doi
     return Finding(MAYBE, f"{_DOI}, {_against(pair)}", NOTHING) if enough else None
 
 
 def _is_contradicted(pair: Pair) -> bool:
     """Tell whether something forbids that two records without a common identifier surely are one."""
-    if pair.other_doi and not (pair.same_place and pair.abstract == 1):
+    if pair.other_doi and not (pair.same_place and pair.abstract == 1 and pair.title is Title.EQUAL):
+        return True
+    # A column that appears in every issue has one title, one author and often one page.
+    if pair.opposed or pair.other_issue or compare_values(pair.a.registration, pair.b.registration) == -1:
         return True
     return pair.other_place or pair.other_journal or pair.abstract == -1 or (pair.kind != 1 and not pair.same_place)
 
@@ -256,11 +296,12 @@ def _is_contradicted(pair: Pair) -> bool:
 def _surely_equal(pair: Pair) -> str | None:
     """Say why two records of one title surely are one; None when that is not sure."""
     a, authors = pair.a, pair.authors
-    if authors is Authors.SAME and a.telling and not pair.other_doi and pair.years_apart <= 1:
+    agree = authors is Authors.SAME and a.telling and not (pair.other_doi or pair.other_issue or pair.opposed)
+    if agree and pair.years_apart <= 1:
         if pair.same_range:
             return _TITLE_PLACE  # though one abstract may be in another language
-        if pair.page == -1 and pair.same_issue and pair.same_year and pair.kind == 1 and pair.abstract != -1:
-            return _TITLE_ISSUE  # one has its pages wrong
+        if pair.same_issue and pair.kind == 1 and pair.abstract != -1 and (pair.page == 0 or pair.same_year):
+            return _TITLE_ISSUE  # one has its pages, or its year, wrong
     if _is_contradicted(pair) or (pair.years_apart > 1 and not (pair.same_range and pair.abstract == 1)):
         return None
     if not a.telling:
@@ -274,9 +315,7 @@ def _surely_equal(pair: Pair) -> str | None:
         return _TITLE_AUTHOR if in_volume and authors is Authors.SAME and not a.generic else None
     if pair.same_place:
         return _TITLE_PLACE
-    if pair.other_issue and pair.abstract != 1:
-        return None  # a column that appears in every issue under one title
-    if pair.abstract == 1 and (pair.years_apart == 0 or pair.journal == 1):
+    if pair.abstract == 1 and (pair.years_apart == 0 or (pair.journal == 1 and pair.one_abstract)):
         return _TITLE_ABSTRACT
     if pair.same_year and authors >= Authors.SOME:
         return _TITLE_AUTHOR
@@ -289,20 +328,28 @@ def _surely_similar(pair: Pair) -> str | None:
     a, b, title = pair.a, pair.b, pair.title
     if a.generic or b.generic or pair.authors < Authors.SOME or pair.years_apart > 1 or _is_contradicted(pair):
         return None
+    # Pages of a volume hold one article, but for the titles of companion papers: a word of one is another in the other.
+    may_be_one = title is Title.CLOSE or not is_one_word_exchanged(a.title, b.title)
     if (
         pair.same_range
         and pair.authors is Authors.SAME
-        and (title >= Title.SIMILAR or (pair.journal == 1 and not pair.other_issue))
+        and may_be_one
+        and (title >= Title.SIMILAR or (pair.journal == 1 and (pair.same_issue or _is_translation(a, b))))
     ):
         return _CLOSE_PLACE if title >= Title.PART else _PLACE_AUTHORS
+    overlap = pair.page == 0 and a.pages.first and b.pages.first
+    if overlap and pair.same_issue and pair.same_year and pair.authors is Authors.SAME and title >= Title.PART:
+        return None if pair.numbers_clash or pair.numbers_added or _is_another_report(a, b) else _CLOSE_ISSUE
     if pair.numbers_clash or pair.numbers_added:
         return _CLOSE_PLACE if pair.same_range and title is Title.PART else None
     # Two abstracts of a congress may be on one page.
-    if pair.same_place and (title is Title.CLOSE or (title is Title.PART and not a.pages.in_supplement)):
+    in_supplement = a.pages.in_supplement or b.pages.in_supplement
+    if pair.same_place and (title is Title.CLOSE or (title is Title.PART and not in_supplement and may_be_one)):
         return _CLOSE_PLACE
     if pair.authors is not Authors.SAME or _is_another_report(a, b):
         return None
-    if title >= Title.PART and pair.abstract == 1 and pair.journal == 1:
+    # The abstract of a companion paper is like its sister's, but says what the title says.
+    if title >= Title.PART and pair.one_abstract and pair.journal == 1:
         return _ABSTRACT_AUTHORS
     near = pair.journal == 1 or pair.page == 1
     return _CLOSE_JOURNAL if title is Title.CLOSE and pair.same_year and near else None
@@ -317,10 +364,14 @@ def _perhaps_equal(pair: Pair) -> str | None:
     # in two journals; a journal under another name keeps its volumes, an updated review its number.
     if pair.authors is Authors.OTHER and pair.other_place:
         return None
-    if (pair.volume, pair.page, pair.journal).count(-1) > 1 and pair.volume != 1:
+    one_congress = pair.a.in_proceedings and pair.b.in_proceedings and pair.authors is Authors.SAME and pair.kind == 1
+    if (pair.volume, pair.page, pair.journal).count(-1) > 1 and pair.volume != 1 and not one_congress:
         return None
     in_time = pair.years_apart <= 1 and (pair.authors >= Authors.SOME or strong or pair.journal == 1)
-    distinctive = pair.authors is Authors.UNKNOWN and pair.same_year and len(pair.a.letters) >= _LONG_TITLE
+    no_year = pair.a.year is None or pair.b.year is None
+    # Where the year is missing, the authors may be as wrong as the rest of the record.
+    unknown = pair.authors is Authors.UNKNOWN or (no_year and len(pair.a.letters) >= 1.5 * _LONG_TITLE)
+    distinctive = unknown and (pair.same_year or no_year) and len(pair.a.letters) >= _LONG_TITLE
     updated = pair.page == 1 and pair.journal == 1
     return f"{_for(pair)}, {_against(pair)}" if in_time or distinctive or updated else None
 
@@ -329,11 +380,17 @@ def _perhaps_similar(pair: Pair) -> str | None:
     """Say what speaks for and against two records of two titles, or short ones, where a person must decide."""
     a, b, title = pair.a, pair.b, pair.title
     strong = pair.same_place or pair.abstract == 1
-    if pair.abstract == -1 or (pair.other_doi and not pair.same_place) or (pair.kind == -1 and not strong):
+    is_translation = title < Title.SIMILAR and _is_translation(a, b)
+    in_two_languages = is_translation and pair.same_place  # and so may be the abstracts
+    if pair.abstract == -1 and not in_two_languages:
+        return None
+    if (pair.other_doi and not pair.same_place) or (pair.kind == -1 and not strong):
         return None
     if (pair.years_apart > 1 or pair.numbers_clash) and not pair.same_place:
         return None
-    contradictions = sum((pair.other_place, pair.years_apart > 0, pair.numbers_added, pair.journal == -1))
+    contradictions = sum(
+        (pair.other_place, pair.other_issue, pair.years_apart > 0, pair.numbers_added, pair.journal == -1)
+    )
     if contradictions > 1 or (pair.volume == -1 and pair.page == -1):
         return None
     same_authors = pair.authors is Authors.SAME
@@ -348,11 +405,21 @@ def _perhaps_similar(pair: Pair) -> str | None:
         near = some_place or (not _is_another_report(a, b) and (pair.abstract == 1 or pair.journal >= 0))
         enough = pair.authors >= Authors.SOME and near
     elif title is Title.SIMILAR:
-        near = strong or (contradictions == 0 and pair.journal == 1 and some_place)
+        # A congress is in the volume of its year or of the year after.
+        in_volume = contradictions == int(pair.years_apart > 0 and pair.volume == 1)
+        near = strong or (in_volume and pair.journal == 1 and some_place)
         enough = (same_authors and near) or pair.same_place
     else:
         # Two abstracts of a congress may be on one page.
-        enough = title is Title.LOOSE and pair.same_place and not a.pages.in_supplement
+        in_supplement = a.pages.in_supplement or b.pages.in_supplement
+        enough = title is Title.LOOSE and pair.same_place and not in_supplement
+        if same_authors and not enough:
+            enough = (
+                pair.same_range
+                or (pair.abstract == 1 and not pair.other_place)
+                or (is_translation and pair.page == 1 and pair.same_year and not in_supplement)
+                or (is_translation and pair.same_issue and pair.same_year and pair.page != -1)
+            )
     return f"{_for(pair)}, {_against(pair)}" if enough else None
 
 
@@ -381,8 +448,10 @@ def _against(pair: Pair) -> str:
         name
         for name, speaks in (
             ("another title", pair.title is Title.OTHER and pair.a.letters and pair.b.letters),
+            ("titles that say the opposite", pair.opposed),
             ("another DOI", pair.other_doi),
             ("another volume", pair.volume == -1),
+            ("another issue", pair.other_issue),
             ("other pages", pair.page == -1),
             ("another year", pair.years_apart > 0),
             ("other authors", pair.authors is Authors.OTHER),
@@ -403,41 +472,22 @@ def compare_titles(a: Described, b: Described) -> Title:
     if not shorter.letters:
         return Title.OTHER
     ratio = fuzz.ratio(a.letters, b.letters, score_cutoff=50)
-    if ratio >= 90 and not _words_exchanged(a, b):
+    if ratio >= 90 and difference(a.title, b.title) is Difference.SPELLING:
         return Title.CLOSE
     n = len(shorter.letters)
     if shorter.telling and n < 0.95 * len(longer.letters):
-        ends = (longer.letters[:n], longer.letters[-n:])
-        if any(end == shorter.letters or fuzz.ratio(end, shorter.letters, score_cutoff=95) for end in ends):
+        if longer.letters.startswith(shorter.letters) or (
+            fuzz.ratio(longer.letters[:n], shorter.letters, score_cutoff=95)
+            and is_beginning(shorter.title, longer.title)
+        ):
+            return Title.PART
+        # Titles are cut at their end; at the beginning a whole title in another language is put, and no word or two.
+        put_before = len(longer.letters) - n
+        if put_before >= LEAST_TITLE and longer.letters.endswith(shorter.letters):
             return Title.PART
     if ratio >= 75:
         return Title.SIMILAR
     return Title.LOOSE if ratio else Title.OTHER
-
-
-def _words_exchanged(a: Described, b: Described) -> bool:
-    """Whether a word was replaced by another, not only mistyped, moved, split or left out."""
-    words_a, words_b = a.title.split(), b.title.split()
-    if _are_opposites(set(words_a) - set(words_b), set(words_b) - set(words_a)):
-        return True
-    only_a = [w for w in words_a if w not in words_b and w not in SMALL_WORDS]
-    only_b = [w for w in words_b if w not in words_a and w not in SMALL_WORDS]
-    if not only_a or not only_b or "".join(only_a) == "".join(only_b):
-        return False
-    return fuzz.ratio("".join(only_a), "".join(only_b)) < 80
-
-
-def _are_opposites(only_a: set[str], only_b: set[str]) -> bool:
-    """Tell whether a word of one title is the opposite of a word of the other: "hypothyroidism", "hyperthyroidism"."""
-    if len(only_a) > 3 or len(only_b) > 3:
-        return False
-    for words, others in ((only_a, only_b), (only_b, only_a)):
-        for word in words:
-            for one, other in _OPPOSITES:
-                rest = word[len(one) :]
-                if word.startswith(one) and (len(rest) > 2 or one) and other + rest in others:
-                    return True
-    return False
 
 
 def _share_words(a: Described, b: Described) -> bool:
@@ -485,6 +535,16 @@ def _same_name(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
         or other[0] in one
         or bool(min(len(one[0]), len(other[0])) > 3 and fuzz.ratio(one[0], other[0], score_cutoff=80))
     )
+
+
+def may_be_issue(issue: str) -> bool:
+    """Tell whether an issue's number may be one: past a weekly's it counts something else, such as an export's rows."""
+    return bool(issue) and (not issue.isdigit() or (len(issue) < 3 and int(issue) <= 52))
+
+
+def _is_translation(a: Described, b: Described) -> bool:
+    """Tell whether two titles may be one in two languages: two that are in English are two titles."""
+    return (a.language == "other") != (b.language == "other") or a.is_translated != b.is_translated
 
 
 def compare_values(one: str, other: str) -> int:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..records import Record, normal_title
+from ..registrations import entry_number
 
 LEAST_TITLE = 20  # letters of a title that may speak for itself
 _LONGEST_TITLE = 1000  # characters of a title that are looked at
@@ -29,11 +30,12 @@ _INNER = r"(?:[^\[\]]|\[[^\[\]]*\])*"
 _MARK = re.compile(
     rf"[.\s]*(?:\[(?={_INNER}\b(?:review|letter|editorial|comment|abstract|refs?|references|published|errat\w+"
     rf"|corrigendum|corrected|retraction|retracted|process citation)\b){_INNER}\]|\[[a-z]{{4,}}\]"
-    r"|\((?:(?:[a-z]+ )?(?:abstract|record)|review|letter|editorial|comment)\)"
-    r"|:\s*original (?:article|paper|research))\W*$",
+    r"|\(multiple letters\)(?:\s*\[\d\])?|\((?:(?:[a-z]+ )?(?:abstract|record)|review|letter|editorial|comment)\)"
+    r"|:\s*original (?:article|paper|research)|\]\s*LA:\s*[a-z]{3})\W*$",
     re.IGNORECASE,
 )
 _MARK_ENDS = frozenset("])erhERH")  # the letters with which a mark ends: most titles need no search for one
+_OR_EQUAL = re.compile(r"[<>]\s*or\b(?=\s*=)")  # as Ovid writes a sign that ASCII lacks
 _RETRACTED = re.compile(r"\W*(?:retracted(?: article)?|withdrawn)\W+", re.IGNORECASE)
 _NOTICE = re.compile(
     r"\W*(?:(?:author(?:'s|s)? )?(?:correction|reply|response)|errat(?:um|a)|corrigend(?:um|a)|addendum"
@@ -59,6 +61,10 @@ _NOTICE_TYPES = re.compile(
     re.IGNORECASE,
 )
 _ABSTRACT_TYPES = re.compile(r"\b(?:conference|meeting|congress) abstract\b", re.IGNORECASE)
+_PROCEEDINGS = re.compile(
+    r"\b(?:conf|cpaper|cproc|inproceedings|proceedings|conference|symposium|workshop|congress|lecture notes)\b",
+    re.IGNORECASE,
+)
 _PREPRINT = re.compile(
     r"\b(?:preprints?|(?:bio|med|psy|ar|chem|soc|edu?)a?r?xiv|ssrn|research square|osf)\b", re.IGNORECASE
 )
@@ -67,12 +73,22 @@ _PREPRINT_DOI = re.compile(r"10\.(?:1101/(?:\d{4}\.\d\d\.\d\d\.)?\d{6,}|(?:2139|
 _GENERIC = re.compile(
     r"(?:a |an |the )?(?:abstracts?|announcements?|authors? |book reviews?|comment|correction|correspondence"
     r"|editorial|errat|foreword|from the|guest editor|in memoriam|in this issue|introduction|letters?|news"
-    r"|obituary|preface|proceedings|program|reply|response|special issue|table of contents|this issue)"
+    r"|obituary|preface|proceedings|program|reply|response|special issue|table of contents|this issue"
+    r"|(?:editors?|editor s|presidents?|president s|chairs?|chair s|directors?|director s|guest|publishers?|publisher s)"
+    r" (?:\w+ )?(?:address|choice|column|comments?|corner|desk|editorial|introduction|letter|message|notes?|overview"
+    r"|page|perspective|picks?|preface|remarks|report|statement|view|viewpoint|welcome|words?)"
+    r"|(?:message|notes?|remarks|words?|welcome|letter|greetings|thoughts|comments?|report) (?:from|of|by) (?:the|our|your)"
+    r" (?:\w+ ){0,2}(?:editors?|presidents?|chair\w*|directors?|board|publishers?|secretary|treasurer)"
+    r"|(?:case|image|picture|paper|article|quiz|drug|book|photo) of the (?:day|week|month|quarter|year|issue)"
+    r"|research (?:highlights|round ?up|briefs?)|highlights (?:of|from|in) this|journal club|clinical pearls?"
+    r"|calendar$|whats new|what s new|in brief|ask the|call for papers|list of reviewers|reviewers|acknowledge?ments?"
+    r"|instructions (?:for|to) authors|notice$|issue information|masthead|cover$|index$)"
 )
-# A trial's registration is where an article has its journal.
-_REGISTRATION = re.compile(
-    r"(?:NCT|ISRCTN|ACTRN|DRKS|ChiCTR|CTRI|EUCTR|IRCT|JPRN|KCT|PACTR|UMIN)[-/\w]*\d{4,}[-/\w]*", re.IGNORECASE
-)
+# Signs behind a word ("HER2+", "CD4-negative" has none) and before a number ("< 65 years").
+_SIGN_HINT = re.compile(r"\w[+\u2212-](?![\w+-])|[<>\u2264\u2265&]")
+_SIGN = re.compile(r"(?<=\w)[+\u2212-](?![\w+-])|[<>\u2264\u2265](?=[\s=/or]{0,6}\d)")
+_SIGNS = {"+": "+", "-": "-", "\u2212": "-", "<": "<", "\u2264": "<", ">": ">", "\u2265": ">"}
+ENTRY = "entry"  # the kind of a record that is a register's entry
 _INITIALS = re.compile(r"[^\W\d_]\.?|[A-Z]{2,3}|[A-Z]\.?-[A-Z]\.?")
 _NO_NAMES = frozenset({"anonymous", "anon", "al", "none", "unknown", "na"})
 _SUFFIXES = frozenset({"jr", "sr", "ii", "iii", "iv", "2nd", "3rd"})
@@ -113,6 +129,13 @@ _CARDINALS = {
 _ORDINALS = {word: str(i) for i, word in enumerate(("first", "second", "third", "fourth", "fifth"), 1)}
 _LETTERS = {"i": "1", "v": "5", "x": "10"}
 _COUNTED = frozenset({"part", "study", "experiment", "trial", "paper", "report", "group", "appendix", "chapter"})
+# Words by which a short text is known to be in English, or in another language of Latin letters.
+_ENGLISH = frozenset("the of and for with by from versus among during its their how what who why about between".split())
+_FOREIGN = frozenset(
+    "de la le les des du un une el los las del der das und ein eine bei von mit im zur zum il dei nel nella nei degli "
+    "gli da dos das em na para por con en et au aux chez sur dans och av med til hos det een van het bij nach uber "
+    "para une como entre y ou oder beim eines einer allo alla".split()
+)
 SMALL_WORDS = frozenset(
     "a an the of and or in on for to with by from at as is are "
     "la le les de des der die das und et en el del di il".split()
@@ -128,13 +151,17 @@ _FIELDS = {
     "volume": ("vl", "vi", "volume", "journalvolume", "v", "vol"),
     "page": ("sp", "pg", "bp", "pages", "page", "pagestart", "startpage", "beginningpage", "firstpage", "p"),
     "last page": ("ep", "endpage", "pageend", "endingpage", "lastpage"),
-    "registration": ("nctnumber", "nctid", "trialid", "trialregistrationnumber"),
     "issue": ("is", "ip", "issue", "number", "journalissue", "n"),
 }
 _FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names}
 _PAGES = re.compile(
     r"\W*(?:pp?\b\.?|pages?\b)?\s*(?P<prefix>[A-Za-z]{0,6})(?P<first>\d{1,9})(?P<suffix>[A-Za-z]?)"
     r"(?:\s*[-\u2010-\u2015\u2212]+\s*[A-Za-z]*(?P<last>\d{1,9}))?"
+)
+# Where a volume or an issue should be: "Suppl. 1", "S2", "Supplement", and what is left of "128 (3 Suppl 1)".
+_SUPPLEMENT = re.compile(r"\W*(?:s|supp?l?\w*)\b[\W_]*\w{0,3}\W*$|\W*s\d{1,3}\W*$|[^()]*\)\s*$", re.IGNORECASE)
+_MONTH_NAME = re.compile(
+    r"\W*(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|spring|summer|autumn|fall|winter)", re.IGNORECASE
 )
 _LENGTH = re.compile(r"\s*\d+\s*(?:p(?:p|ages)?\.?|page\(s\))\s*", re.IGNORECASE)
 _MONTH = re.compile(r"\s*\d{1,4}-[A-Z][a-z]{2}\s*|\s*[A-Z][a-z]{2}-\d{1,4}\s*")
@@ -163,7 +190,13 @@ class Described:
     beginning: str  # of the abstract
     is_notice: bool  # an erratum, a reply, ... of the article whose title it bears
     kind: str  # "abstract" of a congress, "preprint", "other"; "" when not known
-    registration: str  # of a trial
+    registration: str  # the number of the register's entry that it is
+    signs: tuple[str, ...] = ()  # of the title: "CD4+", "CD4-", "< 65"
+    language: str = ""  # of the title, by its small words: "en", "other", or not known
+    in_proceedings: bool = False  # a paper of a congress, not the abstract of one
+    shares_doi: bool = False  # with more than one other title: a supplement's
+    is_translated: bool = False  # the title is in brackets, as databases mark those that they translated
+    source: str = ""
     at: int = 0
 
     def place_in_order(self) -> tuple[object, ...]:
@@ -202,9 +235,11 @@ def describe(record: Record) -> Described:
     generic = not words or (len(words) < 8 and _GENERIC.match(title) is not None)
     extra = places(record.extra)
     journal = record.journal[:_LONGEST_NAME]
-    notice_type, kind, registration = _kind(record.type[:_LONGEST_NAME], journal)
+    notice_type, kind = _kind(record.type[:_LONGEST_NAME], journal)
     names = [name for author in _authors(record.authors) if (name := _name_words(author)) and name[0] not in _NO_NAMES]
-    volume = _first_number(extra.get("volume", ()))
+    volume, pages = _volume(extra.get("volume", ())), _pages(extra.get("page", ()), extra.get("last page", ()))
+    is_article = bool(record.pmid or volume or pages != Pages())
+    registration = entry_number(journal, record.doi, record.extra, is_article=is_article)
     return Described(
         id=record.id or 0,
         title=title,
@@ -217,34 +252,47 @@ def describe(record: Record) -> Described:
         year=record.year,
         journal=_journal_words(journal),
         volume="" if record.year is not None and volume == str(record.year) else volume,
-        issue=_first_number(extra.get("issue", ())),
-        pages=_pages(extra.get("page", ()), extra.get("last page", ())),
+        issue=_issue(extra.get("issue", ())),
+        pages=pages,
         doi=record.doi,
         pmid=record.pmid,
         abstract=_sketch(record.abstract),
         beginning=_beginning(record.abstract),
         is_notice=bool(_NOTICE.match(whole_title) or _NOTICE_END.search(whole_title[-60:]) or notice_type),
-        kind="preprint" if kind != "abstract" and _PREPRINT_DOI.match(record.doi) else kind,
-        registration=registration or _registered(extra.get("registration", ())),
+        kind=ENTRY if registration else "preprint" if kind != "abstract" and _PREPRINT_DOI.match(record.doi) else kind,
+        registration=registration,
+        signs=_signs(whole_title),
+        in_proceedings=kind != "abstract" and _PROCEEDINGS.search(f"{record.type[:99]} {journal}") is not None,
+        language=_language(words, letters),
+        source=record.source,
+        is_translated=whole_title.lstrip().startswith("["),
     )
 
 
 @lru_cache(maxsize=1 << 14)
-def _kind(type_: str, journal: str) -> tuple[bool, str, str]:
-    """Tell from type and journal whether a record is an erratum or the like, its kind, and its registration."""
+def _kind(type_: str, journal: str) -> tuple[bool, str]:
+    """Tell from type and journal whether a record is an erratum or the like, and its kind."""
     kind = "other" if type_.strip() else ""
     if _ABSTRACT_TYPES.search(type_):
         kind = "abstract"
     elif _PREPRINT.search(type_) or _PREPRINT.search(journal):
         kind = "preprint"
-    registered = _REGISTRATION.search(journal)
-    return _NOTICE_TYPES.search(type_) is not None, kind, registered.group().lower() if registered else ""
+    return _NOTICE_TYPES.search(type_) is not None, kind
 
 
-def _registered(values: Sequence[str]) -> str:
-    """Return a trial's registration from a field of its own, as exports of registers have it."""
-    found = next(filter(None, (_REGISTRATION.fullmatch(value.strip()) for value in values)), None)
-    return found.group().lower() if found else ""
+def _language(words: Sequence[str], letters: str) -> str:
+    if any(c >= "\u0370" for c in letters) or not _FOREIGN.isdisjoint(words):
+        return "other"
+    return "" if _ENGLISH.isdisjoint(words) else "en"
+
+
+def _signs(title: str) -> tuple[str, ...]:
+    """Return the signs of a title that its letters lack and that say what it is about: "+", "-", "<" and ">"."""
+    if not _SIGN_HINT.search(title):
+        return ()
+    text = html.unescape(_TAG.sub("", title))
+    found = {_SIGNS[sign[-1] if sign[0] not in "<>\u2264\u2265" else sign[0]] for sign in _SIGN.findall(text)}
+    return tuple(sorted(found))
 
 
 def _bare_title(title: str) -> str:
@@ -253,6 +301,8 @@ def _bare_title(title: str) -> str:
         title = _TAG.sub("", title)
     if "&" in title:
         title = html.unescape(title).replace("&", " and ")
+    if ">" in title or "<" in title:
+        title = _OR_EQUAL.sub(" ", title)
     for prefix in (_RETRACTED, _ERRATUM):
         if found := prefix.match(title):
             title = title[found.end() :]
@@ -351,6 +401,26 @@ def _first_number(values: Sequence[str]) -> str:
     for value in values:
         if found := _DIGITS.search(value[:_LONGEST_PLACE]):
             return found.group().lstrip("0")
+    return ""
+
+
+def _volume(values: Sequence[str]) -> str:
+    """Return a volume's number; "" where its field holds a supplement's ("Suppl 1", "S2", "1)")."""
+    for value in values:
+        if not _SUPPLEMENT.match(value[:_LONGEST_PLACE]) and (found := _first_number((value,))):
+            return found
+    return ""
+
+
+def _issue(values: Sequence[str]) -> str:
+    """Return an issue's number, or the month or season that stands for it; "" where only a supplement's is there."""
+    for value in (value[:_LONGEST_PLACE] for value in values):
+        if _SUPPLEMENT.match(value):
+            continue
+        if found := _first_number((value,)):
+            return found
+        if month := _MONTH_NAME.match(value):
+            return month[1].lower()
     return ""
 
 

@@ -6,6 +6,7 @@ from .exporting import EXPORTABLE, export
 from .importing import Imported, import_files, new
 from .labels import label
 from .limits import Filtered, accept, apply_limits, settle
+from .studies import StudiesBeside, find_studies, settle_study, study_questions, tell_studies
 from .suggestions import WhoseLabels
 from .undoing import take_back, undo
 
@@ -15,18 +16,23 @@ __all__ = [
     "Filtered",
     "Imported",
     "Maybe",
+    "StudiesBeside",
     "WhoseLabels",
     "accept",
     "after_answers",
     "apply_limits",
     "export",
     "find_duplicates",
+    "find_studies",
     "import_files",
     "label",
     "new",
     "settle",
     "settle_maybe",
+    "settle_study",
+    "study_questions",
     "take_back",
     "text_of",
+    "tell_studies",
     "undo",
 ]

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     TAG = "tag"  # a reviewer gave record_id the tag that `reason` holds
     DUPLICATE = "duplicate"  # record_id is a copy of other_id
     APART = "apart"  # a person said that record_id is not a copy of other_id
+    SAME_STUDY = "same_study"  # a person said that record_id and other_id are reports of one study
+    OTHER_STUDY = "other_study"  # a person said that record_id and other_id are reports of two studies
     REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
     STAYS = "stays"  # a person rejected a proposed removal of record_id
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id

@@ -32,6 +32,8 @@ _CAN_BE_UNDONE = frozenset(
         Kind.TAG,
         Kind.DUPLICATE,
         Kind.APART,
+        Kind.SAME_STUDY,
+        Kind.OTHER_STUDY,
         Kind.REMOVAL,
         Kind.STAYS,
         Kind.ATTACHED,
@@ -299,6 +301,19 @@ class Log:
     def tell_apart(self, one: int, other: int, *, reviewer: str) -> Event:
         """Log that a person judged two records distinct that looked like copies."""
         return self._append([{"kind": Kind.APART, "record_id": one, "other_id": other, "reviewer": reviewer}])[0]
+
+    def tell_studies(self, said: Iterable[tuple[int, int, bool]], *, why: str = "", reviewer: str) -> list[Event]:
+        """Log of pairs of records whether a person judged them reports of one study: (one, other, True or False)."""
+        return self._append(
+            {
+                "kind": Kind.SAME_STUDY if same else Kind.OTHER_STUDY,
+                "record_id": one,
+                "other_id": other,
+                "reason": why,
+                "reviewer": reviewer,
+            }
+            for one, other, same in said
+        )
 
     def let_stay(self, record_id: int, kind: str, *, reviewer: str) -> Event:
         """Log that a person kept a record whose removal by a kind of limit was proposed."""

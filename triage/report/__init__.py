@@ -210,6 +210,7 @@ class _Included:
     record: Record
     maybe: bool
     tags: tuple[str, ...]
+    study: str  # which other reports are of its study, or may be
     doi_link: str
     pmid_link: str
 
@@ -229,12 +230,18 @@ def _included(review: Snapshot, counted: Flow) -> tuple[str, bool, list[_Include
             record,
             labels[record.number] is Label.MAYBE,
             tuple(tags.get(record.number, ())),
+            _beside(counted, record.number),
             doi_link(record.doi),
             pmid_link(record.pmid),
         )
         for record in review.records.iter_shown(stage, rows)
     ]
     return stage.name, begun[-1] is counted.stages[-1], table
+
+
+def _beside(counted: Flow, record_id: int) -> str:
+    found = None if counted.studies is None else counted.studies.beside(record_id)
+    return "" if found is None else str(found)
 
 
 def doi_link(doi: str) -> str:

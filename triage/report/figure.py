@@ -34,22 +34,25 @@ class _Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A box of the flow figure: a heading and n, entries with their counts, dashed for what is still open."""
+    """A box of the flow figure: a heading and n, perhaps a second, entries with their counts, dashed for what is open."""
 
     heading: str
     n: int
     entries: tuple[tuple[str, int], ...] = ()
     is_open: bool = False
+    second: tuple[str, int] | None = None
 
     def lines(self, width: float) -> list[_Line]:
         """Return the lines to set in a box of this width."""
         inner = width - 2 * PAD
-        # Unbroken spaces keep the count on one line; a heading cut short must not lose it.
-        count = f"(n\u00a0=\u00a0{self.n:,})"
-        heading = wrapped(f"{self.heading} {count}", inner / BOLD)
-        if not heading[-1].endswith(count):
-            heading.append(count)
-        lines = [_Line(line, bold=True) for line in heading]
+        lines = []
+        for text, n in ((self.heading, self.n), *((self.second,) if self.second else ())):
+            # Unbroken spaces keep the count on one line; a heading cut short must not lose it.
+            count = f"(n\u00a0=\u00a0{n:,})"
+            heading = wrapped(f"{text} {count}", inner / BOLD)
+            if not heading[-1].endswith(count):
+                heading.append(count)
+            lines += [_Line(line, bold=True) for line in heading]
         for text, n in self.entries:
             first, *rest = wrapped(text, inner - text_width(f"{n:,}") - 14 - _INDENT)
             lines += [_Line(first, n), *(_Line(line, indent=_INDENT) for line in rest)]
@@ -74,7 +77,8 @@ class _Box:
         return drawn
 
     def __str__(self) -> str:
-        return f"{self.heading}: {self.n:,}" + "".join(f"; {text}: {count:,}" for text, count in self.entries)
+        counts = (*((self.second,) if self.second else ()), *self.entries)
+        return f"{self.heading}: {self.n:,}" + "".join(f"; {text}: {count:,}" for text, count in counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,15 @@ def _rows(
     entries = () if "tags" in hide else tuple(counted.tags.items())
     if last.maybe:
         entries += (("Maybe, to be settled", last.maybe),)
-    rows.append(_Row("Included", _Box("Included so far" if is_open else "Included", last.included, entries)))
+    # As PRISMA 2020 asks, studies are told from their reports; records are reports here.
+    so_far = " so far" if is_open else ""
+    included = _Box(
+        f"Studies included{so_far or ' in review'}",
+        counted.n_studies,
+        entries,
+        second=(f"Reports of included studies{so_far}", last.included),
+    )
+    rows.append(_Row("Included", included))
     return rows
 
 
@@ -335,6 +347,12 @@ def check_sums(counted: Flow) -> None:
             )
         expected = stage.included + stage.maybe
         came = f"{stage.included:,} included + {stage.maybe:,} maybe at {stage.name!r}"
+    last = counted.stages[-1]
+    if not min(last.included, 1) <= counted.n_studies <= last.included:
+        raise InputError(
+            f"The flow figure cannot be drawn: {plural(last.included, 'report')} {is_are(last.included)} included, of "
+            f"{plural(counted.n_studies, 'study', 'studies')}."
+        )
     for tag, n in counted.tags.items():
         if n > counted.stages[-1].included:
             raise InputError(

@@ -86,8 +86,10 @@ def prisma_table(counted: Flow, reason_texts: Mapping[str, str], stopped: Collec
         "duplicates": counted.n_duplicates,
         "records_screened": first.entered - first.unscreened,
         "records_excluded": sum(sum(s.excluded.values()) for s in screening),
-        "new_studies": last.included,
-        "total_studies": last.included,
+        "new_studies": counted.n_studies,
+        "new_reports": last.included,
+        "total_studies": counted.n_studies,
+        "total_reports": last.included,
     }
     if first.unscreened:
         counts["excluded_automatic"] = first.unscreened

@@ -176,6 +176,7 @@ def methods_text(
         *_said_of_machines(protocol, status, counted.stages[at]),
         *(_said_of_recall(protocol, status, over) if status.records else ()),
         *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
+        *_said_of_studies(counted),
     ]
     return " ".join(said)
 
@@ -365,6 +366,29 @@ def _said_of_stage(stage: StageFlow) -> str:
         f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
         f"{was_were(assessed)} screened: {_listed(parts)}."
     )
+
+
+def _said_of_studies(counted: Flow) -> list[str]:
+    n, studies = counted.stages[-1].included, counted.studies
+    if not n or studies is None:
+        return []
+    said = [f"The {plural(n, 'included report')} {is_are(n)} of {plural(counted.n_studies, 'study', 'studies')}."]
+    if studies.groups or studies.proposed:
+        said.append(
+            "Reports that name one registration number count as one study unless a person told them apart; others count "
+            "as one study only where a person joined them."
+        )
+    open_questions = [
+        f"{plural(k, what)} {agree(k, *verb)}"
+        for k, what, verb in (
+            (studies.unconfirmed, "group", ("counts by its number alone", "count by their numbers alone")),
+            (len(studies.proposed), "proposed pair", ("is undecided", "are undecided")),
+        )
+        if k
+    ]
+    if open_questions:
+        said.append(f"Not all of them are confirmed by a person: {_listed(open_questions)}.")
+    return said
 
 
 def _listed(items: Sequence[str]) -> str:

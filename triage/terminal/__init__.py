@@ -2,7 +2,7 @@
 
 from .keys import BACKSPACE, DOWN, END, ENTER, ESCAPE, HOME, PAGE_DOWN, PAGE_UP, UP, Keys, open_keys
 from .progress import progress_bar
-from .questions import ask_one_by_one, decide_maybes, decide_proposals, on_standard_error
+from .questions import ask_one_by_one, decide_maybes, decide_proposals, decide_studies, on_standard_error
 from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter
 from .sitting import NOTHING_LEFT, Item, Summary, run
 
@@ -26,6 +26,7 @@ __all__ = [
     "ask_one_by_one",
     "decide_maybes",
     "decide_proposals",
+    "decide_studies",
     "on_standard_error",
     "open_keys",
     "progress_bar",

@@ -145,3 +145,29 @@ def decide_maybes(
         return Group(Text(screen.line(why), "bold"), Text(), table)
 
     return ask_one_by_one(pairs, show, "Are these one record?", keep=keep, console=screen.console, keys=keys)
+
+
+def decide_studies(
+    questions: Sequence[tuple[str, Sequence[Record]]],
+    *,
+    keep: Callable[[int, bool | None], None],
+    console: Console | None = None,
+    keys: Keys | None = None,
+) -> list[bool | None]:
+    """Show reports one below the other and ask whether they are of one study: True groups them, False splits them.
+
+    Each question comes as the reason why it is asked and the records. Parameters and the answers are otherwise those of
+    `ask_one_by_one`.
+    """
+    screen = Screen(console)
+
+    def show(question: tuple[str, Sequence[Record]]) -> RenderableType:
+        why, records = question
+        parts: list[RenderableType] = [Text(screen.line(why), "bold")]
+        for record in records:
+            parts += [Text(), Text(f"Record {record.number}", "dim"), record_text(screen, record)]
+        return Group(*parts)
+
+    return ask_one_by_one(
+        questions, show, "Are these reports of one study?", keep=keep, console=screen.console, keys=keys
+    )

@@ -90,6 +90,7 @@ def run(
     state: Callable[[], object],
     tags: Sequence[str] = (),
     suggestions: Callable[[int], Sequence[object]] = lambda row: (),
+    beside: Callable[[int], str] = lambda row: "",
     nothing_left: str = NOTHING_LEFT,
     console: Console | None = None,
     keys: Keys | None = None,
@@ -118,6 +119,8 @@ def run(
     suggestions : callable of int
         Returns what machines suggest for the record of a row, as far as the reviewer may see it now, each as a string;
         asked before and after each decision.
+    beside : callable of int
+        Returns a line on the other reports of the study of a row's record, or "".
     nothing_left : str
         What is said when the last record is judged.
     console : Console, optional
@@ -134,7 +137,7 @@ def run(
         screen = Screen(console, typed)
         try:
             return _Sitting(
-                session, records, reasons, criteria, tags, state, suggestions, nothing_left, screen, typed
+                session, records, reasons, criteria, tags, state, suggestions, beside, nothing_left, screen, typed
             ).go()
         finally:
             screen.settle()
@@ -152,6 +155,7 @@ class _Sitting:
         tags: Sequence[str],
         state: Callable[[], object],
         suggestions: Callable[[int], Sequence[object]],
+        beside: Callable[[int], str],
         nothing_left: str,
         screen: Screen,
         keys: Keys,
@@ -163,6 +167,7 @@ class _Sitting:
         self._tags = tags
         self._state = state
         self._suggestions = suggestions
+        self._beside = beside
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
@@ -383,6 +388,8 @@ class _Sitting:
             head.append(Text(self._last, "dim", no_wrap=True, overflow="crop"))
         head += self._suggested
         head += [Text("This record: ", "bold").append_text(line) for line in self._suggestion_lines(row)]
+        if others := self._beside(row):
+            head.append(Text(screen.line(others), "not bold"))
         note = self._notes.get(row)
         if note:
             head.append(Text("Note  ", "bold").append(screen.line(note), "not bold"))

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from .. import __version__
+from .. import __version__, intake
 from ..errors import InputError, Unavailable
 from ..project import Project, Role
 from . import api, pages
@@ -80,6 +80,7 @@ def make_app(
     app.state.questions = Questions()
     app.state.proposals = pages.Proposals()
     app.state.names = FileNames(project)
+    app.state.studies = intake.StudiesBeside()
     # By which a browser keeps apart what it holds of several reviews under one address.
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
     app.include_router(api.router)

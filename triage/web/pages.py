@@ -360,7 +360,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     looks = second_looks(review, who.name, name)
     questions: Questions = request.app.state.questions
     figure = report.flow_figure(
-        flow(review, viewer=who.viewer),
+        flow(review, viewer=who.viewer, known=request.app.state.studies.known),
         report.reason_texts(protocol),
         stopped=report.stopped_stages(facts, report.stops_of(review)),
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ...log import Event
 from ...project import Project, Snapshot
+from ...studies import Beside
 from ..access import Visitor, adjudicator, owner, review_of, visitor
 from ..reading import line
 from ..sessions import Desk, Desks
@@ -50,6 +51,12 @@ def desk_of(request: Request, review: Snapshot, who: Visitor, stage: str = "") -
     """Return the visitor's desk at a stage."""
     desks: Desks = request.app.state.desks
     return desks.desk(review, who.name, stage)
+
+
+def beside(request: Request, review: Snapshot, who: Visitor, stage: str, record_id: int) -> list[dict[str, object]]:
+    """Return the other reports of a record's study that are to be read beside it, in lines; none at the first stage."""
+    found: Beside | None = request.app.state.studies.of(review, stage, record_id, viewer=who.viewer)
+    return [] if found is None else [{"text": text, "record_ids": list(ids)} for text, ids in found.lines]
 
 
 def decision_as_json(event: Event | None) -> dict[str, object] | None:

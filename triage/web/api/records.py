@@ -23,6 +23,7 @@ from .common import (
     RecordId,
     Review,
     StageName,
+    beside,
     decision_as_json,
     desk_of,
     listed,
@@ -34,7 +35,10 @@ from .full_texts import attachments_of
 
 @dataclass(frozen=True, slots=True)
 class ShownRecord:
-    """A record as reviewers see it, the reviewer's own decision on it, and what machines suggest as far as it may be seen."""
+    """A record as reviewers see it, the reviewer's own decision on it, and what machines suggest as far as it may be seen.
+
+    At full text, `same_study` names the other reports of its study.
+    """
 
     record: AsRead = field(metadata=INLINE)
     at_stage: bool
@@ -42,6 +46,7 @@ class ShownRecord:
     files: list[AttachedFile]
     decision: dict[str, object] | None
     suggestions: list[SuggestedAsRead]
+    same_study: list[dict[str, object]]
 
 
 @router.get("/records/{record_id}", tags=["records"])
@@ -67,6 +72,7 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
         files=attachments_of(project_of(request), review.live, [kept])[kept],
         decision=decision_as_json(desk.mine(review.live, kept)),
         suggestions=desk.suggestions(review.live, kept, blind=review.protocol.machines.blind),
+        same_study=beside(request, review, who, desk.stage_name, kept) if row >= 0 else [],
     )
 
 

@@ -156,7 +156,7 @@ def take_stop_back(request: Request, review: Review, who: Owner, stage: StageNam
 @router.get("/flow", tags=["review"])
 def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, object]:
     """Count the way of the records through the review."""
-    counted = flow(review, viewer=who.viewer)
+    counted = flow(review, viewer=who.viewer, known=request.app.state.studies.known)
     return {
         "retrieved": counted.retrieved,
         "duplicates": counted.duplicates,
@@ -175,6 +175,7 @@ def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, obje
             }
             for s in counted.stages
         ],
+        "included": {"studies": counted.n_studies, "reports": counted.stages[-1].included},
     }
 
 

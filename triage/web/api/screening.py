@@ -11,9 +11,10 @@ from ...as_json import as_json
 from ...log import Label
 from ...project import Snapshot
 from ...text import plain
+from ..access import Visitor
 from ..reading import line
 from ..sessions import Desk
-from .common import Anyone, Key, RecordId, Review, StageName, decision_as_json, desk_of, router
+from .common import Anyone, Key, RecordId, Review, StageName, beside, decision_as_json, desk_of, router
 from .full_texts import attachments_of
 
 
@@ -76,11 +77,11 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
     there are none before the reviewer has decided on the record.
     """
-    return queue_of(desk_of(request, review, who, stage), review)
+    return queue_of(request, desk_of(request, review, who, stage), review, who)
 
 
-def queue_of(desk: Desk, review: Snapshot) -> dict[str, object]:
-    """Return the records before the reviewer, each with its PDFs, and the reviewer's own decision where there is one."""
+def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> dict[str, object]:
+    """Return the records before the reviewer, each with its PDFs, the other reports of its study, and their decision."""
     found = desk.queue()
     live, state = desk.project.live(), found.state
     ids = [one.record.record_id for one in found.records]
@@ -93,6 +94,7 @@ def queue_of(desk: Desk, review: Snapshot) -> dict[str, object]:
                     "files": files[i],
                     "decision": decision_as_json(desk.mine(live, i)),
                     "suggestions": desk.suggestions(live, i, blind=review.protocol.machines.blind),
+                    "same_study": beside(request, review, who, desk.stage_name, i),
                 }
                 for i, one in zip(ids, found.records, strict=True)
             ],
@@ -112,21 +114,21 @@ def decide(request: Request, review: Review, who: Anyone, decision: Decision) ->
     """
     desk = desk_of(request, review, who, decision.stage)
     done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
-    return {"done": done, **(queue_of(desk, review) if decision.next else {})}
+    return {"done": done, **(queue_of(request, desk, review, who) if decision.next else {})}
 
 
 @router.post("/skips", tags=["screening"])
 def skip(request: Request, review: Review, who: Anyone, change: Skip) -> dict[str, object]:
     """Set a record aside; it comes back after some decisions."""
     desk = desk_of(request, review, who, change.stage)
-    return {"done": desk.skip(change.key, change.record_id), **queue_of(desk, review)}
+    return {"done": desk.skip(change.key, change.record_id), **queue_of(request, desk, review, who)}
 
 
 @router.post("/undo", tags=["screening"])
 def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict[str, object]:
     """Take the reviewer's last decision back; the log keeps both."""
     desk = desk_of(request, review, who, change.stage)
-    return {"done": desk.undo(change.key, change.record_id), **queue_of(desk, review)}
+    return {"done": desk.undo(change.key, change.record_id), **queue_of(request, desk, review, who)}
 
 
 @router.get("/why/{record_id}", tags=["screening"])

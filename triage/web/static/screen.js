@@ -234,6 +234,7 @@ function asRead(record) {
     links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
     fullText(record),
     ...(record.suggestions ?? []).map((one) => el("p", { class: "note suggestion", dir: "auto" }, one.text)),
+    ...(record.same_study ?? []).map((one) => el("p", { class: "note" }, `${one.text}: `, one.record_ids.flatMap((id, i) => [...(i ? [", "] : []), otherReport(id)]))),
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
     tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
     ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))
@@ -241,6 +242,12 @@ function asRead(record) {
     record.keywords.length ? el("p", { class: "soft", dir: "auto" }, "Keywords: ", pieces(record.keywords)) : null,
     kind && el("p", { class: "soft", dir: "auto" }, kind),
   ].filter(Boolean);
+}
+
+/** A link to another report of the study, opened beside this page, so that the record in view stays. */
+function otherReport(id) {
+  const stage = encodeURIComponent(byId("screening").dataset.stage);
+  return el("a", { href: `/records/${id}?stage=${stage}`, target: "_blank", rel: "noopener" }, String(id));
 }
 
 function fullText(record) {
