@@ -8,6 +8,7 @@ from intake_helpers import WITH_TAGS, an_empty_review, decided, decisions_file
 
 from triage import formats, intake
 from triage.errors import InputError
+from triage.flow import flow
 from triage.log import Kind, Label, Origin
 from triage.project import Project
 
@@ -138,3 +139,51 @@ def test_columns_that_were_named_hold_for_later_files_of_the_same_header(empty, 
     ris = tmp_path / "d.ris"
     ris.write_text(sample_ris(2), encoding="utf-8")
     assert intake.import_files(empty, [ris], reviewer="ann")[0].kept == 2
+
+
+def test_columns_of_one_file_leave_the_others_alone(empty, tmp_path):
+    named = table(tmp_path / "a.csv", ["One trial,x"], "Study name,About")
+    known = table(tmp_path / "b.csv", ["Two trials,y"], "Title,About")
+    ris = tmp_path / "c.ris"
+    ris.write_text(sample_ris(2), encoding="utf-8")
+    done = intake.import_files(empty, [ris, named, known], reviewer="ann", columns={"title": "Study name"})
+    assert [file.kept for file in done] == [2, 1, 1]
+    assert [json.loads(e.note)["header"] for e in empty.log.events()] == [["Study name", "About"]]
+    with pytest.raises(InputError, match="no column 'Nope'"):
+        intake.import_files(empty, [named, known], reviewer="ann", columns={"title": "Nope"})
+
+
+# -- sources --------------------------------------------------------------------------------------
+
+
+def test_a_source_can_be_named_anew_and_taken_back(empty, tmp_path):
+    for name in ("pubmed", "pubmed_2", "scopus"):
+        (tmp_path / f"{name}.ris").write_text(sample_ris(3).replace("study", name), encoding="utf-8")
+    paths = [tmp_path / f"{name}.ris" for name in ("pubmed", "pubmed_2", "scopus")]
+    intake.import_files(empty, paths, reviewer="ann", sources={paths[2]: " Scopus  2026 "})
+    assert [f.source for f in empty.snapshot().files] == ["pubmed", "pubmed_2", "Scopus 2026"]
+    assert intake.rename_sources(empty, ["pubmed_2=PubMed", "1=PubMed", "Scopus 2026=Scopus 2026"], reviewer="ann") == 2
+    review = empty.snapshot()
+    assert flow(review).retrieved == {"PubMed": 6, "Scopus 2026": 3}
+    assert {r.source for r in empty.records.read()} == {"PubMed", "Scopus 2026"}
+    assert next(iter(empty.records.read([4]))).source == "PubMed"
+    # The same bytes are known by either name, and are not taken twice.
+    for source in ("pubmed", "PubMed"):
+        assert intake.import_files(empty, paths[:1], reviewer="ann", source=source)[0].already_there == 3
+    last = empty.log.events()[-1]
+    assert last.kind is Kind.SOURCE
+    empty.log.undo(last.seq, reviewer="ann")
+    assert [f.source for f in empty.snapshot().files] == ["PubMed", "pubmed_2", "Scopus 2026"]
+    empty.log.undo(empty.log.events()[0].seq, reviewer="ann")
+    assert [f.source for f in empty.snapshot().files] == ["pubmed", "pubmed_2", "Scopus 2026"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("x=y", "no source 'x'"), ("pubmed", "OLD=NEW"), ("a= ", "OLD=NEW"), ("9=y", "no source '9'")]
+)
+def test_a_source_that_is_not_there_is_refused(empty, tmp_path, change, said):
+    (tmp_path / "a.ris").write_text(sample_ris(2), encoding="utf-8")
+    intake.import_files(empty, [tmp_path / "a.ris"], reviewer="ann")
+    with pytest.raises(InputError, match=said):
+        intake.rename_sources(empty, ["a=b", change], reviewer="ann")
+    assert [f.source for f in empty.snapshot().files] == ["a"] and not empty.log.events()

@@ -131,6 +131,8 @@ NEEDS = {
             "GET /protocol",
             "POST /protocol",
             "POST /api/criteria",
+            "GET /api/import",
+            "POST /api/sources",
             "GET /files",
             "GET /duplicates",
             "GET /people",

@@ -221,6 +221,50 @@ def _offer_reasons(protocol: Protocol, texts: list[str]) -> None:
 
 
 @app.command()
+def sources(
+    review: Review,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            show_default=False,
+            help="A source, or the number of one file, and what it is to be called; two of one name are one source.",
+        ),
+    ] = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the imported files with their sources, or name sources anew.
+
+    The flow figure and the methods count records by source. Files of one source are counted together, and a source of
+    the protocol's [[sources]] has its date of search from there.
+
+    triage sources review.triage
+    triage sources review.triage --rename "pubmed_2=PubMed" --rename 3=Scopus
+    """
+    from .. import intake
+
+    with open_review(review) as project:
+        intake.rename_sources(project, rename or (), reviewer=user_name(reviewer))
+        snapshot = project.snapshot()
+    if as_json:
+        print_json(
+            {
+                "files": [
+                    {"id": f.id, "name": f.name, "source": f.source, "format": f.format, "kept": f.kept, "at": f.at}
+                    for f in snapshot.files
+                ]
+            }
+        )
+        return
+    for file in snapshot.files:
+        print(
+            f"{file.id:>3}  {printable_line(file.source)}: {printable_line(file.name)} ({file.format}), "
+            f"{plural(file.kept, 'record')}"
+        )
+
+
+@app.command()
 def dedupe(
     review: Review,
     decide: Annotated[

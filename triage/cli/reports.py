@@ -312,6 +312,7 @@ def log(review: Review, as_json: AsJson = False) -> None:
     second_look_plan (the order in which excluded records are judged again), reveal (of the seeds);
     check (a relevant record shown once more, as a check of attention: no decision);
     machine (one was declared as a screener), suggestion (its label for a record, never a decision);
+    source (an imported file's source was named anew),
     columns (a person said which columns of an imported table hold what), protocol (a new version of it is in force);
     stop (a person ended the screening of a stage), undo (of an earlier event).
     """

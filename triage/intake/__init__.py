@@ -6,6 +6,7 @@ from .exporting import EXPORTABLE, export
 from .importing import Imported, import_files, new
 from .labels import label
 from .limits import Filtered, accept, apply_limits, settle
+from .sources import rename_sources
 from .studies import StudiesBeside, find_studies, settle_study, study_questions, tell_studies
 from .suggestions import WhoseLabels
 from .undoing import take_back, undo
@@ -27,6 +28,7 @@ __all__ = [
     "import_files",
     "label",
     "new",
+    "rename_sources",
     "settle",
     "settle_maybe",
     "settle_study",

@@ -104,6 +104,7 @@ def import_files(
     *,
     reviewer: str,
     source: str | None = None,
+    sources: Mapping[Path, str] = MappingProxyType({}),
     format: str = "auto",
     label_column: str | None = None,
     columns: Mapping[str, str] = MappingProxyType({}),
@@ -131,14 +132,16 @@ def import_files(
         Whose decisions are those that name nobody, and who brings a machine's labels in.
     source : str, optional
         The database that the files came from; the file's name without its ending when left out.
+    sources : mapping of Path to str
+        The databases of single files, where they differ.
     format : str
         One of `formats.FORMATS`, or "auto".
     label_column : str, optional
         Column of a table that holds decisions; they become decisions of origin `imported` at the
         first stage.
     columns : mapping of str to str
-        Columns of a table by the field of a record that they hold (`formats.COLUMNS`). They are logged, and hold for later
-        files of the same header, too.
+        Columns of a table by the field of a record that they hold (`formats.COLUMNS`); of several files they are those
+        of the tables that have them. They are logged, and hold for later files of the same header, too.
     sheet : str
         The sheet of a workbook to read, where it is not the first that has titles.
     reviewer_column : str, optional
@@ -163,9 +166,13 @@ def import_files(
     project.log.check_person(reviewer)
     if machine is not None:
         project.log.check_machine(machine.name)
-    source = (source or "").strip() or None
+    named = {path: " ".join(sources.get(path, source or "").split()) or None for path in paths}
     asked = _Asked(format, label_column, reviewer_column, machine, of_a_person, columns, sheet)
-    hows = [asked if columns else _as_before(project, path, asked) for path in paths]
+    plain = replace(asked, columns={})
+    with_columns = {path for path in paths if columns and _has_columns(path, asked)} or (
+        set(paths) if columns else set()
+    )
+    hows = [asked if path in with_columns else _as_before(project, path, plain) for path in paths]
     looked = with_names(project, [_look(path, how, progress) for path, how in zip(paths, hows, strict=True)])
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
@@ -174,7 +181,7 @@ def import_files(
         )
     review = project.snapshot()
     for look in looked:
-        before = review.imported(look.sha256, source)
+        before = review.imported(look.sha256, named[look.path])
         if before is not None and before.kept != len(look.lines):
             raise InputError(
                 f"{look.path} was imported before as {before.format}, and gave {plural(before.kept, 'record')}; read "
@@ -184,14 +191,14 @@ def import_files(
     added, suggested, finals = [], [], []
     for look in looked:
         review = project.snapshot()  # the same file may be named twice
-        before = review.imported(look.sha256, source)
+        before = review.imported(look.sha256, named[look.path])
         if before is None:
             with progress(f"Storing {look.path.name}") as tick:
                 ids: Sequence[int] = project.records.add(
                     look.records(tick),
                     look.lines,
                     name=look.path.name,
-                    source=source or look.path.stem,
+                    source=named[look.path] or look.path.stem,
                     format=look.format,
                     sha256=look.sha256,
                     announced=look.announced,
@@ -204,7 +211,7 @@ def import_files(
         added.append((before, {ids[n]: votes for n, votes in look.votes.items()}))
         finals.append({ids[n]: label for n, label in look.final.items()})
     if columns:
-        for header in dict.fromkeys(look.header for look in looked):
+        for header in dict.fromkeys(look.header for look in looked if look.header and look.path in with_columns):
             project.log.name_columns(header, columns, reviewer=reviewer)
     # Once, when the records of all files are there: each permutation is a stratum of the audit.
     missing = _undecided(project, [votes for _, votes in added])
@@ -215,7 +222,7 @@ def import_files(
         Imported(
             file=str(look.path),
             format=look.format,
-            source=before.source if before else source or look.path.stem,
+            source=before.source if before else named[look.path] or look.path.stem,
             announced=look.announced,
             kept=0 if before else len(look.lines),
             already_there=len(look.lines) if before else 0,
@@ -256,6 +263,16 @@ class _Asked:
     def rows(self, path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         """Return the names of a table's columns, and the rows under them."""
         return formats.rows_under_header(path, self.format, self.columns, self.sheet)
+
+
+def _has_columns(path: Path, asked: _Asked) -> bool:
+    """Tell whether a file is a table that has the columns that were named."""
+    try:
+        format = formats.detect(path, asked.columns) if asked.format == "auto" else asked.format
+        rows = formats.first_rows(path, format, asked.sheet) if format in formats.TABLES else []
+    except InputError:
+        return False  # what is wrong with it is said when it is read
+    return any({*asked.columns.values()} <= {*row} for row in rows)
 
 
 def _as_before(project: Project, path: Path, asked: _Asked) -> _Asked:

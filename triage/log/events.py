@@ -38,6 +38,7 @@ class Kind(StrEnum):
     MACHINE = "machine"  # a machine was declared as a screener: `reviewer` is its name, `note` what is known of it
     CHECK = "check"  # a known relevant record was shown again, and judged `label`: of attention, no decision
     SUGGESTION = "suggestion"  # a machine suggested a label for a record; nobody's decision
+    SOURCE = "source"  # a person named the source of an imported file: `note` has the file's number and the name
     PROTOCOL = "protocol"  # the protocol was changed: `note` has the version's number and SHA-256
     COLUMNS = "columns"  # a person said which columns of a table hold what: `note` has its header and the fields
     STOP = "stop"  # a person ended the screening of a stage; `note` says on which evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
@@ -50,6 +51,8 @@ class CurrentState:
         Every declaration of each machine, by its name, in the order of the log.
     stops : dict of str to Event
         The newest stop of each stage whose screening a person has ended.
+    sources : dict of int to str
+        The sources of imported files that a person named anew, by the file's number.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -65,6 +68,7 @@ class CurrentState:
     suggestions: dict[tuple[str, int, str], Event] = field(default_factory=dict)
     machines: dict[str, tuple[Event, ...]] = field(default_factory=dict)
     stops: Mapping[str, Event] = field(default_factory=dict)
+    sources: Mapping[int, str] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -204,6 +208,7 @@ class LogFold:
         self._settled: dict[tuple[str, int], list[Event]] = {}
         self._attached: dict[int, list[Event]] = {}
         self._stops: dict[str, list[Event]] = {}
+        self._sources: dict[int, list[Event]] = {}
         self._showings: Showings[tuple[str, int]] = Showings()
         self.apply(events)
 
@@ -224,6 +229,7 @@ class LogFold:
             dict(self._judged[Kind.SUGGESTION]),
             {name: tuple(given) for name, given in self._machines.items()},
             {stage: stops[-1] for stage, stops in self._stops.items()},
+            {file: str(json.loads(given[-1].note)["source"]) for file, given in self._sources.items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -241,7 +247,7 @@ class LogFold:
             newer, taken_back = self._events, []
             self._judged = {kind: {} for kind in _JUDGING}
             self._groups, self._removals, self._tags, self._machines = {}, {}, {}, {}
-            self._settled, self._attached, self._stops, self._showings = {}, {}, {}, Showings()
+            self._settled, self._attached, self._stops, self._sources, self._showings = {}, {}, {}, {}, Showings()
         self._fold_in(newer, self._judged, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
@@ -253,6 +259,8 @@ class LogFold:
                 self._attached.setdefault(e.record_id, []).append(e)
             elif e.kind is Kind.MACHINE:
                 self._machines.setdefault(e.reviewer, []).append(e)
+            elif e.kind is Kind.SOURCE and e.seq not in self._undone:
+                self._sources.setdefault(json.loads(e.note)["file"], []).append(e)
             elif e.kind is Kind.STOP and e.seq not in self._undone:
                 self._stops.setdefault(e.stage, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
@@ -260,6 +268,8 @@ class LogFold:
         for e in taken_back:
             if e.kind is Kind.STOP:
                 _take_out(self._stops, e.stage, e)
+            elif e.kind is Kind.SOURCE:
+                _take_out(self._sources, json.loads(e.note)["file"], e)
             elif e.record_id is None:
                 continue
             elif e.kind is Kind.TAG:

@@ -18,6 +18,7 @@ from .people import Role, checked_name, names_of_people
 from .reading import Reader, newest_event, to_event
 from .schema import (
     events as _events,
+    files as _files,
     people as _people,
     plans as _plans,
     second_look_plans as _second_look_plans,
@@ -39,6 +40,7 @@ _CAN_BE_UNDONE = frozenset(
         Kind.ATTACHED,
         Kind.SUGGESTION,
         Kind.STOP,
+        Kind.SOURCE,
     )
 )
 
@@ -238,6 +240,23 @@ class Log:
                 self._reader.append(connection, [{"kind": Kind.MACHINE, "reviewer": machine, "note": note}])
             rows = ({"kind": Kind.SUGGESTION, "stage": stage, "reviewer": machine, **one} for one in suggestions)
             return self._reader.append(connection, rows)
+
+    def name_source(self, file: int, source: str, *, reviewer: str) -> Event:
+        """Log what an imported file's source is to be called from now on.
+
+        Raises
+        ------
+        InputError
+            When the name is empty, or there is no such file.
+        """
+        if not (source := " ".join(source.split())):
+            raise InputError("A source needs a name, such as PubMed.")
+        with self._database.read() as connection:
+            known = connection.execute(select(_files.c.id).where(_files.c.id == file)).scalar()
+        if known is None:
+            raise InputError(f"There is no imported file {file}.")
+        note = storable(json.dumps({"file": file, "source": source}, ensure_ascii=False))
+        return self._append([{"kind": Kind.SOURCE, "reviewer": reviewer, "note": note}])[0]
 
     def name_columns(self, header: Sequence[str], columns: Mapping[str, str], *, reviewer: str) -> Event:
         """Log which columns of a table hold which fields of a record, for this file and others of the same header."""

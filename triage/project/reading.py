@@ -76,6 +76,7 @@ class Read:
                 row.kept,
                 tuple((line, message) for line, message in json.loads(row.problems)),
                 datetime.fromisoformat(row.at),
+                row.source,
             )
             for row in connection.execute(select(_files).where(_files.c.id > last).order_by(_files.c.id))
         ]
@@ -157,7 +158,7 @@ class Reader:
                 read.protocols,
                 read.events,
                 self._live(),
-                read.files,
+                _as_named(read.files, self._live().sources),
                 read.plans,
                 people,
                 read.second_look_plans,
@@ -187,6 +188,11 @@ class Reader:
         with self._turn:
             self.events()
             return self._live()
+
+    def sources(self) -> Mapping[int, str]:
+        """Return the sources of files that were named anew, as far as the log was read."""
+        with self._turn:
+            return self._live().sources
 
     def _live(self) -> CurrentState:
         newer = between(self._read.events, self._folding.last_seq)
@@ -222,6 +228,11 @@ class Reader:
         InputError
         """
         _check_person(self.live(), name)
+
+
+def _as_named(files: Sequence[SourceFile], sources: Mapping[int, str]) -> Sequence[SourceFile]:
+    """Return files with the sources that people gave them since."""
+    return tuple(replace(f, source=sources.get(f.id, f.source)) for f in files) if sources else files
 
 
 def _by_a_person(live: CurrentState, row: Mapping[str, object]) -> Mapping[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -23,10 +23,12 @@ class Records:
     Parameters
     ----------
     database : Database
+    sources : callable
+        Returns the sources of files that were named anew, by the file's number.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, sources: Callable[[], Mapping[int, str]]) -> None:
+        self._database, self._sources = database, sources
 
     def add(
         self,
@@ -89,12 +91,14 @@ class Records:
             while True:
                 with self._database.read() as connection:
                     page = connection.execute(query.where(_records.c.id > last)).all()
-                yield from map(_to_record, page)
+                sources = self._sources()
+                yield from (_to_record(row, sources) for row in page)
                 if len(page) < PAGE:
                     return
                 last = page[-1].id
+        sources = self._sources()
         for row in self._rows_of(query, ids):
-            yield _to_record(row)
+            yield _to_record(row, sources)
 
     def _rows_of(self, query: Select[tuple[Any, ...]], ids: Iterable[int]) -> Iterator[Row[tuple[Any, ...]]]:
         """Yield what a query gives of the records of these ids, in pages, in the order of the ids."""
@@ -208,7 +212,7 @@ def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict[str
     }
 
 
-def _to_record(row: Row[tuple[Any, ...]]) -> Record:
+def _to_record(row: Row[tuple[Any, ...]], sources: Mapping[int, str]) -> Record:
     return Record(
         title=row.title,
         abstract=row.abstract,
@@ -220,7 +224,7 @@ def _to_record(row: Row[tuple[Any, ...]]) -> Record:
         language=row.language,
         type=row.type,
         keywords=tuple(json.loads(row.keywords)),
-        source=row.source,
+        source=sources.get(row.file_id, row.source),
         extra={key: tuple(values) for key, values in json.loads(row.extra).items()},
         id=row.id,
     )

@@ -25,7 +25,10 @@ Plans = Mapping[str, Sequence[tuple[int, np.ndarray]]]  # by stage: the event th
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One import: a file's name, its source, and what became of the records that it announced."""
+    """One import: a file's name, its source, and what became of the records that it announced.
+
+    `source` is what it is called now, `imported_as` what it was called when it was imported.
+    """
 
     id: int
     name: str
@@ -36,6 +39,7 @@ class SourceFile:
     kept: int
     problems: tuple[tuple[int, str], ...]
     at: datetime
+    imported_as: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,7 @@ class Snapshot:
 
     def imported(self, sha256: str, source: str | None) -> SourceFile | None:
         """Return the import of a file with these bytes: under `source`, or under any when None."""
-        return next((f for f in self.files if f.sha256 == sha256 and source in (None, f.source)), None)
+        return next((f for f in self.files if f.sha256 == sha256 and source in (None, f.source, f.imported_as)), None)
 
     def record_files(self) -> np.ndarray:
         """Return the id of the file that each record came in, shape (n_records,), in the order of the record ids."""

@@ -276,6 +276,7 @@ _OF_NO_RANKING = frozenset(
         Kind.SUGGESTION,
         Kind.CHECK,
         Kind.COLUMNS,
+        Kind.SOURCE,
         Kind.PROTOCOL,  # what it says of the ranking is among the parameters
         Kind.STOP,
         Kind.REVEAL,

@@ -21,15 +21,17 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__, intake
 from ..errors import InputError, Unavailable
+from ..formats import NoTitleColumn
 from ..project import Project, Role
 from . import api, pages
 from .access import Access, Visitor, refusal_as_json
-from .api.files import Questions
+from .api.files import ImportProgress, Questions
 from .api.full_texts import FileNames
 from .api.review import Statuses
 from .front import Entrance, Front
 from .gate import Gate, ServerOrigin
 from .limits import Refused
+from .reading import line
 from .sessions import Desks, NotOpen
 
 
@@ -78,6 +80,7 @@ def make_app(
     app.state.desks = Desks(project, preset, device)
     app.state.statuses = Statuses()
     app.state.questions = Questions()
+    app.state.importing = ImportProgress()
     app.state.proposals = pages.Proposals()
     app.state.names = FileNames(project)
     app.state.studies = intake.StudiesBeside()
@@ -115,6 +118,13 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(InputError)
     def wrong(request: Request, error: InputError) -> Response:
+        if isinstance(error, NoTitleColumn) and of_program(request):
+            # What a form needs to ask for the columns: their names and the first rows.
+            columns = {
+                "header": [line(name) for name in error.header],
+                "rows": [[line(c) for c in r] for r in error.rows],
+            }
+            return JSONResponse({"detail": str(error), "code": "columns", **columns, "names": list(error.header)}, 422)
         if of_program(request):
             return JSONResponse({"detail": str(error), "code": "input"}, 422)
         return pages.message(request, 422, "This cannot be done", str(error))

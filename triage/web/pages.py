@@ -22,6 +22,7 @@ from .. import __version__, intake, report, team
 from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
+from ..formats import COLUMNS
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
 from ..ranking import answers
@@ -628,7 +629,14 @@ def proposal_answered(
 @router.get("/files")
 def files(request: Request, review: Review, who: Owner) -> HTMLResponse:
     """Show what was imported, and take more."""
-    return page(request, "files.html", who, {"files": review.files})
+    dates = {source.name.casefold(): source.searched_on for source in review.protocol.sources}
+    facts = {
+        "files": review.files,
+        "searched": {file.id: dates.get(file.source.casefold(), "") for file in review.files},
+        "databases": list(dict.fromkeys([*(s.name for s in review.protocol.sources), *_DATABASES])),
+        "fields": list(COLUMNS),
+    }
+    return page(request, "files.html", who, facts)
 
 
 @router.get("/duplicates")

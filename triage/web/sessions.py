@@ -17,20 +17,12 @@ from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
+from .progress import Opening
 from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read, words_of
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
 _MOST_NOTE = 20_000  # characters
-
-
-@dataclass
-class Opening:
-    """How far a session is that is being opened."""
-
-    what: str = "Opening the review"
-    done: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

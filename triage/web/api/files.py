@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 import threading
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ... import dedupe, intake
 from ...as_json import as_json
 from ...errors import InputError
+from ...formats import NoTitleColumn
 from ...machines import Machine
 from ...protocol import criteria_from_text
+from ..progress import Opening
 from ..reading import line
 from .common import Owner, RecordId, Review, project_of, router
 
@@ -48,6 +53,13 @@ def import_files(
     who: Owner,
     files: Annotated[list[UploadFile], File(max_length=100)],
     source: Annotated[str, Form(max_length=200)] = "",
+    sources: Annotated[
+        list[str] | None, Form(max_length=100, description="The source of each file, in their order.")
+    ] = None,
+    columns: Annotated[
+        str, Form(max_length=10_000, description='As JSON, the columns of a table by field: {"title": "Study name"}.')
+    ] = "",
+    sheet: Annotated[str, Form(max_length=200)] = "",
     machine: Annotated[str, Form(max_length=200)] = "",
     person: Annotated[bool, Form()] = False,
 ) -> dict[str, object]:
@@ -57,7 +69,9 @@ def import_files(
     suggestions. A file that names a tool that screens is refused unless `machine` or `person` says whose they are.
     """
     project = project_of(request)
-    with tempfile.TemporaryDirectory(prefix="triage-") as folder:
+    progress: ImportProgress = request.app.state.importing
+    named = _columns(columns)
+    with progress.of_one_import(), tempfile.TemporaryDirectory(prefix="triage-") as folder:
         paths = []
         for number, file in enumerate(files):
             place = Path(folder, str(number))
@@ -72,6 +86,10 @@ def import_files(
                 paths,
                 reviewer=who.name,
                 source=source or None,
+                sources={path: given for path, given in zip(paths, sources or ()) if given.strip()},
+                columns=named,
+                sheet=sheet,
+                progress=progress.report,
                 machine=Machine.of(machine) if machine.strip() else None,
                 of_a_person=person,
             )
@@ -83,6 +101,8 @@ def import_files(
                 )
             for path in paths:
                 said = said.replace(str(path), path.name)
+            if isinstance(error, NoTitleColumn):
+                raise NoTitleColumn(said, error.header, error.rows) from error
             raise InputError(said) from error
     return {
         "files": [as_json(replace(one, file=Path(one.file).name)) for one in done],
@@ -115,6 +135,69 @@ def criteria(
     if not (include or exclude):
         raise InputError("No criterion was found in this text; write them down, one a line.")
     return {"include": [line(one) for one in include], "exclude": [line(one) for one in exclude]}
+
+
+def _columns(given: str) -> dict[str, str]:
+    if not given.strip():
+        return {}
+    try:
+        found = json.loads(given)
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+            raise ValueError
+    except (ValueError, RecursionError) as error:
+        raise InputError('The columns are given as JSON, such as {"title": "Study name"}.') from error
+    return {str(field): name for field, name in found.items() if name}
+
+
+class ImportProgress:
+    """How far the import is that is under way; one at a time."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self.now: Opening | None = None
+
+    @contextmanager
+    def of_one_import(self) -> Iterator[None]:
+        """Keep another import waiting until this one ends."""
+        with self._turn:
+            self.now = Opening("Receiving")
+            try:
+                yield
+            finally:
+                self.now = None
+
+    @contextmanager
+    def report(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        """Take the progress of one step; see `progress.Progress`."""
+        at = self.now = Opening(description)
+
+        def tick(done: int, total: int) -> None:
+            at.done, at.total = done, total
+
+        yield tick
+
+
+@router.get("/import", tags=["files"])
+def import_progress(request: Request, who: Owner) -> dict[str, object]:
+    """Say how far the import is that is under way; `under_way` is null where there is none."""
+    progress: ImportProgress = request.app.state.importing
+    return {"under_way": None if progress.now is None else as_json(progress.now)}
+
+
+class NamedSource(BaseModel):
+    """What an imported file's source is to be called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: Annotated[int, Field(ge=1, le=2**31)]
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+@router.post("/sources", tags=["files"])
+def name_source(request: Request, review: Review, who: Owner, given: NamedSource) -> dict[str, object]:
+    """Name an imported file's source anew; files of one source are counted together."""
+    event = project_of(request).log.name_source(given.file, given.source, reviewer=who.name)
+    return {"event": event.seq}
 
 
 class Questions:

@@ -3,10 +3,11 @@
 let csrf = document.querySelector("meta[name=csrf]").content;
 
 export class Problem extends Error {
-  constructor(status, message, code) {
+  constructor(status, message, code, answer = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.answer = answer;
   }
 }
 
@@ -25,7 +26,7 @@ export async function api(path, { body, form, method = body || form ? "POST" : "
       csrf = (await api("/api/session")).csrf;
       continue;
     }
-    throw new Problem(response.status, answer.detail ?? `The server answered ${response.status}.`, answer.code);
+    throw new Problem(response.status, answer.detail ?? `The server answered ${response.status}.`, answer.code, answer);
   }
 }
 

@@ -1,6 +1,6 @@
 // Import by drag and drop, with what became of each file: exports are read, PDFs attached to the records of their names.
 
-import { api, count, el, plural } from "./common.js";
+import { api, count, el, pause, plural } from "./common.js";
 import { attach, takeDrops } from "./fulltext.js";
 
 const form = document.getElementById("import");
@@ -8,7 +8,31 @@ const chosen = document.getElementById("chosen");
 const said = document.getElementById("said");
 const report = document.getElementById("report");
 
-takeDrops(form, take);
+const named = document.getElementById("named");
+const far = document.getElementById("far");
+
+takeDrops(form, name);
+chosen.addEventListener("change", () => name(chosen.files));
+let waiting = [];
+
+/** Show the exports that were chosen, each with its source to be named; PDFs are attached at once. */
+function name(files) {
+  const pdfs = [...files].filter(isPdf);
+  waiting = [...files].filter((file) => !isPdf(file));
+  if (pdfs.length) take(pdfs);
+  named.hidden = !waiting.length;
+  named.replaceChildren(el("p", { class: "soft" }, "The source of each file, for the flow figure; two files of one source are counted together."),
+    ...waiting.map((file) => el("div", { class: "row" }, el("label", {}, file.name,
+      el("input", { name: "sources", list: "databases", maxlength: "200", value: guess(file.name), "aria-label": `Source of ${file.name}` })))));
+}
+
+/** The database that a file's name speaks of; else the name without its ending. */
+function guess(file) {
+  const plain = file.toLowerCase().replace(/[^a-z]/g, "");
+  const options = [...document.getElementById("databases").options].map((option) => option.value);
+  const known = options.find((one) => plain.includes(one.toLowerCase().replace(/\(.*/, "").replace(/[^a-z]/g, "")));
+  return known ?? file.replace(/\.[^.]*$/, "");
+}
 document.getElementById("folder").addEventListener("change", (event) => {
   const pdfs = [...event.target.files].filter(isPdf);
   if (pdfs.length) take(pdfs);
@@ -16,7 +40,7 @@ document.getElementById("folder").addEventListener("change", (event) => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (chosen.files.length) take(chosen.files);
+  if (waiting.length) take(waiting);
   else said.textContent = "Choose a file first.";
 });
 
@@ -33,27 +57,83 @@ async function take(files) {
     const pdfs = [...files].filter(isPdf);
     if (exports.length) await read(exports);
     if (pdfs.length) await attachAll(pdfs);
-    form.reset();
   } finally {
     button.disabled = false;
   }
 }
 
-async function read(exports) {
+async function read(exports, columns = null) {
   said.textContent = "Reading …";
+  far.hidden = false;
+  far.removeAttribute("value");
+  const done = follow();
   try {
     const data = new FormData();
     for (const file of exports) data.append("files", file);
-    data.append("source", form.elements.source.value);
+    for (const field of named.querySelectorAll("input")) data.append("sources", field.value);
     data.append("machine", form.elements.machine.value);
     data.append("person", form.elements.person.checked);
+    if (columns) data.append("columns", JSON.stringify(columns));
     const answer = await api("/api/import", { form: data, seconds: 1800 });
     said.textContent = "";
     said.append(`The review holds ${plural(answer.records, "record")}. Next: `, el("a", { href: "/duplicates" }, "look for duplicates"), ".");
     report.append(...answer.files.map(asRead));
+    waiting = [];
+    named.replaceChildren();
+    named.hidden = true;
+    form.reset();
   } catch (problem) {
     said.textContent = `Nothing was taken: ${problem.status ? problem.message : "no connection"}`;
+    if (problem.code === "columns") ask(exports, problem.answer);
+  } finally {
+    done();
+    far.hidden = true;
   }
+}
+
+/** Show how far the server is, until it has answered. */
+function follow() {
+  let over = false;
+  (async () => {
+    for (await pause(1); !over; await pause(1)) {
+      const { under_way: at } = await api("/api/import").catch(() => ({}));
+      if (over || !at) continue;
+      said.textContent = at.total ? `${at.what}: ${count(at.done)} of ${count(at.total)}` : `${at.what} …`;
+      if (at.total) Object.assign(far, { max: at.total, value: at.done });
+    }
+  })();
+  return () => { over = true; };
+}
+
+/** Ask which columns of a table hold what, with its first rows in view. */
+function ask(exports, { header, rows, names, detail }) {
+  const asked = document.getElementById("ask-columns").content.cloneNode(true).querySelector("form");
+  asked.querySelector("p").textContent = detail.split(" Say which")[0];
+  asked.querySelector("thead").append(el("tr", {}, header.map((one) => el("th", { scope: "col", dir: "auto" }, one))));
+  asked.querySelector("tbody").append(...rows.map((row) => el("tr", {}, row.map((cell) => el("td", { dir: "auto" }, cell.slice(0, 80))))));
+  for (const select of asked.querySelectorAll("select")) {
+    select.append(...names.map((one, n) => (one ? el("option", { value: one }, header[n] || one) : null)).filter(Boolean));
+  }
+  asked.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const columns = Object.fromEntries([...new FormData(asked)].filter(([, value]) => value));
+    asked.remove();
+    read(exports, columns);
+  });
+  report.replaceChildren(asked);
+  asked.querySelector("select").focus();
+}
+
+for (const one of document.querySelectorAll("form.source")) {
+  one.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await api("/api/sources", { body: { file: Number(one.dataset.file), source: one.elements.source.value } });
+      location.reload();
+    } catch (problem) {
+      said.textContent = `Not renamed: ${problem.status ? problem.message : "no connection"}`;
+    }
+  });
 }
 
 /** Attach PDFs one by one; one that fails does not stop the others. */
