@@ -168,8 +168,11 @@ def test_what_reads_no_vectors_loads_no_heavy_library():
 )
 def test_what_only_some_need_is_asked_for_by_its_extra(tmp_path, missing, extra, arguments):
     (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"\0" * 20 + b"PAR1")
+    # Files are read by a process of their own, which finds the same modules by the same path.
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / f"{missing}.py").write_text(f"raise ModuleNotFoundError('no module', name={missing!r})")
     code = (
-        f"import sys; sys.modules[{missing!r}] = None; from triage import cli; "
+        "import sys; sys.path.insert(0, 'hidden'); from triage import cli; "
         "cli.run(['new', 'r.triage']); sys.exit(cli.run(sys.argv[1:]))"
     )
     done = subprocess.run(

@@ -202,6 +202,9 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
 def open_records(path: Path, format: str = "auto", label_column: str | None = None) -> Stream:
     """Open a file of records, to be read one after the other in bounded memory.
 
+    Files of others are read by `apart`, which takes the same arguments: what such a file does to its reader then does
+    no harm.
+
     Parameters
     ----------
     path : Path
@@ -240,25 +243,7 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     InputError
         When the file cannot be read, or is not of that format.
     """
-    stream = open_records(path, format, label_column)
-    reading = Reading(stream.format, 0, [], [])
-    labels = []
-    for line, found, label in stream:
-        if isinstance(found, Problem):
-            reading.problems.append(found)
-        else:
-            reading.records.append(found)
-            reading.lines.append(line)
-            labels.append(label)
-    return Reading(
-        stream.format,
-        stream.announced,
-        reading.records,
-        reading.lines,
-        reading.problems,
-        stream.warnings,
-        labels if label_column is not None or any(labels) else None,
-    )
+    return Reading.of(open_records(path, format, label_column), labelled=label_column is not None)
 
 
 def check_writable(path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
+from ..formats import apart
 from ..log import Kind, Label, Origin, label_of, without_quotes
 from ..machines import Machine, Suggestion
 from ..progress import Progress, no_progress
@@ -218,7 +219,7 @@ class _Look:
             At the end, when the file is no longer the one that was looked at.
         """
         done = 0
-        for _, found, _ in formats.open_records(self.path, self.format, label_column):
+        for _, found, _ in apart.open_records(self.path, self.format, label_column):
             if isinstance(found, Record):
                 done += 1
                 if done <= len(self.lines):
@@ -236,7 +237,7 @@ def _look(
     """Read a file to its end, keep none of its records, and check every label, and whose they are."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
-    stream = formats.open_records(path, format, label_column)
+    stream = apart.open_records(path, format, label_column)
     look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {})
     voters: dict[str, str] = {}
     faults = Faults(str(path))
@@ -273,7 +274,7 @@ def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
     if look.format not in formats.TABLES:
         return
     labelled = {line for line, label in zip(look.lines, look.labels, strict=True) if label is not None}
-    header, rows = formats.rows_under_header(look.path, look.format)
+    header, rows = apart.rows_under_header(look.path, look.format)
     columns = reviewer_columns(header)
     for line, cells in rows if columns else ():
         if line in labelled:
@@ -284,7 +285,7 @@ def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _L
     """Return what was found with the labels as a machine's suggestions, and none that could be decisions."""
     said: dict[int, dict[str, str]] = {}  # by line
     if look.format in formats.TABLES:
-        header, rows = formats.rows_under_header(look.path, look.format)
+        header, rows = apart.rows_under_header(look.path, look.format)
         columns = {name: at for name, at in machine_columns(header).items() if header[at] != label_column}
         for line, cells in rows if columns else ():
             said[line] = {name: cells[at] for name, at in columns.items() if at < len(cells)}
