@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .output import say
+from .output import print, say
 
 app = typer.Typer(
     name="triage",

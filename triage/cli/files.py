@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..wording import agree, is_are, plural
+from ..wording import agree, is_are, plural, printable
 from .app import app
 from .output import (
     AsJson,
@@ -18,8 +18,8 @@ from .output import (
     Reviewer,
     machine_named,
     open_review,
+    print,
     print_json,
-    printable_line,
     quoted,
     short,
     shown_place,
@@ -56,9 +56,11 @@ def new(
         return
     print(f"Made {shown_place(review)}.")
     if is_template:
-        print(f"Wrote {file}: fill in the question and the criteria; they rank the records before any label.")
+        print(
+            f"Wrote {printable(str(file))}: fill in the question and the criteria; they rank the records before any label."
+        )
     elif protocol is None:
-        print(f"Its protocol is {file}, which was here already; --protocol FILE takes another one.")
+        print(f"Its protocol is {printable(str(file))}, which was here already; --protocol FILE takes another one.")
     print(f"Next: triage import {quoted(review)} EXPORT-FILES...")
 
 
@@ -136,13 +138,14 @@ def import_(
         return
     for file in done:
         print(
-            f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
+            f"{printable(file.file)} ({file.format}, source {printable(file.source)}): "
+            f"{file.announced:,} announced = {file.kept:,} kept + "
             f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
             + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else "")
             + (f"; {plural(file.suggestions, 'suggestion')} taken, no decision" if file.suggestions else "")
         )
         for problem in (*file.problems, *file.warnings):
-            print(f"  line {problem.line}: {printable_line(problem.message)}")
+            print(f"  line {problem.line}: {printable(problem.message)}")
     print(f"The review holds {plural(total, 'record')}. Next: triage dedupe {quoted(review)}")
 
 
@@ -192,13 +195,11 @@ def dedupe(
         f"{left:,} of {plural(done.records, 'record')} {is_are(left)} left."
     )
     for why, count in done.reasons.items():
-        print(f"  {count:6,}  {why}")
+        print(f"  {count:6,}  {printable(why)}")
     if done.maybes:
         print(f"{plural(len(done.maybes), 'more pair')} may be duplicates:")
         for maybe in done.maybes[:10]:
-            print(
-                f"  records {maybe.kept.id} and {maybe.copy.id}: {printable_line(maybe.why)} | {short(maybe.kept.title)}"
-            )
+            print(f"  records {maybe.kept.id} and {maybe.copy.id}: {printable(maybe.why)} | {short(maybe.kept.title)}")
         print("Decide on each with --decide; until then both are kept.")
     print(f"Next: triage filter {quoted(review)}")
 
@@ -252,6 +253,6 @@ def filter(
         n = len(done.proposed)
         print(f"{n:,} more {agree(n, 'looks', 'look')} ineligible to a detector only:")
         for record, proposal in done.proposed[:10]:
-            print(f"  record {record.id}: {printable_line(proposal.reason)} | {short(record.title)}")
+            print(f"  record {record.id}: {printable(proposal.reason)} | {short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
     print(f"Next: triage screen {quoted(review)}")

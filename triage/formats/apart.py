@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
 from ..errors import InputError
+from ..wording import printable
 from . import child
 from .common import Problem, Reading, Stream, Tally
 from .tables import IsHeader, Rows
@@ -137,7 +138,7 @@ class _Reading:
             while (message := self._next("found", "end"))[0] == "found":
                 self.tally.announced, self.tally.fraction = message[2:]
                 yield from map(marshal.loads, message[1])
-            self.tally.warnings = [Problem(*warning) for warning in message[1]]
+            self.tally.warnings = [Problem(line, printable(said)) for line, said in message[1]]
             process, self._process = self._process, None
             if process is not None:
                 process.give_back(reusable=self._is_small)
@@ -174,7 +175,7 @@ class _Reading:
 
     def _refused(self, message: tuple[Any, ...]) -> InputError:
         if message[0] == "refused":
-            return InputError(message[1], message[2])
+            return InputError(printable(message[1]), [printable(detail) for detail in message[2]])
         if message[0] == "memory":
             return self._too_much("memory", f"{self._limits.memory // _MIB:,} MiB of memory")
         return InputError(

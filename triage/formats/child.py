@@ -24,6 +24,7 @@ from typing import IO, Any
 from .. import formats
 from ..errors import InputError
 from ..records import Record
+from ..wording import printable
 from .common import Item, Problem
 from .tables import blank_rows
 
@@ -226,7 +227,7 @@ def encodable(value: Any) -> Any:
 def item_of(values: tuple[Any, ...]) -> Item:
     """Return the item that was made flat."""
     line, label, found = values
-    return Item(line, Problem(*found) if len(found) == 2 else Record(*found), label)
+    return Item(line, Problem(found[0], printable(found[1])) if len(found) == 2 else Record(*found), label)
 
 
 # -- limits -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ..progress import Progress, no_progress
 from ..project import File, Project, place_of
 from ..records import Record
 from ..screening.journal import log_decisions
-from ..wording import plural
+from ..wording import plural, printable
 from .labels import LABEL_VALUES, codes_of, folded
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 
@@ -122,7 +122,7 @@ def import_files(
     project.log.check_person(reviewer)
     if machine is not None:
         project.log.check_machine(machine.name)
-    source = (source or "").strip() or None
+    source = printable(source or "") or None
     looked = [_look(path, format, label_column, machine, of_a_person, progress) for path in paths]
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
@@ -147,8 +147,8 @@ def import_files(
                 ids: Sequence[int] = project.records.add(
                     look.records(label_column, tick),
                     look.lines,
-                    name=look.path.name,
-                    source=source or look.path.stem,
+                    name=printable(look.path.name),
+                    source=source or look.source,
                     format=look.format,
                     sha256=look.sha256,
                     announced=look.announced,
@@ -179,7 +179,7 @@ def import_files(
         Imported(
             file=str(look.path),
             format=look.format,
-            source=before.source if before else source or look.path.stem,
+            source=before.source if before else source or look.source,
             announced=look.announced,
             kept=0 if before else len(look.lines),
             already_there=len(look.lines) if before else 0,
@@ -209,6 +209,11 @@ class _Look:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `labels`
+
+    @property
+    def source(self) -> str:
+        """The database that it is taken to come from where none was named."""
+        return printable(self.path.stem) or "a file"
 
     def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
         """Yield the records that are kept.

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from .. import __version__
 from ..errors import InputError, Unavailable
 from ..project import Project, Role
+from ..wording import printable_lines
 from . import api, pages
 from .access import Access, Visitor, refusal_as_json
 from .api.files import Questions
@@ -104,9 +105,10 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(InputError)
     def wrong(request: Request, error: InputError) -> Response:
+        said = printable_lines(str(error))  # it may name what a visitor sent, or quote a file
         if of_program(request):
-            return JSONResponse({"detail": str(error), "code": "input"}, 422)
-        return pages.message(request, 422, "This cannot be done", str(error))
+            return JSONResponse({"detail": said, "code": "input"}, 422)
+        return pages.message(request, 422, "This cannot be done", said)
 
     @app.exception_handler(Unavailable)
     def unavailable(request: Request, error: Unavailable) -> Response:
