@@ -39,7 +39,7 @@ def review(a_review):
 @pytest.fixture(autouse=True)
 def _no_process_left():
     yield
-    apart._Process.end_idle()
+    apart.end_idle()
 
 
 def ris(tmp_path, n=3, name="a.ris"):
@@ -139,14 +139,14 @@ def test_records_stream_in_bounded_memory(tmp_path):
 def test_one_process_serves_small_files_and_several_at_the_same_time_have_their_own(tmp_path):
     path = ris(tmp_path)
     apart.read(path)
-    process = apart._Process._idle[0]
+    process = apart._Process.idle[0]
     apart.read(path)
-    assert apart._Process._idle == [process]
+    assert apart._Process.idle == [process]
     streams = [iter(apart.open_records(path)) for _ in range(3)]
     firsts = [next(stream).found.title for stream in streams]
-    assert len(set(firsts)) == 1 and not apart._Process._idle
+    assert len(set(firsts)) == 1 and not apart._Process.idle
     assert [len(list(stream)) for stream in streams] == [2, 2, 2]
-    assert len(apart._Process._idle) == 1
+    assert len(apart._Process.idle) == 1
     found = []
     threads = [threading.Thread(target=lambda: found.append(apart.read(path).announced)) for _ in range(4)]
     for thread in threads:
@@ -159,10 +159,10 @@ def test_one_process_serves_small_files_and_several_at_the_same_time_have_their_
 def test_a_process_that_ended_meanwhile_is_replaced(tmp_path):
     path = ris(tmp_path)
     apart.read(path)
-    apart._Process._idle[0]._popen.kill()
-    apart._Process._idle[0]._popen.wait()
+    apart._Process.idle[0]._popen.kill()
+    apart._Process.idle[0]._popen.wait()
     assert apart.read(path).announced == 3
-    apart._Process._idle[0]._idle_since = -1e9  # it is about to end by itself
+    apart._Process.idle[0]._idle_since = -1e9  # it is about to end by itself
     assert apart.read(path).announced == 3
 
 
@@ -176,7 +176,7 @@ def test_a_reading_that_is_given_up_leaves_no_process(tmp_path):
     assert process.poll() is not None
     _, rows = apart.rows_under_header(FILES / "asreview_data.csv", "csv")  # never begun
     del rows
-    assert not apart._Process._idle
+    assert not apart._Process.idle
 
 
 def stream_process(stream):

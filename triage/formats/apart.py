@@ -217,8 +217,8 @@ def _findable(path: Path) -> str:
 class _Process:
     """A process that reads files, one after the other."""
 
-    _idle: ClassVar[list[_Process]] = []
-    _lock: ClassVar[threading.Lock] = threading.Lock()
+    idle: ClassVar[list[_Process]] = []
+    lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self.is_late = False
@@ -244,8 +244,8 @@ class _Process:
     @classmethod
     def take(cls) -> _Process:
         """Return a process that is free, or a new one."""
-        with cls._lock:
-            process = cls._idle.pop() if cls._idle else None
+        with cls.lock:
+            process = cls.idle.pop() if cls.idle else None
         if process is not None:
             if process._owner == os.getpid() and process._popen.poll() is None and process._is_fresh():
                 return process
@@ -259,9 +259,9 @@ class _Process:
         """Keep the process for the next file, or end it."""
         self._over.set()
         self._idle_since = time.monotonic()
-        with self._lock:
-            if reusable and not self._idle:
-                self._idle.append(self)
+        with self.lock:
+            if reusable and not self.idle:
+                self.idle.append(self)
                 return
         self.end()
 
@@ -313,13 +313,13 @@ class _Process:
             shutil.rmtree(left, ignore_errors=True)
         return code
 
-    @classmethod
-    def end_idle(cls) -> None:
-        """End the process that is kept for the next file."""
-        with cls._lock:
-            idle, cls._idle[:] = list(cls._idle), []
-        for process in idle:
-            process.end()
+
+def end_idle() -> None:
+    """End the process that is kept for the next file; the next file then has a new one."""
+    with _Process.lock:
+        idle, _Process.idle[:] = list(_Process.idle), []
+    for process in idle:
+        process.end()
 
 
-atexit.register(_Process.end_idle)
+atexit.register(end_idle)
