@@ -3,6 +3,7 @@
 import pytest
 from conftest import PROTOCOL, sample_ris
 from intake_helpers import WITH_TAGS, an_empty_review, decided, decisions_file
+from sqlalchemy import event
 
 from triage import formats, intake
 from triage.errors import InputError
@@ -115,3 +116,19 @@ def test_a_changed_imported_decision_is_the_reviewers_choice(empty, tmp_path):
     intake.import_files(empty, [table(tmp_path / "one.csv", ["A title,x,1"])], reviewer="ann", label_column="verdict")
     intake.label(empty, decisions_file(tmp_path / "d.csv", [[1, "0", "", ""]]), reviewer="ann")
     assert [e.origin for e in empty.log.events() if e.kind is Kind.DECISION] == [Origin.IMPORTED, Origin.CHOSEN]
+
+
+def test_labels_of_very_many_records_are_taken(tmp_path):
+    """The permutation of a million records is larger than SQLite's cache, which then locked the import out itself."""
+    text = "".join(
+        f'TY  - JOUR\nTI  - Title {n}\nN1  - RAYYAN-INCLUSION: {{"a"=>"Included"}}\nER  - \n' for n in range(9)
+    )
+    text += "".join(f"TY  - JOUR\nTI  - Title {n}\nER  - \n" for n in range(9, 20_000))
+    (tmp_path / "many.ris").write_text(text, encoding="utf-8")
+    intake.new(tmp_path / "r.triage", None)
+    with Project.open(tmp_path / "r.triage") as project:
+        event.listen(
+            project._database.engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA cache_size = 10")
+        )
+        (done,) = intake.import_files(project, [tmp_path / "many.ris"], reviewer="ann")
+    assert (done.kept, done.decisions) == (20_000, 9)

@@ -196,7 +196,12 @@ class File:
         def _begin(connection: Connection) -> None:
             # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later
             # would fail, not wait, when another session wrote in between.
-            write = connection.get_execution_options().get("write", False)
+            options = connection.get_execution_options()
+            write = options.get("write", False)
+            # What no longer fits the cache is written out before the end, and then nobody can read the file, not even
+            # this process's other connections.
+            spill = "OFF" if options.get("read_meanwhile", False) else "ON"
+            connection.exec_driver_sql(f"PRAGMA cache_spill = {spill}")
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
         return engine
