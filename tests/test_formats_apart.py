@@ -581,6 +581,8 @@ HOSTILE = {
         lambda path: workbook(path, f"{FIRST}<row><c r='XFD1048576' t='s'><v>1</v></c></row>", place="xl/a.xml"),
         "spans",
     ),
+    "overflow.xlsx": (far_cell(f"<row><c r='B{'2' * 50}'><v>1</v></c></row>"), "spans"),
+    "letters.xlsx": (far_cell(f"<row><c r='{'A' * 40}2'><v>1</v></c></row>"), "spans"),
     "rows.xlsx": (
         lambda path: workbook(
             path, f"<row><c r='AAA1' t='s'><v>0</v></c></row><row r='1048576'>{'<c><v>1</v></c>' * 800}</row>"

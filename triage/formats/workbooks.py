@@ -22,11 +22,12 @@ _ROWS = 50_000_000
 _PARQUET_ROWS = 100  # read together
 # Where a cell is, and a row whose first cell does not say where: in any quotes, among any attributes, with or without
 # the prefix of a name space.
-_CELL_AT = re.compile(rb"<(?:\w{1,20}:)?c\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}([A-Za-z]{1,3})(\d{1,7})")
+_CELL_AT = re.compile(rb"<(?:\w{1,20}:)?c\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}([A-Za-z]{1,99})(\d{1,99})")
 _ROW_AT = re.compile(
-    rb"<(?:\w{1,20}:)?row\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}(\d{1,7})[^<>]{0,400}>\s{0,99}"
+    rb"<(?:\w{1,20}:)?row\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}(\d{1,99})[^<>]{0,400}>\s{0,99}"
     rb"<(?:\w{1,20}:)?c(?=[\s/>])(?![^<>]{0,400}?\br\s{0,9}=)"
 )
+_FARTHEST = 10**9  # where a reference of more digits than any workbook has is taken to be
 _TAG_LENGTH = 1500
 # A cell with a value, in a sheet's XML; blanks and errors are values, too, so that a record's row has two at least.
 _VALUE = re.compile(rb"<(?:v|t)(?: [^<>]{0,40})?>[^<#]")
@@ -69,8 +70,8 @@ def _size(path: Path) -> int:
                 text = tail + chunk
                 tail = text[-_TAG_LENGTH:]
                 for letters, number in _CELL_AT.findall(text):
-                    columns, last = max(columns, _column(letters)), max(last, int(number))
-                last = max([last, *map(int, _ROW_AT.findall(text))])
+                    columns, last = max(columns, _column(letters)), max(last, min(int(number), _FARTHEST))
+                last = max([last, *(min(int(number), _FARTHEST) for number in _ROW_AT.findall(text))])
                 if columns * last > _MOST_CELLS:
                     raise InputError(
                         f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} "
@@ -88,7 +89,7 @@ def _column(letters: bytes) -> int:
     number = 0
     for letter in letters.upper():
         number = number * 26 + letter - 64
-    return number
+    return min(number, _FARTHEST)
 
 
 def _excel(path: Path, tally: Tally, is_header: Callable[[Sequence[str]], bool], written: int) -> tuple[Rows, int]:
