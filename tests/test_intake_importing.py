@@ -5,6 +5,7 @@ import json
 import pytest
 from conftest import PROTOCOL, sample_ris
 from intake_helpers import WITH_TAGS, an_empty_review, decided, decisions_file
+from sqlalchemy import event
 
 from triage import formats, intake
 from triage.errors import InputError
@@ -187,3 +188,19 @@ def test_a_source_that_is_not_there_is_refused(empty, tmp_path, change, said):
     with pytest.raises(InputError, match=said):
         intake.rename_sources(empty, ["a=b", change], reviewer="ann")
     assert [f.source for f in empty.snapshot().files] == ["a"] and not empty.log.events()
+
+
+def test_labels_of_very_many_records_are_taken(tmp_path):
+    """The permutation of a million records is larger than SQLite's cache, which then locked the import out itself."""
+    text = "".join(
+        f'TY  - JOUR\nTI  - Title {n}\nN1  - RAYYAN-INCLUSION: {{"a"=>"Included"}}\nER  - \n' for n in range(9)
+    )
+    text += "".join(f"TY  - JOUR\nTI  - Title {n}\nER  - \n" for n in range(9, 20_000))
+    (tmp_path / "many.ris").write_text(text, encoding="utf-8")
+    intake.new(tmp_path / "r.triage", None)
+    with Project.open(tmp_path / "r.triage") as project:
+        event.listen(
+            project._database.engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA cache_size = 10")
+        )
+        (done,) = intake.import_files(project, [tmp_path / "many.ris"], reviewer="ann")
+    assert (done.kept, done.decisions) == (20_000, 9)

@@ -19,6 +19,7 @@ from triage import protocol as protocols
 from triage.errors import InputError
 from triage.log import Kind, Label, Origin, consensus, fold
 from triage.project import SCHEMA_VERSION, Project
+from triage.project.making import copy
 from triage.ranking.scores import Ranking
 from triage.records import Record, content_hash
 
@@ -495,3 +496,27 @@ def test_gaps_in_a_text_are_filled_from_the_first_copy_that_has_it(project):
     )
     project.log.link([(8, 6, "same title"), (7, 6, "same title")], reviewer="ann")
     assert list(project.records.iter_texts(project.stage()))[5:] == [("Alone", "Seen")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ALTER TABLE rankings RENAME TO old; DROP TRIGGER IF EXISTS rankings_no_update; CREATE VIEW rankings AS "
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS id FROM c",
+        "CREATE TRIGGER other AFTER INSERT ON records BEGIN DELETE FROM records WHERE id < NEW.id; END",
+        "DROP TRIGGER events_no_update; CREATE TRIGGER events_no_update AFTER INSERT ON events BEGIN SELECT 1; END",
+    ],
+)
+def test_a_review_with_views_or_triggers_of_others_is_not_opened(tmp_path, script):
+    """They could hide decisions, change them, or never end; a review may come by mail."""
+    path = tmp_path / "r.triage"
+    with Project.create(path, STAGES, None) as project:
+        add(project)
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+    before = path.read_bytes()
+    for use in (Project.open, lambda path: copy(path, tmp_path / "new.triage")):
+        with pytest.raises(InputError, match="that triage did not make"):
+            use(path)
+    assert path.read_bytes() == before

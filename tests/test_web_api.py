@@ -1,6 +1,10 @@
 """The interface to programs: files in and out, history, search and pairs."""
 
+import os
+
 import pytest
+from test_formats_apart import repeated_string
+from test_printing import EVIL
 from web_helpers import alone, csrf, decided, opened
 
 from triage import intake
@@ -13,6 +17,32 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name_alone(review, name):
         told = ann.post("/api/import", headers=csrf(ann), files={"files": (name, b"PK\3\4 broken")})
         assert told.status_code == 422 and told.json()["detail"].startswith(name)
         assert project.records.count() == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_file_made_to_do_harm_ends_no_server(review, tmp_path):
+    repeated_string(tmp_path / "bomb.xlsx")
+    with review(12) as project, alone(project) as ann:
+        content = (tmp_path / "bomb.xlsx").read_bytes()
+        told = ann.post("/api/import", headers=csrf(ann), files={"files": ("bomb.xlsx", content)})
+        assert told.status_code == 422 and told.json()["detail"].startswith(
+            "bomb.xlsx was not read: it takes more memory"
+        )
+        assert project.records.count() == 12 and opened(ann)
+
+
+def test_nothing_in_a_file_or_its_name_is_said_back_that_steers_or_turns_text(review):
+    text = f"TY  - JOUR\nTI  - Title {EVIL.splitlines()[0]}\nER  - \nTY  - JOUR\n{EVIL.splitlines()[0]}\nER  - \n"
+    with review(12) as project, alone(project) as ann:
+        for name, source, content in (
+            ("a\u202e.ris", EVIL, text),
+            ("b.ris", "", f"{EVIL} nothing"),
+            (EVIL, "", b"PK\3\4"),
+        ):
+            told = ann.post("/api/import", headers=csrf(ann), files={"files": (name, content)}, data={"source": source})
+            assert told.status_code == (200 if content == text else 422)
+            assert not [c for c in told.text if c in "\x1b\x07\x08\x7f\x85\x9b\u202e\u2066"], told.text
+            assert "\\u001b" not in told.text
 
 
 def test_history_search_and_status(review):

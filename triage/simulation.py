@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import features, formats, metrics, protocol as protocols, ranking, recall
+from . import features, metrics, protocol as protocols, ranking, recall
 from .bundled import processors, user_cache_dir
 from .errors import Faults, InputError, checked_share
+from .formats import apart
 from .log import History, Label, Origin, label_of, without_quotes
 from .progress import Progress, Tick, no_progress
 from .ranking.held_out import Scorer, held_out_scores
@@ -402,10 +403,10 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     InputError
         When the file is not a table, or a label is missing or invalid, with its line.
     """
-    reading = formats.read(file, label_column=label_column)
+    reading = apart.read(file, label_column=label_column)
     if reading.labels is None:
         raise InputError(f"{file} is a {reading.format} file; simulate needs a CSV, Excel or Parquet table.")
-    for line in formats.tables.blank_rows(file, reading.format):
+    for line in apart.blank_rows(file, reading.format):
         raise InputError(
             f"{file}, line {line}: the row is blank; every row counts as a record, so give it its title and label, or "
             "take it out."
@@ -435,7 +436,7 @@ def read_machine(file: Path, column: str) -> np.ndarray:
     InputError
         When its column is missing, or holds neither labels nor numbers, with the line.
     """
-    reading = formats.read(file, label_column=column)
+    reading = apart.read(file, label_column=column)
     cells = [without_quotes(text) for text in reading.labels or ()]
     labels = [label_of(cell, column) for cell in cells]
     has_labels = sum(label is not None for label in labels) > sum(map(bool, cells)) / 2

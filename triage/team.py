@@ -13,7 +13,7 @@ from .as_json import INLINE, OMIT_NONE
 from .errors import InputError, checked_share
 from .log import Event, Label, Stage, visible
 from .project import Project, Role, Snapshot
-from .wording import plural
+from .wording import plural, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ def agreement_in_words(facts: TeamAgreement) -> str:
     ]
     lines += _part_in_words(facts.measured, facts.confidence)
     if (round_ := facts.calibration) is not None:
-        judged = ", ".join(f"{name} {count:,}" for name, count in round_.judged_by.items()) or "nobody yet"
+        judged = ", ".join(f"{printable(name)} {count:,}" for name, count in round_.judged_by.items()) or "nobody yet"
         lines += ["", f"Calibration round of {plural(round_.size, 'record')}, judged by: {judged}."]
         lines += _part_in_words(round_.measured, facts.confidence)
     return "\n".join(lines)
@@ -281,7 +281,7 @@ def _part_in_words(facts: Agreeing, confidence: float) -> list[str]:
         ("Gwet's AC1", labels.gwet_ac1, passing.gwet_ac1),
         ("Krippendorff's alpha", labels.krippendorff_alpha, passing.krippendorff_alpha),
     ]
-    rows += [(f"Cohen's kappa, {' and '.join(p.reviewers)}", p.labels, p.passing) for p in facts.pairs]
+    rows += [(f"Cohen's kappa, {' and '.join(map(printable, p.reviewers))}", p.labels, p.passing) for p in facts.pairs]
     lines += [f"{name:34}{_in_words(one):32}{_in_words(other)}" for name, one, other in rows]
     lines.append(
         f"They agree on {100 * (labels.observed or 0):.1f} % of the pairs of labels; intervals hold at "

@@ -1,8 +1,36 @@
-"""How numbers are written in sentences, everywhere the same: 1 record, 12,000 records, 1,900 a second."""
+"""How numbers and names are written in sentences, everywhere the same: 1 record, 12,000 records, 1,900 a second."""
 
 from __future__ import annotations
 
 import math
+
+_JOINERS = "\u200c\u200d"  # they have no width; Persian and the scripts of India need them
+
+
+def printable(text: str) -> str:
+    r"""Return text of a file, a name or a title as one line without what would steer a terminal or reorder what it shows.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb\nc")
+    'a[2Jb c'
+    """
+    return " ".join(printable_lines(text).split())
+
+
+def printable_lines(text: str) -> str:
+    """Return text without what would steer a terminal, its line ends and tabs kept."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _instead(c) for c in text)
+
+
+def _instead(character: str) -> str:
+    if character in _JOINERS:
+        return character
+    if "\ud800" <= character <= "\udfff":  # a byte of a file's name that is no UTF-8
+        return character.encode("utf-8", "backslashreplace").decode("ascii")
+    return " " if character.isspace() else ""
 
 
 def plural(n: int, one: str, many: str = "") -> str:

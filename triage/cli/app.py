@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .output import browser_here, say, user_name
+from .output import browser_here, print, say, user_name
 
 app = typer.Typer(
     name="triage",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..wording import agree, is_are, plural
+from ..wording import agree, is_are, plural, printable
 from .app import app
 from .output import (
     AsJson,
@@ -21,8 +21,8 @@ from .output import (
     columns_named,
     machine_named,
     open_review,
+    print,
     print_json,
-    printable_line,
     quoted,
     short,
     shown_place,
@@ -64,9 +64,11 @@ def new(
         return
     print(f"Made {shown_place(review)}.")
     if is_template:
-        print(f"Wrote {file}: fill in the question and the criteria; they rank the records before any label.")
+        print(
+            f"Wrote {printable(str(file))}: fill in the question and the criteria; they rank the records before any label."
+        )
     elif protocol is None:
-        print(f"Its protocol is {file}, which was here already; --protocol FILE takes another one.")
+        print(f"Its protocol is {printable(str(file))}, which was here already; --protocol FILE takes another one.")
     print(f"Next: triage import {quoted(review)} EXPORT-FILES...")
 
 
@@ -181,13 +183,14 @@ def import_(
         return
     for file in done:
         print(
-            f"{file.file} ({file.format}, source {file.source}): {file.announced:,} announced = {file.kept:,} kept + "
+            f"{printable(file.file)} ({file.format}, source {printable(file.source)}): "
+            f"{file.announced:,} announced = {file.kept:,} kept + "
             f"{file.already_there:,} already there + {plural(len(file.problems), 'problem')}"
             + (f"; {plural(file.decisions, 'decision')} taken" if file.decisions else "")
             + (f"; {plural(file.suggestions, 'suggestion')} taken, no decision" if file.suggestions else "")
         )
         for problem in (*file.problems, *file.warnings):
-            print(f"  {f'line {problem.line}: ' if problem.line else ''}{printable_line(problem.message)}")
+            print(f"  {f'line {problem.line}: ' if problem.line else ''}{printable(problem.message)}")
         _print_votes(file)
     missing = dict.fromkeys(reason for file in done for reason in file.unlisted_reasons)
     if missing:
@@ -200,13 +203,13 @@ def import_(
 def _print_votes(file: Imported) -> None:
     """Say whose decisions a file brought, where it names several people, and what it has of their reasons."""
     if len(file.people) > 1:
-        given = ", ".join(f"{printable_line(name)} {n:,}" for name, n in sorted(file.people.items()))
+        given = ", ".join(f"{printable(name)} {n:,}" for name, n in sorted(file.people.items()))
         settled = f", {file.settled:,} settled as the file says" if file.settled else ""
         print(f"  decisions of {given}; {plural(file.conflicts, 'conflict')} to settle{settled}")
     for code, text in file.added_reasons.items():
-        print(f"  added to the protocol: {code}, {printable_line(text)}")
+        print(f"  added to the protocol: {code}, {printable(text)}")
     if file.unlisted_reasons:
-        given = ", ".join(f"{printable_line(reason)} ({n:,})" for reason, n in list(file.unlisted_reasons.items())[:20])
+        given = ", ".join(f"{printable(reason)} ({n:,})" for reason, n in list(file.unlisted_reasons.items())[:20])
         print(f"  reasons that are not in the protocol, kept as they are written: {given}")
 
 
@@ -215,7 +218,7 @@ def _offer_reasons(protocol: Protocol, texts: list[str]) -> None:
 
     print("To be offered these reasons while screening, import again with --add-reasons, or write into protocol.toml:")
     for line in protocols.as_toml(protocols.new_reasons(protocol, texts[:20])).splitlines():
-        print(f"  {printable_line(line)}".rstrip())
+        print(f"  {printable(line)}".rstrip())
     if len(texts) > 20:
         print(f"  and {len(texts) - 20:,} more; --json lists all.")
 
@@ -259,7 +262,7 @@ def sources(
         return
     for file in snapshot.files:
         print(
-            f"{file.id:>3}  {printable_line(file.source)}: {printable_line(file.name)} ({file.format}), "
+            f"{file.id:>3}  {printable(file.source)}: {printable(file.name)} ({file.format}), "
             f"{plural(file.kept, 'record')}"
         )
 
@@ -310,13 +313,11 @@ def dedupe(
         f"{left:,} of {plural(done.records, 'record')} {is_are(left)} left."
     )
     for why, count in done.reasons.items():
-        print(f"  {count:6,}  {why}")
+        print(f"  {count:6,}  {printable(why)}")
     if done.maybes:
         print(f"{plural(len(done.maybes), 'more pair')} may be duplicates:")
         for maybe in done.maybes[:10]:
-            print(
-                f"  records {maybe.kept.id} and {maybe.copy.id}: {printable_line(maybe.why)} | {short(maybe.kept.title)}"
-            )
+            print(f"  records {maybe.kept.id} and {maybe.copy.id}: {printable(maybe.why)} | {short(maybe.kept.title)}")
         print("Decide on each with --decide; until then both are kept.")
     print(f"Next: triage filter {quoted(review)}")
 
@@ -370,7 +371,7 @@ def filter(
         n = len(done.proposed)
         print(f"{n:,} more {agree(n, 'looks', 'look')} ineligible to a detector only:")
         for record, proposal in done.proposed[:10]:
-            print(f"  record {record.id}: {printable_line(proposal.reason)} | {short(record.title)}")
+            print(f"  record {record.id}: {printable(proposal.reason)} | {short(record.title)}")
         print("Decide on each with --decide, or remove all with --accept-proposals.")
     print(f"Next: triage screen {quoted(review)}")
 
@@ -446,12 +447,12 @@ def studies(
     )
     for group in found.groups:
         how = "" if group.confirmed else "; nobody has confirmed it"
-        print(f"  records {', '.join(map(str, group.record_ids))}: {printable_line('; '.join(group.why))}{how}")
+        print(f"  records {', '.join(map(str, group.record_ids))}: {printable('; '.join(group.why))}{how}")
     if found.proposed:
         print(f"{plural(len(found.proposed), 'more pair')} may be of one study, and count as two until you join them:")
         for pair in found.proposed[:10]:
             of_one, of_other = (" and ".join(map(str, some)) for some in (pair.record_ids, pair.other_ids))
-            print(f"  records {of_one} with {of_other}: {printable_line(pair.why)}")
+            print(f"  records {of_one} with {of_other}: {printable(pair.why)}")
     if found.proposed or found.unconfirmed:
         print("Decide on each with --decide, or by --join and --split.")
 
@@ -460,5 +461,5 @@ def _record_ids(text: str) -> list[int]:
     """Read "3,7"."""
     ids = [part.strip() for part in text.split(",")]
     if len(ids) < 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in ids):
-        raise typer.BadParameter(f"{printable_line(text)!r} is not a list of records such as 3,7", param_hint="--join")
+        raise typer.BadParameter(f"{printable(text)!r} is not a list of records such as 3,7", param_hint="--join")
     return [int(part) for part in ids]

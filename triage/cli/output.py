@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ import typer
 from .. import preset_catalogue
 from ..as_json import as_json
 from ..errors import InputError
+from ..wording import printable, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,21 +94,24 @@ class Device(StrEnum):
 DeviceOption = Annotated[Device, typer.Option(metavar="auto|cpu|cuda", help="Where vectors are computed.")]
 
 
-def printable_line(text: str) -> str:
-    """Return text of a file as one line without what would steer the terminal."""
-    line = " ".join(text.split())
-    return line if line.isprintable() else "".join(c for c in line if c.isprintable())
-
-
 def short(title: str, most: int = 90) -> str:
     """Return a title in one line of at most 90 characters, or another text of at most so many."""
-    line = printable_line(title) or "(no title)"
+    line = printable(title) or "(no title)"
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def print(*parts: object, sep: str = " ", end: str = "\n") -> None:
+    """Print on standard output, as Python does, but nothing that would steer the terminal.
+
+    What commands print holds names and texts of others. Every module of the command line takes this function for
+    Python's own.
+    """
+    builtins.print(printable_lines(sep.join(map(str, parts))), end=end)
 
 
 def say(message: str) -> None:
     """Print a message for a person on standard error."""
-    print(message, file=sys.stderr)
+    builtins.print(printable_lines(message), file=sys.stderr)
 
 
 def print_json(*parts: DataclassInstance | Mapping[str, object]) -> None:
@@ -122,10 +127,10 @@ def user_name(reviewer: str | None) -> str:
     """Return the reviewer who was named, else the operating system's user."""
     import getpass
 
-    if reviewer is not None and not reviewer.strip():
+    if reviewer is not None and not printable(reviewer):
         raise typer.BadParameter("a name is needed", param_hint="--reviewer")
     try:
-        return reviewer or getpass.getuser()
+        return printable(reviewer or "") or getpass.getuser()
     except (OSError, KeyError) as error:  # a container without a user of this number
         raise InputError("Your user name is not known on this system; give --reviewer NAME.") from error
 
@@ -177,10 +182,10 @@ def take_labels(
             asked, named = error, error.name
     if not sys.stdin.isatty():
         raise asked
-    say(printable_line(str(asked)))
+    say(printable(str(asked)))
     answer = typer.prompt("A machine's or a person's (m, p; anything else stops)", default="", err=True).strip().lower()
     if answer in ("m", "machine"):
-        name = typer.prompt("The machine's name, with its version", default=printable_line(named), err=True)
+        name = typer.prompt("The machine's name, with its version", default=printable(named), err=True)
         from ..machines import Machine
 
         return take(Machine.of(name), False)
@@ -191,7 +196,7 @@ def take_labels(
 
 def quoted(path: str) -> str:
     """Return a path as a shell takes it, for a command in a message."""
-    path = shown_place(path)
+    path = printable(shown_place(path))
     return f'"{path}"' if " " in path or "&" in path or "?" in path else path
 
 
@@ -199,7 +204,7 @@ def shown_place(review: str) -> str:
     """Return where a review is, without a password in its address."""
     from ..project import shown
 
-    return shown(review)
+    return printable(shown(review))
 
 
 def open_review(review: str) -> Project:
@@ -218,7 +223,7 @@ def warn_if_unranked(project: Project, stage: str | None = None) -> list[str]:
 
     said = answers.nothing_to_rank_by(project.snapshot(), stage)
     if said:
-        say(printable_line(said))
+        say(printable(said))
     return [said] if said else []
 
 
@@ -252,10 +257,10 @@ def ask_for_columns(asked: NoTitleColumn) -> dict[str, str]:
     """
     if not (sys.stdin.isatty() and asked.header):
         raise asked
-    say(printable_line(asked.message.partition(" Say ")[0]))
+    say(printable(asked.message.partition(" Say ")[0]))
     for number, name in enumerate(asked.header, 1):
         cells = [cells[number - 1] for cells in asked.rows if number <= len(cells) and cells[number - 1].strip()]
-        say(f"  {number:>3}  {printable_line(name or '(no name)'):<30}  {short(printable_line(' | '.join(cells)))}")
+        say(f"  {number:>3}  {printable(name or '(no name)'):<30}  {short(printable(' | '.join(cells)))}")
     columns = {}
     for field, question in (
         ("title", "Which column holds the titles (its number; anything else stops)"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..wording import agree, plural
+from ..wording import agree, plural, printable
 from .app import app
 from .output import (
     AsJson,
@@ -19,8 +19,8 @@ from .output import (
     Reviewer,
     StageName,
     open_review,
+    print,
     print_json,
-    printable_line,
     say,
     short,
     user_name,
@@ -103,7 +103,7 @@ def report(
     if as_json:
         print_json({"file": str(output)})
     else:
-        print(f"Wrote {output}.")
+        print(f"Wrote {printable(str(output))}.")
 
 
 @app.command()
@@ -216,7 +216,7 @@ def export(
     if as_json:
         print_json({"file": str(output), "records": count})
     else:
-        print(f"Wrote {plural(count, 'record')} to {output}.")
+        print(f"Wrote {plural(count, 'record')} to {printable(str(output))}.")
         if program is not None:
             print(f"In {formats.PROGRAMS[program].name} {formats.PROGRAMS[program].hint}.")
 
@@ -285,14 +285,14 @@ def attach(
         )
         return
     for one in attached:
-        print(f"{printable_line(one.file)}: record {one.record_id}, event {one.event}")
+        print(f"{printable(one.file)}: record {one.record_id}, event {one.event}")
     for one in left:
-        print(f"{printable_line(one.file)}: not attached: {printable_line(one.message)}")
+        print(f"{printable(one.file)}: not attached: {printable(one.message)}")
     if done:
         print(f"{len(attached):,} attached, {len(there):,} there already, {len(left):,} not attached.")
     records = len(asked.record_ids)
     has = records - len(missing)
-    print(f"Stage {asked.name}: {has:,} of {plural(records, 'record')} {agree(has, 'has', 'have')} a PDF.")
+    print(f"Stage {printable(asked.name)}: {has:,} of {plural(records, 'record')} {agree(has, 'has', 'have')} a PDF.")
     for record_id, title in titles.items():
         print(f"  none yet: record {record_id}: {short(title)}")
     if len(missing) > len(titles):
@@ -329,4 +329,4 @@ def log(review: Review, as_json: AsJson = False) -> None:
     else:
         print("\t".join(LOG_COLUMNS))
         for e in events:
-            print("\t".join("" if v is None else printable_line(str(v)) for v in event_as_json(e).values()))
+            print("\t".join("" if v is None else printable(str(v)) for v in event_as_json(e).values()))

@@ -12,8 +12,9 @@ import typer
 
 from .. import ending
 from ..errors import InputError
+from ..wording import printable
 from .app import app
-from .output import printable_line, say
+from .output import say
 
 _INTERRUPTED = "\nInterrupted; everything decided so far is kept."
 # The base of every wrong use of a command, to which typer gives no name of its own.
@@ -70,7 +71,7 @@ def _arguments(arguments: Sequence[str], *, windows: bool) -> list[str]:
 
 
 def _refuse(message: str, details: Sequence[str] = ()) -> int:
-    say(f"triage: {printable_line(message)}")
+    say(f"triage: {printable(message)}")
     for detail in details:
-        say(f"  {printable_line(detail)}")
+        say(f"  {printable(detail)}")
     return 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..as_json import as_json as to_json
-from ..wording import agree, is_are, plural, was_were
+from ..wording import agree, is_are, plural, printable, was_were
 from .app import app
 from .output import (
     AsJson,
@@ -27,8 +27,8 @@ from .output import (
     browser_here,
     machine_named,
     open_review,
+    print,
     print_json,
-    printable_line,
     quoted,
     say,
     short,
@@ -110,9 +110,7 @@ def rank(
                 "What they match now:"
             )
             for match in facts.criteria.matches:
-                unknown = (
-                    f"; hardly a record says {', '.join(map(printable_line, match.unknown))}" if match.unknown else ""
-                )
+                unknown = f"; hardly a record says {', '.join(map(printable, match.unknown))}" if match.unknown else ""
                 say(f"  {short(match.text)}: nearest is record {match.record_id}, {short(match.title)}{unknown}")
 
 
@@ -148,7 +146,7 @@ def doubts(
     ):
         print(f"{kind.capitalize()}, and by the model {would} likely relevant than this share of the {other}:")
         for one in some:
-            who = ", ".join(map(printable_line, one.reviewers))
+            who = ", ".join(map(printable, one.reviewers))
             print(f"{one.beyond:6.0%}  {one.record_id:6}  {who}  {short(one.title)}")
         if not some:
             print("  none")
@@ -162,9 +160,9 @@ def _print_explanation(facts: answers.Explained) -> None:
         return
     print(f"  score {facts.score:+.4f}, the sum of")
     for name, adds in facts.parts.items():
-        print(f"    {adds:+.4f}  {printable_line(name)}")
+        print(f"    {adds:+.4f}  {printable(name)}")
     if facts.left_out:
-        names = ", ".join(map(printable_line, facts.left_out))
+        names = ", ".join(map(printable, facts.left_out))
         print(f"  without what suggestions of {names} add, which stay hidden until the record is decided")
     if facts.criteria:
         print("  its nearness to the criteria, and the records that are less near")
@@ -176,7 +174,7 @@ def _print_explanation(facts: answers.Explained) -> None:
         if terms or known:
             print(f"  {title}")
         for term in terms:
-            print(f"    {term.weight:+.4f}  {printable_line(term.term)}")
+            print(f"    {term.weight:+.4f}  {printable(term.term)}")
         for record in known:
             verdict = "relevant" if record.relevant else "not relevant"
             print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
@@ -426,17 +424,17 @@ def label(
             n = sum(unlisted.values())
             say(
                 f"{plural(n, what)} {is_are(n)} none of {whose} and {was_were(n)} kept as written: "
-                f"{printable_line(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
+                f"{printable(named)}" + (", ..." if len(unlisted) > 5 else "") + "."
             )
     for warning in counts.warnings:
-        say(printable_line(warning))
+        say(printable(warning))
     if as_json:
         print_json(counts)
         return
     if counts.machine is not None:
         n = counts.suggestions
         print(
-            f"{plural(n, 'suggestion')} of {printable_line(counts.machine)} written ({counts.unchanged:,} "
+            f"{plural(n, 'suggestion')} of {printable(counts.machine)} written ({counts.unchanged:,} "
             f"{was_were(counts.unchanged)} there already): {counts.include:,} include, {counts.maybe:,} maybe, "
             f"{counts.exclude:,} exclude in the file. None of them is a decision: every record stays to be screened."
         )
@@ -447,7 +445,7 @@ def label(
             f"{counts.include:,} include, {counts.maybe:,} maybe, {counts.exclude:,} exclude in the file."
         )
     if counts.people:
-        print(f"By {', '.join(f'{printable_line(name)} {n:,}' for name, n in sorted(counts.people.items()))}.")
+        print(f"By {', '.join(f'{printable(name)} {n:,}' for name, n in sorted(counts.people.items()))}.")
     if counts.blank:
         print(
             f"{plural(counts.blank, 'row')} {agree(counts.blank, 'has', 'have')} no label: nothing was decided on "
@@ -539,7 +537,7 @@ def undo(
             else:
                 print(
                     f"Took back {len(back.record_ids)} of the {plural(back.handed_out, 'record')} handed out to "
-                    f"{printable_line(back.reviewer)} as {printable_line(back.file)}."
+                    f"{printable(back.reviewer)} as {printable(back.file)}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)
@@ -547,4 +545,4 @@ def undo(
         print_json(undone)
     else:
         what = f"{undone.kind} {undone.label or (undone.reason if undone.kind == 'tag' else '')}".strip()
-        print(f"Took back event {undone.seq}: {printable_line(what)} on record {undone.record_id}.")
+        print(f"Took back event {undone.seq}: {printable(what)} on record {undone.record_id}.")

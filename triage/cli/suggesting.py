@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from ..wording import agree, is_are, plural, was_were
+from ..wording import agree, is_are, plural, printable, was_were
 from .app import app
-from .output import AsJson, Review, Reviewer, StageName, open_review, print_json, printable_line, quoted, say, user_name
+from .output import AsJson, Review, Reviewer, StageName, open_review, print, print_json, quoted, say, user_name
 
 if TYPE_CHECKING:
     from ..suggesting import Plan, Suggested
@@ -153,7 +153,7 @@ def suggest(
     for warning in done.warnings:
         say(warning)
     for one in done.failed[:_MOST_FAILED]:
-        say(f"No suggestion for record {one.record_id}: {printable_line(one.why)}.")
+        say(f"No suggestion for record {one.record_id}: {printable(one.why)}.")
     if len(done.failed) > _MOST_FAILED:
         say(f"And none for {len(done.failed) - _MOST_FAILED:,} more; --json lists all.")
     if as_json:
@@ -189,15 +189,15 @@ def _planned(plan: Plan) -> list[str]:
     """Say what will be sent where, and what it takes."""
     screened = f", {plan.screened:,} of them screened already" if plan.screened else ""
     lines = [
-        f"{plural(plan.records, 'record')} at the stage {printable_line(plan.stage)}{screened}: "
-        f"{plan.in_force:,} {agree(plan.in_force, 'has', 'have')} a suggestion of {printable_line(plan.machine)} by this "
+        f"{plural(plan.records, 'record')} at the stage {printable(plan.stage)}{screened}: "
+        f"{plan.in_force:,} {agree(plan.in_force, 'has', 'have')} a suggestion of {printable(plan.machine)} by this "
         f"prompt, {plan.cached:,} {was_were(plan.cached)} answered before, {plan.to_ask:,} {is_are(plan.to_ask)} to be asked "
         "about."
     ]
     if not plan.to_ask:
         return lines
     lines.append(
-        f"To be sent to {printable_line(plan.endpoint)}, model {printable_line(plan.model)}, "
+        f"To be sent to {printable(plan.endpoint)}, model {printable(plan.model)}, "
         + (f"with the key in {plan.key}" if plan.key else "without a key")
         + f": titles and abstracts of {plural(plan.to_ask, 'record')}, one a request."
     )
@@ -218,9 +218,9 @@ def _money(cost: float) -> str:
 
 def _told(done: Suggested) -> list[str]:
     n = done.suggestions
-    version = ", ".join(printable_line(one) for one in done.versions if one != done.plan.machine)
+    version = ", ".join(printable(one) for one in done.versions if one != done.plan.machine)
     lines = [
-        f"{plural(n, 'suggestion')} of {printable_line(done.plan.machine)}{f' ({version})' * bool(version)} written: "
+        f"{plural(n, 'suggestion')} of {printable(done.plan.machine)}{f' ({version})' * bool(version)} written: "
         f"{done.include:,} include, {done.maybe:,} maybe, {done.exclude:,} exclude. None of them is a decision."
     ]
     if done.failed:

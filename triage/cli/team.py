@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..wording import plural
+from ..wording import plural, printable
 from .app import app
 from .output import (
     AsJson,
@@ -15,8 +15,8 @@ from .output import (
     Reviewer,
     StageName,
     open_review,
+    print,
     print_json,
-    printable_line,
     quoted,
     short,
     shown_place,
@@ -68,8 +68,8 @@ def conflicts(
     for record in found.conflicts:
         print(f"record {record.record_id}: {short(record.title)}")
         for one in record.decisions:
-            why = " | ".join(printable_line(text) for text in (one.reason, one.note) if text)
-            print(f"  {printable_line(one.reviewer)}: {one.label}" + (f" | {why}" if why else ""))
+            why = " | ".join(printable(text) for text in (one.reason, one.note) if text)
+            print(f"  {printable(one.reviewer)}: {one.label}" + (f" | {why}" if why else ""))
 
 
 @app.command()
@@ -122,7 +122,7 @@ def screeners(
         print_json(asdict(found))
     else:
         for line in measured.in_words(found).split("\n"):
-            print(f"{line[: len(line) - len(line.lstrip())]}{printable_line(line)}")
+            print(f"{line[: len(line) - len(line.lstrip())]}{printable(line)}")
 
 
 @app.command()
@@ -162,10 +162,10 @@ def people(
         )
         return
     for person in found:
-        print(f"{printable_line(person.name)}: {person.role}")
+        print(f"{printable(person.name)}: {person.role}")
     for invitation in invited:
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
-        print(f"{printable_line(invitation.name)}: invited as {invitation.role}, until {until}")
+        print(f"{printable(invitation.name)}: invited as {invitation.role}, until {until}")
     if not found and not invited:
         print(f"Nobody yet. Next: triage invite {quoted(review)} NAME --role owner")
 
@@ -198,7 +198,7 @@ def invite(
     if as_json:
         print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return
-    print(f"Invited {printable_line(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, shown once:")
+    print(f"Invited {printable(name)} as {role}, until {expires_at:%Y-%m-%d %H:%M} UTC. The link, shown once:")
     print(f"/join/{token}")
 
 

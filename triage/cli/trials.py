@@ -10,7 +10,7 @@ import typer
 from .. import preset_catalogue
 from ..stopping_rules import RULES
 from .app import app
-from .output import AsJson, Device, DeviceOption, print_json
+from .output import AsJson, Device, DeviceOption, print, print_json
 
 
 @app.command()

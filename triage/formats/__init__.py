@@ -28,7 +28,7 @@ from .archives import kind_of_zip
 from .columns import COLUMNS, armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally, Vote
 from .handover import PROGRAMS, Program
-from .tables import NoTitleColumn, first_rows, rows_under_header
+from .tables import NoTitleColumn, rows_under_header
 from .text import TextFile, read_head
 from .votes import Votes, votes_of
 
@@ -190,6 +190,20 @@ def _detect_xml(path: Path, text: str) -> str:
     )
 
 
+def first_rows(
+    path: Path, format: str = "auto", *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+) -> list[list[str]]:
+    """Return the first rows with text of a table, among which its header is; none of any other file.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    chosen = detect(path, columns) if format == "auto" else format
+    return tables.first_rows(path, chosen, sheet) if chosen in TABLES else []
+
+
 def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], tables.Rows, Tally]:
     """Open a table of whatever, such as one of decisions.
 
@@ -239,6 +253,9 @@ def open_records(
 ) -> Stream:
     """Open a file of records, to be read one after the other in bounded memory.
 
+    Files of others are read by `apart`, which takes the same arguments: what such a file does to its reader then does
+    no harm.
+
     Parameters
     ----------
     path : Path
@@ -284,25 +301,7 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     InputError
         When the file cannot be read, or is not of that format.
     """
-    stream = open_records(path, format, label_column)
-    reading = Reading(stream.format, 0, [], [])
-    labels = []
-    for line, found, label in stream:
-        if isinstance(found, Problem):
-            reading.problems.append(found)
-        else:
-            reading.records.append(found)
-            reading.lines.append(line)
-            labels.append(label)
-    return Reading(
-        stream.format,
-        stream.announced,
-        reading.records,
-        reading.lines,
-        reading.problems,
-        stream.warnings,
-        labels if label_column is not None or any(labels) else None,
-    )
+    return Reading.of(open_records(path, format, label_column), labelled=label_column is not None)
 
 
 def check_writable(path: Path, program: str | None = None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -16,9 +19,14 @@ from ..wording import plural
 from . import archives
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
 from .markup import readable
+from .text import LONGEST
 
 _LARGEST = 2**31  # bytes of one member, unpacked
 _SETTINGS = 2**24
+# What a database may take: steps of SQLite's machine, a hundred or so for each row that there can be in its bytes.
+_STEPS, _STEPS_OF_A_BYTE, _STEPS_AT_ONCE = 20_000_000, 10, 100_000
+_NO_TABLES = "SELECT 1 FROM sqlite_master WHERE type = 'view' OR upper(sql) LIKE 'CREATE VIRTUAL%'"
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,10}")
 # Fields of a record as versions 2 and 3 keep it, and what a decision has beside its label.
 _FIELDS = ("record_id", "dataset_row", "title", "abstract", "authors", "keywords", "year", "doi", "url")
 _DECISION = ("note", "notes", "tags", "time", "labeling_time")
@@ -26,7 +34,7 @@ _DECISION = ("note", "notes", "tags", "time", "labeling_time")
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read an ASReview project: the records of its data set, each with its label, "1" or "0"."""
-    with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix="triage-") as folder:
+    with archives.opened(path) as archive, tempfile.TemporaryDirectory(prefix=f"triage-{os.getpid()}-") as folder:
         project = _Project(path, archive, Path(folder))
         if project.version < 1:
             raise InputError(
@@ -55,7 +63,8 @@ class _Project:
 
     def file(self, name: str, limit: int | None = None) -> Path:
         """Unpack a member and return where it lies, under a name that is ours but for its ending."""
-        to = self._folder / f"{len(list(self._folder.iterdir()))}{PurePosixPath(name).suffix}"
+        ending = PurePosixPath(name).suffix
+        to = self._folder / f"{len(list(self._folder.iterdir()))}{ending if _ENDING.fullmatch(ending) else ''}"
         archives.extract(self.path, self._archive, name, to, limit or _LARGEST)
         return to
 
@@ -66,23 +75,52 @@ class _Project:
         name = next((f"data/{n}" for n in names if n and f"data/{n}" in self.names), None)
         return None if name is None else self.file(name)
 
-    def open(self, *names: str) -> sqlite3.Connection:
-        """Open the first of some databases that there is."""
+    @contextmanager
+    def database(self, *names: str) -> Iterator[sqlite3.Connection]:
+        """Open the first of some databases that there is, for as long as it is read, within limits.
+
+        Raises
+        ------
+        InputError
+            When there is none, or it is damaged or made to do harm; also for what goes wrong while it is read.
+        """
         name = next((name for name in names if name in self.names), None)
         if name is None:
             raise InputError(
                 f"{self.path} lacks {names[0]}, where ASReview keeps its records; export the project again."
             )
-        try:
-            connection = sqlite3.connect(f"file:{self.file(name)}?mode=ro&immutable=1", uri=True)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.row_factory = sqlite3.Row
-            return connection
-        except sqlite3.Error as error:
-            raise self.damaged(error) from error
+        file = self.file(name)
+        left = (_STEPS + _STEPS_OF_A_BYTE * file.stat().st_size) // _STEPS_AT_ONCE
 
-    def damaged(self, error: Exception) -> InputError:
-        return InputError(f"{self.path} is damaged: its database cannot be read ({error}). Export the project again.")
+        def is_over() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+                connection.set_progress_handler(is_over, _STEPS_AT_ONCE)
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.row_factory = sqlite3.Row
+                if connection.execute(_NO_TABLES).fetchone() is not None:
+                    raise InputError(
+                        f"{self.path} was not read: its database holds views, which can run for ever and which ASReview "
+                        "does not write. Export the project again."
+                    )
+                yield connection
+        except InputError:
+            raise
+        except (sqlite3.Error, IndexError, ValueError, TypeError, OverflowError) as error:
+            if left < 0:
+                raise InputError(
+                    f"{self.path} was not read: its database takes far more work than one of its size should, so it is "
+                    "damaged or made to do harm. Export the project again."
+                ) from error
+            raise InputError(
+                f"{self.path} is damaged: its database cannot be read ({error}). Export the project again."
+            ) from error
 
 
 def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, tuple[str, ...]]]]:
@@ -93,8 +131,7 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
         tally.warn(0, f"{plural(len(places), 'review')} in one project; where two judge a record, the later one counts")
     found: dict[int, tuple[str, dict[str, tuple[str, ...]]]] = {}
     for place in places:
-        connection = project.open(place)
-        try:
+        with project.database(place) as connection:
             for row in connection.execute("SELECT * FROM results WHERE label IS NOT NULL"):
                 keys = row.keys()
                 kept = {name.rstrip("s") if name == "notes" else name: row[name] for name in _DECISION if name in keys}
@@ -105,10 +142,6 @@ def _results(project: _Project, tally: Tally) -> dict[int, tuple[str, dict[str, 
                 }
                 if row["label"] in (0, 1):
                     found[int(row["record_id"])] = (str(row["label"]), extra)
-        except (sqlite3.Error, IndexError, ValueError, TypeError) as error:
-            raise project.damaged(error) from error
-        finally:
-            connection.close()
     return found
 
 
@@ -136,8 +169,7 @@ def _with_records(project: _Project, tally: Tally) -> Iterator[Item]:
     """Read a project of version 2 or 3, whose database has every record that ASReview took."""
     labels = _results(project, tally)
     data = _from_data(project, tally)
-    connection = project.open("data_store.db", "results.db")
-    try:
+    with project.database("data_store.db", "results.db") as connection:
         tally.announced = connection.execute("SELECT count(*) FROM record").fetchone()[0]
         for n, row in enumerate(connection.execute(f"SELECT {', '.join(_FIELDS)} FROM record ORDER BY record_id"), 1):
             kept = _kept(row)
@@ -153,10 +185,6 @@ def _with_records(project: _Project, tally: Tally) -> Iterator[Item]:
                 yield Item(n, Problem(n, "this record has neither title nor abstract; there is nothing to screen"))
             else:
                 yield Item(n, replace(kept, extra={**kept.extra, **extra}), label)
-    except (sqlite3.Error, IndexError) as error:
-        raise project.damaged(error) from error
-    finally:
-        connection.close()
 
 
 def _kept(row: sqlite3.Row) -> Record:
@@ -212,13 +240,8 @@ def _numbers(project: _Project) -> list[int]:
     """Return the numbers of a data set's rows, in their order, as version 1 keeps them with each review."""
     for review in project.reviews:
         if (place := f"reviews/{review}/results.sql") in project.names:
-            connection = project.open(place)
-            try:
+            with project.database(place) as connection:
                 return [int(row[0]) for row in connection.execute("SELECT record_id FROM record_table ORDER BY rowid")]
-            except (sqlite3.Error, ValueError, TypeError) as error:
-                raise project.damaged(error) from error
-            finally:
-                connection.close()
     return []
 
 

@@ -7,9 +7,11 @@ reading is our own; the tests hold it against the library.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
+from ..errors import InputError
 from ..records import Record, normal_doi, normal_pmid
 from . import latex, votes
 from .common import (
@@ -58,6 +60,10 @@ _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 _WRAPPED = re.compile(r"\n[ \t]+")
 _OUR_KEY = re.compile(r"\w*_triage\d+x*")
 _CLOSES = {"{": "}", "(": ")"}
+# Characters that a value may take from macros, and all values of a file for each of its bytes. Macros name journals and
+# months; made of each other they grow tenfold with every line.
+_OF_MACROS = 100_000
+_OF_MACROS_IN_ALL, _OF_MACROS_FOR_A_BYTE = 2**26, 20
 _MONTHS = {month: month for month in "jan feb mar apr may jun jul aug sep oct nov dec".split()}
 _TYPES = {
     "book": "book",
@@ -102,7 +108,7 @@ def looks_like(head: str) -> int:
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read BibTeX."""
-    strings: dict[str, str] = dict(_MONTHS)
+    strings = _Macros(path)
     doubt = Doubt(
         tally,
         "looks like the beginning of an entry, but was not read as one; it should be @type{key, field = {text}, ...}",
@@ -120,7 +126,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
             kind = begin.group(1).lower()
             fields, at, balanced = _entry(piece, begin, strings)
             if kind == "string":
-                strings |= {name: latex.plain(value) for name, value in fields.items()}
+                strings.known |= {name: latex.plain(value) for name, value in fields.items()}
             if kind in ("comment", "preamble", "string"):
                 break
             if not any(value.strip() for name, value in fields.items() if name != _KEY_FIELD):
@@ -135,13 +141,45 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
     doubt.warn()
 
 
+class _Macros:
+    """What `@string` has words stand for.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file that they are of, for what is said when they grow too long.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.known: dict[str, str] = dict(_MONTHS)
+        self._path = path
+        self._left = _OF_MACROS_IN_ALL + _OF_MACROS_FOR_A_BYTE * (0 if path is None else path.stat().st_size)
+
+    def text(self, word: str) -> str:
+        """Return what a word stands for, itself where it is no macro."""
+        found = self.known.get(word.lower())
+        if found is None:
+            return word
+        self._left -= len(found)
+        if self._left < 0:
+            self.refuse()
+        return found
+
+    def refuse(self) -> NoReturn:
+        """Say that they become longer than any good file's do."""
+        raise InputError(
+            f"{self._path} was not read: its @string macros stand for far more text than any bibliography's do, so it is "
+            "damaged or made to do harm. Export it again, or as RIS."
+        )
+
+
 def _look_for_others(line: int, piece: str, doubt: Doubt) -> None:
     """Note what looks like the beginning of an entry, and was not read as one."""
     for found in _SIGN.finditer(piece):
         doubt.note(line + piece.count("\n", 0, found.start()) + 1, found.group().strip()[:40])
 
 
-def _entry(text: str, begin: re.Match[str], strings: Mapping[str, str]) -> tuple[Fields, int, bool]:
+def _entry(text: str, begin: re.Match[str], strings: _Macros) -> tuple[Fields, int, bool]:
     """Return an entry's fields, where it ends, and whether its braces balance."""
     fields: Fields = {}
     at, closes = begin.end(), _CLOSES[begin.group(2)]
@@ -171,9 +209,9 @@ def _put(fields: Fields, name: str, value: str) -> None:
     fields[name] = f"{fields[name]}\n{value}" if name in fields and value != fields[name] else value
 
 
-def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, int]:
+def _value(text: str, at: int, strings: _Macros) -> tuple[str | None, int]:
     """Return the value at a place, its parts joined at "#", and where it ends; None when it does not end."""
-    parts = []
+    parts, of_macros = [], 0
     while True:
         opens = text[at : at + 1]
         if opens in ("{", '"'):
@@ -184,7 +222,10 @@ def _value(text: str, at: int, strings: Mapping[str, str]) -> tuple[str | None, 
             at = end + 1
         elif found := _BARE.match(text, at):
             word = found.group()
-            parts.append(strings.get(word.lower(), word))
+            parts.append(strings.text(word))
+            of_macros += len(parts[-1]) if parts[-1] is not word else 0
+            if of_macros > _OF_MACROS:
+                strings.refuse()
             at = found.end()
         else:
             return None, at
@@ -367,7 +408,7 @@ def _entry_of(r: Record) -> tuple[str, Fields]:
 def _again(text: str) -> Record:
     piece = _OPENS.split(f"\n{text}")[-1]
     begin = _BEGIN.match(piece)
-    return Record() if begin is None else _record(begin.group(1).lower(), _entry(piece, begin, _MONTHS)[0])
+    return Record() if begin is None else _record(begin.group(1).lower(), _entry(piece, begin, _Macros())[0])
 
 
 def _key(record: Record, number: int, keys: set[str]) -> str:

@@ -222,6 +222,25 @@ class Reading:
     warnings: list[Problem] = field(default_factory=list)
     labels: list[str] | None = None
 
+    @classmethod
+    def of(cls, stream: Stream, *, labelled: bool) -> Reading:
+        """Read a stream to its end; `labelled` says that labels were asked for."""
+        reading = cls(stream.format, 0, [], [])
+        labels = []
+        for line, found, label in stream:
+            if isinstance(found, Problem):
+                reading.problems.append(found)
+            else:
+                reading.records.append(found)
+                reading.lines.append(line)
+                labels.append(label)
+        return replace(
+            reading,
+            announced=stream.announced,
+            warnings=stream.warnings,
+            labels=labels if labelled or any(labels) else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:

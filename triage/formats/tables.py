@@ -214,11 +214,11 @@ def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> 
 
 
 def rows_under_header(
-    path: Path, format: str, named: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+    path: Path, format: str, *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
 ) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
-    rows, _ = _table_rows(path, format, Tally(), sheet=sheet, named=named)
-    return _header(path, rows, named)[0], rows
+    rows, _ = _table_rows(path, format, Tally(), sheet=sheet, named=columns)
+    return _header(path, rows, columns)[0], rows
 
 
 def first_rows(path: Path, format: str, sheet: str = "") -> list[list[str]]:

@@ -20,7 +20,16 @@ _CELL = 32_767  # characters that an Excel cell holds
 _MOST_CELLS = 20_000_000  # of a sheet, empty ones among them: more than that fills the memory
 _BYTES = 2 * 2**30  # of a file once unpacked
 _ROWS = 50_000_000
-_REFERENCE = re.compile(rb"<c [^>]{0,40}?\br=\"([A-Z]{1,3})(\d{1,7})\"")
+_PARQUET_ROWS = 100  # read together
+# Where a cell is, and a row whose first cell does not say where: in any quotes, among any attributes, with or without
+# the prefix of a name space.
+_CELL_AT = re.compile(rb"<(?:\w{1,20}:)?c\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}([A-Za-z]{1,99})(\d{1,99})")
+_ROW_AT = re.compile(
+    rb"<(?:\w{1,20}:)?row\s[^<>]{0,400}?\br\s{0,9}=\s{0,9}[\"']\s{0,9}(\d{1,99})[^<>]{0,400}>\s{0,99}"
+    rb"<(?:\w{1,20}:)?c(?=[\s/>])(?![^<>]{0,400}?\br\s{0,9}=)"
+)
+_FARTHEST = 10**9  # where a reference of more digits than any workbook has is taken to be
+_TAG_LENGTH = 1500
 # A cell with a value, in a sheet's XML; blanks and errors are values, too, so that a record's row has two at least.
 _VALUE = re.compile(rb"<(?:v|t)(?: [^<>]{0,40})?>[^<#]")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -55,33 +64,37 @@ def _size(path: Path) -> int:
         unpacked = 0
         for info in archive.infolist():
             columns = last = 0
-            rest = b""
+            rest = tail = b""
             for chunk in archives.inflated(path, archive, info):
                 unpacked += len(chunk)
                 if unpacked > _BYTES:
                     raise InputError(
                         f"{path} unpacks to more than {_BYTES >> 30} GiB; it is not a workbook of records."
                     )
+                # Whatever a member is called, it may be a sheet; a tag may begin in one chunk and end in the next.
+                text = tail + chunk
+                tail = text[-_TAG_LENGTH:]
+                for letters, number in _CELL_AT.findall(text):
+                    columns, last = max(columns, _column(letters)), max(last, min(int(number), _FARTHEST))
+                last = max([last, *(min(int(number), _FARTHEST) for number in _ROW_AT.findall(text))])
+                if columns * last > _MOST_CELLS:
+                    raise InputError(
+                        f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} "
+                        f"cells; delete what lies far outside the table, or save it as CSV."
+                    )
                 if "worksheets/" in info.filename:
                     *whole, rest = (rest + chunk).split(b"</row>")
                     rows += sum(len(_VALUE.findall(row)) > 1 for row in whole)
                     rest = rest[-_CELL * 100 :]
-                    for letters, number in _REFERENCE.findall(chunk):
-                        columns, last = max(columns, _column(letters)), max(last, int(number))
-                    if columns * last > _MOST_CELLS:
-                        raise InputError(
-                            f"{path} spans {plural(last, 'row')} and {plural(columns, 'column')}, more than {_MOST_CELLS:,} "
-                            f"cells; delete what lies far outside the table, or save it as CSV."
-                        )
 
     return rows
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
-    return number
+    return min(number, _FARTHEST)
 
 
 def _excel(
@@ -134,6 +147,8 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
         meta = file.metadata
         unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         names = file.schema_arrow.names
+    except MemoryError:
+        raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
     if meta.num_rows > _ROWS or unpacked > 8 * _BYTES:
@@ -145,11 +160,14 @@ def _parquet(path: Path, tally: Tally) -> tuple[Rows, int]:
         yield 1, list(names)
         number = 1
         try:
-            for batch in file.iter_batches(batch_size=1000):
+            # A few rows at once, and in this thread: a text that a file holds once may stand in every row.
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
                 for row in zip(*(column.to_pylist() for column in batch.columns)):
                     number += 1
                     yield number, [_text(value) for value in row]
                 tally.fraction = (number - 1) / max(meta.num_rows, 1)
+        except MemoryError:
+            raise
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             fault = str(error).splitlines()[0]
             raise InputError(f"{path}, row {number}: not readable as Parquet ({fault}).") from error

@@ -15,15 +15,16 @@ import numpy as np
 
 from .. import formats, protocol as protocols
 from ..errors import Faults, InputError
+from ..formats import apart
 from ..log import Event, Kind, Label, Origin, label_of, without_quotes
 from ..machines import Machine, Suggestion
 from ..progress import Progress, no_progress
 from ..project import File, Project, Role, place_of
 from ..records import Record
 from ..screening.journal import log_decisions
-from ..wording import plural
+from ..wording import plural, printable
 from .labels import LABEL_VALUES, codes_of, folded
-from .naming import printable
+from .naming import tidy
 from .suggestions import ask_whose, machine_columns, new_suggestions, reviewer_columns, suggestion_of
 from .voting import Given, named_in, of_the_machine, reason_among, with_names
 
@@ -166,7 +167,7 @@ def import_files(
     project.log.check_person(reviewer)
     if machine is not None:
         project.log.check_machine(machine.name)
-    named = {path: " ".join(sources.get(path, source or "").split()) or None for path in paths}
+    named = {path: printable(sources.get(path, source or "")) or None for path in paths}
     asked = _Asked(format, label_column, reviewer_column, machine, of_a_person, columns, sheet)
     plain = replace(asked, columns={})
     with_columns = {path for path in paths if columns and _has_columns(path, asked)} or (
@@ -197,8 +198,8 @@ def import_files(
                 ids: Sequence[int] = project.records.add(
                     look.records(tick),
                     look.lines,
-                    name=look.path.name,
-                    source=named[look.path] or look.path.stem,
+                    name=printable(look.path.name),
+                    source=named[look.path] or look.source,
                     format=look.format,
                     sha256=look.sha256,
                     announced=look.announced,
@@ -222,7 +223,7 @@ def import_files(
         Imported(
             file=str(look.path),
             format=look.format,
-            source=before.source if before else named[look.path] or look.path.stem,
+            source=before.source if before else named[look.path] or look.source,
             announced=look.announced,
             kept=0 if before else len(look.lines),
             already_there=len(look.lines) if before else 0,
@@ -258,18 +259,17 @@ class _Asked:
     as_before: bool = False  # its columns are those of an earlier file
 
     def open(self, path: Path) -> formats.Stream:
-        return formats.open_records(path, self.format, self.label_column, columns=self.columns, sheet=self.sheet)
+        return apart.open_records(path, self.format, self.label_column, columns=self.columns, sheet=self.sheet)
 
     def rows(self, path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         """Return the names of a table's columns, and the rows under them."""
-        return formats.rows_under_header(path, self.format, self.columns, self.sheet)
+        return apart.rows_under_header(path, self.format, columns=self.columns, sheet=self.sheet)
 
 
 def _has_columns(path: Path, asked: _Asked) -> bool:
     """Tell whether a file is a table that has the columns that were named."""
     try:
-        format = formats.detect(path, asked.columns) if asked.format == "auto" else asked.format
-        rows = formats.first_rows(path, format, asked.sheet) if format in formats.TABLES else []
+        rows = apart.first_rows(path, asked.format, columns=asked.columns, sheet=asked.sheet)
     except InputError:
         return False  # what is wrong with it is said when it is read
     return any({*asked.columns.values()} <= {*row} for row in rows)
@@ -281,12 +281,11 @@ def _as_before(project: Project, path: Path, asked: _Asked) -> _Asked:
     if not notes or path.is_dir():
         return asked
     for named in notes:
-        try:
-            format = formats.detect(path, named["columns"]) if asked.format == "auto" else asked.format
-        except InputError:
-            continue  # it is no such table; whether it is anything else is seen when it is read
-        if format in formats.TABLES and named["header"] in formats.first_rows(path, format, asked.sheet):
-            return replace(asked, columns=named["columns"], as_before=True)
+        found = replace(asked, columns=named["columns"], as_before=True)
+        if _has_columns(path, found) and named["header"] in apart.first_rows(
+            path, asked.format, columns=named["columns"], sheet=asked.sheet
+        ):
+            return found
     return asked
 
 
@@ -309,6 +308,11 @@ class Look:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `votes`
+
+    @property
+    def source(self) -> str:
+        """The database that it is taken to come from where none was named."""
+        return printable(self.path.stem) or "a file"
 
     def reasons(self) -> Counter[str]:
         """Return how often each reason is given: of several at once, each."""
@@ -401,7 +405,7 @@ def _keep(
             faults.add(where, f"{vote.label!r} is not a label", f"{LABEL_VALUES}, or leave the cell blank")
             continue
         named = named_in(found, vote, asked.reviewer_column, where, faults)
-        reasons, tags = (tuple(filter(None, map(printable, some))) for some in (vote.reasons, vote.tags))
+        reasons, tags = (tuple(filter(None, map(tidy, some))) for some in (vote.reasons, vote.tags))
         given.append(Given(named, judged, reasons, vote.note, tags))
         if vote.reviewer:
             voters.setdefault(named, where)

@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import formats, protocol as protocols
 from ..as_json import OMIT_NONE
 from ..errors import Faults, InputError
+from ..formats import apart
 from ..log import Event, Kind, Label, Origin, Stage, label_of, without_quotes
 from ..machines import Machine
 from ..project import Project
@@ -416,7 +417,7 @@ def _read_decisions(path: Path, faults: Faults, of_a_machine: bool, reviewer_col
     """Return the rows of a table of decisions, or of a machine's labels, without those that go to `faults`."""
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
-    unit, header, rows, tally = formats.open_table(
+    unit, header, rows, tally = apart.open_table(
         path, lambda cells: all(_columns_of(cells)[name] for name in _needed(cells, of_a_machine))
     )
     places = _columns_of(header)

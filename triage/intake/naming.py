@@ -5,18 +5,19 @@ from __future__ import annotations
 import unicodedata
 
 from ..errors import Faults
+from ..wording import printable
 
 _LONGEST_NAME = 100
 
 
-def printable(text: str) -> str:
+def tidy(text: str) -> str:
     """Return a text in one line, in the usual form of its characters, and without those that cannot be printed."""
-    return "".join(c for c in unicodedata.normalize("NFC", " ".join(text.split())) if c.isprintable()).strip()
+    return unicodedata.normalize("NFC", printable(text))
 
 
 def clean_name(name: str, where: str, faults: Faults) -> str:
     """Return a person's name as the log keeps it; `faults` gets one that nobody can have."""
-    name = printable(name)
+    name = tidy(name)
     if not name or len(name) > _LONGEST_NAME:
         faults.add(
             where, f"{name[:40]!r} is no name of a reviewer", "a name has 1 to 100 letters; correct it in the file"

@@ -127,6 +127,7 @@ class Project:
     def _begin(self) -> None:
         # A file that was cut off is reported here, not in the middle of some work.
         with self._database.read() as connection:
+            self._database.place.check(connection)
             self._reader.begin(connection)
 
     def close(self) -> None:

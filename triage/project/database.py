@@ -73,8 +73,9 @@ class Database:
         return self._alone()
 
     @contextmanager
-    def _alone(self) -> Iterator[Connection]:
-        with self._writing, self._transaction(self.engine.execution_options(write=True)) as connection:
+    def _alone(self, *, read_meanwhile: bool = False) -> Iterator[Connection]:
+        engine = self.engine.execution_options(write=True, read_meanwhile=read_meanwhile)
+        with self._writing, self._transaction(engine) as connection:
             yield connection
 
     @contextmanager
@@ -87,7 +88,7 @@ class Database:
         if getattr(self._turn, "connection", None) is not None:
             yield
             return
-        with self.write() as connection:
+        with self._alone(read_meanwhile=True) as connection:
             self._turn.connection = connection
             try:
                 yield

@@ -20,12 +20,18 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleErr
 
 from .. import bundled
 from ..errors import ExtraNeeded, InputError
+from ..wording import printable
 from . import schema
 
 if TYPE_CHECKING:
     import psycopg
 
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is distinguished from any other SQLite file
+# As `schema` has always written it.
+_TRIGGER = (
+    r"CREATE TRIGGER {table}_no_\w+ BEFORE \w+ ON {table} [^;]{{0,200}}BEGIN SELECT RAISE\(ABORT, "
+    r"'the table {table} is append-only'\); END"
+)
 _BUSY_SECONDS = 30
 _KEPT = "nothing of this step was written, and everything decided before is kept"
 _FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
@@ -113,6 +119,23 @@ class File:
     def begin(self, connection: Connection) -> None:
         """Prepare for the tables of a new review."""
 
+    def check(self, connection: Connection) -> None:
+        """Refuse a file that holds what runs by itself and is not ours: views, and triggers but for those of the log.
+
+        Raises
+        ------
+        InputError
+        """
+        found = connection.exec_driver_sql(
+            "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('view', 'trigger')"
+        ).fetchall()
+        for kind, name, table, sql in found:
+            if kind == "view" or not re.fullmatch(_TRIGGER.format(table=re.escape(table)), sql):
+                raise InputError(
+                    f"{self} holds a {kind} that triage did not make ({printable(name)[:60]}), which could change or hide "
+                    "decisions, or never end; it is not opened. Go on with your last copy from before that."
+                )
+
     def version(self, engine: Engine) -> int:
         """Return the schema version of the review.
 
@@ -163,6 +186,7 @@ class File:
         @event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _: object) -> None:
             connection.isolation_level = None  # the driver must not begin transactions of its own
+            connection.execute("PRAGMA trusted_schema = OFF")  # a review may come from somebody else
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -172,7 +196,12 @@ class File:
         def _begin(connection: Connection) -> None:
             # IMMEDIATE takes the write lock at once: a transaction that reads first and writes later
             # would fail, not wait, when another session wrote in between.
-            write = connection.get_execution_options().get("write", False)
+            options = connection.get_execution_options()
+            write = options.get("write", False)
+            # What no longer fits the cache is written out before the end, and then nobody can read the file, not even
+            # this process's other connections.
+            spill = "OFF" if options.get("read_meanwhile", False) else "ON"
+            connection.exec_driver_sql(f"PRAGMA cache_spill = {spill}")
             connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
         return engine
@@ -239,6 +268,9 @@ class Server:
 
     def finish(self, unfinished: File | Server) -> None:
         """Put what is finished in its place: the transaction has done so."""
+
+    def check(self, connection: Connection) -> None:
+        """Accept what is on the server: only its owner can change the tables."""
 
     def begin(self, connection: Connection) -> None:
         """Make the schema of a new review."""

@@ -54,6 +54,7 @@ def opened(place: File | Server) -> Database:
             )
         if version < schema.VERSION:
             with database.write() as connection:
+                place.check(connection)
                 schema.migrate(connection, version)
                 place.set_version(connection, schema.VERSION)
     except BaseException:
@@ -75,6 +76,7 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
     """
     counts: dict[str, int] = {}
     with opened(place_of(source)) as old, old.read() as origin, made(place_of(target)) as (place, connection):
+        old.place.check(origin)
         for table in schema.metadata.sorted_tables:
             counts[table.name] = 0
             key = list(table.primary_key)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from ..wording import rate, span
+from ..wording import printable, rate, span
 
 _QUIET_SECONDS = 1.0  # work that is over sooner shows no progress
 _PLAIN_SECONDS = 10.0  # between two lines of progress in a file
@@ -26,6 +26,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     # Loaded here: a session does without.
     from rich.progress import BarColumn, Progress, TextColumn
 
+    description = printable(description)  # it may name a file
     console = Console(stderr=True, highlight=False)
     pace = _Pace()
     if not console.is_terminal or console.is_dumb_terminal:

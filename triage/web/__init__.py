@@ -23,6 +23,7 @@ from .. import __version__, intake
 from ..errors import InputError, Unavailable
 from ..formats import NoTitleColumn
 from ..project import Project, Role
+from ..wording import printable_lines
 from . import api, pages
 from .access import Access, Visitor, refusal_as_json
 from .api.files import ImportProgress, Questions
@@ -118,16 +119,17 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(InputError)
     def wrong(request: Request, error: InputError) -> Response:
+        said = printable_lines(str(error))  # it may name what a visitor sent, or quote a file
         if isinstance(error, NoTitleColumn) and of_program(request):
             # What a form needs to ask for the columns: their names and the first rows.
             columns = {
                 "header": [line(name) for name in error.header],
                 "rows": [[line(c) for c in r] for r in error.rows],
             }
-            return JSONResponse({"detail": str(error), "code": "columns", **columns, "names": list(error.header)}, 422)
+            return JSONResponse({"detail": said, "code": "columns", **columns, "names": list(error.header)}, 422)
         if of_program(request):
-            return JSONResponse({"detail": str(error), "code": "input"}, 422)
-        return pages.message(request, 422, "This cannot be done", str(error))
+            return JSONResponse({"detail": said, "code": "input"}, 422)
+        return pages.message(request, 422, "This cannot be done", said)
 
     @app.exception_handler(Unavailable)
     def unavailable(request: Request, error: Unavailable) -> Response:
