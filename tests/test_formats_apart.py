@@ -420,7 +420,7 @@ def test_the_program_answers_until_nobody_asks(tmp_path):
     code = "from triage.formats import child; child.main()"
     questions = io.BytesIO()
     for name in ("a.ris", "none.ris"):
-        child.send(questions, ("records", str(path.parent), name, ("auto", None), 2**30, 1000.0, 2**20))
+        child.send(questions, ("records", str(path.parent), name, ("auto", None), {}, 2**30, 1000.0, 2**20))
     done = subprocess.run([sys.executable, "-c", code], input=questions.getvalue(), capture_output=True, timeout=60)
     told = io.BytesIO(done.stdout)
     assert [one[0] for one in iter(lambda: child.receive(told), None)] == ["begin", "found", "end", "refused"]
