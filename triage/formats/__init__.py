@@ -118,9 +118,11 @@ def detect(path: Path) -> str:
     for magic, kind in _NOT_EXPORTS:
         if head.startswith(magic):
             raise InputError(f"{path} is {kind}, no export; give {_READABLE}.")
-    text = TextFile(path, Tally()).head.lstrip()
+    whole = TextFile(path, Tally()).head
+    text = whole.lstrip()
     if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
+    text = whole[whole.rfind("\n", 0, len(whole) - len(text)) + 1 :]  # with the margin that the first line may have
     table = tables.detect(path, text)
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
     # What comes first counts: a cell of a table may hold a line that looks like RIS.

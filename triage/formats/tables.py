@@ -16,6 +16,7 @@ from ..wording import plural
 from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
+from .tagged import is_of_another
 from .text import LONGEST, TextFile
 
 if TYPE_CHECKING:
@@ -84,12 +85,29 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
         raise InputError(_without_titles(path, header))
     label = _labeller(path, header, label_column, tally)
     doubt = Doubt(tally)
+    short = Doubt(
+        tally,
+        "begins a row with fewer cells than the header names; a line's end inside a cell may have cut a record in two",
+    )
     if not tally.announced:
         raise InputError(f"{path} has a header but no record under it.")
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             if format == "parquet":
                 yield Item(line, Problem(line, "this row is empty; there is nothing to screen"))
+            continue
+        if len(header) > 1 and not any(cells[1:]) and is_of_another(cells[0]):
+            raise InputError(
+                f"{path}, line {line:,}: {cells[0].strip()[:60]!r} is no row of the table above it; several exports were "
+                f"joined. Put what begins in that line into a file of its own, and import both."
+            )
+        if (again := _header_again(cells, header)) is not None:
+            if not again:
+                raise InputError(
+                    f"{path}, line {line:,}: another header, with other columns ({', '.join(filter(None, cells))[:200]}); "
+                    f"several tables were joined. Put what begins in that line into a file of its own, and import both."
+                )
+            yield Item(line, Problem(line, "this row is the header once more; there is nothing to screen"))
             continue
         if len(cells) > len(header):
             tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
@@ -99,6 +117,8 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
                 message = f"this row holds only {said.strip()[:60]!r}; there is nothing to screen"
                 yield Item(line, Problem(line, message))
                 continue
+        if len(cells) < len(header) and format in ("csv", "tsv"):
+            short.note(line, next(filter(None, map(str.strip, cells)), ""))
         if "\n" in "".join(cells):
             for at, text in _inner_lines(cells):
                 inner, _ = _cells_of(text)
@@ -106,6 +126,18 @@ def records(path: Path, format: str, tally: Tally, label_column: str | None = No
                     doubt.note(line + at, text)
         yield Item(line, columns.record(cells), label(cells, line))
     doubt.warn()
+    short.warn()
+
+
+def _header_again(cells: Sequence[str], header: Sequence[str]) -> bool | None:
+    """Return True for the header once more, False for another one, and None for a row."""
+    if not any(letters(cell) in COLUMNS["title"] for cell in cells if len(cell) < 40):
+        return None
+    said = [cell.strip() for cell in cells]
+    if said == list(header):
+        return True
+    known = sum(any(letters(cell) in names for names in COLUMNS.values()) for cell in said if cell)
+    return False if known > 2 and known >= len(list(filter(None, said))) / 2 else None
 
 
 def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
