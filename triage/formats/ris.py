@@ -299,6 +299,8 @@ class _Reading:
 
     def _several(self, text: str, line: int) -> list[tuple[int, Values]]:
         """Return a record's line and values, or those of several that run together; see `_values` for `text`."""
+        if (plain := _each_line_a_field(text)) is not None:
+            return [(line + 1, plain)]
         parts = [(text, line)]
         if text.count("TY  - ") > 1 and (glued := _glued(text)):
             parts = []
@@ -338,14 +340,8 @@ class _Reading:
 
     def _values(self, text: str, line: int) -> Values:
         """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
-        parts = _TAG.split(text)
-        if text.count("\n") == len(parts) // 2:  # each line a field, as in most records
-            values: Values = defaultdict(list)
-            for tag, value in zip(parts[1::2], map(str.strip, parts[2::2])):
-                if value:
-                    values[tag].append(value)
-            if "ER" not in values and len(values.get("TI", "")) < 2 and len(values.get("T1", "")) < 2:
-                return values
+        if (plain := _each_line_a_field(text)) is not None:
+            return plain
         self._others.refuse(text, line)
         texts: list[int] = []
         parts = _split(text, texts)
@@ -360,6 +356,19 @@ class _Reading:
         else:
             parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
         return values_of(parts, _LISTS)
+
+
+def _each_line_a_field(text: str) -> Values | None:
+    """Return a record's values where each line is a field, as in most records; None where it takes a closer look."""
+    parts = _TAG.split(text)
+    if text.count("\n") != len(parts) // 2 or len(parts) < 5:
+        return None
+    values: Values = defaultdict(list)
+    for tag, value in zip(parts[1::2], map(str.strip, parts[2::2])):
+        if value:
+            values[tag].append(value)
+    doubtful = "ER" in values or len(values.get("TI", "")) > 1 or len(values.get("T1", "")) > 1
+    return None if doubtful else values
 
 
 def _between_blank_lines(head: str) -> Opening:

@@ -159,7 +159,9 @@ def odd_tags(tag: str) -> re.Pattern[str]:
     tag : str
         Matches a tag.
     """
-    return re.compile(rf"\n(?!{tag} {{0,2}}- )[{UNSEEN}\xa0]{{0,3}}({tag})({BLANK}{{0,6}})({DASH})[^\S\n]?")
+    return re.compile(
+        rf"\n(?=[{UNSEEN}\xa0]|{tag} {{0,2}}[^ \w\n-])[{UNSEEN}\xa0]{{0,3}}({tag})({BLANK}{{0,6}})({DASH})[^\S\n]?"
+    )
 
 
 def _usual_width(found: re.Match[str]) -> str:

@@ -53,7 +53,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 outside.note(line - 1, text)
                 continue
             outside.note(line - 1, text[: first.start()])
-            unopened.note(line + text.count("\n", 0, first.start()), text[first.start() + 1 :].partition("\n")[0])
+            line, text = line + text.count("\n", 0, first.start()), text[first.start() :]
+            unopened.note(line, text[1:].partition("\n")[0])
             if following is not None and _TYPE_ALONE.fullmatch(following[1]):  # which comes last in such a record
                 text, following = f"{text}\n{following[1]}", next(found, None)
             else:
