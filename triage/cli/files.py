@@ -11,6 +11,7 @@ from ..wording import agree, is_are, plural
 from .app import app
 from .output import (
     AsJson,
+    Encoding,
     MachineName,
     OfAPerson,
     PromptFile,
@@ -93,6 +94,7 @@ def import_(
             "1 or 0, or blank).",
         ),
     ] = None,
+    encoding: Encoding = None,
     reviewer: Reviewer = None,
     machine: MachineName = None,
     prompt_file: PromptFile = None,
@@ -124,6 +126,7 @@ def import_(
                 label_column=label_column,
                 machine=machine,
                 of_a_person=of_a_person,
+                encoding=encoding,
                 progress=terminal.progress_bar,
             ),
             screener,

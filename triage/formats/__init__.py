@@ -13,7 +13,7 @@ from .archives import kind_of_zip
 from .columns import armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally
 from .tables import rows_under_header
-from .text import TextFile, read_head
+from .text import TextFile, known_encoding, read_head
 from .votes import reason_in_notes, voters_in_notes
 
 __all__ = [
@@ -101,8 +101,14 @@ _TEXTS = (
 )
 
 
-def detect(path: Path) -> str:
+def detect(path: Path, encoding: str = "") -> str:
     """Return a file's format, one of `FORMATS`, by what is in it.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str
+        Of its text, if it is one; found out by default.
 
     Raises
     ------
@@ -118,7 +124,7 @@ def detect(path: Path) -> str:
     for magic, kind in _NOT_EXPORTS:
         if head.startswith(magic):
             raise InputError(f"{path} is {kind}, no export; give {_READABLE}.")
-    whole = TextFile(path, Tally()).head
+    whole = TextFile(path, Tally(encoding=encoding)).head
     text = whole.lstrip()
     if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
@@ -162,7 +168,9 @@ def _detect_xml(path: Path, text: str) -> str:
     )
 
 
-def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], tables.Rows, Tally]:
+def open_table(
+    path: Path, is_header: tables.IsHeader, encoding: str | None = None
+) -> tuple[str, list[str], tables.Rows, Tally]:
     """Open a table of whatever, such as one of decisions.
 
     Parameters
@@ -170,6 +178,8 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     path : Path
     is_header : callable of a row's cells
         Tells whether they name the columns.
+    encoding : str, optional
+        Of a text file; found out by default.
 
     Returns
     -------
@@ -196,12 +206,14 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
         format = kind_of_zip(path, _A_TABLE)
     if format not in TABLES:
         raise InputError(f"{path} is not a table but a file of the kind {format}; give {_A_TABLE}.")
-    tally = Tally()
+    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
     header, rows = tables.under_header(path, format, tally, is_header)
     return "line" if format == "csv" else "row", header, rows, tally
 
 
-def open_records(path: Path, format: str = "auto", label_column: str | None = None) -> Stream:
+def open_records(
+    path: Path, format: str = "auto", label_column: str | None = None, encoding: str | None = None
+) -> Stream:
     """Open a file of records, to be read one after the other in bounded memory.
 
     Parameters
@@ -211,6 +223,8 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
         One of `FORMATS`, or "auto".
     label_column : str, optional
         A table's column whose text comes with each record.
+    encoding : str, optional
+        Of a text file, such as "gb18030"; found out by default.
 
     Returns
     -------
@@ -225,8 +239,8 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
     if format != "auto" and format not in FORMATS:
         raise InputError(f"unknown --format {format!r}; choose one of {', '.join(FORMATS)}.")
     path = Path(path)
-    chosen = detect(path) if format == "auto" else format
-    tally = Tally()
+    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    chosen = detect(path, tally.encoding) if format == "auto" else format
     if chosen in TABLES:
         return Stream(path, chosen, tables.records(path, chosen, tally, label_column), tally)
     if label_column is not None:
@@ -234,7 +248,7 @@ def open_records(path: Path, format: str = "auto", label_column: str | None = No
     return Stream(path, chosen, _READERS[chosen](path, tally), tally)
 
 
-def read(path: Path, format: str = "auto", label_column: str | None = None) -> Reading:
+def read(path: Path, format: str = "auto", label_column: str | None = None, encoding: str | None = None) -> Reading:
     """Read a file of records whole; see `open_records` for files that may be large.
 
     Raises
@@ -242,7 +256,7 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     InputError
         When the file cannot be read, or is not of that format.
     """
-    stream = open_records(path, format, label_column)
+    stream = open_records(path, format, label_column, encoding)
     reading = Reading(stream.format, 0, [], [])
     labels = []
     for line, found, label in stream:

@@ -67,12 +67,16 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader counts and reports as it reads; `announced` is counted apart from parsing."""
+    """What a reader counts and reports as it reads; `announced` is counted apart from parsing.
+
+    `encoding` is the one that the user gave for the file's text, "" where it is to be found out.
+    """
 
     announced: int = 0
     warnings: list[Problem] = field(default_factory=list)
     fraction: float = 0.0
     untold: int = 0
+    encoding: str = ""
 
     def warn(self, line: int, message: str) -> None:
         """Keep a warning; after the first hundred only their number, so that no file fills the memory."""

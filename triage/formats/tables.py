@@ -17,7 +17,7 @@ from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
 from .tagged import is_of_another
-from .text import LONGEST, TextFile
+from .text import LONGEST, TextFile, known_encoding
 
 if TYPE_CHECKING:
     import _csv
@@ -149,7 +149,7 @@ def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
             yield at, text
 
 
-def blank_rows(path: Path, format: str) -> list[int]:
+def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int]:
     """Return the lines of the empty rows among a table's records.
 
     `records` passes them over. A line of a text file with nothing on it is not a row.
@@ -157,13 +157,18 @@ def blank_rows(path: Path, format: str) -> list[int]:
     blank: list[int] = []
     since: list[int] = []
     begun = False
-    for line, cells in _table_rows(path, format, Tally())[0]:
+    for line, cells in _table_rows(path, format, _silent(encoding))[0]:
         if any(cell.strip() for cell in cells):
             blank += since
             since, begun = [], True
         elif cells and begun:
             since.append(line)
     return blank
+
+
+def _silent(encoding: str | None) -> Tally:
+    """Return a tally for what is read beside the records, whose warnings have been given."""
+    return Tally(encoding=known_encoding(encoding) if encoding else "")
 
 
 def _table_rows(path: Path, format: str, tally: Tally, is_header: IsHeader | None = None) -> tuple[Rows, int]:
@@ -193,9 +198,9 @@ def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> 
     return (above[0] if above else []), iter(())
 
 
-def rows_under_header(path: Path, format: str) -> tuple[list[str], Rows]:
+def rows_under_header(path: Path, format: str, encoding: str | None = None) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
-    rows, _ = _table_rows(path, format, Tally())
+    rows, _ = _table_rows(path, format, _silent(encoding))
     return _header(path, rows)[0], rows
 
 
@@ -261,12 +266,13 @@ def _labeller(
 def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, int]:
     """Return the rows of a text with their lines, and how many have text, counted before."""
     csv.field_size_limit(LONGEST)
+    silent = Tally(encoding=tally.encoding)
     if delimiter is None:
-        table = detect(path, TextFile(path, Tally()).head)
+        table = detect(path, TextFile(path, silent).head)
         delimiter = "," if table is None else table.delimiter
     count, uneven, quoted = 0, 0, True
     try:
-        count, uneven = _count(_reader(path, Tally(), delimiter))
+        count, uneven = _count(_reader(path, silent, delimiter))
     except csv.Error as error:
         if "limit" in str(error):
             raise InputError(
@@ -276,11 +282,11 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):
         # Quotes that are literal: Web of Science's tables have no quoting at all.
-        plain_count, plain_uneven = _count(_reader(path, Tally(), delimiter, quoted=False))
+        plain_count, plain_uneven = _count(_reader(path, silent, delimiter, quoted=False))
         if not plain_uneven:
             quoted, count = False, plain_count
         elif uneven < 0:
-            count = _count(cells for _, cells in _mended(path, delimiter, Tally()))[0]
+            count = _count(cells for _, cells in _mended(path, delimiter, silent))[0]
             return _mended(path, delimiter, tally), count
     rows = _rows(path, _reader(path, tally, delimiter, quoted))
     if not quoted and delimiter != "\t":

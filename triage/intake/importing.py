@@ -83,6 +83,7 @@ def import_files(
     label_column: str | None = None,
     machine: Machine | None = None,
     of_a_person: bool = False,
+    encoding: str | None = None,
     progress: Progress = no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
@@ -108,6 +109,8 @@ def import_files(
         where a table has columns for them.
     of_a_person : bool
         Whether the user says that they are a person's, whatever names the files hold.
+    encoding : str, optional
+        Of files of text; found out by default.
     progress : callable
         See `ranking.review.ReviewModel`.
 
@@ -122,7 +125,7 @@ def import_files(
     if machine is not None:
         project.log.check_machine(machine.name)
     source = (source or "").strip() or None
-    looked = [_look(path, format, label_column, machine, of_a_person, progress) for path in paths]
+    looked = [_look(path, format, label_column, machine, of_a_person, encoding, progress) for path in paths]
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
             f"{', '.join(str(path) for path in paths)}: no label of {machine.name!r} was found; name the --label-column "
@@ -208,6 +211,7 @@ class _Look:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `labels`
+    encoding: str | None
 
     def records(self, label_column: str | None, tick: Callable[[int, int], None]) -> Iterator[Record]:
         """Yield the records that are kept.
@@ -218,7 +222,7 @@ class _Look:
             At the end, when the file is no longer the one that was looked at.
         """
         done = 0
-        for _, found, _ in formats.open_records(self.path, self.format, label_column):
+        for _, found, _ in formats.open_records(self.path, self.format, label_column, self.encoding):
             if isinstance(found, Record):
                 done += 1
                 if done <= len(self.lines):
@@ -231,13 +235,19 @@ class _Look:
 
 
 def _look(
-    path: Path, format: str, label_column: str | None, machine: Machine | None, of_a_person: bool, progress: Progress
+    path: Path,
+    format: str,
+    label_column: str | None,
+    machine: Machine | None,
+    of_a_person: bool,
+    encoding: str | None,
+    progress: Progress,
 ) -> _Look:
     """Read a file to its end, keep none of its records, and check every label, and whose they are."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the export files in it.")
-    stream = formats.open_records(path, format, label_column)
-    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {})
+    stream = formats.open_records(path, format, label_column, encoding)
+    look = _Look(path, stream.format, _sha256(path), 0, [], [], {}, [], [], {}, encoding)
     voters: dict[str, str] = {}
     faults = Faults(str(path))
     with progress(f"Reading {path.name}") as tick:
@@ -273,7 +283,7 @@ def _named_reviewers(look: _Look) -> Iterator[tuple[str, str]]:
     if look.format not in formats.TABLES:
         return
     labelled = {line for line, label in zip(look.lines, look.labels, strict=True) if label is not None}
-    header, rows = formats.rows_under_header(look.path, look.format)
+    header, rows = formats.rows_under_header(look.path, look.format, look.encoding)
     columns = reviewer_columns(header)
     for line, cells in rows if columns else ():
         if line in labelled:
@@ -284,7 +294,7 @@ def _of_a_machine(look: _Look, machine: Machine, label_column: str | None) -> _L
     """Return what was found with the labels as a machine's suggestions, and none that could be decisions."""
     said: dict[int, dict[str, str]] = {}  # by line
     if look.format in formats.TABLES:
-        header, rows = formats.rows_under_header(look.path, look.format)
+        header, rows = formats.rows_under_header(look.path, look.format, look.encoding)
         columns = {name: at for name, at in machine_columns(header).items() if header[at] != label_column}
         for line, cells in rows if columns else ():
             said[line] = {name: cells[at] for name, at in columns.items() if at < len(cells)}
