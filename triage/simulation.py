@@ -207,6 +207,7 @@ def simulate(
     device: str = "auto",
     progress: Progress | None = None,
     machine_column: str | None = None,
+    encoding: str | None = None,
 ) -> Simulated:
     """Replay a labelled review.
 
@@ -236,6 +237,8 @@ def simulate(
     machine_column : str, optional
         A column of labels or scores of a machine that screens, to be part of the ranking; from the start on, where
         that is "criteria", as it then is when left out.
+    encoding : str, optional
+        Of a text file; found out by default.
 
     Raises
     ------
@@ -256,11 +259,11 @@ def simulate(
         raise InputError(f"--stop: {unknown(stop)}, or none.")
     _schedule(batch)  # a wrong one is refused before the file is read
     began = time.perf_counter()
-    records, y = read_labelled(file, label_column)
+    records, y = read_labelled(file, label_column, encoding)
     fixed = None if prior_rows is None else _row_numbers(prior_rows, len(y))
     wanted = None if priors is None else _two_counts(priors, y)
     query = read_criteria(criteria) if criteria is not None else None
-    suggested = {machine_column: read_machine(file, machine_column)} if machine_column is not None else None
+    suggested = {machine_column: read_machine(file, machine_column, encoding)} if machine_column is not None else None
     texts = features.Texts.of([r.title for r in records], [r.abstract for r in records])
     return replays(
         texts,
@@ -390,7 +393,7 @@ def _schedule(batch: str) -> Callable[[int], int]:
     return lambda labelled: int(batch)
 
 
-def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarray]:
+def read_labelled(file: Path, label_column: str, encoding: str | None = None) -> tuple[list[Record], np.ndarray]:
     """Read a table of records with known labels.
 
     Returns
@@ -403,10 +406,10 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     InputError
         When the file is not a table, or a label is missing or invalid, with its line.
     """
-    reading = apart.read(file, label_column=label_column)
+    reading = apart.read(file, label_column=label_column, encoding=encoding)
     if reading.labels is None:
         raise InputError(f"{file} is a {reading.format} file; simulate needs a CSV, Excel or Parquet table.")
-    for line in apart.blank_rows(file, reading.format):
+    for line in apart.blank_rows(file, reading.format, encoding):
         raise InputError(
             f"{file}, line {line}: the row is blank; every row counts as a record, so give it its title and label, or "
             "take it out."
@@ -428,7 +431,7 @@ def read_labelled(file: Path, label_column: str) -> tuple[list[Record], np.ndarr
     return reading.records, np.array([label is not Label.EXCLUDE for label in labels], np.int8)
 
 
-def read_machine(file: Path, column: str) -> np.ndarray:
+def read_machine(file: Path, column: str, encoding: str | None = None) -> np.ndarray:
     """Return what a machine says of each row of a table, shape (n,) (see `ranking.opinions`).
 
     Raises
@@ -436,7 +439,7 @@ def read_machine(file: Path, column: str) -> np.ndarray:
     InputError
         When its column is missing, or holds neither labels nor numbers, with the line.
     """
-    reading = apart.read(file, label_column=column)
+    reading = apart.read(file, label_column=column, encoding=encoding)
     cells = [without_quotes(text) for text in reading.labels or ()]
     labels = [label_of(cell, column) for cell in cells]
     has_labels = sum(label is not None for label in labels) > sum(map(bool, cells)) / 2

@@ -11,6 +11,7 @@ from ..wording import agree, is_are, plural, printable
 from .app import app
 from .output import (
     AsJson,
+    Encoding,
     MachineName,
     OfAPerson,
     PromptFile,
@@ -123,6 +124,7 @@ def import_(
             "--add-reasons", help="Add the reasons in the files that the protocol lacks to the protocol's file."
         ),
     ] = False,
+    encoding: Encoding = None,
     reviewer: Reviewer = None,
     machine: MachineName = None,
     prompt_file: PromptFile = None,
@@ -167,6 +169,7 @@ def import_(
                 add_reasons=add_reasons,
                 machine=machine,
                 of_a_person=of_a_person,
+                encoding=encoding,
                 progress=terminal.progress_bar,
             )
 

@@ -67,6 +67,13 @@ PromptFile = Annotated[
         help="The prompt that the machine was asked with; the log keeps its text and its SHA-256.",
     ),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The encoding of a text file, such as gb18030 or windows-1251, where it is not UTF-8 and cannot be told.",
+    ),
+]
 OfAPerson = Annotated[
     bool, typer.Option("--person", help="The labels are a person's, although the file names a tool that screens.")
 ]

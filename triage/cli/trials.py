@@ -10,7 +10,7 @@ import typer
 from .. import preset_catalogue
 from ..stopping_rules import RULES
 from .app import app
-from .output import AsJson, Device, DeviceOption, print, print_json
+from .output import AsJson, Device, DeviceOption, Encoding, print, print_json
 
 
 @app.command()
@@ -58,6 +58,7 @@ def simulate(
     stop: Annotated[str, typer.Option(metavar="RULE", help=f"none, {', '.join(RULES)}.")] = "none",
     target: Annotated[float, typer.Option(metavar="SHARE", help="Recall that the stopping rule is to reach.")] = 0.95,
     confidence: Annotated[float, typer.Option(metavar="SHARE", help="Confidence of the stopping rule.")] = 0.95,
+    encoding: Encoding = None,
     device: DeviceOption = Device.AUTO,
     as_json: AsJson = False,
 ) -> None:
@@ -88,6 +89,7 @@ def simulate(
         device=device,
         progress=terminal.progress_bar,
         machine_column=machine_column,
+        encoding=encoding,
     )
     if as_json:
         print_json(facts)

@@ -29,7 +29,7 @@ from .columns import COLUMNS, armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally, Vote
 from .handover import PROGRAMS, Program
 from .tables import NoTitleColumn, rows_under_header
-from .text import TextFile, read_head
+from .text import TextFile, known_encoding, read_head
 from .votes import Votes, votes_of
 
 __all__ = [
@@ -123,10 +123,16 @@ _TEXTS = (
 )
 
 
-def detect(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> str:
+def detect(path: Path, columns: Mapping[str, str] = MappingProxyType({}), encoding: str = "") -> str:
     """Return a file's format, one of `FORMATS`, by what is in it.
 
-    Where `columns` of a table are named, a text that has them is one.
+    Parameters
+    ----------
+    path : Path
+    columns : mapping of str to str
+        Columns of a table that were named: a text that has them is one.
+    encoding : str
+        Of its text, if it is one; found out by default.
 
     Raises
     ------
@@ -142,14 +148,16 @@ def detect(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> str
     for magic, kind in _NOT_EXPORTS:
         if head.startswith(magic):
             raise InputError(f"{path} is {kind}, no export; give {_READABLE}.")
-    text = TextFile(path, Tally()).head.lstrip()
+    whole = TextFile(path, Tally(encoding=encoding)).head
+    text = whole.lstrip()
     if re.match(r"<[A-Za-z!?]", text):
         return _detect_xml(path, text)
+    if text[:1] in "[{" and not columns:
+        return "json"
+    text = whole[whole.rfind("\n", 0, len(whole) - len(text)) + 1 :]  # with the margin that the first line may have
     table = tables.detect(path, text, columns)
     if table is not None and table.titles and columns:
         return table.format
-    if text[:1] in "[{":
-        return "json"
     if labelled.is_field_by_line(text):
         return "embase-lines"
     found = [(at, format) for format, looks_like in _TEXTS if (at := looks_like(text)) >= 0]
@@ -191,7 +199,12 @@ def _detect_xml(path: Path, text: str) -> str:
 
 
 def first_rows(
-    path: Path, format: str = "auto", *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+    path: Path,
+    format: str = "auto",
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+    encoding: str | None = None,
 ) -> list[list[str]]:
     """Return the first rows with text of a table, among which its header is; none of any other file.
 
@@ -200,11 +213,14 @@ def first_rows(
     InputError
         When the file cannot be read.
     """
-    chosen = detect(path, columns) if format == "auto" else format
-    return tables.first_rows(path, chosen, sheet) if chosen in TABLES else []
+    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    chosen = detect(path, columns, tally.encoding) if format == "auto" else format
+    return tables.first_rows(path, chosen, tally, sheet) if chosen in TABLES else []
 
 
-def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], tables.Rows, Tally]:
+def open_table(
+    path: Path, is_header: tables.IsHeader, encoding: str | None = None
+) -> tuple[str, list[str], tables.Rows, Tally]:
     """Open a table of whatever, such as one of decisions.
 
     Parameters
@@ -212,6 +228,8 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
     path : Path
     is_header : callable of a row's cells
         Tells whether they name the columns.
+    encoding : str, optional
+        Of a text file; found out by default.
 
     Returns
     -------
@@ -238,7 +256,7 @@ def open_table(path: Path, is_header: tables.IsHeader) -> tuple[str, list[str], 
         format = kind_of_zip(path, _A_TABLE)
     if format not in TABLES:
         raise InputError(f"{path} is not a table but a file of the kind {format}; give {_A_TABLE}.")
-    tally = Tally()
+    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
     header, rows = tables.under_header(path, format, tally, is_header)
     return "line" if format == "csv" else "row", header, rows, tally
 
@@ -250,6 +268,7 @@ def open_records(
     *,
     columns: Mapping[str, str] = MappingProxyType({}),
     sheet: str = "",
+    encoding: str | None = None,
 ) -> Stream:
     """Open a file of records, to be read one after the other in bounded memory.
 
@@ -267,6 +286,8 @@ def open_records(
         A table's columns of some of a record's fields (`COLUMNS`), where they are not found by their names.
     sheet : str
         The sheet of a workbook; "" takes the first that has a column of titles.
+    encoding : str, optional
+        Of a text file, such as "gb18030"; found out by default.
 
     Returns
     -------
@@ -283,8 +304,8 @@ def open_records(
     if unknown := next((field for field in columns if field not in COLUMNS), None):
         raise InputError(f"no field of a record is called {unknown!r}; name the columns of {', '.join(COLUMNS)}.")
     path = Path(path)
-    chosen = detect(path, columns) if format == "auto" else format
-    tally = Tally()
+    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    chosen = detect(path, columns, tally.encoding) if format == "auto" else format
     if chosen in TABLES:
         return Stream(path, chosen, tables.records(path, chosen, tally, label_column, columns, sheet), tally)
     for asked, what in ((label_column, "a label column"), (columns, "--column"), (sheet, "--sheet")):
@@ -293,7 +314,7 @@ def open_records(
     return Stream(path, chosen, _READERS[chosen](path, tally), tally)
 
 
-def read(path: Path, format: str = "auto", label_column: str | None = None) -> Reading:
+def read(path: Path, format: str = "auto", label_column: str | None = None, encoding: str | None = None) -> Reading:
     """Read a file of records whole; see `open_records` for files that may be large.
 
     Raises
@@ -301,7 +322,7 @@ def read(path: Path, format: str = "auto", label_column: str | None = None) -> R
     InputError
         When the file cannot be read, or is not of that format.
     """
-    return Reading.of(open_records(path, format, label_column), labelled=label_column is not None)
+    return Reading.of(open_records(path, format, label_column, encoding=encoding), labelled=label_column is not None)
 
 
 def check_writable(path: Path, program: str | None = None) -> None:

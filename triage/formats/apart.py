@@ -79,6 +79,7 @@ def open_records(
     *,
     columns: Mapping[str, str] = MappingProxyType({}),
     sheet: str = "",
+    encoding: str | None = None,
 ) -> Stream:
     """Open a file of records, to be read one after the other; see `formats.open_records`.
 
@@ -87,44 +88,56 @@ def open_records(
     InputError
         When the file cannot be read, is not of that format, or takes more than its size allows.
     """
-    reading = _Reading(path, "records", (format, label_column), {"columns": dict(columns), "sheet": sheet})
+    reading = _Reading(
+        path, "records", (format, label_column), {"columns": dict(columns), "sheet": sheet, "encoding": encoding}
+    )
     (chosen,) = reading.begin()
     return Stream(Path(path), chosen, map(child.item_of, reading), reading.tally)
 
 
-def read(path: Path, format: str = "auto", label_column: str | None = None) -> Reading:
+def read(path: Path, format: str = "auto", label_column: str | None = None, encoding: str | None = None) -> Reading:
     """Read a file of records whole; see `formats.read`."""
-    return Reading.of(open_records(path, format, label_column), labelled=label_column is not None)
+    return Reading.of(open_records(path, format, label_column, encoding=encoding), labelled=label_column is not None)
 
 
-def open_table(path: Path, is_header: IsHeader) -> tuple[str, list[str], Rows, Tally]:
+def open_table(path: Path, is_header: IsHeader, encoding: str | None = None) -> tuple[str, list[str], Rows, Tally]:
     """Open a table of whatever, such as one of decisions; see `formats.open_table`."""
-    reading = _Reading(path, "table", (), is_header=is_header)
+    reading = _Reading(path, "table", (), {"encoding": encoding}, is_header)
     unit, header = reading.begin()
     return unit, header, iter(reading), reading.tally
 
 
 def rows_under_header(
-    path: Path, format: str, *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+    path: Path,
+    format: str,
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+    encoding: str | None = None,
 ) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it."""
-    reading = _Reading(path, "rows", (format,), {"columns": dict(columns), "sheet": sheet})
+    reading = _Reading(path, "rows", (format,), {"columns": dict(columns), "sheet": sheet, "encoding": encoding})
     (header,) = reading.begin()
     return header, iter(reading)
 
 
 def first_rows(
-    path: Path, format: str = "auto", *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+    path: Path,
+    format: str = "auto",
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+    encoding: str | None = None,
 ) -> list[list[str]]:
     """Return the first rows with text of a table; see `formats.first_rows`."""
-    reading = _Reading(path, "first", (format,), {"columns": dict(columns), "sheet": sheet})
+    reading = _Reading(path, "first", (format,), {"columns": dict(columns), "sheet": sheet, "encoding": encoding})
     reading.begin()
     return list(reading)
 
 
-def blank_rows(path: Path, format: str) -> list[int]:
+def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int]:
     """Return the lines of the empty rows among a table's records."""
-    reading = _Reading(path, "blank", (format,))
+    reading = _Reading(path, "blank", (format, encoding))
     reading.begin()
     return list(reading)
 

@@ -31,23 +31,29 @@ from .common import (
 )
 from .details import details
 from .markup import plain as plain_text, readable
-from .tagged import Opening, pieces
+from .tagged import BLANK, Opening, Others, pieces
 from .text import TextFile
 
 Fields = dict[str, str]
 
-# An entry's type, as Mendeley writes it, too: @book_section, @web-page.
-_TYPE = r"[A-Za-z][\w-]{0,60}"
+# An entry's type, as Mendeley and others write it, too: @book_section, @web-page, @journal.article.
+_TYPE = r"[^\W_][\w.:+/-]{0,60}"
 _OPENS = Opening(
-    rf"\n[ \t]*@(?={_TYPE}[ \t]*[{{(])",
-    counts=rf"\n[ \t]*@(?!(?i:comment|preamble|string)[ \t]*[{{(])(?={_TYPE}[ \t]*[{{(])",
+    rf"\n[^\S\n]*@[ \t]*(?={_TYPE}\s*[{{(])",
+    counts=rf"\n[^\S\n]*@[ \t]*(?!(?i:comment|preamble|string)\s*[{{(])(?={_TYPE}\s*[{{(])",
 )
-_BEGIN = re.compile(rf"({_TYPE})[ \t]*([{{(])")
+_BEGIN = re.compile(rf"({_TYPE})\s*([{{(])")
 _ON_THE_LINE = re.compile(rf"@({_TYPE})[ \t]*([{{(])")
 # The second count: anything at a line's beginning that may be meant for an entry.
 _SIGN = re.compile(
-    r"\n[ \t]*@(?!(?:comment|preamble|string)\b)([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]", re.IGNORECASE
+    rf"\n{BLANK}*+[@\uff20\ufe6b]{BLANK}*+(?!(?:comment|preamble|string)\b)"
+    r"([^\s{}()@,=\"][^\n{}()@,=\"]{0,60}?)\s{0,9}[{(]"
+    r"|\n[%#]*[ \t]*+(?:@comment[ \t]*[{(][ \t]*@)?[A-Za-z][\w-]{0,60}[ \t]*[{(]"
+    r"[^\s,{}()=\"]{1,100},\s*[A-Za-z][\w-]{1,30}[ \t]*=[ \t]*[{\"]",
+    re.IGNORECASE,
 )
+# A title outside any entry: whatever was meant to open its entry was not recognised.
+_TITLE = re.compile(r"(?:\n|,)[%#]?[ \t]*title[ \t]*=[ \t]*[{\"]", re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
 _KEY_FIELD = "@"  # under which an entry's key is kept among its fields
 _KEY = re.compile(r"\s*+([^,={}\"\n]*)(?:,|(?=[})]))")
@@ -113,11 +119,13 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
         tally,
         "looks like the beginning of an entry, but was not read as one; it should be @type{key, field = {text}, ...}",
     )
+    others = Others(path, "bibtex")
     found = pieces(TextFile(path, tally), _OPENS)
     # Text outside entries is a comment, by BibTeX's own rule, unless it looks like one of them.
-    _look_for_others(*next(found), doubt)
+    line, piece = next(found)
+    others.refuse(piece, line)
+    _look_for_others(line, piece, 0, doubt)
     for line, piece in found:
-        _look_for_others(line, piece, doubt)
         begin, at, here, counted = _BEGIN.match(piece), 0, line, 0
         while begin is not None:
             here, counted = here + piece.count("\n", counted, begin.start()), begin.start()
@@ -128,6 +136,7 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
             if kind == "string":
                 strings.known |= {name: latex.plain(value) for name, value in fields.items()}
             if kind in ("comment", "preamble", "string"):
+                at = 0 if kind == "comment" else at
                 break
             if not any(value.strip() for name, value in fields.items() if name != _KEY_FIELD):
                 message = "this entry cannot be read; it should be @type{key, field = {text}, ...}"
@@ -138,6 +147,8 @@ def records(path: Path, tally: Tally) -> Iterator[Item]:
                 label = votes.in_notes([fields.get("note", "")], here, tally)
                 yield Item(here, _record(kind, fields), label)
             begin = _ON_THE_LINE.search(piece, at)
+        others.refuse(f"\n{piece[at:]}", line + piece.count("\n", 0, at) - 1)
+        _look_for_others(line, piece, at, doubt)
     doubt.warn()
 
 
@@ -173,10 +184,14 @@ class _Macros:
         )
 
 
-def _look_for_others(line: int, piece: str, doubt: Doubt) -> None:
-    """Note what looks like the beginning of an entry, and was not read as one."""
+def _look_for_others(line: int, piece: str, at: int, doubt: Doubt) -> None:
+    """Note what looks like the beginning of an entry, and was not read as one; entries end at a place."""
+    noted = 0
     for found in _SIGN.finditer(piece):
         doubt.note(line + piece.count("\n", 0, found.start()) + 1, found.group().strip()[:40])
+        noted += found.start() >= at
+    for found in () if noted else _TITLE.finditer(piece, at):
+        doubt.note(line + piece.count("\n", 0, found.end()), found.group().strip(" ,\n"))
 
 
 def _entry(text: str, begin: re.Match[str], strings: _Macros) -> tuple[Fields, int, bool]:

@@ -185,7 +185,7 @@ def _records(path: Path, arguments: tuple[Any, ...], options: dict[str, Any], to
 
 
 def _table(path: Path, arguments: tuple[Any, ...], options: dict[str, Any], to: _Answers) -> None:
-    unit, header, rows, tally = formats.open_table(path, to.ask)
+    unit, header, rows, tally = formats.open_table(path, to.ask, **options)
     to.begin((unit, header), lambda: (tally.announced, tally.fraction), lambda: tally.warnings)
     for row in rows:
         to.add(row, row[0])

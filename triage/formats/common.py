@@ -68,12 +68,16 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader counts and reports as it reads; `announced` is counted apart from parsing."""
+    """What a reader counts and reports as it reads; `announced` is counted apart from parsing.
+
+    `encoding` is the one that the user gave for the file's text, "" where it is to be found out.
+    """
 
     announced: int = 0
     warnings: list[Problem] = field(default_factory=list)
     fraction: float = 0.0
     untold: int = 0
+    encoding: str = ""
 
     def warn(self, line: int, message: str) -> None:
         """Keep a warning; after the first hundred only their number, so that no file fills the memory."""
@@ -81,6 +85,9 @@ class Tally:
             self.warnings.append(Problem(line, message))
         else:
             self.untold += 1
+
+
+UNOPENED = "begins a record of its own, though the line that should open it is missing"
 
 
 class Doubt:
@@ -105,10 +112,13 @@ class Doubt:
 
     def note(self, line: int, text: str) -> None:
         """Keep a line of the file that looks as if it began or ended a record of its own."""
+        if line in self._lines:
+            return
         self._n += 1
         self._said = self._said or text.strip()[:60]
         if len(self._lines) < _LINES:
             self._lines.append(line)
+            self._lines.sort()
 
     def repeated(self, signs: re.Pattern[str], text: str, line: int) -> None:
         """Note the lines of one record's text that come once in a record, where they come again.
@@ -124,9 +134,10 @@ class Doubt:
         """
         seen: set[str] = set()
         for found in signs.finditer(text):
-            if found.group(1) in seen:
+            sign = found.group(1).upper()
+            if sign in seen:
                 self.note(line + text.count("\n", 0, found.end()), text[found.start() + 1 :].partition("\n")[0])
-            seen.add(found.group(1))
+            seen.add(sign)
 
     def warn(self) -> None:
         """Add the warning, when there was any such line."""
@@ -134,7 +145,8 @@ class Doubt:
             more = f" and {self._n - len(self._lines):,} more" if self._n > len(self._lines) else ""
             such = "line" if self._n == 1 else f"{self._n:,} such lines:"
             lines = f"{such} {', '.join(f'{line:,}' for line in self._lines)}{more}"
-            self._tally.warn(self._lines[0], f"{self._said!r} {self._message} ({lines})")
+            said = f"{self._said!r} " if self._said else ""
+            self._tally.warn(self._lines[0], f"{said}{self._message} ({lines})")
 
 
 class Stream:
@@ -180,9 +192,13 @@ class Stream:
 
     def __iter__(self) -> Iterator[Item]:
         read = 0
+        untitled = Doubt(self._tally, "this record has no title; compare it with the database")
         for item in self._items:
             read += 1
+            if isinstance(item.found, Record) and not item.found.title:
+                untitled.note(item.line, "")
             yield item
+        untitled.warn()
         if read != self.announced:
             raise InputError(
                 f"{self.path} announces {plural(self.announced, 'record')} as {self.format}, but {read:,} "

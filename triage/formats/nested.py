@@ -149,12 +149,12 @@ def json_records(path: Path, tally: Tally) -> Iterator[Item]:
 
     CSL JSON, ClinicalTrials.gov, OpenAlex, Europe PMC, Lens, Semantic Scholar, Crossref and others like them.
     """
-    if is_json_lines(path):
+    if is_json_lines(path, tally.encoding):
         yield from _lines(path, tally)
         return
     import ijson
 
-    place = _place_of_records(path)
+    place = _place_of_records(path, tally.encoding)
     if place is None:
         raise InputError(
             f"{path} is JSON, but no list of records with titles was found in it; export the records themselves, "
@@ -185,11 +185,11 @@ def _first_line(found: object) -> str:
     return str(found).partition("\n")[0][:80]
 
 
-def is_json_lines(path: Path) -> bool:
+def is_json_lines(path: Path, encoding: str = "") -> bool:
     """Tell whether each line of a JSON text is an object of its own."""
-    first, *others = [line for line in next(TextFile(path, Tally()).blocks(), "").split("\n") if line.strip()][:2] or [
-        ""
-    ]
+    first, *others = [
+        line for line in next(TextFile(path, Tally(encoding=encoding)).blocks(), "").split("\n") if line.strip()
+    ][:2] or [""]
     try:
         alone = isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
@@ -226,12 +226,12 @@ def _best_place(keys: Iterable[tuple[str, str]]) -> str | None:
     return min(whole or titled, key=lambda place: place.count(".") + bool(place), default=None)
 
 
-def _place_of_records(path: Path) -> str | None:
+def _place_of_records(path: Path, encoding: str) -> str | None:
     import ijson
 
     keys: dict[tuple[str, str], None] = {}
     try:
-        for place, event, value in islice(ijson.parse(_Bytes(path, Tally())), _EVENTS):
+        for place, event, value in islice(ijson.parse(_Bytes(path, Tally(encoding=encoding))), _EVENTS):
             if event == "map_key":
                 keys[place, value] = None
     except (ijson.JSONError, ValueError) as error:
@@ -282,7 +282,11 @@ XML_RECORDS = ("Trial", "clinical_study", "result")
 
 def xml_records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read the XML of registers and sites whose records are plain fields: WHO ICTRP, ClinicalTrials.gov, Europe PMC."""
-    names = [name for name in XML_RECORDS if re.search(rf"<{name}[\s/>]", TextFile(path, Tally()).head)]
+    names = [
+        name
+        for name in XML_RECORDS
+        if re.search(rf"<{name}[\s/>]", TextFile(path, Tally(encoding=tally.encoding)).head)
+    ]
     for line, found in elements(path, tally, *(names[:1] or XML_RECORDS)):
         yield Item(line, found) if isinstance(found, Problem) else _item(_plainly(found), line)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from bisect import bisect_left
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +16,7 @@ from . import votes
 from .common import (
     DECISION_FIELDS,
     REMAINDER,
+    UNOPENED,
     Doubt,
     ExportRow,
     Item,
@@ -31,7 +34,24 @@ from .common import (
 from .details import details, is_medline
 from .markup import readable
 from .names import one_each
-from .tagged import Opening, Outside, Values, first_paragraph, nothing_but, pieces, values_of
+from .tagged import (
+    BLANK,
+    DASH,
+    NOT_USUAL,
+    Manner,
+    Opening,
+    Others,
+    Outside,
+    Values,
+    apart,
+    first_paragraph,
+    manner,
+    nothing_but,
+    odd_tags,
+    pieces,
+    values_of,
+    with_usual_tags,
+)
 from .text import TextFile, lines_of
 
 # A line that opens a record: "TY  - JOUR", or with other blanks where nothing but a type follows.
@@ -53,13 +73,28 @@ _ONE_BLANK = {
     **dict.fromkeys(("TI", "T1", "T2", "JO", "JF", "N2"), re.compile(r"(?!)")),
 }
 _PROSE = frozenset({"AB", "N2", "N1"})
+# After a text, such a tag's value that goes on like one, on the next line, too, is part of it.
+_NOT_IN_TEXT = frozenset("TI T1 T2 TY JO JF JA J2 PY Y1 AU A1 DA ST CY LA".split())
+_IN_TEXT = re.compile(
+    rf"\n(?:{'|'.join(sorted(_NOT_IN_TEXT))})  - [a-z][^\n]*\n(?![A-Z][A-Z0-9]{{1,3}} {{0,4}}-|\s*(?:\n|\Z))"
+)
+_TAG_FOLLOWS = re.compile(r"[^\n]*(?:\n[ \t]*)*(?:\n[A-Z][A-Z0-9] {0,4}-|\Z)")
+_ODD = odd_tags("[A-Z][A-Z0-9]")
+_TITLE_LINE = re.compile(r"\n(?:TI|T1) {0,4}- ")
 _GOES_ON = re.compile(r"[a-z][a-z-]*[,;:.]? \S")
 # What only RIS, or only MEDLINE, has at its lines' beginning: for files that give no types.
 _RIS_ALONE = frozenset("T1 T2 A1 N2 JO JF PY Y1 SP EP VL UR KW DO".split())
 _MEDLINE_ALONE = frozenset("DP JT TA PT MH OT VN UI YR LG IP VI PG".split())
 # The second count: lines that open, name or end a record, in whatever way they are written.
 _SIGNS = re.compile(
-    r"\n[ \t]{0,3}(TY|TI|T1|ER(?=[^\w\n]*(?:\n|\Z)))[ \t]{0,6}(?:[-:\u2013\u2014](?![\w-])(?! ?[a-z])|(?<=ER))"
+    rf"\n{BLANK}{{0,3}}+(TY|TI|T1|ER(?=[^\w\n]*(?:\n|\Z))|(?:(?i:TY|TI|T1)(?={BLANK}{{2}}{DASH}{BLANK}[A-Z])))"
+    rf"{BLANK}{{0,6}}(?:(?:{DASH}|:)(?![\w-])(?! ?[a-z])|(?<=ER))"
+)
+# A type that does not begin its line, as where the line's end before it was lost, and tags inside such a line.
+_GLUED = re.compile(r"(?<=[^\s])[ \t]*(?=TY  - [A-Z]{3,6}\b)")
+_GLUED_TITLE = re.compile(r"\s(?:TI|T1)  - ")
+_GLUED_TAG = re.compile(
+    r"[ \t]+(?=(?:T[I12]|A[BUDN1]|PY|Y[12]|J[OF]|N[12]|VL|IS|SP|EP|SN|UR|DO|KW|DA|LA|PB|ER)  -(?: |$))"
 )
 _TITLES = ("TI", "T1", "CT", "BT")
 # Between records without an end, Ovid's number is the last thing of a record's text.
@@ -120,6 +155,9 @@ def looks_like(head: str) -> int:
     text = f"\n{head}"
     if (at := _OPENS.first(text)) >= 0:
         return at
+    text = f"\n{with_usual_tags(head)}"
+    if (at := _OPENS.first(text)) >= 0:
+        return at
     # Without types: known by its ends, or by tags that MEDLINE's text does not have.
     first = _LINE.search(text)
     tags = {tag for tag, _ in _LINE.findall(text)}
@@ -130,79 +168,263 @@ def looks_like(head: str) -> int:
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read a RIS file."""
-    file = TextFile(path, tally)
-    outside, doubt = Outside(tally), Doubt(tally)
-    head = f"\n{file.head}"
-    parted = max(_OPENS.first(head), _ENDS.first(head)) >= 0
-    for line, values in (_in_order if parted else _between_blank_lines)(file, outside, doubt):
+    reading = _Reading(TextFile(path, tally), tally)
+    for line, values in reading.values():
         if (problem := nothing_but("TY", values, line)) is not None:
             yield problem
         else:
             label = votes.in_notes(values["N1"], line, tally) if "N1" in values else ""
             yield Item(line, _record(values), label)
-    outside.warn()
-    doubt.warn()
+    reading.warn()
 
 
-def _in_order(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[int, Values]]:
-    """Yield each record's line and values.
+class _Reading:
+    """The reading of one file: what begins its records, and what is to be told about it."""
 
-    A record begins after the end of the one before, with its type as a rule. Tags directly before a type belong to
-    the record that it opens; other tags after an end, to the record that ended, as Ovid writes them.
-    """
-    found = pieces(file, _PARTS)
-    # The record read last: tags may follow its end. Then the tags that come before the next one's type.
-    last: tuple[int, Values] | None = None
-    lead, lead_line = "", 0
-    following: tuple[int, str] | None = next(found)
-    typed = False
-    while following is not None:
-        line, text = following
-        following = next(found, None)
-        if not text or text == "\n":
-            continue
-        here: list[tuple[int, Values]] = []
-        if text.startswith("TY"):
-            typed, text, line = True, f"\n{text}", line - 1
-            if lead:
-                if _names_title(lead) and _names_title(text):
-                    here.append((lead_line + 1, _values(lead, lead_line, outside, doubt)))
-                    file.tally.announced += 1
+    def __init__(self, file: TextFile, tally: Tally):
+        self._file, self._tally = file, tally
+        self._outside, self._doubt = Outside(tally), Doubt(tally)
+        self._untyped = Doubt(tally, UNOPENED)
+        self._mended = Doubt(tally, NOT_USUAL)
+        self._glued = Doubt(tally, "is not at the beginning of its line; it was read as the beginning of a record")
+        self._others = Others(file.path, "ris")
+
+    def warn(self) -> None:
+        """Add what there is to tell."""
+        for each in (self._outside, self._doubt, self._untyped, self._mended, self._glued):
+            each.warn()
+
+    def values(self) -> Iterator[tuple[int, Values]]:
+        """Yield each record's line and values."""
+        head = f"\n{self._file.head}"
+        whole: Manner | None = None
+        if _OPENS.first(head) < 0 and (whole := manner(head)) is not None:
+            head = whole.usual(head)
+            begin = _LINE.search(head)
+            self._mended.note(head.count("\n", 0, begin.end()) if begin else 1, whole.example)
+        typed, ended = _OPENS.first(head) >= 0, _ENDS.first(head) >= 0
+        if not typed and not ended:
+            return self._at(_between_blank_lines(head), whole)
+        if typed and not ended and (first := _leads(head)):
+            return self._at(Opening(rf"\n(?={first} {{0,4}}-)"), whole)
+        return self._in_order(whole)
+
+    def _in_order(self, whole: Manner | None) -> Iterator[tuple[int, Values]]:
+        """Yield each record's line and values where types open records, or ends end them.
+
+        A record begins after the end of the one before, with its type as a rule. Tags directly before a type belong to
+        the record that it opens; other tags after an end, to the record that ended, as Ovid writes them.
+        """
+        source = pieces(self._file, _PARTS, whole, _ODD)
+        again: deque[tuple[int, str]] = deque()
+
+        def take() -> tuple[int, str] | None:
+            return again.popleft() if again else next(source, None)
+
+        # The record read last: tags may follow its end. Then the tags that come before the next one's type.
+        last: tuple[int, Values] | None = None
+        lead, lead_line = "", 0
+        following = take()
+        typed = False
+        while following is not None:
+            line, text = following
+            following = take()
+            if not text or text == "\n":
+                continue
+            here: list[tuple[int, Values]] = []
+            if text.startswith("TY"):
+                typed = True
+                lines = [text]
+                while following is not None and following[1].startswith("TY") and not _opens(following[1], lines[-1]):
+                    # A line of the text before it: indented, it is taken for no tag.
+                    self._doubt.note(following[0], following[1].partition("\n")[0])
+                    self._tally.announced -= 1
+                    lines.append(following[1])
+                    following = take()
+                text, line = "\n" + "\n ".join(lines), line - 1
+                if lead:
+                    if _names_title(lead) and _names_title(text):
+                        here += self._several(lead, lead_line)
+                        self._tally.announced += 1
+                    else:
+                        text, line = lead + text, lead_line
+                    lead = ""
+                here += self._several(text, line)
+            elif text.isspace():
+                continue
+            elif (first := _LINE.search(text)) is None or not _names_title(text):
+                if (stray := manner(f"\n{text}")) is not None:
+                    self._mended.note(line + text[: text.find(stray.example)].count("\n"), stray.example)
+                    parts = _parts_of(stray.usual(f"\n{text}")[1:], line)
+                    self._tally.announced += sum(part.startswith("TY") for _, part in parts)
+                    again.extendleft(reversed([*parts, *([following] if following is not None else [])]))
+                    following = take()
+                    continue
+                self._others.refuse(f"\n{text}", line - 1)
+                if first is None:
+                    self._outside.note(line, text)
+                elif following is not None and following[1].startswith("TY"):
+                    at = _last_paragraph(text)
+                    self._add_strays(text[:at], line, last)
+                    lead, lead_line = text[at:], line + text.count("\n", 0, at)
+                elif not typed:
+                    here += self._from_first_tag(text, line)
                 else:
-                    text, line = lead + text, lead_line
-                lead = ""
-            here.append((line + 1, _values(text, line, outside, doubt)))
-        elif text.isspace():
-            continue
-        elif (first := _LINE.search(text)) is None:
-            outside.note(line, text)
-        elif following is not None and following[1].startswith("TY"):
-            at = first.start() if _names_title(text) else _last_paragraph(text)
-            _add_strays(text[:at], line, last, outside)
-            lead, lead_line = text[at:], line + text.count("\n", 0, at)
-        elif not typed or _names_title(text):
-            at = first.start()
-            outside.note(line, text[:at])
-            line += text.count("\n", 0, at)
-            here.append((line + 1, _values(text[at:], line, outside, doubt)))
-            file.tally.announced += 1
+                    self._add_strays(text, line, last)
+            elif following is not None and following[1].startswith("TY"):
+                at = first.start()
+                self._add_strays(text[:at], line, last)
+                lead, lead_line = text[at:], line + text.count("\n", 0, at)
+            else:
+                here += self._from_first_tag(text, line)
+            for record in here:
+                if last is not None:
+                    yield last
+                last = record
+        if last is not None:
+            yield last
+
+    def _at(self, opening: Opening, whole: Manner | None) -> Iterator[tuple[int, Values]]:
+        """Yield each record's line and values where each begins with the same tag."""
+        found = pieces(self._file, opening, whole, _ODD)
+        self._outside.note(*next(found))
+        for line, text in found:
+            yield line, self._values(f"\n{text}", line - 1)
+
+    def _from_first_tag(self, text: str, line: int) -> list[tuple[int, Values]]:
+        self._others.refuse(f"\n{text}", line - 1)
+        first = _LINE.search(text)
+        at = first.start() if first else 0
+        self._outside.note(line, text[:at])
+        self._tally.announced += 1
+        return self._several(text[at:], line + text.count("\n", 0, at))
+
+    def _several(self, text: str, line: int) -> list[tuple[int, Values]]:
+        """Return a record's line and values, or those of several that run together; see `_values` for `text`."""
+        if (plain := _each_line_a_field(text)) is not None:
+            return [(line + 1, plain)]
+        parts = [(text, line)]
+        if text.count("TY  - ") > 1 and (glued := _glued(text)):
+            parts = []
+            for at, end in zip([0, *glued], [*glued, len(text)]):
+                part = text[at:end].rstrip().removesuffix("ER  -") if end < len(text) else text[at:]
+                first, feed, rest = part.removeprefix("\n").partition("\n")
+                parts.append((f"\n{_GLUED_TAG.sub(chr(10), first)}{feed}{rest}", line - (at > 0)))
+                if at:
+                    here = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
+                    self._glued.note(line, here[-30:] + text[at : at + 9])
+                line += text.count("\n", at, end)
+        elif "\n\n" in text and len(records := apart(text, _TITLE_LINE, _LINE)) > 1:
+            parts = []
+            for part in records:
+                if parts:
+                    self._untyped.note(line + 1, part.strip().partition("\n")[0])
+                parts.append((part, line))
+                line += part.count("\n")
+        self._tally.announced += len(parts) - 1
+        return [(at + 1, self._values(part, at)) for part, at in parts]
+
+    def _add_strays(self, text: str, line: int, last: tuple[int, Values] | None) -> None:
+        """Give the tags after a record's end to it; anything else there is outside any record."""
+        outside = self._outside
+        parts = _split(text)
+        outside.note(line, parts[0])
+        line += parts[0].count("\n")
+        for tag, value in zip(parts[1::2], parts[2::2]):
+            line += 1
+            kept, beyond = first_paragraph(value)
+            if last is None:
+                outside.note(line, f"{tag}  - {kept}")
+            elif kept := kept.strip():
+                last[1][tag].append(kept)
+            outside.note(line + value.count("\n") - beyond.count("\n"), beyond)
+            line += value.count("\n")
+
+    def _values(self, text: str, line: int) -> Values:
+        """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
+        if (plain := _each_line_a_field(text)) is not None:
+            return plain
+        self._others.refuse(text, line)
+        texts: list[int] = []
+        parts = _split(text, texts)
+        for at in texts:
+            self._doubt.note(line + text.count("\n", 0, at) + 1, text[at + 1 :].partition("\n")[0])
+        self._doubt.repeated(_SIGNS, text, line)
+        if "ER" in parts:  # with words in its line, which say nothing: "End of reference"
+            at = parts.index("ER", 1)
+            beyond = parts[at + 1].partition("\n")[2]
+            self._outside.note(line + "".join(parts[:at]).count("\n") + at // 2 + 2, beyond)
+            del parts[at : at + 2]
         else:
-            _add_strays(text, line, last, outside)
-        for record in here:
-            if last is not None:
-                yield last
-            last = record
-    if last is not None:
-        yield last
+            parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
+        return values_of(parts, _LISTS)
 
 
-def _between_blank_lines(file: TextFile, outside: Outside, doubt: Doubt) -> Iterator[tuple[int, Values]]:
-    """Yield each record's line and values where the file has neither types nor ends."""
-    tag = _LINE.search(f"\n{file.head}")
-    found = pieces(file, Opening(rf"\n[ \t]*\n(?={tag.group(1)} {{0,4}}-)" if tag else _TYPE, feeds=2))
-    outside.note(*next(found))
-    for line, text in found:
-        yield line, _values(f"\n{text}", line - 1, outside, doubt)
+def _each_line_a_field(text: str) -> Values | None:
+    """Return a record's values where each line is a field, as in most records; None where it takes a closer look."""
+    parts = _TAG.split(text)
+    if text.count("\n") != len(parts) // 2 or len(parts) < 5:
+        return None
+    values: Values = defaultdict(list)
+    for tag, value in zip(parts[1::2], map(str.strip, parts[2::2])):
+        if value:
+            values[tag].append(value)
+    doubtful = "ER" in values or len(values.get("TI", "")) > 1 or len(values.get("T1", "")) > 1
+    return None if doubtful else values
+
+
+def _between_blank_lines(head: str) -> Opening:
+    """Return what opens records that have neither types nor ends: their first tag, after a blank line if there are any."""
+    tag = _LINE.search(head)
+    if tag is None:
+        return Opening(_TYPE)
+    name = tag.group(1)
+    after_blank = Opening(rf"\n[ \t]*\n(?={name} {{0,4}}-)", feeds=2)
+    titles = len(_TITLE_LINE.findall(head))
+    if after_blank.first(f"\n{head}"[tag.start() + 2 :]) < 0 and titles == len(re.findall(rf"\n{name} {{0,4}}-", head)):
+        return Opening(rf"\n(?={name} {{0,4}}-)")
+    return after_blank
+
+
+def _leads(head: str) -> str:
+    """Return the tag that each record begins with where that is not its type; "" where there is none such."""
+    first = _LINE.search(head)
+    if first is None or (tag := first.group(1)) == "TY":
+        return ""
+    both = re.findall(rf"\n({tag}|TY) {{0,4}}-", head)
+    alternating = all(one != other for one, other in pairwise(both))
+    return tag if alternating and len(both) > 1 else ""
+
+
+def _glued(text: str) -> list[int]:
+    """Return where in a record's text types stand inside a line, each between titles of its own."""
+    if f"N1  - {REMAINDER}" in text:  # of our own, whose values may hold anything
+        return []
+    titles = [found.start() for found in _GLUED_TITLE.finditer(text)]
+    found, named = [], 0
+    for glued in _GLUED.finditer(text):
+        before = bisect_left(titles, glued.start())
+        if named < before < len(titles):
+            found.append(glued.end())
+            named = before
+    return found
+
+
+def _opens(piece: str, before: str) -> bool:
+    """Tell whether a line with a type opens a record, and is no line of the text of the one before, which lacks its end."""
+    if before.endswith("\n"):
+        return True
+    value = piece.partition("-")[2][:200].partition("\n")[0]
+    return _TAG_FOLLOWS.match(piece) is not None and _GOES_ON.match(value.strip()) is None
+
+
+def _parts_of(text: str, line: int) -> list[tuple[int, str]]:
+    """Cut a text that was mended as `pieces` cuts a file."""
+    found = []
+    for part in _PARTS.split(f"\n{text}"):
+        found.append((line, part))
+        line += part.count("\n") + 1
+    return found
 
 
 def _names_title(text: str) -> bool:
@@ -216,52 +438,15 @@ def _last_paragraph(text: str) -> int:
     return begin if text[begin:].strip() and _LINE.match(text, begin) else len(text)
 
 
-def _add_strays(text: str, line: int, last: tuple[int, Values] | None, outside: Outside) -> None:
-    """Give the tags after a record's end to it; anything else there is outside any record."""
-    parts = _split(text)
-    outside.note(line, parts[0])
-    line += parts[0].count("\n")
-    for tag, value in zip(parts[1::2], parts[2::2]):
-        line += 1
-        kept, beyond = first_paragraph(value)
-        if last is None:
-            outside.note(line, f"{tag}  - {kept}")
-        elif kept := kept.strip():
-            last[1][tag].append(kept)
-        outside.note(line + value.count("\n") - beyond.count("\n"), beyond)
-        line += value.count("\n")
-
-
-def _values(text: str, line: int, outside: Outside, doubt: Doubt) -> Values:
-    """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
-    parts = _TAG.split(text)
-    if text.count("\n") == len(parts) // 2:  # each line a field, as in most records
-        values: Values = defaultdict(list)
-        for tag, value in zip(parts[1::2], map(str.strip, parts[2::2])):
-            if value:
-                values[tag].append(value)
-        if "ER" not in values and len(values.get("TI", "")) < 2 and len(values.get("T1", "")) < 2:
-            return values
-    parts = _split(text)
-    doubt.repeated(_SIGNS, text, line)
-    if "ER" in parts:  # with words in its line, which say nothing: "End of reference"
-        at = parts.index("ER", 1)
-        beyond = parts[at + 1].partition("\n")[2]
-        outside.note(line + "".join(parts[:at]).count("\n") + at // 2 + 2, beyond)
-        del parts[at : at + 2]
-    else:
-        parts[-1] = _NUMBERED.sub("", parts[-1].rstrip())
-    return values_of(parts, _LISTS)
-
-
-def _split(text: str) -> list[str]:
+def _split(text: str, texts: list[int] | None = None) -> list[str]:
     """Split a record at the lines that begin a field: text, tag, value, tag, value, ...
 
-    Such lines look the same throughout a record. A line of a text that only begins like one is part of the text.
+    Such lines look the same throughout a record. A line of a text that only begins like one is part of the text; where
+    it is written as tags are, its place is added to `texts`.
     """
     parts = _LINE.split(text)
     blanks = set(parts[2::3])
-    if blanks <= {"  "} and "ER" not in parts:  # as in most records
+    if blanks <= {"  "} and "ER" not in parts and not _IN_TEXT.search(text):  # as in most records
         del parts[2::3]
         return parts
     strict = any(gap == "  " for tag, gap in zip(parts[1::3], parts[2::3]) if tag not in ("TY", "ER"))
@@ -270,7 +455,10 @@ def _split(text: str) -> list[str]:
     for line in found:
         before, value = text[at : line.start()], text[line.end() : line.end() + 200].partition("\n")[0]
         its_tag, gap = line.groups()
-        if _begins_field(its_tag, gap, value, strict, tag, before, line is found[-1]):
+        if its_tag in _NOT_IN_TEXT and tag in _PROSE and _IN_TEXT.match(text, line.start()):
+            if texts is not None and gap == "  ":
+                texts.append(line.start())
+        elif _begins_field(its_tag, gap, value, strict, tag, before, line is found[-1]):
             kept += [before, its_tag]
             tag, at = its_tag, line.end()
     return [*kept, text[at:]]

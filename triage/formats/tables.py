@@ -18,7 +18,8 @@ from ..wording import plural
 from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
-from .text import LONGEST, TextFile
+from .tagged import is_of_another
+from .text import LONGEST, TextFile, known_encoding
 
 if TYPE_CHECKING:
     import _csv
@@ -122,12 +123,29 @@ def records(
         raise _without_titles(path, header, [cells for _, cells in islice(rows, _SHOWN)])
     label = _labeller(path, header, label_column, tally)
     doubt = Doubt(tally)
+    short = Doubt(
+        tally,
+        "begins a row with fewer cells than the header names; a line's end inside a cell may have cut a record in two",
+    )
     if not tally.announced:
         raise InputError(f"{path} has a header but no record under it.")
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             if format == "parquet":
                 yield Item(line, Problem(line, "this row is empty; there is nothing to screen"))
+            continue
+        if len(header) > 1 and not any(cells[1:]) and is_of_another(cells[0]):
+            raise InputError(
+                f"{path}, line {line:,}: {cells[0].strip()[:60]!r} is no row of the table above it; several exports were "
+                f"joined. Put what begins in that line into a file of its own, and import both."
+            )
+        if (again := _header_again(cells, header)) is not None:
+            if not again:
+                raise InputError(
+                    f"{path}, line {line:,}: another header, with other columns ({', '.join(filter(None, cells))[:200]}); "
+                    f"several tables were joined. Put what begins in that line into a file of its own, and import both."
+                )
+            yield Item(line, Problem(line, "this row is the header once more; there is nothing to screen"))
             continue
         if len(cells) > len(header):
             tally.warn(line, f"{plural(len(cells), 'cell')} where the header has {len(header)}; all are kept")
@@ -137,6 +155,8 @@ def records(
                 message = f"this row holds only {said.strip()[:60]!r}; there is nothing to screen"
                 yield Item(line, Problem(line, message))
                 continue
+        if len(cells) < len(header) and format in ("csv", "tsv"):
+            short.note(line, next(filter(None, map(str.strip, cells)), ""))
         if "\n" in "".join(cells):
             for at, text in _inner_lines(cells):
                 inner, _ = _cells_of(text)
@@ -144,6 +164,18 @@ def records(
                     doubt.note(line + at, text)
         yield Item(line, columns.record(cells), label(cells, line))
     doubt.warn()
+    short.warn()
+
+
+def _header_again(cells: Sequence[str], header: Sequence[str]) -> bool | None:
+    """Return True for the header once more, False for another one, and None for a row."""
+    if not any(letters(cell) in COLUMNS["title"] for cell in cells if len(cell) < 40):
+        return None
+    said = [cell.strip() for cell in cells]
+    if said == list(header):
+        return True
+    known = sum(any(letters(cell) in names for names in COLUMNS.values()) for cell in said if cell)
+    return False if known > 2 and known >= len(list(filter(None, said))) / 2 else None
 
 
 def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -155,7 +187,7 @@ def _inner_lines(cells: Sequence[str]) -> Iterator[tuple[int, str]]:
             yield at, text
 
 
-def blank_rows(path: Path, format: str) -> list[int]:
+def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int]:
     """Return the lines of the empty rows among a table's records.
 
     `records` passes them over. A line of a text file with nothing on it is not a row.
@@ -163,13 +195,18 @@ def blank_rows(path: Path, format: str) -> list[int]:
     blank: list[int] = []
     since: list[int] = []
     begun = False
-    for line, cells in _table_rows(path, format, Tally())[0]:
+    for line, cells in _table_rows(path, format, _silent(encoding))[0]:
         if any(cell.strip() for cell in cells):
             blank += since
             since, begun = [], True
         elif cells and begun:
             since.append(line)
     return blank
+
+
+def _silent(encoding: str | None) -> Tally:
+    """Return a tally for what is read beside the records, whose warnings have been given."""
+    return Tally(encoding=known_encoding(encoding) if encoding else "")
 
 
 def _table_rows(
@@ -214,16 +251,21 @@ def under_header(path: Path, format: str, tally: Tally, is_header: IsHeader) -> 
 
 
 def rows_under_header(
-    path: Path, format: str, *, columns: Mapping[str, str] = MappingProxyType({}), sheet: str = ""
+    path: Path,
+    format: str,
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    sheet: str = "",
+    encoding: str | None = None,
 ) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
-    rows, _ = _table_rows(path, format, Tally(), sheet=sheet, named=columns)
+    rows, _ = _table_rows(path, format, _silent(encoding), sheet=sheet, named=columns)
     return _header(path, rows, columns)[0], rows
 
 
-def first_rows(path: Path, format: str, sheet: str = "") -> list[list[str]]:
+def first_rows(path: Path, format: str, tally: Tally, sheet: str = "") -> list[list[str]]:
     """Return the first rows with text of a table, among which its header is."""
-    rows, _ = _table_rows(path, format, Tally(), sheet=sheet)
+    rows, _ = _table_rows(path, format, tally, sheet=sheet)
     filled = ([cell.strip() for cell in cells] for _, cells in rows if any(map(str.strip, cells)))
     return list(islice(filled, _HEADER_WITHIN))
 
@@ -314,12 +356,13 @@ def _labeller(
 def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, int]:
     """Return the rows of a text with their lines, and how many have text, counted before."""
     csv.field_size_limit(LONGEST)
+    silent = Tally(encoding=tally.encoding)
     if delimiter is None:
-        table = detect(path, TextFile(path, Tally()).head)
+        table = detect(path, TextFile(path, silent).head)
         delimiter = "," if table is None else table.delimiter
     count, uneven, quoted = 0, 0, True
     try:
-        count, uneven = _count(_reader(path, Tally(), delimiter))
+        count, uneven = _count(_reader(path, silent, delimiter))
     except csv.Error as error:
         if "limit" in str(error):
             raise InputError(
@@ -329,11 +372,11 @@ def _delimited(path: Path, delimiter: str | None, tally: Tally) -> tuple[Rows, i
         uneven, count = -1, 0
     if uneven < 0 or (uneven and delimiter == "\t"):
         # Quotes that are literal: Web of Science's tables have no quoting at all.
-        plain_count, plain_uneven = _count(_reader(path, Tally(), delimiter, quoted=False))
+        plain_count, plain_uneven = _count(_reader(path, silent, delimiter, quoted=False))
         if not plain_uneven:
             quoted, count = False, plain_count
         elif uneven < 0:
-            count = _count(cells for _, cells in _mended(path, delimiter, Tally()))[0]
+            count = _count(cells for _, cells in _mended(path, delimiter, silent))[0]
             return _mended(path, delimiter, tally), count
     rows = _rows(path, _reader(path, tally, delimiter, quoted))
     if not quoted and delimiter != "\t":

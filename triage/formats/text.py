@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import InputError
+from . import encodings
 from .common import Tally
 
 # Characters of one line or one record. Abstracts have a few thousand; a file that goes past this is
@@ -26,6 +27,7 @@ _FOREIGN = re.compile(
     r"|(?<=[a-z])[\u0178\u017d](?![A-Z])|(?<!\w)[\u2020\u2021][a-z]"
 )
 _NOT_ASCII = re.compile(r"[^\x00-\xa0]+")
+_ESCAPES, _JAPANESE = "\x1b$", b"\x1b$"  # of ISO-2022-JP, which is all ASCII
 _MARKS = re.compile(r"^\ufeff+", re.MULTILINE)
 
 
@@ -60,20 +62,20 @@ def lines_of(text: str) -> list[str]:
 
 
 class TextFile:
-    """A text file: UTF-8, UTF-16 or UTF-32, else Windows-1252 line by line, with one warning.
+    """A text file: UTF-8, UTF-16 or UTF-32, else what its lines that are no UTF-8 turn out to be, with one warning.
 
-    Line by line, because files joined from several exports hold both.
+    Line by line, because files joined from several exports hold both; whole in the encoding that the user gave, if any.
     """
 
     def __init__(self, path: Path, tally: Tally):
         self.path, self.tally = path, tally
         self._head = read_head(path)
         self._size = max(path.stat().st_size, 1)
-        self._encoding = _encoding(self._head, path)
-        self._other = "windows-1252"
+        self._encoding = tally.encoding or _encoding(self._head, path)
+        self._other = ""
         if (declared := _DECLARED.match(self._head.lstrip())) and self._encoding == "utf-8":
-            self._other = _known(declared.group(1).decode("ascii", "replace")) or self._other
-        self._read_as = ""
+            self._other = _known(declared.group(1).decode("ascii", "replace"))
+        self._whole = self._told = False
         self._foreign = self._plausible = 0
         self._lines = 0
 
@@ -81,13 +83,31 @@ class TextFile:
     def head(self) -> str:
         """Its first characters, line ends made one kind."""
         if self._encoding != "utf-8":
+            if self.tally.encoding:
+                text = self._head.decode(self._encoding, "replace")
+                if text.count("\ufffd") > max(len(text) // 100, 1):
+                    raise InputError(
+                        f"{self.path} is not text in the encoding {self.tally.encoding}; give another --encoding, or none."
+                    )
+                return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
             whole = len(self._head) == self._size
             try:
                 text = codecs.getincrementaldecoder(self._encoding)().decode(self._head, final=whole)
             except UnicodeDecodeError as error:
                 raise self._damaged() from error
         else:
-            text = self._head.decode("utf-8", "replace")
+            cut = len(self._head) if len(self._head) == self._size else _whole(self._head)
+            try:
+                text = self._head[:cut].decode("utf-8")
+                if _ESCAPES in text:
+                    raise UnicodeDecodeError("utf-8", self._head, 0, 1, _ESCAPES)
+            except UnicodeDecodeError as error:
+                if error.reason != _ESCAPES:
+                    self._choose()
+                told, self._told = self._told, True
+                lines = self._head[:cut].removeprefix(codecs.BOM_UTF8).split(b"\n")
+                text = "\n".join(self._line(line, 0) for line in lines)
+                self._told, self._foreign, self._plausible = told, 0, 0
         return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
     def chunks(self) -> Iterator[str]:
@@ -134,7 +154,7 @@ class TextFile:
             yield rest.lstrip("\ufeff") if marks else rest
 
     def _wide(self, file: BinaryIO) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(self._encoding)()
+        decoder = codecs.getincrementaldecoder(self._encoding)("replace" if self.tally.encoding else "strict")
         held = ""
         try:
             while raw := file.read(_CHUNK):
@@ -143,6 +163,13 @@ class TextFile:
                 held = "\r" if text.endswith("\r") else ""
                 text = text[: len(text) - len(held)]
                 text = text.replace("\r\n", "\n").replace("\r", "\n")
+                if self.tally.encoding and not self._told and (at := text.find("\ufffd")) >= 0:
+                    self._told = True
+                    line = self._lines + text.count("\n", 0, at) + 1
+                    self.tally.warn(
+                        line,
+                        f"not all of it is {self.tally.encoding}: what is none, here and perhaps below, became \ufffd",
+                    )
                 self._lines += text.count("\n")
                 yield text.removeprefix("\ufeff")
             yield held.replace("\r", "\n") + decoder.decode(b"", final=True)
@@ -171,41 +198,84 @@ class TextFile:
     def _decoded(self, raw: bytes, *, final: bool) -> tuple[str, int]:
         """Return the text, and how many bytes of it: the last ones may be half of a character."""
         try:
-            text, cut = raw.decode("utf-8"), len(raw)
+            text, cut = ("", 0) if self._whole else (raw.decode("utf-8"), len(raw))
+            if self._whole or _ESCAPES in text:
+                raise UnicodeDecodeError("utf-8", raw, 0, 1, _ESCAPES)
         except UnicodeDecodeError as error:
             if not final and error.end == len(raw) and error.reason == "unexpected end of data":
                 text, cut = raw[: error.start].decode("utf-8"), error.start
             else:
+                if error.reason != _ESCAPES:
+                    self._choose()
                 cut = len(raw) if final else _whole(raw)
+                if not final and self._other not in ("", encodings.WINDOWS):  # whose letters take two bytes, perhaps
+                    cut = raw.rfind(b"\n") + 1 or (cut if len(raw) > LONGEST else 0)
                 text = "\n".join(self._line(line, n) for n, line in enumerate(raw[:cut].split(b"\n")))
                 if self._foreign > max(self._plausible, 1):
                     raise InputError(
                         f"{self.path} is neither UTF-8 nor Windows-1252 text, so its letters with accents, or of other "
-                        f"scripts, would come out wrong. Export it again with the encoding UTF-8, or open it in a text "
-                        f"editor and save it as UTF-8."
+                        f"scripts, would come out wrong. Give its encoding as --encoding NAME, or export it again with the "
+                        f"encoding UTF-8."
                     ) from error
         self._lines += text.count("\n")
         return text, cut
 
-    def _line(self, raw: bytes, number: int) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            pass
+    def _choose(self) -> None:
+        """Choose the encoding of the lines that are no UTF-8.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be told.
+        """
         if self._other:
-            name = "Windows-1252" if self._other == "windows-1252" else self._other
+            return
+        verdict = encodings.of_file(self.path)
+        if not verdict.encoding:
+            raise InputError(self._question(verdict))
+        self._other, self._whole = verdict.encoding, verdict.whole
+
+    def _question(self, verdict: encodings.Verdict) -> str:
+        candidates = dict.fromkeys((*verdict.candidates, encodings.WINDOWS, "utf-8"))
+        readings: dict[str, str] = {}
+        for name in candidates:
+            readings.setdefault(verdict.preview(name), name)
+        two = [f"{text!r} in {encodings.title_of(name)}" for text, name in list(readings.items())[:2]]
+        return (
+            f"{self.path} is neither UTF-8 nor Windows-1252 text, and its encoding cannot be told for sure: a line reads "
+            f"{' and '.join(two)}. Give the right one as --encoding NAME, such as {verdict.candidates[0]}; or export it again "
+            f"with the encoding UTF-8."
+        )
+
+    def _tell(self, number: int, name: str, *, sure: bool) -> None:
+        if not self._told:
+            self._told = True
+            check = "if its letters are wrong, give --encoding NAME" if sure else "check accents and dashes"
             self.tally.warn(
-                self._lines + number + 1,
-                f"not UTF-8; this line and others like it read as {name}: check accents and dashes",
+                self._lines + number + 1, f"not UTF-8; this line and others like it read as {name}: {check}"
             )
-            self._read_as, self._other = self._other, ""
-        if self._read_as == "windows-1252":
+
+    def _line(self, raw: bytes, number: int) -> str:
+        if _JAPANESE in raw:
+            try:
+                text = raw.decode("iso2022_jp_2")
+                self._tell(number, "ISO-2022-JP", sure=True)
+                return text
+            except UnicodeDecodeError:
+                pass
+        if not self._whole or raw.isascii():
+            try:
+                return raw.decode("utf-8")
+            except UnicodeDecodeError:
+                pass
+        self._tell(number, encodings.title_of(self._other), sure=self._other in encodings.KNOWN - {encodings.WINDOWS})
+        if self._other == encodings.WINDOWS:
             text = codecs.charmap_decode(raw, "strict", _WINDOWS)[0]
             foreign = len(_FOREIGN.findall(text))
             self._foreign += foreign
             self._plausible += len(_NOT_ASCII.findall(text)) - foreign
             return text
-        return raw.decode(self._read_as, "replace")
+        return raw.decode(self._other, "replace")
 
 
 def _whole(raw: bytes) -> int:
@@ -239,6 +309,24 @@ def _encoding(head: bytes, path: Path) -> str:
     if min(even, odd) > len(sample) // 50:
         raise InputError(f"{path} is not a text file, so it is not an export that triage reads.")
     return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def known_encoding(name: str) -> str:
+    """Return Python's name of an encoding of text that the user gave.
+
+    Raises
+    ------
+    InputError
+        When there is none of that name.
+    """
+    try:
+        "a".encode(name)  # not every codec is one of text
+        return codecs.lookup(name).name
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"--encoding {name!r} is not an encoding of text that is known here; examples are utf-8, windows-1252, gb18030, "
+            "big5, shift_jis, euc-kr, windows-1251, koi8-r, windows-1250, iso-8859-2 and mac-roman."
+        ) from error
 
 
 def _known(name: str) -> str:

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
-from .common import Doubt, Item, Tally, first_year, one_line, split_abstract
+from .common import UNOPENED, Doubt, Item, Tally, first_year, one_line, split_abstract
 from .markup import plain, readable
 from .names import one_each
-from .tagged import Opening, Outside, Values, nothing_but, pieces, values_of
+from .tagged import Opening, Others, Outside, Values, apart, nothing_but, pieces, values_of
 from .text import TextFile
 
 _TAG = re.compile(r"\n([A-Z][A-Z0-9])(?: |(?=\n|\Z))")
 _OPENS = Opening(r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))")
+_PARTS = Opening(
+    r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))|\nER[ \t]*(?=\n|\Z)", counts=r"\n(?=PT [A-Z]{1,2}[ \t]*(?:\n|\Z))"
+)
+_TYPE_ALONE = re.compile(r"PT [A-Z]{1,2}\s*")
+_TITLE_LINE = re.compile(r"\nTI ")
 _SIGNS = re.compile(r"\n(PT|TI|UT|ER)(?=[ \t\n]|\Z)")  # the second count
 _FILE_LINES = re.compile(r"(?:(?:\A|(?<=\n))(?:FN|VR|EF)\b[^\n]*)")
 # One value a line; in the others a line goes on with the one before it.
@@ -33,23 +38,37 @@ def looks_like(head: str) -> int:
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
     """Read Web of Science plain text."""
-    outside, doubt = Outside(tally), Doubt(tally)
-    found = pieces(TextFile(path, tally), _OPENS)
-    line, before = next(found)
-    outside.note(line, _FILE_LINES.sub("", before))
-    for line, piece in found:
-        doubt.repeated(_SIGNS, f"\n{piece}", line - 1)
-        parts = _TAG.split(f"\n{piece}")
-        if "ER" in parts:
-            at = parts.index("ER", 1)
-            beyond = "\n".join(filter(None, parts[at + 1 :]))
-            if any(tag not in ("ER", "EF", "FN", "VR") for tag in parts[at::2]) or parts[at + 1].strip():
-                outside.note(line + "".join(parts[:at]).count("\n") + at // 2, beyond)
-            parts = parts[:at]
-        values = values_of(parts, _LISTS)
-        yield nothing_but("PT", values, line) or Item(line, _record(values))
-    outside.warn()
-    doubt.warn()
+    outside, doubt, unopened, others = Outside(tally), Doubt(tally), Doubt(tally, UNOPENED), Others(path, "wos")
+    found = pieces(TextFile(path, tally), _PARTS)
+    following = next(found, None)
+    while following is not None:
+        line, piece = following
+        following = next(found, None)
+        text = f"\n{piece}"
+        if _OPENS.first(text) < 0:
+            others.refuse(text, line - 1)
+            text = _FILE_LINES.sub("", text)
+            first = _TAG.search(text)
+            if first is None or not _TITLE_LINE.search(text):
+                outside.note(line - 1, text)
+                continue
+            outside.note(line - 1, text[: first.start()])
+            line, text = line + text.count("\n", 0, first.start()), text[first.start() :]
+            unopened.note(line, text[1:].partition("\n")[0])
+            if following is not None and _TYPE_ALONE.fullmatch(following[1]):  # which comes last in such a record
+                text, following = f"{text}\n{following[1]}", next(found, None)
+            else:
+                tally.announced += 1
+        for n, part in enumerate(apart(text, _TITLE_LINE, _TAG)):
+            if n:
+                tally.announced += 1
+                unopened.note(line, part.strip().partition("\n")[0])
+            doubt.repeated(_SIGNS, part, line - 1)
+            values = values_of(_TAG.split(part), _LISTS)
+            yield nothing_but("PT", values, line) or Item(line, _record(values))
+            line += part.count("\n")
+    for each in (outside, doubt, unopened):
+        each.warn()
 
 
 def _record(values: Values) -> Record:

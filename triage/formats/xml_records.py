@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..wording import plural
 from . import markup
 from .common import Doubt, Problem, Tally, one_line
+from .tagged import Others
 from .text import LONGEST, TextFile
 
 _DEEPEST = 100
@@ -50,6 +51,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
     opens = re.compile(rf"<({'|'.join(names)})(?=[\s/>])")
     # The second count: records of another case, or with the prefix of a name space.
     loosely = re.compile(rf"<(?:[\w.-]{{1,40}}:)?(?:{'|'.join(names)})(?=[\s/>])", re.IGNORECASE)
+    others = Others(path, names[0])
     rest, line, repaired = "", 1, 0
     doubt = Doubt(tally)
     before_first = True
@@ -65,6 +67,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
             if before_first:
                 _refuse_entities(path, text[:start])
                 before_first = False
+            others.refuse(text[at:start], line)
             following = opens.search(text, found.end())
             close = text.find(f"</{found.group(1)}>", start, len(text) if following is None else following.start())
             end = close + len(found.group(1)) + 3
@@ -81,6 +84,7 @@ def elements(path: Path, tally: Tally, *names: str) -> Iterator[tuple[int, Eleme
         start = len(text) if found is None else found.start()
         if before_first:
             _refuse_entities(path, text)
+        others.refuse(text[at:start], line)
         line += text.count("\n", at, start)
         rest = text[start:]
         if len(rest) > LONGEST:

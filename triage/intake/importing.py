@@ -114,6 +114,7 @@ def import_files(
     add_reasons: bool = False,
     machine: Machine | None = None,
     of_a_person: bool = False,
+    encoding: str | None = None,
     progress: Progress = no_progress,
 ) -> list[Imported]:
     """Read exports and add their records, each file whole or not at all.
@@ -154,6 +155,8 @@ def import_files(
         where a table has columns for them.
     of_a_person : bool
         Whether the user says that they are a person's, whatever names the files hold.
+    encoding : str, optional
+        Of files of text; found out by default.
     progress : callable
         See `ranking.review.ReviewModel`.
 
@@ -168,7 +171,7 @@ def import_files(
     if machine is not None:
         project.log.check_machine(machine.name)
     named = {path: printable(sources.get(path, source or "")) or None for path in paths}
-    asked = _Asked(format, label_column, reviewer_column, machine, of_a_person, columns, sheet)
+    asked = _Asked(format, label_column, reviewer_column, machine, of_a_person, columns, sheet, encoding)
     plain = replace(asked, columns={})
     with_columns = {path for path in paths if columns and _has_columns(path, asked)} or (
         set(paths) if columns else set()
@@ -256,20 +259,29 @@ class _Asked:
     of_a_person: bool
     columns: Mapping[str, str]
     sheet: str
+    encoding: str | None
     as_before: bool = False  # its columns are those of an earlier file
 
     def open(self, path: Path) -> formats.Stream:
-        return apart.open_records(path, self.format, self.label_column, columns=self.columns, sheet=self.sheet)
+        return apart.open_records(
+            path, self.format, self.label_column, columns=self.columns, sheet=self.sheet, encoding=self.encoding
+        )
 
     def rows(self, path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         """Return the names of a table's columns, and the rows under them."""
-        return apart.rows_under_header(path, self.format, columns=self.columns, sheet=self.sheet)
+        return apart.rows_under_header(
+            path, self.format, columns=self.columns, sheet=self.sheet, encoding=self.encoding
+        )
+
+    def first_rows(self, path: Path) -> list[list[str]]:
+        """Return the first rows of a table, none of any other file."""
+        return apart.first_rows(path, self.format, columns=self.columns, sheet=self.sheet, encoding=self.encoding)
 
 
 def _has_columns(path: Path, asked: _Asked) -> bool:
     """Tell whether a file is a table that has the columns that were named."""
     try:
-        rows = apart.first_rows(path, asked.format, columns=asked.columns, sheet=asked.sheet)
+        rows = asked.first_rows(path)
     except InputError:
         return False  # what is wrong with it is said when it is read
     return any({*asked.columns.values()} <= {*row} for row in rows)
@@ -282,9 +294,7 @@ def _as_before(project: Project, path: Path, asked: _Asked) -> _Asked:
         return asked
     for named in notes:
         found = replace(asked, columns=named["columns"], as_before=True)
-        if _has_columns(path, found) and named["header"] in apart.first_rows(
-            path, asked.format, columns=named["columns"], sheet=asked.sheet
-        ):
+        if _has_columns(path, found) and named["header"] in found.first_rows(path):
             return found
     return asked
 

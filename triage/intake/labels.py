@@ -83,6 +83,7 @@ def label(
     reviewer_column: str | None = None,
     machine: Machine | None = None,
     of_a_person: bool = False,
+    encoding: str | None = None,
 ) -> Labelled:
     """Take decisions made elsewhere: a table with `record_id`, `label` and optional `reason`, `note`, `tags`.
 
@@ -110,6 +111,8 @@ def label(
         Whose labels they are, where they are a machine's.
     of_a_person : bool
         Whether the user says that they are a person's, whatever names the file holds.
+    encoding : str, optional
+        Of a file of text; found out by default.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def label(
     review = project.snapshot()
     stage = review.stage(stage_name)
     faults = Faults(str(path))
-    table = _read_decisions(path, faults, machine is not None, reviewer_column)
+    table = _read_decisions(path, faults, machine is not None, reviewer_column, encoding)
     if machine is None and not of_a_person:
         ask_whose(path, [table.labels], table.reviewers)
     if machine is not None:
@@ -413,12 +416,14 @@ def _columns_of(header: Sequence[str]) -> dict[str, list[int]]:
     return places
 
 
-def _read_decisions(path: Path, faults: Faults, of_a_machine: bool, reviewer_column: str | None) -> _Decisions:
+def _read_decisions(
+    path: Path, faults: Faults, of_a_machine: bool, reviewer_column: str | None, encoding: str | None
+) -> _Decisions:
     """Return the rows of a table of decisions, or of a machine's labels, without those that go to `faults`."""
     if path.is_file() and not path.stat().st_size:
         raise InputError(f"{path} is empty; write the columns record_id and label, and a row for each record.")
     unit, header, rows, tally = apart.open_table(
-        path, lambda cells: all(_columns_of(cells)[name] for name in _needed(cells, of_a_machine))
+        path, lambda cells: all(_columns_of(cells)[name] for name in _needed(cells, of_a_machine)), encoding
     )
     places = _columns_of(header)
     once = _needed(header, of_a_machine)
