@@ -60,6 +60,7 @@ def import_files(
         str, Form(max_length=10_000, description='As JSON, the columns of a table by field: {"title": "Study name"}.')
     ] = "",
     sheet: Annotated[str, Form(max_length=200)] = "",
+    encoding: Annotated[str, Form(max_length=40)] = "",
     machine: Annotated[str, Form(max_length=200)] = "",
     person: Annotated[bool, Form()] = False,
 ) -> dict[str, object]:
@@ -89,6 +90,7 @@ def import_files(
                 sources={path: given for path, given in zip(paths, sources or ()) if given.strip()},
                 columns=named,
                 sheet=sheet,
+                encoding=encoding.strip() or None,
                 progress=progress.report,
                 machine=Machine.of(machine) if machine.strip() else None,
                 of_a_person=person,

@@ -73,6 +73,8 @@ async function read(exports, columns = null) {
     for (const field of named.querySelectorAll("input")) data.append("sources", field.value);
     data.append("machine", form.elements.machine.value);
     data.append("person", form.elements.person.checked);
+    data.append("encoding", form.elements.encoding.value);
+    data.append("sheet", form.elements.sheet.value);
     if (columns) data.append("columns", JSON.stringify(columns));
     const answer = await api("/api/import", { form: data, seconds: 1800 });
     said.textContent = "";
