@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,25 @@ from typing import Any
 from urllib.parse import unquote
 
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,500}", re.IGNORECASE)
+_PLAIN_DOI = re.compile(r"10\.\d{4,9}/[a-zA-Z0-9._-]{1,200}(?<=[a-zA-Z0-9])")
+# What addresses add to a DOI, and what no DOI ends with.
+_DOI_TAIL = re.compile(
+    r"(?:/(?:full|pdf|epdf|abstract|abs|fulltext|full-text|full/html|html|meta|summary|references|citation|suppl_file)"
+    r"|;jsessionid=.*|[?&][\w.%-]{1,40}=.*|\?via.*|\?|#(?=[a-z]{3}).*|\[doi\]?|\s)+\Z"
+)
+_TAILED = re.compile(r"[?#&;[]")
+_REGISTERS = re.compile(
+    r"(?<![A-Za-z0-9])(?:(NCT)[ -]?0*(?=\d{8}(?!\d))(\d{8})|(ISRCTN)[ -]?(\d{8})|(ACTRN)[ -]?(\d{14})|(DRKS)[ -]?(\d{8})"
+    r"|(ChiCTR)[ -]?((?:[A-Z]{2,4}-)?[A-Z]{0,4}-?\d{8,10})"
+    r"|(EUCTR|EudraCT)(?: ?(?:number|no\.?|nr\.?)?:? ?|-)?(20\d\d-\d{6}-\d\d)"
+    r"|(UMIN)[ -]?(\d{9})|(JPRN)-?(\w{5,20})|(NTR)[ -]?(\d{2,5})|(NL-OMON)[ -]?(\d{4,6})|(IRCT)[ -]?(\d{8,20}N\d{1,3})"
+    r"|(CTRI)/?(\d{4}/\d{2,3}/\d{6})|(PACTR)[ -]?(\d{15,16})|(KCT)[ -]?(\d{7})|(TCTR)[ -]?(\d{11})|(RBR)-(\w{6,8})"
+    r"|(SLCTR)/?(\d{4}/\d{3})|(CRD)[ -]?(42\d{9,12}))(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_REGISTER_NAMES = tuple(
+    "CTR CTN NCT DRKS udraCT UDRACT UMIN JPRN NTR OMON RBR CRD42 KCT IRCT".split()  # parts of the names above
+)
 _PMID = re.compile(r"^\s*(?:pmid:?\s*)?0*([1-9]\d{0,8})(?:\.0)?\s*(?:\[pmid\])?\s*$", re.IGNORECASE)
 _NO_ABSTRACT = re.compile(
     r"\W*(?:n\.?/?a\.?|none|null|nan|(?:abstract )?(?:not available|unavailable|not applicable)|none available"
@@ -74,21 +94,57 @@ class Record:
 def normal_doi(text: str) -> str:
     """Return the bare lower-case DOI found in `text`, or "" if it has none.
 
-    Resolver addresses, "doi:" prefixes, percent escapes and closing punctuation are dropped.
+    Resolver addresses, "doi:" prefixes, escapes of addresses, HTML and BibTeX, closing punctuation, and what an address
+    adds ("/full", "?via=ihub", ";jsessionid=1", "#abstract") are dropped.
 
     Examples
     --------
     >>> normal_doi("https://doi.org/10.1002/CPP.2398.")
     '10.1002/cpp.2398'
     """
-    found = _DOI.search(unquote(text))
+    if _PLAIN_DOI.fullmatch(text):  # as most are
+        return text.lower()
+    if "%" in text:
+        text = unquote(text)
+        if "%" in text:  # escaped twice
+            text = unquote(text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:  # of BibTeX; no DOI holds one
+        text = text.replace("\\", "")
+    found = _DOI.search(text)
     if found is None:
         return ""
-    doi = found.group().lower().rstrip(".,;:'\"")
+    doi = found.group().lower().rstrip(".,;:/'\"")
+    if "/" in doi.partition("/")[2] or not doi[-1].isalnum() or _TAILED.search(doi):
+        doi = _DOI_TAIL.sub("", doi).rstrip(".,;:'\"")
     # A closing bracket belongs to the DOI only when the DOI opened it: 10.1016/s0140(05)1-x.
     while doi and doi[-1] in ")]>" and doi.count(doi[-1]) > doi.count({")": "(", "]": "[", ">": "<"}[doi[-1]]):
         doi = doi[:-1].rstrip(".,;:'\"")
     return doi
+
+
+def registrations(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the numbers of registers of trials and reviews in some texts, each written in one way, none twice.
+
+    Examples
+    --------
+    >>> registrations(["ClinicalTrials.gov/NCT01234567", "ISRCTN 12345678; NCT 01234567"])
+    ('NCT01234567', 'ISRCTN12345678')
+    """
+    found: dict[str, None] = {}
+    joined = "\n".join([text for text in texts if len(text) < 500])
+    if not any(name in joined for name in _REGISTER_NAMES):
+        return ()
+    for parts in _REGISTERS.findall(joined):
+        register, number = (part.upper() for part in parts if part)
+        register = {"EUDRACT": "EUCTR"}.get(register, register)
+        if register == "JPRN" and number.startswith("UMIN"):
+            register, number = "UMIN", number.removeprefix("UMIN")
+        mark = {"CTRI": "/", "SLCTR": "/", "RBR": "-", "JPRN": "-"}.get(register, "")
+        mark = "-" if register == "CHICTR" and number[0].isalpha() else mark
+        found[f"{register}{mark}{number}"] = None
+    return tuple(found)
 
 
 def normal_pmid(text: str) -> str:
