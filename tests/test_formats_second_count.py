@@ -245,3 +245,34 @@ def test_tables_that_were_joined(tmp_path):
     assert [(p.line, "header once more" in p.message) for p in reading.problems] == [(3, True)]
     with pytest.raises(InputError, match=r"line 3: another header.*joined"):
         read(tmp_path, CSV + "year,doi,title\n2001,10.1000/2,B title\n", "x.csv")
+
+
+# -- a file that fits two formats -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lines, format",
+    [
+        ("PY  - 2001", "ris"),
+        ("KW  - peers", "ris"),
+        ("DP  - 2001", "nbib"),
+        ("FAU - Roe, Ann", "nbib"),
+        ("VI  - 3", "nbib"),
+    ],
+)
+def test_tagged_text_without_an_opening_line_is_known_by_its_tags(tmp_path, lines, format):
+    text = f"TI  - One\nAB  - Text.\nAU  - Roe A\nLA  - eng\n{lines}\n\n"
+    reading = read(tmp_path, text + text.replace("One", "Two"), "x.txt")
+    assert reading.format == format and [r.title for r in reading.records] == ["One", "Two"]
+
+
+@pytest.mark.parametrize("lines", ["SO  - A journal", "PY  - 2001\nMH  - Peers"])
+def test_tagged_text_that_may_be_either_is_asked_about(tmp_path, lines):
+    text = f"TI  - One\nAB  - Text.\nAU  - Roe A\nLA  - eng\n{lines}\n\n"
+    path = tmp_path / "x.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="Give --format ris or --format nbib"):
+        formats.read(path)
+    for format in ("ris", "nbib"):
+        (record,) = formats.read(path, format=format).records
+        assert record.title == "One"

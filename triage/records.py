@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,13 @@ from typing import Any
 from urllib.parse import unquote
 
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,500}", re.IGNORECASE)
+_PLAIN_DOI = re.compile(r"10\.\d{4,9}/[a-zA-Z0-9._-]{1,200}(?<=[a-zA-Z0-9])")
+# What addresses add to a DOI, and what no DOI ends with.
+_DOI_TAIL = re.compile(
+    r"(?:/(?:full|pdf|epdf|abstract|abs|fulltext|full-text|full/html|html|meta|summary|references|citation|suppl_file)"
+    r"|;jsessionid=.*|[?&][\w.%-]{1,40}=.*|\?via.*|\?|#(?=[a-z]{3}).*|\[doi\]?|\s)+\Z"
+)
+_TAILED = re.compile(r"[?#&;[]")
 _PMID = re.compile(r"^\s*(?:pmid:?\s*)?0*([1-9]\d{0,8})(?:\.0)?\s*(?:\[pmid\])?\s*$", re.IGNORECASE)
 _NO_ABSTRACT = re.compile(
     r"\W*(?:n\.?/?a\.?|none|null|nan|(?:abstract )?(?:not available|unavailable|not applicable)|none available"
@@ -74,17 +82,30 @@ class Record:
 def normal_doi(text: str) -> str:
     """Return the bare lower-case DOI found in `text`, or "" if it has none.
 
-    Resolver addresses, "doi:" prefixes, percent escapes and closing punctuation are dropped.
+    Resolver addresses, "doi:" prefixes, escapes of addresses, HTML and BibTeX, closing punctuation, and what an address
+    adds ("/full", "?via=ihub", ";jsessionid=1", "#abstract") are dropped.
 
     Examples
     --------
     >>> normal_doi("https://doi.org/10.1002/CPP.2398.")
     '10.1002/cpp.2398'
     """
-    found = _DOI.search(unquote(text))
+    if _PLAIN_DOI.fullmatch(text):  # as most are
+        return text.lower()
+    if "%" in text:
+        text = unquote(text)
+        if "%" in text:  # escaped twice
+            text = unquote(text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:  # of BibTeX; no DOI holds one
+        text = text.replace("\\", "")
+    found = _DOI.search(text)
     if found is None:
         return ""
-    doi = found.group().lower().rstrip(".,;:'\"")
+    doi = found.group().lower().rstrip(".,;:/'\"")
+    if "/" in doi.partition("/")[2] or not doi[-1].isalnum() or _TAILED.search(doi):
+        doi = _DOI_TAIL.sub("", doi).rstrip(".,;:'\"")
     # A closing bracket belongs to the DOI only when the DOI opened it: 10.1016/s0140(05)1-x.
     while doi and doi[-1] in ")]>" and doi.count(doi[-1]) > doi.count({")": "(", "]": "[", ">": "<"}[doi[-1]]):
         doi = doi[:-1].rstrip(".,;:'\"")

@@ -169,7 +169,13 @@ def detect(path: Path, columns: Mapping[str, str] = MappingProxyType({}), encodi
     if labelled.looks_like_pubmed(text):
         return "pubmed-text"
     if nbib.looks_tagged(text):
-        return "nbib"
+        if (medline := ris.fits_medline(text)) is not None:
+            return "nbib" if medline else "ris"
+        raise InputError(
+            f"{path} is tagged text that may be RIS or MEDLINE's (nbib): it has neither TY nor PMID lines, and its tags do not "
+            f"decide it. Read as ris, JO and T2 are journals, PY is the year and KW keywords; read as nbib, these are JT, DP "
+            f"and MH, and the others are kept as further fields. Give --format ris or --format nbib."
+        )
     for kind, sign in _NEAR_EXPORTS:
         if sign.search(text):
             raise InputError(f"{path} is {kind}")

@@ -18,7 +18,7 @@ from ..records import Record, normal_doi, normal_title
 from ..wording import plural
 from . import archives
 from .common import Item, Problem, Tally, first_year, one_line, split_abstract
-from .markup import readable
+from .facts import completed
 from .text import LONGEST
 
 _LARGEST = 2**31  # bytes of one member, unpacked
@@ -210,7 +210,7 @@ def _kept(row: sqlite3.Row) -> Record:
         doi=normal_doi(str(row["doi"] or "")),
         extra=extra,
     )
-    return readable(record)
+    return completed(record)
 
 
 def _of_version_1(project: _Project, tally: Tally) -> Iterator[Item]:

@@ -30,7 +30,8 @@ from .common import (
     with_remainder,
 )
 from .details import details
-from .markup import plain as plain_text, readable
+from .facts import completed
+from .markup import plain as plain_text
 from .tagged import BLANK, Opening, Others, pieces
 from .text import TextFile
 
@@ -334,7 +335,7 @@ def _record(kind: str, fields: Fields) -> Record:
             if name not in ours and (value := latex.plain(_WRAPPED.sub(" ", raw)).strip())
         },
     )
-    record = readable(record)
+    record = completed(record)
     return with_remainder(record, left_over) if left_over else record
 
 

@@ -18,7 +18,8 @@ from .common import (
     remainder,
     with_remainder,
 )
-from .markup import plain, readable
+from .facts import MISSING, completed
+from .markup import plain
 from .names import one_each
 
 # Column names as databases and reference managers write them, compared by their letters only; the first
@@ -174,8 +175,6 @@ COLUMNS = {
     ),
 }
 _OF_JOURNALS = frozenset({"volume", "issue", "issn", "pages", "cites", "gsrank", "centralid"})
-# What programs write where a field is missing, such as R; in a title it may be the title.
-_MISSING = frozenset({"na", "n/a", "nan", "<na>", "none", "null", "-", "not available"})
 _NEVER_NA = frozenset({"authors", "journal", "language", "type", "keywords"})
 _AS_FORMULA = re.compile(r'="([^"]*)"')  # as EBSCO has dates and numbers, so that Excel leaves them alone
 _MARKED = ("=", "'")  # such cells may be more than they say
@@ -264,7 +263,7 @@ class Columns:
         for field, places in self.at.items():
             for at in places:
                 if at < len(cells) and (text := cells[at]) and (text := self._said(text)):
-                    if text.lower() in _MISSING and field in _NEVER_NA:
+                    if text.lower() in MISSING and field in _NEVER_NA:
                         continue
                     found[field], taken[field] = text, at
                     break
@@ -300,7 +299,7 @@ class Columns:
             keywords=_several(cell("keywords", "")),
             extra=extra,
         )
-        record = readable(record)
+        record = completed(record)
         left_over = "".join(cells[at] for at in self._remainder if at < len(cells))
         return with_remainder(record, left_over) if left_over else record
 
@@ -334,10 +333,6 @@ def _people(text: str) -> tuple[str, ...]:
         return one_each(["; ".join(people)]) if "; and " in text or "; & " in text else people
     if len(apart := one_each([text])) > 1:
         return apart
-    # Rayyan: "Doe, Jane and Roe, R"; a single name may hold the word.
-    parts = [one_line(part) for part in text.split(" and ")]
-    if len(parts) > 1 and all("," in part for part in parts):
-        return tuple(parts)
     parts = [one_line(part) for part in text.split(",")]
     whole_names = len(parts) > 1 and all(" " in part for part in parts)
     return tuple(parts) if whole_names else tuple(filter(None, [one_line(text)]))

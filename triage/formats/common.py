@@ -39,7 +39,7 @@ _DOI_ASKED = re.compile(
     r"https?://\S{1,300}?[?&]doi=(10\.\d{4,9}(?:/|%2f)[^&\s]{1,300})(?:&\S*)?\s*", re.IGNORECASE
 )  # Scopus
 _DOI_NOTE = re.compile(
-    r"(?:^|[;.\n]\s{0,9}|\|\s?)(?:doi\s?[:=]\s?|doi (?=10\.)|https?://(?:dx\.)?doi\.org/)(10\.\d{4,9}/[^\s;|]{1,300})",
+    r"(?:^|[;.\n]\s{0,9}|\|\s?)(?:doi\s?[:=]\s?|doi (?=10\.)|https?://(?:dx\.)?doi\.org/)(10\.\d{4,9}(?:/|%2f)[^\s;|]{1,300})",
     re.IGNORECASE,
 )
 # Notes with such words may name another article's.

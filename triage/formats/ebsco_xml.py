@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, split_abstract
-from .markup import readable
+from .facts import completed
 from .xml_records import add, elements, paragraphs_of, text_of
 
 _TAKEN = frozenset({"atl", "au", "ab", "jtl", "subj", "doctype", "language", "dt"})
@@ -70,4 +70,4 @@ def _record(found: Element) -> Record:
         keywords=tuple(filter(None, (text_of(e) for e in header.iter("subj")))),
         extra=extra,
     )
-    return readable(record)
+    return completed(record)

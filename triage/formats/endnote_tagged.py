@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import UNOPENED, Doubt, Item, Tally, first_year, one_line, split_abstract
-from .markup import readable
+from .facts import completed
 from .tagged import BLANK, Indented, Opening, Others, Outside, Values, apart, nothing_but, pieces, values_of
 from .text import TextFile
 
@@ -99,4 +99,4 @@ def _record(values: Values) -> Record:
         keywords=tuple(map(one_line, values.pop("%K", ()))),
         extra={**({"%X": others} if others else {}), **{tag: tuple(found) for tag, found in values.items()}},
     )
-    return readable(record)
+    return completed(record)

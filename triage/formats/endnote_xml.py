@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, pmid_in_notes, split_abstract
-from .markup import readable
+from .facts import completed
 from .xml_records import add, elements, paragraphs_of, text_of
 
 # Elements that become fields of a record; every other text is kept under its own element's name.
@@ -129,7 +129,7 @@ def _record(found: Element) -> Record:
         keywords=tuple(take("keywords/keyword")),
         extra=extra,
     )
-    return readable(record)
+    return completed(record)
 
 
 def _leaves(element: Element, where: str = "") -> Iterator[tuple[str, Element]]:

@@ -43,7 +43,7 @@ _NO_LABELS = frozenset({"unlabelled", "unassigned"})
 _FIELD_NAMES = frozenset({"abstract", "summary"})
 # As an exponent: "10<sup>5</sup>" is no 105.
 _POWER = re.compile(rf"<({_PREFIX}sup)>(?=[-+\u2212]?\d{{1,3}}</\1>)", re.IGNORECASE)
-_ROUNDS = 3  # text that was escaped twice needs three
+_ROUNDS = 4  # text that was escaped three times needs four
 NOTICE = "CopyrightInformation"
 
 

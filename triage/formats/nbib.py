@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import UNOPENED, Doubt, Item, Tally, first_year, one_line, split_abstract
-from .markup import readable
+from .facts import completed
 from .tagged import (
     BLANK,
     DASH,
@@ -146,4 +146,4 @@ def _record(values: Values) -> Record:
         keywords=tuple(map(one_line, (*headings, *words))),
         extra={**extra_first, **extra},
     )
-    return readable(record)
+    return completed(record)

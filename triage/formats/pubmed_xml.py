@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import Item, Problem, Tally, first_year, split_abstract
-from .markup import readable
+from .facts import completed
 from .xml_records import add, elements, text_of
 
 # Texts that are fields of the record, or say nothing of it; every other text is kept as an extra field.
@@ -129,7 +129,7 @@ def _record(found: Element) -> Record:
         keywords=tuple(filter(None, (*headings, *words))),
         extra=extra,
     )
-    return readable(record)
+    return completed(record)
 
 
 def _abstract(found: Element | None) -> str:

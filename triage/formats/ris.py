@@ -21,19 +21,15 @@ from .common import (
     ExportRow,
     Item,
     Tally,
-    doi_elsewhere,
     first_year,
     folded,
     one_line,
-    pmid_in_notes,
-    pmid_of,
     remainder,
     split_abstract,
     with_remainder,
 )
 from .details import details, is_medline
-from .markup import readable
-from .names import one_each
+from .facts import completed
 from .tagged import (
     BLANK,
     DASH,
@@ -84,7 +80,8 @@ _TITLE_LINE = re.compile(r"\n(?:TI|T1) {0,4}- ")
 _GOES_ON = re.compile(r"[a-z][a-z-]*[,;:.]? \S")
 # What only RIS, or only MEDLINE, has at its lines' beginning: for files that give no types.
 _RIS_ALONE = frozenset("T1 T2 A1 N2 JO JF PY Y1 SP EP VL UR KW DO".split())
-_MEDLINE_ALONE = frozenset("DP JT TA PT MH OT VN UI YR LG IP VI PG".split())
+_MEDLINE_ALONE = frozenset("DP JT TA PT MH OT VN UI YR LG IP VI PG FAU PMID OWN STAT".split())
+_WIDE_TAG = re.compile(r"\n([A-Z]{3,4}) {0,1}- ")
 # The second count: lines that open, name or end a record, in whatever way they are written.
 _SIGNS = re.compile(
     rf"\n{BLANK}{{0,3}}+(TY|TI|T1|ER(?=[^\w\n]*(?:\n|\Z))|(?:(?i:TY|TI|T1)(?={BLANK}{{2}}{DASH}{BLANK}[A-Z])))"
@@ -102,12 +99,6 @@ _NUMBERED = re.compile(r"\n[ \t]*\n[^\w\n]{0,9}\d{1,9}[^\w\n]{0,9}\Z")
 _EBSCO_LANGUAGE = re.compile(r"(?:^|[.;] )Language: ([A-Z][a-z]+(?:[,/;] ?[A-Z][a-z]+)*)(?=[.;]|$)")
 _EBSCO_TYPE = re.compile(r"(?:^|[.;] )Publication Type: ([^.:]{1,200}?)(?=; [A-Z][A-Za-z ]{2,40}: |\.|;?\s*$)")
 _LISTS = frozenset({"KW", "AU", "A1", "A2", "A3", "A4"})
-_DOI_TAGS = tuple("UR L3 L1 L2 L4 LK M1 M3 AN ID C3 C7 U1 U2 U3 U4 U5".split())
-_EARLY_ACCESS = re.compile(
-    r"[A-Z]{3}(?:-[A-Z]{3})?(?: \d{1,2})? (?:19|20)\d\d", re.IGNORECASE
-)  # in C6, of Web of Science
-_PUBMED_PAGE = re.compile(r"(?:ncbi\.nlm\.nih\.gov/pubmed|pubmed\.ncbi\.nlm\.nih\.gov)/(\d+)")
-_OVID_MEDLINE = re.compile(r"ovid.*[?&]D=(?:med|prem|ppez)\w*&.*\bAN=(\d+)", re.IGNORECASE)
 # PsycINFO has its classification where others have the type: "Health Psychology & Medicine [3360]".
 _CLASSIFICATION = re.compile(r".*\D\[?\d{4}\]?$")
 _TYPE_CODES = {
@@ -164,6 +155,13 @@ def looks_like(head: str) -> int:
     ends = _ENDS.first(text) >= 0 and any(tag in tags for tag in _TITLES)
     unmistakable = len(tags & _RIS_ALONE) > 1 and not tags & {*_MEDLINE_ALONE, "PMID"}
     return first.start() if first and (ends or unmistakable) else -1
+
+
+def fits_medline(head: str) -> bool | None:
+    """Tell whether tagged text without types or PubMed numbers is MEDLINE's (True) or RIS (False); None if either."""
+    tags = {tag for tag, _ in _LINE.findall(f"\n{head}")} | set(_WIDE_TAG.findall(f"\n{head}"))
+    ris, medline = bool(tags & _RIS_ALONE), bool(tags & _MEDLINE_ALONE)
+    return medline if ris != medline else None
 
 
 def records(path: Path, tally: Tally) -> Iterator[Item]:
@@ -249,7 +247,8 @@ class _Reading:
                     else:
                         text, line = lead + text, lead_line
                     lead = ""
-                here += self._several(text, line)
+                plain = _each_line_a_field(text)
+                here += self._several(text, line) if plain is None else [(line + 1, plain)]
             elif text.isspace():
                 continue
             elif (first := _LINE.search(text)) is None or not _names_title(text):
@@ -301,8 +300,6 @@ class _Reading:
 
     def _several(self, text: str, line: int) -> list[tuple[int, Values]]:
         """Return a record's line and values, or those of several that run together; see `_values` for `text`."""
-        if (plain := _each_line_a_field(text)) is not None:
-            return [(line + 1, plain)]
         parts = [(text, line)]
         if text.count("TY  - ") > 1 and (glued := _glued(text)):
             parts = []
@@ -322,6 +319,8 @@ class _Reading:
                 parts.append((part, line))
                 line += part.count("\n")
         self._tally.announced += len(parts) - 1
+        if len(parts) == 1:
+            return [(line + 1, self._closely(text, line))]
         return [(at + 1, self._values(part, at)) for part, at in parts]
 
     def _add_strays(self, text: str, line: int, last: tuple[int, Values] | None) -> None:
@@ -342,8 +341,11 @@ class _Reading:
 
     def _values(self, text: str, line: int) -> Values:
         """Return a record's values by tag; `text` begins with the line feed before a line of the file."""
-        if (plain := _each_line_a_field(text)) is not None:
-            return plain
+        plain = _each_line_a_field(text)
+        return self._closely(text, line) if plain is None else plain
+
+    def _closely(self, text: str, line: int) -> Values:
+        """Return the values of a record whose lines are not each a field; see `_values`."""
         self._others.refuse(text, line)
         texts: list[int] = []
         parts = _split(text, texts)
@@ -523,23 +525,20 @@ def _record(values: Values) -> Record:
         year = first_year(dates)
         if year is not None and len(dates) == 1 and dates[0] == str(year):
             del values[tag]
-    if year is None and "C6" in values:
-        year = first_year(v for v in values["C6"] if _EARLY_ACCESS.fullmatch(v))
     doi = ""
     if "DO" in values:
         doi = next((d for v in values["DO"] if (d := normal_doi(v))), "")
         if doi and values["DO"] == [doi]:
             del values["DO"]
-    if not doi:
-        doi = doi_elsewhere([v for tag in _DOI_TAGS if tag in values for v in values[tag]], values.get("N1", ()))
-    pmid = _pmid(values)
+    # Ovid's MEDLINE has its number here, where others have a reference's; `facts` knows the other places.
+    ovid = any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ()))
+    pmid = next((found for value in values.get("ID", ()) if (found := normal_pmid(value))), "") if ovid else ""
     languages = pop("LA", None) or pop("LG", None)
     language = one_line("; ".join(languages)) if languages else ""
     left_over = ""
     if "N1" in values:
         notes = pop("N1")
         language, kind = _from_ebsco(notes, language, kind)
-        pmid = pmid or pmid_in_notes(notes)
         left_over = next((n for n in notes if n.startswith(f"{REMAINDER} ")), "").removeprefix(f"{REMAINDER} ")
         notes = [n for n in notes if not n.startswith((f"{REMAINDER} ", "triage: "))]
         if notes:
@@ -547,9 +546,9 @@ def _record(values: Values) -> Record:
     authors = _authors(values)
     words = pop("KW", ())
     extra = {tag: tuple(found) for tag, found in values.items()}
-    for tag, found in kept.items():
-        extra[tag] = found + extra.get(tag, ())
-    record = readable(
+    for tag, more in kept.items():
+        extra[tag] = more + extra.get(tag, ())
+    record = completed(
         Record(
             title=one_line(titles[0]),
             abstract=abstract,
@@ -576,7 +575,7 @@ def _authors(values: Values) -> tuple[str, ...]:
         authors = pop("A1", None) or pop("A2", None) or pop("A3", None) or pop("A4", [])
     elif leads and not {*map(_family, values["A1"])} & {*map(_family, authors)}:
         authors = pop("A1") + authors
-    return one_each(authors)
+    return tuple(authors)
 
 
 def _family(name: str) -> str:
@@ -593,35 +592,6 @@ def _from_ebsco(notes: Sequence[str], language: str, kind: str) -> tuple[str, st
             if not kind and (found := _EBSCO_TYPE.search(note)):
                 kind = one_line(found.group(1))
     return language, kind
-
-
-def _pmid(values: Values) -> str:
-    for tag in ("PMID", "U1"):
-        if tag in values:
-            for value in values[tag]:
-                # Dimensions writes "35957633 [PMID]"; a bare number in U1 may be anything.
-                if (tag == "PMID" or "pmid" in value.lower()) and (found := normal_pmid(value.partition("\n")[0])):
-                    return found
-    if "DB" in values or "DP" in values:
-        database = " ".join((*values.get("DB", ()), *values.get("DP", ()))).lower()
-        tag = "AN" if "pubmed" in database or "medline" in database else ""
-        # Elsewhere this tag holds any number.
-        other = "ID" if any(value.lower().startswith("ovid medline(r)") for value in values.get("DB", ())) else ""
-        for value in (*values.get(tag, ()), *values.get(other, ())):
-            if found := normal_pmid(value):
-                return found
-    for tag in ("UR", "L2"):
-        if tag in values:
-            for value in values[tag]:
-                if "pubmed" in value and (page := _PUBMED_PAGE.search(value)):
-                    return normal_pmid(page.group(1))
-                # The address names the segment of MEDLINE, with or without the database's name in the record.
-                if "ovid" in value and len(value) < 2000 and (page := _OVID_MEDLINE.search(value)):
-                    return normal_pmid(page.group(1))
-    # As the Cochrane Library has it: "PUBMED 21314913,EMBASE 361".
-    if "C3" in values:
-        return next((pmid for value in values["C3"] if value.startswith("PUBMED ") and (pmid := pmid_of(value))), "")
-    return ""
 
 
 def write(path: Path, rows: Iterable[ExportRow]) -> None:

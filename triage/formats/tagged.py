@@ -233,7 +233,7 @@ def pieces(
     for block in file.blocks():
         if mended is not None:
             block = mended.usual(f"\n{block}")[1:]
-        elif odd is not None and not block.isascii() and odd.search(f"\n{block}"):
+        elif odd is not None and not block.isascii() and (odd.search(block) or odd.match(f"\n{block[:20]}")):
             block = odd.sub(_usual_width, f"\n{block}")[1:]
         file.tally.announced += opens.count(before + block)
         before = (before if block.isspace() else "") + block[len(block.rstrip()) :]

@@ -199,7 +199,7 @@ class TextFile:
         """Return the text, and how many bytes of it: the last ones may be half of a character."""
         try:
             text, cut = ("", 0) if self._whole else (raw.decode("utf-8"), len(raw))
-            if self._whole or _ESCAPES in text:
+            if self._whole or (b"\x1b" in raw and _JAPANESE in raw):
                 raise UnicodeDecodeError("utf-8", raw, 0, 1, _ESCAPES)
         except UnicodeDecodeError as error:
             if not final and error.end == len(raw) and error.reason == "unexpected end of data":

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..records import Record, normal_doi, normal_pmid
 from .common import UNOPENED, Doubt, Item, Tally, first_year, one_line, split_abstract
-from .markup import plain, readable
+from .facts import completed
+from .markup import plain
 from .names import one_each
 from .tagged import Opening, Others, Outside, Values, apart, nothing_but, pieces, values_of
 from .text import TextFile
@@ -114,4 +115,4 @@ def _record(values: Values) -> Record:
             **{tag: found for tag, found in extra.items() if tag not in ("TI", "SO", "LA", "DT")},
         },
     )
-    return readable(record)
+    return completed(record)
