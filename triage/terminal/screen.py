@@ -27,18 +27,18 @@ _AUTHORS_NAMED = 3
 
 
 class Highlighter:
-    """Marks the content words of the criteria in a text (see `reading.CriteriaWords`).
+    """Marks words in a text.
 
     Parameters
     ----------
-    include, exclude : sequence of str
-        Texts of the criteria.
+    words : CriteriaWords
+        What finds them.
     """
 
     _STYLES: ClassVar = {Label.INCLUDE: INCLUDE_STYLE, Label.EXCLUDE: EXCLUDE_STYLE}
 
-    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        self._words = CriteriaWords(include, exclude)
+    def __init__(self, words: CriteriaWords) -> None:
+        self._words = words
 
     def mark(self, text: Text) -> Text:
         """Add the styles to a text, and return it."""

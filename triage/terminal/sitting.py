@@ -16,7 +16,7 @@ from rich.text import Text
 from ..log import Label
 from ..machines import MOST_SHOWN
 from ..records import Record
-from ..text import untagged
+from ..text import CriteriaWords, untagged
 from ..wording import agree, plural
 from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, PASTE, Keys, open_keys
 from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter, Screen, keys_line, record_text, two_columns
@@ -92,6 +92,7 @@ def run(
     suggestions: Callable[[int], Sequence[object]] = lambda row: (),
     beside: Callable[[int], str] = lambda row: "",
     nothing_left: str = NOTHING_LEFT,
+    words: CriteriaWords | None = None,
     console: Console | None = None,
     keys: Keys | None = None,
 ) -> Summary:
@@ -123,6 +124,8 @@ def run(
         Returns a line on the other reports of the study of a row's record, or "".
     nothing_left : str
         What is said when the last record is judged.
+    words : CriteriaWords, optional
+        What finds the words to mark; all words of the criteria when left out.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -137,7 +140,18 @@ def run(
         screen = Screen(console, typed)
         try:
             return _Sitting(
-                session, records, reasons, criteria, tags, state, suggestions, beside, nothing_left, screen, typed
+                session,
+                records,
+                reasons,
+                criteria,
+                tags,
+                state,
+                suggestions,
+                beside,
+                nothing_left,
+                words or CriteriaWords(*criteria),
+                screen,
+                typed,
             ).go()
         finally:
             screen.settle()
@@ -157,6 +171,7 @@ class _Sitting:
         suggestions: Callable[[int], Sequence[object]],
         beside: Callable[[int], str],
         nothing_left: str,
+        words: CriteriaWords,
         screen: Screen,
         keys: Keys,
     ) -> None:
@@ -171,7 +186,7 @@ class _Sitting:
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
-        self._highlighter = Highlighter(*criteria)
+        self._highlighter = Highlighter(words)
         self._marking = True
         self._numbers: dict[int, int] = {}  # row -> how many records were shown with it
         self._notes: dict[int, str] = {}  # by row; kept past a decision, for an undo

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..log import CurrentState
 from ..machines import MOST_SHOWN, shown_suggestions
-from ..protocol.model import Protocol
 from ..records import Record
 from ..report import doi_link, pmid_link
 from ..text import CriteriaWords, plain, untagged
@@ -70,11 +69,6 @@ def suggested_as_read(
 
 def _cut(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
-
-
-def words_of(protocol: Protocol) -> CriteriaWords:
-    """Return the words of a protocol's criteria."""
-    return CriteriaWords([c.text for c in protocol.include], [c.text for c in protocol.exclude])
 
 
 def line(text: str) -> str:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from .. import ending, recall, screening
 from ..as_json import INLINE, as_json
 from ..errors import InputError
+from ..highlights import Highlights
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Protocol
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
-from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read, words_of
+from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
@@ -60,6 +61,7 @@ class Desk:
     preset: str | None = None
     device: str = "auto"
     beside: Callable[[str], screening.Session | None] = lambda stage_name: None
+    highlights: Highlights = field(default_factory=Highlights)
     turn: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -113,13 +115,14 @@ class Desk:
         self.opening = None
 
     def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
+        words = self.highlights.of(review)
         with self.lock:
             self.failed = None
             self.session, self._records = opened
             self._texts: dict[int, AsRead] = {}  # by row, of the records before the reviewer
             self._closing = closing
             self._protocol = review.protocol
-            self._words = words_of(self._protocol)
+            self._words = words
             weights = recall.logged_parameters(review.events, self.stage_name)
             self._state = StateOf(
                 self.session,
@@ -323,6 +326,7 @@ class Desks:
 
     def __init__(self, project: Project, preset: str | None = None, device: str = "auto") -> None:
         self.project = project
+        self.highlights = Highlights()
         self._preset = preset
         self._device = device
         self._desks: dict[tuple[str, str], Desk] = {}
@@ -342,7 +346,14 @@ class Desks:
             key = (reviewer, stage_name)
             if key not in self._desks:
                 self._desks[key] = Desk(
-                    self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn
+                    self.project,
+                    reviewer,
+                    stage_name,
+                    self._preset,
+                    self._device,
+                    self._open_at,
+                    self.highlights,
+                    self._turn,
                 )
             return self._desks[key]
 
