@@ -52,7 +52,10 @@ class Undo(Change):
 
 @router.get("/session", tags=["screening"])
 def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
-    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
+    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags.
+
+    `too_common` are words of the criteria that are not marked, since more than a third of the records have them.
+    """
     protocol, now = review.protocol, review.asked(stage or None)
     return {
         "reviewer": who.name,
@@ -64,6 +67,7 @@ def session(request: Request, review: Review, who: Anyone, stage: StageName = ""
         "include": [plain(c.text) for c in protocol.include],
         "exclude": [plain(c.text) for c in protocol.exclude],
         "question": plain(protocol.question),
+        "too_common": list(desk_of(request, review, who, now.name).highlights.of(review).too_common),
         "tags": list(protocol.tags),
     }
 

@@ -460,14 +460,37 @@ function explained(why) {
   ];
 }
 
-function openCriteria() {
+function criteria() {
   const list = (heading, kind, texts) => (texts.length
     ? [el("h3", {}, heading), el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, el("span", { class: kind }, text))))] : []);
   const all = [
     ...(facts.question ? [el("p", { dir: "auto" }, facts.question)] : []),
     ...list("Include", "include", facts.include), ...list("Exclude", "exclude", facts.exclude),
   ];
-  byId("criteria-text").replaceChildren(...(all.length ? all : [el("p", {}, "The protocol names no criteria.")]));
+  if (!all.length) return [el("p", {}, "The protocol names no criteria.")];
+  const common = facts.too_common;
+  return common.length ? [...all, el("p", { class: "soft", dir: "auto" },
+    `Not marked, as more than a third of the records have ${agree(common.length, "it", "them")}: ${common.join(", ")}.`)] : all;
+}
+
+/** Put the criteria beside the record, for where there is room (the style sheet knows); folded as they were left. */
+function showCriteria() {
+  const panel = byId("criteria-beside");
+  const fold = panel.querySelector("details");
+  fold.querySelector("div").replaceChildren(...criteria());
+  fold.open = localStorage.getItem("triage:criteria") !== "folded";
+  fold.ontoggle = () => localStorage.setItem("triage:criteria", fold.open ? "open" : "folded");
+  panel.hidden = false;
+}
+
+function openCriteria() {
+  const panel = byId("criteria-beside");
+  if (panel.checkVisibility()) {
+    const fold = panel.querySelector("details");
+    fold.open = !fold.open;
+    return;
+  }
+  byId("criteria-text").replaceChildren(...criteria());
   byId("criteria").showModal();
 }
 
@@ -568,6 +591,7 @@ async function begin() {
     }
   }
   tellConnection("");
+  showCriteria();
   if (waiting().length) send();  // decided before the page was loaded again
   await refresh();
 }
