@@ -1,8 +1,26 @@
 """What a reviewer reads by, in a real browser: criteria beside the record, word lists, keys of one's own."""
 
+import re
+
 import pytest
-from browser_helpers import PHONE, TWO_STAGES, a_browser, a_window, at_full_text, faults, pdf, served, title, viewed
+from browser_helpers import (
+    PHONE,
+    TWO_STAGES,
+    a_browser,
+    a_window,
+    at_full_text,
+    faults,
+    next_record,
+    pdf,
+    sent,
+    served,
+    standing,
+    title,
+    viewed,
+)
 from conftest import PROTOCOL
+
+from triage.log import Label
 
 browser, window = a_browser, a_window
 WIDE = {"viewport": {"width": 1280, "height": 800}}
@@ -60,3 +78,55 @@ def test_where_there_is_no_room_the_criteria_are_a_dialog(review, window):
         assert page.locator("#criteria-beside").is_hidden()
         page.locator("#do-criteria").click()
         assert page.locator("#criteria").get_by_text("Children and adolescents.").is_visible()
+
+
+# -- reasons and tags made while screening --------------------------------------------------------
+
+
+def test_a_reason_and_a_tag_are_made_by_the_keyboard_without_losing_the_record(review, window):
+    with review(40) as project, served(project) as (base, _):
+        page = open_screening(window, base)
+        shown = title(page)
+        page.keyboard.press("e")
+        page.keyboard.press("+")
+        page.keyboard.type("Only a protocol, 1 e i")  # no letter or number of it picks or decides
+        assert faults(page) == []
+        page.keyboard.press("Enter")
+        next_record(page, shown)
+        sent(page)
+        assert list(standing(project).values()) == [(Label.EXCLUDE, "ONLY-A-PROTOCOL", "")]
+        shown = title(page)
+        page.keyboard.press("t")  # there is none yet: the first is made
+        page.keyboard.press("+")
+        page.keyboard.type("a;b")
+        page.keyboard.press("Enter")
+        page.get_by_text("A tag is a word or a few").wait_for()
+        page.locator("#tags input").fill("cohort")
+        page.keyboard.press("Enter")
+        page.locator("#tags .options [aria-pressed=true]").wait_for()
+        page.keyboard.press("Enter")
+        assert "cohort" in page.locator("#record .note").inner_text()
+        page.keyboard.press("e")
+        page.locator("#reasons").get_by_role("button", name=re.compile("ONLY-A-PROTOCOL")).click()
+        next_record(page, shown)
+        sent(page)
+        tags = project.live().tagged("abstract", "ann")
+        assert [[e.reason for e in events] for events in tags.values()] == [["cohort"]]
+        assert [r.text for r in project.protocol().stages[0].reasons][-1] == "Only a protocol, 1 e i"
+
+
+def test_on_a_phone_a_reason_is_made_by_touch_and_one_that_is_given_up_is_not(review, window):
+    with review(30) as project, served(project) as (base, _):
+        page = open_screening(window, base, **PHONE)
+        shown = title(page)
+        for ends in ("Back", "Add"):
+            page.locator("#do-exclude").tap()
+            dialog = page.locator("#reasons")
+            dialog.get_by_role("button", name="Another reason …").tap()
+            dialog.locator("input").fill("No trial")
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+            dialog.get_by_role("button", name=ends, exact=True).tap()
+        next_record(page, shown)
+        sent(page)
+        assert list(standing(project).values()) == [(Label.EXCLUDE, "NO-TRIAL", "")]
+        assert len(project.snapshot().protocol_versions) == 2

@@ -131,6 +131,8 @@ NEEDS = {
             "GET /protocol",
             "POST /protocol",
             "POST /api/criteria",
+            "POST /api/reasons",
+            "POST /api/tags",
             "GET /files",
             "GET /duplicates",
             "GET /people",

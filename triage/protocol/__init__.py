@@ -1,6 +1,6 @@
 """The protocol of a review, kept as protocol.toml."""
 
-from .adding import as_toml, new_reasons, with_reasons
+from .adding import as_toml, new_reasons, with_reason_at, with_reasons, with_tag
 from .free_text import criteria_from_text
 from .languages import language_name
 from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping, has_word
@@ -28,5 +28,7 @@ __all__ = [
     "template",
     "with_code",
     "write",
+    "with_reason_at",
     "with_reasons",
+    "with_tag",
 ]

@@ -15,7 +15,7 @@ from ..highlights import Highlights
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
-from ..protocol.model import Protocol
+from ..protocol.model import Limits, Protocol, Stage
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
 from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read
@@ -77,8 +77,10 @@ class Desk:
     def open_in_background(self, review: Snapshot | None = None) -> None:
         """Open the session in a thread, unless it is opening, or open with the protocol in force."""
         with self.lock:
-            if review is not None and self.session is not None and self._protocol != review.protocol:
-                self.close()
+            if review is not None and self.session is not None:
+                self.take_over(review)
+                if self._protocol != review.protocol:
+                    self.close()
             if self.session is not None or self.opening is not None:
                 return
             self.opening = Opening()
@@ -118,16 +120,33 @@ class Desk:
         words = self.highlights.of(review)
         with self.lock:
             self.failed = None
-            self.session, self._records = opened
+            session, self._records = opened
             self._texts: dict[int, AsRead] = {}  # by row, of the records before the reviewer
             self._closing = closing
-            self._protocol = review.protocol
+            self._protocol, self._version = review.protocol, len(review.protocol_versions)
             self._words = words
             weights = recall.logged_parameters(review.events, self.stage_name)
             self._state = StateOf(
-                self.session,
+                session,
                 lambda history: recall_for(self.project.snapshot(), self.stage_name, self.reviewer, history, weights),
             )
+            self.session = session
+
+    def take_over(self, review: Snapshot) -> None:
+        """Go on by the protocol in force, if what changed of it neither ranks records nor says which come here.
+
+        Any other change waits until the page is loaded again, and then opens the session anew.
+        """
+        version = len(review.protocol_versions)
+        if self.session is None or version <= self._version:
+            return
+        words = self.highlights.of(review)
+        with self.lock:
+            if version > self._version and _asked_by_session(self._protocol) == _asked_by_session(review.protocol):
+                self._protocol, self._version = review.protocol, version
+                if words is not self._words:
+                    self._words = words
+                    self._texts.clear()
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -204,7 +223,8 @@ class Desk:
         self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None
     ) -> dict[str, object]:
         """Judge a record; durable when this returns. What is in force already is not written again."""
-        stage = next(s for s in self._ready().stages if s.name == self.stage_name)
+        protocol = self._in_force()
+        stage = next((s for s in protocol.stages if s.name == self.stage_name), Stage(self.stage_name))
         codes = [c.code for c in stage.reasons]
         if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
             raise InputError(f"{reason!r} is not a reason to exclude at this stage; choose one of {', '.join(codes)}.")
@@ -216,7 +236,7 @@ class Desk:
             row = self._row(live, record_id)
             mine = self.mine(live, record_id)
             has = session.tags(row)
-            if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
+            if tags is not None and (unknown := set(tags) - set(protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if session.is_check(row) or not same or (tags is not None and list(tags) != has):
@@ -299,15 +319,22 @@ class Desk:
         mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
         return max(mine, key=lambda e: e.seq, default=None)
 
-    def _ready(self) -> Protocol:
+    def _in_force(self) -> Protocol:
+        """Return the protocol in force, once the session is open; what was added to it can be picked at once."""
         self._opened()
-        return self._protocol
+        return self.project.protocol()
 
     def _row(self, live: CurrentState, record_id: int) -> int:
         row = int(self._records.stage.rows_of([live.kept(record_id)])[0])
         if row < 0:
             raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
         return row
+
+
+def _asked_by_session(protocol: Protocol) -> Protocol:
+    """Return what a session asks of a protocol; the rest may change while it is open."""
+    stages = tuple(Stage(stage.name) for stage in protocol.stages)
+    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages)
 
 
 class NotOpen(Exception):
@@ -334,7 +361,7 @@ class Desks:
         self._turn = threading.Lock()  # to open a session
 
     def desk(self, review: Snapshot, reviewer: str, stage_name: str = "") -> Desk:
-        """Return a reviewer's desk at a stage, the first when none is named.
+        """Return a reviewer's desk at a stage, the first when none is named, with the protocol in force (see `Desk.take_over`).
 
         Raises
         ------
@@ -355,7 +382,9 @@ class Desks:
                     self.highlights,
                     self._turn,
                 )
-            return self._desks[key]
+            desk = self._desks[key]
+        desk.take_over(review)
+        return desk
 
     def _open_at(self, stage_name: str) -> screening.Session | None:
         """Return any session that is open at a stage: the views of its model serve the next, too."""

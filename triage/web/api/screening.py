@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...as_json import as_json
 from ...log import Label
-from ...project import Snapshot
+from ...project import Project, Snapshot, protocol_digest
+from ...protocol import Protocol, with_reason_at, with_tag
 from ...text import plain
 from ..access import Visitor
 from ..reading import line
 from ..sessions import Desk
-from .common import Anyone, Key, RecordId, Review, StageName, beside, decision_as_json, desk_of, router
+from .common import (
+    Anyone,
+    Key,
+    Owner,
+    RecordId,
+    Review,
+    StageName,
+    beside,
+    decision_as_json,
+    desk_of,
+    project_of,
+    router,
+)
 from .full_texts import attachments_of
+
+T = TypeVar("T")
 
 
 class Change(BaseModel):
@@ -50,12 +66,34 @@ class Undo(Change):
     record_id: RecordId | None = None
 
 
+class NewReason(BaseModel):
+    """A reason to exclude, to be offered at a stage from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    text: str = Field(max_length=300)
+
+
+class NewTag(BaseModel):
+    """A tag, to be offered from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tag: str = Field(max_length=100)
+
+
 @router.get("/session", tags=["screening"])
 def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags.
 
     `too_common` are words of the criteria that are not marked, since more than a third of the records have them.
     """
+    return asked(request, review, who, stage)
+
+
+def asked(request: Request, review: Snapshot, who: Visitor, stage: str) -> dict[str, object]:
+    """Return what the protocol asks at a stage, as the screening page needs it."""
     protocol, now = review.protocol, review.asked(stage or None)
     return {
         "reviewer": who.name,
@@ -69,7 +107,32 @@ def session(request: Request, review: Review, who: Anyone, stage: StageName = ""
         "question": plain(protocol.question),
         "too_common": list(desk_of(request, review, who, now.name).highlights.of(review).too_common),
         "tags": list(protocol.tags),
+        "protocol_version": len(review.protocol_versions),
     }
+
+
+@router.post("/reasons", tags=["screening"])
+def new_reason(request: Request, review: Review, who: Owner, reason: NewReason) -> dict[str, object]:
+    """Offer one more reason at a stage: a version of the protocol. Answers as `session` does, with its code as `made`."""
+    project, stage = project_of(request), review.asked(reason.stage or None).name
+    review, made = _changed(project, who, lambda protocol: with_reason_at(protocol, stage, reason.text))
+    return {"made": made.code, **asked(request, review, who, stage)}
+
+
+@router.post("/tags", tags=["screening"])
+def new_tag(request: Request, review: Review, who: Owner, tag: NewTag) -> dict[str, object]:
+    """Offer one more tag: a version of the protocol. Answers as `session` does, with the tag as `made`."""
+    review, made = _changed(project_of(request), who, lambda protocol: with_tag(protocol, tag.tag))
+    return {"made": made, **asked(request, review, who, "")}
+
+
+def _changed(project: Project, who: Visitor, change: Callable[[Protocol], tuple[Protocol, T]]) -> tuple[Snapshot, T]:
+    """Put a changed protocol in force; return the review as it is then, and what was made."""
+    project.refresh_protocol()  # what was changed in its file is changed further, and not taken back
+    before = project.snapshot()
+    wanted, made = change(before.protocol)
+    project.change_protocol(wanted, reviewer=who.name, seen=protocol_digest(before.protocol_versions[-1][1]))
+    return project.snapshot(), made
 
 
 @router.get("/queue", tags=["screening"])
@@ -79,7 +142,8 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
     that are done allow; `recall` what was certified so many decisions ago; `state` both in one line. While the session
     is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
-    there are none before the reviewer has decided on the record.
+    there are none before the reviewer has decided on the record. When `protocol_version` changes, so may what `session`
+    answers.
     """
     return queue_of(request, desk_of(request, review, who, stage), review, who)
 
@@ -106,6 +170,7 @@ def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> di
             "counts": None if state is None else {**as_json(state.counts), "left": state.counts.left},
             "recall": None if state is None else {"text": state.recall, "decisions_ago": state.decisions_ago},
             "preparing": found.preparing,
+            "protocol_version": len(review.protocol_versions),
         }
     )
 

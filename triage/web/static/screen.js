@@ -115,8 +115,18 @@ function refused(entry, problem) {
   refresh();
 }
 
+/** Ask anew what the protocol asks, where it was changed, by whomever. */
+async function follow(version) {
+  if (version === facts.protocol_version) return;
+  try {
+    facts = await api(`/api/session?stage=${encodeURIComponent(stage)}`);
+    showCriteria();
+  } catch { /* the next answer says it again */ }
+}
+
 /** Take in what the server says comes next; the record that is being read stays. */
 function take(answer, entry = null) {
+  follow(answer.protocol_version);
   if (answer.preparing) return prepare(answer.preparing);
   // While something waits the server may have counted it already, and its answer be lost.
   if (!entry && !waiting().length) keep("counted", { counts: answer.counts, recall: answer.recall });
@@ -162,6 +172,7 @@ async function refresh() {
 }
 
 function prepare({ what, done, total }) {
+  if (current) return setTimeout(refresh, 400);  // it stays, and what is decided on it waits
   const bar = el("progress", { "aria-label": what, ...(total ? { max: total, value: done } : {}) });
   byId("controls").hidden = true;
   byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar);
@@ -304,13 +315,20 @@ function undo() {
 
 // -- dialogs -------------------------------------------------------------------------------------
 
-/** Let the reviewer pick by number, by name, or by a click; a name counts as soon as no longer one begins so. */
-function pick(dialog, names, render, done) {
+/**
+ * Let the reviewer pick by number, by name, or by a click; a name counts as soon as no longer one begins so.
+ * `make`, where the reviewer may, turns what is typed into another name.
+ */
+function pick(dialog, names, render, done, make) {
   const list = dialog.querySelector(".options");
   const typed = dialog.querySelector(".typed");
   const letters = (text) => text.toLocaleLowerCase().replace(/\s+/g, "");
-  const options = new Map(names.map((name) => [letters(name), name]));
-  names.forEach((name, i) => options.set(String(i + 1), name));
+  let options;
+  const know = () => {
+    options = new Map(names.map((name) => [letters(name), name]));
+    names.forEach((name, i) => options.set(String(i + 1), name));
+  };
+  know();
   let text = "";
   const draw = () => {
     list.replaceChildren(...names.map((name, i) => {
@@ -324,8 +342,43 @@ function pick(dialog, names, render, done) {
     if (done(name)) dialog.close();
     else draw();
   };
+  const another = dialog.querySelector(".another");
+  const typeAnother = () => {
+    another.reset();
+    another.querySelector(".refused").textContent = "";
+    another.hidden = false;
+    another.querySelector("input").focus();
+  };
+  if (another) {
+    another.hidden = true;
+    dialog.querySelector(".make").onclick = typeAnother;
+    another.onsubmit = async (event) => {
+      event.preventDefault();
+      const button = another.querySelector("button");
+      if (button.disabled) return;
+      button.disabled = true;
+      try {
+        const name = await make(another.querySelector("input").value);
+        if (!dialog.open) return;  // left meanwhile: it is made, and picked by nobody
+        if (!names.includes(name)) names.push(name);
+        know();
+        another.hidden = true;
+        dialog.focus();
+        chosen(name);
+      } catch (problem) {
+        another.querySelector(".refused").textContent = problem.status ? problem.message : "No connection; try again.";
+      } finally {
+        button.disabled = false;
+      }
+    };
+  }
   dialog.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest(".another") && event.key !== "Escape") return;  // letters of what is typed there
+    if (event.key === "+" && another) {
+      event.preventDefault();
+      return typeAnother();
+    }
     if (event.key === "Escape") {  // at once: the browser's own closing may come after the next key
       event.preventDefault();
       dialog.close();
@@ -366,18 +419,32 @@ function exclude() {
   }), (code) => {
     decide("exclude", code);
     return true;
+  }, async (text) => {
+    await change("reasons", { stage, text });
+    facts.reasons.forEach((reason) => texts.set(reason.code, reason.text));
+    return facts.made;
   });
 }
 
+/** Have the protocol changed, and go by it. */
+async function change(what, body) {
+  facts = await api(`/api/${what}`, { body });
+  showCriteria();
+}
+
 function openTags() {
-  if (!current || !facts.tags.length) return;
+  if (!current || !byId("do-tags")) return;
   const record = current;
   const given = new Set(tagged.get(record.record_id) ?? record.tags);
-  pick(byId("tags"), facts.tags, (tag) => ({ text: tag, attributes: { "aria-pressed": String(given.has(tag)) } }), (tag) => {
+  pick(byId("tags"), [...facts.tags], (tag) => ({ text: tag, attributes: { "aria-pressed": String(given.has(tag)) } }), (tag) => {
     if (!tag) return true;
     if (!given.delete(tag)) given.add(tag);
     tagged.set(record.record_id, [...given]);
     return false;
+  }, async (tag) => {
+    await change("tags", { tag });
+    given.delete(facts.made);  // picked next, which gives it
+    return facts.made;
   });
   byId("tags").onclose = redraw;
 }
