@@ -130,3 +130,37 @@ def test_on_a_phone_a_reason_is_made_by_touch_and_one_that_is_given_up_is_not(re
         sent(page)
         assert list(standing(project).values()) == [(Label.EXCLUDE, "NO-TRIAL", "")]
         assert len(project.snapshot().protocol_versions) == 2
+
+
+# -- word lists -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [WIDE, PHONE, {"color_scheme": "dark"}], ids=["wide", "phone", "dark"])
+def test_word_lists_are_changed_while_a_record_is_read(review, window, options):
+    with review(40) as project, served(project) as (base, _):
+        page = open_screening(window, base, **options)
+        shown = title(page)
+        page.locator("#do-words").click()
+        dialog = page.locator("#words")
+        dialog.get_by_role("button", name="Another list").click()
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+        assert faults(page) == []
+        last = dialog.locator(".row").last
+        last.locator("[name=name]").fill("disorder")
+        last.locator("[name=colour]").select_option("green")
+        last.locator("[name=words]").fill("schizo*\nto recover\n")
+        last.locator("[name=shared]").check()
+        dialog.locator(".row").first.locator("[name=words]").fill("community")
+        dialog.get_by_role("button", name="Save").click()
+        page.locator("#record mark.green").first.wait_for()
+        assert title(page) == shown and page.locator("#record mark.include", has_text="community").count()
+        assert {text.casefold() for text in page.locator("#record mark.green").all_inner_texts()} >= {"schizophrenia"}
+        assert faults(page) == []
+        assert [(one.name, one.colour) for one in project.protocol().highlights] == [("disorder", "green")]
+        assert [one.words for one in project.own_highlights("ann")] == [("community",)]
+        if options is WIDE:
+            assert "disorder" in page.locator("#criteria-beside").inner_text()
+        page.keyboard.press("l")
+        dialog.locator("[name=words]").last.fill("i e m *")  # typed there, no key decides
+        page.keyboard.press("Escape")
+        assert title(page) == shown and standing(project) == {}

@@ -4,7 +4,10 @@ from conftest import PROTOCOL
 from test_text import found
 from web_helpers import alone, opened
 
-from triage.highlights import Highlights
+from triage.highlights import KINDS, Highlights, Marks
+from triage.protocol import COLOURS, WordList
+from triage.terminal.screen import STYLES
+from triage.text import CriteriaWords
 
 EVERYWHERE = """
 [[include]]
@@ -28,10 +31,10 @@ def test_they_are_counted_once_for_a_set_of_records_and_criteria(review, tmp_pat
         highlights = Highlights()
         words = highlights.of(project.snapshot())
         project.log.decide("abstract", [{"record_id": 1, "label": "include"}], reviewer="ann")
-        assert highlights.of(project.snapshot()) is words and len(read) == 1
+        assert highlights.of(project.snapshot()).too_common == words.too_common and len(read) == 1
         (tmp_path / "protocol.toml").write_text(PROTOCOL + EVERYWHERE, encoding="utf-8")
         assert project.refresh_protocol()
-        assert highlights.of(project.snapshot()) is not words and len(read) == 2
+        assert highlights.of(project.snapshot()).too_common != words.too_common and len(read) == 2
 
 
 def test_a_large_review_is_sampled(review, monkeypatch):
@@ -54,3 +57,56 @@ def test_the_pages_mark_no_word_that_most_records_have(review):
             text = "".join(text for text, _ in pieces)
             assert marked & {"beams", "corrode", "bridges"} == set()
             assert ("peer" in text) == ("peer" in marked)
+
+
+# -- lists of one's own ---------------------------------------------------------------------------
+
+
+def kinds(marks, text):
+    return [(text[begins:ends], kind) for begins, ends, kind in marks.find(text)]
+
+
+def test_words_phrases_and_stems_are_found_whatever_their_case_and_accents():
+    marks = Marks(
+        CriteriaWords(["support by peers"], ["children"]),
+        [
+            WordList("design", "violet", ("random*", "controlled trial", "etude")),
+            WordList("exclude", "orange", ("peer",)),
+        ],
+    )
+    text = "\u00c9tude: a RANDOMISED controlled-trial of peer support, e\u0301tude; peers, no trial, children"
+    assert kinds(marks, text) == [
+        ("\u00c9tude", "violet"),
+        ("RANDOMISED", "violet"),
+        ("controlled-trial", "violet"),
+        ("peer", "exclude"),  # one's own list counts, not the criteria
+        ("support", "include"),
+        ("e\u0301tude", "violet"),
+        ("peers", "include"),
+        ("children", "exclude"),
+    ]
+
+
+def test_of_two_words_at_one_place_the_longer_is_marked_and_none_overlap():
+    lists = [WordList("a", "green", ("trial", "trial of peers", "\u8a66")), WordList("b", "pink", ("peers here",))]
+    marks = Marks(CriteriaWords(["peers"], []), lists)
+    assert kinds(marks, "A trial of peers here \u8a66\u9a13 \u00df") == [
+        ("trial of peers", "green"),
+        ("\u8a66", "green"),
+    ]
+    assert kinds(marks, "") == []
+
+
+def test_every_colour_can_be_shown():
+    assert set(KINDS) == set(COLOURS) and set(KINDS.values()) <= set(STYLES)
+
+
+def test_own_lists_are_kept_for_one_reviewer_beside_the_log(review):
+    with review(60) as project:
+        mine = (WordList("design", "green", ("random*",)),)
+        before = len(project.log.events())
+        project.keep_own_highlights(mine, reviewer="ann")
+        assert project.own_highlights("ann") == mine and project.own_highlights("bob") == ()
+        assert len(project.log.events()) == before  # which owners read
+        project.keep_own_highlights((), reviewer="ann")
+        assert project.own_highlights("ann") == ()

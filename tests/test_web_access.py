@@ -55,6 +55,7 @@ BODIES = {
     "/api/batches/take-back": {"event": 1},
     "/api/second-look": {"size": 1},
     "/api/reasons": {"text": "Only a protocol"},
+    "/api/highlights": {"own": []},
     "/api/tags": {"tag": "cohort"},
 }
 FORMS = {

@@ -343,3 +343,28 @@ def test_a_reason_or_tag_that_says_nothing_is_refused(review):
             assert made(ann, what, **body).status_code == 422
         assert made(ann, "reasons", text="a", stage="nowhere").status_code == 422
         assert len(project.snapshot().protocol_versions) == 1
+
+
+def test_word_lists_are_ones_own_or_everybodys_and_mark_open_records_at_once(review):
+    with review() as project:
+        app = team_app(project)
+        olga, ann = joined(app, "olga", Role.OWNER), joined(app, "ann", Role.REVIEWER)
+
+        def marks(visitor):
+            record = opened(visitor)[0]
+            return {text for part in record["abstract"] for text, kind in part if kind == "green"}
+
+        green = [{"name": "design", "colour": "green", "words": ["schizo*", " community  mental ", "schizo*"]}]
+        assert marks(ann) == marks(olga) == set()
+        assert made(ann, "highlights", shared=green).status_code == 403
+        told = made(ann, "highlights", own=green).json()
+        assert told["own_highlights"][0]["words"] == ["schizo*", "community mental"]
+        assert marks(ann) and not marks(olga)
+        assert olga.get("/api/session").json()["own_highlights"] == []
+        assert "schizo" not in olga.get("/api/log").text
+        assert made(ann, "highlights", own=[]).status_code == 200 and not marks(ann)
+        assert made(olga, "highlights", shared=green).status_code == 200
+        assert marks(ann) and marks(olga) and project.protocol().highlights[0].name == "design"
+        for wrong in ([{**green[0], "words": ["*"]}], green * 2, [{**green[0], "colour": "mauve"}]):
+            assert made(olga, "highlights", shared=wrong).status_code == 422
+        app.state.desks.close()

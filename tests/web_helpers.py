@@ -102,6 +102,7 @@ NEEDS = {
             "GET /api/queue",
             "POST /api/decisions",
             "POST /api/skips",
+            "POST /api/highlights",
             "POST /api/undo",
             "GET /api/why/{record_id}",
             "GET /api/records/{record_id}",

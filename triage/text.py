@@ -10,6 +10,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from .log import Label
 
@@ -109,6 +110,13 @@ def _stem(word: str) -> str:
     stem = word.removesuffix(next(endings, ""))
     # One spelling for British and American: randomised, behaviour, paediatric.
     return stem.replace("is", "iz").replace("our", "or").replace("ae", "e")
+
+
+class Words(Protocol):
+    """Finds what is to be marked in a text."""
+
+    def find(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yield where each word begins and ends, in order and apart from each other, and how it is marked."""
 
 
 class CriteriaWords:

@@ -274,7 +274,7 @@ def screen(
                 if stage_now.name != protocol.stages[0].name
                 else lambda row: "",
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
-                words=Highlights().of(at_start),
+                words=Highlights().of(at_start, project.own_highlights(who)),
             )
         print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
         if not second_look and summary.decided:

@@ -429,7 +429,7 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
     now = review.asked(stage or None)
     found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
     ids = [one.record_id for one in found.conflicts]
-    words = desk_of(request, review, who, now.name).highlights.of(review)
+    words = desk_of(request, review, who, now.name).words(review)
     return page(
         request,
         "conflicts.html",

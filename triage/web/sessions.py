@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from .. import ending, recall, screening
 from ..as_json import INLINE, as_json
 from ..errors import InputError
-from ..highlights import Highlights
+from ..highlights import Highlights, Marks
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
@@ -117,7 +117,7 @@ class Desk:
         self.opening = None
 
     def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
-        words = self.highlights.of(review)
+        words = self.words(review)
         with self.lock:
             self.failed = None
             session, self._records = opened
@@ -140,13 +140,12 @@ class Desk:
         version = len(review.protocol_versions)
         if self.session is None or version <= self._version:
             return
-        words = self.highlights.of(review)
+        words = self.words(review)
         with self.lock:
             if version > self._version and _asked_by_session(self._protocol) == _asked_by_session(review.protocol):
                 self._protocol, self._version = review.protocol, version
-                if words is not self._words:
-                    self._words = words
-                    self._texts.clear()
+                self._words = words
+                self._texts.clear()
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -157,6 +156,18 @@ class Desk:
             at.done, at.total = done, total
 
         yield tick
+
+    def words(self, review: Snapshot) -> Marks:
+        """Return what is marked in the records that this reviewer reads."""
+        return self.highlights.of(review, self.project.own_highlights(self.reviewer))
+
+    def mark_anew(self, review: Snapshot) -> None:
+        """Mark by the word lists as they are now."""
+        words = self.words(review)
+        with self.lock:
+            if self.session is not None:
+                self._words = words
+                self._texts.clear()
 
     def close(self) -> None:
         """Close the session; it is opened again when it is asked for."""
@@ -334,7 +345,7 @@ class Desk:
 def _asked_by_session(protocol: Protocol) -> Protocol:
     """Return what a session asks of a protocol; the rest may change while it is open."""
     stages = tuple(Stage(stage.name) for stage in protocol.stages)
-    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages)
+    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=())
 
 
 class NotOpen(Exception):
@@ -385,6 +396,13 @@ class Desks:
             desk = self._desks[key]
         desk.take_over(review)
         return desk
+
+    def mark_anew(self, review: Snapshot, reviewer: str) -> None:
+        """Mark what a reviewer reads by their word lists as they are now."""
+        with self._lock:
+            desks = [desk for (name, _), desk in self._desks.items() if name == reviewer]
+        for desk in desks:
+            desk.mark_anew(review)
 
     def _open_at(self, stage_name: str) -> screening.Session | None:
         """Return any session that is open at a stage: the views of its model serve the next, too."""

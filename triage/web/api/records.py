@@ -66,7 +66,7 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
     found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
     return ShownRecord(
-        record=as_read(found, desk.highlights.of(review)),
+        record=as_read(found, desk.words(review)),
         at_stage=row >= 0,
         tags=[e.reason for e in tags],
         files=attachments_of(project_of(request), review.live, [kept])[kept],

@@ -527,6 +527,8 @@ function explained(why) {
   ];
 }
 
+const kinds = { blue: "include", orange: "exclude" };  // the colours of the criteria
+
 function criteria() {
   const list = (heading, kind, texts) => (texts.length
     ? [el("h3", {}, heading), el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, el("span", { class: kind }, text))))] : []);
@@ -534,7 +536,10 @@ function criteria() {
     ...(facts.question ? [el("p", { dir: "auto" }, facts.question)] : []),
     ...list("Include", "include", facts.include), ...list("Exclude", "exclude", facts.exclude),
   ];
-  if (!all.length) return [el("p", {}, "The protocol names no criteria.")];
+  if (!all.length) all.push(el("p", {}, "The protocol names no criteria."));
+  for (const list of [...facts.own_highlights, ...facts.highlights]) {
+    all.push(el("h3", { dir: "auto" }, list.name), el("p", { dir: "auto" }, el("mark", { class: kinds[list.colour] ?? list.colour }, list.words.join(", "))));
+  }
   const common = facts.too_common;
   return common.length ? [...all, el("p", { class: "soft", dir: "auto" },
     `Not marked, as more than a third of the records have ${agree(common.length, "it", "them")}: ${common.join(", ")}.`)] : all;
@@ -561,6 +566,66 @@ function openCriteria() {
   byId("criteria").showModal();
 }
 
+/** Change the lists of words that are marked; those for everybody only where the reviewer may. */
+function openWords() {
+  const dialog = byId("words");
+  const form = dialog.querySelector("form");
+  const rows = dialog.querySelector(".rows");
+  const said = dialog.querySelector(".refused");
+  const owner = facts.role === "owner";
+  const row = (list, shared) => {
+    const locked = shared && !owner;
+    const made = el("fieldset", { class: "row", disabled: locked },
+      el("label", {}, "Name", el("input", { name: "name", maxlength: 100, dir: "auto", value: list.name })),
+      el("label", {}, "Colour", el("select", { name: "colour" }, facts.colours.map((colour) => el("option", { selected: colour === list.colour }, colour)))),
+      el("label", { class: "wide" }, "Words", el("textarea", { name: "words", rows: Math.min(8, Math.max(2, list.words.length + 1)), dir: "auto" })),
+      owner ? el("label", { class: "check wide" }, el("input", { type: "checkbox", name: "shared", checked: shared }), " For everybody who screens")
+        : shared ? el("p", { class: "soft wide" }, "For everybody who screens.") : null);
+    made.querySelector("textarea").value = list.words.join("\n");
+    made.dataset.locked = locked;
+    return made;
+  };
+  const own = facts.own_highlights.length || facts.highlights.length ? facts.own_highlights
+    : [{ name: "include", colour: "blue", words: [] }, { name: "exclude", colour: "orange", words: [] }];
+  rows.replaceChildren(...own.map((list) => row(list, false)), ...facts.highlights.map((list) => row(list, true)));
+  said.textContent = "";
+  dialog.querySelector(".add").onclick = () => {
+    const made = row({ name: "", colour: "violet", words: [] }, false);
+    rows.append(made);
+    made.querySelector("input").focus();
+  };
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const lists = [...rows.children].filter((one) => one.dataset.locked === "false").map((one) => ({
+      name: one.querySelector("[name=name]").value.trim(),
+      colour: one.querySelector("[name=colour]").value,
+      words: one.querySelector("[name=words]").value.split("\n").map((word) => word.trim()).filter(Boolean),
+      shared: one.querySelector("[name=shared]")?.checked ?? false,
+    })).filter((list) => list.words.length);
+    const some = (shared) => lists.filter((list) => list.shared === shared)
+      .map(({ name, colour, words }) => ({ name: name || colour, colour, words }));
+    try {
+      await change("highlights", { stage, own: some(false), shared: owner ? some(true) : null });
+      dialog.close();
+      await markAnew();
+    } catch (problem) {
+      said.textContent = problem.status ? problem.message : "No connection; try again.";
+    }
+  };
+  dialog.showModal();
+}
+
+/** Mark the record in view, and the next, by the words as they are now. */
+async function markAnew() {
+  await Promise.all(ahead.map(async (record) => {
+    try {
+      const { title, abstract, keywords } = await api(`/api/records/${record.record_id}?stage=${encodeURIComponent(stage)}`);
+      Object.assign(record, { title, abstract, keywords });
+    } catch { /* marked as before */ }
+  }));
+  redraw();
+}
+
 function openHelp() {
   byId("help").showModal();
   byId("help").focus();  // not what can be set at its end,
@@ -585,6 +650,7 @@ const keys = {
   t: openTags,
   w: openWhy,
   c: openCriteria,
+  l: openWords,
   p: () => openFiles(),
   h: () => setMarks(document.documentElement.classList.contains("unmarked")),
   "?": openHelp,
@@ -604,7 +670,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe", u: "undo", s: "skip", n: "note", t: "tags",
-  w: "why", c: "criteria", p: "pdf", h: "marks", "?": "help" })) {
+  w: "why", c: "criteria", l: "words", p: "pdf", h: "marks", "?": "help" })) {
   byId(`do-${name}`)?.addEventListener("click", () => keys[key]());
 }
 takeDrops(byId("reading"), openFiles);
