@@ -164,3 +164,73 @@ def test_word_lists_are_changed_while_a_record_is_read(review, window, options):
         dialog.locator("[name=words]").last.fill("i e m *")  # typed there, no key decides
         page.keyboard.press("Escape")
         assert title(page) == shown and standing(project) == {}
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+def test_keys_are_chosen_by_the_reviewer_and_none_has_two_meanings(review, window):
+    with review(40) as project, served(project) as (base, _):
+        page = open_screening(window, base)
+        page.keyboard.press("?")
+        page.get_by_text("Choose keys of your own").click()
+        field = page.locator("#help [data-action=include]")
+        assert faults(page) == []
+        field.press("e")
+        assert "e is the key of “exclude”" in page.locator("#help .refused").inner_text()
+        field.press("l")
+        assert "l is the key of “words”" in page.locator("#help .refused").inner_text()
+        assert field.input_value() == "i"
+        field.press("j")
+        assert field.input_value() == "j" and page.locator("#help [data-key=include]").inner_text() == "j"
+        page.locator("#help [data-action=pdf]").press("i")  # free now
+        page.keyboard.press("Escape")
+        assert page.locator("#do-include").inner_text().split() == ["j", "Include"]
+        page.reload()  # kept by the browser
+        page.wait_for_selector("#title")
+        shown = title(page)
+        page.keyboard.press("i")
+        page.locator("#files[open]").wait_for()
+        page.keyboard.press("Escape")
+        assert title(page) == shown
+        page.keyboard.press("j")
+        next_record(page, shown)
+        sent(page)
+        assert [label for label, _, _ in standing(project).values()] == [Label.INCLUDE]
+        page.keyboard.press("?")
+        page.get_by_text("Choose keys of your own").click()
+        page.get_by_role("button", name="Back to the usual keys").click()
+        assert page.locator("#help [data-action=include]").input_value() == "i"
+        # Without single keys none decides, and the dialog can still be opened by its own.
+        page.locator("#single-keys").uncheck()
+        page.keyboard.press("Escape")
+        shown = title(page)
+        page.keyboard.press("i")
+        page.keyboard.press("m")
+        assert title(page) == shown
+        page.keyboard.press("?")
+        assert page.locator("#help").is_visible()
+
+
+@pytest.mark.parametrize("kept", ["no JSON", '{"include": "e"}', '{"include": 5, "words": "i"}', "null"])
+def test_keys_that_this_browser_holds_and_are_none_leave_the_usual_ones(review, window, kept):
+    with review(30) as project, served(project) as (base, _):
+        page = window(base)
+        page.add_init_script(f"localStorage.setItem('triage:own-keys', {kept!r})")
+        page.goto("/")
+        page.wait_for_selector("#title")
+        shown = title(page)
+        page.keyboard.press("i")
+        next_record(page, shown)
+        sent(page)
+        assert [label for label, _, _ in standing(project).values()] == [Label.INCLUDE]
+
+
+def test_on_a_phone_keys_can_be_chosen_and_nothing_is_too_wide(review, window):
+    with review(30) as project, served(project) as (base, _):
+        page = open_screening(window, base, **PHONE)
+        page.locator("#do-help").tap()
+        page.get_by_text("Choose keys of your own").tap()
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+        box = page.locator("#help").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 360

@@ -640,39 +640,103 @@ function setMarks(on) {
 
 // -- keys ----------------------------------------------------------------------------------------
 
-const keys = {
-  i: () => decide("include"),
-  e: exclude,
-  m: () => decide("maybe"),
-  u: undo,
-  s: skip,
-  n: openNote,
-  t: openTags,
-  w: openWhy,
-  c: openCriteria,
-  l: openWords,
-  p: () => openFiles(),
-  h: () => setMarks(document.documentElement.classList.contains("unmarked")),
-  "?": openHelp,
-  "/": () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
-  q: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
+const actions = {
+  include: () => decide("include"),
+  exclude,
+  maybe: () => decide("maybe"),
+  undo,
+  skip,
+  note: openNote,
+  tags: openTags,
+  why: openWhy,
+  pdf: () => openFiles(),
+  criteria: openCriteria,
+  words: openWords,
+  marks: () => setMarks(document.documentElement.classList.contains("unmarked")),
+  help: openHelp,
+  search: () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
+  overview: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
 };
+const usual = {
+  include: "i", exclude: "e", maybe: "m", undo: "u", skip: "s", note: "n", tags: "t", why: "w", pdf: "p",
+  criteria: "c", words: "l", marks: "h", help: "?", search: "/", overview: "q",
+};
+const chosen = ["include", "exclude", "maybe", "undo", "skip", "note", "tags", "why", "pdf"];  // those that a reviewer may choose
+const keyIn = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+
+/** The key of each action: the reviewer's own, unless what this browser holds is no such thing. */
+function readKeys() {
+  let own = {};
+  try {
+    own = JSON.parse(localStorage.getItem("triage:own-keys")) ?? {};
+  } catch { /* the usual ones */ }
+  const found = { ...usual };
+  for (const name of chosen) {
+    if (typeof own[name] === "string" && own[name].length === 1 && own[name] !== " ") found[name] = own[name];
+  }
+  return new Set(Object.values(found)).size === Object.keys(found).length ? found : { ...usual };
+}
+
+let keys = readKeys();
+
+function showKeys() {
+  for (const [name, key] of Object.entries(keys)) {
+    const button = byId(`do-${name}`);
+    if (button) {
+      button.querySelector("kbd").textContent = key;
+      button.setAttribute("aria-keyshortcuts", key);
+    }
+    const told = document.querySelector(`#help [data-key=${name}] kbd`);
+    if (told) told.textContent = key;
+  }
+  byId("help").querySelector(".own-keys").replaceChildren(...chosen.map((name) => {
+    const field = el("input", { value: keys[name], maxlength: 1, autocomplete: "off", autocapitalize: "none", "data-action": name });
+    field.addEventListener("beforeinput", (event) => {
+      if (event.data === null) return;
+      event.preventDefault();
+      chooseKey(name, event.data.slice(-1).toLowerCase());
+    });
+    field.addEventListener("blur", () => { field.value = keys[name]; });
+    field.addEventListener("focus", () => field.select());
+    return el("label", {}, name, field);
+  }));
+}
+
+function chooseKey(name, key) {
+  const said = byId("help").querySelector(".refused");
+  const taken = Object.keys(keys).find((other) => other !== name && keys[other] === key);
+  if (taken || !key.trim()) {
+    said.textContent = taken ? `${key} is the key of “${taken}”; choose another.` : "The space bar turns a long record's pages; choose another.";
+    return;
+  }
+  said.textContent = "";
+  keepKeys({ ...keys, [name]: key });
+  byId("help").querySelector(`[data-action=${name}]`).focus();
+}
+
+function keepKeys(wanted) {
+  keys = wanted;
+  localStorage.setItem("triage:own-keys", JSON.stringify(Object.fromEntries(chosen.map((name) => [name, keys[name]]))));
+  showKeys();
+}
+
+byId("usual-keys").addEventListener("click", () => {
+  byId("help").querySelector(".refused").textContent = "";
+  keepKeys({ ...usual });
+});
+showKeys();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || !facts) return;
   if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
-  if (!byId("single-keys").checked && event.key !== "?") return;
+  const name = Object.keys(keys).find((one) => keys[one] === keyIn(event));
+  if (!name || (!byId("single-keys").checked && name !== "help")) return;
   if (event.timeStamp < shownAt) return;  // typed before the record was on the screen: it decides nothing
-  const does = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!does) return;
   event.preventDefault();
-  does();
+  actions[name]();
 });
 
-for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe", u: "undo", s: "skip", n: "note", t: "tags",
-  w: "why", c: "criteria", l: "words", p: "pdf", h: "marks", "?": "help" })) {
-  byId(`do-${name}`)?.addEventListener("click", () => keys[key]());
-}
+for (const name of Object.keys(actions)) byId(`do-${name}`)?.addEventListener("click", () => actions[name]());
 takeDrops(byId("reading"), openFiles);
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("keydown", (event) => {
