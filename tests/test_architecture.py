@@ -25,7 +25,8 @@ LEVELS = {
     },
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
-    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"},
+    | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"}
+    | {"highlights"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},

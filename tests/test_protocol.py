@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from triage.errors import InputError
 from triage.protocol.free_text import criteria_from_text
 from triage.protocol.languages import language_name
-from triage.protocol.model import Criterion, Limits, Protocol, Source, Stage, Stopping
+from triage.protocol.model import Criterion, Limits, Protocol, Source, Stage, Stopping, WordList
 from triage.protocol.parsing import load, parse
 from triage.protocol.template import template
 from triage.stopping_rules import RULES
@@ -94,6 +94,14 @@ def test_machines_are_hidden_until_a_reviewer_has_decided_unless_the_protocol_sa
     assert parse("").machines.blind
     assert not parse("[machines]\nblind = false").machines.blind
     assert parse("").machines.rank and not parse("[machines]\nrank = false").machines.rank
+
+
+def test_word_lists_have_the_usual_colour_unless_they_name_one():
+    text = "".join(
+        f"[[highlights]]\nname = '{name}'\nwords = ['peer  support', 'random*']\n" for name in ("Include", "b")
+    )
+    words = ("peer support", "random*")
+    assert parse(text).highlights == (WordList("Include", "blue", words), WordList("b", "violet", words))
 
 
 def test_nothing_at_all_is_a_protocol():
@@ -197,6 +205,13 @@ ONE = '[[exclude]]\ncode = "A"\ntext = "Animals."\n'
         ('learn_from = "both"', "learn_from must be one of stage, final"),
         ("[machines]\nblind = 'no'", "machines.blind must be true or false, without quotes"),
         ("[machines]\nhidden = true", "the key machines.hidden is unknown; the keys here are blind, rank"),
+        ("[highlights]\nname = 'a'", "highlights must be entries that each begin with [[highlights]]"),
+        ("[[highlights]]\nwords = ['a']", "highlights[1].name must be a text in quotes"),
+        ("[[highlights]]\nname = 'a'\nwords = 'b'", "highlights[1].words must be a list of texts"),
+        ("[[highlights]]\nname = 'a'\nwords = ['*']", "highlights[1].words must be a list of words, phrases or stems"),
+        ("[[highlights]]\nname = 'a'\ncolour = 'mauve'", "highlights[1].colour must be one of blue, orange, violet"),
+        ("[[highlights]]\nname = 'a'\ncolor = 'blue'", "highlights[1].color is unknown (did you mean colour?)"),
+        ("[[highlights]]\nname = 'a'\n[[highlights]]\nname = 'A'", "highlights[2].name must be a name that no other"),
         ("reviewers_per_record = 3", "reviewers_per_record must be 1 or 2"),
         ("reviewers_per_record = true", "reviewers_per_record must be a whole number from 1"),
         ("reviewers_per_record = 1.0", "reviewers_per_record must be a whole number from 1"),

@@ -17,6 +17,7 @@ from triage.protocol import (
     Source,
     Stage,
     Stopping,
+    WordList,
     parse,
     template,
     with_code,
@@ -38,6 +39,7 @@ WHOLE = Protocol(
     reviewers_per_record=2,
     calibration=20,
     machines=Machines(blind=False),
+    highlights=(WordList("design", "green", ("random*", 'a "blind" trial')), WordList("exclude", "orange", ("mice",))),
 )
 words = (
     st.text("abc \"'\\\n#[]=é", min_size=1, max_size=20).map(str.strip).filter(lambda text: any(map(str.isalnum, text)))

@@ -29,6 +29,7 @@ from triage.records import Record
 from triage.terminal import sitting
 from triage.terminal.keys import ENTER, ESCAPE
 from triage.terminal.screen import EXCLUDE_STYLE, INCLUDE_STYLE
+from triage.text import CriteriaWords
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
@@ -168,7 +169,7 @@ def test_a_terminal_without_unicode_is_no_obstacle(on_terminal):
 
 def marked(text, include, exclude):
     """Return the (word, style) that a highlighter marks."""
-    styled = terminal.Highlighter(include, exclude).mark(Text(text))
+    styled = terminal.Highlighter(CriteriaWords(include, exclude)).mark(Text(text))
     return [(styled.plain[s.start : s.end], s.style) for s in styled.spans]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 from terminal_helpers import HOSTILE, SHOWN
 
-from triage.text import plain, untagged
+from triage.text import CriteriaWords, plain, untagged
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,23 @@ def test_plain_keeps_text_and_breaks_alone():
 @given(st.text())
 def test_plain_never_lets_a_control_character_through(text):
     assert not [c for c in plain(text) if c != "\n" and unicodedata.category(c) in ("Cc", "Cs")]
+
+
+def found(words, text):
+    return [text[begins:ends] for begins, ends, _ in words.find(text)]
+
+
+def test_words_that_most_records_have_are_no_words_to_look_for():
+    words = CriteriaWords(["Support of people by peers"], ["psychiatr* wards of children"])
+    texts = ["Peers support people in psychiatry"] * 10 + ["People on wards, psychiatrists"] * 20
+    rest = words.distinguishing(texts)
+    text = "people, peers, support, psychiatric wards, children"
+    assert found(words, text) == ["people", "peers", "support", "psychiatric", "wards", "children"]
+    assert found(rest, text) == ["peers", "support", "children"]  # ten of thirty are no more than a third
+    assert set(rest.too_common) == {"people", "psychiatr*", "wards"} and words.too_common == ()
+
+
+def test_of_few_records_nothing_is_said_to_be_common():
+    words = CriteriaWords(["people"], []).distinguishing(["people"] * 29)
+    assert found(words, "people") == ["people"]
+    assert found(CriteriaWords(["people"], []).distinguishing([]), "people") == ["people"]

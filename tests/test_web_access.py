@@ -54,6 +54,9 @@ BODIES = {
     "/api/settlements": {"record_id": 1, "label": "include"},
     "/api/batches/take-back": {"event": 1},
     "/api/second-look": {"size": 1},
+    "/api/reasons": {"text": "Only a protocol"},
+    "/api/highlights": {"own": []},
+    "/api/tags": {"tag": "cohort"},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"},

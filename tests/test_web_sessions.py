@@ -278,3 +278,93 @@ def test_reviewers_at_once_share_the_pool(review):
             made = decisions(project)
             assert len({e.record_id for e in made}) == len(made) >= 40
             assert {e.reviewer for e in made} == set(people)
+
+
+# -- a protocol that changes while sessions are open ----------------------------------------------
+
+
+def made(visitor, what, **body):
+    return visitor.post(f"/api/{what}", headers=csrf(visitor), json=body)
+
+
+def test_a_reason_made_while_screening_is_a_version_of_the_protocol_and_opens_no_session_anew(review, monkeypatch):
+    with review() as project, alone(project) as ann:
+        first, _ = opened(ann)
+        rankings = project.rankings.newest("abstract").id
+        sessions, before = [], screening.open_session
+        monkeypatch.setattr(screening, "open_session", lambda *a, **k: sessions.append(a) or before(*a, **k))
+        answer = made(ann, "reasons", text="Only a protocol").json()
+        assert answer["made"] == "ONLY-A-PROTOCOL" and answer["reasons"][-1]["text"] == "Only a protocol"
+        assert project.log.events()[-1].kind is Kind.PROTOCOL and project.log.events()[-1].reviewer == "ann"
+        told = made(ann, "tags", tag="cohort").json()
+        assert told["made"] == "cohort" and told["tags"] == ["cohort"]
+        assert ann.get("/").status_code == 200  # loaded again, the page goes on with the session, too
+        queue = ann.get("/api/queue").json()
+        assert queue["records"][0]["record_id"] == first["record_id"]
+        assert queue["protocol_version"] == told["protocol_version"] == len(project.snapshot().protocol_versions) == 3
+        done = decided(ann, first["record_id"], "exclude", "key-00000001", reason="ONLY-A-PROTOCOL", tags=["cohort"])
+        assert done.status_code == 200, done.text
+        assert decisions(project)[-1].reason == "ONLY-A-PROTOCOL"
+        assert sessions == [] and project.rankings.newest("abstract").id - rankings <= 1
+
+
+def test_what_ranks_records_opens_the_session_anew_and_keeps_the_record_before_the_reviewer(review, tmp_path):
+    with review() as project, alone(project) as ann:
+        first, _ = opened(ann)
+        changed = PROTOCOL.replace("Support over the internet.", "Support over the telephone.")
+        (tmp_path / "protocol.toml").write_text(changed, encoding="utf-8")
+        # A reason can be picked at once although the session still ranks by the criteria as they were.
+        assert made(ann, "reasons", text="Only a protocol").status_code == 200
+        told = decided(ann, first["record_id"], "exclude", "key-00000001", reason="ONLY-A-PROTOCOL")
+        assert told.status_code == 200, told.text
+        (second, *_) = told.json()["records"]
+        ann.get("/")
+        assert opened(ann)[0]["record_id"] == second["record_id"]
+        assert ann.get("/api/session").json()["exclude"][-1] == "Support over the telephone."
+
+
+def test_only_an_owner_adds_to_the_protocol_and_what_is_added_is_offered_to_all(review):
+    with review() as project:
+        app = team_app(project)
+        olga, ann = joined(app, "olga", Role.OWNER), joined(app, "ann", Role.REVIEWER)
+        first, _ = opened(ann)
+        for what, body in (("reasons", {"text": "Only a protocol"}), ("tags", {"tag": "cohort"})):
+            assert made(ann, what, **body).status_code == 403
+            assert made(olga, what, **body).status_code == 200
+        assert 'class="make"' not in ann.get("/").text and 'class="make"' in olga.get("/").text
+        done = decided(ann, first["record_id"], "exclude", "key-00000001", reason="ONLY-A-PROTOCOL", tags=["cohort"])
+        assert done.status_code == 200, done.text
+        app.state.desks.close()
+
+
+def test_a_reason_or_tag_that_says_nothing_is_refused(review):
+    with review() as project, alone(project) as ann:
+        for what, body in (("reasons", {"text": "..."}), ("tags", {"tag": "a;b"}), ("reasons", {"text": "x" * 301})):
+            assert made(ann, what, **body).status_code == 422
+        assert made(ann, "reasons", text="a", stage="nowhere").status_code == 422
+        assert len(project.snapshot().protocol_versions) == 1
+
+
+def test_word_lists_are_ones_own_or_everybodys_and_mark_open_records_at_once(review):
+    with review() as project:
+        app = team_app(project)
+        olga, ann = joined(app, "olga", Role.OWNER), joined(app, "ann", Role.REVIEWER)
+
+        def marks(visitor):
+            record = opened(visitor)[0]
+            return {text for part in record["abstract"] for text, kind in part if kind == "green"}
+
+        green = [{"name": "design", "colour": "green", "words": ["schizo*", " community  mental ", "schizo*"]}]
+        assert marks(ann) == marks(olga) == set()
+        assert made(ann, "highlights", shared=green).status_code == 403
+        told = made(ann, "highlights", own=green).json()
+        assert told["own_highlights"][0]["words"] == ["schizo*", "community mental"]
+        assert marks(ann) and not marks(olga)
+        assert olga.get("/api/session").json()["own_highlights"] == []
+        assert "schizo" not in olga.get("/api/log").text
+        assert made(ann, "highlights", own=[]).status_code == 200 and not marks(ann)
+        assert made(olga, "highlights", shared=green).status_code == 200
+        assert marks(ann) and marks(olga) and project.protocol().highlights[0].name == "design"
+        for wrong in ([{**green[0], "words": ["*"]}], green * 2, [{**green[0], "colour": "mauve"}]):
+            assert made(olga, "highlights", shared=wrong).status_code == 422
+        app.state.desks.close()

@@ -5,10 +5,12 @@ What comes from a record is hostile: it goes through `plain` before it is shown 
 
 from __future__ import annotations
 
+import copy
 import html
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from .log import Label
 
@@ -84,6 +86,8 @@ _ENDINGS = (
 )
 _IRREGULAR = {"children": "child", "women": "woman", "men": "man"}
 _LEAST_STEM = 3  # letters
+_COMMON = 1 / 3  # a word that a larger share of a review's records has distinguishes none of them
+_LEAST_COUNTED = 30  # records; the share among fewer says little
 _STOP_WORDS = frozenset(
     "a about above across after against all also although always am among an and any apart are as at be because been "
     "before being below between both but by can cannot could did do does doing done due during each either etc every "
@@ -108,6 +112,13 @@ def _stem(word: str) -> str:
     return stem.replace("is", "iz").replace("our", "or").replace("ae", "e")
 
 
+class Words(Protocol):
+    """Finds what is to be marked in a text."""
+
+    def find(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yield where each word begins and ends, in order and apart from each other, and how it is marked."""
+
+
 class CriteriaWords:
     """Finds the content words of the criteria in a text.
 
@@ -119,28 +130,62 @@ class CriteriaWords:
     ----------
     include, exclude : sequence of str
         Texts of the criteria.
+
+    Attributes
+    ----------
+    too_common : tuple of str
+        The words that are not marked, since too many records have them (see `distinguishing`).
     """
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
         self._kinds: dict[str, Label] = {}
         self._openings: dict[str, Label] = {}
+        self._written: dict[str, str] = {}  # each stem or opening as the criteria first spell it
+        self.too_common: tuple[str, ...] = ()
         for texts, kind in ((exclude, Label.EXCLUDE), (include, Label.INCLUDE)):
             for word in _WORD.findall(" ".join(texts)):
                 if word.endswith("*"):
                     self._openings[word[:-1].casefold()] = kind
+                    self._written.setdefault(word.casefold(), word)
                 elif len(word) >= _LEAST_STEM and word.casefold() not in _STOP_WORDS:
                     self._kinds[_stem(word)] = kind
+                    self._written.setdefault(_stem(word), word)
+
+    def distinguishing(self, texts: Iterable[str]) -> CriteriaWords:
+        """Return the finder of those words that tell these texts, the records of a review, apart.
+
+        A word that more than a third of the records have is left out, unless there are too few texts to tell. Among
+        13 published reviews the words above a third are those of every abstract ("patients", "effects", "treatment",
+        "outcomes", "groups") and of the topic that was searched for ("knee", "faults", "depression"), as frequent in
+        relevant records as in others; just below it come words such as "exposure" and "originator", which two to
+        three times as many of the relevant records have. A lower bound would lose these.
+        """
+        counts = dict.fromkeys(self._written, 0)
+        n = 0
+        for n, text in enumerate(texts, 1):
+            words = {word.casefold() for word in _WORD.findall(text)}
+            for entry in {entry for word in words if (entry := self._entry(word)) is not None}:
+                counts[entry] += 1
+        common = {entry for entry, times in counts.items() if n >= _LEAST_COUNTED and times > _COMMON * n}
+        rest = copy.copy(self)
+        rest._kinds = {stem: kind for stem, kind in self._kinds.items() if stem not in common}
+        rest._openings = {begins: kind for begins, kind in self._openings.items() if f"{begins}*" not in common}
+        rest.too_common = tuple(self._written[entry] for entry in counts if entry in common)
+        return rest
 
     def find(self, text: str) -> Iterator[tuple[int, int, Label]]:
         """Yield where each word begins and ends, and whether it is one of inclusion or exclusion."""
         for word in _WORD.finditer(text):
             letters = word.group().rstrip("*")
-            if kind := self._kind(letters):
+            if (entry := self._entry(letters)) is not None:
+                kind = self._openings[entry[:-1]] if entry.endswith("*") else self._kinds[entry]
                 yield word.start(), word.start() + len(letters), kind
 
-    def _kind(self, word: str) -> Label | None:
-        if word.casefold() in _STOP_WORDS:
+    def _entry(self, word: str) -> str | None:
+        """Return the stem, or the opening with its asterisk, by which a word is found; None for any other word."""
+        folded = word.casefold().rstrip("*")
+        if folded in _STOP_WORDS:
             return None
-        if kind := self._kinds.get(_stem(word)):
-            return kind
-        return next((k for opening, k in self._openings.items() if word.casefold().startswith(opening)), None)
+        if (stem := _stem(folded)) in self._kinds:
+            return stem
+        return next((f"{begins}*" for begins in self._openings if folded.startswith(begins)), None)

@@ -218,6 +218,7 @@ def screen(
     counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
     """
     from .. import intake, recall, screening, status as facts, terminal
+    from ..highlights import Highlights
     from ..machines import shown_suggestions
     from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
     from ..session_state import StateOf, recall_for
@@ -272,6 +273,7 @@ def screen(
                 if stage_now.name != protocol.stages[0].name
                 else lambda row: "",
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
+                words=Highlights().of(at_start, project.own_highlights(who)),
             )
         print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
         if not second_look and summary.decided:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from .. import protocol as protocols
 from ..errors import InputError
@@ -245,6 +246,34 @@ class Project:
             with self._database.write() as connection:
                 self._put_in_force(connection, changed, reviewer)
         return True
+
+    # -- word lists ---------------------------------------------------------------------------
+
+    def own_highlights(self, reviewer: str) -> tuple[protocols.WordList, ...]:
+        """Return a reviewer's own word lists, which nobody else sees; those for all are in the protocol."""
+        query = select(schema.meta.c.value).where(schema.meta.c.key == _highlights_key(reviewer))
+        with self._database.read() as connection:
+            kept = connection.execute(query).scalar()
+        return () if kept is None else protocols.parse(kept, "your word lists").highlights
+
+    def keep_own_highlights(self, lists: Sequence[protocols.WordList], *, reviewer: str) -> None:
+        """Keep a reviewer's own word lists in place of those before.
+
+        Raises
+        ------
+        InputError
+            When one of them is no word list.
+        """
+        text = protocols.write("", protocols.Protocol(highlights=tuple(lists)))
+        here = schema.meta.c.key == _highlights_key(reviewer)
+        with self._database.write() as connection:
+            if not connection.execute(schema.meta.update().where(here).values(value=text)).rowcount:
+                connection.execute(insert(schema.meta), [{"key": _highlights_key(reviewer), "value": text}])
+
+
+def _highlights_key(reviewer: str) -> str:
+    # Beside the log, which is exported and read by owners.
+    return f"highlights of {reviewer}"
 
 
 def protocol_digest(text: str) -> str:

@@ -1,14 +1,28 @@
 """The protocol of a review, kept as protocol.toml."""
 
-from .adding import as_toml, new_reasons, with_reasons
+from .adding import as_toml, new_reasons, with_reason_at, with_reasons, with_tag
 from .free_text import criteria_from_text
 from .languages import language_name
-from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping, has_word
+from .model import (
+    COLOURS,
+    FIRST_STAGE,
+    Criterion,
+    Limits,
+    Machines,
+    Protocol,
+    Source,
+    Stage,
+    Stopping,
+    WordList,
+    has_word,
+    usual_colour,
+)
 from .parsing import load, parse, read_text
 from .template import template
 from .writing import with_code, write
 
 __all__ = [
+    "COLOURS",
     "FIRST_STAGE",
     "Criterion",
     "Limits",
@@ -17,6 +31,7 @@ __all__ = [
     "Source",
     "Stage",
     "Stopping",
+    "WordList",
     "as_toml",
     "criteria_from_text",
     "has_word",
@@ -26,7 +41,10 @@ __all__ = [
     "parse",
     "read_text",
     "template",
+    "usual_colour",
     "with_code",
     "write",
+    "with_reason_at",
     "with_reasons",
+    "with_tag",
 ]

@@ -1,4 +1,4 @@
-"""Reasons added to a protocol."""
+"""Reasons and tags added to a protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .model import Criterion, Protocol
+from ..errors import InputError
+from .model import Criterion, Protocol, has_word
 
 _WORDS_OF_A_CODE = 3
 _LONGEST_CODE = 24
@@ -42,6 +43,45 @@ def with_reasons(protocol: Protocol, reasons: Sequence[Criterion]) -> Protocol:
         exclude=(*protocol.exclude, *reasons),
         stages=(replace(first, reasons=(*first.reasons, *reasons)), *others),
     )
+
+
+def with_reason_at(protocol: Protocol, stage_name: str, text: str) -> tuple[Protocol, Criterion]:
+    """Return a protocol in which a stage offers one more reason, and the reason.
+
+    The criteria stay as they were: they are what was registered, and what the ranking reads. A reason that is known
+    under this text or code is taken as it is; where the stage offers it, the protocol is the same.
+
+    Raises
+    ------
+    InputError
+        When the text holds no word.
+    """
+    text = " ".join(text.split())
+    if not has_word(text):
+        raise InputError("Say in a few words why the record is excluded.")
+    stage = next(s for s in protocol.stages if s.name == stage_name)
+    known = (*stage.reasons, *protocol.exclude, *(r for s in protocol.stages for r in s.reasons))
+    same = next((r for r in known if text.casefold() in (r.code.casefold(), r.text.casefold())), None)
+    reason = same or new_reasons(protocol, [text])[0]
+    if reason in stage.reasons:
+        return protocol, reason
+    wider = replace(stage, reasons=(*stage.reasons, reason))
+    return replace(protocol, stages=tuple(wider if s is stage else s for s in protocol.stages)), reason
+
+
+def with_tag(protocol: Protocol, text: str) -> tuple[Protocol, str]:
+    """Return a protocol with one more tag, and the tag; one that is known in another spelling is taken as it is.
+
+    Raises
+    ------
+    InputError
+        When the text can be no tag.
+    """
+    tag = " ".join(text.split())
+    if not has_word(tag) or ";" in tag:
+        raise InputError('A tag is a word or a few, without ";".')
+    same = next((t for t in protocol.tags if " ".join(t.casefold().split()) == tag.casefold()), None)
+    return (protocol, same) if same else (replace(protocol, tags=(*protocol.tags, tag)), tag)
 
 
 def _quoted(text: str) -> str:

@@ -110,6 +110,32 @@ class Machines:
     rank: bool = True
 
 
+COLOURS = ("blue", "orange", "violet", "green", "yellow", "pink")  # blue is that of inclusion, orange of exclusion
+
+
+@dataclass(frozen=True, slots=True)
+class WordList:
+    """Words to mark in the records, in one colour.
+
+    Attributes
+    ----------
+    name : str
+    colour : str
+        One of `COLOURS`.
+    words : tuple of str
+        Words, phrases, and stems with an asterisk (see `searching.pattern_of`).
+    """
+
+    name: str
+    colour: str
+    words: tuple[str, ...]
+
+
+def usual_colour(name: str) -> str:
+    """Return the colour of a list that names none."""
+    return {"include": "blue", "exclude": "orange"}.get(name.casefold(), "violet")
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """A review's protocol. `Protocol()` is what holds where a protocol says nothing."""
@@ -129,6 +155,7 @@ class Protocol:
     calibration: int = 0
     attention_checks: int = 0
     machines: Machines = field(default_factory=Machines)
+    highlights: tuple[WordList, ...] = ()
 
     @property
     def queries(self) -> tuple[str, ...]:

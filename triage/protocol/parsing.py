@@ -13,7 +13,20 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import InputError
 from ..stopping_rules import DEFAULT_RULE, RULES
 from .languages import LANGUAGE_NAMES, language_name
-from .model import FIRST_STAGE, Criterion, Limits, Machines, Protocol, Source, Stage, Stopping
+from .model import (
+    COLOURS,
+    FIRST_STAGE,
+    Criterion,
+    Limits,
+    Machines,
+    Protocol,
+    Source,
+    Stage,
+    Stopping,
+    WordList,
+    has_word,
+    usual_colour,
+)
 
 T = TypeVar("T")
 
@@ -103,6 +116,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         calibration=top.count("calibration") or 0,
         attention_checks=top.count("attention_checks") or 0,
         machines=Machines(blind=machines.yes_or_no("blind", True), rank=machines.yes_or_no("rank", True)),
+        highlights=_highlights(top),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -126,6 +140,19 @@ def _tags(top: _Table) -> tuple[str, ...]:
     if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
         top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
     return tags
+
+
+def _highlights(top: _Table) -> tuple[WordList, ...]:
+    lists: list[WordList] = []
+    for t in top.tables("highlights", ("name", "colour", "words")):
+        name = " ".join(t.text("name", required=True).split())
+        if name.casefold() in (one.name.casefold() for one in lists):
+            t.wrong("name", f"a name that no other list has ({name!r} is taken)")
+        words = tuple(" ".join(word.split()) for word in t.texts("words"))
+        if nothing := next((word for word in words if not has_word(word)), None):
+            t.wrong("words", f'a list of words, phrases or stems, such as ["cohort", "random*"] ({nothing!r} is none)')
+        lists.append(WordList(name, t.choice("colour", COLOURS, usual_colour(name)), words))
+    return tuple(lists)
 
 
 def _stages(top: _Table, exclude: tuple[Criterion, ...]) -> tuple[Stage, ...]:
@@ -199,6 +226,7 @@ _KEYS = (
     "stages",
     "stopping",
     "machines",
+    "highlights",
 )
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
 

@@ -7,13 +7,19 @@ from collections.abc import Iterator
 
 from .. import preset_catalogue
 from ..stopping_rules import DEFAULT_RULE, PROMISES, RULES
+from .model import COLOURS
 
 
 def template() -> str:
     """Return a commented protocol.toml to fill in; unchanged it means `Protocol()`."""
     models = textwrap.fill(preset_catalogue.in_words(), 116, initial_indent="## ", subsequent_indent="## ")
     rules = "\n".join(_rules_by_promise())
-    return _TEMPLATE.replace("@MODELS@", models).replace("@RULES@", rules).replace("@DEFAULT@", DEFAULT_RULE)
+    return (
+        _TEMPLATE.replace("@MODELS@", models)
+        .replace("@RULES@", rules)
+        .replace("@DEFAULT@", DEFAULT_RULE)
+        .replace("@COLOURS@", ", ".join(COLOURS[2:]))
+    )
 
 
 def _rules_by_promise() -> Iterator[str]:
@@ -130,4 +136,11 @@ _TEMPLATE = '''\
 # [machines]
 # blind = true
 # rank = true
+
+## ---- Words to mark in the records, for everybody who screens, beside those of the criteria: words, phrases, and
+## ---- stems with an asterisk. Colours: blue (that of inclusion), orange (of exclusion), @COLOURS@.
+# [[highlights]]
+# name = "design"
+# colour = "violet"
+# words = ["random*", "controlled trial", "cohort"]
 '''

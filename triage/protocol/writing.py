@@ -83,6 +83,10 @@ def _as_tables(protocol: Protocol) -> dict[str, Any]:
     for key, criteria in (("include", protocol.include), ("exclude", protocol.exclude)):
         if criteria:
             found[key] = [{"code": c.code, "text": c.text} for c in criteria]
+    if protocol.highlights:
+        found["highlights"] = [
+            {"name": one.name, "colour": one.colour, "words": list(one.words)} for one in protocol.highlights
+        ]
     for key in _TABLES:
         table, default = getattr(protocol, key), getattr(nothing, key)
         said = {

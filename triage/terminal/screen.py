@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
@@ -14,36 +13,42 @@ from rich.text import Text
 
 from ..log import Label
 from ..records import Record
-from ..text import CriteriaWords, plain, untagged
+from ..text import Words, plain, untagged
 from .keys import DOWN, END, HOME, PAGE_DOWN, PAGE_UP, REDRAW, UP, Keys
 
 # Blue and orange stay apart under every common colour blindness, and bold against underlined stays
 # apart without colour.
 INCLUDE_STYLE = "bold color(33)"
 EXCLUDE_STYLE = "underline color(208)"
+STYLES: dict[str, str] = {
+    Label.INCLUDE: INCLUDE_STYLE,
+    Label.EXCLUDE: EXCLUDE_STYLE,
+    "violet": "italic color(135)",
+    "green": "italic color(35)",
+    "yellow": "italic color(178)",
+    "pink": "italic color(205)",
+}  # by how a word is marked
 _WIDEST = 100  # longer lines are hard to read
 _LEAST_READ = 6  # lines of a record that stay beside a list; a longer list takes their place
 _AUTHORS_NAMED = 3
 
 
 class Highlighter:
-    """Marks the content words of the criteria in a text (see `reading.CriteriaWords`).
+    """Marks words in a text.
 
     Parameters
     ----------
-    include, exclude : sequence of str
-        Texts of the criteria.
+    words : Words
+        What finds them.
     """
 
-    _STYLES: ClassVar = {Label.INCLUDE: INCLUDE_STYLE, Label.EXCLUDE: EXCLUDE_STYLE}
-
-    def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
-        self._words = CriteriaWords(include, exclude)
+    def __init__(self, words: Words) -> None:
+        self._words = words
 
     def mark(self, text: Text) -> Text:
         """Add the styles to a text, and return it."""
         for begins, ends, kind in self._words.find(text.plain):
-            text.stylize(self._STYLES[kind], begins, ends)
+            text.stylize(STYLES[kind], begins, ends)
         return text
 
 

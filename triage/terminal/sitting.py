@@ -13,13 +13,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..highlights import KINDS, Marks
 from ..log import Label
 from ..machines import MOST_SHOWN
 from ..records import Record
-from ..text import untagged
+from ..text import CriteriaWords, untagged
 from ..wording import agree, plural
 from .keys import BACKSPACE, CLEAR_LINE, ENTER, ESCAPE, PASTE, Keys, open_keys
-from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter, Screen, keys_line, record_text, two_columns
+from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, STYLES, Highlighter, Screen, keys_line, record_text, two_columns
 
 if TYPE_CHECKING:
     from ..screening.session import Session
@@ -70,7 +71,7 @@ _HELP = (
     ("u", "undo: take your last decision back and see its record again; the log keeps both"),
     ("n", "note: a line of text that is kept with your decision on this record"),
     ("s", "skip: the record comes back later"),
-    ("c", "show the criteria, or close them"),
+    ("c", "show the criteria and your word lists, or close them"),
     ("h", "mark the words of the criteria, or stop marking them"),
     ("Space", "more of a long record; arrows, Page Up and Page Down move in it too"),
     ("Esc", "close a list such as this one"),
@@ -92,6 +93,7 @@ def run(
     suggestions: Callable[[int], Sequence[object]] = lambda row: (),
     beside: Callable[[int], str] = lambda row: "",
     nothing_left: str = NOTHING_LEFT,
+    words: Marks | None = None,
     console: Console | None = None,
     keys: Keys | None = None,
 ) -> Summary:
@@ -123,6 +125,8 @@ def run(
         Returns a line on the other reports of the study of a row's record, or "".
     nothing_left : str
         What is said when the last record is judged.
+    words : Marks, optional
+        What is marked; all words of the criteria when left out.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -137,7 +141,18 @@ def run(
         screen = Screen(console, typed)
         try:
             return _Sitting(
-                session, records, reasons, criteria, tags, state, suggestions, beside, nothing_left, screen, typed
+                session,
+                records,
+                reasons,
+                criteria,
+                tags,
+                state,
+                suggestions,
+                beside,
+                nothing_left,
+                words or Marks(CriteriaWords(*criteria)),
+                screen,
+                typed,
             ).go()
         finally:
             screen.settle()
@@ -157,6 +172,7 @@ class _Sitting:
         suggestions: Callable[[int], Sequence[object]],
         beside: Callable[[int], str],
         nothing_left: str,
+        words: Marks,
         screen: Screen,
         keys: Keys,
     ) -> None:
@@ -171,7 +187,8 @@ class _Sitting:
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
-        self._highlighter = Highlighter(*criteria)
+        self._word_lists = words.lists
+        self._highlighter = Highlighter(words)
         self._marking = True
         self._numbers: dict[int, int] = {}  # row -> how many records were shown with it
         self._notes: dict[int, str] = {}  # by row; kept past a decision, for an undo
@@ -444,4 +461,7 @@ class _Sitting:
             for text in texts:
                 table.add_row("-", self._highlighter.mark(Text(self._screen.line(text))))
             parts += [Text(name, style), table] if texts else []
+        for one in self._word_lists:
+            heading = Text(self._screen.line(one.name), STYLES[KINDS[one.colour]])
+            parts += [Text("Words: ").append_text(heading), Text(self._screen.line(", ".join(one.words)))]
         return Group(*parts) if parts else Group(Text("The protocol names no criteria."))

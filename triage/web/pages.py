@@ -58,7 +58,7 @@ from .api.team import (
 )
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
 from .protocol_form import Fields, checked, fields_of, sent_fields
-from .reading import as_read, line, words_of
+from .reading import as_read, line
 from .sessions import Desk
 from .steps import steps
 
@@ -427,10 +427,10 @@ def stop_taken_back(request: Request, review: Review, who: PostedByOwner, stage:
 @router.get("/conflicts")
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
-    protocol, now = review.protocol, review.asked(stage or None)
+    now = review.asked(stage or None)
     found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
     ids = [one.record_id for one in found.conflicts]
-    words = words_of(protocol)
+    words = desk_of(request, review, who, now.name).words(review)
     return page(
         request,
         "conflicts.html",

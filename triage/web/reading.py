@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from ..log import CurrentState
 from ..machines import MOST_SHOWN, shown_suggestions
-from ..protocol.model import Protocol
 from ..records import Record
 from ..report import doi_link, pmid_link
-from ..text import CriteriaWords, plain, untagged
+from ..text import Words, plain, untagged
 
 _AUTHORS_NAMED = 6
-Pieces = list[tuple[str, str]]  # of a text, each with the kind of criteria that it is a word of
+Pieces = list[tuple[str, str]]  # of a text, each with how it is marked: "include", "exclude", or a colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +71,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
-def words_of(protocol: Protocol) -> CriteriaWords:
-    """Return the words of a protocol's criteria."""
-    return CriteriaWords([c.text for c in protocol.include], [c.text for c in protocol.exclude])
-
-
 def line(text: str) -> str:
     """Return imported text on one line, without tags."""
     return " ".join(untagged(plain(text)).split())
 
 
-def marked(text: str, words: CriteriaWords | None) -> Pieces:
-    """Cut a text into pieces, each with the kind of criteria that it is a word of; "" for all else."""
+def marked(text: str, words: Words | None) -> Pieces:
+    """Cut a text into pieces, each with how it is marked; "" for all that is not."""
     if words is None:
         return [(text, "")] if text else []
     pieces, at = [], 0
@@ -95,7 +89,7 @@ def marked(text: str, words: CriteriaWords | None) -> Pieces:
     return [*pieces, (text[at:], "")] if at < len(text) else pieces
 
 
-def as_read(record: Record, words: CriteriaWords | None) -> AsRead:
+def as_read(record: Record, words: Words | None) -> AsRead:
     """Return a record as a page shows it: printable text in pieces, and addresses that were checked.
 
     Nothing in it says how the record came before the reviewer.

@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from .. import ending, recall, screening
 from ..as_json import INLINE, as_json
 from ..errors import InputError
+from ..highlights import Highlights, Marks
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
-from ..protocol.model import Protocol
+from ..protocol.model import Limits, Protocol, Stage
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
 from .progress import Opening
-from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read, words_of
+from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read
 
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
@@ -52,6 +53,7 @@ class Desk:
     preset: str | None = None
     device: str = "auto"
     beside: Callable[[str], screening.Session | None] = lambda stage_name: None
+    highlights: Highlights = field(default_factory=Highlights)
     turn: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -67,8 +69,10 @@ class Desk:
     def open_in_background(self, review: Snapshot | None = None) -> None:
         """Open the session in a thread, unless it is opening, or open with the protocol in force."""
         with self.lock:
-            if review is not None and self.session is not None and self._protocol != review.protocol:
-                self.close()
+            if review is not None and self.session is not None:
+                self.take_over(review)
+                if self._protocol != review.protocol:
+                    self.close()
             if self.session is not None or self.opening is not None:
                 return
             self.opening = Opening()
@@ -105,18 +109,35 @@ class Desk:
         self.opening = None
 
     def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
+        words = self.words(review)
         with self.lock:
             self.failed = None
-            self.session, self._records = opened
+            session, self._records = opened
             self._texts: dict[int, AsRead] = {}  # by row, of the records before the reviewer
             self._closing = closing
-            self._protocol = review.protocol
-            self._words = words_of(self._protocol)
+            self._protocol, self._version = review.protocol, len(review.protocol_versions)
+            self._words = words
             weights = recall.logged_parameters(review.events, self.stage_name)
             self._state = StateOf(
-                self.session,
+                session,
                 lambda history: recall_for(self.project.snapshot(), self.stage_name, self.reviewer, history, weights),
             )
+            self.session = session
+
+    def take_over(self, review: Snapshot) -> None:
+        """Go on by the protocol in force, if what changed of it neither ranks records nor says which come here.
+
+        Any other change waits until the page is loaded again, and then opens the session anew.
+        """
+        version = len(review.protocol_versions)
+        if self.session is None or version <= self._version:
+            return
+        words = self.words(review)
+        with self.lock:
+            if version > self._version and _asked_by_session(self._protocol) == _asked_by_session(review.protocol):
+                self._protocol, self._version = review.protocol, version
+                self._words = words
+                self._texts.clear()
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -127,6 +148,18 @@ class Desk:
             at.done, at.total = done, total
 
         yield tick
+
+    def words(self, review: Snapshot) -> Marks:
+        """Return what is marked in the records that this reviewer reads."""
+        return self.highlights.of(review, self.project.own_highlights(self.reviewer))
+
+    def mark_anew(self, review: Snapshot) -> None:
+        """Mark by the word lists as they are now."""
+        words = self.words(review)
+        with self.lock:
+            if self.session is not None:
+                self._words = words
+                self._texts.clear()
 
     def close(self) -> None:
         """Close the session; it is opened again when it is asked for."""
@@ -193,7 +226,8 @@ class Desk:
         self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None
     ) -> dict[str, object]:
         """Judge a record; durable when this returns. What is in force already is not written again."""
-        stage = next(s for s in self._ready().stages if s.name == self.stage_name)
+        protocol = self._in_force()
+        stage = next((s for s in protocol.stages if s.name == self.stage_name), Stage(self.stage_name))
         codes = [c.code for c in stage.reasons]
         if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
             raise InputError(f"{reason!r} is not a reason to exclude at this stage; choose one of {', '.join(codes)}.")
@@ -205,7 +239,7 @@ class Desk:
             row = self._row(live, record_id)
             mine = self.mine(live, record_id)
             has = session.tags(row)
-            if tags is not None and (unknown := set(tags) - set(self._protocol.tags) - set(has)):
+            if tags is not None and (unknown := set(tags) - set(protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
             same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
             if session.is_check(row) or not same or (tags is not None and list(tags) != has):
@@ -288,15 +322,22 @@ class Desk:
         mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
         return max(mine, key=lambda e: e.seq, default=None)
 
-    def _ready(self) -> Protocol:
+    def _in_force(self) -> Protocol:
+        """Return the protocol in force, once the session is open; what was added to it can be picked at once."""
         self._opened()
-        return self._protocol
+        return self.project.protocol()
 
     def _row(self, live: CurrentState, record_id: int) -> int:
         row = int(self._records.stage.rows_of([live.kept(record_id)])[0])
         if row < 0:
             raise InputError(f"Record {record_id} is not at the stage {self.stage_name!r}.")
         return row
+
+
+def _asked_by_session(protocol: Protocol) -> Protocol:
+    """Return what a session asks of a protocol; the rest may change while it is open."""
+    stages = tuple(Stage(stage.name) for stage in protocol.stages)
+    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=())
 
 
 class NotOpen(Exception):
@@ -315,6 +356,7 @@ class Desks:
 
     def __init__(self, project: Project, preset: str | None = None, device: str = "auto") -> None:
         self.project = project
+        self.highlights = Highlights()
         self._preset = preset
         self._device = device
         self._desks: dict[tuple[str, str], Desk] = {}
@@ -322,7 +364,7 @@ class Desks:
         self._turn = threading.Lock()  # to open a session
 
     def desk(self, review: Snapshot, reviewer: str, stage_name: str = "") -> Desk:
-        """Return a reviewer's desk at a stage, the first when none is named.
+        """Return a reviewer's desk at a stage, the first when none is named, with the protocol in force (see `Desk.take_over`).
 
         Raises
         ------
@@ -334,9 +376,25 @@ class Desks:
             key = (reviewer, stage_name)
             if key not in self._desks:
                 self._desks[key] = Desk(
-                    self.project, reviewer, stage_name, self._preset, self._device, self._open_at, self._turn
+                    self.project,
+                    reviewer,
+                    stage_name,
+                    self._preset,
+                    self._device,
+                    self._open_at,
+                    self.highlights,
+                    self._turn,
                 )
-            return self._desks[key]
+            desk = self._desks[key]
+        desk.take_over(review)
+        return desk
+
+    def mark_anew(self, review: Snapshot, reviewer: str) -> None:
+        """Mark what a reviewer reads by their word lists as they are now."""
+        with self._lock:
+            desks = [desk for (name, _), desk in self._desks.items() if name == reviewer]
+        for desk in desks:
+            desk.mark_anew(review)
 
     def _open_at(self, stage_name: str) -> screening.Session | None:
         """Return any session that is open at a stage: the views of its model serve the next, too."""

@@ -47,10 +47,15 @@ def project_of(request: Request) -> Project:
     return project
 
 
+def desks_of(request: Request) -> Desks:
+    """Return the screening sessions of this server."""
+    desks: Desks = request.app.state.desks
+    return desks
+
+
 def desk_of(request: Request, review: Snapshot, who: Visitor, stage: str = "") -> Desk:
     """Return the visitor's desk at a stage."""
-    desks: Desks = request.app.state.desks
-    return desks.desk(review, who.name, stage)
+    return desks_of(request).desk(review, who.name, stage)
 
 
 def beside(request: Request, review: Snapshot, who: Visitor, stage: str, record_id: int) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from ...log import Event
 from ...project import Snapshot
 from ...searching import parse
 from ..access import Visitor
-from ..reading import AsRead, SuggestedAsRead, as_read, words_of
+from ..reading import AsRead, SuggestedAsRead, as_read
 from ..sessions import Desk
 from .common import (
     LISTED,
@@ -66,7 +66,7 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
     found = review.records.shown(here, [row])[0] if row >= 0 else review.records.one(kept)
     tags = here.live.tagged(desk.stage_name, who.name).get(kept, ())
     return ShownRecord(
-        record=as_read(found, words_of(review.protocol)),
+        record=as_read(found, desk.words(review)),
         at_stage=row >= 0,
         tags=[e.reason for e in tags],
         files=attachments_of(project_of(request), review.live, [kept])[kept],

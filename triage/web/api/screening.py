@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...as_json import as_json
+from ...errors import InputError
 from ...log import Label
-from ...project import Snapshot
+from ...project import Project, Role, Snapshot, protocol_digest
+from ...protocol import COLOURS, Protocol, WordList, has_word, with_reason_at, with_tag
 from ...text import plain
 from ..access import Visitor
+from ..limits import Refused
 from ..reading import line
 from ..sessions import Desk
-from .common import Anyone, Key, RecordId, Review, StageName, beside, decision_as_json, desk_of, router
+from .common import (
+    Anyone,
+    Key,
+    Owner,
+    RecordId,
+    Review,
+    StageName,
+    beside,
+    decision_as_json,
+    desk_of,
+    desks_of,
+    project_of,
+    router,
+)
 from .full_texts import attachments_of
+
+T = TypeVar("T")
 
 
 class Change(BaseModel):
@@ -50,9 +70,54 @@ class Undo(Change):
     record_id: RecordId | None = None
 
 
+class NewReason(BaseModel):
+    """A reason to exclude, to be offered at a stage from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    text: str = Field(max_length=300)
+
+
+class ListOfWords(BaseModel):
+    """Words to mark in one colour: words, phrases, and stems with an asterisk."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    colour: Literal["blue", "orange", "violet", "green", "yellow", "pink"]
+    words: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(max_length=500)
+
+
+class WordLists(BaseModel):
+    """Word lists that take the place of those before: one's own, and, from an owner, those for everybody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field("", max_length=200)
+    own: list[ListOfWords] | None = Field(None, max_length=20)
+    shared: list[ListOfWords] | None = Field(None, max_length=20)
+
+
+class NewTag(BaseModel):
+    """A tag, to be offered from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tag: str = Field(max_length=100)
+
+
 @router.get("/session", tags=["screening"])
 def session(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
-    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags."""
+    """Say who is asking, and what the protocol asks at a stage: reasons, criteria, tags.
+
+    `too_common` are words of the criteria that are not marked, since more than a third of the records have them.
+    """
+    return asked(request, review, who, stage)
+
+
+def asked(request: Request, review: Snapshot, who: Visitor, stage: str) -> dict[str, object]:
+    """Return what the protocol asks at a stage, as the screening page needs it."""
     protocol, now = review.protocol, review.asked(stage or None)
     return {
         "reviewer": who.name,
@@ -64,8 +129,73 @@ def session(request: Request, review: Review, who: Anyone, stage: StageName = ""
         "include": [plain(c.text) for c in protocol.include],
         "exclude": [plain(c.text) for c in protocol.exclude],
         "question": plain(protocol.question),
+        "too_common": list(desk_of(request, review, who, now.name).words(review).too_common),
+        "highlights": [as_json(one) for one in protocol.highlights],
+        "own_highlights": [as_json(one) for one in project_of(request).own_highlights(who.name)],
+        "colours": list(COLOURS),
         "tags": list(protocol.tags),
+        "protocol_version": len(review.protocol_versions),
     }
+
+
+@router.post("/reasons", tags=["screening"])
+def new_reason(request: Request, review: Review, who: Owner, reason: NewReason) -> dict[str, object]:
+    """Offer one more reason at a stage: a version of the protocol. Answers as `session` does, with its code as `made`."""
+    project, stage = project_of(request), review.asked(reason.stage or None).name
+    review, made = _changed(project, who, lambda protocol: with_reason_at(protocol, stage, reason.text))
+    return {"made": made.code, **asked(request, review, who, stage)}
+
+
+@router.post("/tags", tags=["screening"])
+def new_tag(request: Request, review: Review, who: Owner, tag: NewTag) -> dict[str, object]:
+    """Offer one more tag: a version of the protocol. Answers as `session` does, with the tag as `made`."""
+    review, made = _changed(project_of(request), who, lambda protocol: with_tag(protocol, tag.tag))
+    return {"made": made, **asked(request, review, who, "")}
+
+
+@router.post("/highlights", tags=["screening"])
+def new_word_lists(request: Request, review: Review, who: Anyone, lists: WordLists) -> dict[str, object]:
+    """Keep word lists: one's own, which nobody else sees, and, from an owner, those of the protocol. Answers as `session`."""
+    project, desks = project_of(request), desks_of(request)
+    if lists.shared is not None and not who.may(Role.OWNER):
+        raise Refused(403, f"Word lists for everybody are an owner's to change; your role is {who.role}.")
+    own, shared = (None if some is None else _word_lists(some) for some in (lists.own, lists.shared))
+    if shared is not None:
+        review, _ = _changed(project, who, lambda protocol: (replace(protocol, highlights=shared), None))
+    if own is not None:
+        project.keep_own_highlights(own, reviewer=who.name)
+        desks.mark_anew(review, who.name)
+    return asked(request, review, who, lists.stage)
+
+
+def _word_lists(lists: list[ListOfWords]) -> tuple[WordList, ...]:
+    """Return word lists as they are kept: without those that hold nothing.
+
+    Raises
+    ------
+    InputError
+        When one is no word list, in words for somebody who types it into a page.
+    """
+    found: list[WordList] = []
+    for one in lists:
+        name = " ".join(one.name.split())
+        words = tuple(dict.fromkeys(said for word in one.words if (said := " ".join(word.split()))))
+        if not has_word(name) or any(name.casefold() == other.name.casefold() for other in found):
+            raise InputError(f"Each word list has a name of its own; {name!r} is none or is given twice.")
+        if nothing := next((word for word in words if not has_word(word)), None):
+            raise InputError(f"{nothing!r}, in the list {name!r}, is no word that could be found in a record.")
+        if words:
+            found.append(WordList(name, one.colour, words))
+    return tuple(found)
+
+
+def _changed(project: Project, who: Visitor, change: Callable[[Protocol], tuple[Protocol, T]]) -> tuple[Snapshot, T]:
+    """Put a changed protocol in force; return the review as it is then, and what was made."""
+    project.refresh_protocol()  # what was changed in its file is changed further, and not taken back
+    before = project.snapshot()
+    wanted, made = change(before.protocol)
+    project.change_protocol(wanted, reviewer=who.name, seen=protocol_digest(before.protocol_versions[-1][1]))
+    return project.snapshot(), made
 
 
 @router.get("/queue", tags=["screening"])
@@ -75,7 +205,8 @@ def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") 
     `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
     that are done allow; `recall` what was certified so many decisions ago; `state` both in one line. While the session
     is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
-    there are none before the reviewer has decided on the record.
+    there are none before the reviewer has decided on the record. When `protocol_version` changes, so may what `session`
+    answers.
     """
     return queue_of(request, desk_of(request, review, who, stage), review, who)
 
@@ -102,6 +233,7 @@ def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> di
             "counts": None if state is None else {**as_json(state.counts), "left": state.counts.left},
             "recall": None if state is None else {"text": state.recall, "decisions_ago": state.decisions_ago},
             "preparing": found.preparing,
+            "protocol_version": len(review.protocol_versions),
         }
     )
 

@@ -115,8 +115,18 @@ function refused(entry, problem) {
   refresh();
 }
 
+/** Ask anew what the protocol asks, where it was changed, by whomever. */
+async function follow(version) {
+  if (version === facts.protocol_version) return;
+  try {
+    facts = await api(`/api/session?stage=${encodeURIComponent(stage)}`);
+    showCriteria();
+  } catch { /* the next answer says it again */ }
+}
+
 /** Take in what the server says comes next; the record that is being read stays. */
 function take(answer, entry = null) {
+  follow(answer.protocol_version);
   if (answer.preparing) return prepare(answer.preparing);
   // While something waits the server may have counted it already, and its answer be lost.
   if (!entry && !waiting().length) keep("counted", { counts: answer.counts, recall: answer.recall });
@@ -162,6 +172,7 @@ async function refresh() {
 }
 
 function prepare({ what, done, total }) {
+  if (current) return setTimeout(refresh, 400);  // it stays, and what is decided on it waits
   const bar = el("progress", { "aria-label": what, ...(total ? { max: total, value: done } : {}) });
   byId("controls").hidden = true;
   byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar);
@@ -304,13 +315,20 @@ function undo() {
 
 // -- dialogs -------------------------------------------------------------------------------------
 
-/** Let the reviewer pick by number, by name, or by a click; a name counts as soon as no longer one begins so. */
-function pick(dialog, names, render, done) {
+/**
+ * Let the reviewer pick by number, by name, or by a click; a name counts as soon as no longer one begins so.
+ * `make`, where the reviewer may, turns what is typed into another name.
+ */
+function pick(dialog, names, render, done, make) {
   const list = dialog.querySelector(".options");
   const typed = dialog.querySelector(".typed");
   const letters = (text) => text.toLocaleLowerCase().replace(/\s+/g, "");
-  const options = new Map(names.map((name) => [letters(name), name]));
-  names.forEach((name, i) => options.set(String(i + 1), name));
+  let options;
+  const know = () => {
+    options = new Map(names.map((name) => [letters(name), name]));
+    names.forEach((name, i) => options.set(String(i + 1), name));
+  };
+  know();
   let text = "";
   const draw = () => {
     list.replaceChildren(...names.map((name, i) => {
@@ -324,8 +342,43 @@ function pick(dialog, names, render, done) {
     if (done(name)) dialog.close();
     else draw();
   };
+  const another = dialog.querySelector(".another");
+  const typeAnother = () => {
+    another.reset();
+    another.querySelector(".refused").textContent = "";
+    another.hidden = false;
+    another.querySelector("input").focus();
+  };
+  if (another) {
+    another.hidden = true;
+    dialog.querySelector(".make").onclick = typeAnother;
+    another.onsubmit = async (event) => {
+      event.preventDefault();
+      const button = another.querySelector("button");
+      if (button.disabled) return;
+      button.disabled = true;
+      try {
+        const name = await make(another.querySelector("input").value);
+        if (!dialog.open) return;  // left meanwhile: it is made, and picked by nobody
+        if (!names.includes(name)) names.push(name);
+        know();
+        another.hidden = true;
+        dialog.focus();
+        chosen(name);
+      } catch (problem) {
+        another.querySelector(".refused").textContent = problem.status ? problem.message : "No connection; try again.";
+      } finally {
+        button.disabled = false;
+      }
+    };
+  }
   dialog.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.target.closest(".another") && event.key !== "Escape") return;  // letters of what is typed there
+    if (event.key === "+" && another) {
+      event.preventDefault();
+      return typeAnother();
+    }
     if (event.key === "Escape") {  // at once: the browser's own closing may come after the next key
       event.preventDefault();
       dialog.close();
@@ -366,18 +419,32 @@ function exclude() {
   }), (code) => {
     decide("exclude", code);
     return true;
+  }, async (text) => {
+    await change("reasons", { stage, text });
+    facts.reasons.forEach((reason) => texts.set(reason.code, reason.text));
+    return facts.made;
   });
 }
 
+/** Have the protocol changed, and go by it. */
+async function change(what, body) {
+  facts = await api(`/api/${what}`, { body });
+  showCriteria();
+}
+
 function openTags() {
-  if (!current || !facts.tags.length) return;
+  if (!current || !byId("do-tags")) return;
   const record = current;
   const given = new Set(tagged.get(record.record_id) ?? record.tags);
-  pick(byId("tags"), facts.tags, (tag) => ({ text: tag, attributes: { "aria-pressed": String(given.has(tag)) } }), (tag) => {
+  pick(byId("tags"), [...facts.tags], (tag) => ({ text: tag, attributes: { "aria-pressed": String(given.has(tag)) } }), (tag) => {
     if (!tag) return true;
     if (!given.delete(tag)) given.add(tag);
     tagged.set(record.record_id, [...given]);
     return false;
+  }, async (tag) => {
+    await change("tags", { tag });
+    given.delete(facts.made);  // picked next, which gives it
+    return facts.made;
   });
   byId("tags").onclose = redraw;
 }
@@ -460,15 +527,103 @@ function explained(why) {
   ];
 }
 
-function openCriteria() {
+const kinds = { blue: "include", orange: "exclude" };  // the colours of the criteria
+
+function criteria() {
   const list = (heading, kind, texts) => (texts.length
     ? [el("h3", {}, heading), el("ul", {}, texts.map((text) => el("li", { dir: "auto" }, el("span", { class: kind }, text))))] : []);
   const all = [
     ...(facts.question ? [el("p", { dir: "auto" }, facts.question)] : []),
     ...list("Include", "include", facts.include), ...list("Exclude", "exclude", facts.exclude),
   ];
-  byId("criteria-text").replaceChildren(...(all.length ? all : [el("p", {}, "The protocol names no criteria.")]));
+  if (!all.length) all.push(el("p", {}, "The protocol names no criteria."));
+  for (const list of [...facts.own_highlights, ...facts.highlights]) {
+    all.push(el("h3", { dir: "auto" }, list.name), el("p", { dir: "auto" }, el("mark", { class: kinds[list.colour] ?? list.colour }, list.words.join(", "))));
+  }
+  const common = facts.too_common;
+  return common.length ? [...all, el("p", { class: "soft", dir: "auto" },
+    `Not marked, as more than a third of the records have ${agree(common.length, "it", "them")}: ${common.join(", ")}.`)] : all;
+}
+
+/** Put the criteria beside the record, for where there is room (the style sheet knows); folded as they were left. */
+function showCriteria() {
+  const panel = byId("criteria-beside");
+  const fold = panel.querySelector("details");
+  fold.querySelector("div").replaceChildren(...criteria());
+  fold.open = localStorage.getItem("triage:criteria") !== "folded";
+  fold.ontoggle = () => localStorage.setItem("triage:criteria", fold.open ? "open" : "folded");
+  panel.hidden = false;
+}
+
+function openCriteria() {
+  const panel = byId("criteria-beside");
+  if (panel.checkVisibility()) {
+    const fold = panel.querySelector("details");
+    fold.open = !fold.open;
+    return;
+  }
+  byId("criteria-text").replaceChildren(...criteria());
   byId("criteria").showModal();
+}
+
+/** Change the lists of words that are marked; those for everybody only where the reviewer may. */
+function openWords() {
+  const dialog = byId("words");
+  const form = dialog.querySelector("form");
+  const rows = dialog.querySelector(".rows");
+  const said = dialog.querySelector(".refused");
+  const owner = facts.role === "owner";
+  const row = (list, shared) => {
+    const locked = shared && !owner;
+    const made = el("fieldset", { class: "row", disabled: locked },
+      el("label", {}, "Name", el("input", { name: "name", maxlength: 100, dir: "auto", value: list.name })),
+      el("label", {}, "Colour", el("select", { name: "colour" }, facts.colours.map((colour) => el("option", { selected: colour === list.colour }, colour)))),
+      el("label", { class: "wide" }, "Words", el("textarea", { name: "words", rows: Math.min(8, Math.max(2, list.words.length + 1)), dir: "auto" })),
+      owner ? el("label", { class: "check wide" }, el("input", { type: "checkbox", name: "shared", checked: shared }), " For everybody who screens")
+        : shared ? el("p", { class: "soft wide" }, "For everybody who screens.") : null);
+    made.querySelector("textarea").value = list.words.join("\n");
+    made.dataset.locked = locked;
+    return made;
+  };
+  const own = facts.own_highlights.length || facts.highlights.length ? facts.own_highlights
+    : [{ name: "include", colour: "blue", words: [] }, { name: "exclude", colour: "orange", words: [] }];
+  rows.replaceChildren(...own.map((list) => row(list, false)), ...facts.highlights.map((list) => row(list, true)));
+  said.textContent = "";
+  dialog.querySelector(".add").onclick = () => {
+    const made = row({ name: "", colour: "violet", words: [] }, false);
+    rows.append(made);
+    made.querySelector("input").focus();
+  };
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const lists = [...rows.children].filter((one) => one.dataset.locked === "false").map((one) => ({
+      name: one.querySelector("[name=name]").value.trim(),
+      colour: one.querySelector("[name=colour]").value,
+      words: one.querySelector("[name=words]").value.split("\n").map((word) => word.trim()).filter(Boolean),
+      shared: one.querySelector("[name=shared]")?.checked ?? false,
+    })).filter((list) => list.words.length);
+    const some = (shared) => lists.filter((list) => list.shared === shared)
+      .map(({ name, colour, words }) => ({ name: name || colour, colour, words }));
+    try {
+      await change("highlights", { stage, own: some(false), shared: owner ? some(true) : null });
+      dialog.close();
+      await markAnew();
+    } catch (problem) {
+      said.textContent = problem.status ? problem.message : "No connection; try again.";
+    }
+  };
+  dialog.showModal();
+}
+
+/** Mark the record in view, and the next, by the words as they are now. */
+async function markAnew() {
+  await Promise.all(ahead.map(async (record) => {
+    try {
+      const { title, abstract, keywords } = await api(`/api/records/${record.record_id}?stage=${encodeURIComponent(stage)}`);
+      Object.assign(record, { title, abstract, keywords });
+    } catch { /* marked as before */ }
+  }));
+  redraw();
 }
 
 function openHelp() {
@@ -485,38 +640,103 @@ function setMarks(on) {
 
 // -- keys ----------------------------------------------------------------------------------------
 
-const keys = {
-  i: () => decide("include"),
-  e: exclude,
-  m: () => decide("maybe"),
-  u: undo,
-  s: skip,
-  n: openNote,
-  t: openTags,
-  w: openWhy,
-  c: openCriteria,
-  p: () => openFiles(),
-  h: () => setMarks(document.documentElement.classList.contains("unmarked")),
-  "?": openHelp,
-  "/": () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
-  q: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
+const actions = {
+  include: () => decide("include"),
+  exclude,
+  maybe: () => decide("maybe"),
+  undo,
+  skip,
+  note: openNote,
+  tags: openTags,
+  why: openWhy,
+  pdf: () => openFiles(),
+  criteria: openCriteria,
+  words: openWords,
+  marks: () => setMarks(document.documentElement.classList.contains("unmarked")),
+  help: openHelp,
+  search: () => location.assign(`/search?stage=${encodeURIComponent(stage)}`),
+  overview: () => location.assign(`/overview?stage=${encodeURIComponent(stage)}`),
 };
+const usual = {
+  include: "i", exclude: "e", maybe: "m", undo: "u", skip: "s", note: "n", tags: "t", why: "w", pdf: "p",
+  criteria: "c", words: "l", marks: "h", help: "?", search: "/", overview: "q",
+};
+const chosen = ["include", "exclude", "maybe", "undo", "skip", "note", "tags", "why", "pdf"];  // those that a reviewer may choose
+const keyIn = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+
+/** The key of each action: the reviewer's own, unless what this browser holds is no such thing. */
+function readKeys() {
+  let own = {};
+  try {
+    own = JSON.parse(localStorage.getItem("triage:own-keys")) ?? {};
+  } catch { /* the usual ones */ }
+  const found = { ...usual };
+  for (const name of chosen) {
+    if (typeof own[name] === "string" && own[name].length === 1 && own[name] !== " ") found[name] = own[name];
+  }
+  return new Set(Object.values(found)).size === Object.keys(found).length ? found : { ...usual };
+}
+
+let keys = readKeys();
+
+function showKeys() {
+  for (const [name, key] of Object.entries(keys)) {
+    const button = byId(`do-${name}`);
+    if (button) {
+      button.querySelector("kbd").textContent = key;
+      button.setAttribute("aria-keyshortcuts", key);
+    }
+    const told = document.querySelector(`#help [data-key=${name}] kbd`);
+    if (told) told.textContent = key;
+  }
+  byId("help").querySelector(".own-keys").replaceChildren(...chosen.map((name) => {
+    const field = el("input", { value: keys[name], maxlength: 1, autocomplete: "off", autocapitalize: "none", "data-action": name });
+    field.addEventListener("beforeinput", (event) => {
+      if (event.data === null) return;
+      event.preventDefault();
+      chooseKey(name, event.data.slice(-1).toLowerCase());
+    });
+    field.addEventListener("blur", () => { field.value = keys[name]; });
+    field.addEventListener("focus", () => field.select());
+    return el("label", {}, name, field);
+  }));
+}
+
+function chooseKey(name, key) {
+  const said = byId("help").querySelector(".refused");
+  const taken = Object.keys(keys).find((other) => other !== name && keys[other] === key);
+  if (taken || !key.trim()) {
+    said.textContent = taken ? `${key} is the key of “${taken}”; choose another.` : "The space bar turns a long record's pages; choose another.";
+    return;
+  }
+  said.textContent = "";
+  keepKeys({ ...keys, [name]: key });
+  byId("help").querySelector(`[data-action=${name}]`).focus();
+}
+
+function keepKeys(wanted) {
+  keys = wanted;
+  localStorage.setItem("triage:own-keys", JSON.stringify(Object.fromEntries(chosen.map((name) => [name, keys[name]]))));
+  showKeys();
+}
+
+byId("usual-keys").addEventListener("click", () => {
+  byId("help").querySelector(".refused").textContent = "";
+  keepKeys({ ...usual });
+});
+showKeys();
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || !facts) return;
   if (document.querySelector("dialog[open]") || event.target.closest?.("input, textarea, select")) return;
-  if (!byId("single-keys").checked && event.key !== "?") return;
+  const name = Object.keys(keys).find((one) => keys[one] === keyIn(event));
+  if (!name || (!byId("single-keys").checked && name !== "help")) return;
   if (event.timeStamp < shownAt) return;  // typed before the record was on the screen: it decides nothing
-  const does = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!does) return;
   event.preventDefault();
-  does();
+  actions[name]();
 });
 
-for (const [key, name] of Object.entries({ i: "include", e: "exclude", m: "maybe", u: "undo", s: "skip", n: "note", t: "tags",
-  w: "why", c: "criteria", p: "pdf", h: "marks", "?": "help" })) {
-  byId(`do-${name}`)?.addEventListener("click", () => keys[key]());
-}
+for (const name of Object.keys(actions)) byId(`do-${name}`)?.addEventListener("click", () => actions[name]());
 takeDrops(byId("reading"), openFiles);
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("keydown", (event) => {
@@ -568,6 +788,7 @@ async function begin() {
     }
   }
   tellConnection("");
+  showCriteria();
   if (waiting().length) send();  // decided before the page was loaded again
   await refresh();
 }
