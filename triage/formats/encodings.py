@@ -235,6 +235,8 @@ def _rated(line: str, encoding: str) -> int:
     for found in _SYMBOL.finditer(line):
         c = found.group()
         before, after = line[: found.start()][-1:], line[found.end() :][:1]
+        if before == after == " " and c in "\u2026\ufffd":
+            rating = 1
         if unicodedata.category(c)[0] == "M" or (c == "\ufffd" and not (before.isalpha() or after.isalpha())):
             continue
         if c not in _SYMBOLS or (before.isalpha() and after.isalpha() and c not in _IN_WORDS):
@@ -243,8 +245,6 @@ def _rated(line: str, encoding: str) -> int:
             return 0
         if c in "\xbf\xa1\xb6" and not (c != "\xb6" and after.isalnum()):
             return 0
-        if c == "\u2026" and before == after == " ":
-            rating = 1
         if (before.islower() and after.islower() and c in "\u2013\u2014\u2018") or (
             c == "\u2019" and not before.isalnum() and after.isalpha()
         ):
@@ -346,7 +346,8 @@ def decide(lines: Sequence[bytes]) -> Verdict:
     likely += sorted((n for n in languages if n not in best and mean[n] > 1), key=lambda n: -mean[n])
     # A short text's language is a guess, which counts where there is another reading.
     language = languages.get(WINDOWS, "en")
-    western = bad[WINDOWS] <= 0.1 and (language in _LANGUAGES[WINDOWS] | {"en"} or (mean[WINDOWS] >= 1.8 and not best))
+    same = not best or any(found[n] == found[WINDOWS] for n in best)
+    western = bad[WINDOWS] <= 0.1 and (language in _LANGUAGES[WINDOWS] | {"en"} or (mean[WINDOWS] >= 1.8 and same))
     if western and not any(mean[n] > mean[WINDOWS] + 0.2 or better(n, WINDOWS, by=1) for n in best - {WINDOWS}):
         others = [n for n in best if found[n] != found[WINDOWS]]
         ours = _beyond(found[WINDOWS])
