@@ -135,10 +135,11 @@ _COMMONEST = {
     "he": "\u05d9\u05d5\u05d4\u05dc\u05d0\u05e8\u05de\u05ea\u05d1\u05e9",
     "ar": "\u0627\u0644\u064a\u0645\u0648\u0646\u0631\u062a\u0628\u0629\u06cc",
 }
+_LAST_LETTERS = frozenset("\u044c\u044e\u044f\u044b\u044d\u0458")
 _EAST_ASIAN = frozenset(_COMMON)
 _VARIANTS = {"wuu": "zh", "yue": "zh", "nan": "zh", "lzh": "zh", "ltg": "lv", "csb": "pl", "szl": "pl", "sh": "hr"}
 _SYMBOLS = frozenset("–—‘’“”„‚•…«»‹›°±µ×÷·§©®™€£¥¿¡ºª²³¹½¼¾†‡‰¶†№ \xa0\xad¬¢¤´`˙،؛؟ـ־׳״฿¨")
-_IN_WORDS = "\u2019\u2018\u2013\u2014\xb7\xad"
+_IN_WORDS = "\u2019\u2018\u2013\u2014\xb7\xad\u05be\u05f3\u05f4"
 _SYMBOL = re.compile(r"[^\x00-\x7f\w]")
 _WORD = re.compile(r"[^\W\d_]+")
 _CASES = re.compile(r"A*|A?a*|A?a{1,3}A?a*|aA+")
@@ -237,7 +238,9 @@ def _rated(line: str, encoding: str) -> int:
         before, after = line[: found.start()][-1:], line[found.end() :][:1]
         if before == after == " " and c in "\u2026\ufffd":
             rating = 1
-        if unicodedata.category(c)[0] == "M" or (c == "\ufffd" and not (before.isalpha() or after.isalpha())):
+        if unicodedata.category(c) in ("Mn", "Mc", "Cf") or (
+            c == "\ufffd" and not (before.isalpha() or after.isalpha())
+        ):
             continue
         if c not in _SYMBOLS or (before.isalpha() and after.isalpha() and c not in _IN_WORDS):
             return 0
@@ -296,6 +299,8 @@ def _has_common_letters(texts: Sequence[str], encoding: str) -> bool:
     if not common:
         return True
     letters = [c for c in unicodedata.normalize("NFD", "".join(texts)).lower() if c > "\x7f" and c.isalpha()]
+    if "ru" in _LANGUAGES[encoding] and len(letters) > 40 and not _LAST_LETTERS.intersection(letters):
+        return False  # Hebrew, which ends before them
     return sum(map(common.__contains__, letters)) > len(letters) / 2
 
 
