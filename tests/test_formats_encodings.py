@@ -94,6 +94,13 @@ TURKISH = [
     ),
     ("Yaşlılarda düşmelerin önlenmesi", "Egzersiz programı düşme sayısını azaltmış ve dengeyi geliştirmiştir."),
 ]
+HEBREW = [
+    (
+        "השפעת תמיכת עמיתים על איכות החיים של מטופלים עם דיכאון",
+        "מטרת המחקר היתה לבחון את השפעת התמיכה של עמיתים על איכות החיים. המשתתפים חולקו באקראי לשתי קבוצות והתוצאות הושוו לאחר חצי שנה.",
+    ),
+    ("מניעת נפילות בקרב קשישים", "תכנית התרגילים הפחיתה את מספר הנפילות ושיפרה את שיווי המשקל."),
+]
 GERMAN = [
     (
         "Über die Wirkung von Gleichaltrigen auf depressive Jugendliche",
@@ -125,7 +132,14 @@ TEXTS = {
     "mac_roman": GERMAN,
     "cp1252": FRENCH,
 }
-MORE = {"cp1250": CZECH, "mac_roman": FRENCH, "cp1252": GERMAN, "iso8859-2": POLISH, "iso8859-5": RUSSIAN}
+MORE = {
+    "cp1255": HEBREW,
+    "cp1250": CZECH,
+    "mac_roman": FRENCH,
+    "cp1252": GERMAN,
+    "iso8859-2": POLISH,
+    "iso8859-5": RUSSIAN,
+}
 
 
 def ris(texts):

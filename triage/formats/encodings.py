@@ -135,10 +135,11 @@ _COMMONEST = {
     "he": "\u05d9\u05d5\u05d4\u05dc\u05d0\u05e8\u05de\u05ea\u05d1\u05e9",
     "ar": "\u0627\u0644\u064a\u0645\u0648\u0646\u0631\u062a\u0628\u0629\u06cc",
 }
+_LAST_LETTERS = frozenset("\u044c\u044e\u044f\u044b\u044d\u0458")
 _EAST_ASIAN = frozenset(_COMMON)
 _VARIANTS = {"wuu": "zh", "yue": "zh", "nan": "zh", "lzh": "zh", "ltg": "lv", "csb": "pl", "szl": "pl", "sh": "hr"}
 _SYMBOLS = frozenset("–—‘’“”„‚•…«»‹›°±µ×÷·§©®™€£¥¿¡ºª²³¹½¼¾†‡‰¶†№ \xa0\xad¬¢¤´`˙،؛؟ـ־׳״฿¨")
-_IN_WORDS = "\u2019\u2018\u2013\u2014\xb7\xad"
+_IN_WORDS = "\u2019\u2018\u2013\u2014\xb7\xad\u05be\u05f3\u05f4"
 _SYMBOL = re.compile(r"[^\x00-\x7f\w]")
 _WORD = re.compile(r"[^\W\d_]+")
 _CASES = re.compile(r"A*|A?a*|A?a{1,3}A?a*|aA+")
@@ -235,7 +236,11 @@ def _rated(line: str, encoding: str) -> int:
     for found in _SYMBOL.finditer(line):
         c = found.group()
         before, after = line[: found.start()][-1:], line[found.end() :][:1]
-        if unicodedata.category(c)[0] == "M" or (c == "\ufffd" and not (before.isalpha() or after.isalpha())):
+        if before == after == " " and c in "\u2026\ufffd":
+            rating = 1
+        if unicodedata.category(c) in ("Mn", "Mc", "Cf") or (
+            c == "\ufffd" and not (before.isalpha() or after.isalpha())
+        ):
             continue
         if c not in _SYMBOLS or (before.isalpha() and after.isalpha() and c not in _IN_WORDS):
             return 0
@@ -243,8 +248,6 @@ def _rated(line: str, encoding: str) -> int:
             return 0
         if c in "\xbf\xa1\xb6" and not (c != "\xb6" and after.isalnum()):
             return 0
-        if c == "\u2026" and before == after == " ":
-            rating = 1
         if (before.islower() and after.islower() and c in "\u2013\u2014\u2018") or (
             c == "\u2019" and not before.isalnum() and after.isalpha()
         ):
@@ -296,6 +299,8 @@ def _has_common_letters(texts: Sequence[str], encoding: str) -> bool:
     if not common:
         return True
     letters = [c for c in unicodedata.normalize("NFD", "".join(texts)).lower() if c > "\x7f" and c.isalpha()]
+    if "ru" in _LANGUAGES[encoding] and len(letters) > 40 and not _LAST_LETTERS.intersection(letters):
+        return False  # Hebrew, which ends before them
     return sum(map(common.__contains__, letters)) > len(letters) / 2
 
 
@@ -346,7 +351,8 @@ def decide(lines: Sequence[bytes]) -> Verdict:
     likely += sorted((n for n in languages if n not in best and mean[n] > 1), key=lambda n: -mean[n])
     # A short text's language is a guess, which counts where there is another reading.
     language = languages.get(WINDOWS, "en")
-    western = bad[WINDOWS] <= 0.1 and (language in _LANGUAGES[WINDOWS] | {"en"} or (mean[WINDOWS] >= 1.8 and not best))
+    same = not best or any(found[n] == found[WINDOWS] for n in best)
+    western = bad[WINDOWS] <= 0.1 and (language in _LANGUAGES[WINDOWS] | {"en"} or (mean[WINDOWS] >= 1.8 and same))
     if western and not any(mean[n] > mean[WINDOWS] + 0.2 or better(n, WINDOWS, by=1) for n in best - {WINDOWS}):
         others = [n for n in best if found[n] != found[WINDOWS]]
         ours = _beyond(found[WINDOWS])
