@@ -46,6 +46,7 @@ def test_off_this_machine_nobody_gets_in_without_logging_in(review):
 
 
 BODIES = {
+    "/api/sources": {"file": 1, "source": "PubMed"},
     "/api/stop": {"anyway": True},
     "/api/decisions": {"key": "key-00000001", "record_id": 1, "label": "include"},
     "/api/skips": {"key": "key-00000002", "record_id": 1},
