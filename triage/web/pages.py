@@ -22,6 +22,7 @@ from .. import __version__, intake, report, team
 from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
+from ..key_papers import in_words as papers_in_words
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
 from ..ranking import answers
@@ -372,6 +373,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "stage": name,
             "unranked": unranked,
             "status": facts,
+            "papers_in_words": papers_in_words,
             "headline": report.headline(facts),
             "statements": report.statements(facts),
             "curve": Markup(report.discovery_curve(history, facts)),

@@ -341,7 +341,9 @@ class Desk:
 def _asked_by_session(protocol: Protocol) -> Protocol:
     """Return what a session asks of a protocol; the rest may change while it is open."""
     stages = tuple(Stage(stage.name) for stage in protocol.stages)
-    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=())
+    return replace(
+        protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=(), key_papers=()
+    )
 
 
 class NotOpen(Exception):
