@@ -26,7 +26,7 @@ LEVELS = {
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
     | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"}
-    | {"highlights"},
+    | {"highlights", "key_papers"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
@@ -48,6 +48,7 @@ SIDEWAYS = {
     ("stopping", "stops"),
     ("stopping", "session_state"),
     ("status", "stops"),
+    ("status", "key_papers"),
     ("status", "flow"),
     ("status", "second_look"),
     ("stopping", "second_look"),

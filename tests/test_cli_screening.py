@@ -325,6 +325,31 @@ def test_a_second_look_is_taken_in_the_terminal_with_the_same_keys(review, monke
     assert [one["record_id"] for one in triage.json("conflicts", "r.triage")["conflicts"]] == [sample[0]]
 
 
+def test_in_the_terminal_a_record_is_explained_its_pdfs_opened_and_maybes_gone_through_again(review, monkeypatch):
+    triage = review(40)
+    with (triage.folder / "protocol.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[stages]]\nname = "abstract"\n[[stages]]\nname = "full-text"\n')
+    opened = []
+    monkeypatch.setattr("triage.terminal.open_file", lambda path: opened.append((path.name, path.read_bytes())) or True)
+
+    def screened(*keys):
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(keys) + "\n"))
+        return triage("screen", "r.triage", "--reviewer", "ann", "--model", "fast")
+
+    said = screened("w", "p", "n", "which dose?", "m", "i", "q")
+    assert "abstract | 0 of 40 screened" in said
+    assert "Near the criteria" in said and "nearer than" in said and "score" not in said
+    assert "This record has no PDF" in said and not opened
+    with projects.Project.open(triage.folder / "r.triage") as project:
+        (maybe,) = [e for e in project.live().decisions.values() if e.label == "maybe"]
+        project.attachments.attach(maybe.record_id, "../../x.pdf", b"%PDF-1.7", reviewer="ann")
+    said = screened("r", "p", "e", "1", "q")
+    assert "1 PDF opened." in said and opened == [(f"record-{maybe.record_id}-1.pdf", b"%PDF-1.7")]
+    with projects.Project.open(triage.folder / "r.triage") as project:
+        now = project.live().decisions["abstract", maybe.record_id, "ann"]
+    assert (now.label, now.reason, now.note) == ("exclude", "CHILD", "which dose?")
+
+
 # -- likely mistakes ------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ WHOLE = Protocol(
     reviewers_per_record=2,
     calibration=20,
     machines=Machines(blind=False),
+    key_papers=("10.1000/x", 'The "first" trial'),
     highlights=(WordList("design", "green", ("random*", 'a "blind" trial')), WordList("exclude", "orange", ("mice",))),
 )
 words = (

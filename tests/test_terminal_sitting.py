@@ -336,3 +336,59 @@ def test_keys_move_in_a_long_record():
     assert shown(terminal.END) == shown(*[terminal.PAGE_DOWN] * 9) == (41, 59)
     assert shown(terminal.END, terminal.HOME) == (0, 15)
     assert shown("n", "a", " ", terminal.PAGE_DOWN, "b", ENTER) == (15, 32)  # in a note the space bar writes
+
+
+# -- maybes, why, PDFs ----------------------------------------------------------------------------
+
+
+def sitting(keys, n, journal, **options):
+    """Screen n records with a journal whose maybes can be gone through."""
+
+    def maybes():
+        last = {row: (label, note) for row, label, _, note in journal.decisions}
+        return [(row, note) for row, (label, note) in last.items() if label is Label.MAYBE]
+
+    console = paper()
+    summary = terminal.run(
+        real_session(n, journal),
+        some_records(n),
+        reasons=[],
+        criteria=([], []),
+        state=lambda: "the state",
+        maybes=maybes,
+        console=console,
+        keys=ScriptedKeys(*keys),
+        **options,
+    )
+    return summary, console.file.getvalue()
+
+
+def test_ones_own_maybes_are_gone_through_when_nothing_else_is_left():
+    journal = MemoryJournal()
+    keys = ["n", *"dose", ENTER, "m", "m", "i", "r", "e", "s", "x"]
+    summary, said = sitting(keys, 3, journal)
+    assert "2 maybes of yours: r goes through them" in said
+    last = {row: (label, note) for row, label, _, note in journal.decisions}
+    assert last == {0: (Label.EXCLUDE, "dose"), 1: (Label.MAYBE, ""), 2: (Label.INCLUDE, "")}  # its note is kept
+    assert "1 maybe of yours" in said and summary.finished
+
+
+def test_ones_own_maybes_are_gone_through_by_a_key_and_the_record_comes_back():
+    journal = MemoryJournal()
+    _, said = sitting(["r", "m", "r", "i", "q"], 3, journal)
+    assert "You have no maybe at this stage." in said
+    assert [(row, label) for row, label, *_ in journal.decisions] == [(0, Label.MAYBE), (0, Label.INCLUDE)]
+    assert re.findall(r"Title (\d) *\n", said)[-1] == "1"
+
+
+def test_why_and_pdfs_are_a_key_away():
+    asked = []
+    _, said = sitting(
+        ["w", "p", "q"],
+        2,
+        MemoryJournal(),
+        why=lambda row: [("Words that speak for it", ["<b>peer</b>", "support\x1b[2J"])],
+        open_pdfs=lambda row: asked.append(row) or "1 PDF opened.",
+    )
+    assert "Why this record ranks here" in said and "- peer" in said and "support[2J" in said
+    assert asked == [0] and "1 PDF opened." in said

@@ -16,6 +16,7 @@ import numpy as np
 from . import recall
 from .errors import checked_share
 from .flow import judged_records
+from .key_papers import KeyPaper, in_words as papers_in_words, key_papers
 from .log import Event, History, Kind, Label, Origin, Stage
 from .machines import prompts_of, versions_of
 from .project import Snapshot
@@ -211,6 +212,7 @@ class Status:
     attention: AttentionFacts | None = None
     seeds_revealed: bool | None = None  # whether they give what was committed; None while they are secret
     machines: list[MachineFacts] = field(default_factory=list)
+    key_papers: list[KeyPaper] = field(default_factory=list)
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -389,6 +391,7 @@ def status(
         seeds_revealed=all(revealed.values()) if revealed else None,
         attention=_attention([e for e in events if not is_blind or e.reviewer == viewer], stage.name),
         machines=_machines(stage, history, certificate, confidence),
+        key_papers=key_papers(review, stage, history, ranking),
     )
 
 
@@ -759,6 +762,7 @@ def in_words(facts: Status) -> str:
     lines += [
         f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
     ]
+    lines += [f"{'Key papers' if not n else '':<13}{line}" for n, line in enumerate(papers_in_words(facts.key_papers))]
     if facts.attention is not None:
         lines.append(f"Attention    {attention_in_words(facts.attention)}.")
     lines += ["", "Rules        (the protocol's decides; the others are shown beside it)"]

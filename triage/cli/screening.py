@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,8 +40,10 @@ from .output import (
 )
 
 if TYPE_CHECKING:
+    from ..log import CurrentState, Stage
     from ..project import Project
     from ..ranking import answers
+    from ..screening import Session
 
 
 @app.command()
@@ -241,10 +244,17 @@ def screen(
             opened = screening.open_session(
                 project, stage_name=stage, reviewer=who, preset=model, device=device, progress=terminal.progress_bar
             )
-        with opened as (session, records):
+        with (
+            opened as (session, records),
+            tempfile.TemporaryDirectory(prefix="triage-", ignore_cleanup_errors=True) as folder,
+        ):
             at_start = project.snapshot()
             protocol, stage_now = at_start.protocol, at_start.asked(stage)
             weights, studies = recall.logged_parameters(at_start.events, stage_now.name), intake.StudiesBeside()
+            named = f"{stage_now.name} | " if len(protocol.stages) > 1 else ""
+            state = StateOf(
+                session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
+            )
             if not session.pool.n_shown:  # what a stop will cost is told before the first decision
                 print("\n".join(facts.price_in_words(session.pool.n, protocol.stopping.confidence)))
             summary = terminal.run(
@@ -258,9 +268,7 @@ def screen(
                     )
                 )
                 if second_look
-                else StateOf(
-                    session, lambda history: recall_for(project.snapshot(), stage_now.name, who, history, weights)
-                ),
+                else lambda: f"{named}{state()}",
                 tags=protocol.tags,
                 suggestions=lambda row: shown_suggestions(
                     project.live(), stage_now.name, records[row].number, viewer=who, blind=protocol.machines.blind
@@ -273,12 +281,74 @@ def screen(
                 if stage_now.name != protocol.stages[0].name
                 else lambda row: "",
                 nothing_left="No record awaits your second look any more." if second_look else terminal.NOTHING_LEFT,
+                why=(lambda row: [("A second look ranks nothing.", [])])
+                if second_look
+                else lambda row: _why(project, stage_now.name, records[row].number, session, who),
+                open_pdfs=lambda row: _open_pdfs(project, records[row].number, Path(folder)),
+                maybes=(lambda: ()) if second_look else lambda: _own_maybes(project.live(), who, records.stage),
                 words=Highlights().of(at_start, project.own_highlights(who)),
             )
         print(f"{plural(summary.decided, 'decision')} this time, {summary.included:,} of them include or maybe.")
         if not second_look and summary.decided:
             _offer_to_stop(project, stage_now.name, who)
     print(f"Next: triage status {quoted(review)}")
+
+
+def _why(
+    project: Project, stage_name: str, record_id: int, session: Session, reviewer: str
+) -> list[tuple[str, list[str]]]:
+    """Return what speaks for and against a record: neither its score nor its rank, which would give an audit draw away."""
+    from ..ranking import answers
+
+    facts = answers.explain(project, record_id, stage_name=stage_name, session=session, viewer=reviewer)
+    facts = answers.known_to(project.snapshot(), stage_name, facts, reviewer)
+    if facts.score is None:
+        return [("Nothing ranks this record yet: the protocol has no criteria, and there are no labels.", [])]
+    lists = [
+        ("Words that speak for it", [one.term for one in facts.terms if one.weight > 0]),
+        ("Words that speak against it", [one.term for one in facts.terms if one.weight <= 0]),
+        (
+            "Near the criteria",
+            [f"nearer than {one.less_near:.0%} of the records: {one.kind}: {one.text}" for one in facts.criteria],
+        ),
+        (
+            "Records judged before",
+            [
+                f"{'for' if one.weight > 0 else 'against'}: {one.title} ({'' if one.relevant else 'not '}relevant)"
+                for one in facts.known
+            ],
+        ),
+    ]
+    return [(heading, lines) for heading, lines in lists if lines]
+
+
+def _open_pdfs(project: Project, record_id: int, folder: Path) -> str:
+    """Open the PDFs of a record with the viewer of this machine; say what was done."""
+    from .. import terminal
+
+    files = project.live().attachments(record_id)
+    if not files:
+        return "This record has no PDF; `triage attach` adds them."
+    for number, file in enumerate(files, 1):
+        # The name that came with the file is not used: it may be anything.
+        path = folder / f"record-{record_id}-{number}.pdf"
+        if not path.exists():
+            path.write_bytes(project.attachments.content(file.reason) or b"")
+        if not terminal.open_file(path):
+            return f"No viewer was found on this machine; the file is {path} while this goes on."
+    return f"{plural(len(files), 'PDF')} opened."
+
+
+def _own_maybes(live: CurrentState, reviewer: str, stage: Stage) -> list[tuple[int, str]]:
+    """Return the rows that are maybe by a reviewer's decision in force, with its note, in the order of the decisions."""
+    from ..log import Label
+
+    mine = [
+        e for (name, _, who), e in live.decisions.items() if (name, who, e.label) == (stage.name, reviewer, Label.MAYBE)
+    ]
+    notes = {live.kept(e.about): e.note for e in sorted(mine, key=lambda e: e.seq)}
+    rows: list[int] = stage.rows_of(notes).tolist()
+    return [(row, note) for row, note in zip(rows, notes.values(), strict=True) if row >= 0]
 
 
 def _offer_to_stop(project: Project, stage_name: str, reviewer: str) -> None:

@@ -127,6 +127,18 @@ class Records:
         with self._database.read() as connection:
             return connection.execute(select(func.max(_records.c.id))).scalar() or 0
 
+    def identifiers(self) -> Iterator[tuple[int, str, str, str]]:
+        """Yield id, DOI, PMID and title of each record, in the order of the ids; nothing else is read."""
+        query = select(_records.c.id, _records.c.doi, _records.c.pmid, _records.c.title).order_by(_records.c.id)
+        last = 0
+        while True:
+            with self._database.read() as connection:
+                page = connection.execute(query.where(_records.c.id > last).limit(PAGE)).all()
+            yield from ((row.id, row.doi, row.pmid, row.title) for row in page)
+            if len(page) < PAGE:
+                return
+            last = page[-1].id
+
     def text_hashes(self, record_ids: np.ndarray) -> np.ndarray:
         """Return the content hash of each record's title and abstract, as imported.
 

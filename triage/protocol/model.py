@@ -156,6 +156,7 @@ class Protocol:
     attention_checks: int = 0
     machines: Machines = field(default_factory=Machines)
     highlights: tuple[WordList, ...] = ()
+    key_papers: tuple[str, ...] = ()  # known to be relevant: a DOI, a PMID or a title each
 
     @property
     def queries(self) -> tuple[str, ...]:

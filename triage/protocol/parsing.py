@@ -117,6 +117,7 @@ def parse(text: str, name: str = "protocol.toml") -> Protocol:
         attention_checks=top.count("attention_checks") or 0,
         machines=Machines(blind=machines.yes_or_no("blind", True), rank=machines.yes_or_no("rank", True)),
         highlights=_highlights(top),
+        key_papers=_key_papers(top),
     )
     first, last = protocol.limits.published_from, protocol.limits.published_to
     if first and last and first > last:
@@ -140,6 +141,15 @@ def _tags(top: _Table) -> tuple[str, ...]:
     if any(";" in tag for tag in tags) or len({" ".join(tag.casefold().split()) for tag in tags}) < len(tags):
         top.wrong("tags", 'a list of different texts without ";", such as ["review", "qualitative"]')
     return tags
+
+
+def _key_papers(top: _Table) -> tuple[str, ...]:
+    papers = tuple(" ".join(paper.split()) for paper in top.texts("key_papers"))
+    if nothing := next((paper for paper in papers if not has_word(paper)), None):
+        top.wrong(
+            "key_papers", f'a list of DOIs, PMIDs or titles in quotes, such as ["10.1000/x"] ({nothing!r} is none)'
+        )
+    return tuple(dict.fromkeys(papers))
 
 
 def _highlights(top: _Table) -> tuple[WordList, ...]:
@@ -214,6 +224,7 @@ _KEYS = (
     "title",
     "question",
     "tags",
+    "key_papers",
     "model",
     "learn_from",
     "reviewers_per_record",

@@ -17,12 +17,14 @@ _PLAIN_KEYS = (
     "title",
     "question",
     "tags",
+    "key_papers",
     "model",
     "learn_from",
     "reviewers_per_record",
     "calibration",
     "attention_checks",
 )
+_LISTS = ("tags", "key_papers")
 _NUMBERS = ("reviewers_per_record", "calibration", "attention_checks")
 _TABLES = ("limits", "stopping", "machines")
 
@@ -67,7 +69,7 @@ def _with_place(text: str, key: str) -> str:
     """
     value = '"""\n(?:#.*\n)*?# """' if key == "question" else ".*"
     found = re.search(rf"^# {key} = {value}$", text, re.MULTILINE)
-    place = f"{key} = {'[]' if key == 'tags' else '0' if key in _NUMBERS else repr('')}"
+    place = f"{key} = {'[]' if key in _LISTS else '0' if key in _NUMBERS else repr('')}"
     return f"{place}\n{text}" if found is None else f"{text[: found.start()]}{place}{text[found.end() :]}"
 
 

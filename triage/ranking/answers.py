@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -414,3 +414,17 @@ def explain(
         ],
         left_out=left_out,
     )
+
+
+def known_to(review: Snapshot, stage_name: str, facts: Explained, reviewer: str) -> Explained:
+    """Return an explanation without judged records that a reviewer has not judged, where others judge the records, too."""
+    if review.protocol.reviewers_per_record == 1:
+        return facts
+    live = review.live
+
+    def judged(record_id: int) -> bool:
+        kept = live.kept(record_id)
+        members = (kept, *live.copies_of([kept]).get(kept, ()))
+        return any((stage_name, member, reviewer) in live.decisions for member in members)
+
+    return replace(facts, known=[one for one in facts.known if judged(one.record_id)])

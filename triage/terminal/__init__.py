@@ -5,6 +5,7 @@ from .progress import progress_bar
 from .questions import ask_one_by_one, decide_maybes, decide_proposals, decide_studies, on_standard_error
 from .screen import EXCLUDE_STYLE, INCLUDE_STYLE, Highlighter
 from .sitting import NOTHING_LEFT, Item, Summary, run
+from .viewer import open_file
 
 __all__ = [
     "BACKSPACE",
@@ -28,6 +29,7 @@ __all__ = [
     "decide_proposals",
     "decide_studies",
     "on_standard_error",
+    "open_file",
     "open_keys",
     "progress_bar",
     "run",

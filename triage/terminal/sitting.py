@@ -73,6 +73,9 @@ _HELP = (
     ("s", "skip: the record comes back later"),
     ("c", "show the criteria and your word lists, or close them"),
     ("h", "mark the words of the criteria, or stop marking them"),
+    ("w", "why this record ranks here: what speaks for it and against it"),
+    ("p", "open the record's PDFs"),
+    ("r", "go through your maybes again, each to be decided or left (s)"),
     ("Space", "more of a long record; arrows, Page Up and Page Down move in it too"),
     ("Esc", "close a list such as this one"),
     ("q", "quit; everything decided is kept, and this record comes first next time"),
@@ -94,6 +97,9 @@ def run(
     beside: Callable[[int], str] = lambda row: "",
     nothing_left: str = NOTHING_LEFT,
     words: Marks | None = None,
+    why: Callable[[int], Sequence[tuple[str, Sequence[str]]]] = lambda row: (),
+    open_pdfs: Callable[[int], str] = lambda row: "This record has no PDF.",
+    maybes: Callable[[], Sequence[tuple[int, str]]] = lambda: (),
     console: Console | None = None,
     keys: Keys | None = None,
 ) -> Summary:
@@ -127,6 +133,13 @@ def run(
         What is said when the last record is judged.
     words : Marks, optional
         What is marked; all words of the criteria when left out.
+    why : callable of int
+        Returns what speaks for and against the record of a row: headings, each with its lines.
+    open_pdfs : callable of int
+        Opens the PDFs of a row's record, and returns what to say of it.
+    maybes : callable
+        Returns the rows that are maybe by this reviewer's decision in force, each with its note, to be gone through
+        again.
     console : Console, optional
         Standard output when left out.
     keys : Keys, optional
@@ -151,6 +164,9 @@ def run(
                 beside,
                 nothing_left,
                 words or Marks(CriteriaWords(*criteria)),
+                why,
+                open_pdfs,
+                maybes,
                 screen,
                 typed,
             ).go()
@@ -173,6 +189,9 @@ class _Sitting:
         beside: Callable[[int], str],
         nothing_left: str,
         words: Marks,
+        why: Callable[[int], Sequence[tuple[str, Sequence[str]]]],
+        open_pdfs: Callable[[int], str],
+        maybes: Callable[[], Sequence[tuple[int, str]]],
         screen: Screen,
         keys: Keys,
     ) -> None:
@@ -187,6 +206,10 @@ class _Sitting:
         self._nothing_left = nothing_left
         self._screen = screen
         self._keys = keys
+        self._why = why
+        self._open_pdfs = open_pdfs
+        self._maybes = maybes
+        self._again = False  # whether what is shown is a maybe of the reviewer's own
         self._word_lists = words.lists
         self._highlighter = Highlighter(words)
         self._marking = True
@@ -206,6 +229,12 @@ class _Sitting:
                 if showing is None:
                     finished = True
                     self._screen.say(*self._suggested, Text(self._nothing_left))
+                    left = len(self._maybes())
+                    if left and self._wants(
+                        f"{plural(left, 'maybe')} of yours: r goes through them, another key ends."
+                    ):
+                        self._go_through_maybes()
+                        continue  # one that was taken back may be the next
                     break
                 if not self._judge(showing.row):
                     break
@@ -220,6 +249,21 @@ class _Sitting:
                 )
         found = sum(1 for _, label in self._decided if label is not Label.EXCLUDE)
         return Summary(len(self._decided), found, finished)
+
+    def _wants(self, question: str) -> bool:
+        self._screen.ask(Text(question, "bold"))
+        return self._keys.key().casefold() == "r"
+
+    def _go_through_maybes(self) -> None:
+        """Put each of the reviewer's maybes before them once more; they stay maybe until they are decided."""
+        self._again = True
+        try:
+            for row, note in self._maybes():
+                self._notes.setdefault(row, note)
+                if not self._judge(row):
+                    break
+        finally:
+            self._again = False
 
     def _judge(self, row: int) -> bool:
         """Show a record and do what the keys say until the next is due; False to quit."""
@@ -248,31 +292,50 @@ class _Sitting:
                     if self._undo():
                         return True
                     hint = "You have no decision to take back."
+                case "s" if self._again:
+                    self._last, self._suggested = f"Left as maybe: {self._title(row)}", []
+                    return True
                 case "s":
                     self._session.skip(row)
                     self._last, self._suggested = f"Skipped, to come back later: {self._title(row)}", []
                     return True
-                case "n":
-                    note = self._edit("Note: ", self._notes.get(row, ""))
-                    if note is not None:
-                        self._notes[row] = note
-                        self._show(row, again=True)
-                case "t" if self._tags:
-                    self._pick_tags(row)
-                    self._show(row, again=True)
-                case "h":
-                    self._marking = not self._marking
-                    self._show(row, again=True)
-                case "c":
-                    self._screen.open_list("The criteria", self._criteria_text())
-                case "?":
-                    self._screen.open_list("The keys", two_columns(self._help()))
+                case "r" if not self._again:
+                    if self._maybes():
+                        self._go_through_maybes()
+                        return True
+                    hint = "You have no maybe at this stage."
                 case "q":
                     return False
                 case "\x1b":
                     self._screen.close_list()
                 case _:
-                    hint = self._no_key(key)
+                    hint = self._look(row, key)
+
+    def _look(self, row: int, key: str) -> str:
+        """Do what a key says that decides nothing; return what is to be said of it."""
+        match key.casefold():
+            case "n":
+                note = self._edit("Note: ", self._notes.get(row, ""))
+                if note is not None:
+                    self._notes[row] = note
+                    self._show(row, again=True)
+            case "t" if self._tags:
+                self._pick_tags(row)
+                self._show(row, again=True)
+            case "h":
+                self._marking = not self._marking
+                self._show(row, again=True)
+            case "w":
+                self._screen.open_list("Why this record ranks here", self._why_text(row))
+            case "p":
+                return self._screen.line(self._open_pdfs(row))
+            case "c":
+                self._screen.open_list("The criteria", self._criteria_text())
+            case "?":
+                self._screen.open_list("The keys", two_columns(self._help()))
+            case _:
+                return self._no_key(key)
+        return ""
 
     def _no_key(self, key: str) -> str:
         if key.startswith(PASTE):
@@ -451,6 +514,15 @@ class _Sitting:
             mark = Text("x" if tag in given else " ", INCLUDE_STYLE)
             table.add_row(Text(str(number), "bold"), mark, Text(self._screen.line(tag)))
         return table
+
+    def _why_text(self, row: int) -> Group:
+        parts: list[RenderableType] = []
+        for heading, lines in self._why(row):
+            table = Table.grid(padding=(0, 1))
+            for line in lines:
+                table.add_row("-", Text(untagged(self._screen.line(line))))
+            parts += [Text(self._screen.line(heading), "bold"), *([table] if lines else [])]
+        return Group(*parts) if parts else Group(Text("Nothing ranks this record."))
 
     def _criteria_text(self) -> Group:
         parts: list[RenderableType] = []

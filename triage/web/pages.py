@@ -23,6 +23,7 @@ from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..formats import COLUMNS
+from ..key_papers import in_words as papers_in_words
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
 from ..ranking import answers
@@ -373,6 +374,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "stage": name,
             "unranked": unranked,
             "status": facts,
+            "papers_in_words": papers_in_words,
             "headline": report.headline(facts),
             "statements": report.statements(facts),
             "curve": Markup(report.discovery_curve(history, facts)),

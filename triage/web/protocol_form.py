@@ -39,6 +39,7 @@ class Fields:
     include: str = ""
     exclude: str = ""
     tags: str = ""
+    key_papers: str = ""
     sources: tuple[SourceFields, ...] = ()
     languages: str = ""
     published_from: str = ""
@@ -63,6 +64,7 @@ def fields_of(protocol: Protocol, seen: str) -> Fields:
         include=_lines(protocol.include),
         exclude=_lines(protocol.exclude),
         tags=", ".join(protocol.tags),
+        key_papers="\n".join(protocol.key_papers),
         sources=(
             *(SourceFields(s.name, s.searched_on, s.search) for s in protocol.sources),
             *[SourceFields()] * _BLANK_ROWS,
@@ -134,6 +136,9 @@ def protocol_from(fields: Fields, before: Protocol) -> Protocol:
         include=include,
         exclude=exclude,
         tags=_listed(fields.tags),
+        key_papers=tuple(
+            dict.fromkeys(" ".join(line.split()) for line in fields.key_papers.split("\n") if has_word(line))
+        ),
         sources=tuple(Source(s.name, s.search, s.searched_on) for s in fields.sources if s.name or s.search),
         limits=Limits(languages=_listed(fields.languages), exclude_types=_listed(fields.exclude_types)),
         stages=stages,

@@ -287,8 +287,7 @@ class Desk:
         facts = answers.explain(
             self.project, record_id, stage_name=self.stage_name, session=session, viewer=self.reviewer
         )
-        live = self.project.live()
-        known = [one for one in facts.known if self._may_know(live, one.record_id)]
+        facts = answers.known_to(self.project.snapshot(), self.stage_name, facts, self.reviewer)
         return {
             "record_id": record_id,
             "ranked": facts.score is not None,
@@ -296,12 +295,9 @@ class Desk:
             "criteria": [{"kind": one.kind, "text": one.text, "nearer_than": one.less_near} for one in facts.criteria],
             "known": [
                 {"record_id": one.record_id, "title": line(one.title), "relevant": one.relevant, "for": one.weight > 0}
-                for one in known
+                for one in facts.known
             ],
         }
-
-    def _may_know(self, live: CurrentState, record_id: int) -> bool:
-        return self._protocol.reviewers_per_record == 1 or self.mine(live, record_id) is not None
 
     # -- what is so ---------------------------------------------------------------------------
 
@@ -337,7 +333,9 @@ class Desk:
 def _asked_by_session(protocol: Protocol) -> Protocol:
     """Return what a session asks of a protocol; the rest may change while it is open."""
     stages = tuple(Stage(stage.name) for stage in protocol.stages)
-    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=())
+    return replace(
+        protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=(), key_papers=()
+    )
 
 
 class NotOpen(Exception):
