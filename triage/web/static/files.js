@@ -11,12 +11,12 @@ const report = document.getElementById("report");
 const named = document.getElementById("named");
 const far = document.getElementById("far");
 
-takeDrops(form, name);
-chosen.addEventListener("change", () => name(chosen.files));
+takeDrops(form, list);
+chosen.addEventListener("change", () => list(chosen.files));
 let waiting = [];
 
 /** Show the exports that were chosen, each with its source to be named; PDFs are attached at once. */
-function name(files) {
+function list(files) {
   const pdfs = [...files].filter(isPdf);
   waiting = [...files].filter((file) => !isPdf(file));
   if (pdfs.length) take(pdfs);
@@ -95,16 +95,19 @@ async function read(exports, columns = null) {
 
 /** Show how far the server is, until it has answered. */
 function follow() {
-  let over = false;
-  (async () => {
-    for (await pause(1); !over; await pause(1)) {
-      const { under_way: at } = await api("/api/import").catch(() => ({}));
-      if (over || !at) continue;
+  const over = new AbortController();
+  const look = async () => {
+    await pause(1);
+    if (over.signal.aborted) return;
+    const { under_way: at } = await api("/api/import").catch(() => ({}));
+    if (at && !over.signal.aborted) {
       said.textContent = at.total ? `${at.what}: ${count(at.done)} of ${count(at.total)}` : `${at.what} …`;
       if (at.total) Object.assign(far, { max: at.total, value: at.done });
     }
-  })();
-  return () => { over = true; };
+    look();
+  };
+  look();
+  return () => over.abort();
 }
 
 /** Ask which columns of a table hold what, with its first rows in view. */

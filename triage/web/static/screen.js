@@ -257,8 +257,7 @@ function asRead(record) {
 
 /** A link to another report of the study, opened beside this page, so that the record in view stays. */
 function otherReport(id) {
-  const stage = encodeURIComponent(byId("screening").dataset.stage);
-  return el("a", { href: `/records/${id}?stage=${stage}`, target: "_blank", rel: "noopener" }, String(id));
+  return el("a", { href: `/records/${id}?stage=${encodeURIComponent(stage)}`, target: "_blank", rel: "noopener" }, String(id));
 }
 
 function fullText(record) {
@@ -537,8 +536,8 @@ function criteria() {
     ...list("Include", "include", facts.include), ...list("Exclude", "exclude", facts.exclude),
   ];
   if (!all.length) all.push(el("p", {}, "The protocol names no criteria."));
-  for (const list of [...facts.own_highlights, ...facts.highlights]) {
-    all.push(el("h3", { dir: "auto" }, list.name), el("p", { dir: "auto" }, el("mark", { class: kinds[list.colour] ?? list.colour }, list.words.join(", "))));
+  for (const words of [...facts.own_highlights, ...facts.highlights]) {
+    all.push(el("h3", { dir: "auto" }, words.name), el("p", { dir: "auto" }, el("mark", { class: kinds[words.colour] ?? words.colour }, words.words.join(", "))));
   }
   const common = facts.too_common;
   return common.length ? [...all, el("p", { class: "soft", dir: "auto" },
