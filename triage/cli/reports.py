@@ -50,7 +50,7 @@ def status(
 
     It prints, where they apply:
 
-        Certificate  the share of the relevant records that is surely found, at the confidence asked for
+        Certificate  at least this share of the relevant records is found, at the confidence asked for
         Estimate     a model's best guess of the same share, without a guarantee
         Workload     about how many more records until the target is certified
         Price        random draws that any method would need for a certificate, by target

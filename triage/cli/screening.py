@@ -374,7 +374,7 @@ def serve(
 
         triage serve review.triage
         triage serve review.triage --port 9000 --no-browser
-        triage serve review.triage --host 0.0.0.0 --public https://review.example.org --certificate c.pem --key k.pem
+        triage serve review.triage --host 0.0.0.0 --public https://review.example.org:8765 --certificate c.pem --key k.pem
     """
     from .. import web
 
