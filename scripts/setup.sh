@@ -3,10 +3,11 @@
 
 extra="${1:-}"
 PYTHON="$PWD/.venv/bin/python"
+case "${OSTYPE:-}" in msys* | cygwin*) PYTHON="$PWD/.venv/Scripts/python.exe" ;; esac # Git's bash on Windows
 
 find_python() {
     local candidate
-    for candidate in python3.11 python3.12 python3.13 python3; do
+    for candidate in python3.11 python3.12 python3.13 python3 python; do
         if command -v "$candidate" >/dev/null &&
             "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"

@@ -1,16 +1,22 @@
 """The command line's help and usage: every command explains itself, and bad usage is one sentence."""
 
 import re
+import shlex
 import subprocess
 import sys
 import time
 
 import pytest
+import typer
 from cli_helpers import a_review, a_triage, write
 
+from triage import cli, metrics
 from triage.cli import running
+from triage.formats.common import DECISION_FIELDS
+from triage.log.printing import LOG_COLUMNS
 
 triage, review = a_triage, a_review
+COMMANDS = typer.main.get_command(cli.app).commands
 
 
 def test_help_answers_at_once_and_loads_nothing_heavy(triage):
@@ -97,3 +103,40 @@ def test_a_pattern_is_opened_where_the_shell_does_not(triage):
         write(triage, name, "")
     assert running._arguments(["import", "*.ris", "*.nbib"], windows=True) == ["import", "a.ris", "b.ris", "*.nbib"]
     assert running._arguments(["import", "*.ris"], windows=False) == ["import", "*.ris"]
+
+
+def examples(help_text):
+    """Return the lines of a command's help that can be typed."""
+    return [line.strip() for line in help_text.splitlines() if re.match(r" +triage \w+ ", f"{line} ")]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_shows_two_examples_that_can_be_typed(triage, name):
+    told = examples(triage(name, "--help").split("Arguments:")[0])
+    assert len([line for line in told if line.split()[1] == name]) >= 2, told
+    for line in told:
+        _, command, *arguments = shlex.split(line)
+        # It reads the options, and runs nothing.
+        with COMMANDS[command].make_context(command, arguments):
+            pass
+
+
+def test_an_example_with_a_wrong_option_would_be_seen():
+    [line] = examples("  triage rank review.triage --tip 5\n  says triage rank and more\n")
+    with pytest.raises(Exception, match="--tip"), COMMANDS["rank"].make_context("rank", shlex.split(line)[2:]):
+        pass
+
+
+@pytest.mark.parametrize(
+    "name", ["import", "dedupe", "filter", "rank", "doubts", "status", "export", "log", "conflicts"]
+)
+def test_what_a_command_prints_in_columns_is_explained(triage, name):
+    assert re.search(r"^ {6,}\S+( \S+)* {2,}\S", triage(name, "--help").split("Arguments:")[0], re.MULTILINE)
+
+
+def test_the_help_explains_every_column_of_the_log_and_of_a_replay(triage):
+    assert all(re.search(rf"^ +{name}  +\w", triage("log", "--help"), re.MULTILINE) for name in LOG_COLUMNS)
+    told = triage("simulate", "--help")
+    assert all(re.search(rf"^ +{re.escape(name)} +\w", told, re.MULTILINE) for name in metrics.summary([1, 0]))
+    exported = triage("export", "--help")
+    assert all(re.search(rf"^ +{name}  +\w", exported, re.MULTILINE) for name in DECISION_FIELDS)

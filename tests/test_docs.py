@@ -1,6 +1,8 @@
 """What the documents and docstrings name is there, and what is drawn from the package is up to date."""
 
 import ast
+import html
+import os
 import re
 import subprocess
 import sys
@@ -9,8 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import typer
 
-from triage import __version__
+from triage import __version__, cli, formats, protocol
+from triage.web import api
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "triage"
@@ -79,7 +83,10 @@ def test_what_is_named_is_there(path):
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")
-    wrong = [target for target in LINK.findall(text) if not (path.parent / target).exists()]
+    # The reference is made as the pages are built, which checks the links to it.
+    wrong = [
+        link for link in LINK.findall(text) if not ((path.parent / link).exists() or link.startswith("reference/"))
+    ]
     for named in PATH.findall(LINK.sub("", text)):
         folder = named.rstrip("/")
         # A path of data may be a folder of the reader's own; one with an ending is a file of ours.
@@ -118,3 +125,53 @@ def test_changelog_and_citation_are_of_this_version():
 def test_the_glossary_is_in_alphabetical_order():
     terms = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(terms) > 30 and terms == sorted(terms, key=str.casefold)
+
+
+def test_every_test_that_the_methods_name_is_there():
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "methods.md").read_text(encoding="utf-8"))
+    assert len(named) > 25 and [name for name in named if f"def {name}(" not in tests] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the documentation as `make docs` does, where a dead link or a page outside the menu is an error."""
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed (the extra docs)")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def text_of(page):
+    article = re.search(r"(?s)<article.*</article>", page.read_text(encoding="utf-8"))[0]
+    return html.unescape(re.sub(r"<[^>]+>", "", article))
+
+
+def test_the_documentation_is_built_and_loads_nothing_from_elsewhere(site):
+    pages = sorted(site.rglob("*.html"))
+    assert {"index.html", "tutorial.html", "methods.html", "commands.html"} <= {page.name for page in pages}
+    for page in pages:
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?([^\"' >]+)", page.read_text("utf-8")
+        )
+        assert [one for one in loaded if re.match(r"(?:https?:)?//", one)] == [], page.name
+
+
+def test_the_reference_is_that_of_the_program(site):
+    told = text_of(site / "reference" / "commands.html")
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        assert f"\ntriage {name}" in told
+        for parameter in command.params:
+            assert all(option in told for option in parameter.opts if option.startswith("-")), (name, parameter.opts)
+    keys = text_of(site / "reference" / "protocol.html").split("What each key means")[0]
+    for key in re.findall(r"^# (\w+) =", protocol.template(), re.MULTILINE):
+        assert re.search(rf"^{key}$", keys, re.MULTILINE), key
+    told = text_of(site / "reference" / "formats.html")
+    assert all(name in told for name in (*formats.FORMATS, *formats.WRITERS, *formats.COLUMNS, *formats.PROGRAMS))
+    told = text_of(site / "reference" / "http.html")
+    paths = {route.path for route in api.router.routes}
+    assert len(paths) > 20 and all(path in told for path in paths)

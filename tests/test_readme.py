@@ -1,4 +1,4 @@
-"""The README, typed along: every command in its order, on a copy of data/demo, prints what the README shows."""
+"""The README and the tutorial, typed along: every command in its order prints what is shown, on a copy of their data."""
 
 import csv
 import os
@@ -22,10 +22,15 @@ from triage.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# The documents that are typed along, each in a folder with a copy of its data.
+TOURS = {"README.md": "demo", "docs/tutorial.md": "peer_support"}
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```$", re.M | re.S)
 
 # Commands of blocks without a prompt, and why they are not run here.
 NOT_RUN = {
+    "uv tool install --python 3.12 PLACE": "downloads packages; test_demo.py builds the wheel",
+    "pipx install PLACE": "downloads packages",
+    "triage": "opens the browser; test_web_front.py runs it",
     "bash scripts/demo.sh": "installs the package, then runs `triage demo`",
     "bash scripts/test.sh": "runs these tests",
     "pip install torch==2.13.0": "downloads packages",
@@ -49,10 +54,10 @@ class Command:
     shown: tuple[str, ...]
 
 
-def commands(readme=README):
+def commands(document):
     """Return the commands behind a prompt, in their order."""
     found = []
-    for block in FENCED.findall(readme):
+    for block in FENCED.findall((ROOT / document).read_text(encoding="utf-8")):
         if block.startswith("$ "):
             for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
                 text, *shown = part.splitlines()
@@ -60,7 +65,12 @@ def commands(readme=README):
     return found
 
 
-COMMANDS = commands()
+COMMANDS = {document: commands(document) for document in TOURS}
+EACH = [
+    pytest.param(document, at, id=f"{document}: {command.text}")
+    for document, some in COMMANDS.items()
+    for at, command in enumerate(some)
+]
 
 
 def same_line(shown, printed):
@@ -90,11 +100,11 @@ def same(shown, printed):
 
 
 class Reader:
-    """Somebody who types the README's commands, in a shell that stays where the last one left it."""
+    """Somebody who types a document's commands, in a shell that stays where the last one left it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, data):
         self.cwd = folder / "a clone"
-        shutil.copytree(ROOT / "data" / "demo", self.cwd / "data" / "demo")
+        shutil.copytree(ROOT / "data" / data, self.cwd / "data" / data)
         program = folder / "bin" / "triage"
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m triage "$@"\n', encoding="utf-8")
@@ -144,36 +154,40 @@ class Reader:
             try:
                 first = server.stdout.readline()
                 assert f":{port}/" in first, first
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as page:
+                address = re.search(r"http://\S+", first)[0]
+                browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+                with browser.open(address, timeout=30) as page:  # the key in it lets this browser in
                     assert page.status == 200
                 server.send_signal(signal.SIGINT)
                 rest = server.stdout.read()
                 assert server.wait(60) in (0, 130), rest
             finally:
                 server.kill()
-        return [line.replace(f":{port}/", f":{PORT}/") for line in (first + rest).splitlines()]
+        said = re.sub(r"key=\S+", "key=vK2e…", (first + rest).replace(f":{port}/", f":{PORT}/"))
+        return said.splitlines()
 
 
 @pytest.fixture(scope="module")
-def tour(tmp_path_factory):
-    """Type every command in its order; give where it ended, and what each printed."""
-    reader = Reader(tmp_path_factory.mktemp("the readme"))
+def tour(request, tmp_path_factory):
+    """Type every command of a document in its order; give where it ended, the commands, and what each printed."""
+    typed = COMMANDS[request.param]
+    reader = Reader(tmp_path_factory.mktemp("tour"), TOURS[request.param])
     printed = []
-    for command in COMMANDS:
+    for command in typed:
         serves = command.text.startswith("triage serve")
         printed.append(reader.serve(command) if serves else reader.type(command))
-    return reader.cwd, printed
+    return reader.cwd, typed, printed
 
 
-@pytest.mark.parametrize("at", range(len(COMMANDS)), ids=[command.text for command in COMMANDS])
+@pytest.mark.parametrize("tour, at", EACH, indirect=["tour"])
 def test_a_command_prints_what_is_shown(tour, at):
-    command, printed = COMMANDS[at], tour[1][at]
+    command, printed = tour[1][at], tour[2][at]
     assert same(command.shown, printed), "\n".join(["shown:", *command.shown, "printed:", *printed])
 
 
-@pytest.mark.parametrize("at", range(len(COMMANDS)), ids=[command.text for command in COMMANDS])
+@pytest.mark.parametrize("tour, at", EACH, indirect=["tour"])
 def test_any_wrong_digit_would_be_seen(tour, at):
-    shown, printed = COMMANDS[at].shown, tour[1][at]
+    shown, printed = tour[1][at].shown, tour[2][at]
     for row, line in enumerate(shown):
         figures = FIGURE.finditer(line) if is_measured(line) else ()
         last = {place for found in figures for place in (found.end() - 1, found.end() - 2)}
@@ -195,7 +209,7 @@ def test_every_block_is_run_or_named_here_with_its_reason():
     lines = [line.partition("#")[0].strip() for block in unprompted for line in block.splitlines()]
     assert sorted(filter(None, lines)) == sorted(NOT_RUN)
     assert {"new", "import", "dedupe", "filter", "rank", "screen", "serve", "label", "status", "report", "export"} <= {
-        command.text.split()[1] for command in COMMANDS if command.text.startswith("triage ")
+        command.text.split()[1] for command in COMMANDS["README.md"] if command.text.startswith("triage ")
     }
 
 
@@ -209,8 +223,30 @@ def test_commands_within_the_text_are_commands_with_their_options():
         assert {one for one in rest if one.startswith("-")} <= options, span
 
 
+def lines_to_type(text):
+    """Return the commands of a document that stand on a line of their own, fenced or indented."""
+    lines = re.findall(r"^ *(?:\$ )?(triage \w+ .*)$", text, re.MULTILINE)
+    return [line.partition("     #")[0] for line in lines]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_commands_of_every_page_can_be_typed(path):
+    known = typer.main.get_command(cli.app).commands
+    for line in lines_to_type(path.read_text(encoding="utf-8")):
+        _, name, *arguments = shlex.split(line)
+        with known[name].make_context(name, arguments):  # it reads the options, and runs nothing
+            pass
+
+
+def test_a_command_that_cannot_be_typed_would_be_seen():
+    [line] = lines_to_type("```\n$ triage rank review.triage --tip 3     # keys\n```\n")
+    with pytest.raises(Exception, match="--tip"):
+        typer.main.get_command(cli.app).commands["rank"].make_context("rank", shlex.split(line)[2:])
+
+
+@pytest.mark.parametrize("tour", ["README.md"], indirect=True)
 def test_the_protocol_and_the_decisions_that_it_shows_are_those_of_its_records(tour):
-    folder, _ = tour
+    folder = tour[0]
     known = demo._known_labels()
     with Project.open(folder / "review.triage") as project:
         assert project.protocol() == protocols.load(ROOT / "data" / "demo" / "protocol.toml")

@@ -48,7 +48,8 @@ def watch(farewell: str) -> None:
     for number in _ENDING:  # even where a shell had us ignore them, as for a job in the background
         signal.signal(number, _unwind)
     heard, signalled = os.pipe()
-    os.set_blocking(signalled, False)
+    if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and asks for it nowhere
+        os.set_blocking(signalled, False)
     take_leave = _farewell(farewell)
     pipes = [heard]
     if hasattr(os, "fork"):
@@ -143,9 +144,9 @@ def _kill_when_late(parent: int, heard: int, passing: int) -> None:
 
 def _farewell(text: str) -> Callable[[], None]:
     """Return what gives the terminal back as it is now, and writes a text to standard error."""
-    group = os.getpgrp() if os.name == "posix" else 0
+    group = os.getpgrp() if hasattr(os, "getpgrp") else 0
     mode = None
-    if os.name == "posix" and os.isatty(0):
+    if hasattr(os, "tcgetpgrp") and os.isatty(0):
         import termios
 
         mode = termios.tcgetattr(0)

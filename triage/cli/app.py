@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Annotated
 
 import typer
@@ -29,6 +31,12 @@ app = typer.Typer(
     "  triage export review.triage -o included.ris --only included\n\n"
     "See it all on a real review first: triage demo. Each command explains itself: triage screen --help.",
 )
+
+
+def keep_lines() -> None:
+    """Have the help of every command keep the lines of indented paragraphs, such as examples; others are filled."""
+    for command in app.registered_commands:
+        command.help = re.sub(r"\n\n(?=    )", "\n\n\b\n", inspect.getdoc(command.callback) or "")
 
 
 def _version(wanted: bool) -> None:

@@ -56,6 +56,11 @@ def new(
     A protocol.toml that is already beside the review is used; if there is none, a commented one is
     written, and the review works with defaults. Fill in the question and the criteria at any time: the
     next command takes them over.
+
+    For example:
+
+        triage new review.triage
+        triage new review.triage --protocol peer-support.toml
     """
     from .. import intake
 
@@ -146,6 +151,19 @@ def import_(
     nowhere as decisions; its score and rationale are kept where a table has columns for them. A file that names such
     a tool as a reviewer is asked about: --machine or --person answers beforehand. Among the votes of several people
     those under the machine's name are its suggestions, and the others stay decisions.
+
+    For each file it prints:
+
+        announced      records that the file holds
+        kept           of these, the ones that are new in the review
+        already there  the same records of the same file, imported before
+        problems       what could not be read as a record, each with its line below
+
+    For example:
+
+        triage import review.triage pubmed.nbib scopus.ris
+        triage import review.triage search2.ris --source "PubMed, searched 12 March"
+        triage import review.triage register.csv --column title="Study name"
     """
     from .. import intake, terminal
     from ..formats import NoTitleColumn
@@ -283,6 +301,19 @@ def dedupe(
 
     Nothing is deleted: the copies of a record are shown as one, with their gaps filled from each
     other, and each link is in the log. `triage undo REVIEW --event SEQ` takes one back.
+
+    It prints:
+
+        new duplicates    copies linked by this run
+        in all            copies linked so far
+        left              records that remain when each group of copies counts once
+        a number, a why   how many of the links rest on which likeness
+        records 7 and 12  a pair that only may be copies: the record kept, the copy, why | the title
+
+    For example:
+
+        triage dedupe review.triage
+        triage dedupe review.triage --decide
     """
     from .. import intake
 
@@ -339,6 +370,19 @@ def filter(
 
     Each removal is logged with its reason and can be undone. Where a record names no language, a
     detector only proposes: the record stays unless you decide otherwise.
+
+    It prints:
+
+        checked   records that were looked at: those that are no duplicates
+        removed   how many left, by the limit that they break: language, date or type
+        left      records that go on to screening
+        record 7  a record that a detector doubts: why | its title
+
+    For example:
+
+        triage filter review.triage
+        triage filter review.triage --decide
+        triage filter review.triage --accept-proposals
     """
     from .. import intake
 
@@ -409,6 +453,8 @@ def studies(
     other, and the flow figure counts studies and reports. Reports that name one registration number count as one study
     unless you split them; others, with a common acronym or a like title and authors in common, are proposed, and count
     once you join them. Each answer is in the log, and `triage undo REVIEW --event SEQ` takes it back.
+
+    For example:
 
         triage studies review.triage --decide
         triage studies review.triage --join 3,7 --split 12

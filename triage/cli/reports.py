@@ -47,6 +47,26 @@ def status(
 
     The certificate is a lower bound on recall that holds whatever the ranking does and however often
     you look; the estimate is a model's and says what it assumes. Only a certified stop is a guarantee.
+
+    It prints, where they apply:
+
+        Certificate  at least this share of the relevant records is found, at the confidence asked for
+        Estimate     a model's best guess of the same share, without a guarantee
+        Workload     about how many more records until the target is certified
+        Price        random draws that any method would need for a certificate, by target
+        Labels       what second looks say of wrong decisions
+        Machine      what a machine would leave unread, and what people found when they read some of it
+        Attention    how often a known relevant record was recognized when it was shown again
+        Rules        each stopping rule: stop or go on, its promise, why; * is the protocol's
+        Verdict      what the protocol's rule says
+        Stopped      who ended the stage, and whether that still stands
+        Note         what to know before you rely on these numbers
+
+    For example:
+
+        triage status review.triage
+        triage status review.triage --stage full-text --target 0.9
+        triage status review.triage --require certified --json
     """
     from .. import status as facts
 
@@ -93,6 +113,12 @@ def report(
 
     The report holds the PRISMA flow figure with counts by source and reason, the curve of relevant records
     found, the estimates with their promises, and a methods paragraph to paste. FILE's ending decides.
+
+    For example:
+
+        triage report review.triage -o report.html
+        triage report review.triage -o flow.svg --hide sources,tags
+        triage report review.triage -o prisma.csv
     """
     from .. import report as reports, status as facts
 
@@ -168,6 +194,22 @@ def export(
     `--only second-look --reviewer NAME` writes excluded records, drawn at random, that await another
     reviewer's judgement, without anybody's decisions: labelled by that name they show `triage status` what is
     proven of recall when wrong exclusions are counted. --top N asks for so many.
+
+    Columns that a table has beside the imported fields (blank where nothing was decided):
+
+        record_id   the record's number here, by which `triage label` finds it again
+        label       include, exclude or maybe; conflict where reviewers disagree
+        reason      the code of the exclusion's reason
+        tags        separated by "; "
+        note        what reviewers wrote
+        reviewer    who decided
+        decided_at  when, in UTC
+
+    For example:
+
+        triage export review.triage -o included.ris --only included
+        triage export review.triage -o next.csv --only next --top 50 --reviewer ann
+        triage export review.triage -o mine.ris --for zotero
     """
     from .. import formats, intake, screening, terminal
     from ..second_look import ask_for_second_looks, price_in_words, price_of_second_looks
@@ -246,6 +288,12 @@ def attach(
     (Smith - 2001 - Title.pdf), or a name that the record itself gives. A file whose name fits no record, or
     two, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
     the browser. `triage undo REVIEW --event SEQ` takes one off.
+
+    For example:
+
+        triage attach review.triage
+        triage attach review.triage pdfs/
+        triage attach review.triage smith2001.pdf --record 12
     """
     from .. import fulltext, terminal
 
@@ -315,6 +363,28 @@ def log(review: Review, as_json: AsJson = False) -> None:
     source (an imported file's source was named anew),
     columns (a person said which columns of an imported table hold what), protocol (a new version of it is in force);
     stop (a person ended the screening of a stage), undo (of an earlier event).
+
+    Columns (those that an event has no use for are blank):
+
+        seq         its number, which `triage undo --event` takes
+        at          when, in UTC
+        kind        one of the words above
+        stage       the stage of the protocol
+        record_id   the record
+        reviewer    who did it
+        label       include, exclude or maybe
+        reason      the code of an exclusion's reason, or a tag, a removal's limit, a link's likeness
+        note        what the reviewer wrote, or what a program has to know of the event
+        origin      how the record came up: prior, ranked, audit, chosen or imported
+        pool_size   how many records were unscreened when it was drawn
+        ranking_id  the ranking that brought it up
+        other_id    the other record of a link
+        undoes      the event that this one takes back
+
+    For example:
+
+        triage log review.triage
+        triage log review.triage --json
     """
     from ..log.printing import LOG_COLUMNS, event_as_json
 

@@ -66,6 +66,18 @@ def rank(
     Before any decision the protocol's criteria rank them; from the first include and exclude on, what
     was learned from the decisions does. Suggestions of machines move them, as far as decisions bear them out, unless
     the protocol says otherwise. A ranking older than the newest decision is made anew first.
+
+    Columns, the best record first:
+
+        1        its place among the unscreened records
+        +4.376   its score: the higher, the likelier relevant; only the order means something
+        986      its number, which --explain and the other commands take
+        Title    the first 90 letters of its title
+
+    For example:
+
+        triage rank review.triage --top 20
+        triage rank review.triage --explain 986
     """
     from .. import terminal
     from ..machines import MOST_SHOWN, shown_suggestions
@@ -133,6 +145,18 @@ def doubts(
     the record in the browser; another reviewer's excluded record may be judged again there as well. These records are
     chosen: what you find among them corrects the labels, and says nothing about the others. That is what
     `triage screen --second-look` is for.
+
+    Columns, the greatest doubt first:
+
+        97%    by the model it lies beyond this share of the records that were decided the other way
+        986    the record's number
+        ann    who decided on it
+        Title  the first 90 letters of its title
+
+    For example:
+
+        triage doubts review.triage
+        triage doubts review.triage --top 25 --stage full-text
     """
     from .. import terminal
     from ..ranking import answers
@@ -219,6 +243,12 @@ def screen(
     --second-look puts excluded records before you that were drawn at random and that another reviewer excluded,
     without what was said of them: `triage status` then tells what is proven of recall when wrong exclusions are
     counted. What so many more of them prove, if no mistake turns up, is printed first; --size N asks for more.
+
+    For example:
+
+        triage screen review.triage
+        triage screen review.triage --stage full-text --reviewer ann
+        triage screen review.triage --second-look --size 250 --reviewer bob
     """
     from .. import intake, recall, screening, status as facts, terminal
     from ..highlights import Highlights
@@ -410,6 +440,12 @@ def serve(
     Alone, on this machine, nobody logs in: the address that is printed, and opened in the browser, lets that browser
     in and no other. With --host or --public a team works on one review: the owner's invitation is printed, and the
     owner invites the others.
+
+    For example:
+
+        triage serve review.triage
+        triage serve review.triage --port 9000 --no-browser
+        triage serve review.triage --host 0.0.0.0 --public https://review.example.org:8765 --certificate c.pem --key k.pem
     """
     from .. import web
 
@@ -468,6 +504,12 @@ def label(
     records and checked by `triage screeners`, and count nowhere as decisions. Columns of a score (score, probability,
     confidence) and of a rationale are kept, and a row with a score needs no label. A file whose reviewers have the
     name of such a tool is asked about: --machine or --person answers beforehand.
+
+    For example:
+
+        triage label review.triage decided.csv --reviewer ann
+        triage label review.triage votes.csv --reviewer-column screener
+        triage label review.triage labelled.csv --machine "qwen3 8b" --prompt-file prompt.txt
     """
     from .. import intake
 
@@ -553,6 +595,8 @@ def stop(
     figure speak of this stop. `triage undo --event N` takes it back. When records come or labels change later,
     `triage status` says that the stop no longer stands.
 
+    For example:
+
         triage stop review.triage
         triage stop review.triage --anyway --note "no time left"
     """
@@ -599,6 +643,12 @@ def undo(
     --batch takes back the last batch of `triage export --only next`: what the reviewer has decided on since stays
     decided, and the other records return to the pool. Its random draws are the next to be shown, to whoever comes
     next, so that taking back a batch is no way to choose among them.
+
+    For example:
+
+        triage undo review.triage
+        triage undo review.triage --event 412
+        triage undo review.triage --batch --reviewer ann
     """
     from .. import intake
 

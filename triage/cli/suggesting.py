@@ -95,6 +95,9 @@ def suggest(
     them. Each answer is kept as it comes: interrupt the command as you like, and run it again for the rest. A record
     without a valid answer has no suggestion; the command names it and ends with exit code 1.
 
+    For example:
+
+        triage suggest review.triage --show-prompt
         triage suggest review.triage --endpoint http://localhost:11434/v1 --model qwen3 --top 200
     """
     from .. import suggesting, terminal

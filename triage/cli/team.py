@@ -41,6 +41,15 @@ def conflicts(
 
     A settlement holds no matter what the reviewers say later; `triage undo REVIEW --event SEQ` takes it back.
     If the review has people, only an adjudicator or an owner can settle.
+
+    It prints the number of each record in conflict with its title, and under it a line for each reviewer:
+
+        ann: exclude | CHILD | only schools    who, the label | the reason | the note
+
+    For example:
+
+        triage conflicts review.triage
+        triage conflicts review.triage --settle 12 --label exclude --reason CHILD --reviewer carol
     """
     from .. import team
 
@@ -84,6 +93,18 @@ def agreement(
     Cohen's kappa of each pair, and Fleiss' kappa, Gwet's AC1 and Krippendorff's alpha of all, with
     intervals; the calibration round, if the protocol has one, apart. Kappa falls where few records are
     relevant, however well reviewers agree; AC1 does not.
+
+    Rows and columns:
+
+        three labels         include, maybe and exclude are three different answers
+        maybe as include     both pass a record on, so they count as one answer
+        0.72 (0.61 to 0.83)  the coefficient and its interval: 1 is perfect agreement, 0 what chance gives
+        not defined          all labels are the same, so chance alone explains them
+
+    For example:
+
+        triage agreement review.triage
+        triage agreement review.triage --stage full-text --confidence 0.9
     """
     from .. import team
 
@@ -113,6 +134,11 @@ def screeners(
     were made: what the ranking had brought up before is not among them. As audit draws stop by what people's labels
     say, the interval of the precision assumes more than the other two: that the number of draws did not depend on
     what they found. Where no draw was relevant nothing is known of the sensitivity: 0 to 100 %.
+
+    For example:
+
+        triage screeners review.triage
+        triage screeners review.triage --stage full-text --json
     """
     from .. import screeners as measured
 
@@ -137,6 +163,11 @@ def people(
     """List who has access over the network, and which invitations are open.
 
     A review of one person on one machine has nobody in the list and needs none.
+
+    For example:
+
+        triage people review.triage
+        triage people review.triage --role bob=adjudicator
     """
     with open_review(review) as project:
         if role is not None:
@@ -189,6 +220,11 @@ def invite(
     """Invite a person: prints the token that lets them in once, to choose a password.
 
     The token is shown only this once. With `triage serve` running, the link is its address, /join/ and the token.
+
+    For example:
+
+        triage invite review.triage ann --role owner
+        triage invite review.triage bob --days 14
     """
     from datetime import UTC, datetime, timedelta
 
@@ -212,6 +248,11 @@ def copy(
 
     Records, log, protocols, rankings and people, with their numbers and times; whole or not at all. The review
     at FROM stays as it is: agree on which of the two goes on.
+
+    For example:
+
+        triage copy review.triage "postgresql://ann@host/reviews?review=peer-support"
+        triage copy "postgresql://ann@host/reviews?review=peer-support" copy.triage
     """
     from ..project import copy as copy_review
 

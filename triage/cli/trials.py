@@ -69,6 +69,21 @@ def simulate(
     stopping rule training ends with the last relevant record, past which nothing is measured; the rest
     follows in the order of the last ranking. Recall is that of the labels in the file, also where the protocol
     asks for that of corrected labels (recall_of): nobody takes second looks in a replay.
+
+    Columns, a row for each seed and their mean:
+
+        work@0.95   share of the records read when 95 % of the relevant ones are found; lower is better
+        work@1.0    the same for all of them
+        wss@0.95    work saved over reading in random order, at 95 %; higher is better
+        atd         mean place of the relevant records, as a share of all; lower is better
+        recall@0.1  share of the relevant records that are among the first 10 % read
+        recall@0.2  the same for the first 20 %
+        stop        when the stopping rule stopped, the recall then, and whether it was certified
+
+    For example:
+
+        triage simulate labels.csv --label-column label --criteria protocol.toml
+        triage simulate labels.csv --label-column label --model fast --stop audit-e --seeds 3
     """
     from .. import simulation, terminal
 
@@ -107,6 +122,11 @@ def demo(
     Three exports are imported, deduplicated, filtered, ranked, screened (answered from the review's
     known labels), certified, reported and exported, in some minutes. DIR must not exist, or be a
     folder that an earlier demo made, which is replaced.
+
+    For example:
+
+        triage demo
+        triage demo elsewhere --device cpu
     """
     from .. import demo as demonstration, terminal
 
