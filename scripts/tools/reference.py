@@ -43,6 +43,7 @@ TABLES = {  # the protocol's tables, in the order of the template
     "[[include]] and [[exclude]]": (protocols.Criterion, "A table for each criterion"),
     "[limits]": (protocols.Limits, "What a record must be to be screened at all"),
     "[[stages]]": (protocols.Stage, "A table for each stage"),
+    "[[highlights]]": (protocols.WordList, "A table for each list of words to mark in the records"),
     "[stopping]": (protocols.Stopping, "When screening can stop"),
     "[machines]": (protocols.Machines, "Language models and other machines that screen"),
 }

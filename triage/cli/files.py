@@ -261,10 +261,11 @@ def sources(
     """List the imported files with their sources, or name sources anew.
 
     The flow figure and the methods count records by source. Files of one source are counted together, and a source of
-    the protocol's [[sources]] has its date of search from there.
+    the protocol's [[sources]] has its date of search from there. A line is a file: its number, its source, its name and
+    format, and how many of its records were kept.
 
-    triage sources review.triage
-    triage sources review.triage --rename "pubmed_2=PubMed" --rename 3=Scopus
+        triage sources review.triage
+        triage sources review.triage --rename pubmed_2=PubMed --rename 3=Scopus
     """
     from .. import intake
 
