@@ -370,3 +370,25 @@ def test_the_table_for_prisma_counts_sought_not_retrieved_and_assessed(at_full_t
 def test_not_retrieved_names_a_reason_of_its_stage(place):
     with pytest.raises(InputError, match="not_retrieved must be the code of one of the stage's reasons"):
         Project.create(place("wrong"), TWO_STAGES.replace('"NOTEXT"\n', '"NOPDF"\n'))
+
+
+def test_attached_files_are_written_out_and_can_be_attached_again(tmp_path):
+    (tmp_path / "a.ris").write_text(RECORDS, encoding="utf-8")
+    intake.new(tmp_path / "r.triage", None)
+    with Project.open(tmp_path / "r.triage") as project:
+        intake.import_files(project, [tmp_path / "a.ris"], reviewer="ann")
+        for record_id, content in ((1, PDF), (1, PDF + b"%2\n"), (3, PDF)):
+            project.attachments.attach(record_id, "x.pdf", content, reviewer="ann")
+        out = tmp_path / "out"
+        names = ["record 1.pdf", "record 1 (2).pdf", "record 3.pdf"]
+        for _ in range(2):  # again, it writes nothing else
+            assert [path.name for path in fulltext.write_files(project, out)] == names
+        assert [(out / name).read_bytes() for name in names] == [PDF, PDF + b"%2\n", PDF]
+        known = fulltext.Names(project)
+        assert [known.records_of(name) for name in names] == [[1], [1], [3]]
+        (out / "record 3.pdf").write_bytes(b"mine")
+        with pytest.raises(InputError, match="another file"):
+            fulltext.write_files(project, out)
+        assert (out / "record 3.pdf").read_bytes() == b"mine"
+        with pytest.raises(InputError, match="cannot be written"):
+            fulltext.write_files(project, tmp_path / "a.ris" / "x")

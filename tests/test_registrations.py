@@ -5,7 +5,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from triage.registrations import are_of_one_register, entry_number, registrations_in
+from triage.registrations import are_of_one_register, entry_number, page_of, registrations_in
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,18 @@ def test_hostile_text_takes_no_time(text):
     start = time.process_time()
     registrations_in(text)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("number", "page"),
+    [
+        ("NCT00392093", "https://clinicaltrials.gov/study/NCT00392093"),
+        ("ISRCTN12345678", "https://www.isrctn.com/ISRCTN12345678"),
+        ("EUCTR2010-012345-12", "https://www.clinicaltrialsregister.eu/ctr-search/search?query=2010-012345-12"),
+        ("CRD42012001234", "https://www.crd.york.ac.uk/prospero/display_record.php?RecordID=42012001234"),
+        ("UMIN000012345", ""),
+        ("NCT../../x", ""),
+    ],
+)
+def test_the_page_of_a_number(number, page):
+    assert page_of(number) == page

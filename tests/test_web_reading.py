@@ -93,3 +93,17 @@ def test_texts_are_cut_into_pieces_that_make_the_text_again():
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece, kind in pieces if kind == "exclude"] == ["children"]
     assert [piece for piece, kind in pieces if kind == "include"] == ["Peers", "supporting", "adults"]
+
+
+def test_where_else_a_record_is_to_be_found():
+    extra = {
+        "registration": ("NCT00392093", "UMIN000012345"),
+        "UR": ("https://doi.org/10.1000/abc", "javascript:alert(1)", "https://www.example.org/paper.pdf"),
+    }
+    links = as_read(Record(id=1, title="T", doi="10.1000/abc", extra=extra), None).links
+    assert [(link.text, link.href) for link in links] == [
+        ("NCT00392093", "https://clinicaltrials.gov/study/NCT00392093"),
+        ("at example.org", "https://www.example.org/paper.pdf"),
+    ]
+    for address in ("http://example.org/x", "https://example.org/\u202ex", "https://e x.org/", "https://doi.org/10.1/x"):
+        assert as_read(Record(id=1, title="T", extra={"url": (address,)}), None).links == []

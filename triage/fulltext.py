@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,6 +115,39 @@ def without(stage: Stage) -> list[int]:
     """Return the records of a stage that have no file, ascending."""
     has = {stage.live.kept(record_id) for record_id in stage.live.attached}
     return [i for i in stage.record_ids.tolist() if i not in has]
+
+
+def write_files(project: Project, folder: Path, *, progress: Progress = no_progress) -> list[Path]:
+    """Write the attached files into a folder, each named by its record's number, by which it can be attached again.
+
+    A file of the same bytes that is there already is left as it is.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be made or written to, or holds another file of that name.
+    """
+    live = project.live()
+    wanted = [(live.kept(record_id), event) for record_id, events in sorted(live.attached.items()) for event in events]
+    written: list[Path] = []
+    of_record: Counter[int] = Counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with progress("Writing PDFs") as tick:
+            for done, (record_id, event) in enumerate(wanted, 1):
+                of_record[record_id] += 1
+                again = f" ({of_record[record_id]})" if of_record[record_id] > 1 else ""
+                content = project.attachments.content(event.reason) or b""
+                path = folder / f"record {record_id}{again}.pdf"
+                if not path.exists():
+                    path.write_bytes(content)
+                elif path.read_bytes() != content:
+                    raise InputError(f"{path} is another file; choose an empty folder.")
+                written.append(path)
+                tick(done, len(wanted))
+    except OSError as error:
+        raise InputError(f"{error.filename or folder} cannot be written ({error.strerror}).") from error
+    return written
 
 
 # -- which record a file is of ------------------------------------------------------------------

@@ -135,3 +135,29 @@ def _addressed(field: str, values: Iterable[str]) -> str:
     if field not in _ADDRESS:
         return ""
     return next((found[0] for v in values if _REGISTER_HOSTS.search(v) and (found := registrations_in(v[:500]))), "")
+
+
+# The pages of numbers, where a register's address can be made of one.
+_PAGES = (
+    ("NCT", "https://clinicaltrials.gov/study/{number}"),
+    ("ISRCTN", "https://www.isrctn.com/{number}"),
+    ("EUCTR", "https://www.clinicaltrialsregister.eu/ctr-search/search?query={bare}"),
+    ("EUCT", "https://euclinicaltrials.eu/ctis-public/view/{bare}"),
+    ("ACTRN", "https://www.anzctr.org.au/{number}.aspx"),
+    ("DRKS", "https://drks.de/search/en/trial/{number}"),
+    ("CRD", "https://www.crd.york.ac.uk/prospero/display_record.php?RecordID={bare}"),
+)
+
+
+def page_of(number: str) -> str:
+    """Return the address of a number's page in its register, "" where it cannot be made.
+
+    Examples
+    --------
+    >>> page_of("NCT00392093")
+    'https://clinicaltrials.gov/study/NCT00392093'
+    """
+    for prefix, address in _PAGES:
+        if number.startswith(prefix) and number[len(prefix) :].replace("-", "").isdigit():
+            return address.format(number=number, bare=number[len(prefix) :])
+    return ""

@@ -274,6 +274,12 @@ def attach(
         typer.Option(metavar="ID", help="The record that all of them belong to; by default, as each file is named."),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the PDFs that their records have.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", show_default=False, help="Write the attached PDFs there, named by their records."
+        ),
+    ] = None,
     stage: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The stage whose records without a PDF are listed; by default the last."),
@@ -294,9 +300,20 @@ def attach(
         triage attach review.triage
         triage attach review.triage pdfs/
         triage attach review.triage smith2001.pdf --record 12
+        triage attach review.triage --out pdfs-of-the-review
     """
     from .. import fulltext, terminal
 
+    if out is not None:
+        if files or record is not None or replace:
+            raise typer.BadParameter("--out only writes files out; attach some by a command of its own")
+        with open_review(review) as project:
+            written = fulltext.write_files(project, out, progress=terminal.progress_bar)
+        if as_json:
+            print_json({"written": [str(path) for path in written]})
+        else:
+            print(f"Wrote {plural(len(written), 'PDF')} to {printable(str(out))}.")
+        return
     if not files and (record is not None or replace):
         raise typer.BadParameter("name the PDFs, too", param_hint="FILE")
     with open_review(review) as project:

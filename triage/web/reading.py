@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from ..formats import letters
+from ..formats.facts import REGISTRATION
 from ..log import CurrentState
 from ..machines import MOST_SHOWN, shown_suggestions
 from ..records import Record
+from ..registrations import page_of
 from ..report import doi_link, pmid_link
 from ..text import Words, plain, untagged
 
@@ -32,6 +36,34 @@ class AsRead:
     doi_link: str
     pmid: str
     pmid_link: str
+    links: list[Link]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place where a record is to be found, and what to call it."""
+
+    text: str
+    href: str
+
+
+_MOST_LINKS = 5
+_ADDRESS = re.compile(r"https://[\w.-]{3,200}/[!-~]{0,1000}")
+# Where sources name an address of the text, the likeliest first, by the letters of the field's name.
+_ADDRESSES = (
+    "bestoalocationpdfurl",
+    "openaccessoaurl",
+    "bestoalocationlandingpageurl",
+    "openaccesspdfurl",
+    "pdfurl",
+    "fulltexturl",
+    "fulltexturllistfulltexturlurl",
+    "l1",
+    "l2",
+    "ur",
+    "url",
+    "link",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +144,21 @@ def as_read(record: Record, words: Words | None) -> AsRead:
         doi_link=doi_link(record.doi),
         pmid=line(record.pmid),
         pmid_link=pmid_link(record.pmid),
+        links=_links(record),
     )
+
+
+def _links(record: Record) -> list[Link]:
+    """Return where else a record is to be found: in registers, and at an address that it gives for its text."""
+    extra = record.extra
+    found = [Link(number, page) for number in extra.get(REGISTRATION, ()) if (page := page_of(number))]
+    names = {letters(name): values for name, values in extra.items()}
+    addresses = (
+        address.strip() for name in _ADDRESSES for value in names.get(name, ()) for address in value.split(";")
+    )
+    known = (doi_link(record.doi), pmid_link(record.pmid), "https://doi.org/", "https://dx.doi.org/")
+    for address in addresses:
+        if _ADDRESS.fullmatch(address) and not address.startswith(tuple(filter(None, known))):
+            host = address.split("/")[2].removeprefix("www.")
+            return [*found[:_MOST_LINKS], Link(f"at {line(host)[:60]}", address)]
+    return found[:_MOST_LINKS]

@@ -234,7 +234,8 @@ function show() {
 function asRead(record) {
   const origin = [record.authors, record.journal, record.year].filter(Boolean).join(" · ");
   const links = [record.doi_link && outside(record.doi_link, `doi ${record.doi}`),
-    record.pmid_link && outside(record.pmid_link, `PMID ${record.pmid}`)].filter(Boolean);
+    record.pmid_link && outside(record.pmid_link, `PMID ${record.pmid}`),
+    ...record.links.map((link) => outside(link.href, link.text))].filter(Boolean);
   const kind = [record.source && `source ${record.source}`, record.language && `language ${record.language}`,
     record.type && `type ${record.type}`].filter(Boolean).join(" · ");
   const note = notes.get(record.record_id);
