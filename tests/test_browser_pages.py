@@ -206,6 +206,11 @@ def test_files_are_imported_by_drag_and_drop(review, window):
             return data;
         }""")
         page.dispatch_event("#import", "drop", {"dataTransfer": data})
+        source = page.locator("#named input")
+        assert source.input_value() == "Embase" and "<b>embase.ris" in page.inner_text("#named")
+        source.fill("Embase, searched 12 March")
+        page.click("#import button.primary")
         page.wait_for_selector("#report section")
+        assert project.snapshot().files[-1].source == "Embase, searched 12 March"
         assert "1 announced = 1 kept + 0 already there + 0 problems" in page.locator("#report").inner_text()
         assert project.records.count() == 13

@@ -221,7 +221,7 @@ def test_the_buttons_that_decide_stay_in_one_place_and_hide_nothing(review, wind
                         page.locator(f"#do-{name}").bounding_box() for name in ("include", "exclude", "maybe", "note")
                     ]
                     assert all(box["height"] >= 44 and box["width"] >= 60 for box in boxes)
-                    places.add(tuple((round(box["x"]), round(box["y"])) for box in boxes))
+                    places.add(tuple(place for box in boxes for place in (box["x"], box["y"])))
                 assert height - 20 < boxes[-1]["y"] + boxes[-1]["height"] + (50 if width > 1000 else 0) <= height
                 # Scrolled to the end, what is last of the record, and of the other buttons, is above them.
                 last = page.locator("#record > :last-child").bounding_box()
@@ -233,7 +233,9 @@ def test_the_buttons_that_decide_stay_in_one_place_and_hide_nothing(review, wind
                 page.locator("#do-maybe").click()
                 if next_record(page, shown).startswith("Nothing is left"):
                     break
-            assert len(places) == 1 and max(lengths) > 2 * height and len(lengths) > 1
+            # What is scrolled ends on halves of a pixel, which nobody sees.
+            assert all(max(some) - min(some) <= 0.51 for some in zip(*places)), places
+            assert max(lengths) > 2 * height and len(lengths) > 1
 
 
 def test_the_buttons_keep_clear_of_what_a_phone_covers(review, window):

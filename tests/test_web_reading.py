@@ -105,5 +105,10 @@ def test_where_else_a_record_is_to_be_found():
         ("NCT00392093", "https://clinicaltrials.gov/study/NCT00392093"),
         ("at example.org", "https://www.example.org/paper.pdf"),
     ]
-    for address in ("http://example.org/x", "https://example.org/\u202ex", "https://e x.org/", "https://doi.org/10.1/x"):
+    for address in (
+        "http://example.org/x",
+        "https://example.org/\u202ex",
+        "https://e x.org/",
+        "https://doi.org/10.1/x",
+    ):
         assert as_read(Record(id=1, title="T", extra={"url": (address,)}), None).links == []
