@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Libraries are loaded as they are; then the package again, and all it does, as if on Windows with Python 3.11. What
 # pathlib is cannot be changed, so os.name stays.
 AS_ON_WINDOWS = r"""
-import importlib, os, pathlib, pkgutil, select, signal, sys, types
+import importlib, os, pathlib, pkgutil, select, signal, subprocess, sys, types
 
 def whole_package():
     import triage
@@ -54,6 +54,12 @@ def rename(self, target):  # as Windows does
     return type(self)(target)
 
 pathlib.Path.rename = rename
+
+def kill(self):  # Windows needs no signal for it
+    if self.poll() is None:
+        os.kill(self.pid, 9)
+
+subprocess.Popen.kill = kill
 modules = whole_package()
 assert len(modules) > 150, len(modules)
 """
