@@ -15,7 +15,7 @@ from ..highlights import Highlights, Marks
 from ..log import CurrentState, Event, Label
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
-from ..protocol.model import Limits, Protocol, Stage
+from ..protocol.model import Limits, Protocol, Stage, WordList
 from ..ranking import answers
 from ..session_state import State, StateOf, recall_for
 from .progress import Opening
@@ -149,9 +149,9 @@ class Desk:
 
         yield tick
 
-    def words(self, review: Snapshot) -> Marks:
-        """Return what is marked in the records that this reviewer reads."""
-        return self.highlights.of(review, self.project.own_highlights(self.reviewer))
+    def words(self, review: Snapshot, own: Sequence[WordList] | None = None) -> Marks:
+        """Return what is marked in the records that this reviewer reads; `own` are their lists, where they are at hand."""
+        return self.highlights.of(review, self.project.own_highlights(self.reviewer) if own is None else own)
 
     def mark_anew(self, review: Snapshot) -> None:
         """Mark by the word lists as they are now."""
@@ -223,10 +223,17 @@ class Desk:
             return self._answers[key]
 
     def decide(
-        self, key: str, record_id: int, label: Label, reason: str, note: str, tags: Sequence[str] | None
+        self,
+        key: str,
+        record_id: int,
+        label: Label,
+        reason: str,
+        note: str,
+        tags: Sequence[str] | None,
+        protocol: Protocol | None = None,
     ) -> dict[str, object]:
         """Judge a record; durable when this returns. What is in force already is not written again."""
-        protocol = self._in_force()
+        protocol = self._in_force(protocol)
         stage = next((s for s in protocol.stages if s.name == self.stage_name), Stage(self.stage_name))
         codes = [c.code for c in stage.reasons]
         if reason and (label is not Label.EXCLUDE or (codes and reason not in codes)):
@@ -318,10 +325,10 @@ class Desk:
         mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
         return max(mine, key=lambda e: e.seq, default=None)
 
-    def _in_force(self) -> Protocol:
+    def _in_force(self, protocol: Protocol | None) -> Protocol:
         """Return the protocol in force, once the session is open; what was added to it can be picked at once."""
         self._opened()
-        return self.project.protocol()
+        return self.project.protocol() if protocol is None else protocol
 
     def _row(self, live: CurrentState, record_id: int) -> int:
         row = int(self._records.stage.rows_of([live.kept(record_id)])[0])

@@ -119,6 +119,7 @@ def session(request: Request, review: Review, who: Anyone, stage: StageName = ""
 def asked(request: Request, review: Snapshot, who: Visitor, stage: str) -> dict[str, object]:
     """Return what the protocol asks at a stage, as the screening page needs it."""
     protocol, now = review.protocol, review.asked(stage or None)
+    own = project_of(request).own_highlights(who.name)
     return {
         "reviewer": who.name,
         "role": str(who.role),
@@ -129,9 +130,9 @@ def asked(request: Request, review: Snapshot, who: Visitor, stage: str) -> dict[
         "include": [plain(c.text) for c in protocol.include],
         "exclude": [plain(c.text) for c in protocol.exclude],
         "question": plain(protocol.question),
-        "too_common": list(desk_of(request, review, who, now.name).words(review).too_common),
+        "too_common": list(desk_of(request, review, who, now.name).words(review, own).too_common),
         "highlights": [as_json(one) for one in protocol.highlights],
-        "own_highlights": [as_json(one) for one in project_of(request).own_highlights(who.name)],
+        "own_highlights": [as_json(one) for one in own],
         "colours": list(COLOURS),
         "tags": list(protocol.tags),
         "protocol_version": len(review.protocol_versions),
@@ -245,7 +246,9 @@ def decide(request: Request, review: Review, who: Anyone, decision: Decision) ->
     `done` says what was decided, and what machines suggest for the record: the reviewer has decided on it now.
     """
     desk = desk_of(request, review, who, decision.stage)
-    done = desk.decide(decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags)
+    done = desk.decide(
+        decision.key, decision.record_id, decision.label, decision.reason, decision.note, decision.tags, review.protocol
+    )
     return {"done": done, **(queue_of(request, desk, review, who) if decision.next else {})}
 
 
