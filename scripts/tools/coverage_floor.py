@@ -27,6 +27,8 @@ TESTS = (
     "decisions",
     "formats",
     "formats_*",
+    "intake_importing",
+    "intake_votes",
     "log_*",
     "recall_*",
     "status_claims",

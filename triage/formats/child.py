@@ -259,7 +259,7 @@ def _within(memory: int, seconds: float) -> Iterator[None]:
     if (now := address_space()) is not None:
         _set(resource.RLIMIT_AS, now + memory)
     else:
-        threading.Thread(target=_watch_memory, args=(_peak() + memory, over), daemon=True).start()
+        threading.Thread(target=_watch_memory, args=(_resident() + memory, over), daemon=True).start()
     try:
         yield
     finally:
@@ -288,14 +288,22 @@ def address_space() -> int | None:
         return None
 
 
-def _peak() -> int:
-    import resource
+def _resident() -> int:
+    """Return the bytes of memory that this process holds, the most so far where the system says no more.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    What Linux calls the most so far is at first that of the process which started this one.
+    """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
 
 
 def _watch_memory(most: int, over: threading.Event) -> None:
     while not over.wait(0.1):
-        if _peak() > most:
+        if _resident() > most:
             os._exit(OUT_OF_MEMORY)
