@@ -81,6 +81,7 @@ _templates.filters["path"] = lambda text: "".join(c if c.isprintable() else "\uf
 _templates.filters["plain"] = plain
 _templates.filters["percent"] = report.percent
 _templates.filters["floor_percent"] = floor_percent
+_templates.filters["spaced"] = lambda share: report.percent(share).replace("%", " %")  # as a bound is written
 _templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": as_json}
 
 Review = Annotated[Snapshot, Depends(review_of)]
