@@ -120,14 +120,13 @@ def protocol() -> Iterator[str]:
         yield from ("", f"## `{table}`" if table else "## Above the tables", "", f"{about}.", "")
         yield from ("| key | kind | when left out |", "|---|---|---|")
         for field in dataclasses.fields(kind):
-            if (told := KINDS.get(str(field.type))) and not (kind is protocols.Protocol and field.name in _TABLES):
+            if (told := KINDS.get(str(field.type))) and (
+                kind is not protocols.Protocol or field.name in protocols.PLAIN_KEYS
+            ):
                 yield f"| `{field.name}` | {told} | {_left_out(field)} |"
     yield from ("", "## What each key means", "", "The file that `triage new` writes, to fill in:", "", "```toml")
     yield protocols.template().rstrip()
     yield "```"
-
-
-_TABLES = {"sources", "limits", "include", "exclude", "stages", "stopping", "machines"}
 
 
 def _left_out(field: dataclasses.Field[object]) -> str:

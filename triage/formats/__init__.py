@@ -29,7 +29,7 @@ from .columns import COLUMNS, armed, letters
 from .common import REMAINDER, ExportRow, Item, Problem, Reading, Stream, Tally, Vote
 from .handover import PROGRAMS, Program
 from .tables import NoTitleColumn, rows_under_header
-from .text import TextFile, known_encoding, read_head
+from .text import TextFile, read_head, tally_of
 from .votes import Votes, votes_of
 
 __all__ = [
@@ -219,7 +219,7 @@ def first_rows(
     InputError
         When the file cannot be read.
     """
-    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    tally = tally_of(encoding)
     chosen = detect(path, columns, tally.encoding) if format == "auto" else format
     return tables.first_rows(path, chosen, tally, sheet) if chosen in TABLES else []
 
@@ -262,7 +262,7 @@ def open_table(
         format = kind_of_zip(path, _A_TABLE)
     if format not in TABLES:
         raise InputError(f"{path} is not a table but a file of the kind {format}; give {_A_TABLE}.")
-    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    tally = tally_of(encoding)
     header, rows = tables.under_header(path, format, tally, is_header)
     return "line" if format == "csv" else "row", header, rows, tally
 
@@ -310,7 +310,7 @@ def open_records(
     if unknown := next((field for field in columns if field not in COLUMNS), None):
         raise InputError(f"no field of a record is called {unknown!r}; name the columns of {', '.join(COLUMNS)}.")
     path = Path(path)
-    tally = Tally(encoding=known_encoding(encoding) if encoding else "")
+    tally = tally_of(encoding)
     chosen = detect(path, columns, tally.encoding) if format == "auto" else format
     if chosen in TABLES:
         return Stream(path, chosen, tables.records(path, chosen, tally, label_column, columns, sheet), tally)

@@ -191,15 +191,11 @@ def is_json_lines(path: Path, encoding: str = "") -> bool:
         line for line in next(TextFile(path, Tally(encoding=encoding)).blocks(), "").split("\n") if line.strip()
     ][:2] or [""]
     try:
-        alone = isinstance(json.loads(first), dict)
+        found = json.loads(first)
     except (ValueError, RecursionError):
         return False
-    return alone and (not others or others[0].lstrip().startswith("{")) and _place_in(json.loads(first)) == ""
-
-
-def _place_in(found: object) -> str | None:
-    """Return where the records of one JSON value lie; "" when it is a record itself."""
-    return _best_place(_keys(found, "", 0))
+    more = not others or others[0].lstrip().startswith("{")
+    return isinstance(found, dict) and more and _best_place(_keys(found, "", 0)) == ""
 
 
 def _keys(found: object, place: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from . import votes, workbooks
 from .columns import COLUMNS, Columns, Layout, disarmed, letters
 from .common import REMAINDER, Doubt, ExportRow, Item, Problem, Tally
 from .tagged import is_of_another
-from .text import LONGEST, TextFile, known_encoding
+from .text import LONGEST, TextFile, tally_of
 
 if TYPE_CHECKING:
     import _csv
@@ -195,18 +195,13 @@ def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int
     blank: list[int] = []
     since: list[int] = []
     begun = False
-    for line, cells in _table_rows(path, format, _silent(encoding))[0]:
+    for line, cells in _table_rows(path, format, tally_of(encoding))[0]:
         if any(cell.strip() for cell in cells):
             blank += since
             since, begun = [], True
         elif cells and begun:
             since.append(line)
     return blank
-
-
-def _silent(encoding: str | None) -> Tally:
-    """Return a tally for what is read beside the records, whose warnings have been given."""
-    return Tally(encoding=known_encoding(encoding) if encoding else "")
 
 
 def _table_rows(
@@ -259,7 +254,7 @@ def rows_under_header(
     encoding: str | None = None,
 ) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it, as they are written."""
-    rows, _ = _table_rows(path, format, _silent(encoding), sheet=sheet, named=columns)
+    rows, _ = _table_rows(path, format, tally_of(encoding), sheet=sheet, named=columns)
     return _header(path, rows, columns)[0], rows
 
 

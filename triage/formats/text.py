@@ -311,6 +311,17 @@ def _encoding(head: bytes, path: Path) -> str:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
+def tally_of(encoding: str | None) -> Tally:
+    """Return the tally of a file that is to be read in the encoding that the user gave, if any.
+
+    Raises
+    ------
+    InputError
+        When there is no such encoding.
+    """
+    return Tally(encoding=known_encoding(encoding) if encoding else "")
+
+
 def known_encoding(name: str) -> str:
     """Return Python's name of an encoding of text that the user gave.
 

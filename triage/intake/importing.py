@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -173,10 +174,9 @@ def import_files(
     named = {path: printable(sources.get(path, source or "")) or None for path in paths}
     asked = _Asked(format, label_column, reviewer_column, machine, of_a_person, columns, sheet, encoding)
     plain = replace(asked, columns={})
-    with_columns = {path for path in paths if columns and _has_columns(path, asked)} or (
-        set(paths) if columns else set()
-    )
-    hows = [asked if path in with_columns else _as_before(project, path, plain) for path in paths]
+    notes = [json.loads(e.note) for e in reversed(project.snapshot().events) if e.kind is Kind.COLUMNS]
+    tables = [path for path in paths if columns and _rows_with_columns(path, asked)] or (paths if columns else ())
+    hows = [asked if path in tables else _as_before(path, plain, notes) for path in paths]
     looked = with_names(project, [_look(path, how, progress) for path, how in zip(paths, hows, strict=True)])
     if machine is not None and not any(look.suggestions for look in looked):
         raise InputError(
@@ -215,7 +215,7 @@ def import_files(
         added.append((before, {ids[n]: votes for n, votes in look.votes.items()}))
         finals.append({ids[n]: label for n, label in look.final.items()})
     if columns:
-        for header in dict.fromkeys(look.header for look in looked if look.header and look.path in with_columns):
+        for header in dict.fromkeys(look.header for look in looked if look.header):
             project.log.name_columns(header, columns, reviewer=reviewer)
     # Once, when the records of all files are there: each permutation is a stratum of the audit.
     missing = _undecided(project, [votes for _, votes in added])
@@ -278,23 +278,20 @@ class _Asked:
         return apart.first_rows(path, self.format, columns=self.columns, sheet=self.sheet, encoding=self.encoding)
 
 
-def _has_columns(path: Path, asked: _Asked) -> bool:
-    """Tell whether a file is a table that has the columns that were named."""
+def _rows_with_columns(path: Path, asked: _Asked) -> list[list[str]]:
+    """Return those of a table's first rows that have all the columns that were named; none of any other file."""
     try:
         rows = asked.first_rows(path)
     except InputError:
-        return False  # what is wrong with it is said when it is read
-    return any({*asked.columns.values()} <= {*row} for row in rows)
+        return []  # what is wrong with it is said when it is read
+    return [row for row in rows if {*asked.columns.values()} <= {*row}]
 
 
-def _as_before(project: Project, path: Path, asked: _Asked) -> _Asked:
+def _as_before(path: Path, asked: _Asked, notes: Sequence[Mapping[str, Any]]) -> _Asked:
     """Return how to read a file: with the columns that somebody named for another one of the same header, if any."""
-    notes = [json.loads(e.note) for e in reversed(project.snapshot().events) if e.kind is Kind.COLUMNS]
-    if not notes or path.is_dir():
-        return asked
     for named in notes:
         found = replace(asked, columns=named["columns"], as_before=True)
-        if _has_columns(path, found) and named["header"] in found.first_rows(path):
+        if named["header"] in _rows_with_columns(path, found):
             return found
     return asked
 
@@ -307,9 +304,8 @@ class Look:
     """
 
     path: Path
-    asked: _Asked
-    format: str
-    header: tuple[str, ...]  # of a table whose columns were named
+    asked: _Asked  # with the format that it was found to have
+    header: tuple[str, ...]  # of a table whose columns are named now
     sha256: str
     announced: int
     lines: list[int]
@@ -318,6 +314,11 @@ class Look:
     problems: list[formats.Problem]
     warnings: list[formats.Problem]
     suggestions: dict[int, Suggestion]  # of a machine, by the record's place; its labels are not in `votes`
+
+    @property
+    def format(self) -> str:
+        """One of `formats.FORMATS`."""
+        return self.asked.format
 
     @property
     def source(self) -> str:
@@ -366,8 +367,8 @@ def _look(path: Path, asked: _Asked, progress: Progress) -> Look:
     label_column = asked.label_column
     stream = asked.open(path)
     asked = replace(asked, format=stream.format)
-    header = tuple(asked.rows(path)[0]) if asked.columns else ()
-    look = Look(path, asked, stream.format, header, _sha256(path), 0, [], {}, {}, [], [], {})
+    header = tuple(asked.rows(path)[0]) if asked.columns and not asked.as_before else ()
+    look = Look(path, asked, header, _sha256(path), 0, [], {}, {}, [], [], {})
     if asked.reviewer_column is not None:
         _check_column(look, asked.reviewer_column)
     doubts: list[formats.Problem] = []

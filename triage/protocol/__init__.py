@@ -1,6 +1,6 @@
 """The protocol of a review, kept as protocol.toml."""
 
-from .adding import as_toml, new_reasons, with_reason_at, with_reasons, with_tag
+from .adding import as_toml, new_reasons, with_code, with_reason_at, with_reasons, with_tag
 from .free_text import criteria_from_text
 from .languages import language_name
 from .model import (
@@ -17,13 +17,14 @@ from .model import (
     has_word,
     usual_colour,
 )
-from .parsing import load, parse, read_text
+from .parsing import PLAIN_KEYS, load, parse, read_text
 from .template import template
-from .writing import with_code, write
+from .writing import write
 
 __all__ = [
     "COLOURS",
     "FIRST_STAGE",
+    "PLAIN_KEYS",
     "Criterion",
     "Limits",
     "Machines",

@@ -1,14 +1,14 @@
-"""Reasons and tags added to a protocol."""
+"""Criteria, reasons and tags added to a protocol, with the codes that are made for them."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..errors import InputError
 from .model import Criterion, Protocol, has_word
+from .writing import write
 
 _WORDS_OF_A_CODE = 3
 _LONGEST_CODE = 24
@@ -30,9 +30,31 @@ def new_reasons(protocol: Protocol, texts: Iterable[str]) -> tuple[Criterion, ..
     return tuple(made)
 
 
+def with_code(text: str, taken: set[str], first: str) -> Criterion:
+    """Return a criterion from a line of text: "CODE: text", or a text for which a code is made.
+
+    Parameters
+    ----------
+    text : str
+    taken : set of str
+        The codes that are in use, folded; the new one is added.
+    first : str
+        The letter of a code that is made: I for inclusion, E for exclusion.
+    """
+    found = re.fullmatch(r"\s*([A-Z][A-Z0-9_-]{0,19}):\s+(.*\S)\s*", text, re.DOTALL)
+    code, said = found.groups() if found else ("", " ".join(text.split()))
+    if not code:
+        number = 1
+        while f"{first}{number}".casefold() in taken:
+            number += 1
+        code = f"{first}{number}"
+    taken.add(code.casefold())
+    return Criterion(code, " ".join(said.split()))
+
+
 def as_toml(reasons: Sequence[Criterion]) -> str:
     """Return the lines that make reasons part of a protocol."""
-    return "\n".join(f"[[exclude]]\ncode = {_quoted(r.code)}\ntext = {_quoted(r.text)}\n" for r in reasons)
+    return write("", Protocol(exclude=tuple(reasons)))
 
 
 def with_reasons(protocol: Protocol, reasons: Sequence[Criterion]) -> Protocol:
@@ -82,8 +104,3 @@ def with_tag(protocol: Protocol, text: str) -> tuple[Protocol, str]:
         raise InputError('A tag is a word or a few, without ";".')
     same = next((t for t in protocol.tags if " ".join(t.casefold().split()) == tag.casefold()), None)
     return (protocol, same) if same else (replace(protocol, tags=(*protocol.tags, tag)), tag)
-
-
-def _quoted(text: str) -> str:
-    # A basic string of TOML is one of JSON, for text that can be printed.
-    return json.dumps("".join(c for c in text if c.isprintable()), ensure_ascii=False)

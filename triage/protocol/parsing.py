@@ -220,7 +220,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {by_folded[close[0]]}?)" if close else ""
 
 
-_KEYS = (
+PLAIN_KEYS = (  # above the tables
     "title",
     "question",
     "tags",
@@ -230,15 +230,8 @@ _KEYS = (
     "reviewers_per_record",
     "calibration",
     "attention_checks",
-    "sources",
-    "limits",
-    "include",
-    "exclude",
-    "stages",
-    "stopping",
-    "machines",
-    "highlights",
 )
+_KEYS = (*PLAIN_KEYS, "sources", "limits", "include", "exclude", "stages", "stopping", "machines", "highlights")
 _REASONS = "a list of exclusion codes, or of { code, text } tables"
 
 

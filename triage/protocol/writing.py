@@ -7,25 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from .model import FIRST_STAGE, Criterion, Protocol, Stage
-from .parsing import parse
+from .model import FIRST_STAGE, Protocol, Stage
+from .parsing import PLAIN_KEYS, parse
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-_PLAIN_KEYS = (
-    "title",
-    "question",
-    "tags",
-    "key_papers",
-    "model",
-    "learn_from",
-    "reviewers_per_record",
-    "calibration",
-    "attention_checks",
-)
-_LISTS = ("tags", "key_papers")
-_NUMBERS = ("reviewers_per_record", "calibration", "attention_checks")
 _TABLES = ("limits", "stopping", "machines")
 
 
@@ -51,9 +38,10 @@ def write(text: str, wanted: Protocol) -> str:
     before = _as_tables(parse(text))
     after = _as_tables(wanted)
     changed = {key: after.get(key) for key in (*before, *after) if before.get(key) != after.get(key)}
-    for key in reversed(_PLAIN_KEYS):
-        if key in after and key not in tomlkit.parse(text):
-            text = _with_place(text, key)
+    there = tomlkit.parse(text)
+    for key in reversed(PLAIN_KEYS):
+        if key in after and key not in there:
+            text = _with_place(text, key, after[key])
     document = tomlkit.parse(text)
     for key, value in changed.items():
         _put(document, key, value)
@@ -62,14 +50,14 @@ def write(text: str, wanted: Protocol) -> str:
     return written
 
 
-def _with_place(text: str, key: str) -> str:
+def _with_place(text: str, key: str, value: object) -> str:
     """Put a line that can be filled in where the template has a key's example, which gives way; else at the top.
 
     Anywhere below it may come between a comment and what it is about.
     """
-    value = '"""\n(?:#.*\n)*?# """' if key == "question" else ".*"
-    found = re.search(rf"^# {key} = {value}$", text, re.MULTILINE)
-    place = f"{key} = {'[]' if key in _LISTS else '0' if key in _NUMBERS else repr('')}"
+    example = '"""\n(?:#.*\n)*?# """' if key == "question" else ".*"
+    found = re.search(rf"^# {key} = {example}$", text, re.MULTILINE)
+    place = f"{key} = {type(value)()!r}"  # an empty value of its kind
     return f"{place}\n{text}" if found is None else f"{text[: found.start()]}{place}{text[found.end() :]}"
 
 
@@ -77,7 +65,7 @@ def _as_tables(protocol: Protocol) -> dict[str, Any]:
     """Return what a protocol says as TOML has it, without what is said by saying nothing."""
     nothing = Protocol()
     found: dict[str, Any] = {
-        key: _value(getattr(protocol, key)) for key in _PLAIN_KEYS if getattr(protocol, key) != getattr(nothing, key)
+        key: _value(getattr(protocol, key)) for key in PLAIN_KEYS if getattr(protocol, key) != getattr(nothing, key)
     }
     for source in protocol.sources:
         one = {"name": source.name, "search": source.search, "searched_on": _day(source.searched_on)}
@@ -124,7 +112,6 @@ def _day(text: str) -> str | date:
 
 
 def _put(document: TOMLDocument, key: str, value: Any) -> None:
-
     if value is None:
         document.remove(key)
     elif isinstance(value, dict):
@@ -161,12 +148,7 @@ def _put_tables(document: TOMLDocument, key: str, value: Sequence[Mapping[str, A
     for at, wanted in enumerate(value):
         if at == len(entries):
             entries.append(tomlkit.table())
-        table = entries[at]
-        for name in [name for name in table if name not in wanted]:
-            table.remove(name)
-        for name, said in wanted.items():
-            if name not in table or table[name] != said:
-                _set(table, name, said)
+        _fill(entries[at], wanted)
 
 
 def _put_table(document: TOMLDocument, key: str, value: Mapping[str, Any]) -> None:
@@ -174,11 +156,16 @@ def _put_table(document: TOMLDocument, key: str, value: Mapping[str, Any]) -> No
 
     if key not in document:
         document.append(key, tomlkit.table())
-    table: Any = document[key]
-    for name in [name for name in table if name not in value]:
+    _fill(document[key], value)
+
+
+def _fill(table: Any, wanted: Mapping[str, Any]) -> None:
+    """Change what differs in a table, and take out what is not wanted."""
+    for name in [name for name in table if name not in wanted]:
         table.remove(name)
-    for name, said in value.items():
-        table[name] = _item(said)
+    for name, said in wanted.items():
+        if name not in table or table[name] != said:
+            _set(table, name, said)
 
 
 def _item(value: Any) -> Any:
@@ -196,25 +183,3 @@ def _item(value: Any) -> Any:
             entries.append(one)
         return entries.multiline(True)
     return value
-
-
-def with_code(text: str, taken: set[str], first: str) -> Criterion:
-    """Return a criterion from a line of text: "CODE: text", or a text for which a code is made.
-
-    Parameters
-    ----------
-    text : str
-    taken : set of str
-        The codes that are in use, folded; the new one is added.
-    first : str
-        The letter of a code that is made: I for inclusion, E for exclusion.
-    """
-    found = re.fullmatch(r"\s*([A-Z][A-Z0-9_-]{0,19}):\s+(.*\S)\s*", text, re.DOTALL)
-    code, said = found.groups() if found else ("", " ".join(text.split()))
-    if not code:
-        number = 1
-        while f"{first}{number}".casefold() in taken:
-            number += 1
-        code = f"{first}{number}"
-    taken.add(code.casefold())
-    return Criterion(code, " ".join(said.split()))

@@ -58,8 +58,7 @@ def steps(review: Snapshot, status: Status, who: Visitor, *, conflicts: int, loo
             ("Import", "/files", files > 0, f"{plural(review.n_records, 'record')} from {plural(files, 'file')}", False)
         )
         looked = bool({Kind.DUPLICATE, Kind.APART} & kinds)
-        n_copies = review.n_records - len({review.live.kept(i) for i in range(1, review.n_records + 1)})
-        text = f"{plural(n_copies, 'duplicate')} linked" if looked else "not looked for yet"
+        text = f"{plural(len(review.live.duplicates), 'duplicate')} linked" if looked else "not looked for yet"
         if questions:
             text += f", {plural(questions, 'pair')} to look at"
         found.append(("Duplicates", "/duplicates", looked and not questions, text, bool(questions)))
