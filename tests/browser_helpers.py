@@ -66,14 +66,10 @@ def free_port():
 
 
 @contextmanager
-def served(project, public=False):
-    """Serve a review on this machine; give its address and the application."""
+def running(app, port):
+    """Answer at a port of this machine until the block ends."""
     import uvicorn
 
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    door = ServerOrigin.of("127.0.0.1", port, tls=False, public=base if public else "")
-    app = web.make_app(project, door, reviewer="ann")
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
     )
@@ -82,10 +78,21 @@ def served(project, public=False):
     while not server.started:
         time.sleep(0.02)
     try:
-        yield base, app
+        yield
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def served(project, public=False):
+    """Serve a review on this machine; give its address and the application."""
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    door = ServerOrigin.of("127.0.0.1", port, tls=False, public=base if public else "")
+    app = web.make_app(project, door, reviewer="ann")
+    with running(app, port):
+        yield base, app
 
 
 def title(page):

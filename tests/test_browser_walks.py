@@ -1,13 +1,12 @@
 """Three walks through a review in a real browser, without a terminal, as people make them; their clicks and keys are counted."""
 
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from browser_helpers import PASSWORD, a_browser, a_window, faults, free_port, next_record, sent, served, title
+from browser_helpers import PASSWORD, a_browser, a_window, faults, free_port, next_record, running, sent, served, title
 
 from triage import web
 from triage.project import Role
@@ -48,6 +47,20 @@ class Walk:
         self.click(f'nav[aria-label="Pages"] a:text-is("{link}")')
         self.page.wait_for_load_state()
 
+    def begin(self, entrance, name):
+        """Come in by the address that was given, and make a review."""
+        self.page.goto(entrance)
+        assert faults(self.page) == []
+        self.fill("input[name=name]", name)
+        self.click("button.primary")
+
+    def link_and_screen(self):
+        """Look for duplicates on their page, and go on to the first record."""
+        self.click("#look")
+        self.page.locator("#said:has-text('linked')").wait_for()
+        self.go("Screen")
+        self.page.wait_for_selector("#title:not(:empty)")
+
     def told(self, what):
         seconds = time.monotonic() - self.began
         print(f"{what}: {self.clicks} clicks, {self.keys} keys, {seconds:.0f} s")
@@ -56,8 +69,6 @@ class Walk:
 @contextmanager
 def front(folder, *, public=False):
     """Serve the start page as `triage` alone does; give the address that lets a browser in, and the application."""
-    import uvicorn
-
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     door = ServerOrigin.of("127.0.0.1", port, tls=False, public=base if public else "")
@@ -68,18 +79,10 @@ def front(folder, *, public=False):
         lambda project: web.make_app(project, door, reviewer="ann", preset="fast", entrance=entrance),
         folder=folder,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
     try:
-        yield base, entrance
+        with running(app, port):
+            yield base, entrance
     finally:
-        server.should_exit = True
-        thread.join()
         app.close()
 
 
@@ -92,10 +95,7 @@ def test_from_nothing_to_thirty_decisions_on_three_exports(window, tmp_path):
     with front(tmp_path) as (base, entrance):
         page = window(base)
         walk = Walk(page)
-        page.goto(entrance.address.removeprefix(base))
-        assert faults(page) == []
-        walk.fill("input[name=name]", "Rigour of reviews")
-        walk.click("button.primary")
+        walk.begin(entrance.address.removeprefix(base), "Rigour of reviews")
         page.wait_for_url("**/protocol")
         walk.fill("textarea[name=question]", "How rigorous are systematic reviews in environmental health?")
         walk.fill("textarea[name=include]", "Systematic reviews\nEnvironmental exposures and health")
@@ -113,10 +113,7 @@ def test_from_nothing_to_thirty_decisions_on_three_exports(window, tmp_path):
         assert "1,072 records" in page.inner_text("#said")
         walk.click("#said a")
         page.wait_for_url("**/duplicates")
-        walk.click("#look")
-        page.locator("#said:has-text('linked')").wait_for()
-        walk.go("Screen")
-        page.wait_for_selector("#title:not(:empty)")
+        walk.link_and_screen()
         for n in range(30):
             before = title(page)
             if n % 3:
@@ -144,9 +141,7 @@ def test_a_table_without_titles_is_asked_about_and_a_source_renamed(window, tmp_
     with front(tmp_path) as (base, entrance):
         page = window(base)
         walk = Walk(page)
-        page.goto(entrance.address.removeprefix(base))
-        walk.fill("input[name=name]", "Trials")
-        walk.click("button.primary")
+        walk.begin(entrance.address.removeprefix(base), "Trials")
         page.goto("/files")
         walk.choose("#chosen", [tmp_path / "trials.csv"])
         walk.click("#import button.primary")
@@ -223,19 +218,14 @@ def test_an_update_with_new_exports_to_the_new_flow_figure(window, tmp_path):
     with front(tmp_path) as (base, entrance):
         page = window(base)
         walk = Walk(page)
-        page.goto(entrance.address.removeprefix(base))
-        walk.fill("input[name=name]", "Update")
-        walk.click("button.primary")
+        walk.begin(entrance.address.removeprefix(base), "Update")
         page.goto("/files")
         for n, exports in enumerate((EXPORTS[:1], EXPORTS[1:])):
             walk.choose("#chosen", exports)
             walk.click("#import button.primary")
             page.wait_for_selector("#said a")
             walk.go("Duplicates")
-            walk.click("#look")
-            page.locator("#said:has-text('linked')").wait_for()
-            walk.go("Screen")
-            page.wait_for_selector("#title:not(:empty)")
+            walk.link_and_screen()
             for _ in range(3):
                 before = title(page)
                 walk.press("i")

@@ -88,9 +88,7 @@ def open_records(
     InputError
         When the file cannot be read, is not of that format, or takes more than its size allows.
     """
-    reading = _Reading(
-        path, "records", (format, label_column), {"columns": dict(columns), "sheet": sheet, "encoding": encoding}
-    )
+    reading = _Reading(path, "records", (format, label_column), _told(columns, sheet, encoding))
     (chosen,) = reading.begin()
     return Stream(Path(path), chosen, map(child.item_of, reading), reading.tally)
 
@@ -116,7 +114,7 @@ def rows_under_header(
     encoding: str | None = None,
 ) -> tuple[list[str], Rows]:
     """Return the row that names the columns of a table of records, and the rows under it."""
-    reading = _Reading(path, "rows", (format,), {"columns": dict(columns), "sheet": sheet, "encoding": encoding})
+    reading = _Reading(path, "rows", (format,), _told(columns, sheet, encoding))
     (header,) = reading.begin()
     return header, iter(reading)
 
@@ -130,7 +128,7 @@ def first_rows(
     encoding: str | None = None,
 ) -> list[list[str]]:
     """Return the first rows with text of a table; see `formats.first_rows`."""
-    reading = _Reading(path, "first", (format,), {"columns": dict(columns), "sheet": sheet, "encoding": encoding})
+    reading = _Reading(path, "first", (format,), _told(columns, sheet, encoding))
     reading.begin()
     return list(reading)
 
@@ -140,6 +138,11 @@ def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int
     reading = _Reading(path, "blank", (format, encoding))
     reading.begin()
     return list(reading)
+
+
+def _told(columns: Mapping[str, str], sheet: str, encoding: str | None) -> Mapping[str, object]:
+    """Return what is said of a file, as plain values that another process can be sent."""
+    return {"columns": dict(columns), "sheet": sheet, "encoding": encoding}
 
 
 class _Reading:
