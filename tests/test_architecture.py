@@ -9,7 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "triage"
 LEVELS = {
-    -1: {"as_json", "errors", "bundled", "stopping_rules", "preset_catalogue", "wording", "ending", "progress"},
+    -1: {
+        "as_json",
+        "errors",
+        "bundled",
+        "stopping_rules",
+        "preset_catalogue",
+        "wording",
+        "ending",
+        "progress",
+        "whole",
+    },
     0: {"records", "protocol", "log", "metrics", "registrations"},
     1: {
         "machines",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -195,7 +196,7 @@ def test_a_file_that_cannot_be_written_leaves_the_protocol_as_it_was(tmp_path, m
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("triage.project.os.replace", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with Project.open(tmp_path / "r.triage") as project:
         with pytest.raises(InputError, match="stays as it was"):
             project.change_protocol(Protocol(title="Two"), reviewer="ann")

@@ -173,6 +173,12 @@ class Proposal:
     other_ids: tuple[int, ...]
     why: str
 
+    def others(self, record_id: int) -> tuple[int, ...]:
+        """Return the reports of the study that a record is not of; none when it is of neither."""
+        if record_id in self.record_ids:
+            return self.other_ids
+        return self.record_ids if record_id in self.other_ids else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Studies:
@@ -225,12 +231,7 @@ class Studies:
         """Return what is to be read beside a report; None when nothing is."""
         same = [i for i in self.study_of(record_id) if i != record_id]
         confirmed = record_id in self._group_of and self._group_of[record_id].confirmed
-        perhaps = {
-            i
-            for one in self.proposed
-            if record_id in (*one.record_ids, *one.other_ids)
-            for i in (one.other_ids if record_id in one.record_ids else one.record_ids)
-        }
+        perhaps = {i for one in self.proposed for i in one.others(record_id)}
         if not confirmed:
             same, perhaps = [], perhaps | set(same)
         return Beside(tuple(same), tuple(sorted(perhaps - set(same)))) if same or perhaps else None
@@ -321,10 +322,9 @@ def studies_among(clues: Mapping[int, Clues], events: Sequence[Event], live: Cur
 
 def _said(events: Sequence[Event], live: CurrentState) -> dict[tuple[int, int], bool]:
     """Return what people said last of each pair of records: True one study, False two; in the order of the log."""
-    undone = {e.undoes for e in events if e.undoes is not None}
     said: dict[tuple[int, int], bool] = {}
-    for e in events:
-        if e.kind in (Kind.SAME_STUDY, Kind.OTHER_STUDY) and e.seq not in undone and e.other_id is not None:
+    for e in study_events(events):
+        if e.other_id is not None:
             one, other = sorted((live.kept(e.about), live.kept(e.other_id)))
             if one != other:
                 said.pop((one, other), None)
@@ -398,20 +398,21 @@ def _protocols(clues: Mapping[int, Clues]) -> list[tuple[int, int, str]]:
     return found
 
 
-def study_events(events: Iterable[Event]) -> tuple[int, ...]:
-    """Return the numbers of the events in force that say something of studies."""
-    said: dict[int, None] = {}
+def study_events(events: Iterable[Event]) -> list[Event]:
+    """Return the events that say something of studies and were not taken back, in the order of the log."""
+    said: dict[int, Event] = {}
     for e in events:
         if e.kind in (Kind.SAME_STUDY, Kind.OTHER_STUDY):
-            said[e.seq] = None
+            said[e.seq] = e
         elif e.undoes is not None:
             said.pop(e.undoes, None)
-    return tuple(said)
+    return list(said.values())
 
 
 def told_of(events: Iterable[Event], live: CurrentState) -> set[int]:
     """Return the records of which people said that they are of one study with others."""
-    return {live.kept(i) for e in events if e.kind is Kind.SAME_STUDY for i in (e.about, e.other_id or e.about)}
+    joined = (e for e in study_events(events) if e.kind is Kind.SAME_STUDY)
+    return {live.kept(i) for e in joined for i in (e.about, e.other_id or e.about)}
 
 
 # -- what a person says ---------------------------------------------------------------------------
@@ -434,9 +435,7 @@ def to_join(
 def to_split(studies: Studies, record_id: int) -> list[tuple[int, int]]:
     """Return the pairs to be logged as two studies, so that a record is of none of those that it may be of."""
     others = {i for i in studies.study_of(record_id) if i != record_id}
-    for one in studies.proposed:
-        if record_id in (*one.record_ids, *one.other_ids):
-            others |= set(one.other_ids if record_id in one.record_ids else one.record_ids)
+    others |= {i for one in studies.proposed for i in one.others(record_id)}
     return sorted((record_id, i) for i in others)
 
 

@@ -109,7 +109,7 @@ _LISTS = tuple(
         "neonate newborn preschoolers teenagers older younger pediatric geriatric neonatal paediatric babies",
         "early late", "earlier later", "before after during", "hypo hyper", "intra inter extra",
         "micro macro", "mono poly multi bi tri", "under over", "uni bi multi", "prior subsequent", "first last",
-        "initial final",         "pre post peri", "prenatal postnatal perinatal antenatal antepartum postpartum intrapartum",
+        "initial final", "pre post peri", "prenatal postnatal perinatal antenatal antepartum postpartum intrapartum",
         "preoperative postoperative intraoperative perioperative", "morning evening afternoon night noon",
         "day night", "daytime nighttime nocturnal diurnal", "days weeks months years hours minutes", "day week month year",
         "daily weekly monthly yearly hourly annual quarterly biweekly",
@@ -146,15 +146,15 @@ _LISTS = tuple(
         "randomised nonrandomised", "randomized nonrandomized", "blind open", "smokers nonsmokers", "smoking nonsmoking",
         "users nonusers", "opposed supported", "oral intravenous intramuscular subcutaneous topical rectal intranasal "
         "inhaled transdermal sublingual", "surgical medical conservative nonsurgical", "viral bacterial fungal parasitic",
-        "alpha beta gamma delta epsilon kappa lambda mu omega sigma theta zeta", "gram", "carbon nitrogen oxygen hydrogen",
+        "alpha beta gamma delta epsilon kappa lambda mu omega sigma theta zeta", "carbon nitrogen oxygen hydrogen",
         "sodium potassium calcium magnesium", "iron zinc copper", "white black red green blue yellow brown",
-        "black white hispanic asian", "type", "theory practice", "supervised unsupervised", "teachers students", "nurses "
+        "black white hispanic asian", "theory practice", "supervised unsupervised", "teachers students", "nurses "
         "doctors physicians", "patients caregivers carers relatives", "employers employees", "parents children",
         "i ii iii iv v vi vii viii ix x", "one two three four five six seven eight nine ten", "first second third fourth "
         "fifth sixth seventh eighth ninth tenth", "and or", "and versus", "all some no none", "always never", "yes no",
         "true false", "real virtual", "online offline", "wired wireless", "same different", "similar different",
         "like unlike", "equal unequal", "best worst", "better worse", "good poor bad", "easy difficult", "old new",
-        "older newer",         "past future present", "young old", "rich poor",
+        "older newer", "past future present", "young old", "rich poor",
         "alone combined", "included excluded", "inclusion exclusion",
         "inclusive exclusive", "entry exit", "start end", "beginning end", "attack defense", "war peace", "birth death",
         "born died", "natural artificial synthetic", "organic inorganic", "acid base", "acidic alkaline basic", "hot cold warm",
@@ -215,9 +215,8 @@ def is_beginning(shorter: str, longer: str) -> bool:
 def is_one_word_exchanged(one: str, other: str) -> bool:
     """Tell whether two titles differ in one word or two at one place, as the titles of companion papers do.
 
-    That one goes on longer than the other is no difference here: titles are cut, and
-    subtitles and headings left out. Nor is a wrong
-    vowel in a long word, though it may make another word: who asks this knows more of the two records.
+    That one goes on longer than the other is no difference here: titles are cut, and subtitles and headings left out.
+    Nor is a wrong vowel in a long word, though it may make another word: who asks this knows more of the two records.
     """
     words, others = one.split(), other.split()
     if sorted(words) == sorted(others):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import InputError
+from ..whole import written_whole
 from . import (
     asreview,
     bibtex,
@@ -364,9 +364,5 @@ def write(path: Path, rows: Iterable[ExportRow], program: str | None = None) -> 
     """
     check_writable(path, program)
     writers = WRITERS if program is None else PROGRAMS[program].writers
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
-    try:
+    with written_whole(path) as unfinished:
         writers[path.suffix.lower()](unfinished, rows)
-        unfinished.rename(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -116,7 +116,8 @@ _ASREVIEWS = {"include": "ASReview_relevant", "maybe": "ASReview_relevant", "exc
 def _asreview(row: ExportRow) -> Lines:
     lines = [line for line in ris.standard_lines(row.record) if not (line[0] == "N1" and "ASReview_" in line[1])]
     lines.append(("N1", _ASREVIEWS.get(row.decision.get("label", ""), "ASReview_not_seen")))
-    lines += [("N1", sentence) for sentence in [_sentence(row)] if sentence]
+    if sentence := _sentence(row):
+        lines.append(("N1", sentence))
     return lines
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from ..errors import InputError
-from ..log import Event, Kind
+from ..log import Event
 from ..project import Project, Snapshot
 from ..records import Record
 from ..studies import (
@@ -73,20 +74,12 @@ def settle_study(project: Project, question: StudyQuestion, answer: bool | None,
         lowest, *others = sorted(ids)
         pairs = [(lowest, i) for i in others]
         if answer is False:
-            pairs = [(one, other) for at, one in enumerate(ids) for other in ids[at + 1 :]]
+            pairs = list(combinations(ids, 2))
     if answer is not None:
         project.log.tell_studies([(*pair, answer) for pair in pairs], why=question.why, reviewer=reviewer)
         return
-    wanted = {frozenset((one, other)) for one in ids for other in ids}
-    events = project.log.events()
-    undone = {e.undoes for e in events}
-    given = [
-        e
-        for e in events
-        if e.seq not in undone
-        and e.kind in (Kind.SAME_STUDY, Kind.OTHER_STUDY)
-        and frozenset((e.about, e.other_id or 0)) in wanted
-    ]
+    wanted = set(map(frozenset, combinations(ids, 2)))
+    given = [e for e in study_events(project.log.events()) if frozenset((e.about, e.other_id or 0)) in wanted]
     # What one answer wrote is the newest of these, written at one moment.
     for event in reversed(given):
         if event.at == given[-1].at:
@@ -158,7 +151,7 @@ class StudiesBeside:
         if stage_name == review.protocol.stages[0].name:
             return None
         stage = review.stage(stage_name, viewer=viewer)
-        at = (stage.record_ids.tobytes(), len(stage.live.duplicates), study_events(review.events))
+        at = (stage.record_ids.tobytes(), len(stage.live.duplicates), tuple(e.seq for e in study_events(review.events)))
         with self._lock:
             known = self._found.get((stage_name, viewer))
             if known is None or known[0] != at:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from .. import protocol as protocols
 from ..errors import InputError
 from ..log import CurrentState, Kind
 from ..log.stage import Stage, stage_of
+from ..whole import written_whole
 from . import schema
 from .attachments import Attachments
 from .database import Database, next_id, now
@@ -283,11 +283,8 @@ def protocol_digest(text: str) -> str:
 
 def _replace_text(path: Path, text: str) -> None:
     """Write a file anew, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        with written_whole(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); the protocol stays as it was.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from ..project import Snapshot
 from ..records import Record
 from ..status import Status
 from ..stopping_rules import PROMISES, RULES
+from ..whole import written_whole
 from ..wording import plural
 from .curve import discovery_curve
 from .drawing import UNPRINTABLE
@@ -109,13 +110,8 @@ def write_report(
             standalone=True,
         )
         made = drawn.encode("utf-8") if kind == ".svg" else _picture(drawn, kind)
-    # Written under another name first: a crash half-way must not leave half a report.
-    unfinished = path.with_name(path.name + ".new")
-    try:
+    with written_whole(path) as unfinished:
         unfinished.write_bytes(made)
-        unfinished.rename(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _picture(drawn: str, kind: str) -> bytes:

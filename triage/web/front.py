@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .. import bundled, intake
 from ..errors import InputError
 from ..project import Project, Role
+from ..whole import written_whole
 from . import pages
 from .gate import Gate, ServerOrigin
 from .limits import Refused
@@ -314,6 +315,7 @@ def remember(project: Project) -> None:
     file = _list_of_reviews()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(paths), encoding="utf-8")
+        with written_whole(file) as unfinished:
+            unfinished.write_text(json.dumps(paths), encoding="utf-8")
     except OSError:
         pass

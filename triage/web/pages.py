@@ -128,9 +128,8 @@ def page(
     review = review_of(request)
     protocol = review.protocol
     facts = {"stage": "", **facts}
-    conflicts = (
-        None if who is None else team.open_conflicts(review, str(facts["stage"]) or None, viewer=viewer_of(review, who))
-    )
+    if "open_conflicts" not in facts:
+        facts["open_conflicts"] = None if who is None else _open_conflicts(review, who, str(facts["stage"]))
     html = _templates.get_template(template).render(
         who=who,
         review=line(protocol.title) or line(review.path.name),
@@ -140,10 +139,13 @@ def page(
         starts=access_of(request).entrance is not None and who is not None,
         Role=Role,
         stages=[s.name for s in protocol.stages],
-        open_conflicts=conflicts,
         **facts,
     )
     return HTMLResponse(html, code)
+
+
+def _open_conflicts(review: Snapshot, who: Visitor, stage_name: str) -> int | None:
+    return team.open_conflicts(review, stage_name or None, viewer=viewer_of(review, who))
 
 
 def alone(template: str, facts: Mapping[str, object], code: int = 200) -> HTMLResponse:
@@ -361,6 +363,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
     facts = statuses.of(review, name, who.viewer)
     history = review.history(name, viewer=who.viewer)
     looks = second_looks(review, who.name, name)
+    conflicts = _open_conflicts(review, who, name)
     questions: Questions = request.app.state.questions
     figure = report.flow_figure(
         flow(review, viewer=who.viewer, known=request.app.state.studies.known),
@@ -373,6 +376,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
         who,
         {
             "stage": name,
+            "open_conflicts": conflicts,
             "unranked": unranked,
             "status": facts,
             "papers_in_words": papers_in_words,
@@ -384,12 +388,7 @@ def overview(request: Request, review: Review, who: Anyone, stage: StageName = "
             "batches": batches_of(review, who),
             "looks": looks,
             "steps": steps(
-                review,
-                facts,
-                who,
-                conflicts=team.open_conflicts(review, name, viewer=viewer_of(review, who)) or 0,
-                looks=len(looks.waiting),
-                questions=questions.open,
+                review, facts, who, conflicts=conflicts or 0, looks=len(looks.waiting), questions=questions.open
             ),
             "outlook": outlook(review, name, who, facts),
             "full_texts": missing_full_texts(review, who, name) if _asks_for_full_texts(review, name) else None,

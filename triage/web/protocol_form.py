@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
-from ..protocol import FIRST_STAGE, Criterion, Limits, Protocol, Source, Stage, has_word, with_code, write
+from ..protocol import FIRST_STAGE, Criterion, Limits, Protocol, Source, Stage, has_word, parse, with_code, write
 
 _BLANK_ROWS = 2  # of sources and stages, to be filled in
 
@@ -159,8 +159,6 @@ def protocol_from(fields: Fields, before: Protocol) -> Protocol:
 
 def _with_days(wanted: Protocol, fields: Fields) -> Protocol:
     """Add the dates, which are read where a protocol's file is: a year, a month or a day."""
-    from ..protocol import parse
-
     said = {"published_from": fields.published_from, "published_to": fields.published_to}
     lines = "\n".join(f'{name} = "{text}"' for name, text in said.items() if text)
     for name, text in said.items():

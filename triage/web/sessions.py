@@ -320,10 +320,13 @@ class Desk:
         """Return what machines suggest for a record; if `blind`, only once the reviewer has decided on it."""
         return suggested_as_read(live, self.stage_name, record_id, viewer=self.reviewer, blind=blind)
 
+    def decisions(self, live: CurrentState) -> list[Event]:
+        """Return the reviewer's decisions that are in force at this stage."""
+        return [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
+
     def last(self, live: CurrentState) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
-        mine = [e for (stage, _, who), e in live.decisions.items() if stage == self.stage_name and who == self.reviewer]
-        return max(mine, key=lambda e: e.seq, default=None)
+        return max(self.decisions(live), key=lambda e: e.seq, default=None)
 
     def _in_force(self, protocol: Protocol | None) -> Protocol:
         """Return the protocol in force, once the session is open; what was added to it can be picked at once."""

@@ -154,8 +154,7 @@ def own_decisions(
 ) -> list[Event]:
     """Return the reviewer's decisions in force at a stage, the newest first; words are looked for in notes, too."""
     live = review.live
-    mine = [e for (stage, _, who), e in live.decisions.items() if stage == desk.stage_name and who == desk.reviewer]
-    mine = [e for e in mine if label in ("", str(e.label)) and reason in ("", e.reason)]
+    mine = [e for e in desk.decisions(live) if label in ("", str(e.label)) and reason in ("", e.reason)]
     if not wanted.says_nothing:
         ids = set(found_records(review, wanted, desk))
         in_notes = wanted.words.casefold() if not (wanted.source or wanted.tag) else ""
