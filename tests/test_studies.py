@@ -15,7 +15,7 @@ from triage.flow import flow
 from triage.log import Kind, Label, fold
 from triage.project import Project
 from triage.records import Record
-from triage.studies import Clues, clues_of, studies_among
+from triage.studies import Clues, clues_of, studies_among, told_of
 
 triage = a_triage
 STAGES = PROTOCOL + '\n[[stages]]\nname = "abstract"\n\n[[stages]]\nname = "full-text"\n'
@@ -285,6 +285,14 @@ def boxes(triage, name="before"):
     text = " ".join(re.findall(r">([^<>]+)</text>", (triage.folder / f"{name}.svg").read_text(encoding="utf-8")))
     found = re.findall(r"((?:Studies|Reports)[\w ]*included[\w ]*) \(n\s=\s(\d+)\)", text)
     return {what: int(n) for what, n in found}
+
+
+def test_an_answer_taken_back_joins_nothing_any_more(at_full_text):
+    at_full_text("studies", "r.triage", "--join", "4,6", "--reviewer", "bob")
+    with Project.open(at_full_text.folder / "r.triage") as project:
+        assert told_of(project.log.events(), project.live()) == {4, 6}
+        project.log.undo(project.log.events()[-1].seq, reviewer="bob")
+        assert told_of(project.log.events(), project.live()) == set()
 
 
 def test_what_people_said_of_studies_is_no_decision(at_full_text):

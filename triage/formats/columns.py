@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from ..records import Record, is_placeholder, normal_doi
@@ -187,6 +188,7 @@ _LIST = re.compile(
 _MEMBER = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
+@lru_cache(maxsize=10_000)
 def letters(name: str) -> str:
     """Return a column's name reduced to letters and digits in lower case, as names are compared."""
     return "".join(c for c in name.lower() if c.isalnum())

@@ -343,8 +343,7 @@ def known_encoding(name: str) -> str:
 def _known(name: str) -> str:
     """Return an XML declaration's encoding when it can be that of bytes that are not UTF-8."""
     try:
-        b"a".decode(name)  # not every codec is one of text
-        known = codecs.lookup(name).name
-    except (LookupError, ValueError):
+        known = known_encoding(name)
+    except InputError:
         return ""
     return "" if known.startswith("utf") or known in ("ascii", "iso8859-1", "cp1252") else known

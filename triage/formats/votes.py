@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..records import Record
+from .columns import letters
 from .common import Tally, Vote, one_line
 
 _QUOTED = r'"((?:[^"\\]|\\.)*+)"'
@@ -142,7 +143,7 @@ def votes_of(record: Record, label: str, path: Path) -> Votes:
     if has_columns:
         fields = _named(record.extra)
         if "rayyaninclusion" in fields:  # a column for each part
-            return _rayyan({part: " ".join(fields.get(_letters(part), ())) for part in _PARTS})
+            return _rayyan({part: " ".join(fields.get(letters(part), ())) for part in _PARTS})
         return _covidence(record.extra, fields, label)
     if not label and (its_list := _list_of(path)):
         reasons, note = _covidence_reasons(notes)
@@ -158,8 +159,8 @@ def note_fields(record: Record) -> list[str]:
 @lru_cache(1_000)
 def _telling(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
     """Return which fields hold notes, and whether a program has columns of its own for votes among them."""
-    has_columns = not {"rayyaninclusion", "covidence", "covidenceid"}.isdisjoint(map(_letters, names))
-    return tuple(name for name in names if _letters(name) in _NOTE_FIELDS), has_columns
+    has_columns = not {"rayyaninclusion", "covidence", "covidenceid"}.isdisjoint(map(letters, names))
+    return tuple(name for name in names if letters(name) in _NOTE_FIELDS), has_columns
 
 
 @lru_cache(16)
@@ -170,12 +171,7 @@ def _list_of(path: Path) -> str:
 
 
 def _named(extra: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    return {_letters(name): values for name, values in extra.items()}
-
-
-@lru_cache(10_000)
-def _letters(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
+    return {letters(name): values for name, values in extra.items()}
 
 
 # -- Rayyan -----------------------------------------------------------------------------------
@@ -334,7 +330,7 @@ def _covidence(extra: Mapping[str, Sequence[str]], fields: Mapping[str, Sequence
     """Return the votes of a row of Covidence's, where it has columns for each person's; else its one decision."""
 
     def cell(name: str) -> str:
-        return " ".join(fields.get(_letters(name), ())).strip()
+        return " ".join(fields.get(letters(name), ())).strip()
 
     beside = [value for name in ("notes", "note") for value in fields.get(name, ())]
     reasons, note = _covidence_reasons(beside)
@@ -349,7 +345,7 @@ def _covidence(extra: Mapping[str, Sequence[str]], fields: Mapping[str, Sequence
         if (found := _A_PERSONS.fullmatch(one_line(name))) is None:
             continue
         who, what = one_line(found["who"] or found["of"] or found["alone"]), found["what"] or found["what_of"] or ""
-        if _letters(who) in _EVERYBODYS or (found["alone"] and cell(name).lower() not in {*_WORDS, *_NO_VOTE}):
+        if letters(who) in _EVERYBODYS or (found["alone"] and cell(name).lower() not in {*_WORDS, *_NO_VOTE}):
             continue
         person = who
         if _NUMBERED.fullmatch(who):

@@ -51,6 +51,11 @@ export function pieces(list) {
   return list.map(([text, kind]) => (kind ? el("mark", { class: kind }, text) : text));
 }
 
+/** Some texts and elements, with a mark between each two. */
+export function parted(some, mark) {
+  return some.flatMap((one, i) => (i ? [mark, one] : [one]));
+}
+
 export function plainText(list) {
   return list.map(([text]) => text).join("");
 }

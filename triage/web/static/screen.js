@@ -1,7 +1,7 @@
 // The screening page: one record, one key. Decisions are kept in this browser until the server has answered
 // that they are on its disk, are sent in their order, and carry a key by which none is made twice.
 
-import { agree, api, count, el, makeKey, outside, pause, pieces, plainText, plural } from "./common.js";
+import { agree, api, count, el, makeKey, outside, parted, pause, pieces, plainText, plural } from "./common.js";
 import { Beside, links as pdfLinks, manage, takeDrops } from "./fulltext.js";
 
 const byId = (id) => document.getElementById(id);
@@ -243,10 +243,10 @@ function asRead(record) {
   return [
     el("h2", { id: "title", tabindex: "-1", dir: "auto", "data-record": record.record_id }, pieces(record.title)),
     origin && el("p", { class: "soft", dir: "auto" }, origin),
-    links.length ? el("p", { class: "links" }, links.flatMap((link, i) => (i ? [" · ", link] : [link]))) : null,
+    links.length ? el("p", { class: "links" }, parted(links, " · ")) : null,
     fullText(record),
     ...(record.suggestions ?? []).map((one) => el("p", { class: "note suggestion", dir: "auto" }, one.text)),
-    ...(record.same_study ?? []).map((one) => el("p", { class: "note" }, `${one.text}: `, one.record_ids.flatMap((id, i) => [...(i ? [", "] : []), otherReport(id)]))),
+    ...(record.same_study ?? []).map((one) => el("p", { class: "note" }, `${one.text}: `, parted(one.record_ids.map(otherReport), ", "))),
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
     tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
     ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))
@@ -263,7 +263,7 @@ function otherReport(id) {
 
 function fullText(record) {
   const files = record.files ?? [];
-  if (files.length) return el("p", { class: "links" }, "Full text: ", pdfLinks(files).flatMap((link, i) => (i ? [" · ", link] : [link])));
+  if (files.length) return el("p", { class: "links" }, "Full text: ", parted(pdfLinks(files), " · "));
   if (!byId("do-pdf")) return null;
   const how = el("span", { class: "by-keys" }, ": ", el("kbd", {}, "p"), " attaches one, or drop it here");
   return el("p", { class: "soft" }, "No PDF yet", how, ".");
