@@ -47,6 +47,7 @@ SIDEWAYS = {
     ("log", "records"),
     ("intake", "screening"),
     ("screening", "ranking.review"),
+    ("ranking.review", "key_papers"),
     ("simulation", "screening"),
     ("simulation", "ranking.review"),
     ("flow", "studies"),

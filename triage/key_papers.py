@@ -1,4 +1,4 @@
-"""Papers that are known to be relevant beforehand: whether the import holds them, and how they rank."""
+"""Papers that are known to be relevant beforehand: whether the import holds them, and how they rank without being told."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KeyPaper:
         "missing": no record is it; "elsewhere": its record is not at this stage; "screened"; or "unscreened".
     record_id : int or None
     rank : int or None
-        Of an unscreened one, where there is a ranking.
+        Of an unscreened one, by a ranking that has not learned that it is relevant; None where there is none.
     among : int or None
         How many records are ranked.
     ranks_badly : bool
@@ -44,8 +44,7 @@ class KeyPaper:
 
 def key_papers(review: Snapshot, stage: Stage, history: History, ranking: Ranking | None) -> list[KeyPaper]:
     """Return what became of each key paper; it says nothing of the evidence on recall, and changes none."""
-    named = review.protocol.key_papers
-    found = _found(review.records, review.n_records, named) if named else {}
+    named, found = review.protocol.key_papers, _found_in(review)
     judged = set(history.rows[history.judged].tolist())
     papers = []
     for name in named:
@@ -58,18 +57,40 @@ def key_papers(review: Snapshot, stage: Stage, history: History, ranking: Rankin
             papers.append(KeyPaper(name, "elsewhere", record_id))
         elif row in judged:
             papers.append(KeyPaper(name, "screened", record_id))
-        elif ranking is None:
+        elif ranking is None or np.isnan(score := _unaware_score(ranking, record_id, row)):
             papers.append(KeyPaper(name, "unscreened", record_id))
         else:
-            rank = int(np.count_nonzero(ranking.scores > ranking.scores[row])) + 1
+            rank = int(np.count_nonzero(ranking.scores > score)) + 1
             n = len(ranking.scores)
             papers.append(KeyPaper(name, "unscreened", record_id, rank, n, ranks_badly=2 * rank > n + 1))
     return papers
 
 
+def _unaware_score(ranking: Ranking, record_id: int, row: int) -> float:
+    """Return the score of a record that nobody has judged by what was not told that it is relevant; NaN without one."""
+    told = record_id in ranking.model.get("key_papers", ())
+    return float((ranking.held_out if told else ranking.scores)[row])
+
+
+def at_stage(review: Snapshot, stage: Stage) -> dict[int, int]:
+    """Return the record ids of the key papers that a stage has, by their rows."""
+    ids = sorted({review.live.kept(record_id) for record_id in _found_in(review).values()})
+    return {row: record_id for row, record_id in zip(stage.rows_of(ids).tolist(), ids, strict=True) if row >= 0}
+
+
+def _found_in(review: Snapshot) -> dict[str, int]:
+    if not (named := review.protocol.key_papers):
+        return {}
+    corrections = frozenset(e.seq for events in review.live.corrections.values() for e in events)
+    return _found(review.records, review.n_records, corrections, named)
+
+
 @lru_cache(maxsize=4)
-def _found(records: Records, n_records: int, named: tuple[str, ...]) -> dict[str, int]:
-    """Return the first record that each name is the DOI, the PMID or the title of; read once for a set of records."""
+def _found(records: Records, n_records: int, corrections: frozenset[int], named: tuple[str, ...]) -> dict[str, int]:
+    """Return the first record that each name is the DOI, the PMID or the title of; read once for a set of records.
+
+    `corrections` are the events by which they were corrected.
+    """
     wanted: dict[tuple[str, str], list[str]] = {}
     for name in named:
         for key in _keys(normal_doi(name), _pmid(name), name):

@@ -145,7 +145,7 @@ def filled(record: Record, copies: Iterable[Record]) -> Record:
     Only what the record lacks is filled: nothing it says itself is ever replaced, and `extra`,
     `source` and `id` stay its own.
     """
-    missing = [name for name in _FILLABLE if not getattr(record, name)]
+    missing = [name for name in CORRECTABLE if not getattr(record, name)]
     found: dict[str, Any] = {}
     for copy in copies:
         for name in missing:
@@ -154,4 +154,4 @@ def filled(record: Record, copies: Iterable[Record]) -> Record:
     return replace(record, **found) if found else record
 
 
-_FILLABLE = ("title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords")
+CORRECTABLE = ("title", "abstract", "authors", "year", "journal", "doi", "pmid", "language", "type", "keywords")

@@ -17,7 +17,7 @@ from .formats import apart
 from .log import History, Label, Origin, label_of, without_quotes
 from .progress import Progress, Tick, no_progress
 from .ranking.held_out import Scorer, held_out_scores
-from .ranking.review import AS_NUMBER, ReviewModel, criteria_of
+from .ranking.review import AS_NUMBER, ReviewModel, Teaching, criteria_of
 from .records import Record
 from .screening.pool import Pool
 from .screening.session import Assignment, Session
@@ -330,7 +330,13 @@ def replays(
     rule = None if stop == "none" else recall.rule_of(stop, target, confidence)
     retrain_after = _schedule(batch)
     model = ReviewModel(
-        texts, preset, criteria, device=device, cache_dir=user_cache_dir(), progress=progress, suggested=suggested
+        texts,
+        preset,
+        criteria,
+        device=device,
+        cache_dir=user_cache_dir(),
+        progress=progress,
+        teaching=Teaching(suggested=suggested or {}),
     )
     features_seconds = time.perf_counter() - began
 

@@ -204,7 +204,7 @@ def _print_explanation(facts: answers.Explained) -> None:
         for term in terms:
             print(f"    {term.weight:+.4f}  {printable(term.term)}")
         for record in known:
-            verdict = "relevant" if record.relevant else "not relevant"
+            verdict = "a key paper" if record.key_paper else "relevant" if record.relevant else "not relevant"
             print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
     if not facts.known:
         print("  No label speaks yet: this record is ranked by the criteria alone.")
@@ -342,9 +342,10 @@ def _why(
             [f"nearer than {one.less_near:.0%} of the records: {one.kind}: {one.text}" for one in facts.criteria],
         ),
         (
-            "Records judged before",
+            "Records judged before, and key papers",
             [
-                f"{'for' if one.weight > 0 else 'against'}: {one.title} ({'' if one.relevant else 'not '}relevant)"
+                f"{'for' if one.weight > 0 else 'against'}: {one.title} ("
+                f"{'a key paper' if one.key_paper else 'relevant' if one.relevant else 'not relevant'})"
                 for one in facts.known
             ],
         ),

@@ -1,5 +1,6 @@
 """What comes into a review and goes out of it: files of records, duplicates, limits, labels, exports."""
 
+from .correcting import correct, corrections
 from .documents import text_of
 from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
 from .exporting import EXPORTABLE, export
@@ -22,6 +23,8 @@ __all__ = [
     "accept",
     "after_answers",
     "apply_limits",
+    "correct",
+    "corrections",
     "export",
     "find_duplicates",
     "find_studies",

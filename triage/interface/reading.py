@@ -103,7 +103,8 @@ class Review:
     def ranking(self) -> pd.DataFrame:
         """The newest saved ranking of the stage, the best record first: `rank`, `score` and `held_out`, by `record_id`.
 
-        `held_out` is the score of a judged record by a model that had not seen its label, and NaN elsewhere. Without a
+        `held_out` is the score of a judged record, or a key paper, by a model that had not seen its label, and NaN
+        elsewhere. Without a
         ranking the table is empty. `ranking.attrs` has the ranking's `model` and `as_of`, the newest event that it had
         seen: where the log has newer decisions, it has not learned from them.
         """

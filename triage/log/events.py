@@ -33,6 +33,7 @@ class Kind(StrEnum):
     REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
     STAYS = "stays"  # a person rejected a proposed removal of record_id
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
+    CORRECTED = "corrected"  # a person corrected fields of record_id: `note` has their values now
     PLAN = "plan"  # an audit permutation was committed for a stage
     SECOND_LOOK_PLAN = "second_look_plan"  # a permutation of excluded records was committed, to be judged again
     MACHINE = "machine"  # a machine was declared as a screener: `reviewer` is its name, `note` what is known of it

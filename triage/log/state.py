@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,14 @@ from .events import Event, Kind, Origin
 from .labels import Label
 
 _JUDGING = (Kind.DECISION, Kind.SUGGESTION)  # of these the newest on a record counts, for each reviewer or machine
+# Of these all that are in force are kept, in their order, by what each is about.
+_LISTED_BY: Mapping[Kind, Callable[[Event], object]] = {
+    Kind.SETTLED: lambda e: (e.stage, e.about),
+    Kind.ATTACHED: lambda e: e.about,
+    Kind.CORRECTED: lambda e: e.about,
+    Kind.STOP: lambda e: e.stage,
+    Kind.SOURCE: lambda e: json.loads(e.note)["file"],
+}
 Key = TypeVar("Key")  # what is shown: a record, or a record at a stage
 
 
@@ -53,6 +61,8 @@ class CurrentState:
         The newest stop of each stage whose screening a person has ended.
     sources : dict of int to str
         The sources of imported files that a person named anew, by the file's number.
+    corrections : dict of int to tuple of Event
+        The corrections of each record's fields, in the order in which they were made.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -69,6 +79,7 @@ class CurrentState:
     machines: dict[str, tuple[Event, ...]] = field(default_factory=dict)
     stops: Mapping[str, Event] = field(default_factory=dict)
     sources: Mapping[int, str] = field(default_factory=dict)
+    corrections: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -205,10 +216,7 @@ class LogFold:
         self._duplicates: dict[int, int] = {}
         self._removals: dict[int, Event] = {}
         self._tags: dict[tuple[str, int, str], list[Event]] = {}
-        self._settled: dict[tuple[str, int], list[Event]] = {}
-        self._attached: dict[int, list[Event]] = {}
-        self._stops: dict[str, list[Event]] = {}
-        self._sources: dict[int, list[Event]] = {}
+        self._listed: dict[Kind, dict[Any, list[Event]]] = {kind: {} for kind in _LISTED_BY}
         self._showings: Showings[tuple[str, int]] = Showings()
         self.apply(events)
 
@@ -223,13 +231,14 @@ class LogFold:
             dict(self._showings.first),
             self.last_seq,
             self._groups,
-            {key: given[-1] for key, given in self._settled.items()},
-            {key: tuple(given) for key, given in self._attached.items()},
+            {key: given[-1] for key, given in self._listed[Kind.SETTLED].items()},
+            {key: tuple(given) for key, given in self._listed[Kind.ATTACHED].items()},
             frozenset(self._showings.returned),
             dict(self._judged[Kind.SUGGESTION]),
             {name: tuple(given) for name, given in self._machines.items()},
-            {stage: stops[-1] for stage, stops in self._stops.items()},
-            {file: str(json.loads(given[-1].note)["source"]) for file, given in self._sources.items()},
+            {stage: stops[-1] for stage, stops in self._listed[Kind.STOP].items()},
+            {file: str(json.loads(given[-1].note)["source"]) for file, given in self._listed[Kind.SOURCE].items()},
+            {key: tuple(given) for key, given in self._listed[Kind.CORRECTED].items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -247,37 +256,25 @@ class LogFold:
             newer, taken_back = self._events, []
             self._judged = {kind: {} for kind in _JUDGING}
             self._groups, self._removals, self._tags, self._machines = {}, {}, {}, {}
-            self._settled, self._attached, self._stops, self._sources, self._showings = {}, {}, {}, {}, Showings()
+            self._listed, self._showings = {kind: {} for kind in _LISTED_BY}, Showings()
         self._fold_in(newer, self._judged, self._groups, self._removals, self._tags)
         if anew:
             lowest = {id(members): min(members) for members in self._groups.values()}
             self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
         for e in newer:
-            if e.kind is Kind.SETTLED and e.seq not in self._undone and e.record_id is not None:
-                self._settled.setdefault((e.stage, e.record_id), []).append(e)
-            elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
-                self._attached.setdefault(e.record_id, []).append(e)
+            if e.kind in _LISTED_BY and e.seq not in self._undone:
+                self._listed[e.kind].setdefault(_LISTED_BY[e.kind](e), []).append(e)
             elif e.kind is Kind.MACHINE:
                 self._machines.setdefault(e.reviewer, []).append(e)
-            elif e.kind is Kind.SOURCE and e.seq not in self._undone:
-                self._sources.setdefault(json.loads(e.note)["file"], []).append(e)
-            elif e.kind is Kind.STOP and e.seq not in self._undone:
-                self._stops.setdefault(e.stage, []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.kind is Kind.STOP:
-                _take_out(self._stops, e.stage, e)
-            elif e.kind is Kind.SOURCE:
-                _take_out(self._sources, json.loads(e.note)["file"], e)
+            if e.kind in _LISTED_BY:
+                _take_out(self._listed[e.kind], _LISTED_BY[e.kind](e), e)
             elif e.record_id is None:
                 continue
             elif e.kind is Kind.TAG:
                 _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
-            elif e.kind is Kind.SETTLED:
-                _take_out(self._settled, (e.stage, e.record_id), e)
-            elif e.kind is Kind.ATTACHED:
-                _take_out(self._attached, e.record_id, e)
             elif e.kind in _JUDGING:
                 for member in self._groups.get(e.record_id, (e.record_id,)):
                     self._judged[e.kind].pop((e.stage, member, e.reviewer), None)

@@ -38,6 +38,7 @@ _CAN_BE_UNDONE = frozenset(
         Kind.REMOVAL,
         Kind.STAYS,
         Kind.ATTACHED,
+        Kind.CORRECTED,
         Kind.SUGGESTION,
         Kind.STOP,
         Kind.SOURCE,
@@ -257,6 +258,25 @@ class Log:
             raise InputError(f"There is no imported file {file}.")
         note = storable(json.dumps({"file": file, "source": source}, ensure_ascii=False))
         return self._append([{"kind": Kind.SOURCE, "reviewer": reviewer, "note": note}])[0]
+
+    def correct(self, fields: Mapping[int, Mapping[str, object]], *, reviewer: str) -> list[Event]:
+        """Log what fields of records are to hold from now on, all in one transaction; what was imported stays.
+
+        Parameters
+        ----------
+        fields : mapping of int to mapping
+            By record, the values of some of `records.CORRECTABLE`, fit for JSON.
+        reviewer : str
+        """
+        return self._append(
+            {
+                "kind": Kind.CORRECTED,
+                "record_id": record_id,
+                "reviewer": reviewer,
+                "note": storable(json.dumps(dict(values), ensure_ascii=False)),
+            }
+            for record_id, values in fields.items()
+        )
 
     def name_columns(self, header: Sequence[str], columns: Mapping[str, str], *, reviewer: str) -> Event:
         """Log which columns of a table hold which fields of a record, for this file and others of the same header."""

@@ -189,10 +189,10 @@ class Reader:
             self.events()
             return self._live()
 
-    def sources(self) -> Mapping[int, str]:
-        """Return the sources of files that were named anew, as far as the log was read."""
+    def known(self) -> CurrentState:
+        """Return what is current in the log as far as it was read; it is shared, and not to be changed."""
         with self._turn:
-            return self._live().sources
+            return self._live()
 
     def _live(self) -> CurrentState:
         newer = between(self._read.events, self._folding.last_seq)

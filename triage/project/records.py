@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from sqlalchemy import Row, Select, func, insert, select
 
 from ..errors import InputError
+from ..log import CurrentState, Event
 from ..log.stage import Stage
 from ..records import Record, content_hash, filled
 from .database import PAGE, Database, next_id, now, pages, storable
@@ -23,12 +25,12 @@ class Records:
     Parameters
     ----------
     database : Database
-    sources : callable
-        Returns the sources of files that were named anew, by the file's number.
+    live : callable
+        Returns what is current in the log: sources that were named anew, and fields that were corrected.
     """
 
-    def __init__(self, database: Database, sources: Callable[[], Mapping[int, str]]) -> None:
-        self._database, self._sources = database, sources
+    def __init__(self, database: Database, live: Callable[[], CurrentState]) -> None:
+        self._database, self._live = database, live
 
     def add(
         self,
@@ -80,8 +82,8 @@ class Records:
                 connection.execute(insert(_records), page)
         return range(first, first + len(lines))
 
-    def read(self, ids: Iterable[int] | None = None) -> Iterator[Record]:
-        """Yield records in the order of their ids: all, or those of `ids`.
+    def read(self, ids: Iterable[int] | None = None, *, as_imported: bool = False) -> Iterator[Record]:
+        """Yield records in the order of their ids: all, or those of `ids`; corrected, if not `as_imported`.
 
         The records are read in pages, so that a long loop over them never keeps a decision waiting.
         """
@@ -91,14 +93,14 @@ class Records:
             while True:
                 with self._database.read() as connection:
                     page = connection.execute(query.where(_records.c.id > last)).all()
-                sources = self._sources()
-                yield from (_to_record(row, sources) for row in page)
+                live = self._live()
+                yield from (_to_record(row, live, as_imported) for row in page)
                 if len(page) < PAGE:
                     return
                 last = page[-1].id
-        sources = self._sources()
+        live = self._live()
         for row in self._rows_of(query, ids):
-            yield _to_record(row, sources)
+            yield _to_record(row, live, as_imported)
 
     def _rows_of(self, query: Select[tuple[Any, ...]], ids: Iterable[int]) -> Iterator[Row[tuple[Any, ...]]]:
         """Yield what a query gives of the records of these ids, in pages, in the order of the ids."""
@@ -130,17 +132,19 @@ class Records:
     def identifiers(self) -> Iterator[tuple[int, str, str, str]]:
         """Yield id, DOI, PMID and title of each record, in the order of the ids; nothing else is read."""
         query = select(_records.c.id, _records.c.doi, _records.c.pmid, _records.c.title).order_by(_records.c.id)
-        last = 0
+        corrections, last = self._live().corrections, 0
         while True:
             with self._database.read() as connection:
                 page = connection.execute(query.where(_records.c.id > last).limit(PAGE)).all()
-            yield from ((row.id, row.doi, row.pmid, row.title) for row in page)
+            for row in page:
+                now = corrected_fields(corrections[row.id]) if row.id in corrections else {}
+                yield row.id, now.get("doi", row.doi), now.get("pmid", row.pmid), now.get("title", row.title)
             if len(page) < PAGE:
                 return
             last = page[-1].id
 
     def text_hashes(self, record_ids: np.ndarray) -> np.ndarray:
-        """Return the content hash of each record's title and abstract, as imported.
+        """Return the content hash of each record's title and abstract.
 
         Parameters
         ----------
@@ -163,6 +167,9 @@ class Records:
             rows = np.searchsorted(np.array(ids), wanted)
             hashes[done : done + len(wanted)] = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16)[rows]
             done += len(wanted)
+        corrected = np.intersect1d(record_ids, np.fromiter(self._live().corrections, np.int64))
+        for record in self.read(corrected.tolist()):
+            hashes[np.searchsorted(record_ids, record.number)] = np.frombuffer(content_hash(record.text), np.uint8)
         return hashes
 
     def shown(self, stage: Stage, rows: Iterable[int] | None = None) -> list[Record]:
@@ -189,8 +196,12 @@ class Records:
     def iter_texts(self, stage: Stage) -> Iterator[tuple[str, str]]:
         """Yield the title and the abstract of each of a stage's records as a reviewer sees them."""
         query = select(_records.c.id, _records.c.title, _records.c.abstract).order_by(_records.c.id)
+        corrections = self._live().corrections
         for page, copies in _with_copies(stage, stage.record_ids):
             texts = {row.id: (row.title, row.abstract) for row in self._rows_of(query, chain(page, *copies.values()))}
+            for i in texts.keys() & corrections.keys():
+                now = corrected_fields(corrections[i])
+                texts[i] = now.get("title", texts[i][0]), now.get("abstract", texts[i][1])
             for i in page:
                 members = [texts[i], *(texts[c] for c in copies.get(i, ()))]
                 yield next((t for t, _ in members if t), ""), next((a for _, a in members if a), "")
@@ -224,8 +235,17 @@ def _to_row(record: Record, record_id: int, file_id: int, line: int) -> dict[str
     }
 
 
-def _to_record(row: Row[tuple[Any, ...]], sources: Mapping[int, str]) -> Record:
-    return Record(
+def corrected_fields(corrections: Sequence[Event]) -> dict[str, Any]:
+    """Return what the fields of a record hold after its corrections, of those that were corrected; texts as tuples."""
+    fields: dict[str, Any] = {}
+    for event in corrections:
+        fields |= json.loads(event.note)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def _to_record(row: Row[tuple[Any, ...]], live: CurrentState, as_imported: bool) -> Record:
+    corrections = () if as_imported else live.corrections.get(row.id, ())
+    record = Record(
         title=row.title,
         abstract=row.abstract,
         authors=tuple(json.loads(row.authors)),
@@ -236,7 +256,8 @@ def _to_record(row: Row[tuple[Any, ...]], sources: Mapping[int, str]) -> Record:
         language=row.language,
         type=row.type,
         keywords=tuple(json.loads(row.keywords)),
-        source=sources.get(row.file_id, row.source),
+        source=live.sources.get(row.file_id, row.source),
         extra={key: tuple(values) for key, values in json.loads(row.extra).items()},
         id=row.id,
     )
+    return replace(record, **corrected_fields(corrections)) if corrections else record

@@ -48,7 +48,8 @@ _TEMPLATE = '''\
 # tags = ["review", "qualitative"]
 
 ## Papers that you know to be relevant, each by its DOI, PMID or title: the overview and `triage status` say which of them
-## the import lacks (a sign that the search misses something), and which rank badly. No record is labelled by it.
+## the import lacks (a sign that the search misses something), and which rank badly. The ranking learns from them as from
+## relevant records until they are screened themselves; none is labelled by it, and no recall is claimed by it.
 # key_papers = ["10.1176/ps.2006.57.8.1179", "16870971", "Peer support among individuals with severe mental illness"]
 
 ## The ranking, one of these:

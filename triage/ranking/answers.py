@@ -11,23 +11,13 @@ import numpy as np
 
 from ..as_json import OMIT_NONE
 from ..errors import InputError
-from ..log import History, Label, Stage
+from ..log import Label, Stage
 from ..machines import may_see_suggestions
 from ..progress import Progress
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
-from ..protocol.model import Protocol
 from .learner import machines_may_begin
-from .review import (
-    ReviewModel,
-    criteria_of,
-    final_labels,
-    judged_rows,
-    model_of,
-    newest_ranking_of,
-    suggested_at,
-    taught,
-)
+from .review import ReviewModel, Teaching, criteria_of, has_both, judged_rows, model_of, newest_ranking_of, suggested_at
 
 if TYPE_CHECKING:
     from ..screening import Session
@@ -92,12 +82,13 @@ class Adds:
 
 @dataclass(frozen=True, slots=True)
 class KnownRecord:
-    """What a judged record adds to the score."""
+    """What a judged record adds to the score, or a key paper that nobody has judged yet."""
 
     record_id: int
     title: str
     relevant: bool
     weight: float
+    key_paper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +222,11 @@ def nothing_to_rank_by(review: Snapshot, stage_name: str | None = None, *, viewe
     if review.protocol.queries:
         return ""
     stage, history = review.stage(stage_name, viewer=viewer), review.history(stage_name, viewer=viewer)
-    labels = _taught_labels(review.protocol, stage, history)
-    learns = _has_both(labels)
+    _, labels = Teaching.of(review, stage).labels(*judged_rows(history))
+    learns = has_both(labels)
     if not learns and machines_may_begin(labels) and suggested_at(review.protocol, stage):
         return ""
     return review.protocol.nothing_to_rank_by(review.protocol_file, learns)
-
-
-def _taught_labels(protocol: Protocol, stage: Stage, history: History) -> np.ndarray:
-    """Return the labels that the ranking of a stage learns from."""
-    return taught(final_labels(protocol, stage), *judged_rows(history))
-
-
-def _has_both(y: np.ndarray) -> bool:
-    """Tell whether there are relevant and irrelevant labels, so that the ranking learns from them."""
-    return bool(0 < y.sum() < len(y))
 
 
 def rank(
@@ -271,8 +252,8 @@ def rank(
     unscreened[rows] = False
     best = ranked.order[unscreened[ranked.order]][:top]
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
-    basis, labels = "order", _taught_labels(protocol, stage, history)
-    if _has_both(labels):
+    basis, (_, labels) = "order", Teaching.of(review, stage).labels(*judged_rows(history))
+    if has_both(labels):
         basis = "labels"
     elif protocol.queries and ranking.model["criteria_weight"]:
         basis = "criteria"
@@ -359,7 +340,7 @@ def explain(
     ):
         model = session.training.scorer
         if viewer is not None:
-            model = model.sharing_views(final_labels(review.protocol, stage), model.views.suggested)
+            model = model.sharing_views(replace(Teaching.of(review, stage), suggested=model.teaching.suggested))
     else:
         model = model_of(review, stage, preset, device, project.cache_dir, progress)
     records = StageRecords(review.records, stage)
@@ -386,7 +367,8 @@ def explain(
                 name = names.get(column, "(what no other record says)")
                 name = f"{name} (title)" if view == "titles" else name
                 by_name[name] = by_name.get(name, 0.0) + adds
-    label_of = dict(zip(rows.tolist(), taught(final_labels(review.protocol, stage), rows, y).tolist()))
+    label_of = dict(zip(*(of_each.tolist() for of_each in model.teaching.labels(rows, y)), strict=True))
+    unjudged = set(label_of) - set(rows.tolist())
     known = sorted(told.known, key=lambda found: -abs(found[1]))[:_KNOWN_TOLD]
     criteria = criteria_of(review.protocol)
     texts = [("question", criteria.question)] * bool(criteria.question) + [
@@ -405,7 +387,9 @@ def explain(
             if adds
         ],
         known=[
-            KnownRecord(int(stage.record_ids[other]), records[other].title, bool(label_of[other]), adds)
+            KnownRecord(
+                int(stage.record_ids[other]), records[other].title, bool(label_of[other]), adds, other in unjudged
+            )
             for other, adds in known
         ],
         criteria=[
@@ -427,4 +411,4 @@ def known_to(review: Snapshot, stage_name: str, facts: Explained, reviewer: str)
         members = (kept, *live.copies_of([kept]).get(kept, ()))
         return any((stage_name, member, reviewer) in live.decisions for member in members)
 
-    return replace(facts, known=[one for one in facts.known if judged(one.record_id)])
+    return replace(facts, known=[one for one in facts.known if one.key_paper or judged(one.record_id)])

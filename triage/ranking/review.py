@@ -6,13 +6,14 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
+from ..key_papers import at_stage
 from ..log import History, Kind, Label, Stage, consensus
 from ..machines import Suggestion
 from ..progress import Progress
@@ -29,6 +30,61 @@ if TYPE_CHECKING:
 AS_NUMBER = {Label.INCLUDE: 1.0, Label.MAYBE: 0.5, Label.EXCLUDE: 0.0}  # what a machine suggests
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Teaching:
+    """What the ranking of a stage learns from beside the labels of the stage.
+
+    Attributes
+    ----------
+    final : ndarray of int8, shape (n,), or None
+        Labels that take the place of those of the stage (see `final_labels`); -1 where there is none.
+    key_papers : mapping of int to int
+        Record ids, by their rows, of what is known to be relevant beforehand; once judged, the label counts instead.
+    key_papers_wait : bool
+        Whether they teach only once people's labels do, since until then criteria rank, and rank better.
+    suggested : mapping of str to ndarray, shape (n,)
+        What each machine that screens says of the records (see `suggested_at`).
+    """
+
+    final: np.ndarray | None = None
+    key_papers: Mapping[int, int] = field(default_factory=dict)
+    key_papers_wait: bool = False
+    suggested: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, review: Snapshot, stage: Stage) -> Teaching:
+        """Return what teaches the ranking of a stage, by the protocol and the log."""
+        protocol = review.protocol
+        return cls(
+            final_labels(protocol, stage),
+            at_stage(review, stage),
+            key_papers_wait=bool(protocol.queries),
+            suggested=suggested_at(protocol, stage),
+        )
+
+    def labels(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows to learn from and their labels, from those of the stage: 1 relevant, 0 not."""
+        if has_both(y) or not self.key_papers_wait:
+            unjudged = np.setdiff1d(list(self.key_papers), rows).astype(np.int64)
+            rows = np.concatenate([rows, unjudged])
+            y = np.concatenate([y, np.ones(len(unjudged), np.asarray(y).dtype)])
+        return rows, y if self.final is None else np.where(self.final[rows] >= 0, self.final[rows], y)
+
+    def parameters(self) -> dict[str, object]:
+        """Return what differs whenever this does, to be kept with a ranking; of a machine, a hash of what it says."""
+        return {
+            "learn_from": "stage" if self.final is None else "final",
+            "key_papers": sorted(self.key_papers.values()),
+            "machines": _digests(self.suggested),
+        }
+
+    def is_as(self, other: Teaching) -> bool:
+        """Tell whether the same is learned from another."""
+        if self.parameters() != other.parameters():
+            return False
+        return self.final is None or other.final is None or np.array_equal(self.final, other.final)
+
+
 class ReviewModel:
     """The ranking model over one set of records: its views are made once, its labels vary.
 
@@ -41,10 +97,8 @@ class ReviewModel:
     device : str
     cache_dir : Path or None
         Where vectors and views are kept.
-    final : ndarray of int8, shape (n,), optional
-        Labels that take the place of those learned from; -1 where there is none.
-    suggested : mapping of str to ndarray, shape (n,), optional
-        What each machine that screens says of the records (see `suggested_at`).
+    teaching : Teaching, optional
+        What it learns from beside the labels.
     progress : callable or None
         Called as progress(description), gives a context manager of a callback (done, total).
     """
@@ -58,12 +112,11 @@ class ReviewModel:
         device: str = "auto",
         cache_dir: Path | None = None,
         progress: Progress | None = None,
-        final: np.ndarray | None = None,
-        suggested: Mapping[str, np.ndarray] | None = None,
+        teaching: Teaching | None = None,
     ) -> None:
         from .. import features, ranking
 
-        self._final = final
+        self.teaching = teaching or Teaching()
         self.preset = ranking.load_preset(preset)
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
@@ -79,72 +132,66 @@ class ReviewModel:
             cache_dir=cache_dir,
             progress=progress,
         )
-        self.views = replace(views, suggested=suggested or {})
-        self._learner = ranking.Learner(self.preset, self.views)
+        self.views = replace(views, suggested=self.teaching.suggested)
+        self._learner, self._aside = (ranking.Learner(self.preset, self.views) for _ in range(2))
 
     @property
     def parameters(self) -> dict[str, object]:
         """The preset's name and full parameters."""
-        learn_from = "stage" if self._final is None else "final"
-        return parameters_of(self.preset, self._queries, learn_from, self.views.suggested)
+        return parameters_of(self.preset, self._queries, self.teaching)
 
     def __call__(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-        return self._learner(rows, taught(self._final, rows, y))
+        return self._learner(*self.teaching.labels(rows, y))
+
+    def held_out(self, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Score what is learned from by models that have not seen its label (see `held_out.held_out_scores`).
+
+        Key papers among it, judged or not; before there is anything to learn from, by what ranks them then.
+        """
+        known, labels = self.teaching.labels(rows, y)
+        scores = held_out_scores(self._aside, self.views.n, known, labels)
+        if not has_both(labels) and (ranked := self._aside(known, labels)) is not None:
+            rows_of_papers = list(self.teaching.key_papers)
+            scores[rows_of_papers] = ranked[rows_of_papers]
+        return scores
 
     def explain(self, rows: np.ndarray, y: np.ndarray, row: int) -> Explanation | None:
         """Take the score of one record apart (see `ranking.Learner.explain`); the model stays where it was."""
         from .. import ranking
 
-        return ranking.Learner(self.preset, self.views).explain(rows, taught(self._final, rows, y), row)
+        return ranking.Learner(self.preset, self.views).explain(*self.teaching.labels(rows, y), row)
 
     def fresh(self) -> Scorer:
-        """Return a scorer that has learned nothing, over the same views.
-
-        What is asked of it leaves the model where it was: held-out scores, or another replay.
-        """
+        """Return a scorer that has learned nothing, over the same views: what is asked of it leaves the model alone."""
         from .. import ranking
 
         learner = ranking.Learner(self.preset, self.views)
-        return lambda rows, y: learner(rows, taught(self._final, rows, y))
+        return lambda rows, y: learner(*self.teaching.labels(rows, y))
 
     def is_of(self, fingerprint: str, criteria: Criteria, preset: Preset) -> bool:
         """Tell whether this is the model of a preset over texts with this fingerprint, and of these criteria."""
         mine = self._fingerprint, self._queries, self.preset.parameters()
         return mine == (fingerprint, asdict(criteria), preset.parameters())
 
-    def learns_from(self, final: np.ndarray | None, suggested: Mapping[str, np.ndarray]) -> bool:
-        """Tell whether these labels take the place of those learned from, and machines say this of the records."""
-        if _digests(suggested) != _digests(self.views.suggested):
-            return False
-        if final is None or self._final is None:
-            return final is self._final
-        return np.array_equal(final, self._final)
-
-    def sharing_views(self, final: np.ndarray | None, suggested: Mapping[str, np.ndarray]) -> ReviewModel:
+    def sharing_views(self, teaching: Teaching) -> ReviewModel:
         """Return a model that has learned nothing and shares the views, which are most of what one takes."""
         from .. import ranking
 
         other = copy.copy(self)
-        other._final = final
-        other.views = replace(self.views, suggested=suggested)
-        other._learner = ranking.Learner(self.preset, other.views)
+        other.teaching = teaching
+        other.views = replace(self.views, suggested=teaching.suggested)
+        other._learner, other._aside = (ranking.Learner(self.preset, other.views) for _ in range(2))
         return other
 
 
-def taught(final: np.ndarray | None, rows: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the labels to learn from: of a later stage where it has judged the record."""
-    return y if final is None else np.where(final[rows] >= 0, final[rows], y)
+def has_both(y: np.ndarray) -> bool:
+    """Tell whether there are relevant and irrelevant labels, so that the ranking learns from them."""
+    return bool(0 < y.sum() < len(y))
 
 
-def parameters_of(
-    preset: Preset, queries: Mapping[str, object], learn_from: str, suggested: Mapping[str, np.ndarray]
-) -> dict[str, object]:
-    """Return all that a ranking depends on beside the labels, to be kept with it.
-
-    Of each machine it is a hash of what it says of the records, so that a ranking is stale once a machine is added, or
-    says something else.
-    """
-    return {**preset.parameters(), "queries": queries, "learn_from": learn_from, "machines": _digests(suggested)}
+def parameters_of(preset: Preset, queries: Mapping[str, object], teaching: Teaching) -> dict[str, object]:
+    """Return all that a ranking depends on beside the labels, to be kept with it."""
+    return {**preset.parameters(), "queries": queries, **teaching.parameters()}
 
 
 def _digests(suggested: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -214,8 +261,7 @@ def model_of(
         device=device,
         cache_dir=cache_dir,
         progress=progress,
-        final=final_labels(protocol, stage),
-        suggested=suggested_at(protocol, stage),
+        teaching=Teaching.of(review, stage),
     )
 
 
@@ -296,10 +342,7 @@ def newest_ranking_of(
         raise no_records(review, stage)
     saved = review.rankings.newest(stage.name)
     wanted = parameters_of(
-        models.load_preset(preset or protocol.model),
-        asdict(criteria_of(protocol)),
-        protocol.learn_from,
-        suggested_at(protocol, stage),
+        models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), Teaching.of(review, stage)
     )
     newest = max((e.seq for e in review.events if e.kind not in _OF_NO_RANKING), default=0)
     if (
@@ -312,13 +355,7 @@ def newest_ranking_of(
     model = model_of(review, stage, preset, device, project.cache_dir, progress)
     rows, y = judged_rows(review.history(stage.name))
     scores = _scores(model, stage, rows, y)
-    fresh = Ranking(
-        stage.live.last_seq,
-        model.parameters,
-        stage.record_ids,
-        scores,
-        held_out_scores(model.fresh(), len(scores), rows, y),
-    )
+    fresh = Ranking(stage.live.last_seq, model.parameters, stage.record_ids, scores, model.held_out(rows, y))
     return Ranked(review, stage, replace(fresh, id=project.rankings.save(stage.name, fresh)), model)
 
 
@@ -342,7 +379,7 @@ def order_without_machines(
         ranked = newest_ranking_of(project, stage_name, None, "auto", progress)
         return ranked.review, ranked.stage, ranked.order
     model = model_of(review, stage, None, "auto", project.cache_dir, progress)
-    model = model.sharing_views(final_labels(protocol, stage), {})
+    model = model.sharing_views(replace(model.teaching, suggested={}))
     scores = _scores(model, stage, *judged_rows(review.history(stage.name)))
     return review, stage, np.argsort(-scores, kind="stable")
 

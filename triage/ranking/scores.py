@@ -23,8 +23,8 @@ class Ranking:
     scores : ndarray of float32, shape (n,)
         Higher is more likely relevant.
     held_out : ndarray of float32, shape (n,)
-        For judged records, the score given by a model that had not seen their label; NaN elsewhere.
-        Estimates are calibrated on these.
+        For judged records and key papers, the score given by a model that had not seen their label; NaN elsewhere.
+        Estimates are calibrated on those of judged records.
     id : int or None
         The project's number of the ranking; None before it is saved.
     """

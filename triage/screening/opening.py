@@ -15,16 +15,7 @@ from ..log import History, Origin, Stage
 from ..progress import Progress
 from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
-from ..ranking.review import (
-    ReviewModel,
-    criteria_of,
-    final_labels,
-    fingerprint_of,
-    model_of,
-    newest_ranking_of,
-    no_records,
-    suggested_at,
-)
+from ..ranking.review import ReviewModel, Teaching, criteria_of, fingerprint_of, model_of, newest_ranking_of, no_records
 from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_audit
 from .session import Journal, Session
 from .training import Training
@@ -40,19 +31,18 @@ def _training_of(
     beside: Session | None,
 ) -> tuple[Training, ReviewModel]:
     """Return what ranks a stage, and its model: those of a session beside it, as far as they are right here, too."""
-    model, final = None, final_labels(review.protocol, stage)
+    model, teaching = None, Teaching.of(review, stage)
     if beside is not None and isinstance(beside.training.scorer, ReviewModel):
         from .. import ranking
 
         protocol, there = review.protocol, beside.training.scorer
         wanted = ranking.load_preset(preset or protocol.model)
         if there.is_of(fingerprint_of(review.records, stage), criteria_of(protocol), wanted):
-            suggested = suggested_at(protocol, stage)
-            if there.learns_from(final, suggested):
+            if there.teaching.is_as(teaching):
                 return beside.training, there
-            model = there.sharing_views(final, suggested)
+            model = there.sharing_views(teaching)
     model = model or model_of(review, stage, preset, device, cache_dir, progress)
-    return Training(model, model.fresh()), model
+    return Training(model, model.held_out), model
 
 
 @contextmanager

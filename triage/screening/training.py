@@ -22,8 +22,9 @@ class Training:
     Parameters
     ----------
     scorer : Scorer
-    held_out_by : Scorer, optional
-        What makes the scores for the estimates; the scorer itself when left out.
+    held_out : callable, optional
+        Called as held_out(rows, y), gives the scores for the estimates, shape (n,) (see `held_out_scores`, by
+        models of the scorer when left out).
 
     Attributes
     ----------
@@ -31,10 +32,10 @@ class Training:
         The newest ranking: the score of every record, shape (n,), and its id; None before there is one.
     """
 
-    def __init__(self, scorer: Scorer, held_out_by: Scorer | None = None) -> None:
+    def __init__(self, scorer: Scorer, held_out: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> None:
         self.scorer = scorer
         self.newest: tuple[np.ndarray | None, int | None] = None, None
-        self._held_out_by = held_out_by or scorer
+        self._made_held_out = held_out
         self._held_out: np.ndarray | None = None
         self._held_out_on = 0
         self._learned_from: tuple[np.ndarray, np.ndarray, int] | None = None
@@ -60,7 +61,8 @@ class Training:
             scores, ranking_id = self.scorer(rows, y), None
             if save is not None and scores is not None:
                 if self._held_out is None or len(y) >= _HELD_OUT_GROWTH * self._held_out_on:
-                    self._held_out = held_out_scores(self._held_out_by, n, rows, y)
+                    made = self._made_held_out
+                    self._held_out = held_out_scores(self.scorer, n, rows, y) if made is None else made(rows, y)
                     self._held_out_on = len(y)
                 ranking_id = save(scores, self._held_out, seen)
             self.newest = scores, ranking_id

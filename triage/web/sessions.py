@@ -71,7 +71,7 @@ class Desk:
         with self.lock:
             if review is not None and self.session is not None:
                 self.take_over(review)
-                if self._protocol != review.protocol:
+                if self._protocol != review.protocol or self._corrections != review.live.corrections:
                     self.close()
             if self.session is not None or self.opening is not None:
                 return
@@ -116,6 +116,7 @@ class Desk:
             self._texts: dict[int, AsRead] = {}  # by row, of the records before the reviewer
             self._closing = closing
             self._protocol, self._version = review.protocol, len(review.protocol_versions)
+            self._corrections = review.live.corrections
             self._words = words
             weights = recall.logged_parameters(review.events, self.stage_name)
             self._state = StateOf(
@@ -130,7 +131,12 @@ class Desk:
         Any other change waits until the page is loaded again, and then opens the session anew.
         """
         version = len(review.protocol_versions)
-        if self.session is None or version <= self._version:
+        if self.session is None:
+            return
+        if self._corrections != review.live.corrections:
+            with self.lock:
+                self._texts.clear()  # they are read as corrected at once, and ranked so from the next page on
+        if version <= self._version:
             return
         words = self.words(review)
         with self.lock:
@@ -301,7 +307,13 @@ class Desk:
             "terms": [{"term": one.term, "for": one.weight > 0} for one in facts.terms],
             "criteria": [{"kind": one.kind, "text": one.text, "nearer_than": one.less_near} for one in facts.criteria],
             "known": [
-                {"record_id": one.record_id, "title": line(one.title), "relevant": one.relevant, "for": one.weight > 0}
+                {
+                    "record_id": one.record_id,
+                    "title": line(one.title),
+                    "relevant": one.relevant,
+                    "key_paper": one.key_paper,
+                    "for": one.weight > 0,
+                }
                 for one in facts.known
             ],
         }
@@ -343,9 +355,7 @@ class Desk:
 def _asked_by_session(protocol: Protocol) -> Protocol:
     """Return what a session asks of a protocol; the rest may change while it is open."""
     stages = tuple(Stage(stage.name) for stage in protocol.stages)
-    return replace(
-        protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=(), key_papers=()
-    )
+    return replace(protocol, title="", sources=(), limits=Limits(), tags=(), stages=stages, highlights=())
 
 
 class NotOpen(Exception):

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
+from ... import intake
 from ...as_json import INLINE, as_json
+from ...errors import InputError
 from ...fulltext import AttachedFile
+from ...intake.correcting import Correction
 from ...log import Event
 from ...project import Snapshot
+from ...records import CORRECTABLE
 from ...searching import parse
 from ..access import Visitor
 from ..reading import AsRead, SuggestedAsRead, as_read
@@ -37,7 +42,8 @@ from .full_texts import attachments_of
 class ShownRecord:
     """A record as reviewers see it, the reviewer's own decision on it, and what machines suggest as far as it may be seen.
 
-    At full text, `same_study` names the other reports of its study.
+    At full text, `same_study` names the other reports of its study. `fields` are what may be corrected, `corrections`
+    those in force.
     """
 
     record: AsRead = field(metadata=INLINE)
@@ -47,6 +53,51 @@ class ShownRecord:
     decision: dict[str, object] | None
     suggestions: list[SuggestedAsRead]
     same_study: list[dict[str, object]]
+    fields: dict[str, str | list[str]]
+    corrections: list[Correction]
+
+
+class Corrected(BaseModel):
+    """What fields of a record are to hold; those left out stay as they are. What is there already is not written again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str | None = Field(None, max_length=10_000)
+    abstract: str | None = Field(None, max_length=200_000)
+    authors: list[Annotated[str, Field(max_length=1_000)]] | None = Field(None, max_length=5_000)
+    year: str | None = Field(None, max_length=20, description="Four digits, or nothing.")
+    journal: str | None = Field(None, max_length=2_000)
+    doi: str | None = Field(None, max_length=1_000)
+    pmid: str | None = Field(None, max_length=100)
+    language: str | None = Field(None, max_length=200)
+    type: str | None = Field(None, max_length=500)
+    keywords: list[Annotated[str, Field(max_length=1_000)]] | None = Field(None, max_length=5_000)
+
+
+class Withdrawn(BaseModel):
+    """A correction that is to be taken back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: int = Field(ge=1, le=2**31)
+
+
+@router.post("/records/{record_id}/corrections", tags=["records"])
+def correct(request: Request, review: Review, who: Anyone, record_id: RecordId, wanted: Corrected) -> dict[str, object]:
+    """Correct fields of a record; the log keeps what they held, and the ranking reads them anew."""
+    values = wanted.model_dump(exclude_none=True)
+    written = intake.correct(project_of(request), record_id, values, reviewer=who.name)
+    return {"record_id": record_id, "events": [event.seq for event in written]}
+
+
+@router.post("/records/{record_id}/corrections/take-back", tags=["records"])
+def take_correction_back(
+    request: Request, review: Review, who: Anyone, record_id: RecordId, wanted: Withdrawn
+) -> dict[str, object]:
+    """Take a correction back; the log keeps both."""
+    if wanted.event not in [one.event for one in intake.corrections(review.records, review.live, record_id)]:
+        raise InputError(f"Event {wanted.event} corrects nothing of record {record_id}; look at the record again.")
+    return {"event": project_of(request).log.undo(wanted.event, reviewer=who.name).seq}
 
 
 @router.get("/records/{record_id}", tags=["records"])
@@ -73,7 +124,13 @@ def shown_record(request: Request, review: Snapshot, who: Visitor, record_id: in
         decision=decision_as_json(desk.mine(review.live, kept)),
         suggestions=desk.suggestions(review.live, kept, blind=review.protocol.machines.blind),
         same_study=beside(request, review, who, desk.stage_name, kept) if row >= 0 else [],
+        fields={name: _as_typed(getattr(found, name)) for name in CORRECTABLE},
+        corrections=intake.corrections(review.records, review.live, kept),
     )
+
+
+def _as_typed(value: object) -> str | list[str]:
+    return list(value) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)

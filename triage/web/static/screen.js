@@ -521,8 +521,9 @@ function explained(why) {
     ...list("Near the criteria", why.criteria.map((one) => el("li", { dir: "auto" },
       `nearer than ${Math.round(100 * one.nearer_than)} % of the records: `,
       el("mark", { class: one.kind === "exclude" ? "exclude" : "include" }, one.text)))),
-    ...list("Records judged before", why.known.map((one) => el("li", { dir: "auto" },
-      `${one.for ? "for" : "against"}: `, el("em", {}, one.title), one.relevant ? " (relevant)" : " (not relevant)"))),
+    ...list("Records judged before, and key papers", why.known.map((one) => el("li", { dir: "auto" },
+      `${one.for ? "for" : "against"}: `, el("em", {}, one.title),
+      one.key_paper ? " (a key paper)" : one.relevant ? " (relevant)" : " (not relevant)"))),
     ...(why.known.length ? [] : [el("p", { class: "soft" }, "No record judged before speaks yet.")]),
   ];
 }
