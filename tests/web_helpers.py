@@ -106,6 +106,8 @@ NEEDS = {
             "POST /api/undo",
             "GET /api/why/{record_id}",
             "GET /api/records/{record_id}",
+            "POST /api/records/{record_id}/corrections",
+            "POST /api/records/{record_id}/corrections/take-back",
             "GET /api/search",
             "GET /api/history",
             "GET /api/attachments",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -287,6 +288,74 @@ def sources(
             f"{file.id:>3}  {printable(file.source)}: {printable(file.name)} ({file.format}), "
             f"{plural(file.kept, 'record')}"
         )
+
+
+def _field(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, show_default=False, help=help)
+
+
+@app.command()
+def correct(
+    review: Review,
+    record_id: Annotated[int, typer.Argument(metavar="RECORD", help="The record's number.", show_default=False)],
+    title: Annotated[str | None, _field("TEXT", "Its title.")] = None,
+    abstract: Annotated[str | None, _field("TEXT", "Its abstract.")] = None,
+    author: Annotated[
+        list[str] | None, _field("NAME", "An author, as Family, Given; once for each, in their order.")
+    ] = None,
+    year: Annotated[str | None, _field("YEAR", "The year of publication, four digits.")] = None,
+    journal: Annotated[str | None, _field("TEXT", "The journal.")] = None,
+    doi: Annotated[str | None, _field("DOI", "The DOI.")] = None,
+    pmid: Annotated[str | None, _field("PMID", "The PubMed number.")] = None,
+    language: Annotated[str | None, _field("TEXT", "The language.")] = None,
+    publication_type: Annotated[
+        str | None, typer.Option("--type", metavar="TEXT", show_default=False, help="The type of publication.")
+    ] = None,
+    keyword: Annotated[list[str] | None, _field("TEXT", "A keyword; once for each.")] = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct fields of a record by hand, or show what they hold.
+
+    What was imported is kept, and each correction is an event of the log that `triage undo --event` takes back. Reviewers
+    read the record as corrected, it is ranked anew, and exports hold what it says now. A field given as "" is emptied.
+    Without a field to correct, each is printed with what it holds, and each correction in force with what was there
+    before.
+
+        triage correct review.triage 12 --year 2010 --doi 10.1176/ps.2006.57.8.1179
+        triage correct review.triage 12
+    """
+    from .. import intake
+
+    given: dict[str, str | list[str] | None] = {
+        "title": title,
+        "abstract": abstract,
+        "authors": author,
+        "year": year,
+        "journal": journal,
+        "doi": doi,
+        "pmid": pmid,
+        "language": language,
+        "type": publication_type,
+        "keywords": keyword,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    with open_review(review) as project:
+        written = intake.correct(project, record_id, wanted, reviewer=user_name(reviewer)) if wanted else []
+        holds, made = intake.fields_now(project.records, project.live(), record_id)
+    if as_json:
+        print_json({"events": [event.seq for event in written], "fields": holds, "corrections": made})
+        return
+    if wanted:
+        names = ", ".join(dict.fromkeys(name for event in written for name in json.loads(event.note)))
+        print(f"Corrected in record {record_id}: {names}." if written else f"Record {record_id} says so already.")
+        return
+    for name, value in holds.items():
+        print(f"{name:<9} {printable(intake.in_words(value))}".rstrip())
+    for one in made:
+        for name, was in one.was.items():
+            by = f"event {one.event}: {printable(one.reviewer)} corrected {name} on {one.at[:10]}"
+            print(f"{by}; before: {short(was) or 'nothing'}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What comes into a review and goes out of it: files of records, duplicates, limits, labels, exports."""
 
-from .correcting import correct, corrections
+from .correcting import Correction, correct, corrections, fields_now, in_words
 from .documents import text_of
 from .duplicates import Deduped, Maybe, after_answers, find_duplicates, settle_maybe
 from .exporting import EXPORTABLE, export
@@ -13,6 +13,7 @@ from .suggestions import WhoseLabels
 from .undoing import take_back, undo
 
 __all__ = [
+    "Correction",
     "Deduped",
     "EXPORTABLE",
     "Filtered",
@@ -25,6 +26,8 @@ __all__ = [
     "apply_limits",
     "correct",
     "corrections",
+    "fields_now",
+    "in_words",
     "export",
     "find_duplicates",
     "find_studies",

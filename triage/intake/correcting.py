@@ -64,6 +64,19 @@ def correct(project: Project, record_id: int, wanted: Mapping[str, Value], *, re
     return project.log.correct(of_record, reviewer=reviewer)
 
 
+def fields_now(records: Records, live: CurrentState, record_id: int) -> tuple[dict[str, object], list[Correction]]:
+    """Return what the fields of a record hold as it is shown, and its corrections in force.
+
+    Raises
+    ------
+    InputError
+        When there is no such record.
+    """
+    members = _members(records, live, record_id)
+    shown = filled(members[0], members[1:])
+    return {name: getattr(shown, name) for name in CORRECTABLE}, corrections(records, live, record_id)
+
+
 def corrections(records: Records, live: CurrentState, record_id: int) -> list[Correction]:
     """Return the corrections in force of a record and its copies, in the order of the log."""
     found: list[Correction] = []

@@ -184,6 +184,7 @@ def render(review: Snapshot, status: Status, notice: str = "", *, hide: Collecti
         no_reason=NO_REASON,
         included=_included(review, counted),
         files=review.files,
+        corrected=len(review.live.corrections),
         most_problems=_MOST_PROBLEMS,
         model=None if model is None else model_parameters(model),
         methods=methods,

@@ -13,7 +13,6 @@ from ... import intake
 from ...as_json import INLINE, as_json
 from ...errors import InputError
 from ...fulltext import AttachedFile
-from ...intake.correcting import Correction
 from ...log import Event
 from ...project import Snapshot
 from ...records import CORRECTABLE
@@ -54,7 +53,7 @@ class ShownRecord:
     suggestions: list[SuggestedAsRead]
     same_study: list[dict[str, object]]
     fields: dict[str, str | list[str]]
-    corrections: list[Correction]
+    corrections: list[intake.Correction]
 
 
 class Corrected(BaseModel):

@@ -47,6 +47,35 @@ async function save() {
   }
 }
 
+const correcting = document.getElementById("correcting");
+correcting.open ||= location.hash === "#correcting";
+const record = `/api/records/${correcting.querySelector("form").dataset.record}`;
+
+/** Send a change of the record, and show the record as it is then. */
+async function send(path, body) {
+  const told = document.getElementById("corrected");
+  try {
+    await api(path, { body });
+    location.reload();
+  } catch (problem) {
+    told.textContent = `Not kept: ${problem.status ? problem.message : "no connection; send it again"}`;
+  }
+}
+
+correcting.querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  // Only what was changed here: another may have corrected the rest meanwhile.
+  const changed = [...event.target.elements].filter((one) => one.name && one.value !== one.defaultValue);
+  if (!changed.length) {
+    document.getElementById("corrected").textContent = "Nothing was changed.";
+    return;
+  }
+  send(`${record}/corrections`, Object.fromEntries(changed.map(({ name, value }) =>
+    [name, ["authors", "keywords"].includes(name) ? value.split("\n") : value])));
+});
+for (const button of correcting.querySelectorAll("[data-event]"))
+  button.addEventListener("click", () => send(`${record}/corrections/take-back`, { event: Number(button.dataset.event) }));
+
 const files = document.getElementById("files");
 const beside = new Beside(document.getElementById("fulltext"), () => document.getElementById("main").focus({ preventScroll: true }));
 const attached = JSON.parse(files.dataset.files);

@@ -246,19 +246,19 @@ function asRead(record) {
     links.length ? el("p", { class: "links" }, parted(links, " · ")) : null,
     fullText(record),
     ...(record.suggestions ?? []).map((one) => el("p", { class: "note suggestion", dir: "auto" }, one.text)),
-    ...(record.same_study ?? []).map((one) => el("p", { class: "note" }, `${one.text}: `, parted(one.record_ids.map(otherReport), ", "))),
+    ...(record.same_study ?? []).map((one) => el("p", { class: "note" }, `${one.text}: `, parted(one.record_ids.map((id) => elsewhere(id, String(id))), ", "))),
     note ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Note "), note) : null,
     tags?.length ? el("p", { class: "note", dir: "auto" }, el("strong", {}, "Tags "), tags.join("; ")) : null,
     ...(record.abstract.length ? record.abstract.map((part) => el("p", { dir: "auto" }, pieces(part)))
       : [el("p", {}, el("em", {}, "No abstract."))]),
     record.keywords.length ? el("p", { class: "soft", dir: "auto" }, "Keywords: ", pieces(record.keywords)) : null,
-    kind && el("p", { class: "soft", dir: "auto" }, kind),
+    el("p", { class: "soft", dir: "auto" }, kind && `${kind} · `, elsewhere(record.record_id, "correct this record", "#correcting")),
   ].filter(Boolean);
 }
 
-/** A link to another report of the study, opened beside this page, so that the record in view stays. */
-function otherReport(id) {
-  return el("a", { href: `/records/${id}?stage=${encodeURIComponent(stage)}`, target: "_blank", rel: "noopener" }, String(id));
+/** A link to a record's own page, opened beside this one, so that the record in view stays. */
+function elsewhere(id, text, part = "") {
+  return el("a", { href: `/records/${id}?stage=${encodeURIComponent(stage)}${part}`, target: "_blank", rel: "noopener" }, text);
 }
 
 function fullText(record) {
