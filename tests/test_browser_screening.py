@@ -420,3 +420,18 @@ def test_what_a_machine_suggests_appears_once_the_record_is_decided_on(review, w
             assert "gpt-x" not in page.inner_text("#record")
             page.keyboard.press("u")
             page.wait_for_selector("#suggested", state="hidden")
+
+
+def test_while_a_review_is_opened_the_page_says_how_far_it_is_and_what_time_is_left(review, window):
+    opening = {"what": "Encoding", "done": 1200, "total": 40000, "left": "3 min"}
+    held = {"records": [], "state": None, "preparing": opening}
+    with review(12) as project, served(project) as (base, _):
+        page = window(base)
+        page.route("**/api/queue*", lambda route: route.fulfill(json=held))
+        page.goto("/")
+        page.get_by_text("1,200 of 40,000, about 3 min left").wait_for()
+        assert page.get_by_role("progressbar", name="Encoding").get_attribute("max") == "40000"
+        opening["left"] = ""
+        page.get_by_text("1,200 of 40,000", exact=True).wait_for()
+        page.unroute("**/api/queue*")
+        page.wait_for_selector("#title")

@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 
 from triage import terminal
+from triage.as_json import as_json
+from triage.web.progress import Opening
 
 
 def test_short_work_shows_no_progress(capfd):
@@ -60,3 +62,16 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch):
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
     assert said.endswith("\x1b[2K")  # and the bar's line is empty
     wait_until(lambda: threading.active_count() == before)  # the bar's thread sees the end at its next turn
+
+
+def test_a_page_is_told_how_far_it_is_and_what_time_is_left(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    opening = Opening("Encoding")
+    told = []
+    for second, done in ((0, 0), (10, 50), (100, 500), (120, 600)):
+        now[0] = float(second)
+        opening.tick(done, 600)
+        told.append((opening.done, opening.total, opening.left))
+    assert told == [(0, 600, ""), (50, 600, "2 min"), (500, 600, "20 s"), (600, 600, "")]
+    assert as_json(opening) == {"what": "Encoding", "done": 600, "total": 600, "left": ""}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+from ..progress import Pace
 from ..wording import printable, rate, span
 
 _QUIET_SECONDS = 1.0  # work that is over sooner shows no progress
@@ -28,7 +29,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
     description = printable(description)  # it may name a file
     console = Console(stderr=True, highlight=False)
-    pace = _Pace()
+    pace = Pace()
     if not console.is_terminal or console.is_dumb_terminal:
         yield _plain_progress(description, console, pace)
         return
@@ -48,7 +49,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     timer.start()
     try:
         yield lambda done, total: bar.update(
-            task, completed=done, total=total, so_far=f"{done:,}/{total:,} {pace(done, total)}".rstrip()
+            task, completed=done, total=total, so_far=f"{done:,}/{total:,} {_in_words(pace(done, total))}".rstrip()
         )
     finally:
         timer.cancel()
@@ -56,13 +57,13 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         bar.stop()
 
 
-def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable[[int, int], None]:
+def _plain_progress(description: str, console: Console, pace: Pace) -> Callable[[int, int], None]:
     due = time.monotonic() + _QUIET_SECONDS
     begun = False
 
     def tick(done: int, total: int) -> None:
         nonlocal due, begun
-        speed = pace(done, total)
+        speed = _in_words(pace(done, total))
         if time.monotonic() >= due or (begun and done == total):
             begun, due = True, time.monotonic() + _PLAIN_SECONDS
             console.print(Text(f"{description}: {done:,} of {total:,}{speed and f', {speed}'}"), soft_wrap=True)
@@ -70,19 +71,9 @@ def _plain_progress(description: str, console: Console, pace: _Pace) -> Callable
     return tick
 
 
-class _Pace:
-    """Records a second and the time left, measured from the first call: loading is not part of it."""
-
-    def __init__(self) -> None:
-        self._from: tuple[int, float] | None = None
-
-    def __call__(self, done: int, total: int) -> str:
-        now = time.monotonic()
-        if self._from is None or done < self._from[0]:
-            self._from = done, now
-        first, began = self._from
-        if done == first or now == began:
-            return ""
-        per_second = (done - first) / (now - began)
-        speed = f"{rate(per_second)} records a second"
-        return speed if done == total else f"{speed}, {span((total - done) / per_second)} left"
+def _in_words(pace: tuple[float, float] | None) -> str:
+    if pace is None:
+        return ""
+    per_second, left = pace
+    speed = f"{rate(per_second)} records a second"
+    return f"{speed}, {span(left)} left" if left else speed

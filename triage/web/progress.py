@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..progress import Pace
+from ..wording import span
+
 
 @dataclass
 class Opening:
@@ -14,8 +17,20 @@ class Opening:
     what : str
     done, total : int
         Steps; a total of 0 where they are not known.
+    left : str
+        The time left, in words; empty while it is not known.
     """
 
     what: str = "Opening the review"
     done: int = 0
     total: int = 0
+    left: str = ""
+
+    def __post_init__(self) -> None:
+        self._pace = Pace()
+
+    def tick(self, done: int, total: int) -> None:
+        """Take in how far it is; see `progress.Tick`."""
+        self.done, self.total = done, total
+        known = self._pace(done, total)
+        self.left = span(known[1]) if known is not None and done < total else ""

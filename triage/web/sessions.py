@@ -149,11 +149,7 @@ class Desk:
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
         at = Opening(description)
         self.opening = at
-
-        def tick(done: int, total: int) -> None:
-            at.done, at.total = done, total
-
-        yield tick
+        yield at.tick
 
     def words(self, review: Snapshot, own: Sequence[WordList] | None = None) -> Marks:
         """Return what is marked in the records that this reviewer reads; `own` are their lists, where they are at hand."""

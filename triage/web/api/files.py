@@ -172,11 +172,7 @@ class ImportProgress:
     def report(self, description: str) -> Iterator[Callable[[int, int], None]]:
         """Take the progress of one step; see `progress.Progress`."""
         at = self.now = Opening(description)
-
-        def tick(done: int, total: int) -> None:
-            at.done, at.total = done, total
-
-        yield tick
+        yield at.tick
 
 
 @router.get("/import", tags=["files"])

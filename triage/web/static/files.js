@@ -101,7 +101,7 @@ function follow() {
     if (over.signal.aborted) return;
     const { under_way: at } = await api("/api/import").catch(() => ({}));
     if (at && !over.signal.aborted) {
-      said.textContent = at.total ? `${at.what}: ${count(at.done)} of ${count(at.total)}` : `${at.what} …`;
+      said.textContent = at.total ? `${at.what}: ${count(at.done)} of ${count(at.total)}${at.left && `, about ${at.left} left`}` : `${at.what} …`;
       if (at.total) Object.assign(far, { max: at.total, value: at.done });
     }
     look();

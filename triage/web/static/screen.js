@@ -171,11 +171,12 @@ async function refresh() {
   }
 }
 
-function prepare({ what, done, total }) {
+function prepare({ what, done, total, left }) {
   if (current) return setTimeout(refresh, 400);  // it stays, and what is decided on it waits
   const bar = el("progress", { "aria-label": what, ...(total ? { max: total, value: done } : {}) });
   byId("controls").hidden = true;
-  byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar);
+  byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar,
+    total ? el("p", { class: "soft" }, [`${count(done)} of ${count(total)}`, left && `about ${left} left`].filter(Boolean).join(", ")) : "");
   setTimeout(refresh, 400);
 }
 
