@@ -54,6 +54,7 @@ SIDEWAYS = {
     ("intake", "studies"),
     ("report", "flow"),
     ("report", "status"),
+    ("report", "team"),
     ("report", "stops"),
     ("stopping", "status"),
     ("stopping", "stops"),

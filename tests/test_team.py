@@ -5,10 +5,10 @@ import json
 import pytest
 from conftest import Log, both_storages
 
-from triage import cli, intake, status, team
+from triage import cli, intake, report, status, team
 from triage.errors import InputError
 from triage.flow import flow
-from triage.log import Kind, Label, LogFold, consensus, fold, visible
+from triage.log import Kind, Label, LogFold, consensus, fold, independent, visible
 from triage.project import Project
 
 INCLUDE, EXCLUDE, MAYBE = Label.INCLUDE, Label.EXCLUDE, Label.MAYBE
@@ -209,7 +209,7 @@ def test_the_command_lists_and_settles(project, capsys):
 # -- agreement ----------------------------------------------------------------------------------
 
 
-def test_agreement_is_of_what_stands(project):
+def test_agreement_is_of_what_was_decided_independently_and_no_discussion_raises_it(project):
     """Both include 1, both exclude 3, apart on 2: po = 2/3, pe = 2/3 1/3 + 1/3 2/3 = 4/9, kappa = 2/5."""
     team.settle(project, 2, "exclude", reviewer="joe")
     found = team.agreement(project.snapshot())
@@ -217,17 +217,54 @@ def test_agreement_is_of_what_stands(project):
     assert found.measured.pairs[0].reviewers == ["ann", "bob"]
     assert found.measured.pairs[0].labels.value == pytest.approx(0.4)
     assert found.measured.labels.observed == pytest.approx(2 / 3)
+    assert found.after_discussion is None
     project.log.decide("abstract", [{"record_id": 2, "label": MAYBE}], reviewer="bob")
     found = team.agreement(project.snapshot())
-    assert found.measured.pairs[0].labels.value < 1 and found.measured.pairs[0].passing.value == pytest.approx(1)
-    assert found.measured.passing.gwet_ac1.value == pytest.approx(1)
+    assert found.measured.pairs[0].labels.value == found.measured.pairs[0].passing.value == pytest.approx(0.4)
+    after = found.after_discussion
+    assert after.pairs[0].labels.value < 1 and after.pairs[0].passing.value == pytest.approx(1)
+    assert after.passing.gwet_ac1.value == pytest.approx(1)
+    lines = {one.name: (one.independent[:4], one.after[:4]) for one in team.agreement_table(found)}
+    assert lines["Cohen's kappa, ann and bob"] == ("0.40", "1.00")
+    said = team.agreement_in_words(found)
+    assert "After discussion, by the decisions as they are now:" in said
+    page = report.render(project.snapshot(), status.status(project.snapshot()))
+    assert "After discussion" in page and "Cohen&#39;s kappa, ann and bob" in page
+
+
+def independently(log, needed=2):
+    return independent(fold(log.events), log.events, log.name, needed=needed)
+
+
+def test_a_slip_that_is_mended_before_anything_could_be_seen_is_no_disagreement():
+    log = Log()
+    log.decide(1, EXCLUDE)
+    log.decide(1, INCLUDE)  # before bob has judged it
+    slip = log.decide(1, MAYBE, reviewer="bob")
+    log.undo(slip)
+    log.decide(1, INCLUDE, reviewer="bob")  # he may have seen ann's meanwhile
+    assert independently(log) == {1: {"ann": INCLUDE, "bob": MAYBE}}
+    log.decide(2, EXCLUDE)
+    assert independently(log)[2] == {"ann": EXCLUDE}
+    log.undo(log.events[-1])
+    assert independently(log)[2] == {}
+
+
+def test_of_three_each_counts_as_they_stood_when_they_could_see_the_others():
+    log = disagreement()  # ann includes, bob excludes
+    log.decide(1, EXCLUDE)
+    log.decide(1, MAYBE, reviewer="eve")  # blind until she has judged it herself
+    log.decide(1, EXCLUDE, reviewer="eve")
+    assert independently(log) == {1: {"ann": INCLUDE, "bob": EXCLUDE, "eve": MAYBE}}
+    assert independently(log, needed=3) == {1: {"ann": EXCLUDE, "bob": EXCLUDE, "eve": MAYBE}}
 
 
 def test_a_copy_judged_apart_counts_once(project):
     project.log.decide("abstract", [{"record_id": 5, "label": EXCLUDE}], reviewer="ann")
     project.log.link([(5, 1, "same title")], reviewer="ann")
     found = team.agreement(project.snapshot())
-    assert found.measured.records == 3 and found.measured.labels.observed == pytest.approx(1 / 3)
+    assert found.measured.records == 3 and found.measured.labels.observed == pytest.approx(2 / 3)
+    assert found.after_discussion.records == 3 and found.after_discussion.labels.observed == pytest.approx(1 / 3)
 
 
 def test_the_command_tells_the_agreement(project, capsys):

@@ -11,7 +11,7 @@ import numpy as np
 from . import agreement as coefficients
 from .as_json import INLINE, OMIT_NONE
 from .errors import InputError, checked_share
-from .log import Event, Label, Stage, visible
+from .log import Event, Label, Stage, independent, visible
 from .project import Project, Role, Snapshot
 from .wording import plural, printable
 
@@ -88,13 +88,17 @@ class CalibrationAgreement:
 
 @dataclass(frozen=True, slots=True)
 class TeamAgreement:
-    """How well the reviewers agree at a stage; what `triage agreement --json` prints."""
+    """How well the reviewers agree at a stage; what `triage agreement --json` prints.
+
+    `after_discussion` is of the newest decisions; None where none was changed after another's could be seen.
+    """
 
     stage: str
     confidence: float
     reviewers: list[str]
     measured: Agreeing = field(metadata=INLINE)
     calibration: CalibrationAgreement | None
+    after_discussion: Agreeing | None = field(default=None)
 
 
 def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> Conflicts:
@@ -198,9 +202,10 @@ def settle(
 def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> TeamAgreement:
     """Return how well the reviewers agree at a stage.
 
-    The newest decision of each reviewer on each record is compared. A settlement does not count as one.
-    `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include, since both
-    pass a record on. `calibration` is of the protocol's calibration round only.
+    The decisions are compared as they stood before the reviewers could see each other's (see `log.state.independent`);
+    `after_discussion` compares the newest ones. A settlement does not count as a decision. `labels` takes include, maybe
+    and exclude as three labels; `passing` takes maybe for include, since both pass a record on. `calibration` is of the
+    protocol's calibration round only.
 
     Raises
     ------
@@ -210,22 +215,39 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     checked_share("--confidence", confidence)
     protocol = review.protocol
     stage = review.stage(stage_name)
-    by_record = visible(stage.live, stage.name, "", reviewers_per_record=1)
-    reviewers = sorted({e.reviewer for events in by_record.values() for e in events})
+    # By age: where a copy was judged apart before it was linked, the newest counts.
+    newest = {
+        record_id: {e.reviewer: e.label for e in events if e.label is not None}
+        for record_id, events in visible(stage.live, stage.name, "", reviewers_per_record=1).items()
+    }
+    first = independent(stage.live, review.events, stage.name, needed=max(2, protocol.reviewers_per_record))
+    reviewers = sorted({who for by in (*newest.values(), *first.values()) for who in by})
     column = {name: i for i, name in enumerate(reviewers)}
-    codes = {label: i for i, label in enumerate(Label)}
-    labels = np.full((len(stage.record_ids), len(reviewers)), -1)
-    for row, events in zip(stage.rows_of(by_record).tolist(), by_record.values(), strict=True):
-        if row >= 0:
-            for e in events:  # by age: where a copy was judged apart before it was linked, the newest counts
-                if e.label is not None:
-                    labels[row, column[e.reviewer]] = codes[e.label]
+    labels, after = (_table(stage, given, column) for given in (first, newest))
     calibration = None
     if protocol.calibration:
         sample = stage.calibration(protocol.calibration)
         judged_by = {name: int((labels[sample, i] >= 0).sum()) for name, i in column.items()}
         calibration = CalibrationAgreement(len(sample), judged_by, _measured(labels[sample], reviewers, confidence))
-    return TeamAgreement(stage.name, confidence, reviewers, _measured(labels, reviewers, confidence), calibration)
+    return TeamAgreement(
+        stage.name,
+        confidence,
+        reviewers,
+        _measured(labels, reviewers, confidence),
+        calibration,
+        None if np.array_equal(labels, after) else _measured(after, reviewers, confidence),
+    )
+
+
+def _table(stage: Stage, given: Mapping[int, Mapping[str, Label]], column: Mapping[str, int]) -> np.ndarray:
+    """Return the labels of a stage's records by reviewer, shape (n, n_reviewers), numbered; -1 where there is none."""
+    codes = {label: i for i, label in enumerate(Label)}
+    labels = np.full((len(stage.record_ids), len(column)), -1)
+    for row, by in zip(stage.rows_of(given).tolist(), given.values(), strict=True):
+        if row >= 0:
+            for who, label in by.items():
+                labels[row, column[who]] = codes[label]
+    return labels
 
 
 def _measured(labels: np.ndarray, reviewers: list[str], confidence: float) -> Agreeing:
@@ -264,6 +286,9 @@ def agreement_in_words(facts: TeamAgreement) -> str:
         f"{plural(facts.measured.records, 'record')} judged by two or more."
     ]
     lines += _part_in_words(facts.measured, facts.confidence)
+    if facts.after_discussion is not None:
+        lines += ["", "After discussion, by the decisions as they are now:"]
+        lines += _part_in_words(facts.after_discussion, facts.confidence)
     if (round_ := facts.calibration) is not None:
         judged = ", ".join(f"{printable(name)} {count:,}" for name, count in round_.judged_by.items()) or "nobody yet"
         lines += ["", f"Calibration round of {plural(round_.size, 'record')}, judged by: {judged}."]
@@ -288,6 +313,35 @@ def _part_in_words(facts: Agreeing, confidence: float) -> list[str]:
         f"{100 * confidence:g} %, as far as the records speak for others."
     )
     return lines
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementLine:
+    """A coefficient, maybe taken for include, in words: independently, and after discussion where that differs."""
+
+    name: str
+    independent: str
+    after: str
+
+
+def agreement_table(facts: TeamAgreement) -> list[AgreementLine]:
+    """Return the coefficients of a stage as a page shows them; none while no record has two decisions."""
+    if not facts.measured.records:
+        return []
+    after = {} if facts.after_discussion is None else dict(_passing(facts.after_discussion))
+    return [
+        AgreementLine(name, _in_words(one), _in_words(after[name]) if name in after else "")
+        for name, one in _passing(facts.measured)
+    ]
+
+
+def _passing(facts: Agreeing) -> list[tuple[str, coefficients.Agreement]]:
+    return [
+        ("Fleiss' kappa", facts.passing.fleiss_kappa),
+        ("Gwet's AC1", facts.passing.gwet_ac1),
+        ("Krippendorff's alpha", facts.passing.krippendorff_alpha),
+        *((f"Cohen's kappa, {' and '.join(map(printable, pair.reviewers))}", pair.passing) for pair in facts.pairs),
+    ]
 
 
 def _in_words(found: coefficients.Agreement) -> str:

@@ -90,6 +90,9 @@ def agreement(
 ) -> None:
     """Say how well the reviewers agree, beyond chance.
 
+    The decisions are compared as they stood before the reviewers could see each other's; where some were changed since,
+    the newest are compared as well, after discussion.
+
     Cohen's kappa of each pair, and Fleiss' kappa, Gwet's AC1 and Krippendorff's alpha of all, with
     intervals; the calibration round, if the protocol has one, apart. Kappa falls where few records are
     relevant, however well reviewers agree; AC1 does not.

@@ -16,6 +16,7 @@ from .state import (
     entered,
     fold,
     folded_name,
+    independent,
     seen_by,
     visible,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "label_of",
     "seen_by",
     "stage_of",
+    "independent",
     "visible",
     "without_quotes",
 ]

@@ -419,6 +419,45 @@ def visible(
     return seen
 
 
+def independent(
+    live: CurrentState, events: Iterable[Event], stage: str, *, needed: int = 2
+) -> dict[int, dict[str, Label]]:
+    """Return by record, over duplicate groups, each reviewer's label as it stood before they could see another's.
+
+    That is until as many have judged the record as are to; what they change from then on they may have talked about.
+    Where fewer have, it is their newest label.
+
+    Parameters
+    ----------
+    live : CurrentState
+    events : iterable of Event
+        The log that it was folded from.
+    stage : str
+    needed : int
+        How many decide on each record before any of them sees the others'.
+    """
+    standing: dict[int, dict[str, list[Event]]] = {}
+    told: dict[int, dict[str, Label]] = {}
+    of: dict[int, Event] = {}
+    for e in events:
+        if e.kind is Kind.DECISION and e.stage == stage and e.label is not None:
+            record_id = live.kept(e.about)
+            standing.setdefault(record_id, {}).setdefault(e.reviewer, []).append(e)
+            of[e.seq] = e
+            judges = {who: given[-1].label for who, given in standing[record_id].items() if given}
+            if len(judges) >= needed:
+                told.setdefault(record_id, {}).update(
+                    (who, label) for who, label in judges.items() if label and who not in told.get(record_id, ())
+                )
+        elif e.kind is Kind.UNDO and (undone := of.get(e.undoes or 0)) is not None:
+            standing[live.kept(undone.about)][undone.reviewer].remove(undone)
+    return {
+        record_id: told.get(record_id)
+        or {who: given[-1].label for who, given in by.items() if given and given[-1].label}
+        for record_id, by in standing.items()
+    }
+
+
 def seen_by(
     viewer: str,
     live: CurrentState,

@@ -24,6 +24,7 @@ from ..project import Snapshot
 from ..records import Record
 from ..status import Status
 from ..stopping_rules import PROMISES, RULES
+from ..team import agreement, agreement_table
 from ..whole import written_whole
 from ..wording import plural
 from .curve import discovery_curve
@@ -148,6 +149,7 @@ def render(review: Snapshot, status: Status, notice: str = "", *, hide: Collecti
     model = None if ranking is None else ranking.model
     curve = discovery_curve(history, status)
     texts = {s.name: {c.code: c.text for c in (*protocol.exclude, *s.reasons)} for s in protocol.stages}
+    agreeing = agreement(review, stage.name)
     methods = methods_text(protocol, counted, history, status, model)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
@@ -187,6 +189,8 @@ def render(review: Snapshot, status: Status, notice: str = "", *, hide: Collecti
         corrected=len(review.live.corrections),
         most_problems=_MOST_PROBLEMS,
         model=None if model is None else model_parameters(model),
+        agreement=agreeing,
+        agreement_lines=agreement_table(agreeing),
         methods=methods,
         references=[text for key, text in REFERENCES.items() if key in methods],
     )

@@ -433,6 +433,7 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
     found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
     ids = [one.record_id for one in found.conflicts]
     words = desk_of(request, review, who, now.name).words(review)
+    agreeing = team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None
     return page(
         request,
         "conflicts.html",
@@ -443,7 +444,8 @@ def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = 
             "reasons": now.reasons,
             "records": {r.id: as_read(r, words) for r in review.records.read(ids)} if ids else {},
             "pdfs": attachments_of(project_of(request), review.live, ids),
-            "agreement": team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None,
+            "agreement": agreeing,
+            "agreement_lines": [] if agreeing is None else team.agreement_table(agreeing),
         },
     )
 
