@@ -62,9 +62,12 @@ BODIES = {
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"},
     "/people/roles": {"name": "olga", "role": "owner"},
+    "/people/access": {"name": "olga", "act": "end-sessions"},
+    "/people/tokens/revoke": {"person": "olga", "name": "a program"},
     "/account/password": {"password": "x", "new": PASSWORD, "again": PASSWORD},
     "/account/tokens": {"name": "a program"},
     "/account/tokens/revoke": {"name": "a program"},
+    "/account/second-factor": {"password": "x"},
     "/logout": {},
     "/batches/take-back": {"event": 1},
     "/overview/stop": {"anyway": "yes"},
@@ -76,7 +79,14 @@ FORMS = {
     "/second-look": {"size": 1},
 }
 # What may find nothing to do, whoever asks for it: which of them comes first is not the order of a review.
-ANSWERS_TOO = ("/api/duplicates/answers", "/api/stop", "/overview/stop", "/overview/stop/take-back", "/limits/answers")
+ANSWERS_TOO = (
+    "/people/tokens/revoke",
+    "/api/duplicates/answers",
+    "/api/stop",
+    "/overview/stop",
+    "/overview/stop/take-back",
+    "/limits/answers",
+)
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -365,7 +366,13 @@ def attach(
 
 
 @app.command()
-def log(review: Review, as_json: AsJson = False) -> None:
+def log(
+    review: Review,
+    access: Annotated[
+        bool, typer.Option("--access", help="The access log: who came in or tried to, and what was done about access.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Print the log: every event in its order, for audit.
 
     Tab-separated, or with --json as one object. Events are only ever added:
@@ -378,7 +385,8 @@ def log(review: Review, as_json: AsJson = False) -> None:
     check (a relevant record shown once more, as a check of attention: no decision);
     machine (one was declared as a screener), suggestion (its label for a record, never a decision);
     source (an imported file's source was named anew),
-    columns (a person said which columns of an imported table hold what), protocol (a new version of it is in force);
+    corrected (fields of a record, by hand), columns (a person said which columns of an imported table hold what),
+    protocol (a new version of it is in force);
     stop (a person ended the screening of a stage), undo (of an earlier event).
 
     Columns (those that an event has no use for are blank):
@@ -401,10 +409,13 @@ def log(review: Review, as_json: AsJson = False) -> None:
     For example:
 
         triage log review.triage
-        triage log review.triage --json
+        triage log review.triage --access --json
     """
     from ..log.printing import LOG_COLUMNS, event_as_json
 
+    if access:
+        _print_access(review, as_json)
+        return
     with open_review(review) as project:
         events = project.log.events()
     if as_json:
@@ -417,3 +428,17 @@ def log(review: Review, as_json: AsJson = False) -> None:
         print("\t".join(LOG_COLUMNS))
         for e in events:
             print("\t".join("" if v is None else printable(str(v)) for v in event_as_json(e).values()))
+
+
+def _print_access(review: str, as_json: bool) -> None:
+    with open_review(review) as project:
+        events = project.people.access_log()
+    if as_json:
+        print_json({"access": events})
+        return
+    from ..project import AccessEvent
+
+    names = [field.name for field in fields(AccessEvent)]
+    print("\t".join(names))
+    for event in events:
+        print("\t".join(printable(str(getattr(event, name))) for name in names))

@@ -431,6 +431,14 @@ def serve(
             help="Let in every account of this machine, and not only the browser that opens the printed address.",
         ),
     ] = False,
+    access_log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Write each log-in, and each that fails, there, as fail2ban reads it.",
+        ),
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no browser.")] = False,
     reviewer: Reviewer = None,
     model: Model = None,
@@ -464,6 +472,7 @@ def serve(
             preset=model,
             device=device,
             with_token=not no_token,
+            access_log=access_log,
             open_browser=None if no_browser else browser_here(),
             say=say,
         )

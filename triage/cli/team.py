@@ -161,22 +161,62 @@ def people(
         str | None,
         typer.Option(metavar="NAME=ROLE", help="Give somebody another role: reviewer, adjudicator or owner."),
     ] = None,
+    withdraw: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", show_default=False, help="Let somebody in no more, until it is given back."),
+    ] = None,
+    give_back: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Let somebody in again.")
+    ] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", show_default=False, help="Take somebody off the list; their decisions stay."),
+    ] = None,
+    log_out: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="End somebody's sessions in every browser.")
+    ] = None,
+    cancel: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Make somebody's open invitation void.")
+    ] = None,
+    revoke: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=TOKEN", show_default=False, help="Make the token of somebody's program void."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List who has access over the network, and which invitations are open.
+    """List who has access over the network, or change it; open invitations and tokens of programs are listed, too.
 
-    A review of one person on one machine has nobody in the list and needs none.
+    A review of one person on one machine has nobody in the list and needs none. Whose access is withdrawn, or who is
+    removed, is logged out everywhere at once, and their tokens and invitations are void; a new invitation lets them in
+    again. Each change is a line of `triage log --access`.
 
     For example:
 
         triage people review.triage
         triage people review.triage --role bob=adjudicator
+        triage people review.triage --withdraw bob
     """
+    from ..project import By
+
     with open_review(review) as project:
+        known, by = project.people, By(user_name(None))
+        for name, act in (
+            (withdraw, known.withdraw),
+            (give_back, known.give_back),
+            (remove, known.remove),
+            (log_out, known.end_sessions),
+            (cancel, known.cancel_invitations),
+        ):
+            if name is not None:
+                act(name.strip(), by=by)
         if role is not None:
             name, _, wanted = role.rpartition("=")
-            project.people.set_role(name.strip(), wanted.strip().lower())
-        found, invited = project.people.all(), [i for i in project.people.invitations() if i.open]
+            known.set_role(name.strip(), wanted.strip().lower(), by=by)
+        if revoke is not None:
+            name, _, token = revoke.partition("=")
+            known.revoke_api_token(name.strip(), token.strip(), by=by)
+        found, invited = known.all(), [i for i in known.invitations() if i.open]
+        tokens = [one for one in known.api_tokens() if one.in_use]
     if as_json:
         print_json(
             {
@@ -186,20 +226,35 @@ def people(
                         "role": str(p.role),
                         "created_at": p.created_at.isoformat(),
                         "has_password": p.password_hash is not None,
+                        "has_second_factor": p.totp_secret is not None,
+                        "withdrawn_at": None if p.withdrawn_at is None else p.withdrawn_at.isoformat(),
                     }
                     for p in found
                 ],
                 "invitations": [
                     {"name": i.name, "role": str(i.role), "expires_at": i.expires_at.isoformat()} for i in invited
                 ],
+                "tokens": [
+                    {
+                        "person": t.person.name,
+                        "name": t.name,
+                        "scope": str(t.scope),
+                        "expires_at": None if t.expires_at is None else t.expires_at.isoformat(),
+                    }
+                    for t in tokens
+                ],
             }
         )
         return
     for person in found:
-        print(f"{printable(person.name)}: {person.role}")
+        withdrawn = "" if person.withdrawn_at is None else f", access withdrawn on {person.withdrawn_at:%Y-%m-%d}"
+        print(f"{printable(person.name)}: {person.role}{withdrawn}")
     for invitation in invited:
         until = f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC"
         print(f"{printable(invitation.name)}: invited as {invitation.role}, until {until}")
+    for one in tokens:
+        ends = "" if one.expires_at is None else f", until {one.expires_at:%Y-%m-%d}"
+        print(f"{printable(one.person.name)}: token {printable(one.name)}, to {one.scope}{ends}")
     if not found and not invited:
         print(f"Nobody yet. Next: triage invite {quoted(review)} NAME --role owner")
 
@@ -222,7 +277,9 @@ def invite(
 ) -> None:
     """Invite a person: prints the token that lets them in once, to choose a password.
 
-    The token is shown only this once. With `triage serve` running, the link is its address, /join/ and the token.
+    The token is shown only this once, and an earlier invitation of the same name is void. Who is there already is logged
+    out everywhere, chooses a new password, and keeps their role. With `triage serve` running, the link is its address,
+    /join/ and the token.
 
     For example:
 
@@ -231,9 +288,11 @@ def invite(
     """
     from datetime import UTC, datetime, timedelta
 
+    from ..project import By
+
     with open_review(review) as project:
         expires_at = datetime.now(UTC) + timedelta(days=days)
-        token = project.people.invite(name, role.strip().lower(), expires_at)
+        token = project.people.invite(name, role.strip().lower(), expires_at, by=By(user_name(None)))
     if as_json:
         print_json({"name": name.strip(), "role": role, "token": token, "expires_at": expires_at.isoformat()})
         return

@@ -21,7 +21,7 @@ from .database import Database, next_id, now
 from .location import File, Server, place_of, shown
 from .log import Log, commitment
 from .making import copy, made, opened
-from .people import ApiToken, Invitation, People, Person, Role, WebSession
+from .people import AccessEvent, AccessKind, ApiToken, By, Invitation, People, Person, Role, Scope, WebSession
 from .rankings import Rankings
 from .reading import Reader
 from .records import Records
@@ -31,7 +31,10 @@ __all__ = [
     "commitment",
     "protocol_digest",
     "SCHEMA_VERSION",
+    "AccessEvent",
+    "AccessKind",
     "ApiToken",
+    "By",
     "File",
     "Invitation",
     "Log",
@@ -40,6 +43,7 @@ __all__ = [
     "Rankings",
     "Records",
     "Role",
+    "Scope",
     "Server",
     "Snapshot",
     "SourceFile",

@@ -22,7 +22,7 @@ from sqlalchemy import (
     inspect,
 )
 
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -136,6 +136,10 @@ people = Table(
     Column("role", Text, nullable=False),
     Column("password_hash", Text),
     Column("created_at", Text, nullable=False),
+    Column("withdrawn_at", Text),
+    Column("removed_at", Text),
+    Column("totp_secret", Text),
+    Column("totp_used", Integer),
 )
 invitations = Table(
     "invitations",
@@ -146,6 +150,7 @@ invitations = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
     Column("used_at", Text),
+    Column("cancelled_at", Text),
 )
 web_sessions = Table(
     "web_sessions",
@@ -164,7 +169,21 @@ api_tokens = Table(
     Column("name", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     Column("revoked_at", Text),
+    Column("scope", Text, nullable=False, server_default="owner"),
+    Column("expires_at", Text),
     UniqueConstraint("person", "name"),
+)
+# Who came in or tried to, and what was done about access. An owner can act for none of it in secret.
+access_log = Table(
+    "access_log",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("note", Text, nullable=False),
 )
 
 # What a reviewer said, and what it was said of, is never rewritten. In SQLite `INSERT OR REPLACE` deletes the
@@ -178,6 +197,7 @@ _APPEND_ONLY = {
     "files": "id = NEW.id OR (sha256 = NEW.sha256 AND source = NEW.source)",
     "records": "id = NEW.id",
     "attachments": "sha256 = NEW.sha256",
+    "access_log": "seq = NEW.seq",
 }
 
 
@@ -235,6 +255,22 @@ def _seeds_and_second_looks(connection: Connection) -> None:
     _append_only_tables(connection, [seeds, second_look_plans])
 
 
+def _withdrawable_access(connection: Connection) -> None:
+    for column, kind in (
+        (people.c.withdrawn_at, "TEXT"),
+        (people.c.removed_at, "TEXT"),
+        (people.c.totp_secret, "TEXT"),
+        (people.c.totp_used, "INTEGER"),
+        (invitations.c.cancelled_at, "TEXT"),
+        (api_tokens.c.scope, "TEXT NOT NULL DEFAULT 'owner'"),
+        (api_tokens.c.expires_at, "TEXT"),
+    ):
+        table = column.table.name
+        if column.name not in {known["name"] for known in inspect(connection).get_columns(table)}:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column.name} {kind}")
+    _append_only_tables(connection, [access_log])
+
+
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
 _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _first_schema,
@@ -242,6 +278,7 @@ _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _people_tables,
     _attachments_table,
     _seeds_and_second_looks,
+    _withdrawable_access,
 )
 
 

@@ -7,9 +7,10 @@ put text into a page as text, and the content policy lets nothing run that does 
 from __future__ import annotations
 
 import hashlib
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -24,7 +25,7 @@ from ..errors import InputError, Unavailable
 from ..formats import NoTitleColumn
 from ..project import Project, Role
 from ..wording import printable_lines
-from . import api, pages
+from . import api, pages, people_pages
 from .access import Access, Visitor, refusal_as_json
 from .api.files import ImportProgress, Questions
 from .api.full_texts import FileNames
@@ -89,6 +90,7 @@ def make_app(
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
     app.include_router(api.router)
     app.include_router(pages.router)
+    app.include_router(people_pages.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.add_middleware(Gate, door=door, may=lambda request, role: _may(access, request, role))
     _answer_errors(app)
@@ -171,6 +173,7 @@ def serve(
     preset: str | None = None,
     device: str = "auto",
     with_token: bool = True,
+    access_log: Path | None = None,
     open_browser: Callable[[str], object] | None = None,
     say: Callable[[str], None],
 ) -> None:
@@ -192,6 +195,8 @@ def serve(
         See `screening.open_session`.
     with_token : bool
         Whether, where nobody has to log in, a browser is let in by an address that is printed, and by no other.
+    access_log : Path, optional
+        Where each log-in, and each that fails, is written as a line.
     open_browser : callable, optional
         Given that address.
     say : callable
@@ -219,16 +224,23 @@ def serve(
     front = Front(door, entrance, of_review, project)
     config = configured(front, host, port, certificate=certificate, key=key, public=public)
     try:
-        with _listening(host, port) as listener:
+        with _access_written(access_log), _listening(host, port) as listener:
             address = entrance.address if entrance is not None else f"{base}/"
             what = "The review is" if project is not None else "Make or open a review"
             say(f"{what} at {address} (Ctrl-C ends this; every decision is kept).")
             if door.login and project is not None and not project.people.all():
-                link = front.invite(reviewer, Role.OWNER, base)
-                say(
-                    f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n"
-                    f"  {link}"
-                )
+                invited = next((one for one in project.people.invitations() if one.open), None)
+                if invited is None:
+                    link = front.invite(reviewer, Role.OWNER, base)
+                    say(
+                        f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n"
+                        f"  {link}"
+                    )
+                else:
+                    say(
+                        f"Nobody can log in yet but {invited.name}, whose invitation is open until "
+                        f"{invited.expires_at:%Y-%m-%d %H:%M} UTC; `triage invite` makes another in its place."
+                    )
             if door.login and not door.secure:
                 say(
                     "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in "
@@ -239,6 +251,28 @@ def serve(
             uvicorn.Server(config).run([listener])
     finally:
         front.close()
+
+
+@contextmanager
+def _access_written(path: Path | None) -> Iterator[None]:
+    """Write a line to a file for each log-in, and each that fails, in the form that docs/server.md gives fail2ban."""
+    if path is None:
+        yield
+        return
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); name another file by --access-log.") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s triage[%(process)d]: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger = logging.getLogger("triage.access")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def configured(

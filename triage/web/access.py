@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from ..errors import InputError
-from ..project import Person, Project, Role, Snapshot
+from ..project import AccessKind, By, Person, Project, Role, Scope, Snapshot
 from .gate import SAFE, ServerOrigin
 from .limits import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, Attempts, Limit, Refused, network_of, too_many
 
@@ -31,6 +33,10 @@ _LONGEST = timedelta(days=7)  # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
 _AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads are left for others
 _RANKS = list(Role)
+_LEAST_GUESSES = 1e8
+_LOOKED_AT = 72  # characters of a password of which it is told how easy they are to guess: it takes long for more
+_SHOWS_RECORDS = ("/api/queue",)  # asked for, it puts records before the reviewer
+_log = logging.getLogger("triage.access")  # what `triage serve --access-log` writes
 
 
 class Entrance(Protocol):
@@ -53,12 +59,20 @@ class Visitor:
         What every change must bring along; empty for a program with a token, whose requests no page can make.
     session : str
         The token of the session; empty where nobody logs in.
+    address : str
+        Where the request came from.
     """
 
     name: str
     role: Role
     csrf: str
     session: str = ""
+    address: str = ""
+
+    @property
+    def by(self) -> By:
+        """Who the access log says did something."""
+        return By(self.name, self.address)
 
     @property
     def viewer(self) -> str | None:
@@ -107,16 +121,19 @@ class Access:
         if given:
             scheme, _, token = given.partition(" ")
             known = self.project.people.api_token(token.strip()) if scheme.lower() == "bearer" else None
-            if known is None or known.revoked_at is not None:
-                raise Refused(401, "This token is not known, or was revoked.")
-            return Visitor(known.person.name, known.person.role, "")
+            if known is None or not known.in_use or known.person.withdrawn_at is not None:
+                raise Refused(401, "This token is not known, was revoked, or has expired.")
+            if known.scope is Scope.READ and (request.method not in SAFE or request.url.path in _SHOWS_RECORDS):
+                raise Refused(403, "This token only reads; make one whose scope is screen or owner.")
+            role = Role.REVIEWER if known.scope is Scope.SCREEN else known.person.role
+            return Visitor(known.person.name, role, "", address=address_of(request))
         if not self.must_log_in(review_of(request)):
             if self.entrance is not None and not self.entrance.knows(request):
                 return None
-            return Visitor(self._only_user, Role.OWNER, self.csrf("only user"))
+            return Visitor(self._only_user, Role.OWNER, self.csrf("only user"), address=address_of(request))
         token = request.cookies.get(self.door.cookie, "")
         session = self.project.people.session(token) if token else None
-        if session is None or session.ended_at is not None:
+        if session is None or session.ended_at is not None or session.person.withdrawn_at is not None:
             return None
         now = datetime.now(UTC)
         if now - session.last_seen > _IDLE or now - session.created_at > _LONGEST:
@@ -124,7 +141,7 @@ class Access:
             return None
         if now - session.last_seen > _TOUCH:
             self.project.people.touch_session(token)
-        return Visitor(session.person.name, session.person.role, self.csrf(token), token)
+        return Visitor(session.person.name, session.person.role, self.csrf(token), token, address_of(request))
 
     def csrf(self, of: str) -> str:
         """Return what a change must bring along to come from a page that was made for this session."""
@@ -137,16 +154,18 @@ class Access:
 
     # -- passwords ----------------------------------------------------------------------------
 
-    def hashed(self, password: str) -> str:
-        """Return a password's hash.
+    def hashed(self, password: str, name: str) -> str:
+        """Return the hash of a password that a person chooses.
 
         Raises
         ------
         InputError
-            When it is too short to be one, or too long.
+            When it is too short to be one, too long, or easy to guess.
         """
         if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
             raise InputError(f"A password has {LEAST_PASSWORD} to {MOST_PASSWORD:,} characters; choose another.")
+        if why := _easy_to_guess(password, name):
+            raise InputError(f"This password is easy to guess. {why} Four words that nothing joins are a good one.")
         with self._looking():
             return self._hasher.hash(password)
 
@@ -170,7 +189,7 @@ class Access:
                 return False
         return right and known is not None
 
-    def log_in(self, name: str, password: str, address: str, device: str = "") -> tuple[str, str]:
+    def log_in(self, name: str, password: str, address: str, device: str = "", code: str = "") -> tuple[str, str]:
         """Let a person in who gives the right password.
 
         Parameters
@@ -180,6 +199,8 @@ class Access:
             From where.
         device : str
             What the browser kept of an earlier log-in.
+        code : str
+            Of the second factor, where the person has one.
 
         Returns
         -------
@@ -189,7 +210,8 @@ class Access:
         Raises
         ------
         Refused
-            When the name or the password is wrong, or too many attempts failed.
+            When the name, the password or the code is wrong, too many attempts failed, or the person's access was
+            withdrawn.
         """
         person, folded = self.project.people.named(name), name.casefold()
         counted: dict[tuple[str, ...], Limit]
@@ -202,10 +224,39 @@ class Access:
                 ("from", source): PER_ADDRESS,
                 ("name", folded): PER_NAME,
             }
-        self.check(counted, lambda: self.is_password(person, password), "The name or the password is wrong.", 401)
+        wrong = "The name, the password or the code is wrong." if code else "The name or the password is wrong."
+
+        def is_right() -> bool:
+            # The code is not looked at, and so not used up, before the password is right.
+            return self.is_password(person, password) and person is not None and self._is_code(person, code)
+
+        try:
+            self.check(counted, is_right, wrong, 401)
+        except Refused as refused:
+            if refused.status == 401:
+                self.project.people.note(AccessKind.FAILED, By(name, address))
+                _log.warning("failed log-in for %r from %s", name[:200], address)
+            raise
         if person is None:  # nobody's password is right
-            raise Refused(401, "The name or the password is wrong.")
-        return self.project.people.start_session(person.name), self.device_of(person)
+            raise Refused(401, wrong)
+        if person.withdrawn_at is not None:
+            raise Refused(403, "Your access to this review was withdrawn; ask one of its owners.")
+        _log.info("log-in of %r from %s", person.name, address)
+        return self.project.people.start_session(person.name, address=address), self.device_of(person)
+
+    def _is_code(self, person: Person, code: str) -> bool:
+        return person.totp_secret is None or self.uses_code(person, person.totp_secret, code)
+
+    def uses_code(self, person: Person, secret: str, code: str) -> bool:
+        """Tell whether a code is the second factor's of now, or of the half minute before or after; it works once."""
+        import pyotp
+
+        totp, digits = pyotp.TOTP(secret), "".join(code.split())
+        now = totp.timecode(datetime.now(UTC))
+        for step in (now - 1, now, now + 1):
+            if hmac.compare_digest(totp.generate_otp(step).encode(), digits.encode("utf-8", "replace")):
+                return self.project.people.use_second_factor(person.name, step)
+        return False
 
     def check(
         self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int
@@ -238,10 +289,44 @@ class Access:
         key = (person.password_hash or "").encode()
         return f"{nonce}.{hmac.new(key, f'device {nonce}'.encode('utf-8', 'replace'), hashlib.sha256).hexdigest()}"
 
-    def invite(self, name: str, role: Role, base: str) -> str:
+    def invite(self, name: str, role: Role, base: str, by: By) -> str:
         """Return the address by which a person can come in once."""
-        token = self.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS))
+        token = self.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS), by=by)
         return f"{base.rstrip('/')}/join/{quote(token, safe='')}"
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request came from, as far as the server knows it."""
+    return request.client.host if request.client else ""
+
+
+def _easy_to_guess(password: str, name: str) -> str:
+    """Say why a password is easy to guess; "" where it is not."""
+    from zxcvbn import zxcvbn
+
+    found = zxcvbn(password[:_LOOKED_AT], user_inputs=[name, "triage"])
+    if found["guesses"] >= _LEAST_GUESSES:
+        return ""
+    return str(found["feedback"]["warning"]) or "It is made of few common parts."
+
+
+def new_secret() -> str:
+    """Return a new secret of a second factor."""
+    import pyotp
+
+    return pyotp.random_base32()
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether a text may be the secret of a second factor: 160 bits or more in base 32."""
+    return re.fullmatch("[A-Z2-7]{32,64}", text) is not None
+
+
+def code_address(secret: str, name: str, review: str) -> str:
+    """Return the address by which an app on a phone takes a second factor in."""
+    import pyotp
+
+    return str(pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=f"triage {review}"))
 
 
 def review_of(request: Request) -> Snapshot:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import bundled, intake
 from ..errors import InputError
-from ..project import Project, Role
+from ..project import By, Project, Role
 from ..whole import written_whole
 from . import pages
 from .gate import Gate, ServerOrigin
@@ -134,7 +134,7 @@ class Front:
         """Return a link by which somebody joins the review that is open."""
         if self._review is None:
             raise ValueError("no review is open")
-        link: str = self._review.state.access.invite(name, role, base)
+        link: str = self._review.state.access.invite(name, role, base, By(name))
         return link
 
     def close(self) -> None:

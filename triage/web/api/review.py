@@ -25,7 +25,7 @@ from ...errors import InputError
 from ...flow import flow
 from ...log import Kind
 from ...log.printing import event_as_json
-from ...project import Role, Snapshot
+from ...project import AccessKind, Role, Snapshot
 from ..access import Visitor
 from .common import Anyone, Owner, Review, StageName, project_of, router
 
@@ -191,6 +191,7 @@ def export(
     """Write records with every imported field and the decisions of all reviewers."""
     stage_name = review.stage_name(stage or None)
     name = f"{'-'.join(only or ['all'])}.{format}"
+    _note_export(request, review, who, name)
     return _made(
         lambda path: intake.export(review, path, only=only or (), stage_name=stage_name), name, _EXPORTS[format]
     )
@@ -207,11 +208,18 @@ def report_file(
     """Write the report (html), the flow figure (svg, png, pdf) or its counts for PRISMA2020 (csv)."""
     stage_name = review.stage_name(stage or None)
     name = {"html": "report.html", "csv": "prisma.csv"}.get(format, f"flow.{format}")
+    _note_export(request, review, who, name)
     return _made(
         lambda path: report.write_report(review, path, request.app.state.statuses.of(review, stage_name)),
         name,
         _FIGURES[format],
     )
+
+
+def _note_export(request: Request, review: Snapshot, who: Visitor, name: str) -> None:
+    """Write into the access log who took what out, where people log in."""
+    if review.people:
+        project_of(request).people.note(AccessKind.EXPORTED, who.by, note=name)
 
 
 def _made(write: Callable[[Path], object], name: str, media_type: str) -> FileResponse:
@@ -240,4 +248,5 @@ def log(
     most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
 ) -> dict[str, object]:
     """Return events of the log, in its order, after number `since`."""
+    _note_export(request, review, who, f"log, after event {since}")
     return {"events": [event_as_json(e) for e in review.events_between(since)[:most]]}

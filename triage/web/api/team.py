@@ -13,7 +13,7 @@ from ...project import Role, Snapshot
 from ...second_look import ask_for_second_looks, price_of_second_looks, second_looks
 from ..access import Visitor
 from ..reading import line
-from .common import LISTED, Adjudicator, Anyone, RecordId, Review, StageName, desk_of, listed, project_of, router
+from .common import LISTED, Adjudicator, Anyone, Owner, RecordId, Review, StageName, desk_of, listed, project_of, router
 
 
 class Settlement(BaseModel):
@@ -31,6 +31,12 @@ class Settlement(BaseModel):
 def viewer_of(review: Snapshot, who: Visitor) -> str | None:
     """Return who asks for conflicts; None where nobody has an account, and one person sees all."""
     return who.name if review.people else None
+
+
+@router.get("/access", tags=["team"])
+def access(request: Request, who: Owner) -> dict[str, object]:
+    """Return the access log: who came in or tried to, and what was done about access."""
+    return as_json({"access": project_of(request).people.access_log()})
 
 
 @router.get("/second-look", tags=["team"])
