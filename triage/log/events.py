@@ -17,6 +17,8 @@ class Origin(StrEnum):
     AUDIT = "audit"
     CHOSEN = "chosen"
     IMPORTED = "imported"
+    ASSIGNED = "assigned"  # to this reviewer by a person, who found it by a search
+    BULK = "bulk"  # of a decision: on what a search found, nobody having read it; the record was not shown
 
 
 class Kind(StrEnum):
@@ -32,6 +34,7 @@ class Kind(StrEnum):
     OTHER_STUDY = "other_study"  # a person said that record_id and other_id are reports of two studies
     REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
     STAYS = "stays"  # a person rejected a proposed removal of record_id
+    ASSIGNED = "assigned"  # a person gave record_id to the reviewer that `reason` names, to be judged at a stage
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
     PLAN = "plan"  # an audit permutation was committed for a stage
     SECOND_LOOK_PLAN = "second_look_plan"  # a permutation of excluded records was committed, to be judged again
@@ -64,6 +67,11 @@ class Event:
     ranking_id: int | None = None
     other_id: int | None = None
     undoes: int | None = None
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it excludes a record that its reviewer has not read: what a search found was excluded at once."""
+        return self.kind is Kind.DECISION and self.origin is Origin.BULK
 
     @property
     def about(self) -> int:
