@@ -167,7 +167,7 @@ def _given(event: Event) -> GivenDecision:
         reviewer=event.reviewer,
         label=str(event.label),
         reason=event.reason,
-        note=event.note,
+        note=event.remark,
         decided_at=event.at.isoformat(timespec="seconds"),
     )
 
@@ -198,7 +198,8 @@ def settle(
 def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: float = 0.95) -> TeamAgreement:
     """Return how well the reviewers agree at a stage.
 
-    The newest decision of each reviewer on each record is compared. A settlement does not count as one.
+    The newest decision of each reviewer on each record is compared. Neither a settlement counts as one, nor an exclusion
+    by somebody who has not read the record.
     `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include, since both
     pass a record on. `calibration` is of the protocol's calibration round only.
 
@@ -218,7 +219,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     for row, events in zip(stage.rows_of(by_record).tolist(), by_record.values(), strict=True):
         if row >= 0:
             for e in events:  # by age: where a copy was judged apart before it was linked, the newest counts
-                if e.label is not None:
+                if e.label is not None and not e.is_unread:
                     labels[row, column[e.reviewer]] = codes[e.label]
     calibration = None
     if protocol.calibration:

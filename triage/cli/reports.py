@@ -56,6 +56,8 @@ def status(
         Price        random draws that any method would need for a certificate, by target
         Labels       what second looks say of wrong decisions
         Machine      what a machine would leave unread, and what people found when they read some of it
+        Unread       what was excluded unread because a search found it, by whom and when
+        Assigned     records assigned to each person, and how many of them they have judged
         Attention    how often a known relevant record was recognized when it was shown again
         Rules        each stopping rule: stop or go on, its promise, why; * is the protocol's
         Verdict      what the protocol's rule says

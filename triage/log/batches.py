@@ -75,12 +75,7 @@ def exclusions(events: Sequence[Event], live: CurrentState) -> list[Exclusion]:
         if e.is_unread:
             made.setdefault((e.stage, e.reviewer, e.note, e.at), []).append(e)  # what was logged at once has one time
     return [
-        Exclusion(
-            given[0],
-            len(given),
-            tuple(e for e in given if _is_in_force(e, live)),
-        )
-        for given in made.values()
+        Exclusion(given[0], len(given), tuple(e for e in given if _is_in_force(e, live))) for given in made.values()
     ]
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from .labels import Label
 
+UNREAD = "excluded unread, found by a search"
+
 
 class Origin(StrEnum):
     """How a record came before the reviewer."""
@@ -72,6 +74,11 @@ class Event:
     def is_unread(self) -> bool:
         """Whether it excludes a record that its reviewer has not read: what a search found was excluded at once."""
         return self.kind is Kind.DECISION and self.origin is Origin.BULK
+
+    @property
+    def remark(self) -> str:
+        """The note as people read it: of what was excluded unread, how it was found."""
+        return f"{UNREAD}: {self.note}" if self.is_unread else self.note
 
     @property
     def about(self) -> int:

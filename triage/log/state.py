@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -270,35 +270,17 @@ class LogFold:
             lowest = {id(members): min(members) for members in self._groups.values()}
             self._duplicates = {i: root for i, members in self._groups.items() if (root := lowest[id(members)]) != i}
         for e in newer:
-            if e.kind is Kind.SETTLED and e.seq not in self._undone and e.record_id is not None:
-                self._settled.setdefault((e.stage, e.record_id), []).append(e)
-            elif e.kind is Kind.ATTACHED and e.seq not in self._undone and e.record_id is not None:
-                self._attached.setdefault(e.record_id, []).append(e)
-            elif e.kind is Kind.ASSIGNED and e.seq not in self._undone and e.record_id is not None:
-                self._assigned.setdefault((e.stage, e.record_id), []).append(e)
-            elif e.kind is Kind.MACHINE:
+            if e.kind is Kind.MACHINE:
                 self._machines.setdefault(e.reviewer, []).append(e)
-            elif e.kind is Kind.SOURCE and e.seq not in self._undone:
-                self._sources.setdefault(json.loads(e.note)["file"], []).append(e)
-            elif e.kind is Kind.STOP and e.seq not in self._undone:
-                self._stops.setdefault(e.stage, []).append(e)
+            elif e.seq not in self._undone and (place := self._place_of(e)) is not None:
+                place[0].setdefault(place[1], []).append(e)
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.kind is Kind.STOP:
-                _take_out(self._stops, e.stage, e)
-            elif e.kind is Kind.SOURCE:
-                _take_out(self._sources, json.loads(e.note)["file"], e)
-            elif e.record_id is None:
-                continue
-            elif e.kind is Kind.TAG:
-                _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
-            elif e.kind is Kind.SETTLED:
-                _take_out(self._settled, (e.stage, e.record_id), e)
-            elif e.kind is Kind.ATTACHED:
-                _take_out(self._attached, e.record_id, e)
-            elif e.kind is Kind.ASSIGNED:
-                _take_out(self._assigned, (e.stage, e.record_id), e)
+            if e.kind is Kind.TAG:
+                _take_out(self._tags, (e.stage, e.about, e.reviewer), e)
+            elif (place := self._place_of(e)) is not None:
+                _take_out(*place, e)
         # All at once, however many were taken back together: what is left of each is found by one pass over the log.
         for event_kind in _JUDGING:
             gone = [e for e in taken_back if e.kind is event_kind]
@@ -307,6 +289,21 @@ class LogFold:
                     self._judged[event_kind].pop((e.stage, member, e.reviewer), None)
             if gone:
                 self._judged[event_kind].update(self._without(gone))
+
+    def _place_of(self, e: Event) -> tuple[dict[Any, list[Event]], object] | None:
+        """Return where an event of a kind that nothing but an undo takes away is kept, and under which key."""
+        match e.kind:
+            case Kind.SETTLED:
+                return self._settled, (e.stage, e.about)
+            case Kind.ATTACHED:
+                return self._attached, e.about
+            case Kind.ASSIGNED:
+                return self._assigned, (e.stage, e.about)
+            case Kind.SOURCE:
+                return self._sources, json.loads(e.note)["file"]
+            case Kind.STOP:
+                return self._stops, e.stage
+        return None
 
     def without(self, event: Event) -> dict[tuple[str, int, str], Event]:
         """Return what its reviewer has decided on its duplicate group at its stage but for a decision.

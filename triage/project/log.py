@@ -148,9 +148,7 @@ class Log:
             # Read while nobody else can write, so that nothing is taken back twice.
             live = self._reader.live()
             rows += [
-                taken_back(e, reviewer)
-                for e in in_place_of
-                if live.decisions.get((e.stage, e.about, e.reviewer)) == e
+                taken_back(e, reviewer) for e in in_place_of if live.decisions.get((e.stage, e.about, e.reviewer)) == e
             ]
             for person, theirs in wanted.items():
                 rows += _retagged(live, stage, person, theirs)

@@ -164,7 +164,7 @@ def _is_proven(review: Snapshot, stage_name: str) -> Callable[[History], bool]:
         if policy is not None and policy.fixed is not None:
             sample = policy.fixed.sample(evidence)
             return sample is not None and len(sample.y) >= sample.size
-        return recall.is_certified(evidence, stopping.target, stopping.confidence, weights)
+        return recall.certificate(evidence, stopping.target, stopping.confidence, weights).certified
 
     return is_proven
 

@@ -23,6 +23,7 @@ from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..formats import COLUMNS
+from ..found import Wanted
 from ..key_papers import in_words as papers_in_words
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
@@ -37,16 +38,7 @@ from .access import INVITATION_DAYS, LEAST_PASSWORD, Access, Visitor, adjudicato
 from .api.common import desk_of, project_of
 from .api.files import Questions
 from .api.full_texts import attachments_of, missing_full_texts
-from .api.records import (
-    Source,
-    TagName,
-    Wanted,
-    Words,
-    history as history_of,
-    own_decisions,
-    search_results,
-    shown_record,
-)
+from .api.records import Source, TagName, Words, history as history_of, own_decisions, search_results, shown_record
 from .api.review import Statuses, StopRequest, outlook, paces, stop, take_stop_back
 from .api.team import (
     Asked,

@@ -31,6 +31,7 @@ from .common import (
     desk_of,
     desks_of,
     project_of,
+    read_by,
     router,
 )
 from .full_texts import attachments_of
@@ -224,7 +225,7 @@ def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> di
                 {
                     **as_json(one),
                     "files": files[i],
-                    "decision": decision_as_json(desk.mine(live, i)),
+                    "decision": decision_as_json(read_by(desk.mine(live, i))),
                     "suggestions": desk.suggestions(live, i, blind=review.protocol.machines.blind),
                     "same_study": beside(request, review, who, desk.stage_name, i),
                 }
