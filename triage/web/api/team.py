@@ -162,18 +162,18 @@ class Assigned(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stage: str = Field("", max_length=200)
+    stage: str = Field(default="", max_length=200)
     people: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=100)
     top: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=assigning.MOST_AT_ONCE,
         description="So many of the ranking's next; with a search, of what it finds.",
     )
-    q: str = Field("", max_length=300)
-    source: str = Field("", max_length=300)
-    tag: str = Field("", max_length=200)
-    each: int = Field(1, ge=1, le=10, description="To how many of them each record is assigned.")
+    q: str = Field(default="", max_length=300)
+    source: str = Field(default="", max_length=300)
+    tag: str = Field(default="", max_length=200)
+    each: int = Field(default=1, ge=1, le=10, description="To how many of them each record is assigned.")
 
 
 class AssignmentsBack(BaseModel):
@@ -181,7 +181,7 @@ class AssignmentsBack(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stage: str = Field("", max_length=200)
+    stage: str = Field(default="", max_length=200)
     reviewer: str = Field(min_length=1, max_length=200)
 
 
