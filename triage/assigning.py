@@ -25,7 +25,7 @@ class AssignedTo:
     reviewer : str
     assigned : int
     done : int
-        Of these, the records that they have judged.
+        Of these, the records that they have decided on.
     """
 
     reviewer: str
@@ -63,8 +63,8 @@ def assigned(review: Snapshot, stage_name: str | None = None, *, viewer: str | N
     is_blind = viewer is not None and review.protocol.reviewers_per_record > 1
     judged = {
         (stage.live.kept(record_id), who)
-        for (name, record_id, who), e in stage.live.decisions.items()
-        if name == stage.name and not e.is_unread
+        for name, record_id, who in stage.live.decisions
+        if name == stage.name
     }
     counted: dict[str, list[int]] = {}
     given = stage.live.assigned_at(stage.name)

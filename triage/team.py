@@ -212,7 +212,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     protocol = review.protocol
     stage = review.stage(stage_name)
     by_record = visible(stage.live, stage.name, "", reviewers_per_record=1)
-    reviewers = sorted({e.reviewer for events in by_record.values() for e in events})
+    reviewers = sorted({e.reviewer for events in by_record.values() for e in events if not e.is_unread})
     column = {name: i for i, name in enumerate(reviewers)}
     codes = {label: i for i, label in enumerate(Label)}
     labels = np.full((len(stage.record_ids), len(reviewers)), -1)

@@ -284,12 +284,14 @@ class ProjectJournal:
 
     def left_behind(self, row: int) -> bool:
         now = datetime.now(UTC)
-        judged = self._voters(row)
+        judged, takers = self._voters(row), self._takers.get(row, {})
+        if set(self._assigned_to.get(row, ())) - takers.keys() - {self._reviewer}:
+            return False  # it waits for those to whom it is assigned
         return all(
             who in judged
             or who == self._reviewer
             or (now - self._last_at[who]).total_seconds() > (_AWAY_SECONDS if on_screen else _AWAY_WITH_FILE_SECONDS)
-            for who, on_screen in self._takers.get(row, {}).items()
+            for who, on_screen in takers.items()
         )
 
     def news(self) -> Assignment | None:
