@@ -61,11 +61,7 @@ def assigned(review: Snapshot, stage_name: str | None = None, *, viewer: str | N
     """Return what is assigned at a stage, by person; to a viewer who is blind only their own."""
     stage = review.stage(stage_name)
     is_blind = viewer is not None and review.protocol.reviewers_per_record > 1
-    judged = {
-        (stage.live.kept(record_id), who)
-        for name, record_id, who in stage.live.decisions
-        if name == stage.name
-    }
+    judged = {(stage.live.kept(record_id), who) for name, record_id, who in stage.live.decisions if name == stage.name}
     counted: dict[str, list[int]] = {}
     given = stage.live.assigned_at(stage.name)
     for (record_id, to), row in zip(given.items(), stage.rows_of(given).tolist(), strict=True):

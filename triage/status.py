@@ -410,8 +410,8 @@ def _of_unread(unread: int, promise: str) -> str:
     """Say what records that were excluded unread mean for the numbers."""
     said = (
         f"{plural(unread, 'record')} {was_were(unread)} excluded unread, because a search found "
-        f"{agree(unread, 'it', 'them')}. The certificate counts {agree(unread, 'it', 'them')} as unscreened, so that its bound "
-        "holds whatever is among them, and so does the forecast; random draws still come from them."
+        f"{agree(unread, 'it', 'them')}. The certificate and the forecast count {agree(unread, 'it', 'them')} as unscreened, "
+        "so the bound holds whatever the search found; random draws still come from there."
     )
     if promise == "certificate":
         return said

@@ -372,7 +372,8 @@ def log(review: Review, as_json: AsJson = False) -> None:
 
     Tab-separated, or with --json as one object. Events are only ever added:
 
-    shown (to a reviewer, or handed out), decision, settled (a conflict, by a person), tag, attached (a PDF);
+    shown (to a reviewer, or handed out), assigned (to a person), decision, settled (a conflict, by a person), tag,
+        attached (a PDF);
     duplicate, apart (a person says: no copy), same_study, other_study (a person says: reports of one study, of two),
     removal (before screening), stays (a person says: not removed);
     plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
@@ -392,9 +393,11 @@ def log(review: Review, as_json: AsJson = False) -> None:
         record_id   the record
         reviewer    who did it
         label       include, exclude or maybe
-        reason      the code of an exclusion's reason, or a tag, a removal's limit, a link's likeness
+        reason      the code of an exclusion's reason, or a tag, a removal's limit, a link's likeness, to whom a
+                    record is assigned
         note        what the reviewer wrote, or what a program has to know of the event
-        origin      how the record came up: prior, ranked, audit, chosen or imported
+        origin      how the record came up: prior, ranked, audit, chosen, imported or assigned;
+                    bulk where it was excluded unread
         pool_size   how many records were unscreened when it was drawn
         ranking_id  the ranking that brought it up
         other_id    the other record of a link

@@ -300,7 +300,6 @@ def search(
         "more": more,
         "act": act if offered is not None and (act == "exclude" or who.may(Role.OWNER)) else "",
         "offered": offered,
-        "key": secrets.token_hex(16),
         "reasons": review.asked(desk.stage_name).reasons,
         "names": _names(review),
         "excluded": next((one for one in made if one["event"] == done), None),
@@ -314,7 +313,6 @@ def found_excluded(
     request: Request,
     review: Review,
     who: Posted,
-    key: Text,
     sure: Annotated[Literal["yes"], Form()],
     confirmed: Annotated[int, Form(ge=1, le=screening.MOST_AT_ONCE)],
     stage: Text = "",
@@ -324,9 +322,12 @@ def found_excluded(
     reason: Text = "",
 ) -> Response:
     """Exclude what a search finds."""
+    key = secrets.token_hex(16)  # sent twice, a form finds nothing left to exclude, and shows what it did at first
     given = Exclusion(key=key, stage=stage, q=q, source=source, tag=tag, reason=reason, confirmed=confirmed)
     made = exclude(request, review, who, given)
-    asked = {"stage": stage, "q": q, "source": source, "tag": tag, "done": made["event"] or 0}
+    before = exclusions_of(project_of(request).snapshot(), review.stage_name(stage or None), who)
+    done = next((one["event"] for one in before if (one["query"], one["reviewer"]) == (made["read_as"], who.name)), 0)
+    asked = {"stage": stage, "q": q, "source": source, "tag": tag, "done": done}
     return RedirectResponse(f"/search?{urlencode(asked)}", 303)
 
 
