@@ -427,6 +427,27 @@ def test_who_reads_for_an_audit_what_they_excluded_unread_is_told_of_no_other_vo
     assert ("abstract", target, "bob") not in as_ann.live.decisions
 
 
+def test_an_exclusion_unread_confirms_no_reading_as_a_second_look_would(review):
+    project = review(24, TWO)
+    project.log.decide("abstract", [{"record_id": i, "label": EXCLUDE} for i in (2, 3)], reviewer="ann")
+    project.log.decide("abstract", [{"record_id": 3, "label": EXCLUDE}], reviewer="bob")
+    screening.exclude_found(project, STEEL, reviewer="bob")
+    looks = Looks.of(project.snapshot())
+    assert (looks.awaits(2), looks.awaits(3)) == (True, False)
+    assert dict(zip(looks.record_ids, looks.corrections().confirmed.tolist(), strict=True)) == {2: False, 3: True}
+
+
+def test_what_somebody_is_reading_is_not_open_to_a_second_reader_because_it_was_excluded_unread(review):
+    project = review(24)
+    screening.exclude_found(project, STEEL, reviewer="bob")
+    project.log.show("abstract", [2], [Origin.AUDIT], [24], reviewer="ann")
+    with (
+        screening.open_session(project, reviewer="carl", background=False) as (session, _),
+        pytest.raises(InputError, match="have taken this record"),
+    ):
+        session.decide(1, INCLUDE)
+
+
 # -- the command -------------------------------------------------------------------------------
 
 

@@ -195,8 +195,7 @@ def doubts(
     for (name, record_id, who), event in stage.live.decisions.items():
         if name == stage.name and not event.is_unread:
             by.setdefault(stage.live.kept(record_id), set()).add(who)
-    settled, unread = stage.consensus.settled, stage.consensus.unread
-    agreed = {r: label for r, label in stage.consensus.labels.items() if r not in settled and r not in unread}
+    agreed = {r: label for r, label in stage.consensus.labels.items() if r not in stage.consensus.settled}
     ids = [r for r in agreed if len(by.get(r, ())) == asked]
     rows = stage.rows_of(ids)
     here = [(r, row) for r, row in zip(ids, rows.tolist(), strict=True) if row >= 0 and np.isfinite(held_out[row])]
