@@ -8,12 +8,14 @@ import pytest
 import typer
 from conftest import PROTOCOL, Log
 from screening_helpers import answer
+from web_helpers import alone, csrf, decided, joined, opened, team_app
 
 from triage import cli, intake, recall, report, screening, status, team
 from triage.errors import InputError
 from triage.flow import flow
 from triage.found import Wanted, excludable, excluded_unread
 from triage.log import Kind, Label, LogFold, Origin, exclusions, fold, visible
+from triage.project import Role
 from triage.ranking import answers
 from triage.ranking.review import final_labels, newest_ranking_of
 from triage.report import words
@@ -446,6 +448,46 @@ def test_what_somebody_is_reading_is_not_open_to_a_second_reader_because_it_was_
         pytest.raises(InputError, match="have taken this record"),
     ):
         session.decide(1, INCLUDE)
+
+
+# -- programs ----------------------------------------------------------------------------------
+
+
+def test_a_program_excludes_once_for_a_key_and_takes_back_its_own(review):
+    project = review(24, TWO)
+    app = team_app(project)
+    names = {"olga": Role.OWNER, "rita": Role.REVIEWER, "rosa": Role.REVIEWER}
+    olga, rita, rosa = (joined(app, name, role) for name, role in names.items())
+    told = rita.get("/api/search?q=steel&count=true").json()
+    assert (told["read_as"], told["at_stage"], told["to_judge"]) == ("steel", 12, 12)
+    assert "to_judge" not in rita.get("/api/search?q=steel").json()
+    asked = {"key": "exclude-0001", "q": "steel", "confirmed": 11}
+    refused = rita.post("/api/exclusions", headers=csrf(rita), json=asked)
+    assert refused.status_code == 422 and "more than the 11" in refused.json()["detail"]
+    asked["confirmed"] = 12
+    first, again = (rita.post("/api/exclusions", headers=csrf(rita), json=asked) for _ in range(2))
+    assert first.status_code == 200 and first.json() == again.json() and first.json()["excluded"] == 12
+    assert len([e for e in project.log.events() if e.is_unread]) == 12
+    (mine,) = rita.get("/api/exclusions").json()["exclusions"]
+    assert mine["event"] == first.json()["event"] and rosa.get("/api/exclusions").json() == {"exclusions": []}
+    assert olga.get("/api/exclusions").json()["exclusions"] == [mine]
+    found = rita.get("/api/history?label=unread").json()
+    assert found["total"] == 12 and found["decisions"][0]["decision"]["unread"] is True
+    back = {"event": mine["event"]}
+    assert rosa.post("/api/exclusions/take-back", headers=csrf(rosa), json=back).status_code == 422
+    assert len(rita.post("/api/exclusions/take-back", headers=csrf(rita), json=back).json()["taken_back"]) == 12
+    assert not project.live().decisions
+
+
+def test_a_draw_that_was_excluded_unread_comes_without_that_decision(review, monkeypatch):
+    monkeypatch.setattr("triage.screening.opening._policy", lambda project: lambda history: Origin.AUDIT)
+    with review(24) as project, alone(project) as ann:
+        screening.exclude_found(project, Wanted("peer OR bridges OR soil"), reviewer="ann")
+        first = opened(ann)[0]
+        assert first["decision"] is None
+        same = decided(ann, first["record_id"], "exclude", "key-00000001", note="peer or bridges or soil")
+        assert same.status_code == 200  # the same label and note, by somebody who has read it: written all the same
+        assert not project.live().decisions["abstract", first["record_id"], "ann"].is_unread
 
 
 # -- the command -------------------------------------------------------------------------------

@@ -124,8 +124,8 @@ def assign(
             f"Each record can be assigned to 1 to {min(len(people), needed)} of {plural(len(people), 'person', 'people')}, as "
             f"the protocol asks for {plural(needed, 'reviewer')} a record; {each} is not among these."
         )
-    if wanted is not None and wanted.says_nothing:
-        raise InputError("A search that says nothing finds every record; give it a word that can be found.")
+    if wanted is not None:
+        wanted.check()
     if wanted is None and top is None:
         raise InputError("Say which records: so many of the ranking's next, or a search.")
     if wanted is None or top is not None:

@@ -34,6 +34,16 @@ class Wanted:
         """Whether every record would be found."""
         return parse(self.words).is_empty and not (self.source or self.tag)
 
+    def check(self) -> None:
+        """Refuse a search that says nothing.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.says_nothing:
+            raise InputError("A search that says nothing finds every record; give it a word that can be found.")
+
     @property
     def read_as(self) -> str:
         """How it was read, for the log and for whoever typed it."""
@@ -86,8 +96,7 @@ def excludable(review: Snapshot, wanted: Wanted, *, reviewer: str, stage_name: s
     InputError
         When the search says nothing, so that it would find every record, or there is no such stage.
     """
-    if wanted.says_nothing:
-        raise InputError("A search that says nothing finds every record; give it a word that can be found.")
+    wanted.check()
     protocol = review.protocol
     stage = review.stage(stage_name, viewer=reviewer)
     here = set(stage.record_ids.tolist())

@@ -77,7 +77,7 @@ def exclude_found(
     codes = [one.code for one in asked.reasons]
     if reason and codes and reason not in codes:
         raise InputError(f"{reason!r} is not a reason to exclude at this stage; choose one of {', '.join(codes)}.")
-    excludable(project.snapshot(), wanted, reviewer=reviewer, stage_name=stage_name)  # before anything is committed
+    wanted.check()  # before anything is committed
     commit_audit(project, stage_name)
     with project.turn():
         review = project.snapshot()

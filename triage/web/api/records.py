@@ -200,7 +200,7 @@ class ExclusionBack(BaseModel):
 
 def exclusions_of(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, object]]:
     """Return the exclusions that a visitor can take back: an owner everybody's, others their own."""
-    found = excluded_unread(review, stage_name)
+    found = excluded_unread(review, stage_name, viewer=who.viewer)
     return [as_json(one) for one in found if who.may(Role.OWNER) or one.reviewer == who.name]
 
 

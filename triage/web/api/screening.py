@@ -204,11 +204,11 @@ def _changed(project: Project, who: Visitor, change: Callable[[Protocol], tuple[
 def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
-    `counts` says what is screened, found relevant, excluded unread and left by now, as far as the reviewer's own decisions and records
-    that are done allow; `recall` what was certified so many decisions ago; `state` both in one line. While the session
-    is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
-    there are none before the reviewer has decided on the record. When `protocol_version` changes, so may what `session`
-    answers.
+    `counts` says what is screened, found relevant, excluded unread and left by now, as far as the reviewer's own
+    decisions and records that are done allow; `recall` what was certified so many decisions ago; `state` both in one
+    line. While the session is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the
+    protocol says otherwise there are none before the reviewer has decided on the record. When `protocol_version`
+    changes, so may what `session` answers.
     """
     return queue_of(request, desk_of(request, review, who, stage), review, who)
 
