@@ -36,7 +36,7 @@ LEVELS = {
     2: {"project"},
     3: {"ranking.review", "ranking.answers", "flow", "second_look", "session_state", "status", "report", "team"}
     | {"intake", "screening", "simulation", "fulltext", "screeners", "stops", "stopping", "suggesting", "studies"}
-    | {"highlights", "key_papers"},
+    | {"highlights", "key_papers", "found", "assigning"},
     4: {"terminal", "web", "demo", "interface"},
     5: {"cli"},
     6: {"__main__"},
@@ -61,6 +61,11 @@ SIDEWAYS = {
     ("stopping", "session_state"),
     ("status", "stops"),
     ("status", "key_papers"),
+    ("status", "found"),
+    ("screening", "found"),
+    ("assigning", "found"),
+    ("assigning", "ranking.review"),
+    ("status", "assigning"),
     ("status", "flow"),
     ("status", "second_look"),
     ("stopping", "second_look"),

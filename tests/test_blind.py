@@ -41,7 +41,7 @@ def told(app, visitor, records, pdf, stages):
         for stage in stages:
             asked = {"stage": stage}
             if path.endswith("/search"):
-                asked["q"] = "study"
+                asked |= {"q": "study OR peer", "act": "exclude", "count": True}
             elif path == "/api/attachments":
                 asked["record_id"] = target
             elif path.startswith("/records/"):

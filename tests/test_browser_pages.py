@@ -11,12 +11,15 @@ from browser_helpers import (
     pdf,
     sent,
     served,
+    standing,
     title,
     viewed,
 )
 from conftest import PROTOCOL
 
-from triage import intake
+from triage import intake, screening
+from triage.found import Wanted
+from triage.log import Label
 
 browser, window = a_browser, a_window
 
@@ -214,3 +217,91 @@ def test_files_are_imported_by_drag_and_drop(review, window):
         assert project.snapshot().files[-1].source == "Embase, searched 12 March"
         assert "1 announced = 1 kept + 0 already there + 0 problems" in page.locator("#report").inner_text()
         assert project.records.count() == 13
+
+
+def test_what_a_search_finds_is_excluded_unread_and_taken_back(review, window):
+    protocol = PROTOCOL + '\n[[stages]]\nname = "abstract"\nreasons = [{ code = "STEEL", text = "Of steel" }]\n'
+    with review(60, protocol) as project, served(project) as (base, _):
+        project.log.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")
+        page = window(base)
+        page.goto("/search?q=steel")
+        page.get_by_role("link", name="Exclude all that is found, unread").click()
+        offered = page.locator("#exclude")
+        assert "“steel” finds 30 records; 29 of them are still to be judged by you." in offered.inner_text()
+        assert faults(page) == []
+        # Without the tick nothing is sent.
+        page.get_by_role("button", name="Exclude 29 unread").click()
+        assert page.url.endswith("act=exclude") and len(project.live().decisions) == 1
+        page.get_by_label("Reason to exclude").select_option("STEEL")
+        page.get_by_label("Yes, exclude 29 records that nobody has read").check()
+        page.get_by_role("button", name="Exclude 29 unread").click()
+        assert page.get_by_role("status").first.inner_text() == "29 records were excluded unread."
+        unread = project.stage().consensus.unread
+        assert len(unread) == 29 and {e.reason for e in project.live().decisions.values() if e.is_unread} == {"STEEL"}
+        assert "unread, found by a search" in page.locator("ul.records").inner_text() and faults(page) == []
+        # They are told apart on every page, and their form has no label chosen.
+        page.goto("/overview")
+        assert "29 records are excluded because a search found them" in page.locator("#unread").inner_text()
+        assert "29 more excluded unread" in page.locator(".tiles").inner_text()
+        assert page.get_by_text("of these, found by a search and not read", exact=True).count() == 1
+        page.goto("/history?label=unread")
+        assert "29 decisions" in page.get_by_role("status").inner_text() and faults(page) == []
+        page.goto(f"/records/{min(unread)}")
+        assert page.locator("#said").inner_text() == "exclude unread, found by a search STEEL"
+        assert page.get_by_label("Label").input_value() == ""
+        page.get_by_label("Label").select_option("include")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_function("() => document.getElementById('said').innerText === 'Kept: include'")
+        # The rest is taken back as one; what was read since stays.
+        page.goto("/history")
+        assert "“steel”: 28 records, by ann on" in page.locator("#unread").inner_text()
+        page.get_by_role("button", name="Take back 28").click()
+        assert page.locator("#unread").count() == 0
+        assert standing(project) == {2: (Label.INCLUDE, "", ""), min(unread): (Label.INCLUDE, "", "")}
+
+
+def test_what_was_excluded_unread_leaves_the_screen_of_whoever_screens(review, window):
+    with review(60) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        page.keyboard.press("i")
+        sent(page)
+        screening.exclude_found(project, Wanted("steel OR soil"), reviewer="ann")
+        page.reload()
+        page.wait_for_selector("#title")
+        left = project.stage().consensus.unread
+        said = page.locator("#counts").inner_text()
+        assert said == f"1 of 60 screened | 1 relevant found | {60 - 1 - len(left)} left"
+        for _ in range(3):
+            before = title(page)
+            assert "peer" in before
+            page.keyboard.press("i")
+            next_record(page, before)
+        sent(page)
+
+
+def test_records_are_assigned_on_the_search_page_and_the_page_of_people(review, window):
+    with review(60) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/search?q=steel")
+        page.get_by_role("link", name="Assign all that is found").click()
+        assert faults(page) == []
+        page.get_by_label("Others, with commas between").fill("ann, bob")
+        page.get_by_role("button", name="Assign").click()
+        page.wait_for_url("**/people*")
+        assert "ann: 15 records, 0 judged" in page.locator("#assigned").inner_text() and faults(page) == []
+        mine = {i for i, to in project.live().assigned_at("abstract").items() if "ann" in to}
+        page.goto(f"/records/{min(mine)}")
+        assert "Assigned to ann" in page.locator("main").inner_text()
+        page.goto("/")
+        page.wait_for_selector("#title")
+        assert int(page.locator("#title").get_attribute("data-record")) in mine
+        page.goto("/people")
+        page.get_by_label("The ranking's next").fill("4")
+        page.get_by_label("bob").check()
+        page.get_by_role("button", name="Assign", exact=True).click()
+        assert "bob: 19 records, 0 judged" in page.locator("#assigned").inner_text()
+        page.get_by_role("button", name="Take back 19").click()
+        page.wait_for_function("() => !document.getElementById('assigned').innerText.includes('bob:')")
+        assert {name for to in project.live().assigned_at("abstract").values() for name in to} == {"ann"}

@@ -154,6 +154,7 @@ def test_two_reviewers_are_blind_to_each_other_and_a_third_decision_is_refused(r
                     "screened": 1,
                     "relevant": relevant,
                     "left": 11,
+                    "unread": 0,
                 }
             opened(rolf)
             assert decided(rolf, first, "include", "key-00000001").status_code == 422

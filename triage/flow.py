@@ -33,6 +33,8 @@ class StageFlow:
     marked : int
         Those of the unscreened that a machine would exclude and none would let pass, and that were never put before
         anybody. Only once screening has stopped do they leave by this.
+    unread : int
+        Those of the excluded that were found by a search, and that nobody who decided on them has read.
     """
 
     name: str
@@ -45,6 +47,7 @@ class StageFlow:
     not_retrieved: str = ""
     machines: tuple[str, ...] = ()
     marked: int = 0
+    unread: int = 0
 
     @property
     def n_not_retrieved(self) -> int:
@@ -202,6 +205,7 @@ def _stage_flow(stage: Stage, asked: AskedStage) -> StageFlow:
         not_retrieved=asked.not_retrieved,
         machines=tuple(sorted(suggested)),
         marked=_marked(stage, suggested.values()),
+        unread=sum(r in stage.consensus.unread for r, _ in judged_records(stage)),
     )
 
 
@@ -212,5 +216,9 @@ def _marked(stage: Stage, suggested: Iterable[Mapping[int, Event]]) -> int:
         for record_id, e in given.items():
             if e.label is not None:
                 said.setdefault(record_id, set()).add(e.label is Label.EXCLUDE)
-    left = [r for r, excludes in said.items() if excludes == {True} and (stage.name, r) not in stage.live.shown]
+    left = [r for r, excludes in said.items() if excludes == {True} and _is_untouched(stage, r)]
     return int((stage.rows_of(left) >= 0).sum())
+
+
+def _is_untouched(stage: Stage, record_id: int) -> bool:
+    return (stage.name, record_id) not in stage.live.shown and record_id not in stage.consensus.unread

@@ -222,5 +222,7 @@ def may_see_suggestions(
     members = live.groups.get(kept, (kept,))
     if viewer is None:
         here = set(members)
-        return len({who for name, one, who in live.decisions if name == stage and one in here}) >= needed
-    return any((stage, one, viewer) in live.decisions for one in members)
+        given = ((who, e) for (name, one, who), e in live.decisions.items() if name == stage and one in here)
+        return len({who for who, e in given if not e.is_unread}) >= needed
+    own = (live.decisions.get((stage, one, viewer)) for one in members)
+    return any(e is not None and not e.is_unread for e in own)

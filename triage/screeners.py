@@ -139,10 +139,10 @@ def screeners(review: Snapshot, stage_name: str | None = None, *, confidence: fl
 
 
 def _votes(stage: Stage) -> dict[int, dict[str, Label]]:
-    """Return by record, over duplicate groups, what each person says of it: the newest decision."""
+    """Return by record, over duplicate groups, what each person who has read it says of it: the newest decision."""
     newest: dict[int, dict[str, Event]] = {}
     for (name, record_id, who), event in stage.live.decisions.items():
-        if name == stage.name:
+        if name == stage.name and not event.is_unread:
             given = newest.setdefault(stage.live.kept(record_id), {})
             if who not in given or given[who].seq < event.seq:
                 given[who] = event

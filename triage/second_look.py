@@ -20,10 +20,13 @@ _ROUND = tuple(n * 10**k for k in range(1, 7) for n in (1, 2.5, 5))  # sizes of 
 
 
 def judgements(stage: Stage, among: Collection[int] | None = None) -> dict[int, list[Event]]:
-    """Return the decisions on each record of a stage, or on some, over duplicate groups, in the order of the log."""
+    """Return the decisions on each record of a stage, or on some, over duplicate groups, in the order of the log.
+
+    Exclusions by people who have not read the record are none of these: they are neither a first look nor a second.
+    """
     given: dict[int, list[Event]] = {}
     for (name, record_id, _), event in stage.live.decisions.items():
-        if name == stage.name and (among is None or stage.live.kept(record_id) in among):
+        if name == stage.name and not event.is_unread and (among is None or stage.live.kept(record_id) in among):
             given.setdefault(stage.live.kept(record_id), []).append(event)
     for events in given.values():
         events.sort(key=lambda e: e.seq)

@@ -62,6 +62,8 @@ class State:
             f"{self.counts.screened:,} of {self.counts.records:,} screened | {self.counts.relevant:,} relevant found"
         )
         age = f" ({plural(self.decisions_ago, 'decision')} ago)" if self.decisions_ago else ""
+        if self.counts.unread:
+            counts += f" | {self.counts.unread:,} excluded unread"
         return f"{counts} | {self.counts.left:,} left" + (f" | {self.recall}{age}" if self.recall else "")
 
 

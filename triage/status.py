@@ -14,8 +14,10 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from . import recall
+from .assigning import AssignedTo, assigned
 from .errors import checked_share
 from .flow import judged_records
+from .found import ExcludedUnread, excluded_unread
 from .key_papers import KeyPaper, in_words as papers_in_words, key_papers
 from .log import Event, History, Kind, Label, Origin, Stage
 from .machines import prompts_of, versions_of
@@ -213,6 +215,9 @@ class Status:
     seeds_revealed: bool | None = None  # whether they give what was committed; None while they are secret
     machines: list[MachineFacts] = field(default_factory=list)
     key_papers: list[KeyPaper] = field(default_factory=list)
+    excluded_unread: int = 0  # of the unscreened, those that a search found and that were excluded unread
+    exclusions: list[ExcludedUnread] = field(default_factory=list)
+    assigned: list[AssignedTo] = field(default_factory=list)
 
 
 def seconds_per_record(events: Iterable[Event], stage: str) -> float | None:
@@ -309,8 +314,11 @@ def status(
     seconds = seconds_per_record((e for e in events if not is_blind or e.reviewer == viewer), stage.name)
     labels = judged_records(stage)
     judged = Counter(label for _, label in labels)
+    unread = sum(r in stage.consensus.unread for r, _ in labels)
     noise = _label_noise(looks, corrected, confidence)
     warnings = _warnings(review, events, stage, labels, history, estimate, certificate, viewer)
+    if unread:
+        warnings.append(_of_unread(unread, chosen.promise))
     if RULES[chosen.name].needs_audit_size:
         warnings.append(
             f"The running certificate and the rule {chosen.name} each hold with {100 * confidence:g} % confidence, not both "
@@ -392,6 +400,24 @@ def status(
         attention=_attention([e for e in events if not is_blind or e.reviewer == viewer], stage.name),
         machines=_machines(stage, history, certificate, confidence),
         key_papers=key_papers(review, stage, history, ranking),
+        excluded_unread=unread,
+        exclusions=excluded_unread(review, stage_name, viewer=viewer),
+        assigned=assigned(review, stage_name, viewer=viewer),
+    )
+
+
+def _of_unread(unread: int, promise: str) -> str:
+    """Say what records that were excluded unread mean for the numbers."""
+    said = (
+        f"{plural(unread, 'record')} {was_were(unread)} excluded unread, because a search found "
+        f"{agree(unread, 'it', 'them')}. The certificate and the forecast count {agree(unread, 'it', 'them')} as unscreened, "
+        "so the bound holds whatever the search found; random draws still come from there."
+    )
+    if promise == "certificate":
+        return said
+    return (
+        f"{said} The ranking does not bring {agree(unread, 'it', 'them')} up any more, so the estimates and all rules but "
+        "those that promise a certificate are wrong where the search found relevant records."
     )
 
 
@@ -724,7 +750,8 @@ def in_words(facts: Status) -> str:
         f"Stage {facts.stage}: {facts.screened:,} of {plural(facts.records, 'record')} screened, "
         f"{facts.relevant_found:,} relevant found"
         + (f" ({facts.maybe:,} of them maybe)" if facts.maybe else "")
-        + f", {facts.unscreened:,} unscreened.",
+        + f", {facts.unscreened:,} unscreened"
+        + (f" ({facts.excluded_unread:,} of them excluded unread)." if facts.excluded_unread else "."),
         "",
     ]
     if not facts.records:
@@ -761,6 +788,14 @@ def in_words(facts: Status) -> str:
         lines.append(_labels_in_words(facts.label_noise))
     lines += [
         f"Machine      {audit_in_words(one)};\n             {_found_in_words(facts, one)}." for one in facts.machines
+    ]
+    lines += [
+        f"{'Unread' if not n else '':<13}Excluded unread, by a search: {one.in_words}"
+        for n, one in enumerate(facts.exclusions)
+    ]
+    lines += [
+        f"{'Assigned' if not n else '':<13}{one.reviewer}: {plural(one.assigned, 'record')}, {one.done:,} judged"
+        for n, one in enumerate(facts.assigned)
     ]
     lines += [f"{'Key papers' if not n else '':<13}{line}" for n, line in enumerate(papers_in_words(facts.key_papers))]
     if facts.attention is not None:

@@ -171,7 +171,7 @@ def _given(event: Event) -> GivenDecision:
         reviewer=event.reviewer,
         label=str(event.label),
         reason=event.reason,
-        note=event.note,
+        note=event.remark,
         decided_at=event.at.isoformat(timespec="seconds"),
     )
 
@@ -203,9 +203,9 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     """Return how well the reviewers agree at a stage.
 
     The decisions are compared as they stood before the reviewers could see each other's (see `log.state.independent`);
-    `after_discussion` compares the newest ones. A settlement does not count as a decision. `labels` takes include, maybe
-    and exclude as three labels; `passing` takes maybe for include, since both pass a record on. `calibration` is of the
-    protocol's calibration round only.
+    `after_discussion` compares the newest ones. Neither a settlement counts as a decision, nor an exclusion by somebody who
+    has not read the record. `labels` takes include, maybe and exclude as three labels; `passing` takes maybe for include,
+    since both pass a record on. `calibration` is of the protocol's calibration round only.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def agreement(review: Snapshot, stage_name: str | None = None, *, confidence: fl
     stage = review.stage(stage_name)
     # By age: where a copy was judged apart before it was linked, the newest counts.
     newest = {
-        record_id: {e.reviewer: e.label for e in events if e.label is not None}
+        record_id: {e.reviewer: e.label for e in events if e.label is not None and not e.is_unread}
         for record_id, events in visible(stage.live, stage.name, "", reviewers_per_record=1).items()
     }
     first = independent(stage.live, review.events, stage.name, needed=max(2, protocol.reviewers_per_record))

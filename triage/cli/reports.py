@@ -57,6 +57,8 @@ def status(
         Price        random draws that any method would need for a certificate, by target
         Labels       what second looks say of wrong decisions
         Machine      what a machine would leave unread, and what people found when they read some of it
+        Unread       what was excluded unread because a search found it, by whom and when
+        Assigned     records assigned to each person, and how many of them they have judged
         Attention    how often a known relevant record was recognized when it was shown again
         Rules        each stopping rule: stop or go on, its promise, why; * is the protocol's
         Verdict      what the protocol's rule says
@@ -377,7 +379,8 @@ def log(
 
     Tab-separated, or with --json as one object. Events are only ever added:
 
-    shown (to a reviewer, or handed out), decision, settled (a conflict, by a person), tag, attached (a PDF);
+    shown (to a reviewer, or handed out), assigned (to a person), decision, settled (a conflict, by a person), tag,
+        attached (a PDF);
     duplicate, apart (a person says: no copy), same_study, other_study (a person says: reports of one study, of two),
     removal (before screening), stays (a person says: not removed);
     plan (the order of the random draws, committed before the first; its seed stays secret until it is revealed),
@@ -398,9 +401,11 @@ def log(
         record_id   the record
         reviewer    who did it
         label       include, exclude or maybe
-        reason      the code of an exclusion's reason, or a tag, a removal's limit, a link's likeness
+        reason      the code of an exclusion's reason, or a tag, a removal's limit, a link's likeness, to whom a
+                    record is assigned
         note        what the reviewer wrote, or what a program has to know of the event
-        origin      how the record came up: prior, ranked, audit, chosen or imported
+        origin      how the record came up: prior, ranked, audit, chosen, imported or assigned;
+                    bulk where it was excluded unread
         pool_size   how many records were unscreened when it was drawn
         ranking_id  the ranking that brought it up
         other_id    the other record of a link

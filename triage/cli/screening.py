@@ -628,6 +628,74 @@ def stop(
 
 
 @app.command()
+def exclude(
+    review: Review,
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", show_default=False, help="As on the search page, such as 'rat OR mice'.")
+    ],
+    stage: StageName = None,
+    reason: Annotated[str, typer.Option(metavar="CODE", help="The reason, where the stage has some.")] = "",
+    reviewer: Reviewer = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Exclude all records that a search finds, without anybody having read them.
+
+    It says how the search was read, how many records it finds and how many of these you are still to judge, shows the
+    first titles, and asks before it writes anything. What you have decided on stays as it is, and so does what is
+    before somebody. Each record gets a decision of its own, all in one go, and `triage undo --bulk` takes them back as
+    one.
+
+    They are told apart wherever decisions are counted. The certificate takes none of these records for irrelevant: to
+    it they are unscreened, random draws still come from them, and whoever reads one decides anew. The ranking does not
+    learn from them.
+
+    All words must be there; "quotation marks" hold words together, OR, -without, stem*, (groups) and fields such as
+    title: and year:2010-2015 do what they do on the search page.
+
+    For example:
+
+        triage exclude review.triage "title:rat OR title:mice" --reason ANIMAL
+        triage exclude review.triage "year:-1989" --reviewer ann --yes --json
+    """
+    from .. import screening
+    from ..found import Wanted, excludable
+
+    if as_json and not yes:
+        raise typer.BadParameter("add --yes: with --json nothing is asked", param_hint="--json")
+    who, wanted = user_name(reviewer), Wanted(query)
+    with open_review(review) as project:
+        project.log.check_person(who)
+        now = project.snapshot()
+        found = excludable(now, wanted, reviewer=who, stage_name=stage)
+        n = len(found.record_ids)
+        if not as_json:
+            print(f"Read as: {found.read_as}")
+            print(
+                f"{plural(found.found, 'record')} of the stage {found.stage!r} {is_are(found.found)} found; {n:,} of them "
+                f"{is_are(n)} still to be judged by {who}."
+            )
+            first = sorted(found.record_ids[:_TITLES])
+            for record in now.records.read(first) if first else ():
+                print(f"{record.id:7}  {short(record.title)}")
+            if n > len(first):
+                print(f"         and {n - len(first):,} more")
+        if n and not yes:
+            typer.confirm(f"Exclude {plural(n, 'record')} that nobody has read?", abort=True)
+        done = screening.exclude_found(
+            project, wanted, reviewer=who, stage_name=stage, reason=reason, confirmed=None if yes else n
+        )
+    if as_json:
+        print_json(done)
+    else:
+        back = f"; triage undo {quoted(review)} --bulk takes that back" if done.excluded else ""
+        print(f"{plural(done.excluded, 'record')} excluded unread{back}.")
+
+
+_TITLES = 10  # of the records to be excluded, shown before they are
+
+
+@app.command()
 def undo(
     review: Review,
     reviewer: Reviewer = None,
@@ -643,6 +711,9 @@ def undo(
     batch: Annotated[
         bool, typer.Option("--batch", help="Take back the last batch handed out to the reviewer instead.")
     ] = False,
+    bulk: Annotated[
+        bool, typer.Option("--bulk", help="Take back all of the reviewer's last `triage exclude` instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take the reviewer's last decision back, or a batch that was handed out.
@@ -654,16 +725,20 @@ def undo(
     decided, and the other records return to the pool. Its random draws are the next to be shown, to whoever comes
     next, so that taking back a batch is no way to choose among them.
 
+    --bulk takes back the last exclusion of a search's result as one, as far as it is in force; --event takes back one
+    of its decisions.
+
     For example:
 
         triage undo review.triage
         triage undo review.triage --event 412
         triage undo review.triage --batch --reviewer ann
+        triage undo review.triage --bulk
     """
     from .. import intake
 
-    if batch and event is not None:
-        raise typer.BadParameter("it cannot be combined with --event", param_hint="--batch")
+    if sum((batch, bulk, event is not None)) > 1:
+        raise typer.BadParameter("give one of them", param_hint="--event, --batch, --bulk")
     with open_review(review) as project:
         if batch:
             back = intake.take_back(project, reviewer=user_name(reviewer))
@@ -673,6 +748,16 @@ def undo(
                 print(
                     f"Took back {len(back.record_ids)} of the {plural(back.handed_out, 'record')} handed out to "
                     f"{printable(back.reviewer)} as {printable(back.file)}."
+                )
+            return
+        if bulk:
+            gone = intake.take_exclusion_back(project, reviewer=user_name(reviewer))
+            if as_json:
+                print_json(gone)
+            else:
+                print(
+                    f"Took back {plural(len(gone.record_ids), 'exclusion')} of what the search “{printable(gone.query)}” "
+                    f"found, made by {printable(gone.reviewer)}."
                 )
             return
         undone = intake.undo(project, reviewer=user_name(reviewer), seq=event)

@@ -82,6 +82,98 @@ def conflicts(
 
 
 @app.command()
+def assign(
+    review: Review,
+    people: Annotated[
+        list[str] | None,
+        typer.Option("--to", metavar="NAME", show_default=False, help="To whom; give it once for each person."),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100_000, metavar="N", show_default=False, help="So many of the ranking's next records."
+        ),
+    ] = None,
+    query: Annotated[
+        str, typer.Option(metavar="QUERY", show_default=False, help="What this search finds, as on the search page.")
+    ] = "",
+    each: Annotated[int, typer.Option(min=1, metavar="N", help="To how many of them each record is assigned.")] = 1,
+    back: Annotated[
+        bool, typer.Option("--take-back", help="Free what is assigned to them and that they have not judged.")
+    ] = False,
+    stage: StageName = None,
+    reviewer: Reviewer = None,
+    as_json: AsJson = False,
+) -> None:
+    """Assign records to people, or list what is assigned to whom.
+
+    The records go in turn to the people named, the best of the ranking first. Whoever has records assigned gets them
+    before all others, in the ranking's order, and then goes on with what is left for everybody. The ranking offers a
+    record to nobody else while as many people have it as the protocol asks for. Records that somebody has already, or
+    that are judged, are not assigned.
+
+    The random draws that certify the recall come from all records, no matter to whom they are assigned: a sample that
+    followed assignments would be none. A name needs no account; a machine cannot be given records. If the review has
+    people, an owner assigns.
+
+    Each assignment is an event of its own, which `triage undo --event SEQ` takes back.
+
+    For example:
+
+        triage assign review.triage --top 200 --to ann --to bob
+        triage assign review.triage --query "author:smith" --to ann
+        triage assign review.triage --take-back --to ann
+    """
+    from .. import assigning, terminal
+    from ..found import Wanted
+
+    names = people or []
+    if (back or top is not None or query) and not names:
+        raise typer.BadParameter("name the people", param_hint="--to")
+    if back and (top is not None or query):
+        raise typer.BadParameter(
+            "it frees all that is left, and takes neither --top nor --query", param_hint="--take-back"
+        )
+    with open_review(review) as project:
+        who = user_name(reviewer)
+        if back:
+            freed = {
+                name: len(assigning.take_back(project, name, reviewer=who, stage_name=stage))
+                for name in dict.fromkeys(names)
+            }
+            if as_json:
+                print_json({"taken_back": freed})
+            for name, n in {} if as_json else freed.items():
+                print(f"{plural(n, 'record')} of {printable(name)} freed.")
+            return
+        if not names:
+            found = assigning.assigned(project.snapshot(), stage)
+            if as_json:
+                print_json({"assigned": [asdict(one) for one in found]})
+            for one in () if as_json else found:
+                print(f"{printable(one.reviewer)}: {plural(one.assigned, 'record')}, {one.done:,} judged")
+            if not found and not as_json:
+                print("No record is assigned to anybody.")
+            return
+        given = assigning.assign(
+            project,
+            names,
+            reviewer=who,
+            wanted=Wanted(query) if query else None,
+            top=top,
+            each=each,
+            stage_name=stage,
+            progress=terminal.progress_bar,
+        )
+    if as_json:
+        print_json(given)
+        return
+    for name, n in given.given.items():
+        unknown = "; nobody of that name has worked here yet" if name in given.unknown else ""
+        print(f"{plural(n, 'record')} assigned to {printable(name)}{unknown}.")
+
+
+@app.command()
 def agreement(
     review: Review,
     stage: StageName = None,

@@ -10,7 +10,7 @@ from .limits import Filtered, accept, apply_limits, settle
 from .sources import rename_sources
 from .studies import StudiesBeside, find_studies, settle_study, study_questions, tell_studies
 from .suggestions import WhoseLabels
-from .undoing import take_back, undo
+from .undoing import take_back, take_exclusion_back, undo
 
 __all__ = [
     "Correction",
@@ -40,6 +40,7 @@ __all__ = [
     "settle_study",
     "study_questions",
     "take_back",
+    "take_exclusion_back",
     "text_of",
     "tell_studies",
     "undo",

@@ -129,7 +129,7 @@ def _votes(stage: Stage) -> dict[int, tuple[formats.Vote, ...]]:
                 who,
                 str(e.label),
                 (e.reason,) if e.reason else (),
-                e.note,
+                e.remark,
                 tuple(dict.fromkeys(tag.reason for tag in tags[who].get(record_id, ()))),
             )
             for who, e in sorted(given.items(), key=lambda one: one[1].seq)
@@ -155,7 +155,7 @@ def _decision_fields(stage: Stage) -> dict[int, Mapping[str, str]]:
         fields[record_id] = {
             "label": unsettled if agreed is None else str(agreed),
             "reason": "; ".join(dict.fromkeys(e.reason for e in events if e.reason)),
-            "note": "; ".join(e.note for e in events if e.note),
+            "note": "; ".join(e.remark for e in events if e.note),
             "reviewer": "; ".join(e.reviewer for e in events),
             "decided_at": max(e.at for e in events).isoformat(timespec="seconds"),
         }

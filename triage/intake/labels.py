@@ -166,7 +166,7 @@ def label(
             tags.setdefault(who, {})[kept] = [protocol_tags.get(key, tag) for key, tag in wanted.items()]
         counts[str(given.label)] += 1
         before = in_force[who, kept]
-        if before and all((e.label, e.reason, e.note) == (given.label, reason, given.note) for e in before):
+        if before and all(_is_said(e, given, reason) for e in before):
             unchanged += 1
             continue
         decisions.append(
@@ -353,6 +353,16 @@ def codes_of(reasons: Iterable[protocols.Criterion]) -> dict[str, str]:
     """Map what names a reason, its text or its code, to the code; a code goes before another's text."""
     reasons = list(reasons)
     return {folded(r.text): r.code for r in reasons} | {folded(r.code): r.code for r in reasons}
+
+
+def _is_said(e: Event, given: _Given, reason: str) -> bool:
+    """Tell whether a row says what is in force already.
+
+    The row of a record excluded unread, as it was exported or without a note of its own, does not make it a read one.
+    """
+    if e.is_unread and given.note in ("", e.note, e.remark):
+        return given.label is Label.EXCLUDE and reason in ("", e.reason)
+    return (e.label, e.reason, e.note) == (given.label, reason, given.note)
 
 
 def _origin_of(stage: Stage, record_id: int) -> Origin:

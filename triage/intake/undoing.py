@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..as_json import key
 from ..errors import InputError
-from ..log import Batch, Event, batches
+from ..log import Batch, Event, batches, exclusions
 from ..project import Project, Snapshot
 
 
@@ -45,6 +45,17 @@ class TakenBack:
     record_ids: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class ExclusionBack:
+    """What had been excluded unread and was taken back; what `triage undo --bulk --json` prints."""
+
+    kind: str
+    query: str
+    stage: str
+    reviewer: str
+    record_ids: list[int]
+
+
 def undo(project: Project, *, reviewer: str, seq: int | None = None) -> Undone:
     """Take back the reviewer's last decision in force, or the event `seq`.
 
@@ -55,7 +66,7 @@ def undo(project: Project, *, reviewer: str, seq: int | None = None) -> Undone:
     """
     if seq is None:
         review = project.snapshot()
-        mine = [e for e in review.live.decisions.values() if e.reviewer == reviewer]
+        mine = [e for e in review.live.decisions.values() if e.reviewer == reviewer and not e.is_unread]
         if not mine:
             out = _batches_of(review, reviewer)
             raise InputError(
@@ -103,6 +114,25 @@ def take_back(project: Project, *, reviewer: str) -> TakenBack:
         handed_out=batch.size,
         record_ids=[e.about for e in left],
     )
+
+
+def take_exclusion_back(project: Project, *, reviewer: str) -> ExclusionBack:
+    """Take back the reviewer's newest exclusion of a search's result of which anything is in force.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    review = project.snapshot()
+    made = [one for one in exclusions(review.events, review.live) if one.left and one.first.reviewer == reviewer]
+    if not made:
+        raise InputError(
+            f"{reviewer} has excluded nothing unread that could be taken back; --reviewer NAME names somebody else."
+        )
+    first = made[-1].first
+    left = project.log.take_exclusion_back(first.seq, reviewer=reviewer)
+    return ExclusionBack("bulk", first.note, first.stage, reviewer, [e.about for e in left])
 
 
 def _batches_of(review: Snapshot, reviewer: str) -> list[Batch]:

@@ -1,6 +1,6 @@
 """The append-only log of a review, what is current in it, and what the mathematics may see of it."""
 
-from .batches import Batch, batches
+from .batches import Batch, Exclusion, batches, exclusions
 from .events import Event, Kind, Origin
 from .history import ChosenAhead, Counts, History, PastDraws, Shown
 from .labels import Label, label_of, without_quotes
@@ -27,6 +27,7 @@ __all__ = [
     "Consensus",
     "Counts",
     "Event",
+    "Exclusion",
     "LogFold",
     "History",
     "Kind",
@@ -42,6 +43,7 @@ __all__ = [
     "batches",
     "consensus",
     "entered",
+    "exclusions",
     "fold",
     "folded_name",
     "label_of",

@@ -1,4 +1,4 @@
-"""Records handed out in files, which can be taken back."""
+"""What was done to many records at once and can be taken back as one: handed out in a file, or excluded unread."""
 
 from __future__ import annotations
 
@@ -47,3 +47,38 @@ def batches(events: Sequence[Event], live: CurrentState) -> list[Batch]:
         if left:
             found.append(Batch(given[0], len(given), left))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Records that a person excluded at once, unread, because a search found them.
+
+    Attributes
+    ----------
+    first : Event
+        The first of its events; its number is the exclusion's, and its note says how the search was read.
+    size : int
+        Records that were excluded.
+    left : tuple of Event
+        The decisions that are still in force: not taken back, and no other decision in their place.
+    """
+
+    first: Event
+    size: int
+    left: tuple[Event, ...]
+
+
+def exclusions(events: Sequence[Event], live: CurrentState) -> list[Exclusion]:
+    """Return what was excluded unread, the oldest first, taken back or not."""
+    made: dict[tuple[object, ...], list[Event]] = {}
+    for e in events:
+        if e.is_unread:
+            made.setdefault((e.stage, e.reviewer, e.note, e.at), []).append(e)  # what was logged at once has one time
+    return [
+        Exclusion(given[0], len(given), tuple(e for e in given if _is_in_force(e, live))) for given in made.values()
+    ]
+
+
+def _is_in_force(e: Event, live: CurrentState) -> bool:
+    newest = live.decisions.get((e.stage, e.about, e.reviewer))
+    return newest is not None and newest.seq == e.seq

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from .labels import Label
 
+UNREAD = "excluded unread, found by a search"
+
 
 class Origin(StrEnum):
     """How a record came before the reviewer."""
@@ -17,6 +19,8 @@ class Origin(StrEnum):
     AUDIT = "audit"
     CHOSEN = "chosen"
     IMPORTED = "imported"
+    ASSIGNED = "assigned"  # to this reviewer by a person, who found it by a search
+    BULK = "bulk"  # of a decision: on what a search found, nobody having read it; the record was not shown
 
 
 class Kind(StrEnum):
@@ -32,6 +36,7 @@ class Kind(StrEnum):
     OTHER_STUDY = "other_study"  # a person said that record_id and other_id are reports of two studies
     REMOVAL = "removal"  # record_id leaves before screening (language, date, type)
     STAYS = "stays"  # a person rejected a proposed removal of record_id
+    ASSIGNED = "assigned"  # a person gave record_id to the reviewer that `reason` names, to be judged at a stage
     ATTACHED = "attached"  # a file, of the name `note` and the SHA-256 `reason`, was attached to record_id
     CORRECTED = "corrected"  # a person corrected fields of record_id: `note` has their values now
     PLAN = "plan"  # an audit permutation was committed for a stage
@@ -65,6 +70,16 @@ class Event:
     ranking_id: int | None = None
     other_id: int | None = None
     undoes: int | None = None
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it excludes a record that its reviewer has not read: what a search found was excluded at once."""
+        return self.kind is Kind.DECISION and self.origin is Origin.BULK
+
+    @property
+    def remark(self) -> str:
+        """The note as people read it: of what was excluded unread, how it was found."""
+        return f"{UNREAD}: {self.note}" if self.is_unread else self.note
 
     @property
     def about(self) -> int:

@@ -153,16 +153,19 @@ class Counts:
     records : int
     screened, relevant : int
         Judged records, and those of them that are relevant.
+    unread : int
+        Records that were excluded without having been read.
     """
 
     records: int
     screened: int
     relevant: int
+    unread: int = 0
 
     @property
     def left(self) -> int:
-        """Records that are not judged."""
-        return self.records - self.screened
+        """Records that are neither judged nor excluded unread."""
+        return self.records - self.screened - self.unread
 
 
 @dataclass(frozen=True, slots=True)

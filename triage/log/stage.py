@@ -147,7 +147,8 @@ class Stage:
             # What was logged in one transaction with the permutation was chosen by nobody who knew it.
             plan = self.plans[stratum][0] if stratum < self.committed else None
             is_late = plan is not None and seq > plan.seq and e.at != plan.at
-            guarded.append(is_late and origin[-1] not in (Origin.AUDIT, Origin.RANKED))
+            # Who assigns records to somebody chooses by what a search or the ranking shows, as a ranking does.
+            guarded.append(is_late and origin[-1] not in (Origin.AUDIT, Origin.RANKED, Origin.ASSIGNED))
             left[stratum] -= 1
         seqs = [seq for seq, *_ in shown]
         left_behind = self.past_draws

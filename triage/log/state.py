@@ -18,6 +18,7 @@ _LISTED_BY: Mapping[Kind, Callable[[Event], object]] = {
     Kind.SETTLED: lambda e: (e.stage, e.about),
     Kind.ATTACHED: lambda e: e.about,
     Kind.CORRECTED: lambda e: e.about,
+    Kind.ASSIGNED: lambda e: (e.stage, e.about),
     Kind.STOP: lambda e: e.stage,
     Kind.SOURCE: lambda e: json.loads(e.note)["file"],
 }
@@ -41,7 +42,8 @@ class CurrentState:
         The tags in force, in the order in which they were given.
     shown : dict of (stage, record_id) to Event
         The event by which a record was first put before anyone at a stage: a `shown` event,
-        or a decision on a record that nobody handed out. See `Showings` for what was taken back.
+        or a decision on a record that nobody handed out, unless it was excluded unread. See `Showings` for what was
+        taken back.
     last_seq : int
         The newest event seen; 0 for an empty log.
     groups : mapping of int to sequence of int
@@ -63,6 +65,8 @@ class CurrentState:
         The sources of imported files that a person named anew, by the file's number.
     corrections : dict of int to tuple of Event
         The corrections of each record's fields, in the order in which they were made.
+    assigned : dict of (stage, record_id) to tuple of Event
+        The assignments in force, in the order of the log.
     """
 
     decisions: dict[tuple[str, int, str], Event]
@@ -80,6 +84,7 @@ class CurrentState:
     stops: Mapping[str, Event] = field(default_factory=dict)
     sources: Mapping[int, str] = field(default_factory=dict)
     corrections: Mapping[int, tuple[Event, ...]] = field(default_factory=dict)
+    assigned: Mapping[tuple[str, int], tuple[Event, ...]] = field(default_factory=dict)
 
     def kept(self, record_id: int) -> int:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
@@ -104,6 +109,14 @@ class CurrentState:
             if name == stage and reviewer in (None, who):
                 found.setdefault(self.kept(record_id), []).extend(events)
         return {record_id: sorted(events, key=lambda e: e.seq) for record_id, events in found.items()}
+
+    def assigned_at(self, stage: str) -> dict[int, dict[str, Event]]:
+        """Return to whom records are assigned at a stage, by record and name; each under the id that it is shown under."""
+        found: dict[int, dict[str, Event]] = {}
+        for (name, record_id), events in self.assigned.items():
+            if name == stage:
+                found.setdefault(self.kept(record_id), {}).update((e.reason, e) for e in events)
+        return found
 
     def suggestions_on(self, stage: str, record_id: int) -> list[Event]:
         """Return the newest suggestion of each machine on a record or any copy of it, in the order of the log."""
@@ -178,6 +191,8 @@ class Showings(Generic[Key]):
         Event or None
             The first showing, when this event returns the record to the pool.
         """
+        if e.is_unread:
+            return None
         showings = self._in_files.get(key)
         if e.kind is Kind.UNDO:
             if showings is None or e.undoes not in showings:
@@ -239,6 +254,7 @@ class LogFold:
             {stage: stops[-1] for stage, stops in self._listed[Kind.STOP].items()},
             {file: str(json.loads(given[-1].note)["source"]) for file, given in self._listed[Kind.SOURCE].items()},
             {key: tuple(given) for key, given in self._listed[Kind.CORRECTED].items()},
+            {key: tuple(given) for key, given in self._listed[Kind.ASSIGNED].items()},
         )
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -269,41 +285,49 @@ class LogFold:
             if e.record_id is not None and e.kind in (Kind.SHOWN, Kind.DECISION, Kind.UNDO):
                 self._showings.take((e.stage, self._duplicates.get(e.record_id, e.record_id)), e)
         for e in taken_back:
-            if e.kind in _LISTED_BY:
+            if e.kind is Kind.TAG:
+                _take_out(self._tags, (e.stage, e.about, e.reviewer), e)
+            elif e.kind in _LISTED_BY:
                 _take_out(self._listed[e.kind], _LISTED_BY[e.kind](e), e)
-            elif e.record_id is None:
-                continue
-            elif e.kind is Kind.TAG:
-                _take_out(self._tags, (e.stage, e.record_id, e.reviewer), e)
-            elif e.kind in _JUDGING:
-                for member in self._groups.get(e.record_id, (e.record_id,)):
-                    self._judged[e.kind].pop((e.stage, member, e.reviewer), None)
-                self._judged[e.kind].update(self.without(e))
+        # All at once, however many were taken back together: what is left of each is found by one pass over the log.
+        for event_kind in _JUDGING:
+            gone = [e for e in taken_back if e.kind is event_kind]
+            for e in gone:
+                for member in self._groups.get(e.about, (e.about,)):
+                    self._judged[event_kind].pop((e.stage, member, e.reviewer), None)
+            if gone:
+                self._judged[event_kind].update(self._without(gone))
 
     def without(self, event: Event) -> dict[tuple[str, int, str], Event]:
         """Return what its reviewer has decided on its duplicate group at its stage but for a decision.
 
         Of a suggestion: what the machine suggests but for it.
         """
-        members = set(self._groups.get(event.about, (event.about,)))
-        judged: dict[Kind, dict[tuple[str, int, str], Event]] = {event.kind: {}}
+        return self._without([event])
+
+    def _without(self, gone: Sequence[Event]) -> dict[tuple[str, int, str], Event]:
+        """Do so for several events of one kind."""
+        kind, seqs = gone[0].kind, {e.seq for e in gone}
+        members, wanted = set(), set()
+        for event in gone:
+            for member in self._groups.get(event.about, (event.about,)):
+                members.add(member)
+                wanted.add((event.stage, member, event.reviewer))
+        judged: dict[Kind, dict[tuple[str, int, str], Event]] = {kind: {}}
         self._fold_in(
             (
                 e
                 for e in self._events
                 if e.record_id in members
-                and e.seq != event.seq
-                and (
-                    e.kind is Kind.DUPLICATE
-                    or (e.kind is event.kind and (e.stage, e.reviewer) == (event.stage, event.reviewer))
-                )
+                and e.seq not in seqs
+                and (e.kind is Kind.DUPLICATE or (e.kind is kind and (e.stage, e.record_id, e.reviewer) in wanted))
             ),
             judged,
             {},
             {},
             {},
         )
-        return judged[event.kind]
+        return judged[kind]
 
     def _fold_in(
         self,
@@ -348,18 +372,23 @@ def _join(groups: dict[int, list[int]], a: int, b: int) -> None:
 class Consensus:
     """The agreed label of every judged record of a stage, and the records in conflict.
 
-    What was settled has the label of the settlement, `settled`, whatever the reviewers said or say.
+    What was settled has the label of the settlement, `settled`, whatever the reviewers said or say. `unread` are the
+    records that are excluded, and that nobody who decided on them has read.
     """
 
     labels: dict[int, Label]
     conflicts: frozenset[int]
     settled: Mapping[int, Event] = field(default_factory=dict)
+    unread: frozenset[int] = frozenset()
 
     def relevant(self, record_id: int) -> bool | None:
-        """Tell whether a record counts as relevant; None without a decision.
+        """Tell whether a record counts as relevant; None where nobody who has read it has decided.
 
-        MAYBE and an open conflict count as relevant: the safe side for every estimate.
+        MAYBE and an open conflict count as relevant: the safe side for every estimate. So is it that a record which
+        was excluded unread has no label: no estimate and no bound may take it for irrelevant.
         """
+        if record_id in self.unread:
+            return None
         if record_id in self.conflicts:
             return True
         label = self.labels.get(record_id)
@@ -369,9 +398,12 @@ class Consensus:
 def consensus(live: CurrentState, stage: str) -> Consensus:
     """Combine the live decisions of all reviewers, over duplicate groups, at one stage."""
     votes: dict[int, set[Label]] = {}
+    unread: dict[int, bool] = {}
     for (at_stage, record_id, _), event in live.decisions.items():
         if at_stage == stage and event.label is not None:
-            votes.setdefault(live.kept(record_id), set()).add(event.label)
+            kept = live.kept(record_id)
+            votes.setdefault(kept, set()).add(event.label)
+            unread[kept] = unread.get(kept, True) and event.is_unread
     settled: dict[int, Event] = {}
     for (at_stage, record_id), event in live.settled.items():
         kept = live.kept(record_id)
@@ -379,11 +411,20 @@ def consensus(live: CurrentState, stage: str) -> Consensus:
             settled[kept] = event
     labels = {r: next(iter(v)) for r, v in votes.items() if len(v) == 1}
     labels |= {r: e.label for r, e in settled.items() if e.label is not None}
-    return Consensus(labels, frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled), settled)
+    return Consensus(
+        labels,
+        frozenset(r for r, v in votes.items() if len(v) > 1 and r not in settled),
+        settled,
+        frozenset(r for r, is_unread in unread.items() if is_unread and r not in settled),
+    )
 
 
 def awaits_second_look(events: Sequence[Event]) -> bool:
-    """Tell of the decisions on a record, in the order of the log, whether they are one reviewer's, who excluded it."""
+    """Tell of the decisions on a record, in the order of the log, whether they are one reviewer's, who excluded it.
+
+    One that was excluded unread has had no first look.
+    """
+    events = [e for e in events if not e.is_unread]
     return bool(events) and events[0].label is Label.EXCLUDE and len({e.reviewer for e in events}) == 1
 
 
@@ -393,7 +434,7 @@ def visible(
     """Return by record, over duplicate groups, the decisions at a stage that a person may see.
 
     One's own always. Those of others, where more than one is to judge each record, not before all of them
-    have; and then only on records that one has judged too, or when one is to settle what they disagree on.
+    have; and then only on records that one has read and judged too, or when one is to settle what they disagree on.
 
     Parameters
     ----------
@@ -412,7 +453,8 @@ def visible(
     for record_id, events in given.items():
         mine = [e for e in events if e.reviewer == viewer]
         complete = len({e.reviewer for e in events}) >= reviewers_per_record
-        if reviewers_per_record == 1 or (complete and (mine or settles)):
+        has_read = any(not e.is_unread for e in mine)
+        if reviewers_per_record == 1 or (complete and (has_read or settles)):
             mine = events
         if mine:
             seen[record_id] = sorted(mine, key=lambda e: e.seq)
@@ -440,7 +482,7 @@ def independent(
     told: dict[int, dict[str, Label]] = {}
     of: dict[int, Event] = {}
     for e in events:
-        if e.kind is Kind.DECISION and e.stage == stage and e.label is not None:
+        if e.kind is Kind.DECISION and e.stage == stage and e.label is not None and not e.is_unread:
             record_id = live.kept(e.about)
             standing.setdefault(record_id, {}).setdefault(e.reviewer, []).append(e)
             of[e.seq] = e
@@ -491,8 +533,11 @@ def seen_by(
     """
     kept, place = live.kept, {name: at for at, name in enumerate(stages)}
     judges: dict[tuple[str, int], set[str]] = {}
-    for name, record_id, who in live.decisions:
+    read: set[tuple[str, int]] = set()  # what the viewer has read and judged
+    for (name, record_id, who), event in live.decisions.items():
         judges.setdefault((name, kept(record_id)), set()).add(who)
+        if who == viewer and not event.is_unread:
+            read.add((name, kept(record_id)))
     settled = {(name, kept(record_id)) for name, record_id in live.settled}
     taken_back = {e.undoes for e in events if e.kind is Kind.UNDO}
     last_shown: dict[int, int] = {}  # the last stage at which the viewer was shown a record
@@ -510,10 +555,10 @@ def seen_by(
         by = judges.get(key, ())
         if len(by) < reviewers_per_record and key not in settled:
             return False
-        return viewer in by or key not in to_judge
+        return key in read or key not in to_judge
 
     def is_known(e: Event) -> bool:
-        if e.kind in (Kind.MACHINE, Kind.SUGGESTION):
+        if e.kind in (Kind.MACHINE, Kind.SUGGESTION, Kind.ASSIGNED):
             return False
         if not e.stage or e.reviewer == viewer:
             return True

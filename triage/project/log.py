@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, insert, select
 
 from ..errors import InputError
-from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, folded_name
+from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, exclusions, folded_name
 from ..log.stage import Stage
 from .database import Database, storable
 from .people import Role, checked_name, names_of_people
@@ -42,6 +42,7 @@ _CAN_BE_UNDONE = frozenset(
         Kind.SUGGESTION,
         Kind.STOP,
         Kind.SOURCE,
+        Kind.ASSIGNED,
     )
 )
 
@@ -118,6 +119,7 @@ class Log:
         reviewer: str,
         tags: Mapping[int, Sequence[str]] | None = None,
         tags_by: Mapping[str, Mapping[int, Sequence[str]]] | None = None,
+        in_place_of: Sequence[Event] = (),
     ) -> list[Event]:
         """Log decisions and tags, all in one transaction, and return their events.
 
@@ -133,17 +135,22 @@ class Log:
             of those it has. Nothing is written of a tag that stays.
         tags_by : mapping of str to mapping, optional
             The same for others, by their names.
+        in_place_of : sequence of Event
+            Others' exclusions of these records, which nobody has read until now; they are taken back.
         """
         rows = [
             {"kind": Kind.DECISION, "stage": stage, "reviewer": reviewer, "origin": Origin.CHOSEN, **d}
             for d in decisions
         ]
         wanted = {reviewer: tags or {}, **(tags_by or {})}
-        if not any(wanted.values()):
+        if not any(wanted.values()) and not in_place_of:
             return self._append(rows)
         with self._database.write() as connection:
-            # Read while nobody else can write, so that no tag is taken back twice.
+            # Read while nobody else can write, so that nothing is taken back twice.
             live = self._reader.live()
+            rows += [
+                taken_back(e, reviewer) for e in in_place_of if live.decisions.get((e.stage, e.about, e.reviewer)) == e
+            ]
             for person, theirs in wanted.items():
                 rows += _retagged(live, stage, person, theirs)
             return self._reader.append(connection, rows) if rows else []
@@ -387,7 +394,7 @@ class Log:
                 )
             if row.kind not in _CAN_BE_UNDONE:
                 raise InputError(
-                    f"Event {seq} is not a decision, tag, duplicate link or removal, so it cannot be undone."
+                    f"Event {seq} is not a decision, tag, duplicate link, removal or assignment, so it cannot be undone."
                 )
             if (by := connection.execute(select(_events.c.seq).where(_events.c.undoes == seq)).scalar()) is not None:
                 raise InputError(f"Event {seq} was undone already, by event {by}.")
@@ -425,6 +432,90 @@ class Log:
                 raise InputError(f"Event {batch} begins no batch of which anything can be taken back.")
             self._reader.append(connection, (taken_back(e, reviewer) for e in found.left))
         return list(found.left)
+
+    def take_exclusion_back(self, exclusion: int, *, reviewer: str) -> list[Event]:
+        """Log that what was excluded unread at once is taken back, as far as it is in force, and return those decisions.
+
+        Parameters
+        ----------
+        exclusion : int
+            The number of its first event (see `log.exclusions`).
+        reviewer : str
+            Who takes it back.
+
+        Raises
+        ------
+        InputError
+            When nothing of such an exclusion is in force.
+        """
+        with self._database.write() as connection:
+            made = exclusions(self._reader.events(), self._reader.live())
+            left = next((one.left for one in made if one.first.seq == exclusion), ())
+            if not left:
+                raise InputError(
+                    f"Event {exclusion} begins no exclusion of a search's result of which anything is in force."
+                )
+            self._reader.append(connection, (taken_back(e, reviewer) for e in left))
+        return list(left)
+
+    def assign(self, stage: str, given: Sequence[tuple[int, str, Origin]], *, note: str, reviewer: str) -> list[Event]:
+        """Log to whom records are assigned at a stage, all in one transaction.
+
+        Parameters
+        ----------
+        stage : str
+        given : sequence of (record id, name, origin)
+            The origin with which the record will be shown to that person: `ranked` or `assigned`.
+        note : str
+            How they were chosen.
+        reviewer : str
+            Who assigns them.
+
+        Raises
+        ------
+        InputError
+            When a name is a machine's or none, or whoever assigns is known and is no owner.
+        """
+        for name in dict.fromkeys(name for _, name, _ in given):
+            checked_name(name)
+            self.check_person(name)
+        with self._database.write() as connection:
+            self._check_may_assign(connection, reviewer)
+            return self._reader.append(
+                connection,
+                (
+                    {
+                        "kind": Kind.ASSIGNED,
+                        "stage": stage,
+                        "record_id": record_id,
+                        "reviewer": reviewer,
+                        "reason": name,
+                        "note": note,
+                        "origin": origin,
+                    }
+                    for record_id, name, origin in given
+                ),
+            )
+
+    def take_assignments_back(self, stage: str, name: str, *, reviewer: str) -> list[Event]:
+        """Log that the records assigned to a person that they have not judged are free again; return the assignments."""
+        with self._database.write() as connection:
+            self._check_may_assign(connection, reviewer)
+            live = self._reader.live()
+            judged = {live.kept(r) for at, r, who in live.decisions if at == stage and who == name}
+            left = [
+                e
+                for (at, record_id), given in live.assigned.items()
+                for e in given
+                if at == stage and e.reason == name and live.kept(record_id) not in judged
+            ]
+            self._reader.append(connection, (taken_back(e, reviewer) for e in left))
+        return left
+
+    def _check_may_assign(self, connection: Connection, name: str) -> None:
+        role = connection.execute(select(_people.c.role).where(_people.c.name == name)).scalar()
+        if role is not None and role != Role.OWNER:
+            raise InputError(f"{name} is no owner of this review; an owner assigns records.")
 
     def stop(self, stage: str, facts: Mapping[str, object], *, reviewer: str, after: int) -> Event | None:
         """Log that a person ends the screening of a stage.

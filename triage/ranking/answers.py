@@ -183,8 +183,8 @@ def doubts(
     stage, held_out = ranked.stage, ranked.ranking.held_out
     asked = ranked.review.protocol.reviewers_per_record
     by: dict[int, set[str]] = {}
-    for name, record_id, who in stage.live.decisions:
-        if name == stage.name:
+    for (name, record_id, who), event in stage.live.decisions.items():
+        if name == stage.name and not event.is_unread:
             by.setdefault(stage.live.kept(record_id), set()).add(who)
     agreed = {r: label for r, label in stage.consensus.labels.items() if r not in stage.consensus.settled}
     ids = [r for r in agreed if len(by.get(r, ())) == asked]
@@ -250,6 +250,7 @@ def rank(
     rows, _ = judged_rows(history)
     unscreened = np.ones(len(scores), bool)
     unscreened[rows] = False
+    unscreened[[row for row in stage.rows_of(stage.consensus.unread).tolist() if row >= 0]] = False
     best = ranked.order[unscreened[ranked.order]][:top]
     records = dict(zip(np.sort(best).tolist(), review.records.shown(stage, np.sort(best)), strict=True))
     basis, (_, labels) = "order", Teaching.of(review, stage).labels(*judged_rows(history))

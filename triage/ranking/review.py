@@ -276,7 +276,8 @@ def final_labels(protocol: Protocol, stage: Stage) -> np.ndarray | None:
     later = names[names.index(stage.name) + 1 :]
     final = np.full(len(stage.record_ids), -1, np.int8)
     for name in later:
-        labels = consensus(stage.live, name).labels
+        agreed = consensus(stage.live, name)
+        labels = {r: label for r, label in agreed.labels.items() if r not in agreed.unread}
         for row, label in zip(stage.rows_of(labels).tolist(), labels.values(), strict=True):
             if row >= 0 and (label is Label.EXCLUDE or name == later[-1]):
                 final[row] = label is not Label.EXCLUDE
@@ -326,6 +327,7 @@ _OF_NO_RANKING = frozenset(
         Kind.PROTOCOL,  # what it says of the ranking is among the parameters
         Kind.STOP,
         Kind.REVEAL,
+        Kind.ASSIGNED,
     )
 )
 
@@ -344,7 +346,7 @@ def newest_ranking_of(
     wanted = parameters_of(
         models.load_preset(preset or protocol.model), asdict(criteria_of(protocol)), Teaching.of(review, stage)
     )
-    newest = max((e.seq for e in review.events if e.kind not in _OF_NO_RANKING), default=0)
+    newest = max((e.seq for e in review.events if e.kind not in _OF_NO_RANKING and not e.is_unread), default=0)
     if (
         saved is not None
         and saved.as_of >= newest

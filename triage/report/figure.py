@@ -197,6 +197,7 @@ def _as_one(stages: Sequence[StageFlow]) -> StageFlow:
         not_retrieved=next((s.not_retrieved for s in reversed(stages) if s.not_retrieved), ""),
         machines=tuple(dict.fromkeys(name for s in stages for name in s.machines)),
         marked=stages[0].marked,
+        unread=sum(s.unread for s in stages),
     )
 
 
@@ -280,6 +281,8 @@ def _left_boxes(
     excluded = stage.judged_out
     if with_reasons and set(excluded) != {NO_REASON}:
         reasons = tuple((reason_texts.get(code, "").rstrip(". ") or code, n) for code, n in by_count(excluded))
+    if stage.unread:
+        reasons += (("of these, found by a search and not read", stage.unread),)
     boxes = [_Box("Reports not retrieved", stage.n_not_retrieved)] if stage.n_not_retrieved else []
     # Where automation tools were used, PRISMA 2020 asks how many records were excluded by whom.
     boxes.append(_Box(f"Records excluded{' by a human' * bool(stage.machines)}", sum(excluded.values()), reasons))
@@ -309,7 +312,16 @@ def check_sums(counted: Flow) -> None:
         *(
             n
             for s in counted.stages
-            for n in (s.entered, s.unscreened, s.conflicts, s.included, s.maybe, s.marked, *s.excluded.values())
+            for n in (
+                s.entered,
+                s.unscreened,
+                s.conflicts,
+                s.included,
+                s.maybe,
+                s.marked,
+                s.unread,
+                *s.excluded.values(),
+            )
         ),
         *counted.tags.values(),
     ]
@@ -339,6 +351,11 @@ def check_sums(counted: Flow) -> None:
                 f"The flow figure cannot be drawn: at {stage.name!r} {excluded:,} excluded + "
                 f"{stage.unscreened:,} unscreened + {stage.conflicts:,} in conflict + {stage.included:,} included + "
                 f"{stage.maybe:,} maybe = {total:,}, but {stage.entered:,} entered."
+            )
+        if stage.unread > excluded:
+            raise InputError(
+                f"The flow figure cannot be drawn: at {stage.name!r} {plural(stage.unread, 'record')} would have been "
+                f"excluded unread, but {excluded:,} are excluded."
             )
         if stage.marked > stage.unscreened:
             raise InputError(

@@ -173,6 +173,7 @@ def methods_text(
         f"is reported after PRISMA 2020 (Page et al. 2021).",
         *_said_of_search(protocol, counted),
         *_said_of_screening(protocol, history, status, counted.stages[at].conflicts, model, over),
+        *_said_of_unread(status, counted.stages[at]),
         *_said_of_machines(protocol, status, counted.stages[at]),
         *(_said_of_recall(protocol, status, over) if status.records else ()),
         *(_said_of_stage(s) for i, s in enumerate(counted.stages) if i != at and s.unscreened < s.entered),
@@ -242,6 +243,18 @@ def _said_of_screening(
             f"fixed in the log beforehand and not revealed to the reviewers (audit draws)."
         )
     return said
+
+
+def _said_of_unread(status: Status, stage: StageFlow) -> list[str]:
+    """Say what was excluded by a search's result, by whom and when."""
+    n, excluded = stage.unread, sum(stage.excluded.values())
+    if not status.exclusions:
+        return []
+    return [
+        f"Of the {plural(excluded, 'record')} excluded at this stage, {n:,} {was_were(n)} excluded by a search's result "
+        f"without being read one by one ({'; '.join(one.in_words for one in status.exclusions)}). In every bound on recall "
+        "they count as records that may be relevant."
+    ]
 
 
 def _said_of_model(model: Mapping[str, object]) -> str:
@@ -362,9 +375,11 @@ def _said_of_stage(stage: StageFlow) -> str:
         )
         if n
     ]
+    unread = stage.unread
     return (
         f"At the stage “{stage.name}”, {assessed:,} of {plural(stage.entered, 'record')} "
         f"{was_were(assessed)} screened: {_listed(parts)}."
+        + (f" {unread:,} of the excluded {was_were(unread)} found by a search and not read." if unread else "")
     )
 
 

@@ -70,11 +70,19 @@ def log_decisions(
     from .. import recall
 
     uncommitted = bool(decisions) and len(stage.to_commit) > 0
-    weights = recall.logged_parameters(project.snapshot().events, stage.name) if uncommitted else recall.AuditE()
+    review = project.snapshot()
+    weights = recall.logged_parameters(review.events, stage.name) if uncommitted else recall.AuditE()
+    unread: list[Event] = []
+    if stage.consensus.unread and review.protocol.reviewers_per_record == 1:
+        by = {stage.live.kept(int(str(d["record_id"]))): d.get("reviewer", reviewer) for d in decisions}
+        given = (e for e in stage.live.decisions.values() if e.is_unread and e.stage == stage.name)
+        unread = [e for e in given if by.get(stage.live.kept(e.about), e.reviewer) != e.reviewer]
     with project.turn():
         if uncommitted:
             project.log.commit_plan(stage, secrets.randbits(128), weights.parameters())
-        return project.log.decide(stage.name, decisions, reviewer=reviewer, tags=tags, tags_by=tags_by)
+        return project.log.decide(
+            stage.name, decisions, reviewer=reviewer, tags=tags, tags_by=tags_by, in_place_of=unread
+        )
 
 
 class ProjectJournal:
@@ -118,13 +126,17 @@ class ProjectJournal:
         returned = stage.rows_of(record_id for name, record_id in stage.live.returned if name == stage.name)
         self._returned = self._pool.in_order(np.isin(np.arange(n), returned)).tolist()
         self._handed_out: set[int] = set()  # events
-        self._taken, self._votes = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        # Others who have taken a record or excluded it unread, and these with whom it is assigned to.
+        self._taken, self._reserved, self._votes = (np.zeros(n, np.int64) for _ in range(3))
         self._i_took, self._on_my_screen, self._i_judged = (np.zeros(n, bool) for _ in range(3))
         self._known = np.full(n, -1, np.int8)
         if self._per_record > 1 and self._earlier:
             # One include lets a record in here; that it is in would tell of it before this reviewer has decided there.
             seen = review.stage(stage.name, viewer=self._reviewer).record_ids
             self._known[~np.isin(stage.record_ids, seen)] = NOT_KNOWN_OF
+        self._i_excluded, self._unread = np.zeros(n, bool), np.zeros(n, bool)  # without having read them
+        self._unread_by: dict[int, dict[str, Event]] = {}  # by row, who excluded it unread
+        self._assigned_to: dict[int, dict[str, Event]] = {}
         self._judges: set[str] = set()
         self._last_at: dict[str, datetime] = {}
         self._n_records = review.n_records
@@ -135,9 +147,10 @@ class ProjectJournal:
         for e, row in zip(events, self._rows_of(events), strict=True):
             if e.kind is not Kind.SHOWN or e.seq not in taken_back:
                 self._follow(e, row)
-        judged = {row for row in self._takers if row >= 0}
+        judged = {row for row in (*self._takers, *self._unread_by) if row >= 0}
         for row in judged:
             self._count_votes(row)
+        self._assign()
         self._seq = stage.live.last_seq
 
     def _rows_of(self, events: Sequence[Event]) -> list[int]:
@@ -151,15 +164,19 @@ class ProjectJournal:
             self._last_at[e.reviewer] = e.at
         if row < 0 or e.stage != self.stage.name or e.kind not in (Kind.SHOWN, Kind.DECISION):
             return
+        if e.is_unread:
+            self._judges.add(e.reviewer)
+            self._unread_by.setdefault(row, {})  # filled by `_count_votes`
+            return
         self._first.setdefault(row, e)
         takers = self._takers.setdefault(row, {})
         on_screen = e.kind is Kind.DECISION or not e.note
         takers[e.reviewer] = takers.get(e.reviewer, False) or on_screen
-        self._taken[row] = len(takers)
         if not on_screen:
             self._handed_out.add(e.seq)
         if row in self._returned:
             self._returned.remove(row)
+        self._count_takers(row)
         if e.kind is Kind.DECISION:
             self._judges.add(e.reviewer)
         if e.reviewer == self._reviewer:
@@ -178,17 +195,23 @@ class ProjectJournal:
         return sorted((e for e in found if e is not None), key=lambda e: e.seq)
 
     def _voters(self, row: int) -> dict[str, set[Label]]:
-        """Return who has judged a record, and how."""
+        """Return who has read and judged a record, and how."""
         found: dict[str, set[Label]] = {}
         for e in self._judgements(row):
-            if e.label is not None:
+            if e.label is not None and not e.is_unread:
                 found.setdefault(e.reviewer, set()).add(e.label)
         return found
 
     def _count_votes(self, row: int) -> None:
         voters = self._voters(row)
-        self._votes[row] = len(voters)
-        self._i_judged[row] = self._reviewer in voters
+        if row in self._unread_by:
+            self._unread_by[row] = {e.reviewer: e for e in self._judgements(row) if e.is_unread}
+        unread = self._unread_by.get(row, {})
+        # A vote of somebody who has not read the record makes it done only beside one of somebody who has.
+        self._votes[row] = len(voters | unread) if voters else 0
+        self._i_judged[row], self._i_excluded[row] = self._reviewer in voters, self._reviewer in unread
+        self._unread[row] = len(unread) >= self._per_record and not voters
+        self._count_takers(row)
         # What others said of a record counts only once it is done and this reviewer has not judged it: else their
         # count would tell them how the others decided.
         known = min(self._known[row], -1)
@@ -196,24 +219,64 @@ class ProjectJournal:
             known = int(settled.label is not Label.EXCLUDE)
         elif self._reviewer in voters:
             known = int(voters[self._reviewer] != {Label.EXCLUDE})
-        elif len(voters) >= self._per_record and not (
+        elif self._votes[row] >= self._per_record and not (
             self._for_all[row] or (self._per_record > 1 and self._i_took[row])
         ):
             known = int(set().union(*voters.values()) != {Label.EXCLUDE})
         self._known[row] = known
 
+    def _assign(self) -> None:
+        """Take over to whom the records are assigned."""
+        given = self._live.assigned_at(self.stage.name)
+        rows = self.stage.rows_of(given).tolist()
+        before = self._assigned_to
+        self._assigned_to = {row: to for row, to in zip(rows, given.values(), strict=True) if row >= 0}
+        for row in {*before, *self._assigned_to}:
+            self._count_takers(row)
+
+    def _count_takers(self, row: int) -> None:
+        others = {*self._takers.get(row, ()), *self._unread_by.get(row, ())} - {self._reviewer}
+        self._taken[row] = len(others)
+        self._reserved[row] = len({*others, *self._assigned_to.get(row, ())} - {self._reviewer})
+
     def desk(self) -> Assignment:
         """Return what this reviewer has to do, as the log has it."""
         pool = self._pool
         done = (self._votes >= self._per_record) & ~self._for_all
-        full = (self._taken >= self._per_record) & ~self._for_all
-        second = pool.shown & ~self._i_took & ~done & ~full
+        own = np.zeros(pool.n, bool)
+        own[[row for row, to in self._assigned_to.items() if self._reviewer in to]] = True
+        full = (np.where(own, self._taken, self._reserved) >= self._per_record) & ~self._for_all
+        left_out = self._i_excluded & ~self._for_all
+        second = pool.shown & ~self._i_took & ~left_out & ~done & ~full
+        closed = ~pool.shown & (full | left_out)
         waiting = pool.shown & ~self._i_judged & ~done & ~second
         rows = pool.in_order(waiting)
         mine = rows[self._on_my_screen[rows]].tolist()
         elsewhere = rows[~self._on_my_screen[rows]].tolist()
         first = self._sample[~self._i_took[self._sample]].tolist()
-        return Assignment(pool, mine, elsewhere, second, first, self._known, list(self._returned))
+        assigned = {
+            row: self._assigned_to[row][self._reviewer].origin or Origin.ASSIGNED
+            for row in np.flatnonzero(own & ~self._i_took & ~left_out).tolist()
+        }
+        return Assignment(
+            pool,
+            mine,
+            elsewhere,
+            second,
+            first,
+            self._known,
+            list(self._returned),
+            closed,
+            assigned,
+            self._unread,
+            self._i_excluded,
+        )
+
+    def free(self) -> np.ndarray:
+        """Return which records this reviewer has not taken or judged, and could be one of those who judge, shape (n,)."""
+        done = (self._votes >= self._per_record) | self._for_all
+        rows: np.ndarray = ~self._i_took & ~self._i_excluded & ~done & (self._taken < self._per_record)
+        return rows
 
     def holds(self, row: int) -> bool:
         """Tell whether the reviewer has taken a record."""
@@ -221,12 +284,14 @@ class ProjectJournal:
 
     def left_behind(self, row: int) -> bool:
         now = datetime.now(UTC)
-        judged = self._voters(row)
+        judged, takers = self._voters(row), self._takers.get(row, {})
+        if set(self._assigned_to.get(row, ())) - takers.keys() - {self._reviewer}:
+            return False  # it waits for those to whom it is assigned
         return all(
             who in judged
             or who == self._reviewer
             or (now - self._last_at[who]).total_seconds() > (_AWAY_SECONDS if on_screen else _AWAY_WITH_FILE_SECONDS)
-            for who, on_screen in self._takers.get(row, {}).items()
+            for who, on_screen in takers.items()
         )
 
     def news(self) -> Assignment | None:
@@ -266,6 +331,8 @@ class ProjectJournal:
         name = self.stage.name
         here: set[int] = set()
         self._live = review.live
+        if any(e.kind in (Kind.ASSIGNED, Kind.UNDO) for e in others):
+            self._assign()
         for e, row in zip(others, self._rows_of(others), strict=True):
             moves = e.kind in (Kind.DUPLICATE, Kind.REMOVAL) or (
                 e.stage in self._earlier and e.kind not in (Kind.SHOWN, Kind.SUGGESTION, Kind.CHECK)
@@ -277,7 +344,7 @@ class ProjectJournal:
             self._follow(e, row)
             if e.stage != name or row < 0:
                 continue
-            if not self._pool.shown[row] and e.kind in (Kind.SHOWN, Kind.DECISION):
+            if not self._pool.shown[row] and e.kind in (Kind.SHOWN, Kind.DECISION) and not e.is_unread:
                 self._pool.show_as(row, e)
             here.add(row)
         for row in here:
@@ -309,11 +376,13 @@ class ProjectJournal:
         with nullcontext() if self._i_took[row] else self._taking(row):
             first = self._first.get(row)
             origin = Origin.CHOSEN if first is None or first.origin is None else first.origin
+            unread = self._unread_by.get(row, {}).values() if self._per_record == 1 else ()
             decided, *tagged = self._project.log.decide(
                 self.stage.name,
                 [{"record_id": record_id, "label": label, "reason": reason, "note": note, "origin": origin}],
                 reviewer=self._reviewer,
                 tags=None if tags is None else {record_id: tags},
+                in_place_of=[e for e in unread if e.reviewer != self._reviewer],
             )
         if first is None and decided.seq != self._seq + 1:
             self._anew = True  # its place among what others showed meanwhile, the log says
@@ -364,7 +433,9 @@ class ProjectJournal:
     def last(self) -> tuple[Event, int] | None:
         """Return the reviewer's last decision that can be taken back, and its row."""
         mine = [
-            e for (name, _, who), e in self._live.decisions.items() if name == self.stage.name and who == self._reviewer
+            e
+            for (name, _, who), e in self._live.decisions.items()
+            if name == self.stage.name and who == self._reviewer and not e.is_unread
         ]
         rows: list[int] = self.stage.rows_of(self._live.kept(e.about) for e in mine).tolist()
         here = ((e, row) for e, row in zip(mine, rows, strict=True) if row >= 0)

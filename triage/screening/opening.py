@@ -92,6 +92,7 @@ def open_session(
         journal.desk(),
         training,
         next_origin=_policy(review),
+        is_proven=_is_proven(review, stage.name),
         journal=journal,
         check_after=review.protocol.attention_checks,
         background=background,
@@ -139,6 +140,23 @@ def _policy(review: Snapshot) -> Callable[[History], Origin] | None:
     stopping = review.protocol.stopping
     policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
     return None if policy is None else lambda history: policy.next_origin(history.among(stopping.recall_among)[0])
+
+
+def _is_proven(review: Snapshot, stage_name: str) -> Callable[[History], bool]:
+    """Return what tells whether the stage's audit has reached its target, or, as a sample of a fixed size, its end."""
+    from .. import recall
+
+    stopping, weights = review.protocol.stopping, recall.logged_parameters(review.events, stage_name)
+    policy = recall.policy_of(stopping.rule, stopping.target, stopping.confidence, audit_size=stopping.audit_size)
+
+    def is_proven(history: History) -> bool:
+        evidence, _ = history.among(stopping.recall_among)
+        if policy is not None and policy.fixed is not None:
+            sample = policy.fixed.sample(evidence)
+            return sample is not None and len(sample.y) >= sample.size
+        return recall.certificate(evidence, stopping.target, stopping.confidence, weights).certified
+
+    return is_proven
 
 
 def hand_out(
@@ -194,6 +212,7 @@ def hand_out(
             replace(desk, mine=[], elsewhere=[*has, *desk.elsewhere]),
             training,
             next_origin=_policy(committed),
+            is_proven=_is_proven(committed, stage.name),
             journal=cast(Journal, batch),  # a batch is chosen and logged; nothing is decided in it
         )
         ids: list[int] = stage.record_ids[[showing.row for showing in session.ahead(count)]].tolist()

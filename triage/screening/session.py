@@ -6,10 +6,10 @@ a scorer and a journal. `open_session` builds it over a project, `simulate` over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 import numpy as np
@@ -62,6 +62,15 @@ class Assignment:
         changes with the journal; what the pool holds when left out.
     returned : sequence of int
         Rows of audit draws that came back from a batch, in the order of the draws: the next draws are these.
+    closed : ndarray of bool, shape (n,), optional
+        Records that were not shown, and that the ranking does not put before this reviewer: excluded unread, or assigned
+        to others. An audit draw may be any of them.
+    assigned : mapping of int to Origin
+        Rows assigned to this reviewer, which come before others, and how they come.
+    unread : ndarray of bool, shape (n,), optional
+        Records that as many as are to judge them have excluded, and that nobody has read.
+    own_unread : ndarray of bool, shape (n,), optional
+        Records that this reviewer has excluded without having read them.
     """
 
     pool: Pool
@@ -71,6 +80,10 @@ class Assignment:
     first: Sequence[int] = ()
     known: np.ndarray | None = None
     returned: Sequence[int] = ()
+    closed: np.ndarray | None = None
+    assigned: Mapping[int, Origin] = field(default_factory=dict)
+    unread: np.ndarray | None = None
+    own_unread: np.ndarray | None = None
 
 
 class Journal(Interface):
@@ -126,6 +139,9 @@ class Session:
     next_origin : callable of History to Origin, optional
         The policy: whether the next record is the best ranked or an audit draw. Without one every
         record is ranked.
+    is_proven : callable of History to bool, optional
+        Whether the audit has shown what it was to show. Once all that is left was excluded unread, the policy has
+        nothing to rank, and records are drawn until it has.
     start : ndarray of int, shape (n,), optional
         Order in which records are shown while the scorer knows nothing; file order when left out.
     journal : Journal, optional
@@ -149,6 +165,7 @@ class Session:
         scorer: Scorer | Training,
         *,
         next_origin: Callable[[History], Origin] | None = None,
+        is_proven: Callable[[History], bool] = lambda history: False,
         start: np.ndarray | None = None,
         journal: Journal | None = None,
         retrain_after: Callable[[int], int] = lambda labelled: 1,
@@ -161,6 +178,7 @@ class Session:
         self.trained_on = 0  # labels that the last training saw
         self.training = scorer if isinstance(scorer, Training) else Training(scorer)
         self._next_origin = next_origin
+        self._is_proven = is_proven
         self._place = np.arange(n)
         if start is not None:
             self._place[start] = np.arange(n)
@@ -193,6 +211,11 @@ class Session:
         self._returned = [row for row in desk.returned if row not in self._set_aside]
         self._second = desk.second
         self._second[list(self._set_aside)] = False
+        nothing = np.zeros(desk.pool.n, bool)
+        self._closed = nothing if desk.closed is None else desk.closed
+        self._unread = nothing if desk.unread is None else desk.unread
+        self._own_unread = nothing if desk.own_unread is None else desk.own_unread
+        self._assigned = desk.assigned
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -230,7 +253,7 @@ class Session:
             aside = [row for row in sorted(self._set_aside, key=self._set_aside.__getitem__) if row not in but]
             if aside and self._set_aside[aside[0]] <= self._decisions:
                 return self._again(aside[0])
-            if self.pool.shown.all() and not self._second.any():
+            if not self._open().any() and self._origin() is Origin.RANKED:
                 if not self._waiting(but):
                     return next(map(self._again, aside), None)
             if (showing := self._show_next(but)) is not None:
@@ -301,26 +324,46 @@ class Session:
 
     def _choose(self, but: Collection[int]) -> tuple[int, Origin, int | None] | None:
         """Choose the next record: its row, how it comes, and its rank; None when none is open any more."""
-        open_rows = ~self.pool.shown | self._second
-        if not open_rows.any():
-            waiting = self._waiting(but)
-            return (waiting[0], Origin.RANKED, None) if waiting else None
-        origin = Origin.RANKED
+        open_rows, origin = self._open(), Origin.RANKED
         if self._first:
             row = self._first[0]
             if not self.pool.shown[row]:
                 origin = Origin.AUDIT if row == self.pool.audit_row() else Origin.CHOSEN
             return row, origin, None
-        if self._next_origin is not None and (self._returned or not self.pool.shown.all()):
-            origin = self._next_origin(self.pool.history())
+        if mine := [row for row in self._assigned if open_rows[row]]:
+            row = max(mine, key=lambda row: -self._place[row] if self.scores is None else self.scores[row])
+            return row, self._assigned[row], self._rank(row, open_rows)
+        origin = self._origin()
+        if origin is Origin.RANKED and not open_rows.any():
+            waiting = self._waiting(but)
+            return (waiting[0], Origin.RANKED, None) if waiting else None
         if origin is Origin.AUDIT:
             row = self._returned[0] if self._returned else self.pool.audit_row()
         elif self.scores is None:
             row = int(np.where(open_rows, self._place, self.pool.n).argmin())
         else:
             row = int(np.where(open_rows, self.scores, -np.inf).argmax())
-        rank = None if self.scores is None else int((self.scores[open_rows] > self.scores[row]).sum()) + 1
-        return row, origin, rank
+        return row, origin, self._rank(row, open_rows)
+
+    def _rank(self, row: int, open_rows: np.ndarray) -> int | None:
+        return None if self.scores is None else int((self.scores[open_rows] > self.scores[row]).sum()) + 1
+
+    def _open(self) -> np.ndarray:
+        """Return which records the ranking may put before this reviewer, shape (n,)."""
+        rows: np.ndarray = (~self.pool.shown & ~self._closed) | self._second
+        return rows
+
+    def _origin(self) -> Origin:
+        """Return how the next record is to come, by the policy."""
+        left = ~self.pool.shown
+        if self._next_origin is None or not (self._returned or left.any()):
+            return Origin.RANKED
+        history = self.pool.history()
+        origin = self._next_origin(history)
+        if left.any() and self._unread[left].all() and not self._second.any():
+            # What was excluded unread is not ranked, so that no plateau of the ranking can come: it is drawn.
+            return Origin.RANKED if self._is_proven(history) and not self._returned else Origin.AUDIT
+        return origin
 
     def tags(self, row: int) -> list[str]:
         """Return the tags that the reviewer has given a record."""
@@ -379,7 +422,8 @@ class Session:
 
     def counts(self) -> Counts:
         """Count what is screened and found by now; nothing is read again for it."""
-        which = self._known > NOT_KNOWN_OF, self._known >= 0, self._known == 1
+        unread = (self._known == -1) & (self._unread | self._own_unread)
+        which = self._known > NOT_KNOWN_OF, self._known >= 0, self._known == 1, unread
         return Counts(*(int(np.count_nonzero(one)) for one in which))
 
     # -- training -----------------------------------------------------------------------------

@@ -5,24 +5,27 @@ Long, as every page is here: which there are, and what each needs of its visitor
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__, intake, report, team
+from .. import __version__, intake, report, screening, team
 from ..as_json import as_json
 from ..errors import InputError
 from ..flow import flow
 from ..formats import COLUMNS
+from ..found import Wanted, excludable
 from ..key_papers import in_words as papers_in_words
+from ..log import Kind
 from ..project import Project, Role, Snapshot, protocol_digest
 from ..protocol import Limits
 from ..ranking import answers
@@ -37,22 +40,30 @@ from .api.common import desk_of, project_of
 from .api.files import Questions
 from .api.full_texts import attachments_of, missing_full_texts
 from .api.records import (
+    Exclusion,
+    ExclusionBack,
     Source,
     TagName,
-    Wanted,
     Words,
+    exclude,
+    exclusions_of,
     history as history_of,
     own_decisions,
     search_results,
     shown_record,
+    take_exclusion_back,
 )
 from .api.review import Statuses, StopRequest, outlook, paces, stop, take_stop_back
 from .api.team import (
     Asked,
+    Assigned,
+    AssignmentsBack,
     Batch,
     ask_for_second_look,
+    assign,
     batches_of,
     second_look as second_look_of,
+    take_assignments_back,
     take_batch_back,
     viewer_of,
 )
@@ -88,6 +99,7 @@ Anyone = Annotated[Visitor, Depends(visitor)]
 Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
 Text = Annotated[str, Form(max_length=2_000)]
+Names = Annotated[Sequence[str], Form(max_length=100)]
 StageName = Annotated[str, Query(max_length=200)]
 
 
@@ -221,7 +233,7 @@ def history(
     review: Review,
     who: Anyone,
     stage: StageName = "",
-    label: Literal["", "include", "exclude", "maybe"] = "",
+    label: Literal["", "include", "exclude", "maybe", "unread"] = "",
     reason: Annotated[str, Query(max_length=1_000)] = "",
     q: Words = "",
     source: Source = "",
@@ -242,6 +254,7 @@ def history(
             "label": label,
             "reason": reason,
             "reasons": reasons,
+            "exclusions": exclusions_of(review, desk.stage_name, who),
             **_looked_for(review, desk, Wanted(q, source, tag)),
         },
     )
@@ -269,13 +282,118 @@ def search(
     q: Words = "",
     source: Source = "",
     tag: TagName = "",
+    act: Literal["", "exclude", "assign"] = "",
+    done: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> HTMLResponse:
-    """Find records."""
+    """Find records; with `act` offer to exclude all of them unread, or to assign them."""
     desk = desk_of(request, review, who, stage)
     wanted = Wanted(q, source, tag)
     found, more = search_results(review, desk, wanted)
-    facts = {"stage": desk.stage_name, "found": found, "more": more, **_looked_for(review, desk, wanted)}
+    offered = excludable(review, wanted, reviewer=who.name, stage_name=desk.stage_name) if act and found else None
+    made = exclusions_of(review, desk.stage_name, who) if done else []
+    facts = {
+        "stage": desk.stage_name,
+        "found": found,
+        "more": more,
+        "act": act if offered is not None and (act == "exclude" or who.may(Role.OWNER)) else "",
+        "offered": offered,
+        "reasons": review.asked(desk.stage_name).reasons,
+        "names": names_of(review),
+        "excluded": next((one for one in made if one["event"] == done), None),
+        **_looked_for(review, desk, wanted),
+    }
     return page(request, "search.html", who, facts)
+
+
+@router.post("/search/exclude")
+def found_excluded(
+    request: Request,
+    review: Review,
+    who: Posted,
+    sure: Annotated[Literal["yes"], Form()],
+    confirmed: Annotated[int, Form(ge=1, le=screening.MOST_AT_ONCE)],
+    stage: Text = "",
+    q: Text = "",
+    source: Text = "",
+    tag: Text = "",
+    reason: Text = "",
+) -> Response:
+    """Exclude what a search finds."""
+    key = secrets.token_hex(16)  # sent twice, a form finds nothing left to exclude, and shows what it did at first
+    given = Exclusion(key=key, stage=stage, q=q, source=source, tag=tag, reason=reason, confirmed=confirmed)
+    made = exclude(request, review, who, given)
+    before = exclusions_of(project_of(request).snapshot(), review.stage_name(stage or None), who)
+    done = next((one["event"] for one in before if (one["query"], one["reviewer"]) == (made["read_as"], who.name)), 0)
+    asked = {"stage": stage, "q": q, "source": source, "tag": tag, "done": done}
+    return RedirectResponse(f"/search?{urlencode(asked)}", 303)
+
+
+@router.post("/search/take-back")
+def exclusion_taken_back(
+    request: Request, review: Review, who: Posted, event: Annotated[int, Form(ge=1, le=2**31)], stage: Text = ""
+) -> Response:
+    """Take an exclusion of a search's result back."""
+    take_exclusion_back(request, review, who, ExclusionBack(event=event))
+    return RedirectResponse(f"/history?stage={quote(stage, safe='')}", 303)
+
+
+def names_of(review: Snapshot) -> list[str]:
+    """Return whom records can be assigned to: who has an account, and who has worked on the review or has some."""
+    worked = {e.reviewer for e in review.events if e.kind in (Kind.SHOWN, Kind.DECISION)}
+    given = {e.reason for to in review.live.assigned.values() for e in to}
+    return sorted({*(person.name for person in review.people), *worked, *given}, key=str.casefold)
+
+
+def _people_of(to: Sequence[str], others: str) -> list[str]:
+    """Return who was chosen in a form, or typed with commas between."""
+    people = [*to, *(name.strip() for name in others.split(",") if name.strip())]
+    if not people:
+        raise InputError("Choose at least one person to assign records to.")
+    return people
+
+
+@router.post("/search/assign")
+def found_assigned(
+    request: Request,
+    review: Review,
+    who: PostedByOwner,
+    to: Names = (),
+    others: Text = "",
+    each: Annotated[int, Form(ge=1, le=10)] = 1,
+    stage: Text = "",
+    q: Text = "",
+    source: Text = "",
+    tag: Text = "",
+) -> Response:
+    """Assign what a search finds."""
+    people = _people_of(to, others)
+    assign(request, review, who, Assigned(stage=stage, people=people, q=q, source=source, tag=tag, each=each))
+    return RedirectResponse(f"/people?stage={quote(stage, safe='')}", 303)
+
+
+@router.post("/people/assign")
+def next_assigned(
+    request: Request,
+    review: Review,
+    who: PostedByOwner,
+    top: Annotated[int, Form(ge=1, le=100_000)],
+    to: Names = (),
+    others: Text = "",
+    each: Annotated[int, Form(ge=1, le=10)] = 1,
+    stage: Text = "",
+) -> Response:
+    """Assign the ranking's next."""
+    assign(request, review, who, Assigned(stage=stage, people=_people_of(to, others), top=top, each=each))
+    return RedirectResponse(f"/people?stage={quote(stage, safe='')}", 303)
+
+
+@router.post("/people/take-back")
+def assignments_taken_back(
+    request: Request, review: Review, who: PostedByOwner, reviewer: Text, stage: Text = ""
+) -> Response:
+    """Free what is assigned to a person and not judged."""
+    take_assignments_back(request, review, who, AssignmentsBack(stage=stage, reviewer=reviewer))
+    return RedirectResponse(f"/people?stage={quote(stage, safe='')}", 303)
 
 
 @router.get("/second-look")
@@ -326,6 +444,7 @@ def record(
             "reasons": now.reasons,
             "tags": list(dict.fromkeys([*protocol.tags, *shown.tags])),
             "look": look,
+            "assigned_to": sorted(review.live.assigned_at(desk.stage_name).get(shown.record.record_id, ())),
             "next_look": _next_look(review, desk, shown.record.record_id) if look else None,
         },
     )

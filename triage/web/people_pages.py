@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from ..assigning import assigned
 from ..errors import InputError
 from ..project import Role, Scope
 from .access import INVITATION_DAYS, LEAST_PASSWORD, Visitor, address_of, code_address, is_secret, new_secret, review_of
 from .api.common import project_of
 from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
-from .pages import Anyone, Owner, Posted, PostedByOwner, Review, Text, access_of, message, page
+from .pages import Anyone, Owner, Posted, PostedByOwner, Review, StageName, Text, access_of, message, names_of, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 _VISIT = "triage-visit"
@@ -133,18 +134,23 @@ def joined(request: Request, token: str, password: Text, again: Text) -> Respons
 
 
 @router.get("/people")
-def people(request: Request, review: Review, who: Owner) -> HTMLResponse:
-    """Show who works on the review, and let the owner invite."""
-    return _people_page(request, who)
+def people(request: Request, review: Review, who: Owner, stage: StageName = "") -> HTMLResponse:
+    """Show who works on the review and what is assigned to whom, and let the owner invite and assign."""
+    return _people_page(request, who, stage=stage)
 
 
-def _people_page(request: Request, who: Visitor, link: str = "", invited: str = "") -> HTMLResponse:
-    project = project_of(request)
+def _people_page(request: Request, who: Visitor, link: str = "", invited: str = "", stage: str = "") -> HTMLResponse:
+    project, review = project_of(request), review_of(request)
+    stage = review.stage_name(stage or None)
     return page(
         request,
         "people.html",
         who,
         {
+            "stage": stage,
+            "assigned": assigned(review, stage),
+            "names": names_of(review),
+            "needed": review.protocol.reviewers_per_record,
             "people": project.people.all(),
             "link": link,
             "invited": invited,

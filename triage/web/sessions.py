@@ -219,10 +219,20 @@ class Desk:
         """Make a change and return its answer; when it is sent again, the first answer and no second change."""
         with self._at_work() as session:
             if key not in self._answers:
-                self._answers[key] = change(session)
-                while len(self._answers) > _KEPT_ANSWERS:
-                    self._answers.popitem(last=False)
+                self._keep(key, change(session))
             return self._answers[key]
+
+    def once_at_rest(self, key: str, change: Callable[[], dict[str, object]]) -> dict[str, object]:
+        """Do so with a change that needs no session; one that is open takes it from the log."""
+        with self.lock:
+            if key not in self._answers:
+                self._keep(key, change())
+            return self._answers[key]
+
+    def _keep(self, key: str, answer: dict[str, object]) -> None:
+        self._answers[key] = answer
+        while len(self._answers) > _KEPT_ANSWERS:
+            self._answers.popitem(last=False)
 
     def decide(
         self,
@@ -250,7 +260,11 @@ class Desk:
             has = session.tags(row)
             if tags is not None and (unknown := set(tags) - set(protocol.tags) - set(has)):
                 raise InputError(f"{', '.join(sorted(unknown))} is not among the protocol's tags.")
-            same = mine is not None and (mine.label, mine.reason, mine.note) == (label, reason, note)
+            same = (
+                mine is not None
+                and not mine.is_unread
+                and (mine.label, mine.reason, mine.note) == (label, reason, note)
+            )
             if session.is_check(row) or not same or (tags is not None and list(tags) != has):
                 session.decide(row, label, reason, note, tags)
             # From now on this reviewer may see them, whatever the protocol says.
@@ -334,7 +348,8 @@ class Desk:
 
     def last(self, live: CurrentState) -> Event | None:
         """Return the newest of the reviewer's decisions that are in force at this stage."""
-        return max(self.decisions(live), key=lambda e: e.seq, default=None)
+        read = (e for e in self.decisions(live) if not e.is_unread)
+        return max(read, key=lambda e: e.seq, default=None)
 
     def _in_force(self, protocol: Protocol | None) -> Protocol:
         """Return the protocol in force, once the session is open; what was added to it can be picked at once."""

@@ -73,7 +73,13 @@ def decision_as_json(event: Event | None) -> dict[str, object] | None:
         "reason": event.reason,
         "note": event.note,
         "at": event.at.isoformat(timespec="seconds"),
+        "unread": event.is_unread,
     }
+
+
+def read_by(event: Event | None) -> Event | None:
+    """Return a decision if its reviewer had read the record: who is to read it now is not told of another."""
+    return None if event is None or event.is_unread else event
 
 
 def listed(review: Snapshot, desk: Desk, ids: list[int]) -> list[dict[str, object]]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ... import intake
+from ... import intake, screening
 from ...as_json import INLINE, as_json
 from ...errors import InputError
+from ...found import Wanted, excludable, excluded_unread, found_records
 from ...fulltext import AttachedFile
 from ...log import Event
-from ...project import Snapshot
+from ...project import Role, Snapshot
 from ...records import CORRECTABLE
 from ...searching import parse
 from ..access import Visitor
@@ -24,6 +24,7 @@ from .common import (
     LISTED,
     SEARCHED,
     Anyone,
+    Key,
     RecordId,
     Review,
     StageName,
@@ -132,49 +133,13 @@ def _as_typed(value: object) -> str | list[str]:
     return list(value) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which records are looked for.
-
-    Attributes
-    ----------
-    words : str
-        See `searching.parse`.
-    source, tag : str
-        The database they came from, and a tag that the visitor gave; "" for any.
-    """
-
-    words: str = ""
-    source: str = ""
-    tag: str = ""
-
-    @property
-    def says_nothing(self) -> bool:
-        return not (self.words.split() or self.source or self.tag)
-
-
-def found_records(review: Snapshot, wanted: Wanted, desk: Desk) -> Iterator[int]:
-    """Yield the ids under which the records are shown that are looked for."""
-    query, live = parse(wanted.words), review.live
-    tagged = live.tagged(desk.stage_name, desk.reviewer) if wanted.tag else {}
-    has_tag = {live.kept(i) for i, events in tagged.items() if any(e.reason == wanted.tag for e in events)}
-    seen = set()
-    for one in review.records.read():
-        kept = live.kept(one.number)
-        if kept in seen or (wanted.tag and kept not in has_tag) or (wanted.source and one.source != wanted.source):
-            continue
-        if query.matches(one):
-            seen.add(kept)
-            yield kept
-
-
 def search_results(
     review: Snapshot, desk: Desk, wanted: Wanted, most: int = SEARCHED
 ) -> tuple[list[dict[str, object]], bool]:
     """Return the first records found, and whether there are more."""
     ids: list[int] = []
     if not wanted.says_nothing:
-        for kept in found_records(review, wanted, desk):
+        for kept in found_records(review, wanted, desk.stage_name, desk.reviewer):
             if len(ids) == most:
                 return listed(review, desk, ids), True
             ids.append(kept)
@@ -195,24 +160,39 @@ def search(
     stage: StageName = "",
     source: Source = "",
     tag: TagName = "",
+    count: bool = False,
 ) -> dict[str, object]:
     """Find records by words, "phrases", stem*, OR, -without and (groups).
 
     They are looked for in title, abstract, authors, journal, year, DOI, PMID and keywords, or in one field (`title:`,
-    `author:`, `year:2010-2015` and others); `read_as` says how `q` was read.
+    `author:`, `year:2010-2015` and others); `read_as` says how `q` was read. With `count` it says how many are at the
+    stage (`at_stage`), and how many of these the visitor is still to judge (`to_judge`): `POST /api/exclusions` excludes
+    them.
     """
-    found, more = search_results(review, desk_of(request, review, who, stage), Wanted(q, source, tag))
-    return {"records": found, "more": more, "read_as": parse(q).said}
+    wanted = Wanted(q, source, tag)
+    found, more = search_results(review, desk_of(request, review, who, stage), wanted)
+    facts: dict[str, object] = {"records": found, "more": more, "read_as": parse(q).said}
+    if count:
+        all_of_it = excludable(review, wanted, reviewer=who.name, stage_name=stage or None)
+        facts |= {"at_stage": all_of_it.found, "to_judge": len(all_of_it.record_ids)}
+    return facts
+
+
+_ANYTHING = Wanted()
 
 
 def own_decisions(
-    review: Snapshot, desk: Desk, label: str = "", reason: str = "", wanted: Wanted = Wanted()
+    review: Snapshot, desk: Desk, label: str = "", reason: str = "", wanted: Wanted = _ANYTHING
 ) -> list[Event]:
     """Return the reviewer's decisions in force at a stage, the newest first; words are looked for in notes, too."""
     live = review.live
-    mine = [e for e in desk.decisions(live) if label in ("", str(e.label)) and reason in ("", e.reason)]
+    mine = [
+        e
+        for e in desk.decisions(live)
+        if (e.is_unread if label == "unread" else label in ("", str(e.label))) and reason in ("", e.reason)
+    ]
     if not wanted.says_nothing:
-        ids = set(found_records(review, wanted, desk))
+        ids = set(found_records(review, wanted, desk.stage_name, desk.reviewer))
         in_notes = wanted.words.casefold() if not (wanted.source or wanted.tag) else ""
         mine = [e for e in mine if live.kept(e.about) in ids or (in_notes and in_notes in e.note.casefold())]
     return sorted(mine, key=lambda e: -e.seq)
@@ -224,14 +204,14 @@ def history(
     review: Review,
     who: Anyone,
     stage: StageName = "",
-    label: Literal["", "include", "exclude", "maybe"] = "",
+    label: Literal["", "include", "exclude", "maybe", "unread"] = "",
     reason: Annotated[str, Query(max_length=1_000)] = "",
     q: Words = "",
     source: Source = "",
     tag: TagName = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> dict[str, object]:
-    """List the reviewer's own decisions that are in force, the newest first."""
+    """List the reviewer's own decisions that are in force, the newest first; `unread` are those on records not read."""
     desk = desk_of(request, review, who, stage)
     mine = own_decisions(review, desk, label, reason, Wanted(q, source, tag))
     here = mine[(page - 1) * LISTED : page * LISTED]
@@ -241,3 +221,76 @@ def history(
         "pages": -(-len(mine) // LISTED),
         "decisions": listed(review, desk, [review.live.kept(e.about) for e in here]),
     }
+
+
+class Exclusion(BaseModel):
+    """What a search finds, to be excluded without reading it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Key
+    stage: str = Field("", max_length=200)
+    q: str = Field("", max_length=300)
+    source: str = Field("", max_length=300)
+    tag: str = Field("", max_length=200)
+    reason: str = Field("", max_length=1_000)
+    confirmed: int = Field(
+        ge=1, le=screening.MOST_AT_ONCE, description="How many records are to be excluded at most, as `search` said."
+    )
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.q, self.source, self.tag)
+
+
+class ExclusionBack(BaseModel):
+    """An exclusion of a search's result that is to be taken back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: RecordId = Field(description="The first event of the exclusion, as `GET /api/exclusions` gives it.")
+
+
+def exclusions_of(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, object]]:
+    """Return the exclusions that a visitor can take back: an owner everybody's, others their own."""
+    found = excluded_unread(review, stage_name, viewer=who.viewer)
+    return [as_json(one) for one in found if who.may(Role.OWNER) or one.reviewer == who.name]
+
+
+@router.get("/exclusions", tags=["records"])
+def exclusions(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
+    """List what was excluded unread, by a search, and is in force: to an owner everybody's, to others their own."""
+    return {"exclusions": exclusions_of(review, review.stage_name(stage or None), who)}
+
+
+@router.post("/exclusions", tags=["records"])
+def exclude(request: Request, review: Review, who: Anyone, given: Exclusion) -> dict[str, object]:
+    """Exclude what a search finds and the visitor is still to judge, without anybody having read it.
+
+    Each record has a decision of its own, all of them with the origin `bulk` and the search as their note. No bound on
+    recall takes these records for irrelevant, and random draws still come from them.
+    """
+    desk = desk_of(request, review, who, given.stage)
+
+    def change() -> dict[str, object]:
+        done = screening.exclude_found(
+            project_of(request),
+            given.wanted,
+            reviewer=who.name,
+            stage_name=desk.stage_name,
+            reason=given.reason,
+            confirmed=given.confirmed,
+        )
+        return {"event": done.event, "read_as": done.read_as, "found": done.found, "excluded": done.excluded}
+
+    return desk.once_at_rest(given.key, change)
+
+
+@router.post("/exclusions/take-back", tags=["records"])
+def take_exclusion_back(request: Request, review: Review, who: Anyone, given: ExclusionBack) -> dict[str, object]:
+    """Take an exclusion of a search's result back as one, as far as it is in force."""
+    stages = [one.name for one in review.protocol.stages]
+    if given.event not in [one["event"] for name in stages for one in exclusions_of(review, name, who)]:
+        raise InputError(f"Event {given.event} begins no exclusion that you can take back.")
+    left = project_of(request).log.take_exclusion_back(given.event, reviewer=who.name)
+    return {"taken_back": [e.record_id for e in left]}

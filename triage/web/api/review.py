@@ -68,7 +68,8 @@ class Statuses:
 def paces(review: Snapshot, stage_name: str, who: Visitor) -> list[dict[str, object]]:
     """Return decisions and pace of each reviewer; to a reviewer, only their own."""
     events = review.events
-    decided = Counter(name for (stage, _, name) in review.live.decisions if stage == stage_name)
+    read = ((stage, name) for (stage, _, name), e in review.live.decisions.items() if not e.is_unread)
+    decided = Counter(name for stage, name in read if stage == stage_name)
     names = sorted(decided) if who.may(Role.ADJUDICATOR) else [who.name]
     return [
         {
@@ -102,7 +103,11 @@ def outlook(review: Snapshot, stage_name: str, who: Visitor, facts: status.Statu
     days = Counter(
         e.at.date()
         for e in review.events
-        if e.kind is Kind.DECISION and e.reviewer == who.name and e.stage == stage_name and (now - e.at).days < _RECENT
+        if e.kind is Kind.DECISION
+        and not e.is_unread
+        and e.reviewer == who.name
+        and e.stage == stage_name
+        and (now - e.at).days < _RECENT
     )
     busy = [n for n in days.values() if n >= _LEAST_A_DAY]
     if not busy:
@@ -172,6 +177,7 @@ def review_flow(request: Request, review: Review, who: Anyone) -> dict[str, obje
                 "maybe": s.maybe,
                 "not_retrieved": s.n_not_retrieved,
                 "marked": s.marked,
+                "unread": s.unread,
             }
             for s in counted.stages
         ],

@@ -31,6 +31,7 @@ from .common import (
     desk_of,
     desks_of,
     project_of,
+    read_by,
     router,
 )
 from .full_texts import attachments_of
@@ -203,11 +204,11 @@ def _changed(project: Project, who: Visitor, change: Callable[[Protocol], tuple[
 def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
-    `counts` says what is screened, found relevant and left by now, as far as the reviewer's own decisions and records
-    that are done allow; `recall` what was certified so many decisions ago; `state` both in one line. While the session
-    is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the protocol says otherwise
-    there are none before the reviewer has decided on the record. When `protocol_version` changes, so may what `session`
-    answers.
+    `counts` says what is screened, found relevant, excluded unread and left by now, as far as the reviewer's own
+    decisions and records that are done allow; `recall` what was certified so many decisions ago; `state` both in one
+    line. While the session is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the
+    protocol says otherwise there are none before the reviewer has decided on the record. When `protocol_version`
+    changes, so may what `session` answers.
     """
     return queue_of(request, desk_of(request, review, who, stage), review, who)
 
@@ -224,7 +225,7 @@ def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> di
                 {
                     **as_json(one),
                     "files": files[i],
-                    "decision": decision_as_json(desk.mine(live, i)),
+                    "decision": decision_as_json(read_by(desk.mine(live, i))),
                     "suggestions": desk.suggestions(live, i, blind=review.protocol.machines.blind),
                     "same_study": beside(request, review, who, desk.stage_name, i),
                 }

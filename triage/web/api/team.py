@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ... import team
+from ... import assigning, team
 from ...as_json import as_json
 from ...errors import InputError
+from ...found import Wanted
 from ...log import Label, batches
 from ...project import Role, Snapshot
 from ...second_look import ask_for_second_looks, price_of_second_looks, second_looks
@@ -158,3 +161,67 @@ def take_batch_back(request: Request, review: Review, who: Anyone, batch: Batch)
     if batch.event not in [one["event"] for one in batches_of(review, who)]:
         raise InputError(f"Event {batch.event} begins no batch that you can take back.")
     return {"taken_back": [e.record_id for e in project.log.take_back(batch.event, reviewer=who.name)]}
+
+
+class Assigned(BaseModel):
+    """Records to be assigned to people: the ranking's next, or what a search finds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field(default="", max_length=200)
+    people: list[Annotated[str, Field(max_length=200)]] = Field(min_length=1, max_length=100)
+    top: int | None = Field(
+        default=None,
+        ge=1,
+        le=assigning.MOST_AT_ONCE,
+        description="So many of the ranking's next; with a search, of what it finds.",
+    )
+    q: str = Field(default="", max_length=300)
+    source: str = Field(default="", max_length=300)
+    tag: str = Field(default="", max_length=200)
+    each: int = Field(default=1, ge=1, le=10, description="To how many of them each record is assigned.")
+
+
+class AssignmentsBack(BaseModel):
+    """Whose records are to be free again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field(default="", max_length=200)
+    reviewer: str = Field(min_length=1, max_length=200)
+
+
+@router.get("/assignments", tags=["team"])
+def assignments(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
+    """Say how many records are assigned to each person, and how many of them they have judged.
+
+    Where two judge each record, everybody but an owner learns this of themselves.
+    """
+    return {"assigned": [as_json(one) for one in assigning.assigned(review, stage or None, viewer=who.viewer)]}
+
+
+@router.post("/assignments", tags=["team"])
+def assign(request: Request, review: Review, who: Owner, given: Assigned) -> dict[str, object]:
+    """Assign records to people in turn; they get them first, and nobody else does while enough people have them.
+
+    Random draws come from all records, no matter to whom they are assigned.
+    """
+    wanted = Wanted(given.q, given.source, given.tag)
+    return as_json(
+        assigning.assign(
+            project_of(request),
+            given.people,
+            reviewer=who.name,
+            wanted=wanted if given.q or given.source or given.tag else None,
+            top=given.top,
+            each=given.each,
+            stage_name=given.stage or None,
+        )
+    )
+
+
+@router.post("/assignments/take-back", tags=["team"])
+def take_assignments_back(request: Request, review: Review, who: Owner, given: AssignmentsBack) -> dict[str, object]:
+    """Free the records that are assigned to a person and that they have not judged."""
+    left = assigning.take_back(project_of(request), given.reviewer, reviewer=who.name, stage_name=given.stage or None)
+    return {"taken_back": [e.record_id for e in left]}

@@ -206,7 +206,7 @@ function showState() {
   }
   const age = recall.decisions_ago + since.length;
   byId("counts").textContent = [`${count(screened)} of ${count(counts.records)} screened`,
-    `${count(relevant)} relevant found`, `${count(counts.records - screened)} left`].join(" | ");
+    `${count(relevant)} relevant found`, `${count(counts.records - screened - (counts.unread || 0))} left`].join(" | ");
   byId("recall").textContent = recall.text + (recall.text && age ? ` (${plural(age, "decision")} ago)` : "");
 }
 
