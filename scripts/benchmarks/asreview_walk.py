@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from browser_helpers import CHROMIUM, free_port, next_record, playwright, sent, title
-from conftest import PROTOCOL
+from conftest import PROTOCOL, sample_ris
 from test_browser_walks import EXPORTS, Walk, join
 
 QUESTION = "How rigorous are systematic reviews in environmental health?"
@@ -90,11 +90,16 @@ def answering(command: list[str], folder: Path, env: dict[str, str], address: st
                 time.sleep(0.1)
             yield said.read_text(encoding="utf-8")
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:  # LAB, while a browser still asks
-                os.killpg(server.pid, signal.SIGKILL)
+            end(server)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(5)
+        except subprocess.TimeoutExpired:  # LAB, while a browser still asks
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def answers(address: str) -> bool:
@@ -188,16 +193,8 @@ def our_first(window: Window, folder: Path, preset: str | None, *, criteria: boo
 
 
 def our_team(window: Window, folder: Path) -> Iterator[Counted]:
-    from conftest import sample_ris
-
-    from triage import intake
-    from triage.project import Project
-
-    (folder / "protocol.toml").write_text(f"reviewers_per_record = 2\n{PROTOCOL}", encoding="utf-8")
-    intake.new(folder / "r.triage", folder / "protocol.toml")
     (folder / "a.ris").write_text(sample_ris(6), encoding="utf-8")
-    with Project.open(folder / "r.triage") as project:
-        intake.import_files(project, [folder / "a.ris"], reviewer="olga")
+    review_of(folder, f"reviewers_per_record = 2\n{PROTOCOL}", [folder / "a.ris"])
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     command = [
@@ -350,11 +347,11 @@ def lab_priors(walk: Walk, file: Path) -> None:
         walk.clicks += 1
         walk.keys += len(words) + 1
         search.locator("input").first.fill(words)
-        walk.page.keyboard.press("Enter")
-        walk.page.wait_for_timeout(700)
+        with walk.page.expect_response("**/search?*"):
+            walk.page.keyboard.press("Enter")
         walk.clicks += 1
-        search.locator(f"button:text-is('{label}')").first.click()
-        walk.page.wait_for_timeout(700)
+        with walk.page.expect_response("**/record/*"):
+            search.locator(f"button:text-is('{label}')").first.click()
     walk.click("[role=dialog] button:text-is('Return')")
     walk.click("[role=dialog] button:text-is('Screen')")
     walk.page.wait_for_selector(RECORD)
@@ -433,6 +430,17 @@ def lab_update(program: str, window: Window, folder: Path, before: Path, later: 
 # Both
 
 
+def review_of(folder: Path, protocol: str, exports: list[Path]) -> Path:
+    from triage import intake
+    from triage.project import Project
+
+    (folder / "protocol.toml").write_text(protocol, encoding="utf-8")
+    intake.new(folder / "r.triage", folder / "protocol.toml")
+    with Project.open(folder / "r.triage") as project:
+        intake.import_files(project, exports, reviewer="olga")
+    return folder / "r.triage"
+
+
 def one_file(exports: list[Path], path: Path) -> Path:
     """Write exports to one RIS file, as a reference manager would."""
     from triage import intake
@@ -440,10 +448,7 @@ def one_file(exports: list[Path], path: Path) -> Path:
 
     folder = path.parent / f"of {path.stem}"
     folder.mkdir()
-    (folder / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
-    intake.new(folder / "r.triage", folder / "protocol.toml")
-    with Project.open(folder / "r.triage") as project:
-        intake.import_files(project, exports, reviewer="ann")
+    with Project.open(review_of(folder, PROTOCOL, exports)) as project:
         intake.export(project.snapshot(), path)
     return path
 
@@ -455,11 +460,11 @@ def asreview_version(program: str) -> str:
             f"there is no ASReview at {program}: make an environment of its own with `pip install asreview`, "
             "and give the path of its bin/asreview as --asreview."
         )
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    version = done.stdout.split()[-1]
-    if int(version.split(".")[0]) < 3:
-        raise SystemExit(f"ASReview {version} is at {program}; the walks are those of LAB 3.")
-    return version
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    version = re.search(r"asreview\D*(\d+)[.\d]*", done.stdout, re.IGNORECASE)
+    if version is None or int(version[1]) < 3:
+        raise SystemExit(f"{program} is no ASReview of version 3 or later, whose pages these walks know.")
+    return version[0].split()[-1]
 
 
 def told(walks: list[Counted]) -> None:
@@ -468,7 +473,10 @@ def told(walks: list[Counted]) -> None:
         "| walk | tool | clicks | keys | seconds to the first record | to the end | outside the browser, or not possible |"
     )
     print("|---|---|---|---|---|---|---|")
-    for name, tool in sorted(dict.fromkeys((one.walk, one.tool) for one in walks), key=lambda pair: pair[0]):
+    names = list(dict.fromkeys(one.walk for one in walks))
+    for name, tool in sorted(
+        dict.fromkeys((one.walk, one.tool) for one in walks), key=lambda pair: names.index(pair[0])
+    ):
         rounds = [one for one in walks if (one.walk, one.tool) == (name, tool)]
         figures = [
             span([one.clicks for one in rounds]),
