@@ -56,6 +56,31 @@ def test_no_serious_fault_keeps_people_from_the_pages(review, window, scheme):
             assert faults(page) == [], path
 
 
+def test_a_long_title_gives_way_to_the_links_and_controls_in_a_row_are_of_one_height(review, window):
+    named = PROTOCOL.replace(
+        "Peer support", "Peer support of adults with long-lasting mental health difficulties, " * 2, 1
+    )
+    with review(6, named) as project, served(project) as (base, _):
+        page = window(base, viewport={"width": 1024, "height": 700})
+        page.goto("/history")
+        rows = {link.bounding_box()["y"] for link in page.locator('nav[aria-label="Pages"] a').all()}
+        assert len(rows) == 1 and page.locator(".top .review").bounding_box()["width"] > 200
+        assert "difficulties" in page.locator(".top .review").get_attribute("title")
+        heights = {
+            one.bounding_box()["height"] for one in page.locator(".filters :is(input, select, button):visible").all()
+        }
+        assert heights == {40}
+
+
+def test_the_four_numbers_and_the_curve_are_seen_at_once_on_a_laptop(review, window):
+    with review(30) as project, served(project) as (base, _):
+        project.log.decide("abstract", [{"record_id": n, "label": Label.INCLUDE} for n in (1, 7)], reviewer="ann")
+        page = window(base, viewport={"width": 1440, "height": 900})
+        page.goto("/overview")
+        curve = page.locator(".dashboard svg").bounding_box()
+        assert curve["y"] + curve["height"] <= 900
+
+
 def test_a_full_text_is_attached_and_read_beside_the_form(review, window, tmp_path):
     with review(30, TWO_STAGES) as project, served(project) as (base, _):
         at_full_text(project)
