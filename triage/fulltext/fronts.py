@@ -9,10 +9,11 @@ from functools import partial
 
 from ..formats.pdf import Front
 from ..records import Record, normal_doi, normal_title
-from .known import Known, arxiv_of, is_long, letters, pii_of
+from .known import Known, arxiv_of, is_latin, is_long, letters, pii_of
 from .page import CITE_THIS, LEAST_TEXT, NEAR, TOP, Page, Stand, Title
 
-_TOP_OF_SECOND = 1_500
+_TOP_OF_SECOND = 1_000
+_LEAST_ALONE = 30  # letters of a title that counts by itself
 _AS_TITLE = 0.6  # of a title's words together on the page: it may well be the title, written otherwise
 _MOST_IDENTIFIERS = 50
 _MOST_ASKED = 3  # records that a page may be of; more are a list
@@ -20,12 +21,13 @@ _WORDS = {"doi": "DOI", "pmid": "PMID", "pii": "publisher's number", "arxiv": "a
 _DOI = re.compile(r"10\.\d{4,9}/\s?\S{1,200}(?:\s?\n\s?\S{1,100})?")
 _GLUED = re.compile(r"(?<=[\dxX])(?=[A-Z][a-z]{2})")  # "10.1016/j.x.2010.01.001Available online"
 _PMID = re.compile(r"\bPMID\s?:?\s?(\d{5,8})\b|pubmed(?:\.ncbi\.nlm\.nih\.gov)?/(\d{5,8})\b", re.IGNORECASE)
+_CITED = 600  # characters before a DOI in which its reference began
 # "Smith A, Jones B. Title. Lancet 2001;358:12-5. doi:" has a volume and pages right before the DOI.
 _CITED_PLACE = re.compile(
-    r"[;:,]\s?\d{1,4}\s?(?:\(\d{1,4}\))?\s?[:,]\s?[eE]?\d{1,6}[-\u2013\d]*[.,;)]?\s*"
-    r"(?:\[?(?:https?://)?(?:dx\.)?doi\S{0,6}:?\s*)?$"
+    r"[\s;:,.]\d{1,4}\s?(?:\(\d{1,4}(?:[-\u2013]\d{1,4})?\))?\s?[:,]\s?[eE]?\d{1,6}\s?(?:[-\u2013]\s?[eE]?\d{1,6})?[.,;)]?\s*"
+    r"(?:\[?(?:https?://)?(?:dx\.)?doi\S{0,6}:?\s*|https?://\S{0,20})?$"
 )
-_CITED_AUTHORS = re.compile(r"\bet al\b|\b[A-Z][\w'-]+,? [A-Z]{1,3}\b[.,]|\b[A-Z]\., ")
+_CITED_AUTHORS = re.compile(r"\bet al\b|\b[A-Z][\w'-]+,? [A-Z]{1,3}\b[.,]|\b[A-Z]\., |[A-Z]\.? \((?:19|20)\d\d[a-z]?\)")
 _BOOK_TITLE = re.compile(
     r"\b(?:abstracts?|proceedings|contents|program(?:me)?|conference|congress|meeting)\b", re.IGNORECASE
 )
@@ -44,11 +46,14 @@ class Shown:
         What shows it.
     doubtful : dict of int to str
         Records that it has something to do with, and what: as the end of a sentence about the file.
+    weak : frozenset of int
+        Those of them that it is of where the file's name says so, too.
     """
 
     records: list[int] = field(default_factory=list)
     by: str = ""
     doubtful: dict[int, str] = field(default_factory=dict)
+    weak: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class _Identifier:
     value: str
     records: tuple[int, ...]
     is_cited: bool = False
+    places: tuple[int, ...] = field(default=(), compare=False)
 
 
 def _identifiers(known: Known, text: str, page: Page | None = None) -> list[_Identifier]:
@@ -68,8 +74,14 @@ def _identifiers(known: Known, text: str, page: Page | None = None) -> list[_Ide
         known_forms = ((form, known.by(kind, letters(form) if kind == "doi" else form)) for form in forms)
         value, records = next((one for one in known_forms if one[1]), (forms[0], ()))
         cited = page is not None and _is_cited(page, at)
-        if (kind, value) not in found or not cited:
-            found[kind, value] = _Identifier(kind, value, records, cited)
+        before = found.get((kind, value))
+        found[kind, value] = _Identifier(
+            kind,
+            value,
+            records,
+            cited and (before is None or before.is_cited),
+            (*(before.places if before else ()), at),
+        )
         if len(found) >= _MOST_IDENTIFIERS:
             break
     return list(found.values())
@@ -96,10 +108,9 @@ def _candidates(text: str) -> Iterator[tuple[str, list[str], int]]:
 
 
 def _is_cited(page: Page, at: int) -> bool:
-    before = page.text[max(0, at - NEAR) : at]
-    if CITE_THIS.search(before):
+    before = page.text[max(0, at - _CITED) : at]
+    if at < page.references and (own := CITE_THIS.search(before)) and not _DOI.search(before, own.end()):
         return False
-    # "Smith A, Jones B. Title. Lancet 2001;358:12-5. doi:": a volume and pages right before it.
     return at > page.references or bool(_CITED_PLACE.search(before) and _CITED_AUTHORS.search(before))
 
 
@@ -138,6 +149,7 @@ class _Looking:
         self._in_metadata = in_metadata
         self._sure: dict[int, str] = {}
         self._doubtful: dict[int, str] = {}
+        self._weak: set[int] = set()
 
     def _found_titles(self) -> list[Title]:
         """Return the titles on the page, each that is no part of a longer one."""
@@ -171,7 +183,7 @@ class _Looking:
         doubtful = {self._known.kept([i])[0]: why for i, why in self._doubtful.items() if i not in self._sure}
         if records and (len(records) > _MOST_ASKED or self._is_of_many()):
             return Shown([], "", {**dict.fromkeys(records, "holds the titles of several papers"), **doubtful})
-        return Shown(records, next(iter(self._sure.values()), ""), doubtful)
+        return Shown(records, next(iter(self._sure.values()), ""), doubtful, frozenset(self._known.kept(self._weak)))
 
     def _is_of_many(self) -> bool:
         """Whether the page holds several papers, and what was found is not the whole of them."""
@@ -189,6 +201,8 @@ class _Looking:
             return
         if self._page.is_about_another(self._record(i)) or (title is not None and title.stand is Stand.NOTICE):
             self._doubtful[i] = f"holds its {name}, but seems to correct, supplement or comment on it"
+        elif title is not None and title.stand is Stand.LATE and not own and self._follows(title, found):
+            return  # as in a reference
         elif title is not None and title.stand in (Stand.LONGER, Stand.LATE) and self._has_other(i, own=own):
             self._doubtful[i] = f"holds its {name} and its title, but has another DOI or title of its own"
         elif title is None and self._has_other(i, own=own):
@@ -202,6 +216,10 @@ class _Looking:
         else:
             self._sure[i] = f"its {name} {where}"
             self._doubtful.pop(i, None)
+
+    def _follows(self, title: Title, found: _Identifier) -> bool:
+        """Whether an identifier stands right after a title."""
+        return any(0 <= at - self._page.place(title.end - 1) < NEAR for at in found.places)
 
     def _has_other(self, i: int, *, own: bool) -> bool:
         """Whether another title, or another DOI, may be the file's own."""
@@ -227,15 +245,20 @@ class _Looking:
         record = title.record
         if title.stand is Stand.CITED or not self._page.has_author(record):
             return
+        is_short = title.end - title.start < _LEAST_ALONE and is_latin(record.title)
         other = self._other_doi(record)
         if title.stand is Stand.NOTICE or self._page.is_about_another(record):
             self._doubtful[record.number] = "seems to correct, supplement or comment on it"
         elif title.stand is Stand.LONGER:
             self._doubtful[record.number] = "has its title only as a part of a longer one"
-        elif title.stand is Stand.LATE:
-            self._doubtful[record.number] = "has its title, but not at the top"
         elif other:
             self._doubtful[record.number] = f"has its title, but another DOI ({other})"
+        elif title.stand is Stand.LATE:
+            self._doubtful[record.number] = "has its title, but not at the top"
+            self._weak.add(record.number)
+        elif is_short:
+            self._doubtful[record.number] = "has its title, which is short"
+            self._weak.add(record.number)
         else:
             self._sure[record.number] = "its title on its first page"
 
@@ -258,14 +281,11 @@ def has_text(front: Front) -> bool:
     return any(page.has_text for page in _pages(front))
 
 
-def agrees(front: Front, record: Record) -> float:
-    """Return the share of a record's title that stands on the first pages, 1 where they have no text to deny it."""
-    pages = [page for page in _pages(front) if page.has_text]
-    if not pages or not record.title.strip():
-        return 1.0
-    return max(map(partial(_agrees, record), pages))
+def shows_title(front: Front, record: Record, least: float) -> bool:
+    """Whether a record's title stands on the first pages, or at least such a share of its words together."""
+    return any(map(partial(_shows, record, least), _pages(front)))
 
 
-def _agrees(record: Record, page: Page) -> float:
+def _shows(record: Record, least: float, page: Page) -> bool:
     title = page.title_of(record)
-    return page.share_of(record.title) if title is None else float(title.stand > Stand.NOTICE)
+    return page.share_of(record.title) >= least if title is None else title.stand > Stand.NOTICE

@@ -169,6 +169,11 @@ def _letter(c: str) -> str:
     return "".join(_GREEK.get(letter, letter) for letter in plain)
 
 
+def is_latin(title: str) -> bool:
+    """Whether a title is in letters, not in the signs of Chinese, Japanese or Korean, each of which says more."""
+    return not any("\u2e80" <= c <= "\ud7a3" for c in title)
+
+
 def is_long(title: str) -> bool:
     """Whether a title in its normal form says enough to speak for itself."""
     return len(title) + _CJK * sum("\u2e80" <= c <= "\ud7a3" for c in title) >= LEAST_TITLE
@@ -188,7 +193,7 @@ def arxiv_of(text: str) -> str:
 
 def families(author: str) -> set[str]:
     """Return the family name of an author as files may be named by it: whole, and its first and last words."""
-    found = {letters(part) for part in author.split() if "-" in part}
+    found = {letters(part) for part in author.split() if not part.isalpha() and len(letters(part)) > 2}
     if "," in author:
         words = normal_title(author.partition(",")[0]).split()
         found |= {"".join(words), *(word for word in words[:1] + words[-1:] if word not in _PARTICLES)}

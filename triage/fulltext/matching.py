@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..formats.pdf import Front
 from ..wording import agree
-from .fronts import Shown, agrees, has_text, record_shown
+from .fronts import Shown, has_text, record_shown, shows_title
 from .known import Known
 from .names import Named, Trust, record_named
 
 _LISTED = 5
-# The least share of a title's words that must stand together on a page with text, by how far the name is trusted.
-_LEAST_SHARE = {Trust.GUESS: 0.8, Trust.LIKELY: 0.5, Trust.SURE: 0.0}
+# The least share of a title's words that stand together on a page where the name is likely right. Where it is a guess
+# the title itself must: papers of one author and year share most words.
+_LEAST_SHARE = 0.5
 _BY_NUMBER = "attach it to one by its number"
 
 
@@ -54,9 +56,10 @@ def match(known: Known, name: str, front: Front | None = None) -> Match:
     named = record_named(known, name)
     if front is None:
         return _by_name(named)
-    if front.unread:
+    shown = record_shown(known, front)
+    if front.unread and not shown.records:
         return _by_name(named, unread=front.unread)
-    return _by_both(known, named, record_shown(known, front), front)
+    return _by_both(known, named, shown, front)
 
 
 def _by_name(named: Named, unread: str = "") -> Match:
@@ -94,16 +97,17 @@ def _by_both(known: Known, named: Named, shown: Shown, front: Front) -> Match:
 
 def _by_name_unless_denied(known: Known, named: Named, shown: Shown, front: Front) -> Match:
     (i,) = named.records
-    if named.trust is not Trust.SURE:
-        share = max(agrees(front, record) for record in known.copies(i))
-        if i in shown.doubtful:
-            return _asked(f"its name says record {i} ({named.by}), but the file {shown.doubtful[i]}", [i])
-        if share < _LEAST_SHARE[named.trust] or (named.is_half and not has_text(front)):
-            return _asked(
-                f"its name says record {i} ({named.by}), but its first page does not show that title",
-                [i, *shown.doubtful],
-            )
-    return Match(i, named.by)
+    if named.trust is Trust.SURE:
+        return Match(i, named.by)
+    if i in shown.doubtful and i not in shown.weak:
+        return _asked(f"its name says record {i} ({named.by}), but the file {shown.doubtful[i]}", [i])
+    if not has_text(front):
+        return _by_name(named)
+    least = _LEAST_SHARE if named.trust is Trust.LIKELY else math.inf
+    if any(shows_title(front, record, least) for record in known.copies(i)):
+        return Match(i, f"{named.by}, and its title on its first page" if named.trust is Trust.GUESS else named.by)
+    said = f"its name says record {i} ({named.by}), but its first page does not show that title"
+    return _asked(said, [i, *shown.doubtful])
 
 
 def _asked(message: str, candidates: list[int]) -> Match:

@@ -15,11 +15,16 @@ from ..records import Record, normal_title
 from .known import GRAM, lettered, letters, most_faults
 
 LEAST_TEXT = 250  # letters that a page must have to say something
-TOP = 2_500  # letters at the beginning of a page among which its title stands
+TOP = 1_500  # letters at the beginning of a page among which its title stands
 NEAR = 300  # characters before a title or a DOI, and after it, that are looked at
+_NOTICED = 140  # characters before a title in which it may be said that it is another paper's
+_HEADER = 600  # characters in which a page of abstracts says so
 _TOP_LINES = 1_000  # characters in which a page says what it is
 _MOST_PLACES = 20  # at which a title that was misread is looked for
 _LEAST_MISREAD = 5  # letters of a word in which one may be misread, without its being another word
+
+_LEAST_NAME = 4  # letters of a family name that are looked for anywhere
+_SHORT_TITLE = 60  # letters up to which a title may well be the end of another
 
 _LIGATURE = re.compile("ff[il]?|f[il]")
 # What a page is that speaks of another paper.
@@ -68,6 +73,16 @@ _CITED_AFTER = re.compile(
 )
 CITE_THIS = re.compile(
     r"cite (?:this|the|as|it)|to cite|citation\s?:|cited as|suggested citation|please cite|reprint", re.IGNORECASE
+)
+_CITED_END = re.compile(r"\bdoi\b|\d;\s?\d|\n\W*\d{1,2}[.)\]] ", re.IGNORECASE)
+_ABSTRACT = re.compile(
+    r"^\W*(?:abstract|summary|introduction|background|objectives?|key ?words|zusammenfassung|r\u00e9sum\u00e9|resumen)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADING_LINE = re.compile(
+    r"[\d.;:\u00a9@]|journal|annals|archives|contents|article|review|original|research|report|available|published"
+    r"|vol|http|official|university|society",
+    re.IGNORECASE,
 )
 _BOOK = re.compile(
     r"\babstracts? (?:book|of the|from the|presented|submitted)\b|\bbook of abstracts\b"
@@ -128,6 +143,10 @@ class Page:
         self.letters, self._places = lettered(self.text)
         self._top = top
 
+    def place(self, letter: int) -> int:
+        """Return where in the text one of its letters stands."""
+        return self._places[letter]
+
     @property
     def has_text(self) -> bool:
         """Whether it says enough to contradict a file's name."""
@@ -144,6 +163,12 @@ class Page:
         return found.start() if found else len(self.text)
 
     @cached_property
+    def _abstract(self) -> int:
+        """Where the abstract begins, or else the text."""
+        found = _ABSTRACT.search(self.text)
+        return found.start() if found else len(self.text)
+
+    @cached_property
     def is_notice(self) -> bool:
         """Whether it says at its top that it corrects or supplements another paper."""
         return _NOTICE_LINE.search(self.text[:_TOP_LINES]) is not None
@@ -152,8 +177,8 @@ class Page:
     def is_book(self) -> bool:
         """Whether it looks like a page of many abstracts, or a table of contents."""
         headings = Counter(found.casefold() for found in _HEADINGS.findall(self.text))
-        several = max(headings.values(), default=0) > 1
-        return several or len(_LEADERS.findall(self.text)) > 3 or _BOOK.search(self.text[:TOP]) is not None
+        several = sum(n > 1 for n in headings.values()) > 1
+        return several or len(_LEADERS.findall(self.text)) > 3 or _BOOK.search(self.text[:_HEADER]) is not None
 
     def is_about_another(self, record: Record) -> bool:
         """Whether it corrects or supplements another paper, and the record does not."""
@@ -176,7 +201,11 @@ class Page:
     def has_author(self, record: Record) -> bool:
         """Whether one of the first authors, or the last, is named; true where the record names none."""
         names = author_names(record.authors)
-        return not names or any(name[0] in self.letters for name in (*names[:3], names[-1]))
+        # A short name such as Li is a part of many words.
+        return not names or any(
+            name[0] in (self.letters if len(name[0]) >= _LEAST_NAME else self._words)
+            for name in (*names[:3], names[-1])
+        )
 
     def title_of(self, record: Record) -> Title | None:
         """Return where a record's title stands at its best, None where it does not."""
@@ -196,17 +225,21 @@ class Page:
         before, after = self.text[max(0, first - NEAR) : first], self.text[last : last + NEAR]
         if before[-1:].isalnum() or after[:1].isalpha():
             return Stand.LONGER
-        is_own_citation = CITE_THIS.search(before) is not None
-        lines = " ".join(before[-140:].split())
-        if _NOTICE.search(lines) or (before.rstrip()[-1:] in _QUOTES and after.lstrip()[:1] in _QUOTES.values()):
-            return Stand.NOTICE
-        if not is_own_citation and (
-            first > self.references or _CITED_BEFORE.search(before) or _CITED_AFTER.search(after)
-        ):
+        if before[-1:] == "[":  # a title that was translated
+            before, after = before[:-1], after.lstrip(".]")
+        is_top = start <= self._top and first < self._abstract
+        if _cites_itself(before) and first < self.references:
+            return Stand.CLEAN
+        is_quoted = before.rstrip()[-1:] in _QUOTES and after.lstrip()[:1] in _QUOTES.values()
+        if is_quoted or _NOTICE.search(" ".join(before[-_NOTICED:].split())):
+            return Stand.NOTICE if is_top else Stand.CITED
+        if first > self.references or _CITED_BEFORE.search(before) or _CITED_AFTER.search(after):
             return Stand.CITED
-        if not is_own_citation and (_GOES_ON_BEFORE.search(before) or self._goes_on(record, after)):
+        if _GOES_ON_BEFORE.search(before) or self._goes_on(record, after):
             return Stand.LONGER
-        return Stand.CLEAN if start <= self._top or is_own_citation else Stand.LATE
+        if end - start < _SHORT_TITLE and _may_begin_title(before):
+            return Stand.LONGER
+        return Stand.CLEAN if is_top else Stand.LATE
 
     def _goes_on(self, record: Record, after: str) -> bool:
         """Whether a longer title begins with this one, by what stands between it and the first author."""
@@ -221,6 +254,20 @@ class Page:
         return at is not None and bool(
             _SUBTITLE.search(" ".join(word for word in between[:at] if word not in given and not word.isdigit()))
         )
+
+
+def _cites_itself(before: str) -> bool:
+    """Whether a page says right before a title how it is to be cited."""
+    found = None
+    for found in CITE_THIS.finditer(before):
+        pass
+    return found is not None and not _CITED_END.search(before[found.end() :])
+
+
+def _may_begin_title(before: str) -> bool:
+    """Whether the line before a title may be the beginning of it, and not a journal's name or a heading."""
+    line = before.rstrip("\n ").rpartition("\n")[2]
+    return len(line.split()) > 2 and line != line.upper() and not _HEADING_LINE.search(line)
 
 
 def _occurrences(title: str, text: str, words: Sequence[str]) -> list[tuple[int, int]]:
