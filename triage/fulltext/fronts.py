@@ -18,6 +18,7 @@ _AS_TITLE = 0.6  # of a title's words together on the page: it may well be the t
 _MOST_IDENTIFIERS = 50
 _MOST_ASKED = 3  # records that a page may be of; more are a list
 _WORDS = {"doi": "DOI", "pmid": "PMID", "pii": "publisher's number", "arxiv": "arXiv number"}
+_BY_TITLE = "its title on its first page"
 _DOI = re.compile(r"10\.\d{4,9}/\s?\S{1,200}(?:\s?\n\s?\S{1,100})?")
 _GLUED = re.compile(r"(?<=[\dxX])(?=[A-Z][a-z]{2})")  # "10.1016/j.x.2010.01.001Available online"
 _PMID = re.compile(r"\bPMID\s?:?\s?(\d{5,8})\b|pubmed(?:\.ncbi\.nlm\.nih\.gov)?/(\d{5,8})\b", re.IGNORECASE)
@@ -29,7 +30,8 @@ _CITED_PLACE = re.compile(
 )
 _CITED_AUTHORS = re.compile(r"\bet al\b|\b[A-Z][\w'-]+,? [A-Z]{1,3}\b[.,]|\b[A-Z]\., |[A-Z]\.? \((?:19|20)\d\d[a-z]?\)")
 _BOOK_TITLE = re.compile(
-    r"\b(?:abstracts?|proceedings|contents|program(?:me)?|conference|congress|meeting)\b", re.IGNORECASE
+    r"\b(?:abstracts|proceedings|contents|(?:scientific|congress|conference) program(?:me)?|conference|congress|meeting)\b",
+    re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"\b(?:abstract|summary|introduction|background|key ?words)\b", re.IGNORECASE)
 
@@ -48,12 +50,15 @@ class Shown:
         Records that it has something to do with, and what: as the end of a sentence about the file.
     weak : frozenset of int
         Those of them that it is of where the file's name says so, too.
+    dois : tuple of str
+        Those in the metadata.
     """
 
     records: list[int] = field(default_factory=list)
     by: str = ""
     doubtful: dict[int, str] = field(default_factory=dict)
     weak: frozenset[int] = frozenset()
+    dois: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +188,15 @@ class _Looking:
         doubtful = {self._known.kept([i])[0]: why for i, why in self._doubtful.items() if i not in self._sure}
         if records and (len(records) > _MOST_ASKED or self._is_of_many()):
             return Shown([], "", {**dict.fromkeys(records, "holds the titles of several papers"), **doubtful})
-        return Shown(records, next(iter(self._sure.values()), ""), doubtful, frozenset(self._known.kept(self._weak)))
+        by = next(iter(self._sure.values()), "")
+        dois = tuple(one.value for one in self._meta if one.kind == "doi")
+        return Shown(records, by, doubtful, frozenset(self._known.kept(self._weak)), dois)
 
     def _is_of_many(self) -> bool:
         """Whether the page holds several papers, and what was found is not the whole of them."""
-        titles = [self._record(i).title for i in self._sure]
-        return self._page.is_book and not any(map(_BOOK_TITLE.search, titles))
+        return self._page.is_book and not any(
+            _BOOK_TITLE.search(self._record(i).title) and by != _BY_TITLE for i, by in self._sure.items()
+        )
 
     def _record(self, record_id: int) -> Record:
         title = self._titles.get(record_id)
@@ -203,13 +211,15 @@ class _Looking:
             self._doubtful[i] = f"holds its {name}, but seems to correct, supplement or comment on it"
         elif title is not None and title.stand is Stand.LATE and not own and self._follows(title, found):
             return  # as in a reference
-        elif title is not None and title.stand in (Stand.LONGER, Stand.LATE) and self._has_other(i, own=own):
+        elif title is not None and title.stand < Stand.CLEAN and self._has_other(i, own=own):
             self._doubtful[i] = f"holds its {name} and its title, but has another DOI or title of its own"
         elif title is None and self._has_other(i, own=own):
             if own:
                 self._doubtful[i] = f"has its {name} in the metadata, but also another DOI or title"
             elif not found.is_cited:
                 self._doubtful[i] = f"holds its {name}, but not its title"
+        elif title is None and own and not self._may_be_that_of_metadata(i):
+            self._doubtful[i] = f"has its {name} in the metadata, but neither its title nor an author on its first page"
         elif title is None and not own and not self._may_be_only_sign(i, found):
             if not found.is_cited:
                 self._doubtful[i] = f"holds its {name}, but not its title"
@@ -226,10 +236,19 @@ class _Looking:
         of_group = {copy.number: letters(copy.doi) for copy in self._known.copies(i)}
         if any(one.stand is Stand.CLEAN and n not in of_group for n, one in self._titles.items()):
             return True
-        found = self._meta if own else (*self._meta, *self._on_page)
-        return any(
-            one.kind == "doi" and not one.is_cited and letters(one.value) not in of_group.values() for one in found
-        )
+        found = self._meta if own else self._own_identifiers()
+        return any(one.kind == "doi" and letters(one.value) not in of_group.values() for one in found)
+
+    def _own_identifiers(self) -> list[_Identifier]:
+        """Return the identifiers that may be the file's own: none of a reference."""
+        cited = {n for n, title in self._titles.items() if title.stand is Stand.CITED}
+        return [*self._meta, *(one for one in self._on_page if not one.is_cited and not cited & set(one.records))]
+
+    def _may_be_that_of_metadata(self, i: int) -> bool:
+        """Whether the page, where it has text, has anything of what the metadata say: a title may be translated."""
+        page, record = self._page, self._record(i)
+        has_author = bool(record.authors) and page.has_author(record)
+        return not page.has_text or has_author or page.share_of(record.title) >= _AS_TITLE
 
     def _may_be_only_sign(self, i: int, found: _Identifier) -> bool:
         """Whether the only identifier on the page, without its title, says which record it is of."""
@@ -238,7 +257,9 @@ class _Looking:
             return False
         if not page.has_text:
             return True
-        return page.has_author(record) and page.share_of(record.title) >= (_AS_TITLE if is_long(record.title) else 1)
+        # A short title such as "Case report" stands anywhere.
+        least = _AS_TITLE if is_long(record.title) else 1
+        return bool(record.authors) and page.has_author(record) and page.share_of(record.title) >= least
 
     def _weigh_title(self, title: Title) -> None:
         """Weigh a record whose title is there, and no identifier of it."""
@@ -260,7 +281,7 @@ class _Looking:
             self._doubtful[record.number] = "has its title, which is short"
             self._weak.add(record.number)
         else:
-            self._sure[record.number] = "its title on its first page"
+            self._sure[record.number] = _BY_TITLE
 
     def _weigh_title_in_metadata(self, i: int) -> None:
         record, page = self._record(i), self._page
@@ -272,7 +293,7 @@ class _Looking:
     def _other_doi(self, record: Record) -> str:
         """Return a DOI that the file has for itself and that is not the record's, where both have one."""
         dois = {letters(copy.doi) for copy in self._known.copies(record.number) if copy.doi}
-        own = [one.value for one in (*self._meta, *self._on_page) if one.kind == "doi" and not one.is_cited]
+        own = [one.value for one in self._own_identifiers() if one.kind == "doi"]
         return own[0] if dois and own and not dois & set(map(letters, own)) else ""
 
 
@@ -288,4 +309,6 @@ def shows_title(front: Front, record: Record, least: float) -> bool:
 
 def _shows(record: Record, least: float, page: Page) -> bool:
     title = page.title_of(record)
-    return page.share_of(record.title) >= least if title is None else title.stand > Stand.NOTICE
+    if title is not None:
+        return title.stand > Stand.NOTICE
+    return page.has_author(record) and page.share_of(record.title) >= least

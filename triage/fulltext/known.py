@@ -58,14 +58,19 @@ class Known:
         self._by: dict[str, tuple[int, ...]] = {}
         by_title: dict[str, tuple[int, ...]] = {}
         grams, owners = array("q"), array("q")
+        self._least_hits = array("H", [0] * (self.n_records + 1))
         with progress("Reading the records") as tick:
             for record in review.records.read():
+                if record.number > self.n_records:  # imported since
+                    break
                 for name in _keys(record):
                     _put(self._by, name, record.number)
                 title = normal_title(record.title)
                 if is_long(title):
                     _put(by_title, title, record.number)
-                    for gram in _grams(letters(record.title)):
+                    plain = letters(record.title)
+                    self._least_hits[record.number] = _least_hits(plain)
+                    for gram in _grams(plain):
                         grams.append(hash(gram))
                         owners.append(record.number)
                 if record.number % 1_000 == 0:
@@ -120,7 +125,7 @@ class Known:
         hits: Counter[int] = Counter()
         for start, end in zip(first[first < last], last[first < last], strict=True):
             hits.update(self._owners[start:end].tolist())
-        return [record for record in self.read(hits) if hits[record.number] >= _least_hits(letters(record.title))]
+        return self.read(number for number, n in hits.items() if n >= self._least_hits[number])
 
 
 def _put(into: dict[str, tuple[int, ...]], name: str, number: int) -> None:
@@ -141,7 +146,7 @@ def most_faults(title: str) -> int:
 
 def _least_hits(title: str) -> int:
     """Return how many pieces of a title are whole where it has as many faults as it may."""
-    return max(1, len(set(_grams(title))) - most_faults(title))
+    return min(max(1, len(set(_grams(title))) - most_faults(title)), 2**16 - 1)
 
 
 def letters(text: str) -> str:

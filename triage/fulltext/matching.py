@@ -56,10 +56,7 @@ def match(known: Known, name: str, front: Front | None = None) -> Match:
     named = record_named(known, name)
     if front is None:
         return _by_name(named)
-    shown = record_shown(known, front)
-    if front.unread and not shown.records:
-        return _by_name(named, unread=front.unread)
-    return _by_both(known, named, shown, front)
+    return _by_both(known, named, record_shown(known, front), front)
 
 
 def _by_name(named: Named, unread: str = "") -> Match:
@@ -92,17 +89,20 @@ def _by_both(known: Known, named: Named, shown: Shown, front: Front) -> Match:
         if more:
             return Match(None, "", _may_be(list(shown.doubtful)), tuple(shown.doubtful))
         return _asked(f"may be of record {i}, but it {why}", [i])
-    return _by_name(named)
+    return _by_name(named, front.unread)
 
 
 def _by_name_unless_denied(known: Known, named: Named, shown: Shown, front: Front) -> Match:
     (i,) = named.records
     if named.trust is Trust.SURE:
-        return Match(i, named.by)
+        return Match(i, named.by, unread=front.unread)
     if i in shown.doubtful and i not in shown.weak:
         return _asked(f"its name says record {i} ({named.by}), but the file {shown.doubtful[i]}", [i])
+    dois = {copy.doi for copy in known.copies(i) if copy.doi}
+    if shown.dois and dois and not dois & set(shown.dois):
+        return _asked(f"its name says record {i} ({named.by}), but its metadata another DOI ({shown.dois[0]})", [i])
     if not has_text(front):
-        return _by_name(named)
+        return _by_name(named, front.unread)
     least = _LEAST_SHARE if named.trust is Trust.LIKELY else math.inf
     if any(shows_title(front, record, least) for record in known.copies(i)):
         return Match(i, f"{named.by}, and its title on its first page" if named.trust is Trust.GUESS else named.by)

@@ -26,7 +26,8 @@ _LEAST_MISREAD = 5  # letters of a word in which one may be misread, without its
 _LEAST_NAME = 4  # letters of a family name that are looked for anywhere
 _SHORT_TITLE = 60  # letters up to which a title may well be the end of another
 
-_LIGATURE = re.compile("ff[il]?|f[il]")
+_GREEK = "alpha|beta|gamma|delta|epsilon|kappa|lambda|sigma|omega"
+_LOST = re.compile(f"ff[il]?|f[il]|{_GREEK}")
 # What a page is that speaks of another paper.
 _ABOUT = (
     r"(?:(?:author|publisher)\W?s?\W? )?(?:erratum|errata|corrigend(?:um|a)|correction|retraction(?: note)?"
@@ -275,19 +276,20 @@ def _occurrences(title: str, text: str, words: Sequence[str]) -> list[tuple[int,
     found = [(m.start(), m.end()) for m in re.finditer(re.escape(title), text)] if title else []
     if found or not (most := most_faults(title)):
         return found
-    # Fonts that lack a letter for "fi" leave it out.
-    short, (bare, places) = _LIGATURE.sub("", title), _without_ligatures(text)
+    # What is set in a font of its own, as "fi" and Greek letters are, may be missing from the text.
+    short, (bare, places) = _LOST.sub("", title), _without_what_is_lost(text)
     found = [(places[m.start()], places[m.end() - 1] + 1) for m in re.finditer(re.escape(short), bare)]
+    found = [(start, end) for start, end in found if not re.search(_GREEK, text[start:end])]
     near = None if found else _nearest(title, text, most)
     if near is not None and _is_misread(words, text[near[0] : near[1]]):
         found = [near]
     return found
 
 
-def _without_ligatures(text: str) -> tuple[str, list[int]]:
+def _without_what_is_lost(text: str) -> tuple[str, list[int]]:
     places: list[int] = []
     last = 0
-    for found in _LIGATURE.finditer(text):
+    for found in _LOST.finditer(text):
         places += range(last, found.start())
         last = found.end()
     places += range(last, len(text))
@@ -314,17 +316,20 @@ def _is_misread(words: Sequence[str], found: str) -> bool:
 
 def _nearest(title: str, text: str, most: int) -> tuple[int, int] | None:
     """Return the place in a text that differs from a title by the fewest letters, None when by more than `most`."""
-    starts: set[int] = set()
-    for offset in range(0, len(title) - GRAM + 1, GRAM):
-        starts |= {m.start() - offset for m in re.finditer(re.escape(title[offset : offset + GRAM]), text)}
+    found = sorted(
+        m.start() - offset
+        for offset in range(0, len(title) - GRAM + 1, GRAM)
+        for m in re.finditer(re.escape(title[offset : offset + GRAM]), text)
+    )
+    whole = max(1, len(title) // GRAM - most)  # pieces that no fault can have touched
     best: tuple[int, int, int] | None = None
-    done = -1
-    for start in sorted(starts)[:_MOST_PLACES]:
-        low = max(0, start - most)
-        if start <= done:
+    done = tried = -1
+    for first, last in zip(found, found[whole - 1 :], strict=False):
+        if last - first > 2 * most or first <= done or tried >= _MOST_PLACES:
             continue
-        done = start + most
-        faults, begin, end = _aligned(title, text[low : start + len(title) + 2 * most])
+        done, tried = first + most, tried + 1
+        low = max(0, first - most)
+        faults, begin, end = _aligned(title, text[low : first + len(title) + 3 * most])
         if faults <= most and (best is None or faults < best[0]):
             best = faults, low + begin, low + end
     return None if best is None else best[1:]
