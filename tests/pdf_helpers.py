@@ -83,13 +83,15 @@ def written(line):
 
 
 def utf16(value):
-    content = value.encode("utf-16-be")
+    """Return a value of the document's information, in the encoding that takes any letter."""
+    content = b"\xfe\xff" + value.encode("utf-16-be")
     for sign in (b"\\", b"(", b")"):
         content = content.replace(sign, b"\\" + sign)
     return content.replace(b"\r", b"\\r")
 
 
 def with_rdf(inner):
+    """Return the metadata that is written as XML, around its inner elements."""
     return (
         '<?xpacket begin=""?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
         'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:prism="p" xmlns:dc="d">'

@@ -378,10 +378,8 @@ def attach(
         )
         return
     for one in attached:
-        unread = f" (its first page could not tell: {one.match.unread})" if one.match.unread else ""
-        print(
-            f"{printable(one.file)}: record {one.match.record_id}, event {one.event}, by {one.match.by}{printable(unread)}"
-        )
+        unread = f" (its first page could not tell: {printable(one.match.unread)})" if one.match.unread else ""
+        print(f"{printable(one.file)}: record {one.match.record_id}, event {one.event}, by {one.match.by}{unread}")
     for one in left:
         print(f"{printable(one.file)}: not attached: {printable(one.match.message)}")
     if done:

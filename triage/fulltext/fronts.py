@@ -309,6 +309,5 @@ def shows_title(front: Front, record: Record, least: float) -> bool:
 
 def _shows(record: Record, least: float, page: Page) -> bool:
     title = page.title_of(record)
-    if title is not None:
-        return title.stand > Stand.NOTICE
-    return page.has_author(record) and page.share_of(record.title) >= least
+    is_shown = title.stand > Stand.NOTICE if title is not None else page.share_of(record.title) >= least
+    return is_shown and page.has_author(record)

@@ -33,6 +33,8 @@ _ARXIV = re.compile(
     r"arxiv(?:\.org)?\s?[.:/]?\s?(?:abs/|pdf/)?(\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[a-z]{2})?/\d{7})(?!\d)", re.IGNORECASE
 )
 _GREEK = {chr(c): unicodedata.name(chr(c)).split()[-1].lower() for c in range(0x3B1, 0x3CA)}
+GREEK = re.compile("alpha|beta|gamma|delta|epsilon|kappa|lambda|sigma|omega")
+_LOST = re.compile(f"f+[il]?|{GREEK.pattern}")
 _PARTICLES = frozenset("van von der den de del della di da dos du la le el al ten ter bin ibn zu zur".split())
 
 
@@ -68,7 +70,7 @@ class Known:
                 title = normal_title(record.title)
                 if is_long(title):
                     _put(by_title, title, record.number)
-                    plain = letters(record.title)
+                    plain, _ = without_lost(letters(record.title))
                     self._least_hits[record.number] = _least_hits(plain)
                     for gram in _grams(plain):
                         grams.append(hash(gram))
@@ -120,6 +122,7 @@ class Known:
 
     def titles_within(self, text: str) -> list[Record]:
         """Return the records whose titles may stand in a text of letters: enough of each title's pieces do."""
+        text, _ = without_lost(text)
         hashes = np.array(sorted({hash(text[i : i + GRAM]) for i in range(len(text) - GRAM + 1)}), dtype=np.int64)
         first, last = (np.searchsorted(self._grams, hashes, side) for side in ("left", "right"))
         hits: Counter[int] = Counter()
@@ -165,6 +168,21 @@ def lettered(text: str) -> tuple[str, list[int]]:
             found.append(letter)
             places.append(at)
     return "".join(found), places
+
+
+def without_lost(text: str) -> tuple[str, list[int]]:
+    """Return a text of letters without what is set in a font of its own and may be missing, and where each was.
+
+    That is f with i or l, which many fonts have as one sign, and Greek letters. The f of "of" goes with them, since "of
+    flu" and "offlu" are one here.
+    """
+    places: list[int] = []
+    last = 0
+    for found in _LOST.finditer(text):
+        places += range(last, found.start())
+        last = found.end()
+    places += range(last, len(text))
+    return "".join(text[at] for at in places), places
 
 
 def _letter(c: str) -> str:

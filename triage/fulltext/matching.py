@@ -82,9 +82,7 @@ def _by_both(known: Known, named: Named, shown: Shown, front: Front) -> Match:
         return Match(None, "", _may_be(of), tuple(of))
     if len(named.records) == 1:
         return _by_name_unless_denied(known, named, shown, front)
-    if named.records:
-        return Match(None, "", _may_be(named.records), tuple(named.records))
-    if shown.doubtful:
+    if shown.doubtful and not named.records:
         (i, why), *more = shown.doubtful.items()
         if more:
             return Match(None, "", _may_be(list(shown.doubtful)), tuple(shown.doubtful))

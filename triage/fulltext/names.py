@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ..records import Record, normal_title
-from .known import Known, arxiv_of, bare_family, is_long, letters, pii_of
+from .known import Known, arxiv_of, bare_family, families, is_long, letters, pii_of
 
 _LEAST_SUFFIX = 6  # characters that the end of a DOI must have, so as not to be a word
 _MOST_NAMES = 8  # words before a year that may be authors
@@ -100,14 +100,33 @@ def _meanings(known: Known, name: str, stem: str) -> Iterator[tuple[Sequence[int
         yield known.by("arxiv", arxiv), "the arXiv number in its name", Trust.SURE, False
     title = normal_title(stem)
     after_year = _YEAR.search(title)
-    for wanted in (title, title[after_year.end() :].strip() if after_year else ""):
+    for wanted, before in (
+        (title, ""),
+        (title[after_year.end() :].strip(), title[: after_year.end()]) if after_year else ("", ""),
+    ):
         if is_long(wanted):
-            yield known.titled(wanted), "the title in its name", Trust.LIKELY, False
-            yield known.opening(wanted), "the beginning of its title in its name", Trust.GUESS, False
+            titled, opening = known.titled(wanted), known.opening(wanted)
+            is_others = not _is_by(known.read(titled or opening), before)
+            yield titled, "the title in its name", Trust.LIKELY, is_others
+            yield opening, "the beginning of its title in its name", Trust.GUESS, is_others
     for shape in (_AUTHOR_YEAR, _YEAR_AUTHOR):
         if found := shape.fullmatch(stem):
             records, is_half = _by_author(known, found)
             yield records, "author and year", Trust.GUESS, is_half
+
+
+def _is_by(records: Sequence[Record], named: str) -> bool:
+    """Whether one of these records may be by the authors and of the year that stand before a title."""
+    year = int(named.split()[-1]) if named else None
+    return any(
+        (year is None or not record.year or abs(record.year - year) <= 1)
+        and (
+            not named.split()[:-1]
+            or not record.authors
+            or any(f in letters(named) for f in families(record.authors[0]))
+        )
+        for record in records
+    )
 
 
 def _by_author(known: Known, found: re.Match[str]) -> tuple[list[int], bool]:

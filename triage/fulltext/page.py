@@ -12,7 +12,7 @@ from functools import cached_property
 
 from ..dedupe.forms import author_names
 from ..records import Record, normal_title
-from .known import GRAM, lettered, letters, most_faults
+from .known import GRAM, GREEK, lettered, letters, most_faults, without_lost
 
 LEAST_TEXT = 250  # letters that a page must have to say something
 TOP = 1_500  # letters at the beginning of a page among which its title stands
@@ -26,8 +26,6 @@ _LEAST_MISREAD = 5  # letters of a word in which one may be misread, without its
 _LEAST_NAME = 4  # letters of a family name that are looked for anywhere
 _SHORT_TITLE = 60  # letters up to which a title may well be the end of another
 
-_GREEK = "alpha|beta|gamma|delta|epsilon|kappa|lambda|sigma|omega"
-_LOST = re.compile(f"ff[il]?|f[il]|{_GREEK}")
 # What a page is that speaks of another paper.
 _ABOUT = (
     r"(?:(?:author|publisher)\W?s?\W? )?(?:erratum|errata|corrigend(?:um|a)|correction|retraction(?: note)?"
@@ -276,24 +274,13 @@ def _occurrences(title: str, text: str, words: Sequence[str]) -> list[tuple[int,
     found = [(m.start(), m.end()) for m in re.finditer(re.escape(title), text)] if title else []
     if found or not (most := most_faults(title)):
         return found
-    # What is set in a font of its own, as "fi" and Greek letters are, may be missing from the text.
-    short, (bare, places) = _LOST.sub("", title), _without_what_is_lost(text)
-    found = [(places[m.start()], places[m.end() - 1] + 1) for m in re.finditer(re.escape(short), bare)]
-    found = [(start, end) for start, end in found if not re.search(_GREEK, text[start:end])]
+    bare, places = without_lost(text)
+    found = [(places[m.start()], places[m.end() - 1] + 1) for m in re.finditer(re.escape(without_lost(title)[0]), bare)]
+    found = [(start, end) for start, end in found if not GREEK.search(text[start:end])]
     near = None if found else _nearest(title, text, most)
     if near is not None and _is_misread(words, text[near[0] : near[1]]):
         found = [near]
     return found
-
-
-def _without_what_is_lost(text: str) -> tuple[str, list[int]]:
-    places: list[int] = []
-    last = 0
-    for found in _LOST.finditer(text):
-        places += range(last, found.start())
-        last = found.end()
-    places += range(last, len(text))
-    return "".join(text[at] for at in places), places
 
 
 def _is_misread(words: Sequence[str], found: str) -> bool:
