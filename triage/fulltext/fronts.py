@@ -30,7 +30,7 @@ _CITED_PLACE = re.compile(
 )
 _CITED_AUTHORS = re.compile(r"\bet al\b|\b[A-Z][\w'-]+,? [A-Z]{1,3}\b[.,]|\b[A-Z]\., |[A-Z]\.? \((?:19|20)\d\d[a-z]?\)")
 _BOOK_TITLE = re.compile(
-    r"\b(?:abstracts|proceedings|contents|(?:scientific|congress|conference) program(?:me)?|conference|congress|meeting)\b",
+    r"\b(?:abstracts|posters|proceedings|contents|scientific program(?:me)?|conference|congress|meeting)\b",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(r"\b(?:abstract|summary|introduction|background|key ?words)\b", re.IGNORECASE)

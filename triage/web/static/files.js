@@ -157,8 +157,8 @@ async function attachAll(pdfs) {
   said.textContent = `${count(done.length)} of ${plural(pdfs.length, "PDF")} attached${left.length ? `, ${count(left.length)} not` : ""}.`;
   if (left.length) {
     report.append(el("section", { "aria-label": "Not attached" }, el("h2", {}, "Not attached"),
-      el("ul", {}, left.map(([name, message, candidates]) =>
-        el("li", { dir: "auto" }, `${name}: ${message}`, candidates.slice(0, 5).flatMap((id) => [" ", el("a", { href: `/records/${id}` }, `record ${id}`)])))))));
+      el("ul", {}, left.map(([name, message, candidates]) => el("li", { dir: "auto" }, `${name}: ${message}`,
+        candidates.slice(0, 5).flatMap((id) => [" ", el("a", { href: `/records/${id}` }, `record ${id}`)]))))));
   }
   if (done.length) {
     report.append(el("section", { "aria-label": "Attached" }, el("h2", {}, "Attached"), el("ul", {}, done.map(([name, answer]) =>
