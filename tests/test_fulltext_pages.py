@@ -2,7 +2,9 @@
 
 import json
 import time
+from io import BytesIO
 
+import pypdf
 import pytest
 from conftest import PROTOCOL, both_storages
 from pdf_helpers import BODY, article, assembled, made_pdf, stream, wrapped
@@ -342,11 +344,22 @@ def test_a_name_is_confirmed_or_denied_by_the_page(told, name, content, record_i
 
 # -- what does harm -----------------------------------------------------------------------------
 
+
+def encrypted():
+    """Return a PDF that takes a password to read."""
+    writer = pypdf.PdfWriter(clone_from=BytesIO(GOOD))
+    writer.encrypt("secret", algorithm="RC4-128")
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+# As newer programs encrypt: without the key to it not even what is readable by everybody can be read.
 ENCRYPTED = made_pdf(
     [PEER],
-    trailer=b"/Encrypt<</Filter/Standard/V 5/R 6/Length 256/P -4/O(%b)/U(%b)/OE(%b)/UE(%b)/Perms(%b)"
-    b"/CF<</StdCF<</AuthEvent/DocOpen/CFM/AESV3/Length 32>>>>/StmF/StdCF/StrF/StdCF>>/ID[(a)(a)]"
-    % (b"o" * 48, b"u" * 48, b"e" * 32, b"e" * 32, b"p" * 16),
+    trailer=b"/Encrypt<</Filter/Standard/V 5/R 6/Length 256/P -4/O(%b)/U(%b)/OE(%b)/U%c(%b)/Perms(%b)/CF<</StdCF<<"
+    b"/AuthEvent/DocOpen/CFM/AESV3/Length 32>>>>/StmF/StdCF/StrF/StdCF>>/ID[(a)(a)]"
+    % (b"o" * 48, b"u" * 48, b"e" * 32, b"E", b"e" * 32, b"p" * 16),
 )
 
 
@@ -370,7 +383,8 @@ def with_content(content):
 
 GOOD = article(PEER, names_of(1), doi=RECORDS[0][3])
 HOSTILE = {
-    "encrypted": (lambda: ENCRYPTED, "encrypted"),
+    "encrypted": (encrypted, "it is encrypted"),
+    "encrypted otherwise": (lambda: ENCRYPTED, "it is encrypted"),
     "cut short": (lambda: GOOD[: len(GOOD) // 3], "damaged"),
     "no object": (lambda: b"%PDF-1.7\n%%EOF\n", "damaged"),
     "noise": (lambda: b"%PDF-1.7\n" + bytes(range(256)) * 400, "damaged"),

@@ -288,7 +288,8 @@ def attach(
         ),
     ] = None,
     by: Annotated[
-        MatchedBy, typer.Option("--by", help="Whether first pages are read, or names alone say it, which is faster.")
+        MatchedBy,
+        typer.Option("--by", metavar="page|name", help="Read first pages, too, or go by names alone, which is faster."),
     ] = MatchedBy.PAGE,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the PDFs that their records have.")] = False,
     out: Annotated[
