@@ -1,18 +1,19 @@
 """PDFs matched by their first page: what counts, what leads astray, and what does harm."""
 
 import json
+import os
 import time
+from dataclasses import replace
 from io import BytesIO
 
 import pypdf
 import pytest
 from conftest import PROTOCOL, both_storages
-from pdf_helpers import BODY, article, assembled, made_pdf, stream, wrapped
+from pdf_helpers import BODY, article, assembled, font, made_pdf, stream, wrapped
 from web_helpers import alone, sent_pdf
 
 from triage import cli, fulltext, intake
 from triage.formats import apart
-from triage.fulltext import known as known_records
 from triage.fulltext.known import Known
 from triage.fulltext.matching import match
 from triage.project import Project
@@ -21,6 +22,7 @@ PEER = "Peer support workers in community mental health: a randomised trial"
 COLLEGES = "Recovery colleges and what their students say about them"
 HEARING = "Hearing voices groups in the first year after discharge"
 STEROIDS = "Effects of oral steroids on the efficacy of flu vaccines in frail adults"
+LONELINESS = "Loneliness in old age and the visiting of neighbours"
 RECORDS = (
     (PEER, "Smith, Ann;Jones, Bob", 2001, "10.1016/S0140-6736(05)17709-5", ""),
     (COLLEGES, "Müller, Jörg", 2012, "10.1186/s12888-020-02923-8", ""),
@@ -37,11 +39,12 @@ RECORDS = (
     ("Volunteering as a way back to work: what we learned", "Okoro, Ada", 2007, "10.1000/work.b", ""),
     ("Editorial", "Brown, Tom", 1999, "10.1000/ed.1", ""),
     ("Crisis houses run by those who have been in crisis, part I", "Brown, Tom", 2008, "", ""),
-    ("The cost of befriending schemes in men with long illness", "Brown, Tom", 2008, "", ""),
+    ("The cost of befriending schemes in men with long illness and in their families", "Brown, Tom", 2008, "", ""),
     ("Erratum to: Befriending by telephone in rural areas of Wales", "Evans, Gwen", 2016, "", ""),
     ("Befriending by telephone in rural areas of Wales", "Evans, Gwen", 2015, "", ""),
     ("同伴支持对社区精神分裂症患者康复的影响研究", "王伟", 2019, "", ""),
-    ("Loneliness in old age and the visiting of neighbours", "Dell'Osso, Ugo", 2011, "", ""),
+    (LONELINESS, "Dell'Osso, Ugo", 2011, "", ""),
+    (LONELINESS, "Dell'Osso, Ugo", 2013, "10.1000/lonely", ""),
 )
 OTHERS = ["Cole, Carl", "Drew, Dora"]
 
@@ -106,6 +109,17 @@ PAGES = {
     "title by one of two of it": (article(SAME, names_of(7)), 7, "title"),
     "title of two, with a DOI": (article(SAME, ["Eva Garcia", "Ada Okoro"], doi="10.1000/work.a"), 6, "DOI"),
     "the longer of two titles": (article(RECORDS[3][0], names_of(4)), 4, "title"),
+    "the longer of two titles, over two lines": (article([HEARING, "Ten Years Later"], names_of(4)), 4, "title"),
+    "a DOI of one of two records of a title": (article(LONELINESS, names_of(15), doi="10.1000/lonely"), 15, "DOI"),
+    "the only DOI, in how it is to be cited": (
+        article(
+            "Peer support workers in community mental health, a trial that was randomised",
+            names_of(1),
+            foot=["Citation: Smith A, Jones B (2001) Peer support. PLoS ONE 5(3): e9.", f"doi:{RECORDS[0][3]}"],
+        ),
+        1,
+        "DOI",
+    ),
     "an erratum that is a record": (article(RECORDS[10][0], names_of(11)), 11, "title"),
     "DOI in the XML metadata": (
         article(COLLEGES, names_of(2), xmp="<prism:doi>10.1186/S12888-020-02923-8</prism:doi>"),
@@ -205,6 +219,30 @@ ASTRAY = {
     "a reference by an author of it": (article("A word of caution", names_of(1), foot=wrapped(CITED, 90)), []),
     "a DOI without its title": (article("A word of caution about trials", OTHERS, doi=RECORDS[0][3]), [1]),
     "a DOI in the text": (article("A word of caution", OTHERS, foot=[f"as found before (doi {RECORDS[0][3]})"]), [1]),
+    "a reference that cuts the title": (
+        article("A word of caution about trials", OTHERS, foot=wrapped(CITED.replace(": a", ","), 90)),
+        [],
+    ),
+    "what to read next": (
+        article(
+            "A word of caution", OTHERS, foot=["Read this next", *wrapped(PEER), f"https://doi.org/{RECORDS[0][3]}"]
+        ),
+        [],
+    ),
+    "a title further down": (article("A word of caution", names_of(1), foot=["Read this, too.", *wrapped(PEER)]), [1]),
+    "a title that began in the line before": (article(["How People Live Alone", LONELINESS], names_of(14)), [14, 15]),
+    "a longer title with a DOI of its own": (
+        article(f"{PEER}: a critique", names_of(1), doi="10.1000/own", foot=[f"It speaks of doi {RECORDS[0][3]}."]),
+        [1],
+    ),
+    "a correction with a date": (
+        article(PEER, names_of(1), head=["Author Correction", "Published online 3 May 2001"], doi=RECORDS[0][3]),
+        [1],
+    ),
+    "metadata of another paper by one of them": (
+        article(COLLEGES, [*names_of(2), "Wei Li"], xmp="<prism:doi>10.1000/steroids</prism:doi>"),
+        [2, 5],
+    ),
     "an erratum": (article(["ERRATUM", f"Erratum to: {PEER}"], names_of(1), doi=RECORDS[0][3]), [1]),
     "a correction headed so": (article(PEER, names_of(1), head=["Author Correction"], doi=RECORDS[0][3]), [1]),
     "a retraction": (article(f"RETRACTED: {PEER}", names_of(1)), [1]),
@@ -377,8 +415,8 @@ def deep_tree(depth):
 
 
 def with_content(content):
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>"
-    return assembled([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[3 0 R]>>", page, content])
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>"
+    return assembled([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[3 0 R]>>", page, content, font()])
 
 
 GOOD = article(PEER, names_of(1), doi=RECORDS[0][3])
@@ -415,6 +453,21 @@ def test_a_pdf_that_cannot_be_read_is_told_in_a_phrase_and_goes_by_its_name(told
         assert said in one.unread and one.unread and "\n" not in one.unread and len(one.unread) < 200
     assert other.unread in other.message
     assert told(GOOD).record_id == 1  # a bad file ends no reading but its own
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize(
+    ("content", "limits", "said"),
+    [
+        (b"BT /F1 9 Tf (x) Tj ET " * 400_000, {"seconds": 1}, "it takes more time than"),
+        (b"(" + b"x" * 50_000_000 + b") Tj", {"memory": 2**24}, "it takes more memory than"),
+    ],
+)
+def test_reading_ends_at_the_limits(told, monkeypatch, content, limits, said):
+    assert apart._OF_A_FRONT.seconds <= 10 and apart._OF_A_FRONT.memory <= 2**29
+    monkeypatch.setattr(apart, "_OF_A_FRONT", replace(apart._OF_A_FRONT, **limits))
+    found = told(with_content(stream(content)), "record 2.pdf")
+    assert found.record_id == 2 and said in found.unread
 
 
 def test_what_a_page_holds_is_cut_to_what_is_looked_at(tmp_path):
@@ -512,7 +565,3 @@ def test_the_interface_to_programs_matches_and_says_so_too(project):
         assert len(project.live().attached) == 1
         told = sent_pdf(ann, OTHER, "download.pdf", record_id=3).json()
         assert told["record_id"] == 3 and told["by"] == ""
-
-
-def test_a_review_is_read_once_and_holds_no_titles_twice(known):
-    assert known.n_records == len(RECORDS) and known_records.is_long("x" * 20)

@@ -9,7 +9,7 @@ from functools import partial
 
 from ..formats.pdf import Front
 from ..records import Record, normal_doi, normal_title
-from .known import Known, arxiv_of, is_latin, is_long, letters, pii_of
+from .known import Known, arxivs_in, is_latin, is_long, letters, piis_in
 from .page import CITE_THIS, LEAST_TEXT, NEAR, TOP, Page, Stand, Title
 
 _TOP_OF_SECOND = 1_000
@@ -106,10 +106,10 @@ def _candidates(text: str) -> Iterator[tuple[str, list[str], int]]:
             yield "doi", list(dict.fromkeys(forms)), found.start()
     for found in _PMID.finditer(text):
         yield "pmid", [str(int(found[1] or found[2]))], found.start()
-    for line in re.finditer(r"[^\n]+", text):
-        for kind, read in (("pii", pii_of), ("arxiv", arxiv_of)):
-            if value := read(line[0]):
-                yield kind, [value], line.start()
+    within = [found.span() for found in _DOI.finditer(text)]
+    for kind, numbers in (("pii", piis_in(text)), ("arxiv", arxivs_in(text))):
+        for value, at in numbers:
+            yield kind, [value], next((start for start, end in within if start <= at < end), at)
 
 
 def _is_cited(page: Page, at: int) -> bool:

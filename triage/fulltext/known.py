@@ -202,16 +202,16 @@ def is_long(title: str) -> bool:
     return len(title) + _CJK * sum("\u2e80" <= c <= "\ud7a3" for c in title) >= LEAST_TITLE
 
 
-def pii_of(text: str) -> str:
-    """Return the publisher's number of an article (PII) that a text holds, in letters, or "" when it has none."""
-    found = _PII.search(text)
-    return ("s" if found[1] else "b") + letters("".join(filter(None, found.groups()))) if found else ""
+def piis_in(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each publisher's number of an article (PII) that a text holds, in letters, and where it stands."""
+    for found in _PII.finditer(text):
+        yield ("s" if found[1] else "b") + letters("".join(filter(None, found.groups()))), found.start()
 
 
-def arxiv_of(text: str) -> str:
-    """Return the arXiv identifier that a text holds, or "" when it has none."""
-    found = _ARXIV.search(text)
-    return found[1].lower() if found else ""
+def arxivs_in(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each arXiv number that a text holds, and where it stands."""
+    for found in _ARXIV.finditer(text):
+        yield found[1].lower(), found.start()
 
 
 def families(author: str) -> set[str]:
@@ -242,8 +242,8 @@ def _keys(record: Record) -> Iterator[str]:
         for family in families(record.authors[0].split(" and ")[0]):
             yield f"author {family} {record.year}"
     own = {record.doi, *_own_values(record.extra)}
-    yield from {f"pii {pii}" for value in own if (pii := pii_of(unquote(value)))}
-    yield from {f"arxiv {number}" for value in own if (number := arxiv_of(value))}
+    yield from {f"pii {number}" for value in own for number, _ in piis_in(unquote(value))}
+    yield from {f"arxiv {number}" for value in own for number, _ in arxivs_in(value)}
     for values in record.extra.values():
         for value in values:
             if ".pdf" in value.lower():

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ..records import Record, normal_title
-from .known import Known, arxiv_of, bare_family, families, is_long, letters, pii_of
+from .known import Known, bare_family, families, is_long, letters, piis_in
 
 _LEAST_SUFFIX = 6  # characters that the end of a DOI must have, so as not to be a word
 _MOST_NAMES = 8  # words before a year that may be authors
@@ -94,10 +94,10 @@ def _meanings(known: Known, name: str, stem: str) -> Iterator[tuple[Sequence[int
         yield known.by("end", plain), "the end of its DOI in its name", Trust.LIKELY, False
     if number := _PMID.fullmatch(stem):
         yield known.by("pmid", number[1]), "the PMID in its name", Trust.SURE, False
-    if (number := _PII_NAME.fullmatch(stem)) and (pii := pii_of(number[1])):
-        yield known.by("pii", pii), "the publisher's number in its name", Trust.SURE, False
-    if (number := _ARXIV_NAME.fullmatch(stem)) and (arxiv := arxiv_of(f"arxiv {number[1]}")):
-        yield known.by("arxiv", arxiv), "the arXiv number in its name", Trust.SURE, False
+    if (number := _PII_NAME.fullmatch(stem)) and (pii := next(piis_in(number[1]), None)):
+        yield known.by("pii", pii[0]), "the publisher's number in its name", Trust.SURE, False
+    if number := _ARXIV_NAME.fullmatch(stem):
+        yield known.by("arxiv", number[1]), "the arXiv number in its name", Trust.SURE, False
     title = normal_title(stem)
     after_year = _YEAR.search(title)
     for wanted, before in (

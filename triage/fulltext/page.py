@@ -234,10 +234,9 @@ class Page:
             return Stand.NOTICE if is_top else Stand.CITED
         if first > self.references or _CITED_BEFORE.search(before) or _CITED_AFTER.search(after):
             return Stand.CITED
-        if _GOES_ON_BEFORE.search(before) or self._goes_on(record, after):
-            return Stand.LONGER
-        if end - start < _SHORT_TITLE and _may_begin_title(before):
-            return Stand.LONGER
+        is_longer = _GOES_ON_BEFORE.search(before) or self._goes_on(record, after)
+        if is_longer or (end - start < _SHORT_TITLE and _may_begin_title(before)):
+            return Stand.LONGER if is_top else Stand.CITED
         return Stand.CLEAN if is_top else Stand.LATE
 
     def _goes_on(self, record: Record, after: str) -> bool:
