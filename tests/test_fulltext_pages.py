@@ -224,13 +224,11 @@ ASTRAY = {
         [],
     ),
     "what to read next": (
-        article(
-            "A word of caution", OTHERS, foot=["Read this next", *wrapped(PEER), f"https://doi.org/{RECORDS[0][3]}"]
-        ),
+        article("A word of caution", OTHERS, foot=["Read this next.", *wrapped(PEER), f"DOI {RECORDS[0][3]}"]),
         [],
     ),
     "a title further down": (article("A word of caution", names_of(1), foot=["Read this, too.", *wrapped(PEER)]), [1]),
-    "a title that began in the line before": (article(["How People Live Alone", LONELINESS], names_of(14)), [14, 15]),
+    "a title that began in the line before": (article(["How People Live Alone", HEARING], names_of(3)), [3]),
     "a longer title with a DOI of its own": (
         article(f"{PEER}: a critique", names_of(1), doi="10.1000/own", foot=[f"It speaks of doi {RECORDS[0][3]}."]),
         [1],
