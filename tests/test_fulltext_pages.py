@@ -229,6 +229,12 @@ ASTRAY = {
     ),
     "a title further down": (article("A word of caution", names_of(1), foot=["Read this, too.", *wrapped(PEER)]), [1]),
     "a title that began in the line before": (article(["How People Live Alone", HEARING], names_of(3)), [3]),
+    "a title that goes on, its authors above": (
+        made_pdf(
+            [*names_of(1), "Peer Support Workers in Community Mental", "Health: a Randomised Trial Compared", *BODY]
+        ),
+        [1],
+    ),
     "a longer title with a DOI of its own": (
         article(f"{PEER}: a critique", names_of(1), doi="10.1000/own", foot=[f"It speaks of doi {RECORDS[0][3]}."]),
         [1],
@@ -370,6 +376,12 @@ SCAN = made_pdf([], [])
             2,
             "the title in its name",
         ),
+        (
+            "Smith 2001.pdf",
+            made_pdf(["Poster session", *["Results: x. Conclusions: y."] * 90, *wrapped(PEER), *names_of(1), *BODY]),
+            None,
+            "not at the top",
+        ),
         ("who knows.pdf", OTHER, None, "no record has this number"),
     ],
 )
@@ -483,6 +495,8 @@ def test_words_made_to_slow_down_the_search_do_not(known):
         "a. " * 6_600,
         "et al., 2001; " * 1_400,
         "(" * 20_000,
+        "x" + "\n" * 19_000,
+        "x" + "- \n" * 6_000,
         "Comment on " * 1_800,
         ". " * 10_000,
         "S0140" * 4_000,

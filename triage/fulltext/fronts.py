@@ -189,8 +189,9 @@ class _Looking:
         if records and (len(records) > _MOST_ASKED or self._is_of_many()):
             return Shown([], "", {**dict.fromkeys(records, "holds the titles of several papers"), **doubtful})
         by = next(iter(self._sure.values()), "")
+        weak = frozenset(() if self._page.is_book else self._known.kept(self._weak))
         dois = tuple(one.value for one in self._meta if one.kind == "doi")
-        return Shown(records, by, doubtful, frozenset(self._known.kept(self._weak)), dois)
+        return Shown(records, by, doubtful, weak, dois)
 
     def _is_of_many(self) -> bool:
         """Whether the page holds several papers, and what was found is not the whole of them."""

@@ -47,8 +47,8 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 _NOTICE_LINE = re.compile(
-    rf"^\W*(?:{_ABOUT}|(?:electronic |online )?{_SUPPLEMENT}|appendix(?: \w{{1,3}})?"
-    r"|peer review (?:file|history|information)|(?:consort|prisma) (?:20\d\d )?checklist[^\n]{0,40})\W*$",
+    rf"^\W{0, 20}(?:{_ABOUT}|(?:electronic |online )?{_SUPPLEMENT}|appendix(?: \w{{1,3}})?"
+    r"|peer review (?:file|history|information)|(?:consort|prisma) (?:20\d\d )?checklist[^\n]{0,40})\W{0,20}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _NOTICE_TITLE = re.compile(
@@ -56,8 +56,8 @@ _NOTICE_TITLE = re.compile(
 )
 _QUOTES = {"\u201c": "\u201d", "\u2018": "\u2019", '"': '"', "'": "'", "\u00ab": "\u00bb", "\u201e": "\u201c"}
 _REFERENCES = re.compile(
-    r"^\W*(?:\d{1,2}\W{1,3})?(?:references|bibliography|literature(?: cited)?|works cited|reference list|literatur"
-    r"|r\u00e9f\u00e9rences)\W*$",
+    r"^\W{0,20}(?:\d{1,2}\W{1,3})?(?:references|bibliography|literature(?: cited)?|works cited|reference list|literatur"
+    r"|r\u00e9f\u00e9rences)\W{0,20}$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Before a title in a list of references stand initials, "et al." or a year; a page may cite itself so.
@@ -73,9 +73,9 @@ _CITED_AFTER = re.compile(
 CITE_THIS = re.compile(
     r"cite (?:this|the|as|it)|to cite|citation\s?:|cited as|suggested citation|please cite|reprint", re.IGNORECASE
 )
-_CITED_END = re.compile(r"\bdoi\b|\d;\s?\d|\n\W*\d{1,2}[.)\]] ", re.IGNORECASE)
+_CITED_END = re.compile(r"\bdoi\b|\d;\s?\d|\n\W{0,9}\d{1,2}[.)\]] ", re.IGNORECASE)
 _ABSTRACT = re.compile(
-    r"^\W*(?:abstract|summary|introduction|background|objectives?|key ?words|zusammenfassung|r\u00e9sum\u00e9|resumen)\b",
+    r"^\W{0,20}(?:abstract|summary|introduction|background|objectives?|key ?words|zusammenfassung|r\u00e9sum\u00e9|resumen)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADING_LINE = re.compile(
@@ -86,11 +86,11 @@ _HEADING_LINE = re.compile(
 _BOOK = re.compile(
     r"\babstracts? (?:book|of the|from the|presented|submitted)\b|\bbook of abstracts\b"
     r"|\b(?:meeting|conference|congress|poster|oral) abstracts\b|\b(?:poster|oral) (?:presentations?|sessions?)\b"
-    r"|\bscientific program(?:me)?\b|\btable of contents\b|\bin this issue\b|^\W*(?:contents|abstracts)\W*$",
+    r"|\bscientific program(?:me)?\b|\btable of contents\b|\bin this issue\b|^\W{0,20}(?:contents|abstracts)\W{0,20}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADINGS = re.compile(r"\b(conclusion|result|method)s?\s*:", re.IGNORECASE)
-_LEADERS = re.compile(r"(?:\. ?){5,}\s*\d{1,4}")
+_LEADERS = re.compile(r"(?:\. ?){5,60}\s?\d{1,4}")
 _SMALL = r"(?:a|an|and|as|at|by|for|from|in|into|of|on|or|the|to|versus|vs|with|after|during|between|among)"
 _GOES_ON_BEFORE = re.compile(rf"(?:[^\W_][ \t]+|[:\u2013\u2014(,&/-]\s*|\b{_SMALL}\s*)$", re.IGNORECASE)
 _GOES_ON = re.compile(
@@ -249,7 +249,10 @@ class Page:
         given = normal_title(record.authors[0]).split()
         between = normal_title(after[:NEAR]).split()
         at = next((n for n, word in enumerate(between) if names[0][0] in word), None)
-        return at is not None and bool(
+        if at is None:  # the authors stand above it: the line must end with it, and the next be no subtitle
+            rest, _, following = after.partition("\n")
+            return len(letters(rest)) > 2 or bool(_SUBTITLE.search(normal_title(following.partition("\n")[0])))
+        return bool(
             _SUBTITLE.search(" ".join(word for word in between[:at] if word not in given and not word.isdigit()))
         )
 
