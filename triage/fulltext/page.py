@@ -47,7 +47,7 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 _NOTICE_LINE = re.compile(
-    rf"^\W{0, 20}(?:{_ABOUT}|(?:electronic |online )?{_SUPPLEMENT}|appendix(?: \w{{1,3}})?"
+    rf"^\W{{0,20}}(?:{_ABOUT}|(?:electronic |online )?{_SUPPLEMENT}|appendix(?: \w{{1,3}})?"
     r"|peer review (?:file|history|information)|(?:consort|prisma) (?:20\d\d )?checklist[^\n]{0,40})\W{0,20}$",
     re.IGNORECASE | re.MULTILINE,
 )
