@@ -16,6 +16,7 @@ from browser_helpers import (
     viewed,
 )
 from conftest import PROTOCOL
+from pdf_helpers import article
 
 from triage import intake, screening
 from triage.found import Wanted
@@ -167,14 +168,20 @@ def test_a_folder_of_pdfs_goes_to_the_records_of_their_names(review, window, tmp
         folder.mkdir()
         for name in ("3.pdf", "record 7.pdf", "who knows.pdf"):
             (folder / name).write_bytes(pdf(name))
+        # A page that says another record than the name does.
+        (shown,) = project.records.read([5])
+        (folder / "record 4.pdf").write_bytes(article(shown.title, ["A Author4"]))
         (folder / "notes.txt").write_text("none")
         page = window(base)
         page.goto("/files")
         page.set_input_files("#folder", folder)
         page.wait_for_function(
-            "() => document.getElementById('said').innerText.includes('2 of 3 PDFs attached, 1 not')"
+            "() => document.getElementById('said').innerText.includes('2 of 4 PDFs attached, 2 not')"
         )
-        assert "who knows.pdf: no record has" in page.locator("#report").inner_text()
+        report = page.locator("#report").inner_text()
+        assert "who knows.pdf: no record has" in report and "3.pdf: record 3, by its number" in report
+        assert "record 4.pdf: its name says record 4 (its number), its first page record 5" in report
+        assert page.locator("#report a[href='/records/5']").count() == 1
         assert set(project.live().attached) == {3, 7} and faults(page) == []
 
 

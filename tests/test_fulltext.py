@@ -13,6 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from triage import cli, fulltext, intake
 from triage.errors import InputError
+from triage.fulltext.known import Known
+from triage.fulltext.matching import match
+from triage.fulltext.names import record_named
 from triage.log import Kind, Label, LogFold, fold
 from triage.project import Project, copy, schema
 
@@ -211,15 +214,25 @@ def test_a_file_that_is_too_large_is_refused(project, monkeypatch):
         ("Recovery colleges and what their students say about them.pdf", [2]),
         ("Peer support.pdf", []),
         ("Editorial.pdf", []),
-        ("Smith 2001.pdf", []),
-        ("2001 Smith.pdf", []),
+        ("1-s2.0-S0140673605177095-main.pdf", [1]),
+        ("1-s2.0-S0140673605177096-main.pdf", []),
+        ("Smith 2001.pdf", [1]),
+        ("Smith et al., 2001.pdf", [1]),
+        ("smith2001.pdf", [1]),
+        ("Smith & Jones, 2001.pdf", [1]),
+        ("Smith_2001a.pdf", [1]),
+        ("Smith et al. (2001) [2].pdf", [1]),
+        ("2001 Smith.pdf", [1]),
+        ("Smith 2002.pdf", []),
+        ("Peer 2001.pdf", []),
+        ("2001.pdf", []),
         (".pdf", []),
         ("\u202e.pdf", []),
     ],
 )
 @pytest.mark.parametrize("storage", ["file"])
 def test_which_record_a_files_name_means(project, name, records):
-    assert fulltext.Names(project).records_of(name) == records
+    assert record_named(Known(project), name).records == records
 
 
 @pytest.mark.parametrize("storage", ["file"])
@@ -228,11 +241,11 @@ def test_a_name_of_two_records_is_of_none_until_they_are_one(place, tmp_path):
         (tmp_path / "a.ris").write_text(RECORDS[: RECORDS.index("TY  - JOUR", 5)], encoding="utf-8")
         (tmp_path / "b.ris").write_text(RECORDS, encoding="utf-8")
         intake.import_files(project, [tmp_path / "a.ris", tmp_path / "b.ris"], reviewer="ann")
-        names = fulltext.Names(project)
-        found = fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names)
+        known = Known(project)
+        found = match(known, "10.1016_S0140-6736(05)17709-5.pdf")
         assert found.record_id is None and "records 1, 2;" in found.message
         project.log.link([(2, 1, "same DOI")], reviewer="ann")
-        assert fulltext.match("10.1016_S0140-6736(05)17709-5.pdf", names).record_id == 1
+        assert match(known, "10.1016_S0140-6736(05)17709-5.pdf").record_id == 1
 
 
 # -- the command --------------------------------------------------------------------------------
@@ -384,8 +397,8 @@ def test_attached_files_are_written_out_and_can_be_attached_again(tmp_path):
         for _ in range(2):  # again, it writes nothing else
             assert [path.name for path in fulltext.write_files(project, out)] == names
         assert [(out / name).read_bytes() for name in names] == [PDF, PDF + b"%2\n", PDF]
-        known = fulltext.Names(project)
-        assert [known.records_of(name) for name in names] == [[1], [1], [3]]
+        known = Known(project)
+        assert [record_named(known, name).records for name in names] == [[1], [1], [3]]
         (out / "record 3.pdf").write_bytes(b"mine")
         with pytest.raises(InputError, match="another file"):
             fulltext.write_files(project, out)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,9 @@ from .output import (
     user_name,
     warn_if_unranked,
 )
+
+if TYPE_CHECKING:
+    from ..fulltext import Attached
 
 
 @app.command()
@@ -266,6 +270,13 @@ def export(
             print(f"In {formats.PROGRAMS[program].name} {formats.PROGRAMS[program].hint}.")
 
 
+class MatchedBy(StrEnum):
+    """What says which record a PDF is of."""
+
+    PAGE = "page"
+    NAME = "name"
+
+
 @app.command()
 def attach(
     review: Review,
@@ -274,8 +285,15 @@ def attach(
     ] = None,
     record: Annotated[
         int | None,
-        typer.Option(metavar="ID", help="The record that all of them belong to; by default, as each file is named."),
+        typer.Option(
+            metavar="ID",
+            help="The record that all of them belong to; by default, as each one's name and first page say.",
+        ),
     ] = None,
+    by: Annotated[
+        MatchedBy,
+        typer.Option("--by", metavar="page|name", help="Read first pages, too, or go by names alone, which is faster."),
+    ] = MatchedBy.PAGE,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the PDFs that their records have.")] = False,
     out: Annotated[
         Path | None,
@@ -292,16 +310,18 @@ def attach(
 ) -> None:
     """Attach PDFs to their records, and list the records that have none.
 
-    A file's name says which record it is of: our number (12.pdf), its DOI with "/" written as it can be
-    (10.1000_abc.pdf) or the part after it, pmid 123.pdf, its title, by itself or as reference managers write it
-    (Smith - 2001 - Title.pdf), or a name that the record itself gives. A file whose name fits no record, or
-    two, is listed and not attached. The PDFs are kept in the review, and shown beside the record in
-    the browser. `triage undo REVIEW --event SEQ` takes one off.
+    A file's name and first page say which record it is of. Names: our number (12.pdf), its DOI with "/" written as it
+    can be (10.1000_abc.pdf) or the part after it, pmid 123.pdf, 1-s2.0-S0140673605177095-main.pdf, its title, by itself
+    or as reference managers write it (Smith - 2001 - Title.pdf), author and year (Smith et al 2001.pdf), or a name that
+    the record itself gives. First pages: its DOI or another identifier with its title, or its title with an author.
+    A file that fits no record, or two, or whose name and first page do not agree, is listed and not attached. The PDFs
+    are kept in the review, and shown beside the record in the browser. `triage undo REVIEW --event SEQ` takes one off.
 
     For example:
 
         triage attach review.triage
         triage attach review.triage pdfs/
+        triage attach review.triage pdfs/ --by name
         triage attach review.triage smith2001.pdf --record 12
         triage attach review.triage --out pdfs-of-the-review
     """
@@ -329,6 +349,7 @@ def attach(
                 reviewer=user_name(reviewer),
                 record_id=record,
                 replace_all=replace,
+                read_pages=by is MatchedBy.PAGE,
                 progress=terminal.progress_bar,
             )
             if files
@@ -343,9 +364,17 @@ def attach(
     if as_json:
         print_json(
             {
-                "attached": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in attached],
-                "already_there": [{"file": one.file, "record_id": one.record_id, "event": one.event} for one in there],
-                "not_attached": [{"file": one.file, "message": one.message} for one in left],
+                "attached": [_attached_as_json(one) for one in attached],
+                "already_there": [_attached_as_json(one) for one in there],
+                "not_attached": [
+                    {
+                        "file": one.file,
+                        "message": one.match.message,
+                        "candidates": one.match.candidates,
+                        "unread": one.match.unread,
+                    }
+                    for one in left
+                ],
                 "stage": asked.name,
                 "records": len(asked.record_ids),
                 "without": missing,
@@ -353,9 +382,10 @@ def attach(
         )
         return
     for one in attached:
-        print(f"{printable(one.file)}: record {one.record_id}, event {one.event}")
+        unread = f" (its first page could not tell: {printable(one.match.unread)})" if one.match.unread else ""
+        print(f"{printable(one.file)}: record {one.match.record_id}, event {one.event}, by {one.match.by}{unread}")
     for one in left:
-        print(f"{printable(one.file)}: not attached: {printable(one.message)}")
+        print(f"{printable(one.file)}: not attached: {printable(one.match.message)}")
     if done:
         print(f"{len(attached):,} attached, {len(there):,} there already, {len(left):,} not attached.")
     records = len(asked.record_ids)
@@ -365,6 +395,16 @@ def attach(
         print(f"  none yet: record {record_id}: {short(title)}")
     if len(missing) > len(titles):
         print(f"  and {len(missing) - len(titles):,} more; --json lists all.")
+
+
+def _attached_as_json(one: Attached) -> dict[str, object]:
+    return {
+        "file": one.file,
+        "record_id": one.match.record_id,
+        "event": one.event,
+        "by": one.match.by,
+        "unread": one.match.unread,
+    }
 
 
 @app.command()

@@ -236,7 +236,7 @@ def describe(record: Record) -> Described:
     extra = places(record.extra)
     journal = record.journal[:_LONGEST_NAME]
     notice_type, kind = _kind(record.type[:_LONGEST_NAME], journal)
-    names = [name for author in _authors(record.authors) if (name := _name_words(author)) and name[0] not in _NO_NAMES]
+    names = author_names(record.authors)
     volume, pages = _volume(extra.get("volume", ())), _pages(extra.get("page", ()), extra.get("last page", ()))
     is_article = bool(record.pmid or volume or pages != Pages())
     registration = entry_number(journal, record.doi, record.extra, is_article=is_article)
@@ -336,6 +336,11 @@ def _is_long(letters: str, n_words: int) -> bool:
         return True
     # Chinese and Japanese put no blanks between words, and say in a letter what takes others three.
     return sum("\u2e80" <= c <= "\ud7a3" for c in letters) >= LEAST_TITLE // 2
+
+
+def author_names(authors: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the words of each author's name, the last word of the family name first."""
+    return [name for author in _authors(authors) if (name := _name_words(author)) and name[0] not in _NO_NAMES]
 
 
 def _authors(authors: Sequence[str]) -> list[str]:

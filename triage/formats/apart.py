@@ -29,6 +29,7 @@ from ..errors import InputError
 from ..wording import printable
 from . import child
 from .common import Problem, Reading, Stream, Tally
+from .pdf import Front
 from .tables import IsHeader, NoTitleColumn, Rows
 
 _MIB = 2**20
@@ -70,6 +71,10 @@ class Limits:
     def given(self) -> tuple[int, float, int]:
         """What the process itself is to keep to."""
         return self.memory, self.seconds, self.written
+
+
+# Two pages need the same however large the file is. Those of real articles take a second at most.
+_OF_A_FRONT = Limits(512 * _MIB, 10, 30, _MIB)
 
 
 def open_records(
@@ -140,9 +145,36 @@ def blank_rows(path: Path, format: str, encoding: str | None = None) -> list[int
     return list(reading)
 
 
+def front(path: Path) -> Front:
+    """Return the first pages of a PDF and what its metadata says; where they cannot be read, why not."""
+    reading = _Reading(path, "front", (), limits=_OF_A_FRONT)
+    try:
+        reading.begin()
+        (found,) = list(reading)
+    except NotRead as error:
+        return Front(unread=error.why)
+    except InputError:  # by the limit on what it may hold
+        return Front(unread="it holds far more than a PDF does")
+    return Front(*found)
+
+
 def _told(columns: Mapping[str, str], sheet: str, encoding: str | None) -> Mapping[str, object]:
     """Return what is said of a file, as plain values that another process can be sent."""
     return {"columns": dict(columns), "sheet": sheet, "encoding": encoding}
+
+
+class NotRead(InputError):
+    """A file that the other process could not read.
+
+    Attributes
+    ----------
+    why : str
+        Why, as the end of a sentence.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} was not read: {why}. {_AGAIN}")
+        self.why = why
 
 
 class _Reading:
@@ -155,6 +187,7 @@ class _Reading:
         arguments: tuple[object, ...],
         options: Mapping[str, object] = MappingProxyType({}),
         is_header: IsHeader | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._process: _Process | None = None
         self._path, self._is_header = Path(path), is_header
@@ -163,7 +196,7 @@ class _Reading:
         except OSError:
             size = 0  # the reader says what is wrong
         self._is_small = size <= _REUSED
-        self._limits = Limits.of(size)
+        self._limits = limits or Limits.of(size)
         self._question = (work, _folder(), _findable(self._path), arguments, dict(options), *self._limits.given)
         self.tally = Tally()
 
@@ -222,9 +255,7 @@ class _Reading:
             return NoTitleColumn(printable(message[1]), *message[2:])
         if message[0] == "memory":
             return self._too_much("memory", f"{self._limits.memory // _MIB:,} MiB of memory")
-        return InputError(
-            f"{self._path} was not read: it is damaged in a way that its reader does not know ({message[1]}). {_AGAIN}"
-        )
+        return NotRead(self._path, f"it is damaged in a way that its reader does not know ({printable(message[1])})")
 
     def _broken_off(self, process: _Process) -> InputError:
         code = process.end(wait=5)
@@ -236,12 +267,12 @@ class _Reading:
         if code in (child.OUT_OF_MEMORY, -signal.SIGABRT, -getattr(signal, "SIGKILL", 9)):
             return self._too_much("memory", f"{self._limits.memory // _MIB:,} MiB of memory")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return InputError(f"{self._path} was not read: the process that read it broke off ({how}). {_AGAIN}")
+        return NotRead(self._path, f"the process that read it broke off ({how})")
 
     def _too_much(self, what: str, most: str) -> InputError:
-        return InputError(
-            f"{self._path} was not read: it takes more {what} than a file of its size should, over {most}, so it is "
-            f"damaged or made to do harm. {_AGAIN}"
+        return NotRead(
+            self._path,
+            f"it takes more {what} than a file of its size should, over {most}, so it is damaged or made to do harm",
         )
 
 

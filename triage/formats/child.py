@@ -26,6 +26,7 @@ from ..errors import InputError
 from ..records import Record
 from ..wording import printable
 from .common import Item, Problem
+from .pdf import Front, front_of
 from .tables import NoTitleColumn, blank_rows
 
 LARGEST = 2**28  # bytes of a message
@@ -39,6 +40,7 @@ IDLE_SECONDS = 60
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")  # as `marshal` writes one
 _LENGTH = struct.Struct(">I")
 _fields_of = attrgetter(*FIELDS)
+_front_fields = attrgetter(*Front.__slots__)
 
 
 def temporary(pid: int) -> str:
@@ -210,7 +212,12 @@ def _blank(path: Path, arguments: tuple[Any, ...], options: dict[str, Any], to: 
         to.add(line, line)
 
 
-_WORK = {"first": _first, "records": _records, "table": _table, "rows": _rows, "blank": _blank}
+def _front(path: Path, arguments: tuple[Any, ...], options: dict[str, Any], to: _Answers) -> None:
+    to.begin((), lambda: (0, 0.0), list)
+    to.add(_front_fields(front_of(path)), 0)
+
+
+_WORK = {"front": _front, "first": _first, "records": _records, "table": _table, "rows": _rows, "blank": _blank}
 
 
 def flat(item: Item) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from ..wording import printable_lines
 from . import api, pages, people_pages
 from .access import Access, Visitor, refusal_as_json
 from .api.files import ImportProgress, Questions
-from .api.full_texts import FileNames
+from .api.full_texts import Matching
 from .api.review import Statuses
 from .front import Entrance, Front
 from .gate import Gate, ServerOrigin
@@ -84,7 +84,7 @@ def make_app(
     app.state.questions = Questions()
     app.state.importing = ImportProgress()
     app.state.proposals = pages.Proposals()
-    app.state.names = FileNames(project)
+    app.state.matching = Matching(project)
     app.state.studies = intake.StudiesBeside()
     # By which a browser keeps apart what it holds of several reviews under one address.
     app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, BinaryIO
 from urllib.parse import quote
 
 from fastapi import File, Form, Query, Request, UploadFile
@@ -14,6 +17,9 @@ from starlette.exceptions import HTTPException
 from ... import fulltext
 from ...as_json import as_json
 from ...errors import InputError
+from ...formats import apart
+from ...fulltext.known import Known
+from ...fulltext.matching import Match, match
 from ...log import CurrentState, Kind
 from ...project import Project, Snapshot
 from ...report import doi_link, pmid_link
@@ -22,21 +28,29 @@ from ..reading import line
 from .common import LISTED, Anyone, RecordId, Review, StageName, project_of, router
 from .files import file_name
 
+_READERS = 2  # PDFs that are read at the same time
 
-class FileNames:
-    """Tells by a PDF's name which record it is of; what that needs of the records is kept while none is new."""
+
+class Matching:
+    """Tells which record a PDF is of; what that needs of the records is kept while none is new."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._known: fulltext.Names | None = None
+        self._known: Known | None = None
         self._lock = threading.Lock()
+        self._readers = threading.BoundedSemaphore(_READERS)
 
-    def match(self, review: Snapshot, name: str) -> fulltext.Attached:
+    def match(self, review: Snapshot, name: str, content: BinaryIO) -> Match:
         """Return the record, or why none matches."""
+        with self._readers, tempfile.TemporaryDirectory(prefix="triage-") as folder:
+            path = Path(folder, "a.pdf")
+            with path.open("wb") as copy:
+                shutil.copyfileobj(content, copy, 1 << 20)
+            front = apart.front(path)
         with self._lock:
             if self._known is None or self._known.n_records != review.n_records:
-                self._known = fulltext.Names(self._project)
-            return fulltext.match(name, self._known)
+                self._known = Known(self._project)
+            return match(self._known, name, front)
 
 
 def attachments_of(
@@ -58,7 +72,10 @@ def attach(
     who: Anyone,
     file: Annotated[UploadFile, File()],
     record_id: Annotated[
-        int | None, Form(ge=1, le=2**31, description="By default from the file's name: our number, DOI, PMID or title.")
+        int | None,
+        Form(
+            ge=1, le=2**31, description="By default as the file's name and first page say: by number, DOI, PMID, title."
+        ),
     ] = None,
     replaces: Annotated[
         list[int] | None, Form(max_length=100, description="Events of attachments that it takes the place of.")
@@ -66,17 +83,29 @@ def attach(
 ) -> dict[str, object]:
     """Attach a PDF to a record. It is on the disk when this answers; sent again, it is attached once.
 
-    Where the file's name does not identify the record, nothing is written, and `message` says so.
+    Where neither the file's name nor its first page identifies the record, nothing is written, and `message` says so.
     """
     project, name = project_of(request), file_name(file.filename)
-    if record_id is None:
-        found: fulltext.Attached = request.app.state.names.match(review, name)
-        if found.record_id is None:
-            return {"file": name, "record_id": None, "message": found.message, "files": []}
-        record_id = found.record_id
-    record_id = review.live.kept(record_id)
     fulltext.check_pdf(name, file.file.read(1_024), file.size or 0)
     file.file.seek(0)
+    found = Match(record_id)
+    if record_id is None:
+        found = request.app.state.matching.match(review, name, file.file)
+        file.file.seek(0)
+        if found.record_id is None:
+            return as_json(
+                {
+                    "file": name,
+                    "record_id": None,
+                    "message": found.message,
+                    "files": [],
+                    "by": "",
+                    "candidates": found.candidates,
+                    "unread": found.unread,
+                }
+            )
+        record_id = found.record_id
+    record_id = review.live.kept(record_id)
     _, is_new = fulltext.attach(project, record_id, name, file.file.read(), reviewer=who.name, replaces=replaces or ())
     return as_json(
         {
@@ -84,6 +113,9 @@ def attach(
             "record_id": record_id,
             "message": "" if is_new else "It was attached already.",
             "files": attachments_of(project, project.live(), [record_id])[record_id],
+            "by": found.by,
+            "candidates": (),
+            "unread": found.unread,
         }
     )
 

@@ -1,4 +1,4 @@
-// Import by drag and drop, with what became of each file: exports are read, PDFs attached to the records of their names.
+// Import by drag and drop, with what became of each file: exports are read, PDFs attached to the records that they are of.
 
 import { api, count, el, pause, plural } from "./common.js";
 import { attach, takeDrops } from "./fulltext.js";
@@ -148,20 +148,22 @@ async function attachAll(pdfs) {
     said.textContent = `Attaching ${count(n + 1)} of ${count(pdfs.length)} …`;
     try {
       const answer = await attach(file);
-      if (answer.record_id === null) left.push(`${file.name}: ${answer.message}`);
+      if (answer.record_id === null) left.push([file.name, answer.message, answer.candidates]);
       else done.push([file.name, answer]);
     } catch (problem) {
-      left.push(`${file.name}: ${problem.status ? problem.message : "no connection"}`);
+      left.push([file.name, problem.status ? problem.message : "no connection", []]);
     }
   }
   said.textContent = `${count(done.length)} of ${plural(pdfs.length, "PDF")} attached${left.length ? `, ${count(left.length)} not` : ""}.`;
   if (left.length) {
     report.append(el("section", { "aria-label": "Not attached" }, el("h2", {}, "Not attached"),
-      el("ul", {}, left.map((one) => el("li", { dir: "auto" }, one)))));
+      el("ul", {}, left.map(([name, message, candidates]) => el("li", { dir: "auto" }, `${name}: ${message}`,
+        candidates.slice(0, 5).flatMap((id) => [" ", el("a", { href: `/records/${id}` }, `record ${id}`)]))))));
   }
   if (done.length) {
     report.append(el("section", { "aria-label": "Attached" }, el("h2", {}, "Attached"), el("ul", {}, done.map(([name, answer]) =>
       el("li", { dir: "auto" }, `${name}: `, el("a", { href: `/records/${answer.record_id}` }, `record ${answer.record_id}`),
+        `, by ${answer.by}${answer.unread ? `; its first page could not tell: ${answer.unread}` : ""}`,
         answer.message ? ` (${answer.message})` : "")))));
   }
 }

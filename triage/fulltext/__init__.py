@@ -1,35 +1,27 @@
-"""Full texts: PDFs attached to the records that their names identify."""
+"""Full texts: PDFs attached to the records that their names and first pages identify."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote
 
-from .as_json import key
-from .errors import InputError
-from .log import CurrentState, Event, Stage
-from .progress import Progress, no_progress
-from .project import Project, Snapshot
-from .records import normal_title
+from ..as_json import key
+from ..errors import InputError
+from ..formats import apart
+from ..formats.pdf import Front
+from ..log import CurrentState, Event, Stage
+from ..progress import Progress, no_progress
+from ..project import Project, Snapshot
+from .known import Known
+from .matching import Match, match
 
 MOST_BYTES = 100_000_000
 _HEAD = 1_024  # bytes in which a reader of PDF looks for the beginning
 _SAID = 40  # characters shown of what a file is instead
-_LEAST_SUFFIX = 6  # characters that the end of a DOI must have, so as not to be a word
-_LEAST_TITLE = 20  # characters that a title must have, so as not to be a word such as "Editorial"
-_LEAST_OPENING = 30  # of a title that was cut, as reference managers cut them
-_RECORD = re.compile(r"(?:record|rec|id|#)[\s_#-]*0*([1-9]\d{0,9})", re.IGNORECASE)
-_PMID = re.compile(r"pmid[\s_:-]*0*([1-9]\d{0,8})", re.IGNORECASE)
-_NUMBER = re.compile(r"0*([1-9]\d{0,9})")
-_DOI = re.compile(r"(?:doi[\s_:.-]*)?10\.\d{4,9}\D", re.IGNORECASE)
-_AGAIN = re.compile(r"\s*\(\d{1,2}\)$")  # what a browser adds to a file that is there already
-_YEAR = re.compile(r"(?:^|\s)(?:19|20)\d\d(?=\s)")
-_PDF_NAME = re.compile(r"[^/\\:;{}\"<>|*?]+\.pdf", re.IGNORECASE)
+_READERS = 2  # PDFs that are read at the same time
 
 
 def check_pdf(name: str, head: bytes, size: int) -> None:
@@ -150,114 +142,26 @@ def write_files(project: Project, folder: Path, *, progress: Progress = no_progr
     return written
 
 
-# -- which record a file is of ------------------------------------------------------------------
-
-
-class Names:
-    """Tells by a file's name which record it is of.
-
-    In this order: "record 12" or "12" by our number (or a PubMed number); a name that the record itself gives,
-    as exports of reference managers do; a DOI, its "/" written in any way, or the part after it; "pmid 123"; the
-    title, by itself or after the year ("Smith et al. - 2001 - Title").
-    """
-
-    def __init__(self, project: Project, progress: Progress = no_progress) -> None:
-        review = project.snapshot()
-        self.n_records = review.n_records
-        self._project = project
-        self._by_doi: dict[str, set[int]] = defaultdict(set)
-        self._by_suffix: dict[str, set[int]] = defaultdict(set)
-        self._by_pmid: dict[str, set[int]] = defaultdict(set)
-        self._by_name: dict[str, set[int]] = defaultdict(set)
-        by_title: dict[str, set[int]] = defaultdict(set)
-        with progress("Reading the records") as tick:
-            for record in review.records.read():
-                if record.doi:
-                    self._by_doi[_letters(record.doi)].add(record.number)
-                    self._by_suffix[_letters(record.doi.partition("/")[2])].add(record.number)
-                if record.pmid:
-                    self._by_pmid[record.pmid].add(record.number)
-                by_title[normal_title(record.title)].add(record.number)
-                for values in record.extra.values():
-                    for value in values:
-                        if ".pdf" in value.lower():
-                            for name in _PDF_NAME.findall(unquote(value)):
-                                self._by_name[name.strip().casefold()].add(record.number)
-                if record.number % 1_000 == 0:
-                    tick(record.number, self.n_records)
-        self._by_title = dict(by_title)
-        self._titles = sorted(self._by_title)
-
-    def records_of(self, name: str) -> list[int]:
-        """Return the records, over duplicate groups, that a file of this name may be of; one where it is clear."""
-        live = self._project.live()
-        stem = _AGAIN.sub("", Path(name).stem.strip())
-        for found in self._found(Path(name).name.casefold(), stem):
-            if found:
-                return sorted({live.kept(record_id) for record_id in found})
-        return []
-
-    def _found(self, name: str, stem: str) -> Iterator[set[int]]:
-        if number := _RECORD.fullmatch(stem):
-            yield self._numbered(number[1])
-        if number := _NUMBER.fullmatch(stem):
-            yield self._numbered(number[1]) | self._by_pmid.get(number[1], set())
-        yield self._by_name.get(name, set())
-        letters = _letters(unquote(stem))
-        if _DOI.match(unquote(stem)):
-            yield self._by_doi.get(letters.removeprefix("doi"), set())
-        if len(letters) >= _LEAST_SUFFIX and any(c.isdigit() for c in letters):
-            yield self._by_suffix.get(letters, set())
-        if number := _PMID.fullmatch(stem):
-            yield self._by_pmid.get(number[1], set())
-        title = normal_title(stem)
-        after_year = _YEAR.search(title)
-        for wanted in (title, title[after_year.end() :].strip() if after_year else ""):
-            if len(wanted) >= _LEAST_TITLE:
-                yield self._by_title.get(wanted, set())
-                yield self._opening(wanted)
-
-    def _numbered(self, number: str) -> set[int]:
-        return {int(number)} if int(number) <= self.n_records else set()
-
-    def _opening(self, wanted: str) -> set[int]:
-        found: set[int] = set()
-        if len(wanted) < _LEAST_OPENING:
-            return found
-        at = bisect_left(self._titles, wanted)
-        while at < len(self._titles) and self._titles[at].startswith(wanted):
-            found |= self._by_title[self._titles[at]]
-            at += 1
-        return found
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
-
-
 # -- files and folders of them ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What became of one file: attached by an event, there already, or why not."""
+    """What became of one file: attached by an event, there already, or why not.
+
+    Attributes
+    ----------
+    file : str
+    match : Match
+        The record that it is of, and what says so.
+    event : int or None
+    already_there : bool
+    """
 
     file: str
-    record_id: int | None
+    match: Match
     event: int | None = None
     already_there: bool = False
-    message: str = ""
-
-
-def match(name: str, names: Names) -> Attached:
-    """Return which record a file is of, or why that cannot be known."""
-    found = names.records_of(name)
-    if len(found) == 1:
-        return Attached(name, found[0])
-    if found:
-        some = ", ".join(map(str, found[:5])) + (" and others" if len(found) > 5 else "")
-        return Attached(name, None, message=f"may be of the records {some}; attach it to one by its number")
-    return Attached(name, None, message="no record has this number, DOI, PMID or title; attach it to one by its number")
 
 
 def attach_files(
@@ -267,9 +171,10 @@ def attach_files(
     reviewer: str,
     record_id: int | None = None,
     replace_all: bool = False,
+    read_pages: bool = True,
     progress: Progress = no_progress,
 ) -> list[Attached]:
-    """Attach PDFs, and those in folders, each to the record of its name or all to `record_id`.
+    """Attach PDFs, and those in folders, each to the record that it is of or all to `record_id`.
 
     Every file named is looked at before the first is attached; one in a folder that cannot be attached is reported,
     and does not stop the others. Each file is one transaction, and done again changes nothing.
@@ -283,6 +188,8 @@ def attach_files(
     record_id : int, optional
     replace_all : bool
         Whether they take the place of the files that their records have.
+    read_pages : bool
+        Whether their first pages are read, too, or their names alone say which records they are of.
     progress : callable
         See `ranking.review.ReviewModel`.
 
@@ -295,22 +202,22 @@ def attach_files(
         project.records.one(record_id)
         record_id = project.live().kept(record_id)
     files = list(_pdfs(paths))
-    names = None if record_id is not None else Names(project, progress)
-    matched = [
-        replace(match(path.name, names), file=str(path)) if names else Attached(str(path), record_id)
-        for path, _ in files
-    ]
+    if record_id is not None:
+        matched = [Match(record_id, "the number that was given")] * len(files)
+    else:
+        known = Known(project, progress)
+        fronts = _fronts([path for path, message in files if not message], progress) if read_pages else {}
+        matched = [match(known, path.name, fronts.get(path)) for path, _ in files]
     before = project.live()
     done: list[Attached] = []
     with progress("Attaching") as tick:
-        for number, ((path, message), one) in enumerate(zip(files, matched, strict=True), 1):
-            if message:
-                one = Attached(str(path), None, message=message)
-            elif one.record_id is not None:
-                replaced = [e.seq for e in project.live().attachments(one.record_id) if e.seq <= before.last_seq]
+        for number, ((path, message), found) in enumerate(zip(files, matched, strict=True), 1):
+            one = Attached(str(path), Match(None, "", message) if message else found)
+            if one.match.record_id is not None:
+                replaced = [e.seq for e in project.live().attachments(one.match.record_id) if e.seq <= before.last_seq]
                 event, is_new = attach(
                     project,
-                    one.record_id,
+                    one.match.record_id,
                     path.name,
                     path.read_bytes(),
                     reviewer=reviewer,
@@ -320,6 +227,20 @@ def attach_files(
             done.append(one)
             tick(number, len(files))
     return done
+
+
+def _fronts(paths: Sequence[Path], progress: Progress) -> dict[Path, Front]:
+    """Read the first pages of PDFs, a few at a time."""
+    found: dict[Path, Front] = {}
+    with progress("Reading first pages") as tick, ThreadPoolExecutor(_READERS) as readers:
+        try:
+            for path, front in zip(paths, readers.map(apart.front, paths), strict=True):
+                found[path] = front
+                tick(len(found), len(paths))
+        except BaseException:  # Ctrl-C: not first all that are left
+            readers.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
 
 
 def _pdfs(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
