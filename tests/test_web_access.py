@@ -58,6 +58,10 @@ BODIES = {
     "/api/reasons": {"text": "Only a protocol"},
     "/api/highlights": {"own": []},
     "/api/tags": {"tag": "cohort"},
+    "/api/records/1/corrections": {"year": "2001"},
+    "/api/exclusions": {"key": "key-00000004", "q": "peer", "confirmed": 1},
+    "/api/assignments": {"people": ["rita"], "top": 1},
+    "/api/assignments/take-back": {"reviewer": "rita"},
 }
 FORMS = {
     "/people/invitations": {"name": "carl", "role": "owner"},
@@ -77,9 +81,23 @@ FORMS = {
     "/limits/answers": {"record_id": 1, "remove": "no"},
     "/protocol": {"title": "Mine", "target": "95", "confidence": "95"},
     "/second-look": {"size": 1},
+    "/search/exclude": {"sure": "yes", "confirmed": 1, "q": "peer"},
+    "/search/take-back": {"event": 1},
+    "/search/assign": {"to": ["rita"], "q": "peer"},
+    "/people/assign": {"to": ["rita"], "top": 1},
+    "/people/take-back": {"reviewer": "rita"},
 }
 # What may find nothing to do, whoever asks for it: which of them comes first is not the order of a review.
 ANSWERS_TOO = (
+    "/search/exclude",
+    "/search/take-back",
+    "/search/assign",
+    "/people/assign",
+    "/people/take-back",
+    "/api/exclusions",
+    "/api/exclusions/take-back",
+    "/api/assignments",
+    "/api/assignments/take-back",
     "/people/tokens/revoke",
     "/api/duplicates/answers",
     "/api/stop",
