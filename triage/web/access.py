@@ -289,7 +289,7 @@ class Access:
         key = (person.password_hash or "").encode()
         return f"{nonce}.{hmac.new(key, f'device {nonce}'.encode('utf-8', 'replace'), hashlib.sha256).hexdigest()}"
 
-    def invite(self, name: str, role: Role, base: str, by: By) -> str:
+    def invite(self, name: str, role: Role, base: str, by: By = By()) -> str:
         """Return the address by which a person can come in once."""
         token = self.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS), by=by)
         return f"{base.rstrip('/')}/join/{quote(token, safe='')}"
