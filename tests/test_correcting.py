@@ -22,14 +22,14 @@ from triage.status import status
 
 browser, window, review_of, triage = a_browser, a_window, a_review, a_triage
 WRONG = Record(
-    title="Peer suport",
+    title="Pear support",
     abstract="An abstract",
     authors=("Ann, A.",),
     year=1910,
     doi="10.1000/wrong",
     keywords=("a", "b"),
 )
-COPY = Record(title="Peer suport", doi="10.1000/wrong", journal="The Journal")
+COPY = Record(title="Pear support", doi="10.1000/wrong", journal="The Journal")
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_everything_reads_what_a_record_says_now_and_what_was_imported_is_kept(p
     assert [h.tobytes() for h in project.records.text_hashes(ids)] == [
         content_hash(project.records.one(i).text) for i in (2, 4)
     ]
-    assert next(project.records.read([4], as_imported=True)).title == "Peer suport"
+    assert next(project.records.read([4], as_imported=True)).title == "Pear support"
     project.log.undo(event.seq, reviewer="ann")
-    assert project.records.one(4).title == "Peer suport" and project.live().corrections == {}
+    assert project.records.one(4).title == "Pear support" and project.live().corrections == {}
     assert [h.tobytes() for h in project.records.text_hashes(np.array([4]))] == [content_hash(WRONG.text)]
 
 
@@ -90,7 +90,7 @@ def test_the_newest_correction_of_each_field_counts_and_each_says_what_was_there
     project.log.undo(second.seq, reviewer="ann")
     assert project.records.one(4).year == 2001
     # What is there already is not written again.
-    assert correct(project, 4, {"year": "2001", "title": "Peer suport"}, reviewer="ann") == []
+    assert correct(project, 4, {"year": "2001", "title": "Pear support"}, reviewer="ann") == []
 
 
 def test_a_copy_is_corrected_as_the_record_that_is_shown_and_does_not_fill_what_is_emptied(project):
