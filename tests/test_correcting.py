@@ -8,7 +8,7 @@ import pytest
 from browser_helpers import a_browser, a_window, faults, served
 from cli_helpers import a_review, a_triage
 from test_status import add, new
-from web_helpers import alone, csrf, opened
+from web_helpers import alone, csrf, opened, sent_pdf
 
 from triage import intake, report
 from triage.errors import InputError
@@ -199,6 +199,14 @@ def test_what_a_reviewer_reads_is_corrected_at_once_and_ranked_from_the_next_pag
             assert ann.post(f"/api/records/{first}/corrections", headers=csrf(ann), json=body).status_code == 422
         bad = ann.post(f"/api/records/{first}/corrections", headers=csrf(ann), json={"pmid": "none"})
         assert bad.status_code == 422 and "is no PubMed number" in bad.json()["detail"]
+
+
+def test_a_pdf_is_matched_by_what_a_record_says_now(review):
+    with review(12) as project, alone(project) as ann:
+        first = sent_pdf(ann, name="10.1000_new.pdf")
+        assert first.status_code == 200 and first.json()["record_id"] is None, first.text
+        correct(project, 3, {"doi": "10.1000/new"}, reviewer="ann")
+        assert sent_pdf(ann, name="10.1000_new.pdf").json()["record_id"] == 3
 
 
 def test_two_programs_see_each_others_corrections(tmp_path, project):
