@@ -184,7 +184,7 @@ class TimedProtocol(H11Protocol):
         state = self.conn.their_state
         if state is h11.SEND_BODY:
             self._wait("body", BODY_SECONDS)
-        elif state is h11.IDLE and (self.conn.trailing_data[0] or self.timeout_keep_alive_task is None):
+        elif state is h11.IDLE and self.conn.trailing_data[0]:
             self._wait("headers", HEADER_SECONDS)
         else:  # the request is there, or the time between two of them is uvicorn's to end
             self._wait("", 0)
