@@ -1,5 +1,6 @@
 """Screening in a real browser: keys alone, dropped connections, counts, two people to the conflict list."""
 
+import os
 import re
 import subprocess
 import sys
@@ -159,6 +160,28 @@ def test_decisions_outlast_a_dropped_connection_and_a_reload_and_are_never_doubl
         assert done == [(Label.INCLUDE, ""), (Label.MAYBE, ""), (Label.EXCLUDE, "CHILD")]
         assert title(page) not in (first, second, third)
         assert page.locator("#connection").is_hidden()
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_a_file_that_was_moved_is_told_and_what_was_decided_is_sent_when_it_is_back(review, window, tmp_path):
+    with review(60) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        first = title(page)
+        os.rename(project.path, tmp_path / "elsewhere")
+        page.keyboard.press("i")
+        next_record(page, first)
+        page.wait_for_selector("#connection:not([hidden])")
+        said = page.locator("#connection").inner_text()
+        assert "no longer there: it was moved" in said and "1 change waits in this browser" in said
+        page.reload()
+        assert "no longer there: it was moved" in page.locator("body").inner_text()
+        os.rename(tmp_path / "elsewhere", project.path)
+        page.reload()
+        page.wait_for_selector("#title")
+        sent(page)
+        assert len(standing(project)) == 1
 
 
 def test_a_server_that_is_killed_loses_nothing(review, window, tmp_path):

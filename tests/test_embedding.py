@@ -1,6 +1,7 @@
 """Embeddings by every runtime, and the cache that lets them be interrupted."""
 
 import csv
+import shutil
 import subprocess
 import sys
 import threading
@@ -418,11 +419,40 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         sentence.SentenceEmbedding(device="cuda").transform(["x"])
 
 
-def test_changed_weights_are_noticed(tmp_path, monkeypatch):
-    (tmp_path / "model.safetensors").write_bytes(b"other")
-    monkeypatch.setattr("triage.features.encoder.packaged.packaged_weights", lambda: [tmp_path / "model.safetensors"])
-    with pytest.raises(InputError, match="not the model that triage was tested with"):
+@pytest.fixture
+def own_packaged(tmp_path, monkeypatch):
+    """Give a folder like that of the packaged model, in its place."""
+    (original,) = {path.parent for path in packaged.packaged_weights()[:1]}
+    folder = tmp_path / "packaged"
+    shutil.copytree(original, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    (folder / "model.safetensors").symlink_to(original / "model.safetensors")
+    monkeypatch.setattr(packaged, "packaged_weights", lambda: [folder / "model.safetensors"])
+    return folder
+
+
+def test_of_the_packaged_model_a_change_to_any_file_is_noticed(own_packaged):
+    assert packaged.model_folder(features.PACKAGED_MODEL) == own_packaged
+    files = [file for file in own_packaged.rglob("*") if file.is_file()]
+    read = [file for file in files if file.name not in ("README.md", ".gitattributes", "data_config.json")]
+    assert len(read) == 10
+    for file in read:
+        content = file.read_bytes()
+        file.unlink()
+        with pytest.raises(InputError, match="is missing: it is not the model that triage was tested with"):
+            sentence.SentenceEmbedding().key()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(InputError, match=f"{file.name} was changed"):
+            sentence.SentenceEmbedding().transform(["x"])
+        file.write_bytes(content)
         sentence.SentenceEmbedding().key()
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "adapter_config.json", "2_Normalize/config.json", "a.py"])
+def test_what_is_put_beside_the_packaged_model_is_noticed(own_packaged, name):
+    (own_packaged / name).parent.mkdir(exist_ok=True)
+    (own_packaged / name).write_text("{}")
+    with pytest.raises(InputError, match="does not belong there"):
+        sentence.SentenceEmbedding().transform(["x"])
 
 
 def test_the_cache_encodes_each_text_once(tmp_path, counting):

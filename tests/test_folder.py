@@ -441,6 +441,107 @@ def test_a_sentence_transformers_folder_is_refused_in_one_sentence(tmp_path, dam
         records(path)
 
 
+# -- folders that would run code ----------------------------------------------------------------
+
+
+class Evil:
+    """Leaves a trace where it is read as a pickle."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return open, (str(self.trace), "w")
+
+
+def modules_of(path, change):
+    modules = json.loads((path / "modules.json").read_text())
+    change(modules)
+    (path / "modules.json").write_text(json.dumps(modules))
+
+
+def own_code(path, trace):
+    (path / "evil.py").write_text(f"open({str(trace)!r}, 'w')\nclass Module: pass\n")
+    modules_of(path, lambda modules: modules[1].update(type="evil.Module"))
+
+
+def of_another_package(path, trace):
+    modules_of(path, lambda modules: modules[1].update(type="antigravity.Module"))
+
+
+def reached_through(path, trace):
+    """Name what sentence-transformers' own module imports: its `load` reads any pickle."""
+    torch.save(Evil(trace), path / "model")
+    modules_of(
+        path, lambda modules: modules[1].update(type="sentence_transformers.base.modules.module.torch", path="model")
+    )
+
+
+def elsewhere(path, trace):
+    modules_of(path, lambda modules: modules[1].update(path="../parts"))
+
+
+def in_a_router(path, trace):
+    own_code(path, trace)
+    modules_of(path, lambda modules: modules[1].update(type="sentence_transformers.models.Router", path="router"))
+    (path / "router").mkdir()
+    types = {"query_0_M": "evil.Module"}
+    settings = {"types": types, "structure": {"query": ["query_0_M"]}, "parameters": {}}
+    (path / "router" / "router_config.json").write_text(json.dumps(settings))
+
+
+def adapted(path, trace):
+    (path / "adapter_config.json").write_text('{"base_model_name_or_path": "../parts"}')
+
+
+def dense(path, trace):
+    """Add a layer whose weights are a pickle beside other weights that are none."""
+    (path / "2_Dense").mkdir()
+    torch.save(Evil(trace), path / "2_Dense" / "pytorch_model.bin")
+    shutil.copyfile(path / "model.safetensors", path / "2_Dense" / "other.safetensors")
+    modules_of(
+        path,
+        lambda modules: modules.append(
+            {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (own_code, "module of the type 'evil.Module', which could run code"),
+        (of_another_package, "module of the type 'antigravity.Module'"),
+        (reached_through, "module of the type 'sentence_transformers.base.modules.module.torch'"),
+        (in_a_router, "router_config.json names a module of the type 'evil.Module'"),
+        (elsewhere, "a module outside its own folder"),
+        (adapted, "holds an adapter"),
+        (dense, "pytorch_model.bin is a pickle"),
+    ],
+)
+def test_a_folder_that_would_run_code_is_refused_before_anything_is_loaded(tmp_path, change, sentence):
+    path, trace = whole(tmp_path), tmp_path / "trace"
+    change(path, trace)
+    for ask in (lambda: SentenceEmbedding(str(path)).key(), lambda: records(path)):
+        with pytest.raises(InputError, match=sentence) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("saved", ["model_args", "model_kwargs"])
+def test_a_pickle_is_not_read_even_where_the_folder_asks_for_it(tmp_path, saved):
+    path, trace = whole(tmp_path), tmp_path / "trace"
+    expected = records(path)
+    torch.save(Evil(trace), path / "pytorch_model.bin")
+    asked = {"use_safetensors": False, "weights_only": False, "trust_remote_code": True}
+    (path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 64, saved: asked}))
+    assert records(path) == pytest.approx(expected, abs=1e-6)
+    assert not trace.exists()
+    torch.load(path / "pytorch_model.bin", weights_only=False)
+    assert trace.exists(), "read, it runs what it holds"
+
+
 def test_vectors_that_are_no_numbers_are_not_kept(tmp_path):
     path = plain(tmp_path / "model", settings='pooling = "cls"')
     not_a_number(path)

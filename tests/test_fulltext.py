@@ -182,6 +182,48 @@ def test_what_is_no_pdf_is_refused_and_nothing_written(project, content, said):
 
 
 @pytest.mark.parametrize("storage", ["file"])
+def test_a_review_keeps_so_many_bytes_of_files_and_says_so(project, monkeypatch):
+    monkeypatch.setenv("TRIAGE_ATTACHMENTS_GB", str((2 * len(PDF) + 1) / 1e9))
+    fulltext.attach(project, 1, "a.pdf", PDF, reviewer="ann")
+    second, _ = fulltext.attach(project, 1, "b.pdf", PDF + b"b", reviewer="ann")
+    for record_id in (1, 2):
+        with pytest.raises(InputError, match=r"at most 71 are kept; .*TRIAGE_ATTACHMENTS_GB"):
+            fulltext.attach(project, record_id, "c.pdf", PDF + b"c", reviewer="ann")
+    # What is there already takes no more room, and what was taken off is still there.
+    fulltext.attach(project, 2, "a.pdf", PDF, reviewer="ann")
+    fulltext.detach(project, second.seq, reviewer="ann")
+    with pytest.raises(InputError, match="taken off are kept too"):
+        fulltext.attach(project, 1, "c.pdf", PDF + b"c", reviewer="ann")
+    assert attached(project) == [("a.pdf", "ann")] and attached(project, 2) == [("a.pdf", "ann")]
+    for wrong in ("many", "-1", "nan", "inf"):
+        monkeypatch.setenv("TRIAGE_ATTACHMENTS_GB", wrong)
+        with pytest.raises(InputError, match="give a number of gigabytes, such as 20"):
+            fulltext.attach(project, 1, "c.pdf", PDF + b"c", reviewer="ann")
+    monkeypatch.delenv("TRIAGE_ATTACHMENTS_GB")
+    fulltext.attach(project, 1, "c.pdf", PDF + b"c", reviewer="ann")
+
+
+def test_a_record_has_so_many_files_and_one_can_take_the_place_of_another(project, monkeypatch):
+    monkeypatch.setattr("triage.project.attachments.MOST_OF_RECORD", 2)
+    first, _ = fulltext.attach(project, 1, "a.pdf", PDF, reviewer="ann")
+    fulltext.attach(project, 1, "b.pdf", PDF + b"b", reviewer="ann")
+    with pytest.raises(InputError, match="Record 1 has 2 files, and at most 2 can be attached to one"):
+        fulltext.attach(project, 1, "c.pdf", PDF + b"c", reviewer="ann")
+    assert not fulltext.attach(project, 1, "a.pdf", PDF, reviewer="ann")[1]
+    fulltext.attach(project, 1, "c.pdf", PDF + b"c", reviewer="ann", replaces=[first.seq])
+    assert [name for name, _ in attached(project)] == ["b.pdf", "c.pdf"]
+
+
+@pytest.mark.parametrize("storage", ["file"])
+def test_the_last_of_a_disk_is_left_to_decisions(project, monkeypatch):
+    full = type("Usage", (), {"free": 500_000_000})
+    monkeypatch.setattr("triage.project.attachments.shutil.disk_usage", lambda path: full)
+    with pytest.raises(InputError, match="500,000,000 bytes left, which are kept for decisions"):
+        fulltext.attach(project, 1, "a.pdf", PDF, reviewer="ann")
+    assert not attached(project)
+    project.log.decide("abstract", [{"record_id": 1, "label": Label.INCLUDE}], reviewer="ann")
+
+
 def test_a_file_that_is_too_large_is_refused(project, monkeypatch):
     monkeypatch.setattr(fulltext, "MOST_BYTES", len(PDF))
     fulltext.attach(project, 1, "a.pdf", b"\xef\xbb\xbf\n " + PDF[5:0] + PDF[: len(PDF) - 5], reviewer="ann")

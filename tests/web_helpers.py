@@ -77,7 +77,7 @@ def sent_pdf(visitor, content=PDF, name="a.pdf", **facts):
 # What each route needs: a role, or None where nobody is known yet. A route that is not named here fails the tests.
 REVIEWER, ADJUDICATOR, OWNER = Role
 NEEDS = {
-    **dict.fromkeys(("GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
+    **dict.fromkeys(("GET /health", "GET /login", "POST /login", "GET /join/{token}", "POST /join/{token}")),
     **dict.fromkeys(
         (
             "GET /",
@@ -134,6 +134,7 @@ NEEDS = {
     **dict.fromkeys(("POST /api/settlements", "GET /api/agreement"), ADJUDICATOR),
     **dict.fromkeys(
         (
+            "GET /metrics",
             "GET /limits",
             "POST /limits",
             "POST /limits/accept",

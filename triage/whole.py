@@ -17,3 +17,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name, in the same folder; what has that name already stays.
+
+    Raises
+    ------
+    FileExistsError
+        When there is one; the unfinished file stays too.
+    """
+    try:
+        os.link(unfinished, path)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # not every file system has a second name for a file
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            unfinished.replace(path)
+        except BaseException:
+            path.unlink()
+            raise
+    else:
+        unfinished.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from ..progress import Progress, no_progress
 from ..project import File, Project, Role, place_of
 from ..records import Record
 from ..screening.journal import log_decisions
+from ..whole import put_in_place
 from ..wording import plural, printable
 from .labels import LABEL_VALUES, codes_of, folded
 from .naming import tidy
@@ -90,14 +92,30 @@ def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:
         Project.create(review, protocols.read_text(protocol), protocol).close()
         return protocol, False
     text = protocols.template()
+    place.check_free()
+    written = False
     try:
         if template.parent.is_dir():
-            template.write_text(text, encoding="utf-8")  # first: a file is taken back more easily than a review
+            written = _written_new(template, text)  # first: a file is taken back more easily than a review
         Project.create(review, text, template).close()
     except BaseException:
-        template.unlink(missing_ok=True)
+        if written and not (isinstance(place, File) and place.path.exists()):  # another program may follow it by now
+            template.unlink(missing_ok=True)
         raise
     return template, True
+
+
+def _written_new(path: Path, text: str) -> bool:
+    """Write a file that is not there yet; return False where another program made it meanwhile."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        put_in_place(unfinished, path)
+    except FileExistsError:
+        return False
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return True
 
 
 def import_files(

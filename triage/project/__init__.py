@@ -135,6 +135,7 @@ class Project:
         with self._database.read() as connection:
             self._database.place.check(connection)
             self._reader.begin(connection)
+            self._database.watch(connection)
 
     def close(self) -> None:
         """Close every connection to the database."""

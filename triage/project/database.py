@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -38,6 +39,12 @@ class Database:
         self._turn = threading.local()
         # Threads wait here and not with a connection in their hands, which the writing thread may need to read.
         self._writing = threading.RLock()
+        self._watched: _Watched | None = None
+
+    def watch(self, connection: Connection) -> None:
+        """From now on refuse a file whose log does not go on from what was read of it: an older copy, or another review."""
+        if isinstance(self.place, File):
+            self._watched = _Watched(self.place, connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -98,14 +105,76 @@ class Database:
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
         try:
+            self.place.check_there()
             with engine.begin() as connection:
+                if self._watched is not None:
+                    self._watched.check(connection)
                 yield connection
+                if engine is not self.engine:  # it was to write
+                    self.place.check_there(connection)
+                    written = _last_rows(connection) if self._watched is not None else None
+            if engine is not self.engine and self._watched is not None and written is not None:
+                self._watched.know(written)
         except IntegrityError:  # a rule of the schema was broken: a fault of ours, not of the disk
             raise
         except DataError as error:
             raise InputError(self.place.what_failed(error)) from error
         except DBAPIError as error:
             raise Unavailable(self.place.what_failed(error)) from error
+
+
+# Tables that only grow, by the number of a row; each row has its time.
+_GROWING = (("events", "seq"), ("files", "id"), ("protocols", "id"), ("access_log", "seq"))
+_LAST_ROWS = "SELECT (SELECT value FROM meta WHERE key = 'created')" + "".join(
+    f", (SELECT max({n}) FROM {table}), (SELECT at FROM {table} ORDER BY {n} DESC LIMIT 1)" for table, n in _GROWING
+)
+_ROWS = "SELECT (SELECT value FROM meta WHERE key = 'created')" + "".join(
+    f", (SELECT at FROM {table} WHERE {n} = ?)" for table, n in _GROWING
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _LastRows:
+    """When a review was made, and of each table that only grows the number and the time of the last row."""
+
+    created: str | None
+    numbers: tuple[int | None, ...]
+    times: tuple[str | None, ...]
+
+
+def _last_rows(connection: Connection) -> _LastRows:
+    created, *found = connection.exec_driver_sql(_LAST_ROWS).one()
+    return _LastRows(created, tuple(found[::2]), tuple(found[1::2]))
+
+
+class _Watched:
+    """Tells a file that goes on from what was read of it from an older copy, or another review, that took its place."""
+
+    def __init__(self, place: File, connection: Connection) -> None:
+        self._place = place
+        self._known = _last_rows(connection)
+        self._turn = threading.Lock()
+
+    def check(self, connection: Connection) -> None:
+        """Refuse a file that does not hold the last rows that are known.
+
+        Raises
+        ------
+        Unavailable
+        """
+        known = self._known  # before the query, which may see more but never less
+        created, *times = connection.exec_driver_sql(_ROWS, known.numbers).one()
+        if (created, tuple(times)) != (known.created, known.times):
+            raise Unavailable(self._place.replaced())
+        self.know(_last_rows(connection))
+
+    def know(self, newer: _LastRows) -> None:
+        """Take in what is in the file now."""
+        with self._turn:
+            if newer.numbers != self._known.numbers and all(
+                (one or 0) >= (before or 0) for one, before in zip(newer.numbers, self._known.numbers, strict=True)
+            ):
+                self._known = newer
 
 
 def now() -> str:

@@ -6,25 +6,32 @@ and no right to make others, and one backup holds all its reviews.
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import os
 import platform
 import re
+import secrets
 import sqlite3
 import struct
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, DisconnectionError, NoSuchModuleError
 
 from .. import bundled
-from ..errors import ExtraNeeded, InputError
+from ..errors import ExtraNeeded, InputError, Unavailable
+from ..whole import put_in_place
 from ..wording import printable
 from . import schema
 
 if TYPE_CHECKING:
     import psycopg
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 _APPLICATION_ID = 0x74524941  # "tRIA" in the file's header: how a review is distinguished from any other SQLite file
 # As `schema` has always written it.
@@ -33,6 +40,7 @@ _TRIGGER = (
     r"'the table {table} is append-only'\); END"
 )
 _BUSY_SECONDS = 30
+_LEFT_BEHIND_SECONDS = 86_400
 _KEPT = "nothing of this step was written, and everything decided before is kept"
 _FORM = "postgresql://USER@HOST/DATABASE?review=NAME"
 _ADDRESS = re.compile(r"postgres(ql)?(\+\w+)?://")
@@ -99,22 +107,52 @@ class File:
 
     def unfinished(self) -> File:
         """Return where the review is made: a crash half-way must not leave a file that looks like a review."""
+        self.check_free()
+        for left in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.new*"):
+            with suppress(OSError):  # what made it was stopped; another program may remove it too
+                if time.time() - left.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                    left.unlink()
+        place = File(self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}.new"))
+        try:
+            os.close(os.open(place.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except OSError as error:
+            raise InputError(f"{self} cannot be made ({error.strerror}); choose another place.") from error
+        return place
+
+    def check_free(self) -> None:
+        """Refuse a place where something is already, or where nothing can be.
+
+        Raises
+        ------
+        InputError
+        """
         if self.path.exists():
             raise InputError(f"{self} exists already; choose another name, or go on with the review it holds.")
         if not self.path.parent.is_dir():
             raise InputError(f"The folder {self.path.parent} does not exist; make it first, or choose another place.")
-        place = File(self.path.with_name(self.path.name + ".new"))
-        place.discard()
-        return place
+        if (journal := _journal_of(self.path)).exists():
+            raise InputError(
+                f"{journal} belongs to a review that was at {self} and was not closed; put both together again, or choose "
+                "another name."
+            )
 
     def discard(self) -> None:
         """Remove what is unfinished."""
         self.path.unlink(missing_ok=True)
+        _journal_of(self.path).unlink(missing_ok=True)
 
     def finish(self, unfinished: File | Server) -> None:
-        """Put what is finished in its place."""
+        """Put what is finished in its place, unless something came there meanwhile."""
         if isinstance(unfinished, File):
-            unfinished.path.rename(self.path)
+            try:
+                put_in_place(unfinished.path, self.path)
+            except FileExistsError as error:
+                raise InputError(
+                    f"{self} was made by another program meanwhile, and stays as it is; choose another name, or go on "
+                    "with the review it holds."
+                ) from error
+            except OSError as error:
+                raise InputError(f"{self} cannot be made ({error.strerror}); choose another place.") from error
 
     def begin(self, connection: Connection) -> None:
         """Prepare for the tables of a new review."""
@@ -178,19 +216,50 @@ class File:
         """Return a stored file's name as a message gives it."""
         return str(self.folder / stored)
 
+    def check_there(self, connection: Connection | None = None) -> None:
+        """Refuse to go on where the file is no longer at its place, or no longer the one that a connection is open to.
+
+        Raises
+        ------
+        Unavailable
+        """
+        there = _identity(self.path)
+        if there is None:
+            raise Unavailable(
+                f"{self} is no longer there: it was moved, renamed or deleted while it was open; {_KEPT} in that file: "
+                "put it back, or open it where it is now."
+            )
+        if connection is not None and connection.info.get("file") != there:
+            raise Unavailable(self.replaced())
+
+    def replaced(self) -> str:
+        """Say that another file is where the review was, and what to do."""
+        return (
+            f"{self} is not as it was left: another file is in its place, or an older copy was put back, which lacks what "
+            "was decided since; nothing of this step was written: put the former file back, or end triage and start it "
+            "again to go on with this one."
+        )
+
     def engine(self) -> Engine:
         """Return a way to the database."""
         # Not as text: "?" and "%" are letters of a file's name, but not of an address.
         engine = create_engine(URL.create("sqlite", database=str(self.path)), connect_args={"timeout": _BUSY_SECONDS})
 
         @event.listens_for(engine, "connect")
-        def _configure(connection: sqlite3.Connection, _: object) -> None:
+        def _configure(connection: sqlite3.Connection, kept: ConnectionPoolEntry) -> None:
+            kept.info["file"] = _identity(self.path)
             connection.isolation_level = None  # the driver must not begin transactions of its own
             connection.execute("PRAGMA trusted_schema = OFF")  # a review may come from somebody else
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA recursive_triggers = ON")
+
+        @event.listens_for(engine, "checkout")
+        def _same_file(connection: sqlite3.Connection, kept: ConnectionPoolEntry, _: object) -> None:
+            # A connection stays open to the file that was there, wherever that is now.
+            if kept.info.get("file") != (there := _identity(self.path)) and there is not None:
+                raise DisconnectionError("the file was replaced")
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -216,6 +285,8 @@ class File:
             )
         if code.startswith("SQLITE_FULL"):
             return f"There is no room left on the disk of {self}; {_KEPT}: make room and try again."
+        if code == "SQLITE_READONLY_DBMOVED":
+            return self.replaced()
         if code.startswith("SQLITE_READONLY"):
             return f"{self} or its folder is read-only; {_KEPT}: change that, or work on a copy."
         if code.startswith("SQLITE_CANTOPEN"):
@@ -225,6 +296,19 @@ class File:
                 f"{self} is damaged ({error.orig}), perhaps cut off in a copy; go on with your last intact copy of it."
             )
         return f"{self} could not be read or written ({error.orig}); {_KEPT}: check the disk and try again."
+
+
+def _journal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-journal")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what distinguishes the file at a path from any other that is put there; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +346,12 @@ class Server:
     def unfinished(self) -> Server:
         """Return where the review is made: in its place, in one transaction."""
         return self
+
+    def check_free(self) -> None:
+        """Accept the place: whether something is there is seen in the transaction that makes it."""
+
+    def check_there(self, connection: Connection | None = None) -> None:
+        """Accept what is on the server: a schema has no other in its place."""
 
     def discard(self) -> None:
         """Remove what is unfinished: the transaction has done so."""

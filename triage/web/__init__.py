@@ -30,9 +30,11 @@ from .access import Access, Visitor, refusal_as_json
 from .api.files import ImportProgress, Questions
 from .api.full_texts import Matching
 from .api.review import Statuses
+from .connections import MOST_PER_ADDRESS, Listener, Sparing, most_connections, protocol_of
 from .front import Entrance, Front
-from .gate import Gate, ServerOrigin
+from .gate import Gate, ServerOrigin, is_loopback
 from .limits import Refused
+from .measures import METRICS, Measures, router as measures_router
 from .reading import line
 from .sessions import Desks, NotOpen
 
@@ -45,6 +47,7 @@ def make_app(
     preset: str | None = None,
     device: str = "auto",
     entrance: Entrance | None = None,
+    measures: Measures | None = None,
 ) -> FastAPI:
     """Return the application of one review.
 
@@ -59,7 +62,10 @@ def make_app(
         See `screening.open_session`.
     entrance : Entrance, optional
         Who may come in where nobody has to log in; everybody when left out.
+    measures : Measures, optional
+        What counts the answers; one of its own when left out.
     """
+    measures = measures or Measures()
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -84,6 +90,7 @@ def make_app(
     app.state.questions = Questions()
     app.state.importing = ImportProgress()
     app.state.proposals = pages.Proposals()
+    app.state.measures = measures
     app.state.matching = Matching(project)
     app.state.studies = intake.StudiesBeside()
     # By which a browser keeps apart what it holds of several reviews under one address.
@@ -91,8 +98,11 @@ def make_app(
     app.include_router(api.router)
     app.include_router(pages.router)
     app.include_router(people_pages.router)
+    app.include_router(measures_router)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    app.add_middleware(Gate, door=door, may=lambda request, role: _may(access, request, role))
+    app.add_middleware(
+        Gate, door=door, may=lambda request, role: _may(access, request, role), answered=measures.answered
+    )
     _answer_errors(app)
     return app
 
@@ -109,7 +119,7 @@ def _answer_errors(app: FastAPI) -> None:
     """Answer what went wrong: programs in JSON, people with a page."""
 
     def of_program(request: Request) -> bool:
-        return request.url.path.startswith("/api/")
+        return request.url.path == METRICS or request.url.path.startswith("/api/")
 
     @app.exception_handler(Refused)
     def refused(request: Request, error: Refused) -> Response:
@@ -218,13 +228,22 @@ def serve(
     base = public or f"http{'s' if certificate else ''}://{here}:{port}"
     entrance = Entrance(base, f"{door.cookie}-{port}", say) if with_token and not door.login else None
 
+    measures = Measures()
+
     def of_review(opened: Project) -> FastAPI:
-        return make_app(opened, door, reviewer=reviewer, preset=preset, device=device, entrance=entrance)
+        return make_app(
+            opened, door, reviewer=reviewer, preset=preset, device=device, entrance=entrance, measures=measures
+        )
 
     front = Front(door, entrance, of_review, project)
-    config = configured(front, host, port, certificate=certificate, key=key, public=public)
     try:
-        with _access_written(access_log), _listening(host, port) as listener:
+        with (
+            _access_written(access_log),
+            _listening(host, port, tls=certificate is not None, public=public) as listener,
+            _log_bounded(),
+        ):
+            config = configured(front, host, port, certificate=certificate, key=key, public=public, listener=listener)
+            measures.listener = listener
             address = entrance.address if entrance is not None else f"{base}/"
             what = "The review is" if project is not None else "Make or open a review"
             say(f"{what} at {address} (Ctrl-C ends this; every decision is kept).")
@@ -275,8 +294,28 @@ def _access_written(path: Path | None) -> Iterator[None]:
         handler.close()
 
 
+@contextmanager
+def _log_bounded() -> Iterator[None]:
+    """Keep what the server writes of faults to so many lines in a minute, whoever makes them."""
+    sparing, loggers = Sparing(), [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
+    for logger in loggers:
+        logger.addFilter(sparing)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(sparing)
+
+
 def configured(
-    app: FastAPI | Front, host: str, port: int, *, certificate: Path | None, key: Path | None, public: str
+    app: FastAPI | Front,
+    host: str,
+    port: int,
+    *,
+    certificate: Path | None,
+    key: Path | None,
+    public: str,
+    listener: Listener | None = None,
 ) -> uvicorn.Config:
     """Return how an application is served; for the parameters and what is raised see `serve`."""
     config = uvicorn.Config(
@@ -291,6 +330,8 @@ def configured(
         forwarded_allow_ips="127.0.0.1" if public else "",
         # Of uvicorn's loops the one that leaves the signals to `ending`.
         loop="asyncio",
+        http=protocol_of(listener),
+        ws="none",
         ssl_certfile=certificate,
         ssl_keyfile=key,
         timeout_graceful_shutdown=1,
@@ -302,9 +343,12 @@ def configured(
     return config
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _listening(host: str, port: int, *, tls: bool, public: str) -> Listener:
+    # Behind a proxy on this machine every connection comes from one address, and the proxy sets the limits.
+    proxied = bool(public) and is_loopback(host)
+    listener = Listener(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, most_connections(), 0 if proxied else MOST_PER_ADDRESS, tls
+    )
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,7 +26,7 @@ from ..errors import InputError
 from ..project import By, Project, Role
 from ..whole import written_whole
 from . import pages
-from .gate import Gate, ServerOrigin
+from .gate import HEALTH, Gate, ServerOrigin
 from .limits import Refused
 
 _REMEMBERED = 12  # reviews
@@ -203,6 +203,10 @@ class Front:
             except (InputError, OSError) as error:
                 return self._page(refused=_in_words(error), code=422)
             return RedirectResponse("/", 303)
+
+        @app.get(HEALTH)
+        def health() -> PlainTextResponse:
+            return PlainTextResponse("ok\n")
 
         @app.get("/")
         def root() -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ _UPLOADS = {
 }
 _FRAMED = "/api/attachments/"  # what our own pages show in a frame
 SAFE = ("GET", "HEAD", "OPTIONS")
+HEALTH = "/health"  # what tells anybody that the server answers
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -134,16 +136,36 @@ class _TooMuch(Exception):
 class Gate:
     """Before every request: the host's name, where a change comes from, its size; after it the headers."""
 
-    def __init__(self, app: ASGIApp, door: ServerOrigin, may: Callable[[Request, Role], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        door: ServerOrigin,
+        may: Callable[[Request, Role], bool],
+        answered: Callable[[str, str, int, float], None] = lambda method, path, status, seconds: None,
+    ) -> None:
         self._app = app
         self._door = door
         self._may = may
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        began, status = time.monotonic(), 500
 
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._guard(scope, receive, noted)
+        finally:
+            self._answered(scope["method"], scope["path"], status, time.monotonic() - began)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -187,6 +209,8 @@ class Gate:
             )
 
     def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        if scope["path"] == HEALTH and scope["method"] in SAFE:
+            return None  # what asks whether a server lives may know it by another name, and learns nothing
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._door.hosts:
             return PlainTextResponse("This page is not offered under that name.", 421)

@@ -106,4 +106,6 @@ def network_of(address: str) -> str:
         known = ipaddress.ip_address(address)
     except ValueError:
         return address
+    if known.version == 6 and known.ipv4_mapped is not None:  # as a socket for both calls an address of version 4
+        return str(known.ipv4_mapped)
     return str(ipaddress.ip_network((known, 64), strict=False)) if known.version == 6 else str(known)

@@ -484,6 +484,12 @@ class Desks:
             desks = [desk for (_, stage), desk in self._desks.items() if stage == stage_name]
         return next((session for desk in desks if (session := desk.session) is not None), None)
 
+    @property
+    def n_open(self) -> int:
+        """How many sessions are open."""
+        with self._lock:
+            return sum(desk.session is not None for desk in self._desks.values())
+
     def close(self) -> None:
         """Close every session."""
         with self._lock:

@@ -149,5 +149,7 @@ def sentence_transformer(folder: Path, digest: str, runtime: Runtime) -> Sentenc
             str(folder),
             device=runtime.device,
             local_files_only=True,
-            model_kwargs={"dtype": getattr(torch, runtime.precision)},
+            trust_remote_code=False,
+            # Said here, they go before what the folder's own settings say.
+            model_kwargs={"dtype": getattr(torch, runtime.precision), "use_safetensors": True, "weights_only": True},
         )

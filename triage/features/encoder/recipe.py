@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict, cast
 
 from ...errors import InputError
+from ...wording import printable
 
 SETTINGS = "triage.toml"
 LONGEST = 512  # tokens, where neither the model nor its settings say less
@@ -40,6 +41,27 @@ _TOKENIZERS = (
     "spm.model",
 )
 _ROUTERS = frozenset({"Router", "Asym"})  # they take queries and documents apart
+# The modules of a model that are loaded: sentence-transformers' own for texts, which read settings and safetensors and
+# run nothing that the folder holds. It would import any other name that a folder gives it from its own package.
+_KNOWN_MODULES = (
+    "Transformer",
+    "Pooling",
+    "WeightedLayerPooling",
+    "Normalize",
+    "Dense",
+    "LayerNorm",
+    "Dropout",
+    "CNN",
+    "LSTM",
+    "StaticEmbedding",
+    *sorted(_ROUTERS),
+)
+_ROUTER_SETTINGS = ("router_config.json", "config.json")
+_MODULE = re.compile(
+    r"sentence_transformers\.(?:models|base\.modules(?:\.\w+)?|sentence_transformer\.modules(?:\.\w+)?)"
+    rf"\.({'|'.join(_KNOWN_MODULES)})",
+    re.ASCII,
+)
 _PAST_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
 _MEDCPT_QUERIES = re.compile(r"medcpt[-_.]*query", re.IGNORECASE)
 
@@ -269,19 +291,24 @@ def _settings(folder: Path) -> Settings:
 
 
 def _check_files(folder: Path) -> None:
-    """Refuse weights that are not there, not whole, or pickled, and a transformer without its tokenizer."""
-    for kind, place in _modules(folder):
-        every = place.rglob if kind in _ROUTERS else place.glob
-        pickled = next((file for pattern in _PICKLES for file in sorted(every(pattern))), None)
-        if pickled is not None and not any(pickled.parent.glob("*.safetensors")):
+    """Refuse modules that could run code, weights that are not there, not whole, or pickled, and no tokenizer."""
+    for kind, place in list(_modules(folder)):
+        pickled = next((file for pattern in _PICKLES for file in sorted(place.glob(pattern))), None)
+        safe = "*.safetensors" if kind == "Transformer" else "model.safetensors"
+        if pickled is not None and not any(place.glob(safe)):
             raise InputError(
                 f"{pickled} is a pickle, which can run any code when it is read; triage reads weights only as "
                 "safetensors: load the model where you trust it, and save it again with save_pretrained."
             )
-        for weights in sorted(every("*.safetensors")):
+        for weights in sorted(place.glob("*.safetensors")):
             _check_whole(weights)
         if kind != "Transformer":
             continue
+        if (place / "adapter_config.json").is_file():
+            raise InputError(
+                f"{place} holds an adapter, which would be put onto the model from elsewhere; merge it into the weights "
+                "where you trust it, and remove adapter_config.json."
+            )
         if not any(place.glob("*.safetensors")):
             raise InputError(f"{place} holds no weights (model.safetensors).")
         if not any((place / name).is_file() for name in _TOKENIZERS):
@@ -291,17 +318,45 @@ def _check_files(folder: Path) -> None:
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the kind and folder of each part of a model."""
+    """Yield the kind and folder of each part of a model, those that a router holds after it.
+
+    Raises
+    ------
+    InputError
+        When a part is of a kind that is not known, or lies elsewhere.
+    """
     path = folder / "modules.json"
     if not path.is_file():
         yield "Transformer", folder
         return
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
-        modules = [(module["type"].rpartition(".")[2], folder / module["path"]) for module in listed]
+        modules = [(module["path"], module["type"]) for module in listed]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} cannot be read as a list of modules, so {folder} is not a model.") from error
-    yield from modules
+    yield from _checked_modules(path, folder, modules)
+
+
+def _checked_modules(
+    listed_in: Path, folder: Path, modules: Iterable[tuple[object, object]]
+) -> Iterator[tuple[str, Path]]:
+    for where, type_ in modules:
+        known = _MODULE.fullmatch(type_) if isinstance(type_, str) else None
+        if known is None:
+            raise InputError(
+                f"{listed_in} names a module of the type {printable(str(type_))[:80]!r}, which could run code of its own "
+                f"when it is loaded; triage loads only sentence-transformers' {', '.join(_KNOWN_MODULES)}."
+            )
+        if not isinstance(where, str) or PurePosixPath(where).is_absolute() or re.search(r"\.\.|[\\:]", where):
+            raise InputError(f"{listed_in} names a module outside its own folder; give a folder that holds all of it.")
+        kind, place = known[1], folder / where
+        yield kind, place
+        if kind in _ROUTERS:
+            settings = next((place / name for name in _ROUTER_SETTINGS if (place / name).is_file()), None)
+            types = None if settings is None else _json(settings).get("types")
+            if settings is None or not isinstance(types, dict):
+                raise InputError(f"{place} does not say what its router holds, so {folder} is not a model.")
+            yield from _checked_modules(settings, place, types.items())
 
 
 def _check_whole(weights: Path) -> None:

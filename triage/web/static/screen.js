@@ -90,7 +90,10 @@ async function drain() {
       } else if (status === 409) {
         tellConnection("The review is being opened again; what you decided waits in this browser.");
       } else {
-        tellConnection(`No connection: ${plural(waiting().length, "change")} ${agree(waiting().length, "waits", "wait")} in this browser, to be sent when it is back.`);
+        const waits = `${plural(waiting().length, "change")} ${agree(waiting().length, "waits", "wait")} in this browser`;
+        tellConnection(problem.code === "unavailable"
+          ? `${problem.message} Here ${waits}, to be sent when that is done.`
+          : `No connection: ${waits}, to be sent when it is back.`);
       }
       failures += 1;
       sending = null;
@@ -99,6 +102,11 @@ async function drain() {
       sending = null;
     }
   }
+}
+
+/** Say why there is no answer: the review's file is not as it was, or the server does not answer at all. */
+function whyNot(problem) {
+  return problem.code === "unavailable" ? problem.message : "No connection to the server; trying again.";
 }
 
 function tellConnection(text, href = "") {
@@ -166,7 +174,7 @@ async function refresh() {
           ...(files ? [el("p", {}, el("a", { href: "/files" }, "Import files"))] : []));
         return;
       }
-      tellConnection("No connection to the server; trying again.");
+      tellConnection(whyNot(problem));
       await pause(Math.min(15, 2 ** failures / 2));
     }
   }
@@ -803,7 +811,7 @@ async function begin() {
       break;
     } catch (problem) {
       if (problem.status === 401) return tellConnection("You are logged out.", "/login");
-      tellConnection("No connection to the server; trying again.");
+      tellConnection(whyNot(problem));
       await pause(2);
     }
   }
