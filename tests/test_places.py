@@ -98,7 +98,11 @@ def test_a_copy_holds_everything_and_goes_on(way, tmp_path, postgresql):
 
 def test_a_copy_that_fails_leaves_nothing(tmp_path, postgresql):
     with full(tmp_path / "a.triage") as project, project._database.write() as connection:
-        connection.execute(text("INSERT INTO api_tokens VALUES ('x', 'ann', 'nul' || char(0), 'now', NULL)"))
+        connection.execute(
+            text(
+                "INSERT INTO api_tokens (token_hash, person, name, created_at) VALUES ('x', 'ann', 'nul' || char(0), 'now')"
+            )
+        )
     target = postgresql.address()
     with pytest.raises(InputError, match="cannot keep a text"):
         copy(tmp_path / "a.triage", target)

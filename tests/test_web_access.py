@@ -204,11 +204,11 @@ def test_log_in_sessions_end_and_attempts_are_limited(review, monkeypatch):
         app = team_app(project)
         with client(app, TEAM):
             olga = joined(app, "olga", Role.OWNER)
-            cookie = next(c for c in olga.cookies.jar if c.name == "__Host-triage")
+            cookie = next(c for c in olga.cookies.jar if c.name == app.state.access.cookie)
             assert cookie.secure and cookie.has_nonstandard_attr("HttpOnly")
             told = olga.post("/logout", data={"csrf": csrf(olga)["x-csrf-token"]})
             assert told.status_code == 303
-            olga.cookies.set("__Host-triage", cookie.value, domain="review.example.org")
+            olga.cookies.set(cookie.name, cookie.value, domain="review.example.org")
             assert olga.get("/api/session").status_code == 401  # the session ended, not its cookie alone
             stranger, clock = client(app, TEAM), Clock()
             app.state.access.attempts = Attempts(clock)

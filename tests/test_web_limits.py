@@ -67,7 +67,7 @@ def test_who_succeeds_starts_anew_and_is_not_counted_under_what_others_share():
 def from_address(app, address, device=""):
     visitor = TestClient(app, base_url=TEAM, client=(address, 1), follow_redirects=False)
     if device:
-        visitor.cookies.set("__Host-triage-device", device, domain="review.example.org")
+        visitor.cookies.set(f"{app.state.access.cookie}-device", device, domain="review.example.org")
     token = hidden(visitor.get("/login"))
     return lambda name, password: visitor.post("/login", data={"csrf": token, "name": name, "password": password})
 
@@ -77,7 +77,7 @@ def test_nobody_locks_a_colleague_out(review, monkeypatch):
         app = team_app(project)
         with client(app, TEAM):
             olga = joined(app, "olga", Role.OWNER)
-            device = next(c for c in olga.cookies.jar if c.name == "__Host-triage-device")
+            device = next(c for c in olga.cookies.jar if c.name.endswith("-device"))
             assert (
                 device.secure
                 and device.has_nonstandard_attr("HttpOnly")

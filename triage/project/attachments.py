@@ -8,9 +8,8 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import func, insert, select
 
 from ..errors import InputError
-from ..log import Event, Kind
+from ..log import Event, Kind, taken_back
 from .database import PAGE, Database, pages
-from .log import taken_back
 from .reading import Reader
 from .schema import attachments as _attachments, records as _records
 

@@ -7,6 +7,7 @@ and no right to make others, and one backup holds all its reviews.
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 import sqlite3
@@ -105,6 +106,13 @@ class File:
             raise InputError(f"The folder {self.path.parent} does not exist; make it first, or choose another place.")
         place = File(self.path.with_name(self.path.name + ".new"))
         place.discard()
+        try:
+            # For its owner alone: it holds the hashes of passwords.
+            os.close(os.open(place.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError as error:
+            raise InputError(f"{place} was made by another program at this moment; try again.") from error
+        except OSError:
+            pass  # the first connection says why
         return place
 
     def discard(self) -> None:
