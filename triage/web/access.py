@@ -264,7 +264,7 @@ class Access:
 
     def note_failure(self, by: By, note: str = "") -> None:
         """Write into the access log that somebody did not get in; so many an hour, and then how many more there were."""
-        _log.warning("failed log-in for %r from %s", by.name[:_MOST_KNOWN], by.address or "nowhere")
+        _log.warning("failed log-in for %r from %s", by.name[:_MOST_KNOWN], by.address or "an unknown address")
         more = self.failures.take()
         if more is not None:
             notes = [note, f"and {more:,} before it that are not listed" if more else ""]
