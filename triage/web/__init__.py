@@ -280,6 +280,7 @@ def _access_written(path: Path | None) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.propagate = True
         handler.close()
 
 

@@ -40,6 +40,7 @@ _NOTED_AN_HOUR = 1_000  # log-ins that failed, in the access log: who tries on a
 _MOST_KNOWN = 100  # characters of a name that are counted, and written to a file: no person's is longer
 _NO_SECRET = "A" * 32  # looked at where there is none
 _log = logging.getLogger("triage.access")  # what `triage serve --access-log` writes
+_log.addHandler(logging.NullHandler())  # without that option the terminal is not told
 
 
 class Entrance(Protocol):
