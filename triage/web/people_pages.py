@@ -26,7 +26,7 @@ from .access import (
     step_of,
 )
 from .api.common import project_of
-from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, network_of, too_many
+from .limits import PER_NAME_AND_ADDRESS, Refused, network_of, too_many
 from .pages import Anyone, Owner, Posted, PostedByOwner, Review, StageName, Text, access_of, message, names_of, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -132,13 +132,12 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    counted: dict[tuple[str, ...], Limit] = {("join", network_of(address_of(request))): PER_NAME_AND_ADDRESS}
-    if wait := access.attempts.begin(counted):
-        raise too_many(wait)
     invitation = project.people.invitation(token)
     if invitation is None or not invitation.open:
+        # Only these are slowed: who is invited gets in, whatever others behind the same address try.
+        if wait := access.attempts.begin({("join", network_of(address_of(request))): PER_NAME_AND_ADDRESS}):
+            raise too_many(wait)
         return _join_page(request, token)
-    access.attempts.succeed(counted)
     if password != again:
         return _join_page(request, token, "The two passwords differ; type them again.")
     try:
