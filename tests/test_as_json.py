@@ -61,7 +61,7 @@ TOGETHER = Agreeing(2, Coefficients(1.0, SOME, SOME, SOME), Coefficients(1.0, SO
         (Answer([], {}, 1, "labels", "abstract"), "records model as_of basis stage"),
         (
             TeamAgreement("abstract", 0.95, [], TOGETHER, None),
-            "stage confidence reviewers records labels passing pairs calibration",
+            "stage confidence reviewers records labels passing pairs calibration after_discussion",
         ),
         (CalibrationAgreement(2, {}, TOGETHER), "size judged_by records labels passing pairs"),
         (NoEstimate(), "method recall lower upper relevant_total assumes"),

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,6 +26,7 @@ from triage import screening
 from triage.log import Kind, Label
 from triage.project import Project, Role
 from triage.second_look import second_looks
+from triage.web import sessions
 
 browser, window = a_browser, a_window
 
@@ -435,3 +437,30 @@ def test_while_a_review_is_opened_the_page_says_how_far_it_is_and_what_time_is_l
         page.get_by_text("1,200 of 40,000", exact=True).wait_for()
         page.unroute("**/api/queue*")
         page.wait_for_selector("#title")
+
+
+def test_records_are_there_at_once_and_the_page_says_what_ranks_them_until_they_are_ranked_by_meaning(
+    review, window, monkeypatch
+):
+    go, real = threading.Event(), sessions.model_of
+
+    def held(*given):
+        assert go.wait(60)
+        return real(*given)
+
+    monkeypatch.setattr(sessions, "model_of", held)
+    with review(30, PROTOCOL.replace('model = "fast"\n', "")) as project, served(project) as (base, _):
+        page = window(base)
+        page.goto("/")
+        page.wait_for_selector("#title")
+        page.get_by_text("Ranked by words until the meaning of the abstracts is computed.").wait_for()
+        before = title(page)
+        page.keyboard.press("i")
+        shown = next_record(page, before)
+        go.set()
+        page.locator("#improving").wait_for(state="hidden")
+        assert title(page) == shown and project.rankings.newest("abstract").model["name"] == "default"
+        page.keyboard.press("e")
+        page.keyboard.press("Enter")
+        next_record(page, shown)
+        page.wait_for_function("document.getElementById('counts').innerText.startsWith('2 of 30')")

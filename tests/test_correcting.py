@@ -8,7 +8,7 @@ import pytest
 from browser_helpers import a_browser, a_window, faults, served
 from cli_helpers import a_review, a_triage
 from test_status import add, new
-from web_helpers import alone, csrf, opened
+from web_helpers import alone, csrf, opened, sent_pdf
 
 from triage import intake, report
 from triage.errors import InputError
@@ -22,14 +22,14 @@ from triage.status import status
 
 browser, window, review_of, triage = a_browser, a_window, a_review, a_triage
 WRONG = Record(
-    title="Peer suport",
+    title="Pear support",
     abstract="An abstract",
     authors=("Ann, A.",),
     year=1910,
     doi="10.1000/wrong",
     keywords=("a", "b"),
 )
-COPY = Record(title="Peer suport", doi="10.1000/wrong", journal="The Journal")
+COPY = Record(title="Pear support", doi="10.1000/wrong", journal="The Journal")
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_everything_reads_what_a_record_says_now_and_what_was_imported_is_kept(p
     assert [h.tobytes() for h in project.records.text_hashes(ids)] == [
         content_hash(project.records.one(i).text) for i in (2, 4)
     ]
-    assert next(project.records.read([4], as_imported=True)).title == "Peer suport"
+    assert next(project.records.read([4], as_imported=True)).title == "Pear support"
     project.log.undo(event.seq, reviewer="ann")
-    assert project.records.one(4).title == "Peer suport" and project.live().corrections == {}
+    assert project.records.one(4).title == "Pear support" and project.live().corrections == {}
     assert [h.tobytes() for h in project.records.text_hashes(np.array([4]))] == [content_hash(WRONG.text)]
 
 
@@ -90,7 +90,7 @@ def test_the_newest_correction_of_each_field_counts_and_each_says_what_was_there
     project.log.undo(second.seq, reviewer="ann")
     assert project.records.one(4).year == 2001
     # What is there already is not written again.
-    assert correct(project, 4, {"year": "2001", "title": "Peer suport"}, reviewer="ann") == []
+    assert correct(project, 4, {"year": "2001", "title": "Pear support"}, reviewer="ann") == []
 
 
 def test_a_copy_is_corrected_as_the_record_that_is_shown_and_does_not_fill_what_is_emptied(project):
@@ -199,6 +199,14 @@ def test_what_a_reviewer_reads_is_corrected_at_once_and_ranked_from_the_next_pag
             assert ann.post(f"/api/records/{first}/corrections", headers=csrf(ann), json=body).status_code == 422
         bad = ann.post(f"/api/records/{first}/corrections", headers=csrf(ann), json={"pmid": "none"})
         assert bad.status_code == 422 and "is no PubMed number" in bad.json()["detail"]
+
+
+def test_a_pdf_is_matched_by_what_a_record_says_now(review):
+    with review(12) as project, alone(project) as ann:
+        first = sent_pdf(ann, name="10.1000_new.pdf")
+        assert first.status_code == 200 and first.json()["record_id"] is None, first.text
+        correct(project, 3, {"doi": "10.1000/new"}, reviewer="ann")
+        assert sent_pdf(ann, name="10.1000_new.pdf").json()["record_id"] == 3
 
 
 def test_two_programs_see_each_others_corrections(tmp_path, project):

@@ -66,7 +66,7 @@ from triage.cli import main
 from triage.log import Kind
 from triage.project import Log
 
-def decide(self, stage, decisions, *, reviewer, tags=None):
+def decide(self, stage, decisions, *, reviewer, tags=None, in_place_of=()):
     return [dataclasses.replace(self.events()[-1], kind=Kind.DECISION, **d) for d in decisions]
 
 Log.decide = decide

@@ -1,21 +1,25 @@
 """Where a review lives: addresses, what goes wrong on a server, and copies between places."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
-from conftest import PROTOCOL
+from conftest import PROTOCOL, sample_ris
 from sqlalchemy import select, text
+from web_helpers import alone, csrf, decided, opened, sent_pdf
 
 from triage import bundled, cli, intake
 from triage.errors import InputError
 from triage.log import Label, Origin
 from triage.project import Project, copy, schema, shown
 from triage.project.location import File, Server, place_of
+from triage.protocol import parse
 from triage.ranking.scores import Ranking
 from triage.records import Record
 
@@ -278,3 +282,136 @@ def test_the_users_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch)
     assert bundled.user_cache_dir() == home / "triage"
     monkeypatch.setenv("TRIAGE_CACHE", str(tmp_path / "mine"))
     assert bundled.user_cache_dir() == tmp_path / "mine"
+
+
+def session(place):
+    """Open a session on a server that does what it is told, as somebody with psql would."""
+    host = place.url.query["host"]
+    return psycopg.connect(
+        host=host,
+        dbname=place.url.database,
+        user=place.url.username,
+        autocommit=True,
+        options=f"-c search_path={place.schema}",
+    )
+
+
+RIGHTS = re.search(
+    r"```sql\n(.*?)```", (Path(__file__).parents[1] / "docs" / "server.md").read_text(encoding="utf-8"), re.S
+)[1]
+
+
+def test_a_copy_keeps_the_times_of_what_was_decided_long_ago(tmp_path, postgresql, monkeypatch):
+    monkeypatch.setattr("triage.project.reading.now", lambda: "2020-02-29T12:00:00+00:00")
+    with full(tmp_path / "a.triage") as old:
+        address = postgresql.address()
+        copy(tmp_path / "a.triage", address)
+        with Project.open(address) as there:
+            assert held(there)["events"] == held(old)["events"]
+            monkeypatch.undo()
+            there.log.decide("abstract", [{"record_id": 2, "label": Label.INCLUDE}], reviewer="ann")
+            assert there.log.events()[-1].at > there.log.events()[-2].at
+            with session(place_of(address)) as connection, pytest.raises(psycopg.Error, match="is not the next"):
+                connection.execute("INSERT INTO events SELECT * FROM events WHERE seq = 1")  # its guard is on again
+
+
+@pytest.fixture
+def server_role(postgresql):
+    """Give a function that returns the address of a review as the role that docs/server.md makes for who serves it."""
+    given = []
+
+    def run(owner, statements):
+        with session(owner._database.place) as connection:
+            for statement in filter(str.strip, statements.split(";")):
+                connection.execute(statement)
+
+    def served_by(owner, address):
+        given.append(owner)
+        run(owner, RIGHTS.replace("triage_review", f"triage_{address.rpartition('review=')[2]}"))
+        return address.replace("postgresql://triage@", "postgresql://triage_server@")
+
+    yield served_by
+    for owner in given:
+        run(owner, "DROP OWNED BY triage_server; DROP ROLE triage_server")
+        owner.close()
+
+
+def test_the_role_of_the_server_does_all_that_serving_needs(server_role, postgresql, tmp_path):
+    address = postgresql.address()
+    owner = Project.create(address, PROTOCOL)
+    (tmp_path / "a.ris").write_text(sample_ris(30), encoding="utf-8")
+    intake.import_files(owner, [tmp_path / "a.ris"], reviewer="ann")
+    with Project.open(server_role(owner, address)) as served, alone(served) as ann:
+        first, second = opened(ann)
+        assert decided(ann, first["record_id"], "include", "key-00000001").status_code == 200
+        assert ann.post("/api/undo", headers=csrf(ann), json={"key": "key-00000002"}).status_code == 200
+        assert decided(ann, second["record_id"], "exclude", "key-00000003", reason="CHILD").status_code == 200
+        sent_pdf(ann, record_id=second["record_id"]).raise_for_status()
+        told = ann.post(
+            "/api/import", headers=csrf(ann), files={"files": ("more.ris", sample_ris(3))}, data={"source": "new"}
+        )
+        assert told.status_code == 200, told.text
+        served.change_protocol(parse("title = 'New'\n"), reviewer="ann")
+        served.people.add("olga", "owner", "hash")
+        served.people.end_session(served.people.start_session("olga"))
+        served.people.set_role("olga", "owner")
+        served.people.revoke_api_token("olga", served.people.create_api_token("olga", "a program") and "a program")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "UPDATE events SET label = 'include'",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "DROP TRIGGER events_no_update_or_delete ON events",
+        "DROP TRIGGER events_are_next ON events",
+        "ALTER TABLE events DISABLE TRIGGER ALL",
+        "ALTER TABLE events DISABLE TRIGGER events_are_next",
+        "DROP TABLE events CASCADE",
+        "CREATE OR REPLACE FUNCTION next_event() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "SET session_replication_role = replica",
+        "CREATE TRIGGER quiet BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION next_event()",
+        "CREATE TABLE more (seq bigint)",
+        "SET ROLE triage",
+        "UPDATE records SET title = 'another'",
+        "UPDATE plans SET permutation = ''",
+        "DELETE FROM seeds",
+        "UPDATE protocols SET text = ''",
+        "UPDATE attachments SET content = ''",
+        "DELETE FROM access_log",
+        "UPDATE access_log SET person = 'eve'",
+        "INSERT INTO events SELECT * FROM events WHERE seq = 1",
+        "INSERT INTO events (seq, kind, at, stage, reviewer, reason, note) VALUES (9999, 'tag', '2020-01-01T00:00:00+00:00', '', '', '', '')",
+    ],
+)
+def test_the_role_of_the_server_cannot_rewrite_the_log_nor_switch_its_guards_off(server_role, postgresql, attack):
+    address = postgresql.address()
+    owner = full(address)
+    address = server_role(owner, address)
+    before = [(e.seq, e.at, e.label, e.note) for e in owner.log.events()]
+    with session(place_of(address)) as connection, pytest.raises(psycopg.Error):
+        connection.execute(attack)
+    assert [(e.seq, e.at, e.label, e.note) for e in owner.log.events()] == before
+
+
+def test_the_database_times_and_numbers_an_event_whatever_the_server_says(server_role, postgresql):
+    address = postgresql.address()
+    owner = full(address)
+    address = server_role(owner, address)
+    newest = owner.live().last_seq
+    place = place_of(address)
+    values = (
+        "(seq, kind, at, stage, reviewer, reason, note) VALUES ({}, 'tag', '2020-01-01T00:00:00+00:00', '', '', '', '')"
+    )
+    insert = f"INSERT INTO {place.schema}.events {values}"
+    with session(place) as connection:
+        connection.execute(
+            "CREATE TEMPORARY TABLE events (seq bigint)"
+        )  # in the place of the log, for what looks there
+        connection.execute(insert.format(newest + 1))
+        for seq in (1, newest + 1, newest + 3):
+            with pytest.raises(psycopg.Error, match="is not the next of the log"):
+                connection.execute(insert.format(seq))
+    event = owner.log.events()[-1]
+    assert event.seq == newest + 1 and abs((datetime.now(UTC) - event.at).total_seconds()) < 60

@@ -53,6 +53,24 @@ def test_history_search_and_status(review):
         found = ann.get("/api/history", params={"label": "exclude", "reason": "ONLINE", "q": "telephone"}).json()
         assert [one["record_id"] for one in found["decisions"]] == [first["record_id"]]
         assert ann.get("/api/history").json()["total"] == 2
+        years = {one["record_id"]: one["year"] for one in ann.get("/api/history").json()["decisions"]}
+        assert len(set(years.values())) == 2
+        early, late = sorted(years, key=years.get)
+        for asked, wanted in (
+            (years[early], {early}),
+            (f"{years[early]}-{years[late]}", {early, late}),
+            (f" {years[late]}- ", {late}),
+            (f"-{years[early]}", {early}),
+            ('1900"', set()),
+        ):
+            given = {"years": asked}
+            told = ann.get("/api/history", params=given).json()["decisions"]
+            assert {one["record_id"] for one in told} == wanted, asked
+            page = ann.get("/history", params=given).text
+            assert page.count('<li><a href="/records/') == len(wanted)
+        assert ann.get("/api/history", params={"years": years[late], "q": "telephone"}).json()["total"] == int(
+            years[first["record_id"]] == years[late]
+        )
         assert ann.get("/api/search", params={"q": "number6"}).json()["records"][0]["record_id"] == 7
         assert len(ann.get("/api/search", params={"q": "study*"}).json()["records"]) == 50
         facts = ann.get("/api/status").json()

@@ -8,9 +8,12 @@ from conftest import PROTOCOL, sample_ris
 from web_helpers import TEAM, alone, client, csrf, decided, decisions, joined, opened, team_app
 
 from triage import intake, screening
+from triage.errors import InputError
 from triage.log import Kind, Label
 from triage.project import Project, Role
+from triage.protocol import parse
 from triage.second_look import second_looks
+from triage.web import sessions
 from triage.web.sessions import AHEAD
 
 # -- one reviewer ---------------------------------------------------------------------------------
@@ -369,3 +372,98 @@ def test_word_lists_are_ones_own_or_everybodys_and_mark_open_records_at_once(rev
         for wrong in ([{**green[0], "words": ["*"]}], green * 2, [{**green[0], "colour": "mauve"}]):
             assert made(olga, "highlights", shared=wrong).status_code == 422
         app.state.desks.close()
+
+
+# -- by words first -------------------------------------------------------------------------------
+
+MEANING = PROTOCOL.replace('model = "fast"\n', "")  # the default reads sentence embeddings
+
+
+class Encoder:
+    """Holds what computes the embeddings until it is let go, or has it fail."""
+
+    def __init__(self, monkeypatch):
+        self.go, self.asked, self.error = threading.Event(), 0, None
+        real = sessions.model_of
+
+        def held(*given):
+            self.asked += 1
+            assert self.go.wait(60)
+            if self.error is not None:
+                raise self.error
+            return real(*given)
+
+        monkeypatch.setattr(sessions, "model_of", held)
+
+
+def ranked_by(project):
+    return project.rankings.newest("abstract").model["name"]
+
+
+def improved(visitor):
+    """Wait until nothing is computed any more; return what is before the reviewer then."""
+    for _ in range(400):
+        queue = visitor.get("/api/queue").json()
+        if not queue["preparing"] and not queue["improving"]:
+            return queue["records"]
+        time.sleep(0.05)
+    raise AssertionError("it was not improved")
+
+
+def test_records_come_by_words_at_once_and_by_what_they_mean_once_that_is_computed(review, monkeypatch):
+    encoder = Encoder(monkeypatch)
+    with review(30, MEANING) as project, alone(project) as ann:
+        first, second = opened(ann)
+        assert ranked_by(project) == "default, by words"
+        assert decided(ann, first["record_id"], "include", "key-00000001").status_code == 200
+        encoder.go.set()
+        records = improved(ann)
+        assert ranked_by(project) == "default" and encoder.asked == 1
+        assert records[0]["record_id"] == second["record_id"]  # it was before the reviewer
+        assert decided(ann, second["record_id"], "exclude", "key-00000002").status_code == 200
+        assert [e.record_id for e in decisions(project)] == [first["record_id"], second["record_id"]]
+        assert len({e.record_id for e in project.log.events() if e.kind is Kind.SHOWN}) == 4
+        with alone(project) as again:  # another server: the embeddings are kept
+            opened(again)
+            assert again.get("/api/queue").json()["improving"] is None and encoder.asked == 1
+
+
+def test_what_cannot_be_computed_leaves_the_session_as_it_is(review, monkeypatch, caplog):
+    encoder = Encoder(monkeypatch)
+    encoder.error = InputError("The cache cannot be written.")
+    with review(30, MEANING) as project, alone(project) as ann:
+        first, _ = opened(ann)
+        encoder.go.set()
+        improved(ann)
+        assert "Records are ranked by words alone: The cache cannot be written." in caplog.text
+        assert decided(ann, first["record_id"], "include", "key-00000001").status_code == 200
+        assert ranked_by(project) == "default, by words"
+
+
+def test_a_session_that_was_opened_anew_meanwhile_is_not_closed(review, monkeypatch):
+    encoder = Encoder(monkeypatch)
+    with review(30, MEANING) as project, alone(project) as ann:
+        opened(ann)
+        project.change_protocol(parse(PROTOCOL), reviewer="ann")  # the preset that reads none
+        ann.get("/")
+        opened(ann)
+        (desk,) = ann.app.state.desks._desks.values()
+        session = desk.session
+        encoder.go.set()
+        improved(ann)
+        time.sleep(0.3)
+        assert desk.session is session and ranked_by(project) == "fast"
+
+
+def test_two_at_once_compute_the_embeddings_one_after_the_other_and_end_with_one_ranking(review, monkeypatch):
+    encoder = Encoder(monkeypatch)
+    with review(30, PROTOCOL.replace('model = "fast"', "reviewers_per_record = 2")) as project:
+        app = team_app(project)
+        rita, rosa = (joined(app, name, Role.REVIEWER) for name in ("rita", "rosa"))
+        opened(rita), opened(rosa)
+        assert encoder.asked == 1  # the other waits
+        encoder.go.set()
+        improved(rita), improved(rosa)
+        first, other = app.state.desks._desks.values()
+        assert ranked_by(project) == "default"
+        assert first.session.training is other.session.training

@@ -9,7 +9,7 @@ from datetime import datetime
 from .errors import InputError
 from .log import Kind, exclusions
 from .project import Snapshot
-from .searching import parse
+from .searching import Query, parse
 from .wording import plural, was_were
 
 
@@ -23,16 +23,19 @@ class Wanted:
         See `searching.parse`.
     source, tag : str
         The database they came from, and a tag that whoever asks gave them; "" for any.
+    years : str
+        Those of publication: 2010, 2010-2015, -2015 or 2010-; "" for any.
     """
 
     words: str = ""
     source: str = ""
     tag: str = ""
+    years: str = ""
 
     @property
     def says_nothing(self) -> bool:
         """Whether every record would be found."""
-        return parse(self.words).is_empty and not (self.source or self.tag)
+        return parse(self.words).is_empty and not (self.source or self.tag or self.years)
 
     def check(self) -> None:
         """Refuse a search that says nothing.
@@ -47,13 +50,23 @@ class Wanted:
     @property
     def read_as(self) -> str:
         """How it was read, for the log and for whoever typed it."""
-        parts = [parse(self.words).said, self.source and f"from {self.source}", self.tag and f"tagged “{self.tag}”"]
+        parts = [
+            parse(self.words).said,
+            self.source and f"from {self.source}",
+            self.tag and f"tagged “{self.tag}”",
+            self._of_years.said,
+        ]
         return ", ".join(part for part in parts if part)
+
+    @property
+    def _of_years(self) -> Query:
+        years = self.years.replace('"', "").strip()
+        return parse(f'year:"{years}"' if years else "")
 
 
 def found_records(review: Snapshot, wanted: Wanted, stage_name: str, reviewer: str) -> Iterator[int]:
     """Yield the ids under which the records are shown that are looked for."""
-    query, live = parse(wanted.words), review.live
+    query, of_years, live = parse(wanted.words), wanted._of_years, review.live
     tagged = live.tagged(stage_name, reviewer) if wanted.tag else {}
     has_tag = {live.kept(i) for i, events in tagged.items() if any(e.reason == wanted.tag for e in events)}
     seen = set()
@@ -61,7 +74,7 @@ def found_records(review: Snapshot, wanted: Wanted, stage_name: str, reviewer: s
         kept = live.kept(one.number)
         if kept in seen or (wanted.tag and kept not in has_tag) or (wanted.source and one.source != wanted.source):
             continue
-        if query.matches(one):
+        if query.matches(one) and of_years.matches(one):
             seen.add(kept)
             yield kept
 

@@ -195,6 +195,21 @@ def build_views(
     )
 
 
+def are_encoded(texts: Texts, *, encoder: str, device: str, cache_dir: Path | None) -> bool:
+    """Tell whether the sentence embeddings of texts are kept, so that their view is made at once.
+
+    Raises
+    ------
+    InputError
+        When the encoder cannot be used.
+    """
+    from .encoder.sentence import SentenceEmbedding
+
+    extractor = SentenceEmbedding(encoder, device=device)
+    extractor.recipe()
+    return KeptViews(cache_dir, texts.fingerprint).load(f"embedding-{extractor.key()}") is not None
+
+
 class Vectors(Protocol):
     """What makes a vector of every record, page by page, in the one reading of the texts for all views.
 

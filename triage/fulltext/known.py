@@ -51,11 +51,13 @@ class Known:
     ----------
     n_records : int
         How many records the review had when they were read.
+    corrections : mapping
+        The corrections that they had then (see `log.CurrentState`).
     """
 
     def __init__(self, project: Project, progress: Progress = no_progress) -> None:
         review = project.snapshot()
-        self.n_records = review.n_records
+        self.n_records, self.corrections = review.n_records, review.live.corrections
         self._project = project
         self._by: dict[str, tuple[int, ...]] = {}
         by_title: dict[str, tuple[int, ...]] = {}

@@ -21,7 +21,7 @@ from .database import Database, next_id, now
 from .location import File, Server, place_of, shown
 from .log import Log, commitment
 from .making import copy, made, opened
-from .people import AccessEvent, AccessKind, ApiToken, By, Invitation, People, Person, Role, Scope, WebSession
+from .people import NOBODY, AccessEvent, AccessKind, ApiToken, By, Invitation, People, Person, Role, Scope, WebSession
 from .rankings import Rankings
 from .reading import Reader
 from .records import Records
@@ -31,6 +31,7 @@ __all__ = [
     "commitment",
     "protocol_digest",
     "SCHEMA_VERSION",
+    "NOBODY",
     "AccessEvent",
     "AccessKind",
     "ApiToken",

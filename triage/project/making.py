@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select
@@ -90,7 +90,8 @@ def copy(source: str | Path | Server, target: str | Path | Server) -> dict[str, 
                         if row["key"] == "protocol_path" and (path := old.place.resolve_path(row["value"])) is not None:
                             row["value"] = place.store_path(path)
                 if page:
-                    connection.execute(insert(table), page)
+                    with schema.events_as_they_are(connection) if table is schema.events else nullcontext():
+                        connection.execute(insert(table), page)
                 counts[table.name] += len(page)
         for table in schema.metadata.sorted_tables:
             there = connection.execute(select(func.count()).select_from(table)).scalar_one()

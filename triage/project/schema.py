@@ -6,7 +6,8 @@ no gaps, and a copy of a review has those of the review.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import (
     Column,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     inspect,
 )
 
-VERSION = 6
+VERSION = 7
 
 metadata = MetaData()
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -271,6 +272,45 @@ def _withdrawable_access(connection: Connection) -> None:
     _append_only_tables(connection, [access_log])
 
 
+# The role of a team's server may insert events, and the database sees to their numbers and times: by its own clock, and
+# in no table that a session puts in the place of this one.
+_NEXT_EVENT = """
+CREATE OR REPLACE FUNCTION next_event() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+  newest bigint;
+BEGIN
+  EXECUTE format('SELECT coalesce(max(seq), 0) FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO newest;
+  IF NEW.seq <> newest + 1 THEN
+    RAISE EXCEPTION USING MESSAGE = format('event %s is not the next of the log, which is %s', NEW.seq, newest + 1);
+  END IF;
+  IF NEW.at::timestamptz NOT BETWEEN transaction_timestamp() - interval '1 minute'
+                                 AND clock_timestamp() + interval '1 minute' THEN
+    NEW.at := to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
+  END IF;
+  RETURN NEW;
+END $$
+"""
+
+
+def _numbered_by_the_server(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_NEXT_EVENT.replace("%", "%%"))
+        connection.exec_driver_sql(
+            "CREATE TRIGGER events_are_next BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION next_event()"
+        )
+
+
+@contextmanager
+def events_as_they_are(connection: Connection) -> Iterator[None]:
+    """Keep the numbers and times of the events that are inserted in the block, as a copy does; its owner alone may."""
+    on_server = connection.dialect.name == "postgresql"
+    if on_server:
+        connection.exec_driver_sql("ALTER TABLE events DISABLE TRIGGER events_are_next")
+    yield
+    if on_server:
+        connection.exec_driver_sql("ALTER TABLE events ENABLE TRIGGER events_are_next")
+
+
 # Migration i takes a review from schema version i to i + 1, in one transaction with the version's change.
 _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _first_schema,
@@ -279,6 +319,7 @@ _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _attachments_table,
     _seeds_and_second_looks,
     _withdrawable_access,
+    _numbered_by_the_server,
 )
 
 

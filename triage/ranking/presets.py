@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,11 @@ class Preset:
     def views(self) -> tuple[str, ...]:
         """The views that the blend reads, each once."""
         return tuple(dict.fromkeys(score.view for score in self.scores))
+
+    def by_words(self) -> Preset:
+        """Return the blend without sentence embeddings, to begin with while they are computed."""
+        scores = tuple(score for score in self.scores if score.view != "embedding")
+        return replace(self, name=f"{self.name}, by words", scores=scores, encoder="")
 
     def parameters(self) -> dict[str, object]:
         """Return the name and every parameter, fit for JSON: a ranking's provenance.

@@ -91,8 +91,8 @@ class ReviewModel:
     Parameters
     ----------
     texts : features.Texts
-    preset : str
-        A preset's name, or a model's folder, or both as NAME:FOLDER.
+    preset : str or Preset
+        A preset, or its name, or a model's folder, or both as NAME:FOLDER.
     criteria : ranking.Criteria or None
     device : str
     cache_dir : Path or None
@@ -106,7 +106,7 @@ class ReviewModel:
     def __init__(
         self,
         texts: Texts,
-        preset: str,
+        preset: str | Preset,
         criteria: Criteria | None,
         *,
         device: str = "auto",
@@ -117,7 +117,7 @@ class ReviewModel:
         from .. import features, ranking
 
         self.teaching = teaching or Teaching()
-        self.preset = ranking.load_preset(preset)
+        self.preset = ranking.load_preset(preset) if isinstance(preset, str) else preset
         criteria = criteria or ranking.Criteria()
         self._queries = asdict(criteria)
         self._fingerprint = texts.fingerprint
@@ -246,16 +246,40 @@ def fingerprint_of(records: Records, stage: Stage) -> str:
     return digest.hexdigest()
 
 
-def model_of(
-    review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path, progress: Progress | None
-) -> ReviewModel:
-    """Return the model of a stage, its preset the one asked for or else the protocol's."""
+def texts_of(review: Snapshot, stage: Stage) -> Texts:
+    """Return the texts of a stage's records, that views are made of."""
     from .. import features
 
-    protocol, records = review.protocol, review.records
-    texts = features.Texts(len(stage.record_ids), lambda: records.iter_texts(stage), fingerprint_of(records, stage))
+    records = review.records
+    return features.Texts(len(stage.record_ids), lambda: records.iter_texts(stage), fingerprint_of(records, stage))
+
+
+def to_begin_with(review: Snapshot, stage: Stage, preset: str | None, device: str, cache_dir: Path) -> Preset | None:
+    """Return what ranks a stage by words, while the sentence embeddings of its model are computed; None where it has all.
+
+    Raises
+    ------
+    InputError
+        When there is no such preset, or its encoder cannot be used.
+    """
+    from .. import features, ranking
+
+    wanted = ranking.load_preset(preset or review.protocol.model)
+    if "embedding" not in wanted.views:
+        return None
+    device = wanted.device if device == "auto" else device
+    if features.are_encoded(texts_of(review, stage), encoder=wanted.encoder, device=device, cache_dir=cache_dir):
+        return None
+    return wanted.by_words()
+
+
+def model_of(
+    review: Snapshot, stage: Stage, preset: str | Preset | None, device: str, cache_dir: Path, progress: Progress | None
+) -> ReviewModel:
+    """Return the model of a stage, its preset the one asked for or else the protocol's."""
+    protocol = review.protocol
     return ReviewModel(
-        texts,
+        texts_of(review, stage),
         preset or protocol.model,
         criteria_of(protocol),
         device=device,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -20,11 +20,14 @@ from .journal import BatchJournal, ProjectJournal, SecondLookJournal, commit_aud
 from .session import Journal, Session
 from .training import Training
 
+if TYPE_CHECKING:
+    from ..ranking import Preset
+
 
 def _training_of(
     review: Snapshot,
     stage: Stage,
-    preset: str | None,
+    preset: str | Preset | None,
     device: str,
     cache_dir: Path,
     progress: Progress | None,
@@ -36,7 +39,7 @@ def _training_of(
         from .. import ranking
 
         protocol, there = review.protocol, beside.training.scorer
-        wanted = ranking.load_preset(preset or protocol.model)
+        wanted = preset if isinstance(preset, ranking.Preset) else ranking.load_preset(preset or protocol.model)
         if there.is_of(fingerprint_of(review.records, stage), criteria_of(protocol), wanted):
             if there.teaching.is_as(teaching):
                 return beside.training, there
@@ -51,7 +54,7 @@ def open_session(
     *,
     reviewer: str,
     stage_name: str | None = None,
-    preset: str | None = None,
+    preset: str | Preset | None = None,
     device: str = "auto",
     progress: Progress | None = None,
     background: bool = True,

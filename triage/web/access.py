@@ -22,7 +22,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse
 
 from ..errors import InputError
-from ..project import AccessKind, By, Person, Project, Role, Scope, Snapshot
+from ..project import NOBODY, AccessKind, By, Person, Project, Role, Scope, Snapshot
 from .gate import SAFE, ServerOrigin
 from .limits import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, Attempts, Limit, Ration, Refused, network_of, too_many
 
@@ -335,7 +335,7 @@ class Access:
         key = (person.password_hash or "").encode()
         return f"{nonce}.{hmac.new(key, f'device {nonce}'.encode('utf-8', 'replace'), hashlib.sha256).hexdigest()}"
 
-    def invite(self, name: str, role: Role, base: str, by: By) -> str:
+    def invite(self, name: str, role: Role, base: str, by: By = NOBODY) -> str:
         """Return the address by which a person can come in once."""
         token = self.project.people.invite(name, role, datetime.now(UTC) + timedelta(days=INVITATION_DAYS), by=by)
         return f"{base.rstrip('/')}/join/{quote(token, safe='')}"

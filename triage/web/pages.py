@@ -45,6 +45,7 @@ from .api.records import (
     Source,
     TagName,
     Words,
+    Years,
     exclude,
     exclusions_of,
     history as history_of,
@@ -241,11 +242,12 @@ def history(
     q: Words = "",
     source: Source = "",
     tag: TagName = "",
+    years: Years = "",
     number: Annotated[int, Query(ge=1, le=1_000_000, alias="page")] = 1,
 ) -> HTMLResponse:
     """List the reviewer's own decisions, each to be changed."""
     desk = desk_of(request, review, who, stage)
-    found = history_of(request, review, who, desk.stage_name, label, reason, q, source, tag, number)
+    found = history_of(request, review, who, desk.stage_name, label, reason, q, source, tag, number, years)
     reasons = sorted({e.reason for e in own_decisions(review, desk) if e.reason})
     return page(
         request,
@@ -258,7 +260,7 @@ def history(
             "reason": reason,
             "reasons": reasons,
             "exclusions": exclusions_of(review, desk.stage_name, who),
-            **_looked_for(review, desk, Wanted(q, source, tag)),
+            **_looked_for(review, desk, Wanted(q, source, tag, years)),
         },
     )
 
@@ -270,6 +272,7 @@ def _looked_for(review: Snapshot, desk: Desk, wanted: Wanted) -> dict[str, objec
         "q": wanted.words,
         "source": wanted.source,
         "tag": wanted.tag,
+        "years": wanted.years,
         "sources": sorted({file.source for file in review.files}),
         "tags": list(dict.fromkeys([*review.protocol.tags, *sorted(given)])),
         "read_as": parse(wanted.words).said,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +18,12 @@ from ..project import Project, Snapshot
 from ..project.stage_records import StageRecords
 from ..protocol.model import Limits, Protocol, Stage, WordList
 from ..ranking import answers
+from ..ranking.review import model_of, to_begin_with
 from ..session_state import State, StateOf, recall_for
 from .progress import Opening
 from .reading import AsRead, SuggestedAsRead, as_read, line, suggested_as_read
 
+_log = logging.getLogger(__name__)  # shown on standard error, one line each
 AHEAD = 2  # records before a reviewer: the one that is read, and the next
 _KEPT_ANSWERS = 10_000  # to changes that may be sent again
 _MOST_NOTE = 20_000  # characters
@@ -36,11 +39,15 @@ class InQueue:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What is before a reviewer, and where the review is; while the session is opened, how far that is."""
+    """What is before a reviewer, and where the review is; while the session is opened, how far that is.
+
+    `improving` says how far the sentence embeddings are, while words alone rank.
+    """
 
     records: list[InQueue]
     state: State | None
     preparing: Opening | None
+    improving: Opening | None = None
 
 
 @dataclass
@@ -55,10 +62,12 @@ class Desk:
     beside: Callable[[str], screening.Session | None] = lambda stage_name: None
     highlights: Highlights = field(default_factory=Highlights)
     turn: threading.Lock = field(default_factory=threading.Lock)
+    encoding: threading.Lock = field(default_factory=threading.Lock)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.opening: Opening | None = None
+        self.improving: Opening | None = None
         self.failed: InputError | None = None
         self._closing: ExitStack | None = None
         self.session: screening.Session | None = None
@@ -78,12 +87,16 @@ class Desk:
             self.opening = Opening()
         threading.Thread(target=self._open, name=ending.NATIVE, daemon=True).start()
 
-    def _open(self) -> None:
-        stack = ExitStack()
+    def _open(self, *, at_once: bool = True) -> None:
+        """Open the session, `at_once` by words alone where the sentence embeddings are still to be computed."""
+        stack, begins = ExitStack(), None
         try:
             # One after the other: the first makes the views and keeps them on the disk, and the others share them.
             with self.turn:
                 review = self.project.snapshot()  # before the session: a protocol that changes meanwhile opens it again
+                stage = review.stage(self.stage_name)
+                if at_once and len(stage.record_ids):
+                    begins = to_begin_with(review, stage, self.preset, self.device, self.project.cache_dir)
                 self._take(
                     review,
                     stack,
@@ -92,13 +105,14 @@ class Desk:
                             self.project,
                             reviewer=self.reviewer,
                             stage_name=self.stage_name,
-                            preset=self.preset,
+                            preset=begins or self.preset,
                             device=self.device,
                             progress=self._progress,
                             beside=self.beside(self.stage_name),
                         )
                     ),
                 )
+                begun = self.session
         except Exception as error:
             stack.close()
             self.failed = (
@@ -106,7 +120,37 @@ class Desk:
                 if isinstance(error, InputError)
                 else InputError(f"The session could not be opened ({type(error).__name__}: {error}).")
             )
+            begins = None
+        self.improving = None if begins is None else Opening("Encoding abstracts")
         self.opening = None
+        if begins is not None:
+            self._improve(review, begun)
+
+    def _improve(self, review: Snapshot, begun: screening.Session | None) -> None:
+        """Compute the sentence embeddings that a session began without, and open it again with them."""
+        try:
+            with self.encoding:  # one desk computes them, and the others of the stage find them
+                model_of(
+                    review,
+                    review.stage(self.stage_name),
+                    self.preset,
+                    self.device,
+                    self.project.cache_dir,
+                    self._improvement,
+                )
+        except Exception as error:
+            _log.warning("Records are ranked by words alone: %s", error)
+            with self.lock:
+                if self.session is begun:
+                    self.improving = None
+            return
+        with self.lock:
+            if self.session is not begun:  # it was closed, or opened again, meanwhile
+                return
+            self.close()
+            self.improving = None
+            self.opening = Opening("Ranking by what abstracts mean")
+        self._open(at_once=False)
 
     def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
         words = self.words(review)
@@ -144,6 +188,11 @@ class Desk:
                 self._protocol, self._version = review.protocol, version
                 self._words = words
                 self._texts.clear()
+
+    @contextmanager
+    def _improvement(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        at = self.improving = Opening(description)
+        yield at.tick
 
     @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
@@ -209,7 +258,9 @@ class Desk:
                 rows = [one.row for one in session.ahead(AHEAD)]
                 # The next record is put before the reviewer twice: first behind the present one, then as it.
                 self._texts = {row: self._texts.get(row) or as_read(self._records[row], self._words) for row in rows}
-                return Queue([InQueue(self._texts[row], session.tags(row)) for row in rows], self._state(), None)
+                queue = [InQueue(self._texts[row], session.tags(row)) for row in rows]
+                improving = None if self.improving is None else replace(self.improving)
+                return Queue(queue, self._state(), None, improving)
         except NotOpen:
             return Queue([], None, replace(self.opening or Opening()))
 
@@ -391,6 +442,7 @@ class Desks:
         self._desks: dict[tuple[str, str], Desk] = {}
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # to open a session
+        self._encoding = threading.Lock()  # to compute sentence embeddings
 
     def desk(self, review: Snapshot, reviewer: str, stage_name: str = "") -> Desk:
         """Return a reviewer's desk at a stage, the first when none is named, with the protocol in force (see `Desk.take_over`).
@@ -413,6 +465,7 @@ class Desks:
                     self._open_at,
                     self.highlights,
                     self._turn,
+                    self._encoding,
                 )
             desk = self._desks[key]
         desk.take_over(review)

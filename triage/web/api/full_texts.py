@@ -48,7 +48,8 @@ class Matching:
                 shutil.copyfileobj(content, copy, 1 << 20)
             front = apart.front(path)
         with self._lock:
-            if self._known is None or self._known.n_records != review.n_records:
+            now = review.n_records, review.live.corrections
+            if self._known is None or (self._known.n_records, self._known.corrections) != now:
                 self._known = Known(self._project)
             return match(self._known, name, front)
 

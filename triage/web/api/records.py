@@ -148,6 +148,7 @@ def search_results(
 
 Words = Annotated[str, Query(max_length=300)]
 Source = Annotated[str, Query(max_length=300, description="The database that the records came from.")]
+Years = Annotated[str, Query(max_length=20, description="Of publication: 2010, 2010-2015, -2015 or 2010-.")]
 TagName = Annotated[str, Query(max_length=200, description="A tag that you gave them.")]
 
 
@@ -193,7 +194,7 @@ def own_decisions(
     ]
     if not wanted.says_nothing:
         ids = set(found_records(review, wanted, desk.stage_name, desk.reviewer))
-        in_notes = wanted.words.casefold() if not (wanted.source or wanted.tag) else ""
+        in_notes = wanted.words.casefold() if not (wanted.source or wanted.tag or wanted.years) else ""
         mine = [e for e in mine if live.kept(e.about) in ids or (in_notes and in_notes in e.note.casefold())]
     return sorted(mine, key=lambda e: -e.seq)
 
@@ -210,10 +211,11 @@ def history(
     source: Source = "",
     tag: TagName = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    years: Years = "",
 ) -> dict[str, object]:
     """List the reviewer's own decisions that are in force, the newest first; `unread` are those on records not read."""
     desk = desk_of(request, review, who, stage)
-    mine = own_decisions(review, desk, label, reason, Wanted(q, source, tag))
+    mine = own_decisions(review, desk, label, reason, Wanted(q, source, tag, years))
     here = mine[(page - 1) * LISTED : page * LISTED]
     return {
         "total": len(mine),

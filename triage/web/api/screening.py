@@ -207,9 +207,9 @@ def queue(request: Request, review: Review, who: Screener, stage: StageName = ""
 
     `counts` says what is screened, found relevant, excluded unread and left by now, as far as the reviewer's own
     decisions and records that are done allow; `recall` what was certified so many decisions ago; `state` both in one
-    line. While the session is opened, `preparing` says how far it is. `suggestions` are those of machines; unless the
-    protocol says otherwise there are none before the reviewer has decided on the record. When `protocol_version`
-    changes, so may what `session` answers.
+    line. While the session is opened, `preparing` says how far it is; while words alone rank the records, `improving` says
+    how far their sentence embeddings are. `suggestions` are those of machines; unless the protocol says otherwise there
+    are none before the reviewer has decided on the record. When `protocol_version` changes, so may what `session` answers.
     """
     return queue_of(request, desk_of(request, review, who, stage), review, who)
 
@@ -236,6 +236,7 @@ def queue_of(request: Request, desk: Desk, review: Snapshot, who: Visitor) -> di
             "counts": None if state is None else {**as_json(state.counts), "left": state.counts.left},
             "recall": None if state is None else {"text": state.recall, "decisions_ago": state.decisions_ago},
             "preparing": found.preparing,
+            "improving": found.improving,
             "protocol_version": len(review.protocol_versions),
         }
     )

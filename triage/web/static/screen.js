@@ -128,6 +128,7 @@ async function follow(version) {
 function take(answer, entry = null) {
   follow(answer.protocol_version);
   if (answer.preparing) return prepare(answer.preparing);
+  tellImproving(answer.improving);
   // While something waits the server may have counted it already, and its answer be lost.
   if (!entry && !waiting().length) keep("counted", { counts: answer.counts, recall: answer.recall });
   showState();
@@ -171,12 +172,29 @@ async function refresh() {
   }
 }
 
+let asking = 0;
+
+/** Say how far what ranks better is, while words alone rank; ask again now and then, until it is there. */
+function tellImproving(improving) {
+  byId("improving").hidden = !improving;
+  clearTimeout(asking);
+  if (!improving) return;
+  const far = progressOf(improving);
+  byId("improving").textContent = `Ranked by words until the meaning of the abstracts is computed${far && `: ${far}`}.`;
+  asking = setTimeout(refresh, 3000);
+}
+
+/** How far long work is, in words. */
+function progressOf({ done, total, left }) {
+  return total ? [`${count(done)} of ${count(total)}`, left && `about ${left} left`].filter(Boolean).join(", ") : "";
+}
+
 function prepare({ what, done, total, left }) {
   if (current) return setTimeout(refresh, 400);  // it stays, and what is decided on it waits
   const bar = el("progress", { "aria-label": what, ...(total ? { max: total, value: done } : {}) });
   byId("controls").hidden = true;
   byId("record").replaceChildren(el("p", { id: "waiting" }, `${what} …`), bar,
-    total ? el("p", { class: "soft" }, [`${count(done)} of ${count(total)}`, left && `about ${left} left`].filter(Boolean).join(", ")) : "");
+    el("p", { class: "soft" }, progressOf({ done, total, left })));
   setTimeout(refresh, 400);
 }
 
