@@ -53,7 +53,7 @@ def test_an_owner_withdraws_access_and_gives_it_back(review, window):
         rita.get_by_label("Password").fill(PASSWORD)
         presses(rita, "Log in")
         rita.wait_for_selector("nav")
-        presses(olga, "Log out: rita")
+        presses(olga, "End sessions: rita")
         rita.goto("/history")
         assert "/login" in rita.url
         presses(olga, "Withdraw: olga")
