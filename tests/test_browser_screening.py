@@ -421,7 +421,7 @@ def test_two_people_screen_a_review_blind_to_the_conflict_list(review, window):
         assert project.stage().consensus.labels[1] is Label.EXCLUDE
         olga.goto("/people")
         assert faults(olga) == []
-        olga.get_by_role("button", name="Log out").click()
+        olga.get_by_role("button", name="Log out", exact=True).click()
         olga.wait_for_url("**/login")
         assert faults(olga) == []
         olga.goto("/history")

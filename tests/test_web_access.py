@@ -2,9 +2,11 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from web_helpers import (
+    NEEDS,
     OWNER,
     PASSWORD,
     PDF,
@@ -204,11 +206,11 @@ def test_log_in_sessions_end_and_attempts_are_limited(review, monkeypatch):
         app = team_app(project)
         with client(app, TEAM):
             olga = joined(app, "olga", Role.OWNER)
-            cookie = next(c for c in olga.cookies.jar if c.name == "__Host-triage")
+            cookie = next(c for c in olga.cookies.jar if c.name == app.state.access.cookie)
             assert cookie.secure and cookie.has_nonstandard_attr("HttpOnly")
             told = olga.post("/logout", data={"csrf": csrf(olga)["x-csrf-token"]})
             assert told.status_code == 303
-            olga.cookies.set("__Host-triage", cookie.value, domain="review.example.org")
+            olga.cookies.set(cookie.name, cookie.value, domain="review.example.org")
             assert olga.get("/api/session").status_code == 401  # the session ended, not its cookie alone
             stranger, clock = client(app, TEAM), Clock()
             app.state.access.attempts = Attempts(clock)
@@ -293,3 +295,11 @@ def test_a_session_ends_after_some_hours_alone_and_after_a_week_in_any_case(revi
             assert olga.get("/api/session").status_code == 401
             Later.by = timedelta(0)
             assert olga.get("/api/session").status_code == 401  # it has ended for good
+
+
+def test_the_page_on_security_counts_the_routes_that_are_tried():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
+    strangers = sum(needs is None for needs in NEEDS.values())
+    assert f"has {len(NEEDS)} addresses" in text and f"| the {len(NEEDS) - strangers} others, by each of the 3" in text
+    assert f"| each of the {len(NEEDS)}, by a stranger | {strangers} answer" in text
+    assert f"| each of the {len(NEEDS) - strangers} with a token to `read`" in text

@@ -12,7 +12,7 @@ from . import agreement as coefficients
 from .as_json import INLINE, OMIT_NONE
 from .errors import InputError, checked_share
 from .log import Event, Label, Stage, independent, visible
-from .project import Project, Role, Snapshot
+from .project import Project, Snapshot
 from .wording import plural, printable
 
 
@@ -101,7 +101,9 @@ class TeamAgreement:
     after_discussion: Agreeing | None = field(default=None)
 
 
-def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> Conflicts:
+def conflicts(
+    review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None, settles: bool = False
+) -> Conflicts:
     """Return the records whose reviewers disagree.
 
     Parameters
@@ -112,9 +114,11 @@ def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | 
     viewer : str, optional
         Who asks: a reviewer sees the conflicts of records that they have judged too, and no decision before
         all that the protocol asks for are there; everything when left out.
+    settles : bool
+        Whether they may settle conflicts, and so see those of records that they have not judged.
     """
     stage = review.stage(stage_name)
-    seen = _decisions(review, stage, viewer)
+    seen = _decisions(review, stage, viewer, settles)
     agreed = stage.consensus
 
     def listed(record_ids: Sequence[int]) -> list[Conflict]:
@@ -138,13 +142,15 @@ def conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | 
     )
 
 
-def open_conflicts(review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None) -> int | None:
+def open_conflicts(
+    review: Snapshot, stage_name: str | None = None, *, viewer: str | None = None, settles: bool = False
+) -> int | None:
     """Return how many conflicts `conflicts` lists as open; None where there can be none, as only one person judges."""
     reviewers = {who for _, _, who in review.live.decisions}
     if review.protocol.reviewers_per_record == 1 and len(reviewers) < 2:
         return None
     stage = review.stage(stage_name)
-    return int((stage.rows_of(_open(stage, _decisions(review, stage, viewer))) >= 0).sum())
+    return int((stage.rows_of(_open(stage, _decisions(review, stage, viewer, settles))) >= 0).sum())
 
 
 def _open(stage: Stage, seen: Mapping[int, Sequence[Event]]) -> list[int]:
@@ -152,16 +158,11 @@ def _open(stage: Stage, seen: Mapping[int, Sequence[Event]]) -> list[int]:
     return sorted(r for r in stage.consensus.conflicts & seen.keys() if len({e.label for e in seen[r]}) > 1)
 
 
-def _decisions(review: Snapshot, stage: Stage, viewer: str | None) -> dict[int, list[Event]]:
+def _decisions(review: Snapshot, stage: Stage, viewer: str | None, settles: bool) -> dict[int, list[Event]]:
     if viewer is None:
         return visible(stage.live, stage.name, "", reviewers_per_record=1)
-    person = review.person(viewer)
     return visible(
-        stage.live,
-        stage.name,
-        viewer,
-        reviewers_per_record=review.protocol.reviewers_per_record,
-        settles=person is not None and person.role is not Role.REVIEWER,
+        stage.live, stage.name, viewer, reviewers_per_record=review.protocol.reviewers_per_record, settles=settles
     )
 
 

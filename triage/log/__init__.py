@@ -1,7 +1,7 @@
 """The append-only log of a review, what is current in it, and what the mathematics may see of it."""
 
 from .batches import Batch, Exclusion, batches, exclusions
-from .events import Event, Kind, Origin
+from .events import Event, Kind, Origin, taken_back
 from .history import ChosenAhead, Counts, History, PastDraws, Shown
 from .labels import Label, label_of, without_quotes
 from .stage import Stage, stage_of
@@ -49,6 +49,7 @@ __all__ = [
     "label_of",
     "seen_by",
     "stage_of",
+    "taken_back",
     "independent",
     "visible",
     "without_quotes",

@@ -94,3 +94,14 @@ class Event:
         if self.pool_size is None:
             raise ValueError(f"event {self.seq}, {self.kind}, has no pool size")
         return self.pool_size
+
+
+def taken_back(event: Event, reviewer: str) -> dict[str, object]:
+    """Return the fields of an event that undoes another."""
+    return {
+        "kind": Kind.UNDO,
+        "stage": event.stage,
+        "record_id": event.record_id,
+        "reviewer": reviewer,
+        "undoes": event.seq,
+    }

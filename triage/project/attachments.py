@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, func, insert, select
 
 from ..errors import InputError
-from ..log import Event, Kind
+from ..log import Event, Kind, taken_back
 from .database import PAGE, Database, pages
 from .location import File
-from .log import taken_back
 from .reading import Reader
 from .schema import attachments as _attachments, records as _records
 

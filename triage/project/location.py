@@ -114,7 +114,8 @@ class File:
                     left.unlink()
         place = File(self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}.new"))
         try:
-            os.close(os.open(place.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            # For its owner alone: it holds the hashes of passwords.
+            os.close(os.open(place.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as error:
             raise InputError(f"{self} cannot be made ({error.strerror}); choose another place.") from error
         return place

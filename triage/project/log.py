@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, insert, select
 
 from ..errors import InputError
-from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, exclusions, folded_name
+from ..log import CurrentState, Event, Kind, Label, Origin, batches, consensus, exclusions, folded_name, taken_back
 from ..log.stage import Stage
 from .database import Database, storable
 from .people import Role, checked_name, names_of_people
@@ -692,17 +692,6 @@ def commitment(seed: int, permutation: np.ndarray) -> str:
         Record ids in the order of the draws; they enter as 64-bit little-endian numbers.
     """
     return hashlib.sha256(f"{seed}:".encode() + permutation.astype("<i8").tobytes()).hexdigest()
-
-
-def taken_back(event: Event, reviewer: str) -> dict[str, object]:
-    """Return the fields of an event that undoes another."""
-    return {
-        "kind": Kind.UNDO,
-        "stage": event.stage,
-        "record_id": event.record_id,
-        "reviewer": reviewer,
-        "undoes": event.seq,
-    }
 
 
 def _retagged(

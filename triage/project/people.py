@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from ..errors import InputError
+from ..log import taken_back
 from .database import Database, next_id, now, storable
 from .schema import (
     access_log as _access_log,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .reading import Reader
 
 
-_MOST_NOTED = 1_000  # characters of each field of the access log: anybody can try to log in by any name
+_MOST_NOTED = 200  # characters of each field of the access log: anybody can try to log in by any name
 
 
 class Role(StrEnum):
@@ -175,8 +176,10 @@ class People:
             ).one_or_none()
         return None if row is None else _to_person(row)
 
-    def access_log(self) -> list[AccessEvent]:
-        """Return who came in or tried to, and what was done about access, in its order."""
+    def access_log(self, since: int = 0, most: int | None = None, *, newest_first: bool = False) -> list[AccessEvent]:
+        """Return who came in or tried to, and what was done about access, after line `since`."""
+        seq = _access_log.c.seq
+        query = select(_access_log).where(seq > since).order_by(seq.desc() if newest_first else seq).limit(most)
         with self._database.read() as connection:
             return [
                 AccessEvent(
@@ -188,7 +191,7 @@ class People:
                     row.address,
                     row.note,
                 )
-                for row in connection.execute(select(_access_log).order_by(_access_log.c.seq))
+                for row in connection.execute(query)
             ]
 
     def note(self, kind: AccessKind, by: By, *, about: str = "", note: str = "") -> None:
@@ -226,6 +229,8 @@ class People:
     def withdraw(self, name: str, *, by: By = NOBODY) -> None:
         """Let a person in no more: their sessions end, their tokens and invitations are void; their decisions stay.
 
+        What is assigned to them and that they have not judged is free for others.
+
         Raises
         ------
         InputError
@@ -234,7 +239,7 @@ class People:
         with self._database.write() as connection:
             person = _known(connection, name)
             if person.withdrawn_at is None:
-                _shut_out(connection, person, {"withdrawn_at": now()})
+                self._shut_out(connection, person, {"withdrawn_at": now()}, by)
                 _noted(connection, AccessKind.WITHDRAWN, by, name)
 
     def give_back(self, name: str, *, by: By = NOBODY) -> None:
@@ -253,14 +258,33 @@ class People:
     def remove(self, name: str, *, by: By = NOBODY) -> None:
         """Take a person off the list; only a new invitation lets them in again. Their decisions stay, under their name.
 
+        Otherwise as `withdraw`.
+
         Raises
         ------
         InputError
             When there is no such person, or the review would be left without an owner.
         """
         with self._database.write() as connection:
-            _shut_out(connection, _known(connection, name), {"removed_at": now(), "password_hash": None})
+            values = {"removed_at": now(), "password_hash": None, "totp_secret": None}
+            self._shut_out(connection, _known(connection, name), values, by)
             _noted(connection, AccessKind.REMOVED, by, name)
+
+    def _shut_out(self, connection: Connection, person: Person, values: Mapping[str, object], by: By) -> None:
+        _changed(connection, person.name, values)
+        _check_owners(connection, person)
+        _end_sessions(connection, _web_sessions.c.person == person.name)
+        _revoke_tokens(connection, person.name)
+        _cancel_invitations(connection, person.name)
+        live = self._reader.live()
+        judged = {(stage, live.kept(record_id)) for stage, record_id, who in live.decisions if who == person.name}
+        left = (
+            event
+            for (stage, record_id), given in live.assigned.items()
+            for event in given
+            if event.reason == person.name and (stage, live.kept(record_id)) not in judged
+        )
+        self._reader.append(connection, [taken_back(event, by.name) for event in left])
 
     def end_sessions(self, name: str, *, by: By = NOBODY) -> None:
         """Log a person out of every browser.
@@ -297,13 +321,14 @@ class People:
             When there is no such person.
         """
         with self._database.write() as connection:
+            _known(connection, name)
             _changed(connection, name, {"password_hash": text})
             _end_sessions(connection, _web_sessions.c.person == name)
             _revoke_tokens(connection, name)
             _noted(connection, AccessKind.PASSWORD, by, name)
 
-    def set_second_factor(self, name: str, secret: str | None, *, by: By = NOBODY) -> None:
-        """Keep the secret of a person's second factor; None for none.
+    def set_second_factor(self, name: str, secret: str | None, *, step: int | None = None, by: By = NOBODY) -> None:
+        """Keep the secret of a person's second factor, None for none; `step` is of the code that proved it, now used.
 
         Raises
         ------
@@ -311,7 +336,8 @@ class People:
             When there is no such person.
         """
         with self._database.write() as connection:
-            _changed(connection, name, {"totp_secret": secret, "totp_used": None})
+            _known(connection, name)
+            _changed(connection, name, {"totp_secret": secret, "totp_used": step})
             _noted(connection, AccessKind.SECOND_FACTOR, by, name, "set up" if secret else "taken away")
 
     def use_second_factor(self, name: str, step: int) -> bool:
@@ -381,21 +407,41 @@ class People:
             if row is None or not _to_invitation(row).open:
                 raise InputError("This invitation was used or has expired; ask for a new one.")
             connection.execute(update(_invitations).where(here).values(used_at=now()))
-            _noted(connection, AccessKind.JOINED, By(row.name, address), row.name)
             there = connection.execute(select(_people).where(_people.c.name == row.name)).one_or_none()
+            lost = "the second factor is taken away" if there is not None and there.totp_secret else ""
+            _noted(connection, AccessKind.JOINED, By(row.name, address), row.name, lost)
             if there is None:
                 return _insert_person(connection, row.name, row.role, password_hash)
             values = {"password_hash": password_hash, "withdrawn_at": None, "removed_at": None, "totp_secret": None}
             if there.removed_at is not None:  # a new beginning, in the role of the invitation
                 values["role"] = row.role
             _changed(connection, row.name, values)
+            # Until now the old password let in, and made tokens.
             _end_sessions(connection, _web_sessions.c.person == row.name)
+            _revoke_tokens(connection, row.name)
             return _known(connection, row.name)
 
-    def start_session(self, person: str, *, address: str = "") -> str:
-        """Log a person in and return the session's token, of which only a hash is kept."""
+    def start_session(self, person: str, *, address: str = "", seen: Person | None = None) -> str:
+        """Log a person in and return the session's token, of which only a hash is kept.
+
+        Parameters
+        ----------
+        person : str
+        address : str
+            From where.
+        seen : Person, optional
+            The person as they were when the password was looked at.
+
+        Raises
+        ------
+        InputError
+            When there is no such person, their access is withdrawn, or the password has changed since it was looked at.
+        """
         token = _new_token()
         with self._database.write() as connection:
+            there = _let_in(connection, person)
+            if seen is not None and (there.password_hash, there.totp_secret) != (seen.password_hash, seen.totp_secret):
+                raise InputError(f"The way in of {person} has changed at this moment; log in again.")
             connection.execute(
                 insert(_web_sessions).values(
                     token_hash=_token_hash(token), person=person, created_at=now(), last_seen=now(), ended_at=None
@@ -408,7 +454,9 @@ class People:
         """Return the session of a token, ended or not, or None."""
         with self._database.read() as connection:
             row = connection.execute(
-                select(_web_sessions, _people).join(_people).where(_web_sessions.c.token_hash == _token_hash(token))
+                select(_web_sessions, _people)
+                .join(_people)
+                .where(_web_sessions.c.token_hash == _token_hash(token), _people.c.removed_at.is_(None))
             ).one_or_none()
         if row is None:
             return None
@@ -448,12 +496,13 @@ class People:
         Raises
         ------
         InputError
-            When the name or the scope is wrong, or the person has a token of that name.
+            When the name or the scope is wrong, the person may not come in, or has a token of that name.
         """
         name, token = checked_name(name), _new_token()
         if scope not in list(Scope):
             raise InputError(f"{str(scope)!r} is not a scope; the scopes are: {', '.join(Scope)}.")
         with self._database.write() as connection:
+            _let_in(connection, person)
             same = select(_api_tokens.c.name).where(_api_tokens.c.person == person, _api_tokens.c.name == name)
             if connection.execute(same).first() is not None:
                 raise InputError(f"{person} has or had a token named {name!r}; choose another name.")
@@ -481,9 +530,9 @@ class People:
 
     def api_token(self, token: str) -> ApiToken | None:
         """Return what is known of a token, revoked or not, or None."""
-        query = select(_api_tokens, _people).join(_people).where(_api_tokens.c.token_hash == _token_hash(token))
+        query = select(_api_tokens, _people).join(_people).where(_people.c.removed_at.is_(None))
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query.where(_api_tokens.c.token_hash == _token_hash(token))).one_or_none()
         return None if row is None else _to_api_token(row)
 
     def revoke_api_token(self, person: str, name: str, *, by: By = NOBODY) -> None:
@@ -570,12 +619,11 @@ def _known(connection: Connection, name: str) -> Person:
     return _to_person(row)
 
 
-def _shut_out(connection: Connection, person: Person, values: Mapping[str, object]) -> None:
-    _changed(connection, person.name, values)
-    _check_owners(connection, person)
-    _end_sessions(connection, _web_sessions.c.person == person.name)
-    _revoke_tokens(connection, person.name)
-    _cancel_invitations(connection, person.name)
+def _let_in(connection: Connection, name: str) -> Person:
+    person = _known(connection, name)
+    if person.withdrawn_at is not None:
+        raise InputError(f"The access of {name} is withdrawn; an owner can give it back.")
+    return person
 
 
 def _check_owners(connection: Connection, before: Person) -> None:

@@ -6,8 +6,9 @@ put text into a page as text, and the content policy lets nothing run that does 
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import logging.handlers
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -93,8 +94,7 @@ def make_app(
     app.state.measures = measures
     app.state.matching = Matching(project)
     app.state.studies = intake.StudiesBeside()
-    # By which a browser keeps apart what it holds of several reviews under one address.
-    app.state.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
+    app.state.key = access.key
     app.include_router(api.router)
     app.include_router(pages.router)
     app.include_router(people_pages.router)
@@ -226,7 +226,7 @@ def serve(
         raise InputError("--no-token needs a review: the page where any can be opened is only for who has the address.")
     here = f"[{host}]" if ":" in host else host
     base = public or f"http{'s' if certificate else ''}://{here}:{port}"
-    entrance = Entrance(base, f"{door.cookie}-{port}", say) if with_token and not door.login else None
+    entrance = Entrance(base, f"{door.cookie}-entrance", say) if with_token and not door.login else None
 
     measures = Measures()
 
@@ -247,19 +247,8 @@ def serve(
             address = entrance.address if entrance is not None else f"{base}/"
             what = "The review is" if project is not None else "Make or open a review"
             say(f"{what} at {address} (Ctrl-C ends this; every decision is kept).")
-            if door.login and project is not None and not project.people.all():
-                invited = next((one for one in project.people.invitations() if one.open), None)
-                if invited is None:
-                    link = front.invite(reviewer, Role.OWNER, base)
-                    say(
-                        f"Nobody can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n"
-                        f"  {link}"
-                    )
-                else:
-                    say(
-                        f"Nobody can log in yet but {invited.name}, whose invitation is open until "
-                        f"{invited.expires_at:%Y-%m-%d %H:%M} UTC; `triage invite` makes another in its place."
-                    )
+            if door.login and project is not None:
+                _invite_an_owner(project, front, reviewer, base, say)
             if door.login and not door.secure:
                 say(
                     "Without TLS anybody in between can read everything: give --certificate and --key, or put a proxy in "
@@ -272,6 +261,24 @@ def serve(
         front.close()
 
 
+def _invite_an_owner(project: Project, front: Front, reviewer: str, base: str, say: Callable[[str], None]) -> None:
+    """Print the first owner's invitation, where there is no owner and none was invited."""
+    people = project.people.all()
+    if any(one.role is Role.OWNER for one in people):
+        return
+    invited = next((one for one in project.people.invitations() if one.open and one.role is Role.OWNER), None)
+    if invited is not None:
+        say(
+            f"No owner can log in yet but {invited.name}, whose invitation is open until "
+            f"{invited.expires_at:%Y-%m-%d %H:%M} UTC; `triage invite` makes another in its place."
+        )
+    elif any(one.name.casefold() == reviewer.casefold() for one in people):
+        say(f"Nobody is an owner yet; `triage people {project.path} --role NAME=owner` makes somebody one.")
+    else:
+        link = front.invite(reviewer, Role.OWNER, base)
+        say(f"No owner can log in yet. Open this to become {reviewer}, its owner; it works once, for a week:\n  {link}")
+
+
 @contextmanager
 def _access_written(path: Path | None) -> Iterator[None]:
     """Write a line to a file for each log-in, and each that fails, in the form that docs/server.md gives fail2ban."""
@@ -279,7 +286,8 @@ def _access_written(path: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))  # it names people and addresses
+        handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")  # it may be put aside meanwhile
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); name another file by --access-log.") from error
     handler.setFormatter(logging.Formatter("%(asctime)s triage[%(process)d]: %(message)s", "%Y-%m-%d %H:%M:%S"))
@@ -291,6 +299,7 @@ def _access_written(path: Path | None) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.propagate = True
         handler.close()
 
 

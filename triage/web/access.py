@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import logging
 import re
 import secrets
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse
 from ..errors import InputError
 from ..project import NOBODY, AccessKind, By, Person, Project, Role, Scope, Snapshot
 from .gate import SAFE, ServerOrigin
-from .limits import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, Attempts, Limit, Refused, network_of, too_many
+from .limits import PER_ADDRESS, PER_NAME, PER_NAME_AND_ADDRESS, Attempts, Limit, Ration, Refused, network_of, too_many
 
 LEAST_PASSWORD = 12  # characters
 MOST_PASSWORD = 1_000  # a longer one would only cost time to hash
@@ -35,8 +36,11 @@ _AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads ar
 _RANKS = list(Role)
 _LEAST_GUESSES = 1e8
 _LOOKED_AT = 72  # characters of a password of which it is told how easy they are to guess: it takes long for more
-_SHOWS_RECORDS = ("/api/queue",)  # asked for, it puts records before the reviewer
+_NOTED_AN_HOUR = 1_000  # log-ins that failed, in the access log: who tries on and on must not fill the disk
+_MOST_KNOWN = 100  # characters of a name that are counted, and written to a file: no person's is longer
+_NO_SECRET = "A" * 32  # looked at where there is none
 _log = logging.getLogger("triage.access")  # what `triage serve --access-log` writes
+_log.addHandler(logging.NullHandler())  # without that option the terminal is not told
 
 
 class Entrance(Protocol):
@@ -61,6 +65,8 @@ class Visitor:
         The token of the session; empty where nobody logs in.
     address : str
         Where the request came from.
+    reads_only : bool
+        Whether it is a program whose token changes nothing, and has no record put before its person.
     """
 
     name: str
@@ -68,6 +74,7 @@ class Visitor:
     csrf: str
     session: str = ""
     address: str = ""
+    reads_only: bool = False
 
     @property
     def by(self) -> By:
@@ -102,6 +109,10 @@ class Access:
         self.door = door
         self.entrance = entrance
         self.attempts = Attempts()
+        self.failures = Ration(_NOTED_AN_HOUR)
+        # By which a browser keeps apart what it holds of several reviews under one address.
+        self.key = hashlib.sha256(str(project.path).encode("utf-8")).hexdigest()[:12]
+        self.cookie = f"{door.cookie}-{self.key}"
         self._only_user = only_user
         self._secret = secrets.token_bytes(32)
         self._hasher = PasswordHasher()
@@ -123,15 +134,19 @@ class Access:
             known = self.project.people.api_token(token.strip()) if scheme.lower() == "bearer" else None
             if known is None or not known.in_use or known.person.withdrawn_at is not None:
                 raise Refused(401, "This token is not known, was revoked, or has expired.")
-            if known.scope is Scope.READ and (request.method not in SAFE or request.url.path in _SHOWS_RECORDS):
-                raise Refused(403, "This token only reads; make one whose scope is screen or owner.")
+            if not request.scope["path"].startswith("/api/"):
+                # On the pages who has it could invite somebody, who would still be there once it is revoked.
+                raise Refused(403, "A token is for the addresses under /api/; the pages are for people who log in.")
+            reads_only = known.scope is Scope.READ
+            if reads_only and request.method not in SAFE:
+                raise _only_reads()
             role = Role.REVIEWER if known.scope is Scope.SCREEN else known.person.role
-            return Visitor(known.person.name, role, "", address=address_of(request))
+            return Visitor(known.person.name, role, "", address=address_of(request), reads_only=reads_only)
         if not self.must_log_in(review_of(request)):
             if self.entrance is not None and not self.entrance.knows(request):
                 return None
             return Visitor(self._only_user, Role.OWNER, self.csrf("only user"), address=address_of(request))
-        token = request.cookies.get(self.door.cookie, "")
+        token = request.cookies.get(self.cookie, "")
         session = self.project.people.session(token) if token else None
         if session is None or session.ended_at is not None or session.person.withdrawn_at is not None:
             return None
@@ -213,7 +228,7 @@ class Access:
             When the name, the password or the code is wrong, too many attempts failed, or the person's access was
             withdrawn.
         """
-        person, folded = self.project.people.named(name), name.casefold()
+        person, folded = self.project.people.named(name), name.casefold()[:_MOST_KNOWN]
         counted: dict[tuple[str, ...], Limit]
         if person is not None and self._is_device_of(person, device):
             counted = {("device", folded, device): PER_NAME_AND_ADDRESS}
@@ -226,37 +241,68 @@ class Access:
             }
         wrong = "The name, the password or the code is wrong." if code else "The name or the password is wrong."
 
+        secret = (person.totp_secret if person is not None else None) or _NO_SECRET
+
         def is_right() -> bool:
-            # The code is not looked at, and so not used up, before the password is right.
-            return self.is_password(person, password) and person is not None and self._is_code(person, code)
+            # Both are looked at in any case: how long it takes does not tell which of them was wrong.
+            right, step = self.is_password(person, password), step_of(secret, code)
+            return right and person is not None and self._uses(person, step)
 
         try:
             self.check(counted, is_right, wrong, 401)
         except Refused as refused:
             if refused.status == 401:
-                self.project.people.note(AccessKind.FAILED, By(name, address))
-                _log.warning("failed log-in for %r from %s", name[:200], address)
+                self.note_failure(By(name, address))
             raise
         if person is None:  # nobody's password is right
             raise Refused(401, wrong)
         if person.withdrawn_at is not None:
+            self.note_failure(By(name, address), "the access is withdrawn")
             raise Refused(403, "Your access to this review was withdrawn; ask one of its owners.")
+        session = self.project.people.start_session(person.name, address=address, seen=person)
         _log.info("log-in of %r from %s", person.name, address)
-        return self.project.people.start_session(person.name, address=address), self.device_of(person)
+        return session, self.device_of(person)
 
-    def _is_code(self, person: Person, code: str) -> bool:
-        return person.totp_secret is None or self.uses_code(person, person.totp_secret, code)
+    def note_failure(self, by: By, note: str = "") -> None:
+        """Write into the access log that somebody did not get in; so many an hour, and then how many more there were."""
+        _log.warning("failed log-in for %r from %s", by.name[:_MOST_KNOWN], by.address or "an unknown address")
+        more = self.failures.take()
+        if more is not None:
+            notes = [note, f"and {more:,} before it that are not listed" if more else ""]
+            by = By(by.name[:_MOST_KNOWN], by.address)
+            self.project.people.note(AccessKind.FAILED, by, note="; ".join(one for one in notes if one))
 
-    def uses_code(self, person: Person, secret: str, code: str) -> bool:
-        """Tell whether a code is the second factor's of now, or of the half minute before or after; it works once."""
-        import pyotp
+    def confirm(self, who: Visitor, password: str, code: str | None = None) -> Person:
+        """Return the person who is logged in, if the password is theirs, and so is the code, where one is asked for.
 
-        totp, digits = pyotp.TOTP(secret), "".join(code.split())
-        now = totp.timecode(datetime.now(UTC))
-        for step in (now - 1, now, now + 1):
-            if hmac.compare_digest(totp.generate_otp(step).encode(), digits.encode("utf-8", "replace")):
-                return self.project.people.use_second_factor(person.name, step)
-        return False
+        Raises
+        ------
+        Refused
+            When they are not, or too many were tried. They are counted apart from the log-in: who is in is not slowed by
+            who tries to get in.
+        """
+        person = self.project.people.named(who.name)
+        wrong = "The present password is another." if code is None else "The present password or the code is another."
+
+        def is_right() -> bool:
+            if not self.is_password(person, password) or person is None:
+                return False
+            return code is None or self._uses(person, step_of(person.totp_secret or _NO_SECRET, code))
+
+        try:
+            self.check({("session", who.name): PER_NAME_AND_ADDRESS}, is_right, wrong, 422)
+        except Refused as refused:
+            if refused.status == 422:
+                self.note_failure(who.by, "on the page Account")
+            raise
+        if person is None:
+            raise Refused(403, "This needs a person who has logged in.")
+        return person
+
+    def _uses(self, person: Person, step: int | None) -> bool:
+        if person.totp_secret is None:
+            return True
+        return step is not None and self.project.people.use_second_factor(person.name, step)
 
     def check(
         self, counted: Mapping[tuple[str, ...], Limit], is_right: Callable[[], bool], wrong: str, status: int
@@ -296,8 +342,20 @@ class Access:
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a request came from, as far as the server knows it."""
-    return request.client.host if request.client else ""
+    """Return the address that a request came from, as far as the server knows it; "" where it is no address.
+
+    A proxy's header may name anything, and what is written to a file is read by programs.
+    """
+    try:
+        known = ipaddress.ip_address((request.client.host if request.client else "").partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = known.ipv4_mapped if isinstance(known, ipaddress.IPv6Address) else None
+    return str(known if mapped is None else mapped)
+
+
+def _only_reads() -> Refused:
+    return Refused(403, "This token only reads; make one whose scope is screen or owner.")
 
 
 def _easy_to_guess(password: str, name: str) -> str:
@@ -308,6 +366,16 @@ def _easy_to_guess(password: str, name: str) -> str:
     if found["guesses"] >= _LEAST_GUESSES:
         return ""
     return str(found["feedback"]["warning"]) or "It is made of few common parts."
+
+
+def step_of(secret: str, code: str) -> int | None:
+    """Return the half minute that a code of a second factor is of: the present one, or the one before or after."""
+    import pyotp
+
+    totp, given = pyotp.TOTP(secret), "".join(code.split()).encode("utf-8", "replace")
+    now = totp.timecode(datetime.now(UTC))
+    found = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(totp.generate_otp(step).encode(), given)]
+    return found[0] if found else None
 
 
 def new_secret() -> str:
@@ -345,6 +413,14 @@ def visitor(request: Request) -> Visitor:
         raise Refused(401, "Log in first.", code="login")
     if request.method not in SAFE and found.csrf:
         access.check_csrf(request.headers.get("x-csrf-token", ""), found.csrf)
+    return found
+
+
+def screener(request: Request) -> Visitor:
+    """Return who is asking for a record to be put before them, and refuse a token that only reads."""
+    found = visitor(request)
+    if found.reads_only:
+        raise _only_reads()
     return found
 
 

@@ -63,11 +63,14 @@ class ServerOrigin:
     login : bool
     secure : bool
         Whether visitors come over TLS: then cookies go nowhere else.
+    port : int
+        Where it listens.
     """
 
     hosts: frozenset[str]
     login: bool
     secure: bool
+    port: int
 
     @classmethod
     def of(cls, host: str, port: int, *, tls: bool, public: str = "") -> ServerOrigin:
@@ -106,17 +109,15 @@ class ServerOrigin:
                 f"{host} means every address of this machine; say with --public which one the page is reached at, "
                 f"such as --public http://192.168.1.20:{port}."
             )
-        return cls(frozenset(hosts), not local or bool(public), secure)
+        return cls(frozenset(hosts), not local or bool(public), secure, port)
 
     @property
     def cookie(self) -> str:
-        """The name of the session's cookie; the prefix makes a browser keep it to this host and to TLS."""
-        return "__Host-triage" if self.secure else "triage"
+        """What the names of cookies begin with: a browser gives those of a host to every port of it.
 
-    @property
-    def device_cookie(self) -> str:
-        """The name of the cookie by which a browser is known that somebody has logged in with."""
-        return f"{self.cookie}-device"
+        The prefix makes it keep them to this host and to TLS.
+        """
+        return f"{'__Host-' if self.secure else ''}triage-{self.port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -41,7 +41,7 @@ class Limit:
 
 
 PER_NAME_AND_ADDRESS = Limit(5, 15 * 60)  # under one name, from one address or one browser
-PER_ADDRESS = Limit(30, 15 * 60)  # from one address
+PER_ADDRESS = Limit(30, 60)  # from one address, which may be that of a whole office: it is slowed, not locked
 # Anybody can spend the attempts of any name: it is slowed, not locked, and not at all in a browser of the person's own.
 PER_NAME = Limit(50, 60)
 
@@ -106,6 +106,40 @@ def network_of(address: str) -> str:
         known = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if known.version == 6 and known.ipv4_mapped is not None:  # as a socket for both calls an address of version 4
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    # Where both are listened on, all of IPv4 is one network of IPv6.
+    mapped = known.ipv4_mapped
+    return str(ipaddress.ip_network((known, 64), strict=False)) if mapped is None else str(mapped)
+
+
+class Ration:
+    """Lets so much of something through in an hour, and counts the rest.
+
+    Parameters
+    ----------
+    an_hour : int
+        So much at once, too, after an hour without any.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, an_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._an_hour = an_hour
+        self._clock = clock
+        self._left, self._at = float(an_hour), clock()
+        self._kept_back = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> int | None:
+        """Return how many were kept back since the last that was let through; None where this one is kept back, too."""
+        with self._lock:
+            now = self._clock()
+            self._left = min(self._an_hour, self._left + (now - self._at) * self._an_hour / 3600)
+            self._at = now
+            if self._left < 1:
+                self._kept_back += 1
+                return None
+            self._left -= 1
+            kept_back, self._kept_back = self._kept_back, 0
+            return kept_back

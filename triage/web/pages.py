@@ -63,6 +63,7 @@ from .api.team import (
     ask_for_second_look,
     assign,
     batches_of,
+    conflicts_of,
     second_look as second_look_of,
     take_assignments_back,
     take_batch_back,
@@ -155,7 +156,9 @@ def page(
 
 
 def _open_conflicts(review: Snapshot, who: Visitor, stage_name: str) -> int | None:
-    return team.open_conflicts(review, stage_name or None, viewer=viewer_of(review, who))
+    return team.open_conflicts(
+        review, stage_name or None, viewer=viewer_of(review, who), settles=who.may(Role.ADJUDICATOR)
+    )
 
 
 def alone(template: str, facts: Mapping[str, object], code: int = 200) -> HTMLResponse:
@@ -344,7 +347,8 @@ def names_of(review: Snapshot) -> list[str]:
     """Return whom records can be assigned to: who has an account, and who has worked on the review or has some."""
     worked = {e.reviewer for e in review.events if e.kind in (Kind.SHOWN, Kind.DECISION)}
     given = {e.reason for to in review.live.assigned.values() for e in to}
-    return sorted({*(person.name for person in review.people), *worked, *given}, key=str.casefold)
+    withdrawn = {person.name for person in review.people if person.withdrawn_at is not None}
+    return sorted({*(person.name for person in review.people), *worked, *given} - withdrawn, key=str.casefold)
 
 
 def _people_of(to: Sequence[str], others: str) -> list[str]:
@@ -549,7 +553,7 @@ def stop_taken_back(request: Request, review: Review, who: PostedByOwner, stage:
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> HTMLResponse:
     """Show where reviewers disagree, with all reasons in view, and let who may settle it."""
     now = review.asked(stage or None)
-    found = team.conflicts(review, now.name, viewer=viewer_of(review, who))
+    found = conflicts_of(review, now.name, who)
     ids = [one.record_id for one in found.conflicts]
     words = desk_of(request, review, who, now.name).words(review)
     agreeing = team.agreement(review, now.name) if who.may(Role.ADJUDICATOR) else None

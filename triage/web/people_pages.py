@@ -13,13 +13,23 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from ..assigning import assigned
 from ..errors import InputError
 from ..project import Role, Scope
-from .access import INVITATION_DAYS, LEAST_PASSWORD, Visitor, address_of, code_address, is_secret, new_secret, review_of
+from .access import (
+    INVITATION_DAYS,
+    LEAST_PASSWORD,
+    Access,
+    Visitor,
+    address_of,
+    code_address,
+    is_secret,
+    new_secret,
+    review_of,
+    step_of,
+)
 from .api.common import project_of
-from .limits import PER_NAME_AND_ADDRESS, Limit, Refused, too_many
+from .limits import PER_NAME_AND_ADDRESS, Refused, network_of, too_many
 from .pages import Anyone, Owner, Posted, PostedByOwner, Review, StageName, Text, access_of, message, names_of, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-_VISIT = "triage-visit"
 _DEVICE_SECONDS = 180 * 24 * 3600  # for which a browser is known by an earlier log-in
 _LINES_OF_ACCESS = 50  # of the access log, that the page shows
 
@@ -40,16 +50,26 @@ def _log_in_page(request: Request, then: str, name: str = "", refused: str = "",
 def _to_a_stranger(request: Request, template: str, facts: Mapping[str, object], code: int) -> HTMLResponse:
     """Fill a template with a form for somebody without a session; a cookie ties the form to their browser."""
     access = access_of(request)
-    visit = request.cookies.get(_VISIT, "") or secrets.token_urlsafe(16)
+    visit = request.cookies.get(_visit(access), "") or secrets.token_urlsafe(16)
     response = page(request, template, None, {**facts, "csrf": access.csrf(f"visit {visit}")}, code)
-    response.set_cookie(_VISIT, visit, path="/", httponly=True, secure=access.door.secure, samesite="strict")
+    response.set_cookie(_visit(access), visit, path="/", httponly=True, secure=access.door.secure, samesite="strict")
     return response
+
+
+def _visit(access: Access) -> str:
+    return f"{access.cookie}-visit"
+
+
+def _device(access: Access) -> str:
+    """Return the name of the cookie by which a browser is known that somebody has logged in with."""
+    return f"{access.cookie}-device"
 
 
 def by_a_stranger(request: Request, csrf: Annotated[str, Form(max_length=200)] = "") -> None:
     """Refuse a form that did not come from a page that was made for this browser."""
-    visit = request.cookies.get(_VISIT, "")
-    access_of(request).check_csrf(csrf, access_of(request).csrf(f"visit {visit}") if visit else secrets.token_hex())
+    access = access_of(request)
+    visit = request.cookies.get(_visit(access), "")
+    access.check_csrf(csrf, access.csrf(f"visit {visit}") if visit else secrets.token_hex())
 
 
 def _inside(then: str) -> str:
@@ -58,17 +78,12 @@ def _inside(then: str) -> str:
 
 
 def _with_session(request: Request, token: str, device: str, then: str = "/") -> Response:
-    door = access_of(request).door
+    access = access_of(request)
+    secure = access.door.secure
     response = RedirectResponse(_inside(then), 303)
-    response.set_cookie(door.cookie, token, path="/", httponly=True, secure=door.secure, samesite="strict")
+    response.set_cookie(access.cookie, token, path="/", httponly=True, secure=secure, samesite="strict")
     response.set_cookie(
-        door.device_cookie,
-        device,
-        max_age=_DEVICE_SECONDS,
-        path="/",
-        httponly=True,
-        secure=door.secure,
-        samesite="strict",
+        _device(access), device, max_age=_DEVICE_SECONDS, path="/", httponly=True, secure=secure, samesite="strict"
     )
     return response
 
@@ -76,9 +91,10 @@ def _with_session(request: Request, token: str, device: str, then: str = "/") ->
 @router.post("/login", dependencies=[Depends(by_a_stranger)])
 def logged_in(request: Request, name: Text, password: Text, then: Text = "/", code: Text = "") -> Response:
     """Let a person in who gives the right password, and the code of the second factor where they have one."""
-    device = request.cookies.get(access_of(request).door.device_cookie, "")
+    access = access_of(request)
+    device = request.cookies.get(_device(access), "")
     try:
-        token, device = access_of(request).log_in(name.strip(), password, address_of(request), device, code)
+        token, device = access.log_in(name.strip(), password, address_of(request), device, code)
     except Refused as refused:
         return _log_in_page(request, then, name, refused.message, refused.status)
     return _with_session(request, token, device, then)
@@ -90,7 +106,7 @@ def log_out(request: Request, review: Review, who: Posted) -> Response:
     if who.session:
         project_of(request).people.end_session(who.session, by=who.by)
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(access_of(request).door.cookie, path="/")
+    response.delete_cookie(access_of(request).cookie, path="/")
     return response
 
 
@@ -116,20 +132,19 @@ def _join_page(request: Request, token: str, refused: str = "") -> HTMLResponse:
 def joined(request: Request, token: str, password: Text, again: Text) -> Response:
     """Use an invitation up, and let the person in."""
     access, project = access_of(request), project_of(request)
-    counted: dict[tuple[str, ...], Limit] = {("join", address_of(request)): PER_NAME_AND_ADDRESS}
-    if wait := access.attempts.begin(counted):
-        raise too_many(wait)
     invitation = project.people.invitation(token)
     if invitation is None or not invitation.open:
+        # Only these are slowed: who is invited gets in, whatever others behind the same address try.
+        if wait := access.attempts.begin({("join", network_of(address_of(request))): PER_NAME_AND_ADDRESS}):
+            raise too_many(wait)
         return _join_page(request, token)
-    access.attempts.succeed(counted)
     if password != again:
         return _join_page(request, token, "The two passwords differ; type them again.")
     try:
         person = project.people.accept(token, access.hashed(password, invitation.name), address=address_of(request))
     except InputError as error:
         return _join_page(request, token, str(error))
-    session = project.people.start_session(person.name, address=address_of(request))
+    session = project.people.start_session(person.name, address=address_of(request), seen=person)
     return _with_session(request, session, access.device_of(person))
 
 
@@ -157,7 +172,7 @@ def _people_page(request: Request, who: Visitor, link: str = "", invited: str = 
             "days": INVITATION_DAYS,
             "invitations": [i for i in project.people.invitations() if i.open],
             "tokens": [t for t in project.people.api_tokens() if t.in_use],
-            "events": project.people.access_log()[: -_LINES_OF_ACCESS - 1 : -1],
+            "events": project.people.access_log(most=_LINES_OF_ACCESS, newest_first=True),
         },
     )
 
@@ -243,15 +258,8 @@ def change_password(request: Request, review: Review, who: Posted, password: Tex
     """Change the visitor's own password; all their sessions end but the new one."""
     _with_account(who)
     access, project = access_of(request), project_of(request)
-    person = project.people.named(who.name)
     try:
-        # Counted apart from the log-in: who is in is not slowed by who tries to get in.
-        access.check(
-            {("session", who.name): PER_NAME_AND_ADDRESS},
-            lambda: access.is_password(person, password),
-            "The present password is another.",
-            422,
-        )
+        access.confirm(who, password)
     except Refused as refused:
         return _account_page(request, who, refused.message, code=refused.status)
     if new != again:
@@ -260,7 +268,7 @@ def change_password(request: Request, review: Review, who: Posted, password: Tex
     person = project.people.named(who.name)  # anew: what a browser is known by changes with the password
     if person is None:
         raise Refused(403, "This needs a person who has logged in.")
-    session = project.people.start_session(who.name, address=who.address)
+    session = project.people.start_session(who.name, address=who.address, seen=person)
     return _with_session(request, session, access.device_of(person), "/account")
 
 
@@ -295,22 +303,17 @@ def second_factor(
     """Set a second factor up in two steps, first its secret and then a code that proves it, or take it away."""
     _with_account(who)
     access, project = access_of(request), project_of(request)
-    person = project.people.named(who.name)
+    before = project.people.named(who.name)
     try:
-        access.check(
-            {("session", who.name): PER_NAME_AND_ADDRESS},
-            lambda: access.is_password(person, password),
-            "The present password is another.",
-            422,
-        )
+        person = access.confirm(who, password, code if before is not None and before.totp_secret else None)
     except Refused as refused:
         return _account_page(request, who, refused.message, code=refused.status)
-    if person is None or person.totp_secret is not None:
+    if person.totp_secret is not None:
         project.people.set_second_factor(who.name, None, by=who.by)
         return _account_page(request, who, "The second factor is taken away.")
     if not secret:
         return _account_page(request, who, secret=new_secret())
-    if not is_secret(secret) or not access.uses_code(person, secret, code):
+    if not is_secret(secret) or (step := step_of(secret, code)) is None:
         return _account_page(
             request,
             who,
@@ -318,5 +321,5 @@ def second_factor(
             code=422,
             secret=new_secret(),
         )
-    project.people.set_second_factor(who.name, secret, by=who.by)
+    project.people.set_second_factor(who.name, secret, step=step, by=who.by)
     return _account_page(request, who, "From now on you log in with your password and a code.")

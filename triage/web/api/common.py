@@ -10,7 +10,7 @@ from pydantic import Field
 from ...log import Event
 from ...project import Project, Snapshot
 from ...studies import Beside
-from ..access import Visitor, adjudicator, owner, review_of, visitor
+from ..access import Visitor, adjudicator, owner, review_of, screener, visitor
 from ..reading import line
 from ..sessions import Desk, Desks
 
@@ -26,6 +26,7 @@ router = APIRouter(
 SEARCHED, LISTED = 50, 200
 Review = Annotated[Snapshot, Depends(review_of)]
 Anyone = Annotated[Visitor, Depends(visitor)]
+Screener = Annotated[Visitor, Depends(screener)]  # whose screening session is opened, which writes to the log
 Adjudicator = Annotated[Visitor, Depends(adjudicator)]
 Owner = Annotated[Visitor, Depends(owner)]
 RecordId = Annotated[int, Field(ge=1, le=2**31)]

@@ -25,6 +25,7 @@ from .common import (
     Owner,
     RecordId,
     Review,
+    Screener,
     StageName,
     beside,
     decision_as_json,
@@ -201,7 +202,7 @@ def _changed(project: Project, who: Visitor, change: Callable[[Protocol], tuple[
 
 
 @router.get("/queue", tags=["screening"])
-def queue(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
+def queue(request: Request, review: Review, who: Screener, stage: StageName = "") -> dict[str, object]:
     """Put the next records before the reviewer: the one to judge now, and those to come after it.
 
     `counts` says what is screened, found relevant, excluded unread and left by now, as far as the reviewer's own
@@ -269,6 +270,8 @@ def undo(request: Request, review: Review, who: Anyone, change: Undo) -> dict[st
 
 
 @router.get("/why/{record_id}", tags=["screening"])
-def why(request: Request, review: Review, who: Anyone, record_id: RecordId, stage: StageName = "") -> dict[str, object]:
+def why(
+    request: Request, review: Review, who: Screener, record_id: RecordId, stage: StageName = ""
+) -> dict[str, object]:
     """Say what speaks for and against a record: terms, criteria, records judged before."""
     return desk_of(request, review, who, stage).why(record_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import assigning, team
@@ -36,10 +36,20 @@ def viewer_of(review: Snapshot, who: Visitor) -> str | None:
     return who.name if review.people else None
 
 
+def conflicts_of(review: Snapshot, stage_name: str, who: Visitor) -> team.Conflicts:
+    """Return the conflicts that a visitor may see, by the role that they have here: a token may leave less of it."""
+    return team.conflicts(review, stage_name or None, viewer=viewer_of(review, who), settles=who.may(Role.ADJUDICATOR))
+
+
 @router.get("/access", tags=["team"])
-def access(request: Request, who: Owner) -> dict[str, object]:
-    """Return the access log: who came in or tried to, and what was done about access."""
-    return as_json({"access": project_of(request).people.access_log()})
+def access(
+    request: Request,
+    who: Owner,
+    since: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    most: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+) -> dict[str, object]:
+    """Return the access log, after line `since`: who came in or tried to, and what was done about access."""
+    return as_json({"access": project_of(request).people.access_log(since, most)})
 
 
 @router.get("/second-look", tags=["team"])
@@ -91,7 +101,7 @@ def ask_for_second_look(request: Request, review: Review, who: Anyone, asked: As
 @router.get("/conflicts", tags=["team"])
 def conflicts(request: Request, review: Review, who: Anyone, stage: StageName = "") -> dict[str, object]:
     """List the records that reviewers disagree on, and those settled; to a reviewer, of records that they judged."""
-    return as_json(team.conflicts(review, stage or None, viewer=viewer_of(review, who)))
+    return as_json(conflicts_of(review, stage, who))
 
 
 @router.post("/settlements", tags=["team"])
@@ -109,7 +119,7 @@ def settle(request: Request, review: Review, who: Adjudicator, given: Settlement
             reason=given.reason,
             note=given.note,
         )
-    return as_json(team.conflicts(project.snapshot(), stage.name, viewer=viewer_of(review, who)))
+    return as_json(conflicts_of(project.snapshot(), stage.name, who))
 
 
 @router.get("/agreement", tags=["team"])
