@@ -78,7 +78,7 @@ class Project:
 
     def __init__(self, database: Database) -> None:
         self.path = database.path
-        self.records = Records(database, lambda: self._reader.live())
+        self.records = Records(database, lambda: self._reader.known())
         self.rankings = Rankings(database)
         self._reader = Reader(database, self.records, self.rankings)
         self.log = Log(database, self._reader)

@@ -275,7 +275,7 @@ class Log:
             By record, the values of some of `records.CORRECTABLE`, fit for JSON.
         reviewer : str
         """
-        return self._append(
+        written = self._append(
             {
                 "kind": Kind.CORRECTED,
                 "record_id": record_id,
@@ -284,6 +284,8 @@ class Log:
             }
             for record_id, values in fields.items()
         )
+        self._reader.live()  # so that records are read as corrected from now on
+        return written
 
     def name_columns(self, header: Sequence[str], columns: Mapping[str, str], *, reviewer: str) -> Event:
         """Log which columns of a table hold which fields of a record, for this file and others of the same header."""

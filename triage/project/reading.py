@@ -189,6 +189,11 @@ class Reader:
             self.events()
             return self._live()
 
+    def known(self) -> CurrentState:
+        """Return what is current in the log as far as it was read; it is shared, and not to be changed."""
+        with self._turn:
+            return self._live()
+
     def _live(self) -> CurrentState:
         newer = between(self._read.events, self._folding.last_seq)
         if newer or self._folded is None:

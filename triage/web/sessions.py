@@ -89,54 +89,54 @@ class Desk:
 
     def _open(self, *, at_once: bool = True) -> None:
         """Open the session, `at_once` by words alone where the sentence embeddings are still to be computed."""
-        stack, begins = ExitStack(), None
+        stack = ExitStack()
         try:
             # One after the other: the first makes the views and keeps them on the disk, and the others share them.
             with self.turn:
                 review = self.project.snapshot()  # before the session: a protocol that changes meanwhile opens it again
-                stage = review.stage(self.stage_name)
+                stage, begins = review.stage(self.stage_name), None
                 if at_once and len(stage.record_ids):
                     begins = to_begin_with(review, stage, self.preset, self.device, self.project.cache_dir)
-                self._take(
-                    review,
-                    stack,
-                    stack.enter_context(
-                        screening.open_session(
-                            self.project,
-                            reviewer=self.reviewer,
-                            stage_name=self.stage_name,
-                            preset=begins or self.preset,
-                            device=self.device,
-                            progress=self._progress,
-                            beside=self.beside(self.stage_name),
-                        )
-                    ),
+                opened = stack.enter_context(
+                    screening.open_session(
+                        self.project,
+                        reviewer=self.reviewer,
+                        stage_name=self.stage_name,
+                        preset=begins or self.preset,
+                        device=self.device,
+                        progress=self._progress,
+                        beside=self.beside(self.stage_name),
+                    )
                 )
-                begun = self.session
+                self._take(review, stack, opened, None if begins is None else Opening("Encoding abstracts"))
         except Exception as error:
             stack.close()
-            self.failed = (
-                error
-                if isinstance(error, InputError)
-                else InputError(f"The session could not be opened ({type(error).__name__}: {error}).")
-            )
-            begins = None
-        self.improving = None if begins is None else Opening("Encoding abstracts")
-        self.opening = None
+            with self.lock:
+                self.failed = (
+                    error
+                    if isinstance(error, InputError)
+                    else InputError(f"The session could not be opened ({type(error).__name__}: {error}).")
+                )
+                self.opening = None
+            return
         if begins is not None:
-            self._improve(review, begun)
+            self._improve(review, opened[0])
 
-    def _improve(self, review: Snapshot, begun: screening.Session | None) -> None:
+    def _improve(self, review: Snapshot, begun: screening.Session) -> None:
         """Compute the sentence embeddings that a session began without, and open it again with them."""
+
+        @contextmanager
+        def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+            at = Opening(description)
+            with self.lock:
+                if self.session is begun:
+                    self.improving = at
+            yield at.tick
+
         try:
             with self.encoding:  # one desk computes them, and the others of the stage find them
                 model_of(
-                    review,
-                    review.stage(self.stage_name),
-                    self.preset,
-                    self.device,
-                    self.project.cache_dir,
-                    self._improvement,
+                    review, review.stage(self.stage_name), self.preset, self.device, self.project.cache_dir, progress
                 )
         except Exception as error:
             _log.warning("Records are ranked by words alone: %s", error)
@@ -148,11 +148,16 @@ class Desk:
             if self.session is not begun:  # it was closed, or opened again, meanwhile
                 return
             self.close()
-            self.improving = None
             self.opening = Opening("Ranking by what abstracts mean")
         self._open(at_once=False)
 
-    def _take(self, review: Snapshot, closing: ExitStack, opened: tuple[screening.Session, StageRecords]) -> None:
+    def _take(
+        self,
+        review: Snapshot,
+        closing: ExitStack,
+        opened: tuple[screening.Session, StageRecords],
+        improving: Opening | None,
+    ) -> None:
         words = self.words(review)
         with self.lock:
             self.failed = None
@@ -167,7 +172,7 @@ class Desk:
                 session,
                 lambda history: recall_for(self.project.snapshot(), self.stage_name, self.reviewer, history, weights),
             )
-            self.session = session
+            self.session, self.opening, self.improving = session, None, improving
 
     def take_over(self, review: Snapshot) -> None:
         """Go on by the protocol in force, if what changed of it neither ranks records nor says which come here.
@@ -190,11 +195,6 @@ class Desk:
                 self._texts.clear()
 
     @contextmanager
-    def _improvement(self, description: str) -> Iterator[Callable[[int, int], None]]:
-        at = self.improving = Opening(description)
-        yield at.tick
-
-    @contextmanager
     def _progress(self, description: str) -> Iterator[Callable[[int, int], None]]:
         at = Opening(description)
         self.opening = at
@@ -215,7 +215,7 @@ class Desk:
     def close(self) -> None:
         """Close the session; it is opened again when it is asked for."""
         with self.lock:
-            stack, self._closing, self.session = self._closing, None, None
+            stack, self._closing, self.session, self.improving = self._closing, None, None, None
         if stack is not None:
             stack.close()
 
