@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from ..errors import InputError
 from ..log import Event, Kind, taken_back
+from ..wording import plural
 from .database import PAGE, Database, pages
 from .location import File
 from .reading import Reader
@@ -79,8 +80,8 @@ class Attachments:
                 return before, False
             if len(there) - len(replaces) >= MOST_OF_RECORD:
                 raise InputError(
-                    f"Record {record_id} has {len(there)} files, and at most {MOST_OF_RECORD} can be attached to one; take "
-                    "one off first."
+                    f"Record {record_id} has {plural(len(there), 'file')}, and at most {MOST_OF_RECORD} can be attached to "
+                    "one; take one off first."
                 )
             same = select(_attachments.c.sha256).where(_attachments.c.sha256 == sha256)
             if connection.execute(same).first() is None:

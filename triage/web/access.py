@@ -34,6 +34,7 @@ _LONGEST = timedelta(days=7)  # after which it ends in any case
 _TOUCH = timedelta(minutes=1)
 _AT_ONCE = 24  # passwords that are looked at or wait for it, so that threads are left for others
 _RANKS = list(Role)
+_OF_PROGRAMS = ("/api/", "/metrics")  # where a token lets a program in
 _LEAST_GUESSES = 1e8
 _LOOKED_AT = 72  # characters of a password of which it is told how easy they are to guess: it takes long for more
 _NOTED_AN_HOUR = 1_000  # log-ins that failed, in the access log: who tries on and on must not fill the disk
@@ -134,9 +135,11 @@ class Access:
             known = self.project.people.api_token(token.strip()) if scheme.lower() == "bearer" else None
             if known is None or not known.in_use or known.person.withdrawn_at is not None:
                 raise Refused(401, "This token is not known, was revoked, or has expired.")
-            if not request.scope["path"].startswith("/api/"):
+            if not request.scope["path"].startswith(_OF_PROGRAMS):
                 # On the pages who has it could invite somebody, who would still be there once it is revoked.
-                raise Refused(403, "A token is for the addresses under /api/; the pages are for people who log in.")
+                raise Refused(
+                    403, "A token is for /metrics and what is under /api/; the pages are for people who log in."
+                )
             reads_only = known.scope is Scope.READ
             if reads_only and request.method not in SAFE:
                 raise _only_reads()
