@@ -84,7 +84,7 @@ PAGES = {
     "/conflicts": 2,
     "/records/3": 3,
     "/files": 1,
-    "/people": 5,  # who is in, invited or has tokens, and what was done about it: each its own table
+    "/people": 4,  # who is in, invited or has tokens, and what was done about it: each its own table
     "/api/session": 2,  # a reviewer's own word lists, too
     "/api/status": 3,
     "/api/flow": 1,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .errors import InputError
-from .found import Wanted, found_records
+from .found import Wanted, found_records, holders
 from .log import Event, Kind, Origin, Stage
 from .progress import Progress
 from .project import Project, Snapshot
@@ -166,14 +166,10 @@ def assign(
 
 def _holders(review: Snapshot, stage: Stage) -> dict[int, set[str]]:
     """Return who has been shown a record, has judged or excluded it, or has it assigned."""
-    taken_back = {e.undoes for e in review.events if e.kind is Kind.UNDO}
-    kept, holders = stage.live.kept, dict[int, set[str]]()
-    for e in review.events:
-        if e.kind in (Kind.SHOWN, Kind.DECISION) and e.stage == stage.name and e.seq not in taken_back:
-            holders.setdefault(kept(e.about), set()).add(e.reviewer)
+    found = holders(review, stage)
     for record_id, to in stage.live.assigned_at(stage.name).items():
-        holders.setdefault(record_id, set()).update(to)
-    return holders
+        found.setdefault(record_id, set()).update(to)
+    return found
 
 
 def _spread(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .errors import InputError
-from .log import Kind, exclusions
+from .log import Kind, Stage, exclusions
 from .project import Snapshot
 from .searching import Query, parse
 from .wording import plural, was_were
@@ -79,6 +79,16 @@ def found_records(review: Snapshot, wanted: Wanted, stage_name: str, reviewer: s
             yield kept
 
 
+def holders(review: Snapshot, stage: Stage) -> dict[int, set[str]]:
+    """Return who has been shown a record of a stage, or has judged or excluded it, by record, over duplicate groups."""
+    taken_back = {e.undoes for e in review.events if e.kind is Kind.UNDO}
+    found: dict[int, set[str]] = {}
+    for e in review.events:
+        if e.kind in (Kind.SHOWN, Kind.DECISION) and e.stage == stage.name and e.seq not in taken_back:
+            found.setdefault(stage.live.kept(e.about), set()).add(e.reviewer)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Excludable:
     """What a search finds at a stage, and which of it a person can exclude unread.
@@ -114,14 +124,7 @@ def excludable(review: Snapshot, wanted: Wanted, *, reviewer: str, stage_name: s
     stage = review.stage(stage_name, viewer=reviewer)
     here = set(stage.record_ids.tolist())
     found = [i for i in found_records(review, wanted, stage.name, reviewer) if i in here]
-    taken_back = {e.undoes for e in review.events if e.kind is Kind.UNDO}
-    kept = stage.live.kept
-    not_theirs = {
-        kept(e.about)
-        for e in review.events
-        if e.kind is Kind.SHOWN and (e.stage, e.reviewer) == (stage.name, reviewer) and e.seq not in taken_back
-    }
-    not_theirs |= {kept(i) for name, i, who in stage.live.decisions if (name, who) == (stage.name, reviewer)}
+    not_theirs = {record_id for record_id, by in holders(review, stage).items() if reviewer in by}
     not_theirs |= {*stage.consensus.labels, *stage.consensus.conflicts}
     not_theirs |= set(stage.record_ids[stage.calibration(protocol.calibration)].tolist())
     if protocol.reviewers_per_record == 1:

@@ -219,7 +219,7 @@ def may_see_suggestions(
     if not blind:
         return True
     kept = live.kept(record_id)
-    members = live.groups.get(kept, (kept,))
+    members = live.members(kept)
     if viewer is None:
         here = set(members)
         given = ((who, e) for (name, one, who), e in live.decisions.items() if name == stage and one in here)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Give another path in the same folder to write to; it takes the file's place once the block ends without an error."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+def written_whole(path: Path, *, only_new: bool = False) -> Iterator[Path]:
+    """Give another path in the same folder to write to; it takes the file's place once the block ends without an error.
+
+    Raises
+    ------
+    FileExistsError
+        With `only_new`, when there is such a file by then, which stays as it is.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp{path.suffix}")
     try:
         yield unfinished
-        unfinished.replace(path)
+        if only_new:
+            put_in_place(unfinished, path)
+        else:
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 

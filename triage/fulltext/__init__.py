@@ -21,7 +21,7 @@ from .matching import Match, match
 MOST_BYTES = 100_000_000
 _HEAD = 1_024  # bytes in which a reader of PDF looks for the beginning
 _SAID = 40  # characters shown of what a file is instead
-_READERS = 2  # PDFs that are read at the same time
+READERS = 2  # PDFs that are read at the same time
 
 
 def check_pdf(name: str, head: bytes, size: int) -> None:
@@ -232,7 +232,7 @@ def attach_files(
 def _fronts(paths: Sequence[Path], progress: Progress) -> dict[Path, Front]:
     """Read the first pages of PDFs, a few at a time."""
     found: dict[Path, Front] = {}
-    with progress("Reading first pages") as tick, ThreadPoolExecutor(_READERS) as readers:
+    with progress("Reading first pages") as tick, ThreadPoolExecutor(READERS) as readers:
         try:
             for path, front in zip(paths, readers.map(apart.front, paths), strict=True):
                 found[path] = front

@@ -93,7 +93,7 @@ class Known:
     def copies(self, record_id: int) -> list[Record]:
         """Return a record and those of its duplicate group."""
         live = self._project.live()
-        return self.read(live.groups.get(live.kept(record_id), (record_id,)))
+        return self.read(live.members(record_id))
 
     def read(self, record_ids: Iterable[int]) -> list[Record]:
         """Return these records."""

@@ -80,7 +80,7 @@ def fields_now(records: Records, live: CurrentState, record_id: int) -> tuple[di
 def corrections(records: Records, live: CurrentState, record_id: int) -> list[Correction]:
     """Return the corrections in force of a record and its copies, in the order of the log."""
     found: list[Correction] = []
-    for member in (live.kept(record_id), *_copies(live, record_id)):
+    for member in live.members(record_id):
         events = live.corrections.get(member, ())
         if not events:
             continue
@@ -101,13 +101,8 @@ def in_words(value: object) -> str:
 
 def _members(records: Records, live: CurrentState, record_id: int) -> list[Record]:
     """Return the record that is shown, first, and its copies."""
-    kept = records.one(live.kept(record_id))
-    return [kept, *records.read(_copies(live, record_id))]
-
-
-def _copies(live: CurrentState, record_id: int) -> list[int]:
-    kept = live.kept(record_id)
-    return live.copies_of([kept]).get(kept, [])
+    kept, *copies = live.members(record_id)
+    return [records.one(kept), *records.read(copies)]
 
 
 def _line(value: Value) -> str:

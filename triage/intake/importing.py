@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from ..progress import Progress, no_progress
 from ..project import File, Project, Role, place_of
 from ..records import Record
 from ..screening.journal import log_decisions
-from ..whole import put_in_place
+from ..whole import written_whole
 from ..wording import plural, printable
 from .labels import LABEL_VALUES, codes_of, folded
 from .naming import tidy
@@ -107,14 +106,11 @@ def new(review: str | Path, protocol: Path | None) -> tuple[Path, bool]:
 
 def _written_new(path: Path, text: str) -> bool:
     """Write a file that is not there yet; return False where another program made it meanwhile."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        put_in_place(unfinished, path)
+        with written_whole(path, only_new=True) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except FileExistsError:
         return False
-    finally:
-        unfinished.unlink(missing_ok=True)
     return True
 
 

@@ -90,14 +90,19 @@ class CurrentState:
         """Return the record that `record_id` is shown under: itself, unless it is a copy."""
         return self.duplicates.get(record_id, record_id)
 
+    def members(self, record_id: int) -> tuple[int, ...]:
+        """Return a record and its copies: first the one that all are shown under, the others ascending."""
+        kept = self.kept(record_id)
+        return kept, *sorted(set(self.groups.get(kept, ())) - {kept})
+
     def copies_of(self, record_ids: Iterable[int]) -> dict[int, list[int]]:
         """Return the copies of each of these kept records that has any, ascending."""
         return {i: sorted(set(self.groups[i]) - {i}) for i in map(int, record_ids) if i in self.groups}
 
     def attachments(self, record_id: int) -> list[Event]:
         """Return the files attached to a record or to any copy of it, in the order in which they came."""
-        members = self.groups.get(record_id, (record_id,))
-        return sorted((e for member in members for e in self.attached.get(member, ())), key=lambda e: e.seq)
+        given = (e for member in self.members(record_id) for e in self.attached.get(member, ()))
+        return sorted(given, key=lambda e: e.seq)
 
     def tagged(self, stage: str, reviewer: str | None = None) -> dict[int, list[Event]]:
         """Return the tags that records have at a stage, over duplicate groups, in the order of the log.
@@ -118,9 +123,19 @@ class CurrentState:
                 found.setdefault(self.kept(record_id), {}).update((e.reason, e) for e in events)
         return found
 
+    def assigned_and_open(self, name: str, stage: str | None = None) -> list[Event]:
+        """Return the assignments to a person of records that they have not judged, at a stage or at all."""
+        judged = {(at, self.kept(record_id)) for at, record_id, who in self.decisions if who == name}
+        return [
+            e
+            for (at, record_id), given in self.assigned.items()
+            for e in given
+            if stage in (None, at) and e.reason == name and (at, self.kept(record_id)) not in judged
+        ]
+
     def suggestions_on(self, stage: str, record_id: int) -> list[Event]:
         """Return the newest suggestion of each machine on a record or any copy of it, in the order of the log."""
-        members = self.groups.get(record_id, (record_id,))
+        members = self.members(record_id)
         newest: dict[str, Event] = {}
         for machine in self.machines:
             for member in members:
@@ -478,26 +493,25 @@ def independent(
     needed : int
         How many decide on each record before any of them sees the others'.
     """
-    standing: dict[int, dict[str, list[Event]]] = {}
+    said: dict[
+        int, dict[str, dict[int, Label]]
+    ] = {}  # by record and reviewer, what is in force, by the events' numbers
     told: dict[int, dict[str, Label]] = {}
-    of: dict[int, Event] = {}
+    of: dict[int, dict[int, Label]] = {}  # by an event's number, what an undo of it takes it from
+
+    def newest(record_id: int) -> dict[str, Label]:
+        return {who: labels[max(labels)] for who, labels in said[record_id].items() if labels}
+
     for e in events:
         if e.kind is Kind.DECISION and e.stage == stage and e.label is not None and not e.is_unread:
             record_id = live.kept(e.about)
-            standing.setdefault(record_id, {}).setdefault(e.reviewer, []).append(e)
-            of[e.seq] = e
-            judges = {who: given[-1].label for who, given in standing[record_id].items() if given}
-            if len(judges) >= needed:
-                told.setdefault(record_id, {}).update(
-                    (who, label) for who, label in judges.items() if label and who not in told.get(record_id, ())
-                )
-        elif e.kind is Kind.UNDO and (undone := of.get(e.undoes or 0)) is not None:
-            standing[live.kept(undone.about)][undone.reviewer].remove(undone)
-    return {
-        record_id: told.get(record_id)
-        or {who: given[-1].label for who, given in by.items() if given and given[-1].label}
-        for record_id, by in standing.items()
-    }
+            of[e.seq] = said.setdefault(record_id, {}).setdefault(e.reviewer, {})
+            of[e.seq][e.seq] = e.label
+            if len(judges := newest(record_id)) >= needed:
+                told[record_id] = judges | told.get(record_id, {})
+        elif e.undoes in of:
+            del of[e.undoes][e.undoes]
+    return {record_id: told.get(record_id) or newest(record_id) for record_id in said}
 
 
 def seen_by(

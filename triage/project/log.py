@@ -503,14 +503,7 @@ class Log:
         """Log that the records assigned to a person that they have not judged are free again; return the assignments."""
         with self._database.write() as connection:
             self._check_may_assign(connection, reviewer)
-            live = self._reader.live()
-            judged = {live.kept(r) for at, r, who in live.decisions if at == stage and who == name}
-            left = [
-                e
-                for (at, record_id), given in live.assigned.items()
-                for e in given
-                if at == stage and e.reason == name and live.kept(record_id) not in judged
-            ]
+            left = self._reader.live().assigned_and_open(name, stage)
             self._reader.append(connection, (taken_back(e, reviewer) for e in left))
         return left
 

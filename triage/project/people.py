@@ -171,10 +171,7 @@ class People:
     def named(self, name: str) -> Person | None:
         """Return the person of that name, or None."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select(_people).where(_people.c.name == name, _people.c.removed_at.is_(None))
-            ).one_or_none()
-        return None if row is None else _to_person(row)
+            return _person(connection, name)
 
     def access_log(self, since: int = 0, most: int | None = None, *, newest_first: bool = False) -> list[AccessEvent]:
         """Return who came in or tried to, and what was done about access, after line `since`."""
@@ -273,17 +270,9 @@ class People:
     def _shut_out(self, connection: Connection, person: Person, values: Mapping[str, object], by: By) -> None:
         _changed(connection, person.name, values)
         _check_owners(connection, person)
-        _end_sessions(connection, _web_sessions.c.person == person.name)
-        _revoke_tokens(connection, person.name)
+        _end_what_lets_in(connection, person.name)
         _cancel_invitations(connection, person.name)
-        live = self._reader.live()
-        judged = {(stage, live.kept(record_id)) for stage, record_id, who in live.decisions if who == person.name}
-        left = (
-            event
-            for (stage, record_id), given in live.assigned.items()
-            for event in given
-            if event.reason == person.name and (stage, live.kept(record_id)) not in judged
-        )
+        left = self._reader.live().assigned_and_open(person.name)
         self._reader.append(connection, [taken_back(event, by.name) for event in left])
 
     def end_sessions(self, name: str, *, by: By = NOBODY) -> None:
@@ -323,8 +312,7 @@ class People:
         with self._database.write() as connection:
             _known(connection, name)
             _changed(connection, name, {"password_hash": text})
-            _end_sessions(connection, _web_sessions.c.person == name)
-            _revoke_tokens(connection, name)
+            _end_what_lets_in(connection, name)
             _noted(connection, AccessKind.PASSWORD, by, name)
 
     def set_second_factor(self, name: str, secret: str | None, *, step: int | None = None, by: By = NOBODY) -> None:
@@ -364,8 +352,7 @@ class People:
             if taken not in (None, name):
                 raise InputError(f"There is a {taken!r} already; choose a name that differs by more than its case.")
             _cancel_invitations(connection, name)
-            _end_sessions(connection, _web_sessions.c.person == name)
-            _revoke_tokens(connection, name)
+            _end_what_lets_in(connection, name)
             _noted(connection, AccessKind.INVITED, by, name, f"as {role}")
             connection.execute(
                 insert(_invitations).values(
@@ -417,8 +404,7 @@ class People:
                 values["role"] = row.role
             _changed(connection, row.name, values)
             # Until now the old password let in, and made tokens.
-            _end_sessions(connection, _web_sessions.c.person == row.name)
-            _revoke_tokens(connection, row.name)
+            _end_what_lets_in(connection, row.name)
             return _known(connection, row.name)
 
     def start_session(self, person: str, *, address: str = "", seen: Person | None = None) -> str:
@@ -610,13 +596,17 @@ def _changed(connection: Connection, name: str, values: Mapping[str, object]) ->
         raise InputError(f"There is nobody named {name!r} in this review; `triage people` lists who is.")
 
 
+def _person(connection: Connection, name: str) -> Person | None:
+    here = (_people.c.name == name, _people.c.removed_at.is_(None))
+    row = connection.execute(select(_people).where(*here)).one_or_none()
+    return None if row is None else _to_person(row)
+
+
 def _known(connection: Connection, name: str) -> Person:
-    row = connection.execute(
-        select(_people).where(_people.c.name == name, _people.c.removed_at.is_(None))
-    ).one_or_none()
-    if row is None:
+    person = _person(connection, name)
+    if person is None:
         raise InputError(f"There is nobody named {name!r} in this review; `triage people` lists who is.")
-    return _to_person(row)
+    return person
 
 
 def _let_in(connection: Connection, name: str) -> Person:
@@ -649,7 +639,9 @@ def _noted(connection: Connection, kind: AccessKind, by: By, about: str = "", no
     )
 
 
-def _revoke_tokens(connection: Connection, name: str) -> None:
+def _end_what_lets_in(connection: Connection, name: str) -> None:
+    """End a person's sessions, and make the tokens of their programs void."""
+    _end_sessions(connection, _web_sessions.c.person == name)
     in_use = (_api_tokens.c.person == name, _api_tokens.c.revoked_at.is_(None))
     connection.execute(update(_api_tokens).where(*in_use).values(revoked_at=now()))
 

@@ -408,8 +408,6 @@ def known_to(review: Snapshot, stage_name: str, facts: Explained, reviewer: str)
     live = review.live
 
     def judged(record_id: int) -> bool:
-        kept = live.kept(record_id)
-        members = (kept, *live.copies_of([kept]).get(kept, ()))
-        return any((stage_name, member, reviewer) in live.decisions for member in members)
+        return any((stage_name, member, reviewer) in live.decisions for member in live.members(record_id))
 
     return replace(facts, known=[one for one in facts.known if one.key_paper or judged(one.record_id)])

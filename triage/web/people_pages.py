@@ -166,7 +166,7 @@ def _people_page(request: Request, who: Visitor, link: str = "", invited: str = 
             "assigned": assigned(review, stage),
             "names": names_of(review),
             "needed": review.protocol.reviewers_per_record,
-            "people": project.people.all(),
+            "people": review.people,
             "link": link,
             "invited": invited,
             "days": INVITATION_DAYS,

@@ -383,8 +383,7 @@ class Desk:
 
     def mine(self, live: CurrentState, record_id: int) -> Event | None:
         """Return the reviewer's own decision on a record that is in force."""
-        kept = live.kept(record_id)
-        for member in (kept, *live.copies_of([kept]).get(kept, ())):
+        for member in live.members(record_id):
             if event := live.decisions.get((self.stage_name, member, self.reviewer)):
                 return event
         return None

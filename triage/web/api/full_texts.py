@@ -28,8 +28,6 @@ from ..reading import line
 from .common import LISTED, Anyone, RecordId, Review, StageName, project_of, router
 from .files import file_name
 
-_READERS = 2  # PDFs that are read at the same time
-
 
 class Matching:
     """Tells which record a PDF is of; what that needs of the records is kept while none is new."""
@@ -38,7 +36,7 @@ class Matching:
         self._project = project
         self._known: Known | None = None
         self._lock = threading.Lock()
-        self._readers = threading.BoundedSemaphore(_READERS)
+        self._readers = threading.BoundedSemaphore(fulltext.READERS)
 
     def match(self, review: Snapshot, name: str, content: BinaryIO) -> Match:
         """Return the record, or why none matches."""
