@@ -204,8 +204,7 @@ def _print_explanation(facts: answers.Explained) -> None:
         for term in terms:
             print(f"    {term.weight:+.4f}  {printable(term.term)}")
         for record in known:
-            verdict = "a key paper" if record.key_paper else "relevant" if record.relevant else "not relevant"
-            print(f"    {record.weight:+.4f}  record {record.record_id} ({verdict}): {short(record.title)}")
+            print(f"    {record.weight:+.4f}  record {record.record_id} ({record.in_words}): {short(record.title)}")
     if not facts.known:
         print("  No label speaks yet: this record is ranked by the criteria alone.")
 
@@ -343,11 +342,7 @@ def _why(
         ),
         (
             "Records judged before, and key papers",
-            [
-                f"{'for' if one.weight > 0 else 'against'}: {one.title} ("
-                f"{'a key paper' if one.key_paper else 'relevant' if one.relevant else 'not relevant'})"
-                for one in facts.known
-            ],
+            [f"{'for' if one.weight > 0 else 'against'}: {one.title} ({one.in_words})" for one in facts.known],
         ),
     ]
     return [(heading, lines) for heading, lines in lists if lines]

@@ -185,10 +185,10 @@ class Page:
 
     def share_of(self, title: str) -> float:
         """Return the largest share of a title's words that stand close together."""
-        wanted = set(normal_title(title).split())
-        if not wanted:
+        words = normal_title(title).split()
+        if not words:
             return 0.0
-        size = 3 + len(normal_title(title).split()) * 3 // 2
+        wanted, size = set(words), 3 + len(words) * 3 // 2
         at: dict[str, int] = {}
         best = 0
         for place, word in enumerate(self._words):
@@ -292,11 +292,12 @@ def _is_misread(words: Sequence[str], found: str) -> bool:
     """
     word_at = [n for n, word in enumerate(words) for _ in word]
     wrong: set[int] = set()
-    for what, a, b, c, d in SequenceMatcher(None, "".join(words), found, autojunk=False).get_opcodes():
+    title = "".join(words)
+    for what, a, b, c, d in SequenceMatcher(None, title, found, autojunk=False).get_opcodes():
         if what == "equal":
             continue
         word = word_at[min(a, len(word_at) - 1)]
-        other = "".join(words)[a:b] + found[c:d]
+        other = title[a:b] + found[c:d]
         if word in wrong or max(b - a, d - c) > 1 or len(words[word]) < _LEAST_MISREAD or any(map(str.isdigit, other)):
             return False
         wrong.add(word)

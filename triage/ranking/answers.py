@@ -90,6 +90,11 @@ class KnownRecord:
     weight: float
     key_paper: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """What is known of it, as the program says it."""
+        return "a key paper" if self.key_paper else "relevant" if self.relevant else "not relevant"
+
 
 @dataclass(frozen=True, slots=True)
 class Nearness:

@@ -51,10 +51,6 @@ class Measures:
         self._turned = self._began
         self._counted = 0, 0  # events, and the decisions among them
 
-    def now(self) -> float:
-        """Return the time, in seconds."""
-        return self._clock()
-
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answer."""
         with self._lock:
