@@ -1,7 +1,6 @@
 """What the tests in a real browser share; without one they are skipped."""
 
 import shutil
-import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROTOCOL
+from web_helpers import free_port
 
 from triage import web
 from triage.log import Label
@@ -23,7 +23,6 @@ if CHROMIUM is None:
 
 
 AXE = (Path(__file__).parent / "files" / "axe.min.js").read_text(encoding="utf-8")
-PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +56,6 @@ def a_window(browser):
     for context in contexts:
         context.close()
     assert wrong == []
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from web_helpers import PASSWORD, TEAM, Clock, client, hidden, joined, team_app
+from web_helpers import PASSWORD, TEAM, Clock, client, free_port, hidden, joined, team_app
 
 from triage import web
 from triage.errors import InputError
@@ -193,14 +193,6 @@ def started(project, monkeypatch, **options):
     monkeypatch.setattr(web.uvicorn.Server, "run", lambda self, sockets: None)
     web.serve(project, reviewer="olga", port=free_port(), public=TEAM, say=said.append, **options)
     return "\n".join(said)
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_server_prints_one_invitation_of_an_owner_and_no_second(review, monkeypatch):

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pyotp
 import pytest
-from browser_helpers import PASSWORD, PHONE, a_browser, a_window, faults, served
+from browser_helpers import PHONE, a_browser, a_window, faults, served
+from web_helpers import PASSWORD
 
 from triage.project import AccessKind, Role, Scope
 

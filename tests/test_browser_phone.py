@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from browser_helpers import (
-    PASSWORD,
     PHONE,
     TWO_STAGES,
     a_browser,
@@ -22,6 +21,7 @@ from browser_helpers import (
     viewed,
 )
 from conftest import PROTOCOL
+from web_helpers import PASSWORD
 
 from triage import intake
 from triage.log import Label

@@ -8,20 +8,9 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from browser_helpers import (
-    PASSWORD,
-    PHONE,
-    a_browser,
-    a_window,
-    faults,
-    free_port,
-    next_record,
-    sent,
-    served,
-    standing,
-    title,
-)
+from browser_helpers import PHONE, a_browser, a_window, faults, next_record, sent, served, standing, title
 from conftest import BOTH, PROTOCOL
+from web_helpers import PASSWORD, free_port
 
 from triage import screening
 from triage.log import Kind, Label

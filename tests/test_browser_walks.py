@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from browser_helpers import PASSWORD, a_browser, a_window, faults, free_port, next_record, running, sent, served, title
+from browser_helpers import a_browser, a_window, faults, next_record, running, sent, served, title
+from web_helpers import PASSWORD, free_port
 
 from triage import web
 from triage.project import Role

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import PROTOCOL, sample_ris
+from web_helpers import free_port
 
 from triage.project import Project
 
@@ -395,12 +396,6 @@ def test_screening_ends_while_a_training_is_stuck_and_keeps_the_decisions(path, 
 def decided(path):
     with Project.open(path) as project:
         return [e.label for e in project.log.events() if e.kind == "decision"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @SIGNALS

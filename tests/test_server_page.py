@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 import typer
-import uvicorn
-from web_helpers import team_app
+from web_helpers import free_port, serving, team_app
 
 from triage import cli, fulltext, web
 from triage.project import Role, Scope
@@ -32,31 +30,6 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="ther
 def example(language):
     (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     return found
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def served(app):
-    """Serve an application on this machine as behind a proxy; give its port."""
-    with web._listening("127.0.0.1", 0, tls=False, public=f"https://{NAME}") as listener:
-        config = web.configured(
-            app, "127.0.0.1", 0, certificate=None, key=None, public=f"https://{NAME}", listener=listener
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 @contextmanager
@@ -117,7 +90,8 @@ def team(review):
     with review(6) as project:
         project.people.add("olga", Role.OWNER)
         app = team_app(project)
-        with served(app) as port:
+        with serving(app, public=f"https://{NAME}") as listener:
+            port = listener.getsockname()[1]
             yield app, port
 
 

@@ -7,14 +7,11 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
-from web_helpers import Clock
+from web_helpers import Clock, serving
 
 from triage import web
 from triage.web import connections
@@ -44,26 +41,6 @@ async def answering(scope, receive, send):
     for _ in range(50 if scope["path"] == "/large" else 0):
         await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
     await send({"type": "http.response.body", "body": b"taken %d" % taken})
-
-
-@contextmanager
-def serving(app=answering, *, tls=None, public="", host="127.0.0.1"):
-    """Serve an application from a thread as `web.serve` does; give the listener."""
-    listener = web._listening(host, 0, tls=tls is not None, public=public)
-    certificate, key = tls or (None, None)
-    config = web.configured(app, "127.0.0.1", 0, certificate=certificate, key=key, public=public, listener=listener)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        with web._log_bounded():
-            yield listener
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def connected(listener, source="127.0.0.1", send=b""):
@@ -104,7 +81,7 @@ def soon(monkeypatch):
 
 def test_one_address_cannot_take_all_connections_and_gets_new_ones_for_those_it_closes(monkeypatch):
     monkeypatch.setattr(web, "MOST_PER_ADDRESS", 5)
-    with serving() as listener:
+    with serving(answering) as listener:
         held = [connected(listener, "127.0.0.2", HALF) for _ in range(5)]
         for _ in range(200):
             assert ended(connected(listener, "127.0.0.2"))[1] == b""
@@ -125,7 +102,7 @@ def test_one_address_cannot_take_all_connections_and_gets_new_ones_for_those_it_
 
 def test_of_all_addresses_together_come_no_more_than_the_system_has_files_for(monkeypatch):
     monkeypatch.setattr(web, "most_connections", lambda: 3)
-    with serving() as listener:
+    with serving(answering) as listener:
         held = [connected(listener, f"127.0.0.{i}", HALF) for i in range(2, 5)]
         assert ended(connected(listener, "127.0.0.9"))[1] == b""
         assert listener.refused == 1
@@ -150,7 +127,7 @@ def test_a_proxy_on_this_machine_is_the_one_visitor_that_has_no_limit_of_its_own
 @pytest.mark.parametrize("before", [b"", b"\r\n", b"GET", HALF, HALF + b"A: " + b"a" * 5_000])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_headers_that_do_not_end_are_not_waited_for(soon, before, is_first):
-    with serving() as listener, connected(listener) as one:
+    with serving(answering) as listener, connected(listener) as one:
         if not is_first:
             answer(one)
         one.sendall(before)
@@ -159,7 +136,7 @@ def test_headers_that_do_not_end_are_not_waited_for(soon, before, is_first):
 
 
 def test_headers_that_come_drop_by_drop_get_no_more_time(soon):
-    with serving() as listener, connected(listener) as one:
+    with serving(answering) as listener, connected(listener) as one:
         began = time.monotonic()
         with pytest.raises(OSError):
             while time.monotonic() - began < 5:
@@ -171,7 +148,7 @@ def test_headers_that_come_drop_by_drop_get_no_more_time(soon):
 @pytest.mark.parametrize("at_once, kept", [(10, False), (20_000, True)])
 def test_a_body_may_take_its_time_but_has_to_come(soon, at_once, kept):
     length = 30 * at_once
-    with serving() as listener, connected(listener) as one:
+    with serving(answering) as listener, connected(listener) as one:
         one.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
         if kept:
             for _ in range(30):
@@ -186,7 +163,7 @@ def test_a_body_may_take_its_time_but_has_to_come(soon, at_once, kept):
 
 
 def test_an_answer_that_nobody_takes_is_not_kept(soon):
-    with serving() as listener, connected(listener) as one:
+    with serving(answering) as listener, connected(listener) as one:
         one.sendall(WHOLE.replace(b"GET /", b"GET /large"))
         time.sleep(3 * SOON)
         assert listener.n_open == 0
@@ -201,7 +178,7 @@ def test_an_answer_that_takes_long_to_make_or_to_read_is_kept(soon):
 
     with serving(slow) as listener, connected(listener) as one:
         assert b"200 OK" in answer(one)
-    with serving() as listener, connected(listener) as one:
+    with serving(answering) as listener, connected(listener) as one:
         one.sendall(WHOLE.replace(b"GET /", b"GET /large"))
         came = 0
         for _ in range(25):  # longer than a pause may be, and never as long at once
@@ -221,7 +198,7 @@ def test_who_does_not_begin_with_tls_is_not_waited_for(soon, tmp_path):
     subprocess.run([*make, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     trusted = ssl.create_default_context(cafile=cert)
     trusted.check_hostname = False
-    with serving(tls=(cert, key)) as listener:
+    with serving(answering, tls=(cert, key)) as listener:
         with connected(listener) as silent:
             assert ended(silent)[0] < 3
         with trusted.wrap_socket(connected(listener)) as one:
@@ -271,7 +248,7 @@ class Kept(logging.Handler):
 
 def test_faults_that_visitors_bring_about_do_not_fill_the_log():
     kept = Kept()
-    with serving() as listener:
+    with serving(answering) as listener:
         for name in ("uvicorn.error", "asyncio"):
             logging.getLogger(name).addHandler(kept)
         try:

@@ -1,9 +1,13 @@
 """What the tests of the pages share: visitors, their roles, and what they send."""
 
 import re
+import socket
+import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import uvicorn
 from fastapi.testclient import TestClient
 
 from triage import web
@@ -15,6 +19,32 @@ LOCAL = "http://127.0.0.1:8765"
 TEAM = "https://review.example.org"
 PASSWORD = "correct horse battery staple"
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(app, *, tls=None, public="", host="127.0.0.1"):
+    """Serve an application from a thread as `web.serve` does; give the listener."""
+    with web._listening(host, 0, tls=tls is not None, public=public) as listener:
+        certificate, key = tls or (None, None)
+        config = web.configured(app, host, 0, certificate=certificate, key=key, public=public, listener=listener)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            with web._log_bounded():
+                yield listener
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def client(app, base=LOCAL, **options):

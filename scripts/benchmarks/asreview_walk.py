@@ -29,9 +29,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from browser_helpers import CHROMIUM, free_port, next_record, playwright, sent, title
+from browser_helpers import CHROMIUM, next_record, playwright, sent, title
 from conftest import PROTOCOL, sample_ris
 from test_browser_walks import EXPORTS, Walk, join
+from web_helpers import free_port
 
 QUESTION = "How rigorous are systematic reviews in environmental health?"
 INCLUDE = "Systematic reviews\nEnvironmental exposures and health"
